@@ -1,0 +1,105 @@
+"""A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spurcli.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
+
+    On any failure the temporary file is removed and an earlier `path` is untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with readable_os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def readable_os_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing `path` into an `InputError` with a next step."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or _errno_in_text(str(error))
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"No space left while writing {path}",
+                "Free some space or choose another place with -o; the earlier file, if any, is untouched.",
+            ) from error
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise InputError(
+                f"Not allowed to write {path}", "Check the folder's permissions or choose another with -o."
+            ) from error
+        if number is not None:
+            raise InputError(f"Cannot write {path}: {os.strerror(number)}", "Check the path.") from error
+        raise
+
+
+def _errno_in_text(text: str) -> int | None:
+    # HDF5 and safetensors wrap the system's error number in their message.
+    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if os.strerror(number).lower() in text.lower() or f"errno = {number}" in text:
+            return number
+    return None
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network file systems cannot sync a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` as key-sorted JSON (NaN is refused), lists of plain values on one line."""
+    write_text(path, _pretty(content, "") + "\n")
+
+
+def _pretty(content: Any, indent: str) -> str:
+    inner = indent + " "
+    if isinstance(content, dict) and content:
+        rows = [f"{inner}{json.dumps(key)}: {_pretty(content[key], inner)}" for key in sorted(content)]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(content, list | tuple) and any(isinstance(item, dict | list | tuple) for item in content):
+        rows = [inner + _pretty(item, inner) for item in content]
+        return "[\n" + ",\n".join(rows) + f"\n{indent}]"
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+def copy_to_stream(path: Path, stream: Any) -> None:
+    """Copy a finished file to a binary stream (for `-o -`)."""
+    with path.open("rb") as source:
+        shutil.copyfileobj(source, stream, 1 << 20)
+    stream.flush()

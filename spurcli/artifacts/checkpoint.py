@@ -1,0 +1,100 @@
+"""model.safetensors: weights with one metadata key, `spurcli`, that says what they are.
+
+This half reads headers and hashes weights without torch; `checkpoint_torch` moves tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.envelope import check_format, parse_json, require_file
+from spurcli.errors import InputError
+
+FORMAT, VERSION = "spurcli.checkpoint", 1
+STANDARD_NAME = "model.safetensors"
+METADATA_KEY = "spurcli"
+_HINT = "Make one with: spurcli train"
+_MAX_HEADER = 64 << 20
+_ITEM_SIZE = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
+    "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
+}  # fmt: skip
+
+
+def read_safetensors_header(path: Path, what: str = "a safetensors file", hint: str = _HINT) -> dict[str, Any]:
+    """The JSON header of a safetensors file, its offsets checked against the file; nothing else is read."""
+    require_file(path, what, hint)
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if size < 8 or not 2 <= length <= min(size - 8, _MAX_HEADER):
+            raise InputError(f"{path} is not {what}, or it is truncated", hint)
+        header = parse_json(stream.read(length), f"{path}: header")
+    if not isinstance(header, dict):
+        raise InputError(f"{path} is not {what}", hint)
+    body = size - 8 - length
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        if not _plausible(entry, body):
+            raise InputError(f"{path}: tensor {name[:60]!r} does not fit the file", f"It may be truncated. {hint}")
+    return header
+
+
+def _plausible(entry: Any, body: int) -> bool:
+    try:
+        start, stop = entry["data_offsets"]
+        shape = entry["shape"]
+        item_size = _ITEM_SIZE[entry["dtype"]]
+        return (
+            all(isinstance(length, int) and length >= 0 for length in shape)
+            and 0 <= start <= stop <= body
+            and math.prod(shape) * item_size == stop - start
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, Any]:
+    """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`."""
+    header = read_safetensors_header(path, "a checkpoint")
+    text = (header.get("__metadata__") or {}).get(METADATA_KEY)
+    if text is None:
+        if required:
+            raise InputError(
+                f"{path} was not written by spurcli: it does not say which model and data set it belongs to",
+                "Name them: --dataset NAME --model NAME (and --recipe NAME).",
+            )
+        return {}
+    content = parse_json(text, f"{path}: metadata")
+    if not isinstance(content, dict):
+        raise InputError(f"{path} has no usable metadata", _HINT)
+    check_format(content.get("format"), content.get("version"), FORMAT, VERSION, str(path))
+    return content
+
+
+def weights_sha256_of_file(path: Path) -> str:
+    """SHA-256 over the tensors in name order: name, dtype, shape, bytes. Independent of metadata and file order."""
+    header = read_safetensors_header(path, "a checkpoint")
+    with path.open("rb") as stream:
+        offset = 8 + int.from_bytes(stream.read(8), "little")
+        digest = hashlib.sha256()
+        for name in sorted(name for name in header if name != "__metadata__"):
+            entry: Mapping[str, Any] = header[name]
+            update_weights_hash(digest, name, entry["dtype"], entry["shape"])
+            start, stop = entry["data_offsets"]
+            stream.seek(offset + start)
+            remaining = stop - start
+            while remaining:
+                block = stream.read(min(remaining, 1 << 22))
+                digest.update(block)
+                remaining -= len(block)
+    return digest.hexdigest()
+
+
+def update_weights_hash(digest: Any, name: str, dtype: str, shape: list[int]) -> None:
+    digest.update(f"{name}\n{dtype}\n{'x'.join(map(str, shape))}\n".encode())

@@ -1,0 +1,28 @@
+"""evaluation.json: every metric with its number of samples and interval, per class and per group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.envelope import field, read_json_artifact
+from spurcli.artifacts.history import sidecar
+
+FORMAT, VERSION = "spurcli.evaluation", 1
+STANDARD_NAME = "evaluation.json"
+
+
+def predictions_path(evaluation_path: Path) -> Path:
+    return sidecar(evaluation_path, "evaluation", "predictions.h5")
+
+
+def write_evaluation(path: Path, content: Mapping[str, Any]) -> None:
+    write_json(path, {"format": FORMAT, "version": VERSION, **content})
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    content = read_json_artifact(path, FORMAT, VERSION, "Make one with: spurcli evaluate")
+    field(content, "metrics", dict, str(path))
+    return content

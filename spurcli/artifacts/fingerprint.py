@@ -1,0 +1,87 @@
+"""What identifies the samples of a data set: their number, ids and labels, in order.
+
+Every artefact stores the fingerprint of the split it speaks about and every reader checks it, so that the
+indices of one data set never touch another. Pixels and injected features are outside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """`num_samples`, SHA-256 of the little-endian int64 labels, SHA-256 of the UTF-8 ids each ended by a newline.
+
+    Ids are absent where a data set has none (the index is the id) and in logits made elsewhere.
+    """
+
+    num_samples: int
+    labels_sha256: str | None = None
+    ids_sha256: str | None = None
+
+    @classmethod
+    def of(cls, labels: NDArray[np.integer[Any]], sample_id: Iterable[str] | None = None) -> Fingerprint:
+        """The fingerprint of `labels` int [n] and, if the data set has them, `sample_id` [n]."""
+        ids_sha256 = None
+        if sample_id is not None:
+            digest = hashlib.sha256()
+            for identifier in sample_id:
+                digest.update(identifier.encode() + b"\n")
+            ids_sha256 = digest.hexdigest()
+        little_endian = np.ascontiguousarray(labels, dtype="<i8")
+        return cls(len(labels), hashlib.sha256(little_endian.data).hexdigest(), ids_sha256)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "num_samples": self.num_samples,
+            "labels_sha256": self.labels_sha256,
+            "ids_sha256": self.ids_sha256,
+        }
+
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> Fingerprint:
+        if not isinstance(content, Mapping) or not isinstance(content.get("num_samples"), int):
+            raise InputError(f"{where} holds no usable fingerprint", "Make the file again.")
+        return cls(content["num_samples"], content.get("labels_sha256"), content.get("ids_sha256"))
+
+    def difference(self, other: Fingerprint) -> str | None:
+        """What differs, in words, comparing only what both sides have; None if they agree."""
+        if self.num_samples != other.num_samples:
+            return f"{self.num_samples:,} samples against {other.num_samples:,}"
+        if self.labels_sha256 and other.labels_sha256 and self.labels_sha256 != other.labels_sha256:
+            return "the labels differ"
+        if self.ids_sha256 and other.ids_sha256 and self.ids_sha256 != other.ids_sha256:
+            return "the sample ids differ"
+        return None
+
+
+def require_same(first: Fingerprint, first_name: str, second: Fingerprint, second_name: str) -> None:
+    """Raise `InputError` unless both fingerprints agree in what both have."""
+    difference = first.difference(second)
+    if difference:
+        raise InputError(
+            f"{first_name} and {second_name} are not about the same samples: {difference}",
+            "Use files made from the same data set, or make the older one again.",
+        )
+
+
+def require_same_injection(first: str | None, first_name: str, second: str | None, second_name: str) -> None:
+    """Raise `InputError` unless both sides saw the same injected feature (SHA-256 of the injection, or None)."""
+    if first != second:
+
+        def words(sha256: str | None) -> str:
+            return f"injection {sha256[:12]}" if sha256 else "no injection"
+
+        raise InputError(
+            f"{first_name} was made with {words(first)}, {second_name} with {words(second)}",
+            "Name the same inject.json with --dataset, or say --allow-injection-mismatch if that is meant.",
+        )

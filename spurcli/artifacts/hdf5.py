@@ -1,0 +1,113 @@
+"""Opening HDF5 files that may come from anywhere, reading only plain data from them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.envelope import check_format, parse_json, require_file
+from spurcli.errors import InputError
+
+# Deflate cannot compress better than about 1:1032; a data set that claims more is not backed by real bytes.
+_MAX_COMPRESSION = 1100
+_ALLOWED_FILTERS = {"gzip", "shuffle", "fletcher32", "lzf", "1", "2", "3", "32000"}
+CHUNK = 1 << 16
+
+
+@contextlib.contextmanager
+def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
+    """Open `path` for reading; anything HDF5 itself stumbles over becomes an `InputError`."""
+    require_file(path, what, hint)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, UnicodeError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        if "unable to lock" in str(error).lower():
+            raise InputError(f"{path} is being written by another process", "Wait for it, then try again.") from error
+        raise InputError(
+            f"{path} cannot be read as HDF5 ({reason})", f"It may be truncated or not {what}. {hint}"
+        ) from error
+
+
+def check_header(file: h5py.File, expected: str, newest: int, where: str) -> int:
+    version = file.attrs.get("version")
+    if isinstance(version, np.integer):
+        version = int(version)
+    return check_format(text_attribute(file, "format"), version, expected, newest, where)
+
+
+def text_attribute(item: Any, name: str) -> str | None:
+    value = item.attrs.get(name)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8")
+    return value if isinstance(value, str) else None
+
+
+def json_attribute(item: Any, name: str, where: str) -> Any:
+    text = text_attribute(item, name)
+    return parse_json(text, f"{where}: attribute {name!r}") if text is not None else None
+
+
+def member(group: Any, name: str, kind: type, where: str) -> Any:
+    """`group[name]` if it is a hard link to a `kind`; soft and external links are refused. None if absent."""
+    link = group.get(name, getlink=True)
+    if link is None:
+        return None
+    if not isinstance(link, h5py.HardLink):
+        raise InputError(f"{where}: {name!r} is a link to elsewhere, which is refused", "Write the data into the file.")
+    item = group[name]
+    if not isinstance(item, kind):
+        raise InputError(f"{where}: {name!r} is not a {kind.__name__.lower()}", "See docs/formats.md for the layout.")
+    return item
+
+
+def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, length: int | None = None) -> Any:
+    """The data set `group[name]`, checked to be plain, backed by bytes in this file, of the kind and shape asked for.
+
+    `kinds` holds numpy kind letters ("iu" integers, "f" floats, "S" bytes). `length` is that of the last axis
+    for two-dimensional data and of the first for one-dimensional. None if absent.
+    """
+    item = member(group, name, h5py.Dataset, where)
+    if item is None:
+        return None
+    label = f"{where}: {name!r}"
+    if item.is_virtual or item.external:
+        raise InputError(f"{label} keeps its data outside the file, which is refused", "Write the data into the file.")
+    if item.dtype.kind not in kinds or item.ndim != ndim:
+        raise InputError(
+            f"{label} is {item.dtype} with {item.ndim} axes",
+            "See docs/formats.md for the kind that belongs there.",
+        )
+    found = item.shape[-1] if ndim == 2 and length is not None else item.shape[0]
+    if length is not None and found != length:
+        raise InputError(f"{label} has {found:,} values, {length:,} were expected", "Make the file again.")
+    if 0 in item.shape:
+        raise InputError(f"{label} is empty", "Make the file again.")
+    unknown = set(item._filters) - _ALLOWED_FILTERS
+    if unknown:
+        raise InputError(f"{label} uses an unknown HDF5 filter", "Write it with gzip, lzf or without compression.")
+    declared = int(np.prod(item.shape, dtype=object)) * item.dtype.itemsize
+    if declared > item.id.get_storage_size() * _MAX_COMPRESSION:
+        raise InputError(f"{label} claims {declared:,} bytes that are not in the file", "The file is damaged.")
+    if item.chunks and int(np.prod(item.chunks, dtype=object)) * item.dtype.itemsize > 1 << 30:
+        raise InputError(f"{label} has chunks over 1 GiB", "Write it in smaller chunks.")
+    return item
+
+
+def read_strings(item: Any) -> list[str]:
+    """Fixed-length UTF-8 strings of a one-dimensional data set."""
+    return [value.decode("utf-8") for value in item[:].tolist()]
+
+
+def fixed_utf8(values: list[str]) -> NDArray[np.bytes_]:
+    """`values` as a fixed-length bytes array that HDF5 stores without pointers."""
+    return np.array([value.encode() for value in values], dtype=np.bytes_)

@@ -1,0 +1,43 @@
+"""history.json: what happened in each epoch of a training. The one artefact that holds seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.envelope import field, read_json_artifact
+
+FORMAT, VERSION = "spurcli.history", 1
+
+
+def sidecar(path: Path, standard_stem: str, name: str) -> Path:
+    """Where a companion file goes: `history.json` beside `model.safetensors`, `big.history.json` beside `big.safetensors`."""
+    return path.with_name(name if path.stem == standard_stem else f"{path.stem}.{name}")
+
+
+def history_path(model_path: Path) -> Path:
+    return sidecar(model_path, "model", "history.json")
+
+
+def write_history(
+    path: Path, epochs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> None:
+    """Write one record per epoch; `facts` are about the whole run (device, samples, weights)."""
+    write_json(
+        path,
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "epochs": [dict(epoch) for epoch in epochs],
+            **facts,
+            "provenance": dict(provenance),
+        },
+    )
+
+
+def read_history(path: Path) -> dict[str, Any]:
+    content = read_json_artifact(path, FORMAT, VERSION, "spurcli train writes it beside the model.")
+    field(content, "epochs", list, str(path))
+    return content

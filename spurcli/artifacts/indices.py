@@ -1,0 +1,210 @@
+"""keep.txt, remove.txt and groups.txt: plain text with one header line that says what they speak about."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.atomic import atomic_path
+from spurcli.artifacts.envelope import canonical_json, parse_json, require_file
+from spurcli.artifacts.envelope import field as checked_field
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.errors import InputError, SpurWarning
+
+VERSION = 1
+STANDARD_NAME = "keep.txt"
+_MAGIC, _GROUPS_MAGIC = "# spurcli indices v", "# spurcli groups v"
+_HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
+_LINES = 1 << 18
+
+Kind = Literal["keep", "remove"]
+
+
+@dataclass(frozen=True)
+class IndexList:
+    """Which samples of a training split to keep or remove: ascending, unique int64 `indices`."""
+
+    indices: NDArray[np.int64]
+    kind: Kind
+    fingerprint: Fingerprint | None = None
+    injection_sha256: str | None = None
+    checked_injection: bool = False
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        return indices_sha256(self.indices)
+
+    def kept(self, num_samples: int) -> NDArray[np.int64]:
+        """The kept positions, ascending, of a split of `num_samples`."""
+        if self.kind == "keep":
+            return self.indices
+        mask = np.ones(num_samples, dtype=bool)
+        mask[self.indices] = False
+        return np.flatnonzero(mask).astype(np.int64)
+
+
+def indices_sha256(indices: NDArray[np.integer[Any]]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(indices, dtype="<i8").data).hexdigest()
+
+
+def write_indices(path: Path, index_list: IndexList) -> None:
+    """Write an index list atomically, ascending."""
+    header = {
+        "kind": index_list.kind,
+        "fingerprint": index_list.fingerprint.to_json() if index_list.fingerprint else None,
+        "injection_sha256": index_list.injection_sha256,
+        "num_samples": index_list.fingerprint.num_samples if index_list.fingerprint else None,
+        "num_indices": len(index_list.indices),
+        "rule": dict(index_list.rule),
+        "provenance": dict(index_list.provenance),
+    }
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(f"{_MAGIC}{VERSION} {canonical_json(header)}\n")
+        for start in range(0, len(index_list.indices), _LINES):
+            block = index_list.indices[start : start + _LINES]
+            stream.write("\n".join(map(str, block.tolist())) + "\n")
+
+
+def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
+    """Read an index list in any order; a bare list of integers is accepted with a warning.
+
+    Raises InputError on duplicates, negative or out-of-range indices, text that is no integer, and a file with
+    fewer lines than its header promises (a cut stream).
+    """
+    require_file(path, "an index list", _HINT)
+    with path.open(encoding="utf-8", errors="strict") as stream:
+        try:
+            header = _header(stream, path, _MAGIC)
+            indices, complete = _read_integers(stream, path, first_line=1 if header is None else 2)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not a text file", _HINT) from error
+    if header is None:
+        warnings.warn(
+            f"{path} is a bare list: nothing could be checked but that the indices fit",
+            SpurWarning,
+            stacklevel=2,
+        )
+        result = IndexList(np.sort(indices), bare_kind)
+    else:
+        kind = header.get("kind")
+        if kind not in ("keep", "remove"):
+            raise InputError(f"{path} does not say whether its indices are kept or removed", _HINT)
+        num_indices = checked_field(header, "num_indices", int, str(path))
+        if len(indices) != num_indices or not complete:
+            raise InputError(
+                f"{path} is cut: {len(indices):,} complete indices of {num_indices:,}",
+                "The command that wrote it was stopped or its stream was cut; make it again.",
+            )
+        fingerprint = header.get("fingerprint")
+        result = IndexList(
+            np.sort(indices),
+            kind,
+            Fingerprint.from_json(fingerprint, str(path)) if fingerprint else None,
+            header.get("injection_sha256"),
+            checked_injection="injection_sha256" in header,
+            rule=header.get("rule") or {},
+            provenance=header.get("provenance") or {},
+        )
+    num_samples = result.fingerprint.num_samples if result.fingerprint else None
+    check_indices(result.indices, num_samples, str(path))
+    return result
+
+
+def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: str) -> None:
+    """Raise InputError if sorted indices repeat or lie outside [0, num_samples)."""
+    repeats = np.flatnonzero(ascending[1:] == ascending[:-1])
+    if len(repeats):
+        raise InputError(f"{where} holds index {int(ascending[repeats[0]]):,} more than once", "Make the list again.")
+    if len(ascending) and (ascending[0] < 0 or (num_samples is not None and ascending[-1] >= num_samples)):
+        bad = int(ascending[0] if ascending[0] < 0 else ascending[-1])
+        raise InputError(
+            f"{where} holds index {bad:,}, outside the {num_samples or 0:,} samples of the split",
+            "The list belongs to another data set, or counts from 1: indices start at 0.",
+        )
+
+
+def write_groups(path: Path, names: Sequence[str], fingerprint: Fingerprint, provenance: Mapping[str, Any]) -> None:
+    """Write groups.txt: one group name a line, in the order of the split."""
+    header = {
+        "fingerprint": fingerprint.to_json(),
+        "num_samples": len(names),
+        "provenance": dict(provenance),
+    }
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(f"{_GROUPS_MAGIC}{VERSION} {canonical_json(header)}\n")
+        stream.writelines(f"{name}\n" for name in names)
+
+
+def read_groups(path: Path) -> tuple[NDArray[np.int64], tuple[str, ...], Fingerprint | None]:
+    """Read groups.txt: group int64 [n] in first-seen order of the names, the names, the fingerprint if stated."""
+    require_file(path, "a groups list", "It has one group name a line, one line a sample.")
+    codes: dict[str, int] = {}
+    group: list[int] = []
+    with path.open(encoding="utf-8") as stream:
+        try:
+            header = _header(stream, path, _GROUPS_MAGIC)
+            for line in stream:
+                name = line.rstrip("\r\n")
+                if not name.startswith("#"):
+                    group.append(codes.setdefault(name, len(codes)))
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not a text file", "It has one group name a line.") from error
+    if header and header.get("num_samples") != len(group):
+        raise InputError(f"{path} is cut: {len(group):,} lines of {header.get('num_samples')}", "Make it again.")
+    fingerprint = header.get("fingerprint") if header else None
+    return (
+        np.array(group, dtype=np.int64),
+        tuple(codes),
+        Fingerprint.from_json(fingerprint, str(path)) if fingerprint else None,
+    )
+
+
+def _header(stream: TextIO, path: Path, magic: str) -> dict[str, Any] | None:
+    start = stream.readline(1 << 22)
+    if not start.startswith(magic):
+        stream.seek(0)
+        return None
+    version, _, text = start[len(magic) :].partition(" ")
+    if not version.isdecimal() or int(version) > VERSION:
+        raise InputError(
+            f"{path} has version {version[:20]!r}; this spurcli reads index lists up to version {VERSION}",
+            "Update spurcli: pip install --upgrade spurcli",
+        )
+    header = parse_json(text, f"{path}: header")
+    if not isinstance(header, dict):
+        raise InputError(f"{path} has a header that is no JSON object", _HINT)
+    return header
+
+
+def _read_integers(stream: TextIO, path: Path, first_line: int) -> tuple[NDArray[np.int64], bool]:
+    """All integers of the stream, and whether the last line is complete."""
+    blocks: list[NDArray[np.int64]] = []
+    last, number = "\n", first_line
+    while lines := list(itertools.islice(stream, _LINES)):
+        last = lines[-1]
+        try:
+            blocks.append(np.array([int(line) for line in lines if line[0] != "#" and line != "\n"], dtype=np.int64))
+        except (ValueError, OverflowError):
+            bad = next(i for i, line in enumerate(lines) if line[0] != "#" and line != "\n" and not _is_index(line))
+            raise InputError(
+                f"{path}, line {number + bad}: {lines[bad].strip()[:40]!r} is not an index", _HINT
+            ) from None
+        number += len(lines)
+    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64), last.endswith("\n")
+
+
+def _is_index(line: str) -> bool:
+    try:
+        return -(2**63) <= int(line) < 2**63
+    except ValueError:
+        return False

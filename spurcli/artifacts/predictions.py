@@ -1,0 +1,92 @@
+"""predictions.h5: logits of an evaluated split and of its injected twin, so that any metric can be recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts import hdf5
+from spurcli.artifacts.atomic import atomic_path, readable_os_errors
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.errors import InputError
+
+FORMAT, VERSION = "spurcli.predictions", 1
+_HINT = "spurcli evaluate writes it beside evaluation.json."
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits float32 [n, classes] and label int64 [n] of a split; the twin's logits [m, classes] at `twin_index` [m]."""
+
+    split: str
+    logits: NDArray[np.float32]
+    label: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    fingerprint: Fingerprint
+    provenance: Mapping[str, Any]
+    group: NDArray[np.int64] | None = None
+    group_names: tuple[str, ...] = ()
+    twin_index: NDArray[np.int64] | None = None
+    twin_logits: NDArray[np.float32] | None = None
+    injection_sha256: str | None = None
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    with atomic_path(path) as temporary, readable_os_errors(path), h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["version"] = VERSION
+        file.attrs["split"] = predictions.split
+        file.attrs["fingerprint"] = canonical_json(predictions.fingerprint.to_json())
+        file.attrs["provenance"] = canonical_json(predictions.provenance)
+        if predictions.injection_sha256:
+            file.attrs["injection_sha256"] = predictions.injection_sha256
+        file.create_dataset("logits", data=predictions.logits, dtype="<f4")
+        file.create_dataset("label", data=predictions.label, dtype="<i8")
+        file.create_dataset("class_names", data=hdf5.fixed_utf8(list(predictions.class_names)))
+        if predictions.group is not None:
+            file.create_dataset("group", data=predictions.group, dtype="<i8")
+            file.create_dataset("group_names", data=hdf5.fixed_utf8(list(predictions.group_names)))
+        if predictions.twin_logits is not None:
+            file.create_dataset("injected/index", data=predictions.twin_index, dtype="<i8")
+            file.create_dataset("injected/logits", data=predictions.twin_logits, dtype="<f4")
+
+
+def read_predictions(path: Path) -> Predictions:
+    where = str(path)
+    with hdf5.open_hdf5(path, "a predictions file", _HINT) as file:
+        hdf5.check_header(file, FORMAT, VERSION, where)
+        label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
+        logits = hdf5.array_member(file, "logits", where, kinds="f", ndim=2)
+        if label is None or logits is None or len(logits) != len(label):
+            raise InputError(f"{path} needs `label` [n] and `logits` [n, classes]", "See docs/formats.md.")
+        group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=len(label))
+        twin = hdf5.member(file, "injected", h5py.Group, where)
+        twin_index = hdf5.array_member(twin, "index", where, kinds="iu", ndim=1) if twin else None
+        twin_logits = hdf5.array_member(twin, "logits", where, kinds="f", ndim=2) if twin else None
+
+        def names(name: str) -> tuple[str, ...]:
+            item = hdf5.array_member(file, name, where, kinds="S", ndim=1)
+            return tuple(hdf5.read_strings(item)) if item is not None else ()
+
+        fingerprint = hdf5.json_attribute(file, "fingerprint", where)
+        provenance = hdf5.json_attribute(file, "provenance", where)
+        return Predictions(
+            split=hdf5.text_attribute(file, "split") or "test",
+            logits=np.asarray(logits[:], dtype=np.float32),
+            label=np.asarray(label[:], dtype=np.int64),
+            class_names=names("class_names"),
+            fingerprint=Fingerprint.from_json(fingerprint, where) if fingerprint else Fingerprint(len(label)),
+            provenance=provenance if isinstance(provenance, dict) else {},
+            group=np.asarray(group[:], dtype=np.int64) if group is not None else None,
+            group_names=names("group_names"),
+            twin_index=np.asarray(twin_index[:], dtype=np.int64) if twin_index is not None else None,
+            twin_logits=np.asarray(twin_logits[:], dtype=np.float32) if twin_logits is not None else None,
+            injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
+        )

@@ -1,0 +1,111 @@
+"""How an artefact was made: the command, the settings, the versions, the files it came from.
+
+Nothing volatile (no time, host, user or absolute path), so the same work gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from spurcli.artifacts.envelope import sha256_of_file
+
+_VERSIONED = ("spurcli", "numpy", "torch", "h5py", "safetensors")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A file that a stage read: its name, hash, and the commands that led to it."""
+
+    file: str
+    sha256: str
+    lineage: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, path: Path, provenance: Mapping[str, Any] | None = None) -> Parent:
+        return cls(portable_path(str(path)), sha256_of_file(path), lineage_of(provenance or {}))
+
+
+def provenance(
+    stage: str,
+    *,
+    command: str = "",
+    settings: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    parents: Iterable[Parent] = (),
+) -> dict[str, Any]:
+    """The provenance of one artefact, ready for JSON.
+
+    `settings` are the resolved settings that downstream stages inherit, `arguments` what the stage itself was
+    asked for. `lineage` lists the commands that led here, oldest first, so that the last file of a pipe
+    still tells the whole chain.
+    """
+    parents = tuple(parents)
+    lineage: list[str] = []
+    for parent in parents:
+        lineage += [line for line in parent.lineage if line not in lineage]
+    command = command or f"spurcli.{stage}(...)  # called from Python"
+    return {
+        "stage": stage,
+        "command": command,
+        "lineage": [*[line for line in lineage if line != command], command],
+        "settings": dict(settings or {}),
+        "arguments": dict(arguments or {}),
+        "parents": [{"file": parent.file, "sha256": parent.sha256} for parent in parents],
+        "versions": versions(),
+    }
+
+
+def lineage_of(content: Mapping[str, Any]) -> tuple[str, ...]:
+    lineage = content.get("lineage", ())
+    return tuple(line for line in lineage if isinstance(line, str)) if isinstance(lineage, list | tuple) else ()
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _VERSIONED:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def portable_path(text: str) -> str:
+    """A path without what is private to a machine: absolute paths are cut to their last part."""
+    return PurePath(text).name if PurePath(text).is_absolute() or text.startswith("~") else text
+
+
+def portable_command(argv: Sequence[str]) -> str:
+    """The command as typed, quoted for a shell, absolute paths cut, `--data-root` left out."""
+    words: list[str] = ["spurcli"]
+    skip = False
+    for word in argv:
+        if skip:
+            skip = False
+            continue
+        if word == "--data-root":
+            skip = True
+            continue
+        if word.startswith("--data-root="):
+            continue
+        option, equals, value = word.partition("=")
+        if equals and option.startswith("-"):
+            words.append(f"{option}={_portable_word(value)}")
+        else:
+            words.append(_portable_word(word))
+    return shlex.join(words)
+
+
+def _portable_word(word: str) -> str:
+    # file.py:attr and key=/abs/path keep what follows or precedes the path
+    match = re.fullmatch(r"(?P<key>[\w.]+=)?(?P<path>(?:/|~)[^:]*)(?P<attr>:\w+)?", word)
+    if not match:
+        return word
+    return (match["key"] or "") + portable_path(match["path"]) + (match["attr"] or "")

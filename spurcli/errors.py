@@ -1,0 +1,48 @@
+"""What users can do wrong, as a small family of exceptions.
+
+Each carries one line that says what is wrong and where, and one that says what to do next. The command line
+turns them into text and an exit code in one place (`spurcli.cli.run`).
+"""
+
+from __future__ import annotations
+
+
+class SpurError(Exception):
+    """Something failed; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem if not hint else f"{problem}\n{hint}")
+        self.problem = problem
+        self.hint = hint
+
+
+class UsageError(SpurError):
+    """Flags that are unknown, missing or contradict each other."""
+
+    exit_code = 2
+
+
+class InputError(SpurError, ValueError):
+    """A file, a data set or a value from outside that cannot be used as it is."""
+
+    exit_code = 3
+
+
+class MissingExtraError(SpurError, ImportError):
+    """An optional package is needed and not installed."""
+
+    exit_code = 4
+
+
+class Interrupted(SpurError):
+    """A signal asked to stop; work up to here is saved. 130 for SIGINT, 143 for SIGTERM."""
+
+    def __init__(self, problem: str, hint: str, signal_number: int) -> None:
+        super().__init__(problem, hint)
+        self.exit_code = 128 + signal_number
+
+
+class SpurWarning(UserWarning):
+    """Something that did not stop the work but may spoil its result."""

@@ -1,0 +1,110 @@
+"""One small table per kind of part: a name, where it lives, what it is. Resolved on first use.
+
+Wherever a name is accepted, so is `package.module:attr` and `path/to/file.py:attr`. Descriptions live here, not in
+the modules, so that `spurcli list` and `--help` need not import torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spurcli.errors import InputError, MissingExtraError, UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered part: where its factory lives, what it is in one line, and where it comes from."""
+
+    target: str
+    summary: str
+    source: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All parts of one kind; `flag` is what a user types to choose one."""
+
+    kind: str
+    flag: str
+    entries: Mapping[str, Entry]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def load(self, spec: str) -> Any:
+        """The object that `spec` names: a registered name, `package.module:attr` or `file.py:attr`."""
+        if spec in self.entries:
+            return _import(self.entries[spec].target, self.kind)
+        if is_user_code(spec):
+            return _import_file(spec, self.kind) if ".py:" in spec else _import(spec, self.kind)
+        raise UsageError(
+            f"Unknown {self.kind} {spec!r}{near(spec, self.entries)}",
+            f"Known: {', '.join(self.entries)}. Your own: {self.flag} path/to/file.py:attr",
+        )
+
+    def check(self, spec: str) -> None:
+        """Raise `UsageError` unless `spec` is registered or names user code; imports nothing."""
+        if spec not in self.entries and not is_user_code(spec):
+            self.load(spec)
+
+
+def is_user_code(spec: str) -> bool:
+    return re.fullmatch(r"(?:.*\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*", spec) is not None
+
+
+def near(name: str, known: Any) -> str:
+    """ ", did you mean …?" for the closest known names, or nothing."""
+    matches = difflib.get_close_matches(name, [str(key) for key in known], n=2)
+    return f", did you mean {' or '.join(matches)}?" if matches else ""
+
+
+def _import(target: str, kind: str) -> Any:
+    module_name, _, attribute = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name == module_name or (error.name and module_name.startswith(f"{error.name}.")):
+            raise UsageError(f"No module {module_name!r} for the {kind} {target!r}", "Check its spelling.") from error
+        raise MissingExtraError(
+            f"{target} needs the package {error.name!r}", f"Install it: pip install {error.name}"
+        ) from error
+    return _attribute(module, attribute, target, kind)
+
+
+def _import_file(spec: str, kind: str) -> Any:
+    file_name, _, attribute = spec.rpartition(":")
+    path = Path(file_name)
+    if not path.is_file():
+        raise UsageError(f"No such file: {path} (for the {kind} {spec})", "Name it as path/to/file.py:attr.")
+    name = f"spurcli_user_{re.sub(r'[^0-9A-Za-z]', '_', str(path.resolve()))}"
+    if name not in sys.modules:
+        module_spec = importlib.util.spec_from_file_location(name, path)
+        assert module_spec is not None
+        assert module_spec.loader is not None
+        module = importlib.util.module_from_spec(module_spec)
+        sys.modules[name] = module  # worker processes and dataclasses look their module up
+        try:
+            module_spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise InputError(
+                f"{path} failed while being imported: {type(error).__name__}: {error}",
+                "Run it with python to see where; --debug shows the traceback.",
+            ) from error
+    return _attribute(sys.modules[name], attribute, spec, kind)
+
+
+def _attribute(module: Any, attribute: str, spec: str, kind: str) -> Any:
+    if not hasattr(module, attribute):
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise UsageError(f"{spec}: no {attribute!r} there{near(attribute, names)}", f"Name a {kind} that exists.")
+    return getattr(module, attribute)
