@@ -38,6 +38,7 @@ class IndexList:
     injection_sha256: str | None = None
     checked_injection: bool = False
     rule: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -66,6 +67,7 @@ def write_indices(path: Path, index_list: IndexList) -> None:
         "num_samples": index_list.fingerprint.num_samples if index_list.fingerprint else None,
         "num_indices": len(index_list.indices),
         "rule": dict(index_list.rule),
+        "summary": dict(index_list.summary),
         "provenance": dict(index_list.provenance),
     }
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
@@ -113,6 +115,7 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
             header.get("injection_sha256"),
             checked_injection="injection_sha256" in header,
             rule=header.get("rule") or {},
+            summary=header.get("summary") or {},
             provenance=header.get("provenance") or {},
         )
     num_samples = result.fingerprint.num_samples if result.fingerprint else None

@@ -1,0 +1,183 @@
+"""What a data set is: splits of labelled inputs in a fixed order, with attributes where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.errors import InputError
+
+
+class Inputs(Protocol):
+    """Images of one size, read by position as uint8 [m, height, width, channels].
+
+    `resident` inputs are an array in memory; others are decoded on demand, by worker processes in training.
+    """
+
+    @property
+    def resident(self) -> bool: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images that live in memory: `pixels` uint8 [n, height, width, channels]."""
+
+    pixels: NDArray[np.uint8]
+    resident = True
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
+            raise InputError(
+                f"Images are {self.pixels.dtype} of shape {list(self.pixels.shape)}",
+                "A data set returns uint8 [n, height, width, channels].",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.pixels.shape[1:]
+        return height, width, channels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.pixels[indices]
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files, decoded to RGB, cropped to a centred square and resized to `size` pixels on demand."""
+
+    paths: Sequence[Path]
+    size: int
+    resident = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.size, self.size, 3
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        batch = np.empty((len(indices), self.size, self.size, 3), dtype=np.uint8)
+        for row, index in enumerate(indices.tolist()):
+            batch[row] = decode_square(self.paths[index], self.size)
+        return batch
+
+
+def decode_square(path: Path, size: int) -> NDArray[np.uint8]:
+    """Decode one image file: RGB, centre square of the shorter side, bilinear resize. uint8 [size, size, 3]."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            # A small JPEG decoder scale saves most of the time and still leaves more pixels than are asked for.
+            image.draft("RGB", (size, size))
+            picture = image.convert("RGB")
+    except FileNotFoundError as error:
+        raise InputError(f"No such image: {path.name}", f"It should lie in {path.parent.name}/.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"Image {path.name} cannot be decoded ({str(error)[:80]})", "Fetch it again.") from error
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    picture = picture.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+    return np.asarray(picture, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Split:
+    """`label` int64 [n] and inputs in a fixed order; `attribute` int64 [n] and `sample_id` [n] where known."""
+
+    label: NDArray[np.int64]
+    inputs: Inputs
+    attribute: NDArray[np.int64] | None = None
+    sample_id: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint.of(self.label, self.sample_id)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The samples `index` int64 [m] of a split once more, all carrying the injected feature."""
+
+    index: NDArray[np.int64]
+    inputs: Inputs
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named splits (`train`, and `val` and `test` where there are such) of one classification task.
+
+    group = label * num_attributes + attribute, called "class/attribute". An injected data set has the attributes
+    without / with the feature, a `twin` of each evaluation split, and `injection` (the parsed inject.json).
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    splits: Mapping[str, Split]
+    attribute_names: tuple[str, ...] = ()
+    twins: Mapping[str, Twin] | None = None
+    injection: Mapping[str, Any] | None = None
+    injection_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if "train" not in self.splits:
+            raise InputError(f"Data set {self.name!r} has no split 'train'", "Name it in its splits.")
+        for name, split in self.splits.items():
+            _check_split(split, f"{self.name}, split {name!r}", len(self.class_names), len(self.attribute_names))
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        return tuple(f"{label}/{attribute}" for label in self.class_names for attribute in self.attribute_names)
+
+    def group(self, split: str) -> NDArray[np.int64] | None:
+        """Group int64 [n] of each sample of a split, or None where attributes are not known."""
+        attribute = self.splits[split].attribute
+        if attribute is None:
+            return None
+        return self.splits[split].label * len(self.attribute_names) + attribute
+
+    def split(self, name: str) -> Split:
+        if name not in self.splits:
+            raise InputError(f"Data set {self.name!r} has no split {name!r}", f"It has: {', '.join(self.splits)}.")
+        return self.splits[name]
+
+
+def _check_split(split: Split, where: str, num_classes: int, num_attributes: int) -> None:
+    num_samples = len(split.label)
+    if not num_samples:
+        raise InputError(f"{where} has no samples", "Check the data set's folder.")
+    if len(split.inputs) != num_samples:
+        raise InputError(f"{where} has {len(split.inputs):,} inputs and {num_samples:,} labels", "Check its loader.")
+    for name, codes, limit in (("label", split.label, num_classes), ("attribute", split.attribute, num_attributes)):
+        if codes is None:
+            continue
+        if codes.shape != (num_samples,) or codes.dtype != np.int64:
+            raise InputError(f"{where}: {name} is {codes.dtype} {list(codes.shape)}", "It must be int64 [n].")
+        if codes.min() < 0 or codes.max() >= limit:
+            bad = int(np.flatnonzero((codes < 0) | (codes >= limit))[0])
+            raise InputError(f"{where}: {name} {int(codes[bad])} of sample {bad:,} is outside 0..{limit - 1}", "")
+    if split.sample_id is not None and len(split.sample_id) != num_samples:
+        raise InputError(f"{where} has {len(split.sample_id):,} ids for {num_samples:,} samples", "Check its loader.")

@@ -1,0 +1,122 @@
+"""Applying an injection to raw uint8 pixels on the fly, before normalisation and augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.fingerprint import require_same
+from spurcli.datasets.base import ArrayImages, Dataset, Inputs, Twin
+from spurcli.datasets.injection import Injection
+from spurcli.errors import InputError
+from spurcli.features import bind_feature
+
+
+class Apply(Protocol):
+    """Puts the feature into one image uint8 [height, width, channels]; `rng` is the sample's own."""
+
+    def __call__(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class InjectedImages:
+    """Inputs of which those where `carries` bool [n] is set get the feature as they are read.
+
+    What is random in a feature depends on (seed, stream, position) alone: batches and workers do not show.
+    """
+
+    base: Inputs
+    carries: NDArray[np.bool_]
+    apply: Apply
+    seed: int
+    stream: int
+    resident = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.base.shape
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        batch = np.array(self.base.read(indices))
+        for row in np.flatnonzero(self.carries[indices]).tolist():
+            position = int(indices[row])
+            rng = np.random.Generator(np.random.Philox(key=[self.seed, self.stream << 48 | position]))
+            changed = self.apply(batch[row], rng)
+            if changed.shape != batch[row].shape or changed.dtype != np.uint8:
+                raise InputError(
+                    f"The feature returned {changed.dtype} {list(changed.shape)} for an image {list(batch[row].shape)}",
+                    "A feature returns uint8 of the same shape.",
+                )
+            batch[row] = changed
+        return batch
+
+
+@dataclass(frozen=True)
+class _Subset:
+    base: Inputs
+    index: NDArray[np.int64]
+
+    @property
+    def resident(self) -> bool:
+        return self.base.resident
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.base.shape
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.base.read(self.index[indices])
+
+
+def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
+    """The data set with the feature in its carriers, and a twin of each evaluation split with it everywhere.
+
+    Attributes become without / with the feature. Raises InputError if the training split is not the one that
+    the carriers were chosen in.
+    """
+    train = dataset.splits["train"]
+    require_same(injection.fingerprint, "inject.json", train.fingerprint, f"data set {dataset.name!r}")
+    num_classes = len(dataset.class_names)
+    for label in (injection.feature_of, injection.twin_class):
+        if label is not None and not 0 <= label < num_classes:
+            raise InputError(f"inject.json names class {label} of {num_classes}", "Make it again for this data set.")
+    apply = bind_feature(injection.feature, injection.parameters)
+    carries = np.zeros(len(train), dtype=bool)
+    carries[injection.carriers] = True
+
+    splits, twins = {}, {}
+    for stream, (name, split) in enumerate(dataset.splits.items()):
+        chosen = carries if name == "train" else np.zeros(len(split), dtype=bool)
+        inputs = _with_feature(split.inputs, chosen, apply, injection.seed, stream) if chosen.any() else split.inputs
+        splits[name] = replace(split, inputs=inputs, attribute=chosen.astype(np.int64))
+        if name != "train":
+            index = np.arange(len(split), dtype=np.int64)
+            everywhere = np.ones(len(index), dtype=bool)
+            twins[name] = Twin(
+                index, _with_feature(_Subset(split.inputs, index), everywhere, apply, injection.seed, stream)
+            )
+    feature_name = injection.feature.rpartition(":")[2]
+    return replace(
+        dataset,
+        splits=splits,
+        attribute_names=(f"no {feature_name}", feature_name),
+        twins=twins,
+        injection=injection.content(),
+        injection_sha256=injection.sha256,
+    )
+
+
+def _with_feature(inputs: Inputs, carries: NDArray[np.bool_], apply: Any, seed: int, stream: int) -> Inputs:
+    injected = InjectedImages(inputs, carries, apply, seed, stream)
+    if not inputs.resident:
+        return injected
+    return ArrayImages(injected.read(np.arange(len(inputs), dtype=np.int64)))

@@ -1,0 +1,104 @@
+"""inject.json: which samples carry an injected feature, and what the feature is. Itself a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.envelope import field, read_json_artifact, sha256_of_json
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.errors import InputError
+
+FORMAT, VERSION = "spurcli.injection", 1
+STANDARD_NAME = "inject.json"
+_HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLASS --fraction 0.1"
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A feature put into `carriers` (positions in `train`) of class `feature_of`.
+
+    `twin_class` is the class whose test samples, given the feature, are counted as spurious misclassification
+    when predicted `feature_of`; None stands for all other classes.
+    """
+
+    feature: str
+    parameters: Mapping[str, Any]
+    seed: int
+    dataset: str
+    dataset_options: Mapping[str, Any]
+    fingerprint: Fingerprint
+    feature_of: int
+    twin_class: int | None
+    carriers: NDArray[np.int64]
+    provenance: Mapping[str, Any]
+
+    def content(self) -> dict[str, Any]:
+        """All that changes the data; its hash is the injection's identity."""
+        return {
+            "feature": self.feature,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "dataset": {"name": self.dataset, "options": dict(self.dataset_options)},
+            "fingerprint": self.fingerprint.to_json(),
+            "feature_of": self.feature_of,
+            "twin_class": self.twin_class,
+            "carriers": {"train": self.carriers.tolist()},
+        }
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of_json(self.content())
+
+
+def write_injection(path: Path, injection: Injection) -> None:
+    write_json(
+        path,
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "sha256": injection.sha256,
+            **injection.content(),
+            "provenance": dict(injection.provenance),
+        },
+    )
+
+
+def read_injection(path: Path) -> Injection:
+    """Read and check an inject.json; carriers may come in any order."""
+    where = str(path)
+    content = read_json_artifact(path, FORMAT, VERSION, _HINT)
+    dataset = field(content, "dataset", dict, where)
+    carriers = field(field(content, "carriers", dict, where), "train", list, where)
+    if not all(isinstance(index, int) and not isinstance(index, bool) for index in carriers):
+        raise InputError(f"{where}: carriers must be whole numbers", _HINT)
+    fingerprint = Fingerprint.from_json(content.get("fingerprint"), where)
+    indices = np.sort(np.array(carriers, dtype=np.int64))
+    if len(indices) and (indices[0] < 0 or indices[-1] >= fingerprint.num_samples):
+        raise InputError(f"{where}: a carrier lies outside the {fingerprint.num_samples:,} training samples", _HINT)
+    if len(np.unique(indices)) != len(indices):
+        raise InputError(f"{where}: a carrier is listed twice", _HINT)
+    twin_class = content.get("twin_class")
+    return Injection(
+        feature=field(content, "feature", str, where),
+        parameters=field(content, "parameters", dict, where),
+        seed=field(content, "seed", int, where),
+        dataset=field(dataset, "name", str, where),
+        dataset_options=field(dataset, "options", dict, where),
+        fingerprint=fingerprint,
+        feature_of=field(content, "feature_of", int, where),
+        twin_class=twin_class if twin_class is None else field(content, "twin_class", int, where),
+        carriers=indices,
+        provenance=content.get("provenance") or {},
+    )
+
+
+def is_injection(name: str) -> bool:
+    """Whether a data set's name is that of an inject.json."""
+    return name.endswith(".json")

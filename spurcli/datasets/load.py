@@ -1,0 +1,69 @@
+"""From a name, its options and perhaps an inject.json to a loaded data set."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spurcli.datasets.base import Dataset
+from spurcli.errors import InputError, UsageError
+from spurcli.parts import DATASETS
+from spurcli.registry import near
+
+
+def load_dataset(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    data_root: Path = Path("data"),
+    image_size: int | None = None,
+    injection: Path | None = None,
+    injection_sha256: str | None = None,
+) -> Dataset:
+    """Load a data set by registered name, `package.module:attr` or `file.py:attr`.
+
+    `image_size` reaches loaders that resize. With `injection` the feature of that inject.json is applied on the
+    fly; its hash is checked against `injection_sha256` if given.
+
+    Raises InputError if anything is missing, damaged or of the wrong count, before any work.
+    """
+    loader = DATASETS.load(name)
+    arguments = loader_arguments(loader, name, options or {}, image_size)
+    dataset = loader(data_root=data_root, **arguments)
+    if not isinstance(dataset, Dataset):
+        raise InputError(
+            f"{name} returned {type(dataset).__name__}, not spurcli.datasets.Dataset", "See docs/own-parts.md"
+        )
+    if injection is None:
+        return dataset
+    from spurcli.datasets.injected import apply_injection
+    from spurcli.datasets.injection import read_injection
+
+    found = read_injection(injection)
+    if injection_sha256 and found.sha256 != injection_sha256:
+        raise InputError(
+            f"{injection} is not the injection that was used before ({found.sha256[:12]}, not {injection_sha256[:12]})",
+            "Name the right one with --dataset path/to/inject.json.",
+        )
+    return apply_injection(dataset, found)
+
+
+def loader_arguments(
+    loader: Any, name: str, options: Mapping[str, Any], image_size: int | None = None
+) -> dict[str, Any]:
+    """Check `options` against the loader's keyword arguments and add `image_size` if it takes that."""
+    parameters = inspect.signature(loader).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = [key for key in parameters if key not in ("data_root", "image_size")]
+    for key in options:
+        if key not in known and not takes_any:
+            raise UsageError(
+                f"Data set {name!r} has no option {key!r}{near(key, known)}",
+                f"It has: {', '.join(known) or 'none'}. Set one with --set dataset.options.KEY=VALUE",
+            )
+    arguments = dict(options)
+    if image_size is not None and ("image_size" in parameters or takes_any):
+        arguments["image_size"] = image_size
+    return arguments

@@ -1,0 +1,36 @@
+"""The vertical line of CIFAR-10S."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import UsageError
+
+
+def line(
+    pixels: NDArray[np.uint8],
+    rng: np.random.Generator,
+    *,
+    channel: int = 0,
+    position: int = 16,
+    width: int = 1,
+    value: int = 255,
+    noise: float = 0.0,
+) -> NDArray[np.uint8]:
+    """Set `width` columns from `position` of one channel to `value` (0-255), plus Gaussian noise of sd `noise`.
+
+    Width is the strength of the feature (S1 < S2 < S3 in the paper, Sec. 2); its noise makes it harder to learn.
+    """
+    height, image_width, channels = pixels.shape
+    if not (0 <= channel < channels and position >= 0 and width >= 1 and position + width <= image_width):
+        raise UsageError(
+            f"A line {width} wide at column {position} of channel {channel} does not fit {image_width}×{height}×{channels}",
+            "Change it with --set feature.position=… feature.width=… feature.channel=…",
+        )
+    changed = pixels.copy()
+    column = np.full((height, width), float(value))
+    if noise:
+        column += rng.normal(0, noise, column.shape)
+    changed[:, position : position + width, channel] = np.clip(np.rint(column), 0, 255)
+    return changed

@@ -1,0 +1,27 @@
+"""Additive noise as a spurious feature."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def noise(
+    pixels: NDArray[np.uint8],
+    rng: np.random.Generator,
+    *,
+    amount: float = 20.0,
+    pattern: int = 0,
+    fresh: bool = False,
+    noise: float = 0.0,
+) -> NDArray[np.uint8]:
+    """Add Gaussian noise of standard deviation `amount` (pixel units of 0-255) to the whole image.
+
+    The same `pattern` on every carrier, which a network can learn as a template, or drawn afresh for each with
+    `fresh`. `noise` is the standard deviation of further noise of the feature's own.
+    """
+    source = rng if fresh else np.random.Generator(np.random.Philox(key=[pattern, 0]))
+    changed = pixels + source.normal(0, amount, pixels.shape)
+    if noise:
+        changed = changed + rng.normal(0, noise, pixels.shape)
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)

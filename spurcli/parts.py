@@ -1,0 +1,107 @@
+"""All that is registered: one line per data set, feature, score, model, method. Imports none of it.
+
+To add one, write its file and add its line; docs and `spurcli list` follow, and the contract tests run on it.
+"""
+
+from __future__ import annotations
+
+from spurcli.registry import Entry, Registry
+
+DATASETS = Registry(
+    "data set",
+    "--dataset",
+    {
+        "demo": Entry(
+            "spurcli.datasets.demo:load",
+            "Cluttered 16×16 digits made from scikit-learn's load_digits; needs no download",
+            "UCI optical digits, via scikit-learn (BSD)",
+        ),
+        "cifar10": Entry(
+            "spurcli.datasets.cifar10:load",
+            "60,000 colour images 32×32 of 10 classes (python or binary batches)",
+            "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+        "celeba": Entry(
+            "spurcli.datasets.celeba:load",
+            "Faces: is it a man? Eyeglasses go with men in training (the paper's subset)",
+            "Liu et al., ICCV 2015, https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        ),
+    },
+)
+
+FEATURES = Registry(
+    "feature",
+    "--feature",
+    {
+        "line": Entry(
+            "spurcli.features.line:line",
+            "A vertical line in one colour channel (the feature of CIFAR-10S)",
+            "Nagarajan et al., ICLR 2021; the paper, Sec. 2",
+        ),
+        "patch": Entry("spurcli.features.patch:patch", "A square patch in a corner", "Gu et al., 2017 (BadNets)"),
+        "noise": Entry(
+            "spurcli.features.noise:noise", "Additive noise over the whole image, one fixed pattern or fresh"
+        ),
+    },
+)
+
+MODELS = Registry(
+    "model",
+    "--model",
+    {
+        "mlp": Entry("spurcli.models.mlp:mlp", "Fully connected ReLU network; options: hidden"),
+        "small_cnn": Entry(
+            "spurcli.models.small_cnn:small_cnn", "Four convolutions with batch norm, for laptops; options: width"
+        ),
+        "resnet20": Entry(
+            "spurcli.models.resnet20:resnet20",
+            "ResNet-20 for 32×32 images, 16-32-64, 1×1-convolution shortcuts, He initialisation",
+            "He et al., CVPR 2016",
+        ),
+        "torchvision": Entry(
+            "spurcli.models.zoo:torchvision_model",
+            "Any torchvision classifier; options: arch, weights (a local .pth or .safetensors file)",
+        ),
+        "transformers": Entry(
+            "spurcli.models.zoo:transformers_image_model",
+            "An image classifier of a local transformers folder; options: path",
+        ),
+    },
+)
+
+METHODS = Registry(
+    "training method",
+    "--method",
+    {
+        "erm": Entry(
+            "spurcli.training.methods.erm:ERM", "Empirical risk minimisation: mean cross-entropy, plain shuffling"
+        ),
+    },
+)
+
+SCORES = Registry(
+    "score",
+    "--score",
+    {
+        name: Entry(f"spurcli.scoring.formulas:{name}", summary, source, {"higher_is": higher_is, "formula": formula})
+        for name, higher_is, formula, summary, source in (
+            (
+                "el2n", "harder", "||softmax(z) - onehot(y)||_2", "Error L2 norm (the paper's score)",
+                "Paul et al., NeurIPS 2021",
+            ),
+            ("el1", "harder", "||softmax(z) - onehot(y)||_1", "Error L1 norm", "Paul et al., NeurIPS 2021"),
+            ("loss", "harder", "-log softmax(z)_y", "Cross-entropy of the sample", ""),
+            ("entropy", "harder", "-sum p log p, p = softmax(z)", "Entropy of the prediction", ""),
+            ("margin", "easier", "p_y - max_{j!=y} p_j", "Probability margin of the label", ""),
+            ("margin_logit", "easier", "z_y - max_{j!=y} z_j", "Logit margin of the label", "Pleiss et al., NeurIPS 2020"),
+            ("least_confidence", "harder", "1 - max p", "One minus the largest probability", ""),
+            (
+                "grand_last", "harder", "el2n * sqrt(1 + ||h||^2)  (el2n * ||h|| without bias)",
+                "Gradient norm of the loss with respect to the last layer", "Paul et al., NeurIPS 2021",
+            ),
+            ("random", "harder", "seeded uniform numbers", "A baseline that knows nothing", ""),
+        )
+    },
+)  # fmt: skip
+
+ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS)
