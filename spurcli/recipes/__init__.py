@@ -1,0 +1,55 @@
+"""Recipes: one TOML file per benchmark with the paper's hyper-parameters, and its `-cpu` twin for laptops."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.envelope import require_file
+from spurcli.errors import InputError, UsageError
+from spurcli.registry import near
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a shipped recipe, or of the user's own if `name` ends in .toml."""
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in names():
+        raise UsageError(
+            f"No recipe called {name!r}{near(name, names())}",
+            f"Shipped: {', '.join(names())}. Your own: --recipe FILE.toml (start from: spurcli recipe copy NAME)",
+        )
+    return _FOLDER / f"{name}.toml"
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The parsed tables of a recipe, by name or file."""
+    path = recipe_path(name)
+    require_file(path, "a recipe", "Start from one: spurcli recipe copy demo my.toml")
+    if path.stat().st_size > 1 << 20:
+        raise InputError(f"{path} is larger than any recipe should be", "Check that the right file is named.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid TOML: {str(error)[:120]}", "Mend that line.") from error
+
+
+def parse_value(text: str) -> Any:
+    """The value of a `--set key=value`: TOML if it parses, else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text

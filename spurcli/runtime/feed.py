@@ -1,0 +1,100 @@
+"""Getting batches of raw pixels to the device.
+
+Inputs that fit stay in memory as one uint8 tensor (on the device where that is a GPU with room); others are decoded
+by worker processes. Both give the same batches for the same positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from spurcli.datasets import ArrayImages, Inputs
+from spurcli.progress import Progress, Silent
+
+RESIDENT_BYTES = 2 << 30
+_DEVICE_SHARE = 0.4
+_DECODE_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Reads pixels by position as uint8 [m, channels, height, width] on `device`."""
+
+    inputs: Inputs
+    device: torch.device
+    num_workers: int
+    pixels: torch.Tensor | None = None
+
+    @classmethod
+    def build(cls, inputs: Inputs, device: torch.device, num_workers: int, progress: Progress | None = None) -> Feed:
+        """Decode `inputs` into memory now if they fit, else leave them to the workers."""
+        size = len(inputs) * int(np.prod(inputs.shape))
+        if size > RESIDENT_BYTES:
+            return cls(inputs, device, num_workers)
+        array = inputs.pixels if isinstance(inputs, ArrayImages) else _decode_all(inputs, num_workers, progress)
+        pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).contiguous()
+        if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            pixels = pixels.to(device)
+        elif device.type == "cuda":
+            pixels = pixels.pin_memory()
+        return cls(inputs, device, num_workers, pixels)
+
+    def batches(
+        self, order: NDArray[np.int64], batch_size: int, first: int = 0
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield (index int64 [m], pixels) for consecutive batches of `order`, starting with batch number `first`.
+
+        The last batch may be smaller; none is dropped or padded.
+        """
+        starts = range(first * batch_size, len(order), batch_size)
+        if self.pixels is not None:
+            positions = torch.from_numpy(order).to(self.pixels.device)
+            for start in starts:
+                index = positions[start : start + batch_size]
+                pixels = self.pixels[index]
+                yield index.to(self.device), pixels.to(self.device, non_blocking=True)
+            return
+        batches = [order[start : start + batch_size] for start in starts]
+        loader = _loader(self.inputs, batches, self.num_workers, pin=self.device.type == "cuda")
+        for chosen, pixels in zip(batches, loader, strict=True):
+            index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
+            yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class _Batches(torch.utils.data.Dataset[NDArray[np.uint8]]):
+    """Item i is the whole batch i: one message per batch between processes."""
+
+    inputs: Inputs
+    batches: list[NDArray[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> NDArray[np.uint8]:
+        return self.inputs.read(self.batches[number])
+
+
+def _loader(
+    inputs: Inputs, batches: list[NDArray[np.int64]], num_workers: int, *, pin: bool
+) -> DataLoader[NDArray[np.uint8]]:
+    workers = min(num_workers, len(batches))
+    return DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin)
+
+
+def _decode_all(inputs: Inputs, num_workers: int, progress: Progress | None) -> NDArray[np.uint8]:
+    positions = np.arange(len(inputs), dtype=np.int64)
+    batches = [positions[start : start + _DECODE_BATCH] for start in range(0, len(positions), _DECODE_BATCH)]
+    array = np.empty((len(inputs), *inputs.shape), dtype=np.uint8)
+    report = progress or Silent()
+    report.start("reading images", len(inputs))
+    for chosen, pixels in zip(batches, _loader(inputs, batches, num_workers, pin=False), strict=True):
+        array[chosen] = pixels.numpy()
+        report.advance(len(chosen))
+    return array

@@ -1,0 +1,118 @@
+"""Forward passes in eval mode over inputs in their own order; results never depend on batch size or workers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from spurcli.errors import InputError
+from spurcli.models import last_linear
+from spurcli.progress import Progress, Silent
+from spurcli.runtime.device import autocast
+from spurcli.runtime.feed import Feed
+from spurcli.runtime.preprocess import Preprocess
+
+
+@contextlib.contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; each module's own mode is restored afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextlib.contextmanager
+def embedding_hook(model: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """A list that holds, after each forward pass, the input h [m, features] of the last linear layer."""
+    caught: list[torch.Tensor] = []
+    layer = last_linear(model)
+    if layer is None:
+        yield caught
+        return
+
+    def catch(_module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        caught[:] = [arguments[0]]
+
+    handle = layer.register_forward_pre_hook(catch)
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+def forward_batches(
+    model: nn.Module,
+    feed: Feed,
+    preprocess: Preprocess,
+    *,
+    num_samples: int,
+    batch_size: int,
+    precision: str = "float32",
+    augment: tuple[int, int] | None = None,
+    what: str = "evaluating",
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield (start, logits float32 [m, classes]) over positions 0 … num_samples − 1 in order.
+
+    Call inside `evaluation_mode`. `augment` = (seed, epoch) scores the augmented view instead of the plain one.
+    """
+    report = progress or Silent()
+    report.start(what, num_samples)
+    start = 0
+    for index, pixels in feed.batches(np.arange(num_samples, dtype=np.int64), batch_size):
+        inputs = preprocess.training(pixels, index, *augment) if augment else preprocess.evaluation(pixels)
+        with autocast(feed.device, precision):
+            logits = model(inputs)
+        if logits.ndim != 2:
+            raise InputError(
+                f"The model returned {list(logits.shape)} for a batch", "It must return logits [n, classes]."
+            )
+        yield start, logits.float()
+        start += len(index)
+        report.advance(len(index))
+
+
+def predict_logits(
+    model: nn.Module,
+    feed: Feed,
+    preprocess: Preprocess,
+    *,
+    num_samples: int,
+    num_classes: int,
+    batch_size: int = 512,
+    precision: str = "float32",
+    what: str = "evaluating",
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Logits float32 [num_samples, num_classes] in eval mode, in the order of the inputs."""
+    # filled on the device: one copy to the host at the end instead of one wait per batch
+    result = torch.empty((num_samples, num_classes), dtype=torch.float32, device=feed.device)
+    with evaluation_mode(model):
+        for start, logits in forward_batches(
+            model,
+            feed,
+            preprocess,
+            num_samples=num_samples,
+            batch_size=batch_size,
+            precision=precision,
+            what=what,
+            progress=progress,
+        ):
+            if logits.shape[1] != num_classes:
+                raise InputError(
+                    f"The model has {logits.shape[1]} outputs, the data set {num_classes} classes",
+                    "Use a model trained for this data set.",
+                )
+            result[start : start + len(logits)] = logits
+    return result.cpu().numpy()

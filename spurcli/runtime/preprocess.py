@@ -1,0 +1,114 @@
+"""From raw uint8 batches to model inputs, on the device; augmentation as a function of (seed, epoch, index).
+
+Nothing here keeps a generator: the random numbers of a sample are a hash of its position, so a resumed run, another
+batch size or another number of workers sees the same crops and flips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from spurcli.errors import UsageError
+from spurcli.settings import PreprocessingSettings
+
+_GOLDEN, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _xor_shift(x: torch.Tensor, bits: int) -> torch.Tensor:
+    # int64 shifts are arithmetic: the mask makes them logical
+    return x ^ ((x >> bits) & ((1 << (64 - bits)) - 1))
+
+
+def uniform(index: torch.Tensor, seed: int, epoch: int, draw: int) -> torch.Tensor:
+    """Uniform numbers in [0, 1), float32 [m], one for each `index` int64 [m]: splitmix64 of (seed, epoch, draw, index)."""
+    start = (seed * _MIX1 + epoch * _MIX2 + (draw + 1) * _GOLDEN) & ((1 << 64) - 1)
+    x = index * _signed(_GOLDEN) + _signed(start)
+    x = _xor_shift(x, 30) * _signed(_MIX1)
+    x = _xor_shift(x, 27) * _signed(_MIX2)
+    x = _xor_shift(x, 31)
+    return ((x >> 40) & 0xFFFFFF).to(torch.float32) / (1 << 24)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Turns pixels uint8 [m, channels, height, width] into float32 model inputs on their device."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+    settings: PreprocessingSettings
+    channels_last: bool = False
+
+    @classmethod
+    def build(
+        cls, settings: PreprocessingSettings, channels: int, device: torch.device, *, channels_last: bool = False
+    ) -> Preprocess:
+        if len(settings.mean) not in (1, channels):
+            raise UsageError(
+                f"preprocessing.mean has {len(settings.mean)} values for images of {channels} channels",
+                "Give one value, or one per channel.",
+            )
+        mean = torch.tensor(settings.mean, dtype=torch.float64).expand(channels)
+        std = torch.tensor(settings.std, dtype=torch.float64).expand(channels)
+        scale = (1 / (255 * std)).to(torch.float32).view(1, -1, 1, 1)
+        shift = (-mean / std).to(torch.float32).view(1, -1, 1, 1)
+        return cls(scale.to(device), shift.to(device), settings, channels_last)
+
+    def evaluation(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The plain view: (x / 255 − mean) / std."""
+        inputs = torch.addcmul(self.shift, pixels, self.scale)
+        return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
+
+    def training(self, pixels: torch.Tensor, index: torch.Tensor, seed: int, epoch: int) -> torch.Tensor:
+        """The augmented view of the samples `index` int64 [m] in `epoch`."""
+        settings = self.settings
+        if settings.crop_padding:
+            pixels = _padded_crop(pixels, index, settings.crop_padding, seed, epoch)
+        if settings.flip:
+            flipped = (uniform(index, seed, epoch, 2) < 0.5).view(-1, 1, 1, 1)
+            pixels = torch.where(flipped, pixels.flip(-1), pixels)
+        inputs = self.evaluation(pixels)
+        if settings.resized_crop_scale:
+            inputs = _resized_crop(inputs, index, settings, seed, epoch)
+        return inputs
+
+
+def _padded_crop(pixels: torch.Tensor, index: torch.Tensor, padding: int, seed: int, epoch: int) -> torch.Tensor:
+    """Pad with zeros on all sides, then crop a window of the original size at a random place."""
+    height, width = pixels.shape[2:]
+    padded = functional.pad(pixels, (padding,) * 4)
+    span = 2 * padding + 1
+    down = (uniform(index, seed, epoch, 0) * span).long()
+    right = (uniform(index, seed, epoch, 1) * span).long()
+    rows = down[:, None] + torch.arange(height, device=pixels.device)
+    columns = right[:, None] + torch.arange(width, device=pixels.device)
+    batch = torch.arange(len(pixels), device=pixels.device)
+    # advanced indices around a slice move to the front: [m, height, width, channels]
+    return padded[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _resized_crop(
+    inputs: torch.Tensor, index: torch.Tensor, settings: PreprocessingSettings, seed: int, epoch: int
+) -> torch.Tensor:
+    """A crop of random area (a share of the image) and aspect ratio, resized back (torchvision's RandomResizedCrop).
+
+    One draw per sample, clipped to the image, where torchvision redraws up to ten times.
+    """
+    low, high = settings.resized_crop_scale
+    area = low + (high - low) * uniform(index, seed, epoch, 3)
+    log_low, log_high = torch.tensor(settings.resized_crop_ratio).log().tolist()
+    ratio = torch.exp(log_low + (log_high - log_low) * uniform(index, seed, epoch, 4))
+    width = (area * ratio).sqrt().clamp(max=1.0)
+    height = (area / ratio).sqrt().clamp(max=1.0)
+    centre_x = (1 - width) * (2 * uniform(index, seed, epoch, 5) - 1)
+    centre_y = (1 - height) * (2 * uniform(index, seed, epoch, 6) - 1)
+    zero = torch.zeros_like(width)
+    matrix = torch.stack([width, zero, centre_x, zero, height, centre_y], dim=1).view(-1, 2, 3)
+    grid = functional.affine_grid(matrix, list(inputs.shape), align_corners=False)
+    return functional.grid_sample(inputs, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

@@ -1,0 +1,41 @@
+"""Stopping cleanly: a first SIGINT or SIGTERM lets the work save itself, a second one stops at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+
+@dataclass
+class StopRequest:
+    """`signal_number` is 0 until someone asks to stop."""
+
+    signal_number: int = 0
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Within the block, signals set the request instead of raising. Only the main thread can do that."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    earlier: dict[int, Any] = {}
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if request.signal_number:
+            raise KeyboardInterrupt
+        request.signal_number = number
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        earlier[number] = signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

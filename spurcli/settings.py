@@ -1,0 +1,268 @@
+"""Settings of a run: what a recipe says, what was inherited from a parent file, what the command line changed.
+
+`resolve` is a pure function; stage functions take the frozen `Settings` it returns and never look at the working
+folder, the environment or file headers for defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal
+
+from spurcli.errors import InputError, UsageError
+from spurcli.registry import is_user_code, near
+
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class InjectionSettings:
+    """The inject.json that turns the data set into an injected one, and its identity."""
+
+    file: str
+    sha256: str
+    feature: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Which data set: a registered name or the user's own code, the loader's options, an injection or none."""
+
+    name: str
+    options: Table = field(default_factory=dict)
+    injection: InjectionSettings | None = None
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """A model or a method: a registered name or the user's own code, and its options."""
+
+    name: str
+    options: Table = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PreprocessingSettings:
+    """From raw uint8 pixels to model inputs. Augmentation happens in training only, a batch at a time."""
+
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+    image_size: int | None = None
+    crop_padding: int = 0
+    flip: bool = False
+    resized_crop_scale: tuple[float, ...] = ()
+    resized_crop_ratio: tuple[float, ...] = (0.75, 4 / 3)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Optimisation. Batch sizes are global (over all devices); epochs are full passes over the kept samples."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    epsilon: float = 1e-8
+    clip_norm: float = 0.0
+    schedule: Literal["constant", "step", "linear", "cosine"] = "constant"
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    compile: bool = False
+    channels_last: bool = False
+    selection: Literal["last", "best-val-mean", "best-val-worst-group"] = "last"
+    save_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """When and how difficulty is measured: after `epoch` full passes, in eval mode, on the plain or augmented view."""
+
+    epoch: int
+    batch_size: int = 512
+    view: Literal["eval", "augmented"] = "eval"
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides a result (tables) and where it runs (seed and what follows it, never inherited)."""
+
+    recipe: str
+    dataset: DatasetSettings
+    model: PartSettings
+    preprocessing: PreprocessingSettings
+    training: TrainingSettings
+    scoring: ScoringSettings
+    method: PartSettings = PartSettings("erm")
+    seed: int = 0
+    device: str = "auto"
+    data_root: Path = Path("data")
+    num_workers: int = 2
+    injection_path: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The tables and the seed, for provenance; nothing about the machine."""
+        content = {name: _plain(getattr(self, name)) for name in TABLES}
+        return {"recipe": self.recipe, "seed": self.seed, **content}
+
+
+TABLES = ("dataset", "model", "preprocessing", "training", "scoring", "method")
+_RECIPE_KEYS = ("summary", *TABLES)
+# What a parent file hands down; how a run was computed (precision, compile) stays behind.
+_NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
+
+
+def resolve(flags: Table, inherited: Table | None, recipe: Table, recipe_name: str) -> Settings:
+    """Merge recipe, what is inherited and flags, in rising precedence, and check every key and value.
+
+    `flags` are tables too (`{"scoring": {"epoch": 10}, "seed": 1}`), as are `inherited` (the `settings` of a
+    parent's provenance) and `recipe` (a parsed TOML file). Pure: reads no file, no environment.
+
+    Raises UsageError for an unknown key or a wrong value, InputError if user code is named only by a file.
+    """
+    for key in recipe:
+        if key not in _RECIPE_KEYS:
+            raise UsageError(f"Recipe {recipe_name!r} has an unknown table [{key}]{near(key, _RECIPE_KEYS)}", "")
+    merged: dict[str, Any] = {}
+    for name in TABLES:
+        table = dict(recipe.get(name, {}))
+        if inherited and isinstance(inherited.get(name), Mapping):
+            kept = {key: value for key, value in inherited[name].items() if key not in _NEVER_INHERITED.get(name, ())}
+            table = _merge(table, kept)
+        merged[name] = _merge(table, flags.get(name, {}))
+    _require_named_user_code(merged, flags)
+    parts = {
+        "dataset": DatasetSettings,
+        "model": PartSettings,
+        "preprocessing": PreprocessingSettings,
+        "training": TrainingSettings,
+        "scoring": ScoringSettings,
+        "method": PartSettings,
+    }
+    merged["method"] = merged["method"] or {"name": "erm"}
+    tables = {name: from_table(parts[name], merged[name], name) for name in TABLES}
+    runtime = {
+        key: flags[key] for key in ("seed", "device", "data_root", "num_workers", "injection_path") if key in flags
+    }
+    settings = Settings(recipe=recipe_name, **tables, **runtime)
+    _check_values(settings)
+    return settings
+
+
+def from_table(kind: Any, table: Table, where: str) -> Any:
+    """A frozen dataclass of `kind` from a table; unknown keys and wrong types are named with near ones."""
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise UsageError(f"Unknown setting {where}.{key}{near(key, hints)}", f"[{where}] has: {', '.join(hints)}")
+        values[key] = _convert(hints[key], value, f"{where}.{key}")
+    for item in dataclasses.fields(kind):
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and item.name not in values:
+            raise UsageError(
+                f"Setting {where}.{item.name} is not given", f"Set it in the recipe or with --set {where}.{item.name}=…"
+            )
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (UnionType, typing.Union):
+        if value is None:
+            return None
+        return _convert(next(option for option in arguments if option is not type(None)), value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise UsageError(
+                f"{where} = {value!r}{near(str(value), arguments)}", f"Choose from: {', '.join(arguments)}"
+            )
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_table(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = {"Mapping": Mapping}.get(getattr(origin, "__name__", ""), hint)
+    if (hint is int and isinstance(value, bool)) or not isinstance(value, expected):
+        kind = getattr(expected, "__name__", str(expected))
+        raise UsageError(f"{where} = {value!r} is not of the kind {kind}", "See spurcli recipe copy for an example.")
+    return value
+
+
+def _merge(below: Table, above: Table) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        if key == "name" and value != merged.get("name"):
+            merged.pop("options", None)  # options belong to the part they were written for
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _require_named_user_code(merged: Table, flags: Table) -> None:
+    for table, flag in (("dataset", "--dataset"), ("model", "--model"), ("method", "--method")):
+        name = merged[table].get("name")
+        if isinstance(name, str) and is_user_code(name) and flags.get(table, {}).get("name") != name:
+            raise InputError(
+                f"A file names your own {table} {name}; code is never run because a file says so",
+                f"If you trust it, name it again: {flag} {name}",
+            )
+    injection = merged["dataset"].get("injection") or {}
+    feature = injection.get("feature", "")
+    if isinstance(feature, str) and is_user_code(feature) and flags.get("feature") != feature:
+        raise InputError(
+            f"inject.json names your own feature {feature}; code is never run because a file says so",
+            f"If you trust it, name it again: --feature {feature}",
+        )
+
+
+def _check_values(settings: Settings) -> None:
+    training, preprocessing = settings.training, settings.preprocessing
+    for where, value, minimum in (
+        ("training.epochs", training.epochs, 1),
+        ("training.batch_size", training.batch_size, 1),
+        ("scoring.epoch", settings.scoring.epoch, 0),
+        ("scoring.batch_size", settings.scoring.batch_size, 1),
+        ("seed", settings.seed, 0),
+        ("training.weight_decay", training.weight_decay, 0),
+        ("training.clip_norm", training.clip_norm, 0),
+        ("num_workers", settings.num_workers, 0),
+    ):
+        if value < minimum:
+            raise UsageError(f"{where} = {value} is below {minimum}", "")
+    if not training.learning_rate > 0:
+        raise UsageError(f"training.learning_rate = {training.learning_rate} is not above 0", "")
+    if len(preprocessing.mean) != len(preprocessing.std) or not all(value > 0 for value in preprocessing.std):
+        raise UsageError("preprocessing.mean and .std need one value per channel, std above 0", "")
+
+
+def same_dataset(first: DatasetSettings, second: DatasetSettings) -> bool:
+    """Whether both name the same data set with the same options and injection; where the file lies is no matter."""
+
+    def identity(dataset: DatasetSettings) -> Any:
+        injection = dataset.injection.sha256 if dataset.injection else None
+        return dataset.name, dict(dataset.options), injection
+
+    return bool(identity(first) == identity(second))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
