@@ -11,27 +11,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spurcli.datasets import load_dataset
     from spurcli.evaluation.stage import evaluate
-    from spurcli.inject import inject
+    from spurcli.features.stage import inject
     from spurcli.pruning.stage import prune
     from spurcli.reporting.stage import report
     from spurcli.scoring.formulas import el2n
     from spurcli.scoring.stage import score
-    from spurcli.session import settings
+    from spurcli.session import configure
     from spurcli.training.stage import train
 
 _PUBLIC = {
-    "inject": "spurcli.inject",
+    "inject": "spurcli.features.stage",
     "score": "spurcli.scoring.stage",
     "prune": "spurcli.pruning.stage",
     "train": "spurcli.training.stage",
     "evaluate": "spurcli.evaluation.stage",
     "report": "spurcli.reporting.stage",
-    "settings": "spurcli.session",
+    "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.scoring.formulas",
 }
 
 __all__ = [
+    "configure",
     "el2n",
     "evaluate",
     "inject",
@@ -39,7 +40,6 @@ __all__ = [
     "prune",
     "report",
     "score",
-    "settings",
     "train",
 ]
 

@@ -85,7 +85,7 @@ class TrainingSettings:
 class ScoringSettings:
     """When and how difficulty is measured: after `epoch` full passes, in eval mode, on the plain or augmented view."""
 
-    epoch: int
+    epoch: int | None = None
     batch_size: int = 512
     view: Literal["eval", "augmented"] = "eval"
     precision: Literal["float32", "bf16", "fp16"] = "float32"
@@ -233,7 +233,7 @@ def _check_values(settings: Settings) -> None:
     for where, value, minimum in (
         ("training.epochs", training.epochs, 1),
         ("training.batch_size", training.batch_size, 1),
-        ("scoring.epoch", settings.scoring.epoch, 0),
+        ("scoring.epoch", settings.scoring.epoch or 0, 0),
         ("scoring.batch_size", settings.scoring.batch_size, 1),
         ("seed", settings.seed, 0),
         ("training.weight_decay", training.weight_decay, 0),

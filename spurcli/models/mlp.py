@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -12,6 +13,6 @@ def mlp(*, num_classes: int, input_shape: tuple[int, int, int], hidden: Sequence
     """Flatten, then linear layers of `hidden` widths with ReLU between, no batch norm."""
     widths = [math.prod(input_shape), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
-    for incoming, outgoing in zip(widths[:-1], widths[1:], strict=True):
+    for incoming, outgoing in itertools.pairwise(widths):
         layers += [nn.Linear(incoming, outgoing), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], num_classes))

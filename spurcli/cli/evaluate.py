@@ -1,0 +1,112 @@
+"""spurcli evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spurcli.cli import options
+from spurcli.cli.options import (
+    AllowMismatch,
+    DataRoot,
+    Dataset,
+    Debug,
+    Device,
+    Feature,
+    Json,
+    Model,
+    Recipe,
+    Sets,
+    Workers,
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A checkpoint; - is stdin. [default: model.safetensors]")
+    ] = None,
+    dataset: Dataset = None,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which split to evaluate on.")] = "test",
+    model: Model = None,
+    logits: Annotated[
+        Path | None,
+        typer.Option("--logits", metavar="FILE", help="Evaluate logits made elsewhere (.npy, .safetensors, .h5)."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Labels of those logits.")] = None,
+    output: Annotated[str | None, options.output("evaluation.json")] = None,
+    allow_injection_mismatch: AllowMismatch = False,
+    data_root: DataRoot = None,
+    recipe: Recipe = None,
+    sets: Sets = None,
+    device: Device = "auto",
+    workers: Workers = 2,
+    feature: Feature = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Worst-group accuracy, spurious misclassification and more, each with its interval.
+
+    Data set and model come from the checkpoint. predictions.h5 is written beside the evaluation, so that any metric
+    can be computed again without the model.
+
+    Example: spurcli evaluate model.safetensors --split test
+    """
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.cli.console import TerminalProgress, print_json, warn
+    from spurcli.cli.files import command_line, input_path, output_path, settings_of
+    from spurcli.cli.tables import metrics_table
+    from spurcli.errors import UsageError
+    from spurcli.evaluation.stage import evaluate as run
+    from spurcli.session import configure
+
+    if logits and checkpoint:
+        raise UsageError("A model and --logits contradict each other", "Give one of them.")
+    progress = TerminalProgress()
+    with (
+        input_path(checkpoint, "model.safetensors", required=logits is None) as found,
+        output_path(output, "evaluation.json", as_json=as_json, binary=False) as path,
+    ):
+        model_path = None if logits else found
+        parent = read_checkpoint_metadata(model_path, required=dataset is None) if model_path else {}
+        settings = None
+        if model_path or dataset:
+            settings = configure(
+                dataset,
+                recipe=recipe,
+                model=model,
+                feature=feature,
+                overrides=options.parse_sets(sets),
+                inherited=settings_of(parent.get("provenance", {})),
+                inherited_from=str(model_path),
+                allow_injection_mismatch=allow_injection_mismatch,
+                seed=(parent.get("training") or {}).get("seed", 0),
+                device=device,
+                data_root=data_root,
+                num_workers=workers,
+            )
+        try:
+            result = run(
+                settings,
+                model=model_path,
+                split=split,
+                logits=logits,
+                labels=labels,
+                output=path,
+                write_logits=output != "-",
+                allow_injection_mismatch=allow_injection_mismatch,
+                progress=progress,
+                command=command_line(),
+            )
+        finally:
+            progress.close()
+    if as_json:
+        print_json(result)
+    else:
+        metrics_table(result)
+    for warning in result["warnings"]:
+        warn(warning)

@@ -1,0 +1,83 @@
+"""Standard names, stdin and stdout: `-` works wherever a file does."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.atomic import copy_to_stream
+from spurcli.artifacts.provenance import portable_command
+from spurcli.cli.console import say
+from spurcli.errors import UsageError
+
+
+@contextlib.contextmanager
+def output_path(output: str | None, standard_name: str, *, as_json: bool, binary: bool = True) -> Iterator[Path]:
+    """The path to write: as named, the standard name, or for `-` a temporary file copied to stdout when finished."""
+    if output != "-":
+        yield Path(output or standard_name)
+        return
+    if as_json:
+        raise UsageError("-o - and --json both want stdout", "Choose one.")
+    if binary and sys.stdout.isatty():
+        raise UsageError(
+            "Binary data would go to the terminal", "Pipe it (… | spurcli prune -) or name a file with -o."
+        )
+    with tempfile.TemporaryDirectory(prefix="spurcli-") as folder:
+        path = Path(folder) / standard_name
+        yield path
+        copy_to_stream(path, sys.stdout.buffer)
+
+
+@contextlib.contextmanager
+def input_path(name: str | None, standard_name: str, *, required: bool = True) -> Iterator[Path | None]:
+    """The path to read: as named, stdin spooled to disk for `-`, or the standard name (said on stderr)."""
+    if name == "-":
+        if sys.stdin.isatty():
+            raise UsageError("- reads stdin, which is a terminal here", "Pipe something into it, or name a file.")
+        with tempfile.TemporaryDirectory(prefix="spurcli-") as folder:
+            path = Path(folder) / standard_name
+            with path.open("wb") as spool:
+                while block := sys.stdin.buffer.read(1 << 20):
+                    spool.write(block)
+            if not path.stat().st_size:
+                from spurcli.errors import InputError
+
+                raise InputError("Nothing came through the pipe", "The command before it failed; see its message.")
+            yield path
+        return
+    if name is not None:
+        yield Path(name)
+        return
+    path = Path(standard_name)
+    if path.is_file():
+        say(f"Reading {path}")
+        yield path
+    elif required:
+        raise UsageError(f"No file is named, and there is no {path} here", "Name one, or run the stage before.")
+    else:
+        yield None
+
+
+def input_paths(names: Sequence[str] | None, standard_name: str, stack: contextlib.ExitStack) -> list[Path]:
+    """Several inputs; at most one of them stdin."""
+    chosen = list(names or [None])  # type: ignore[list-item]
+    if chosen.count("-") > 1:
+        raise UsageError("Only one input can be stdin", "")
+    paths = [stack.enter_context(input_path(name, standard_name)) for name in chosen]
+    return [path for path in paths if path is not None]
+
+
+def command_line() -> str:
+    """The command as typed, for the provenance."""
+    return portable_command(sys.argv[1:])
+
+
+def settings_of(provenance: Any) -> dict[str, Any]:
+    """What a parent's provenance hands down."""
+    settings = provenance.get("settings", {}) if isinstance(provenance, dict) else {}
+    return settings if isinstance(settings, dict) else {}

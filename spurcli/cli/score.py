@@ -1,0 +1,122 @@
+"""spurcli score"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spurcli.cli import options
+from spurcli.cli.options import (
+    AllowMismatch,
+    DataRoot,
+    Dataset,
+    Debug,
+    Device,
+    Feature,
+    Force,
+    Json,
+    Model,
+    Recipe,
+    Seed,
+    Sets,
+    Workers,
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def score(
+    dataset: Dataset = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option("--epoch", min=0, help="Train this many full passes, then score. [default: the recipe's]"),
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs with other seeds; prune averages them.")] = 1,
+    model: Model = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="Score this model instead of training one.")
+    ] = None,
+    logits: Annotated[
+        Path | None,
+        typer.Option("--logits", metavar="FILE", help="Score logits made elsewhere (.npy, .safetensors, .h5)."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Labels of those logits.")] = None,
+    own_scores: Annotated[
+        list[str] | None, typer.Option("--score", metavar="FILE:ATTR", help="A score of your own, besides. Repeatable.")
+    ] = None,
+    output: Annotated[str | None, options.output("scores.h5")] = None,
+    force: Force = False,
+    allow_injection_mismatch: AllowMismatch = False,
+    data_root: DataRoot = None,
+    recipe: Recipe = None,
+    sets: Sets = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    workers: Workers = 2,
+    feature: Feature = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how difficult each training sample is.
+
+    Trains the recipe's model for a few epochs (on the full recipe's learning-rate schedule), then takes all scores
+    in one pass in eval mode: EL2N, loss, margins, entropy and more. Interrupted, the same command goes on.
+
+    Example: spurcli score --dataset celeba --epoch 10
+    """
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.cli.console import TerminalProgress, print_json, say
+    from spurcli.cli.files import command_line, output_path, settings_of
+    from spurcli.session import configure
+
+    parent = read_checkpoint_metadata(checkpoint, required=dataset is None) if checkpoint else {}
+    overrides = options.parse_sets(sets)
+    if epoch is not None:
+        overrides["scoring.epoch"] = epoch
+    settings = None
+    if dataset or recipe or parent or logits is None:
+        settings = configure(
+            dataset,
+            recipe=recipe,
+            model=model,
+            feature=feature,
+            overrides=overrides,
+            inherited=settings_of(parent.get("provenance", {})),
+            inherited_from=str(checkpoint),
+            allow_injection_mismatch=allow_injection_mismatch,
+            seed=seed,
+            device=device,
+            data_root=data_root,
+            num_workers=workers,
+        )
+    with output_path(output, "scores.h5", as_json=as_json) as path:
+        from spurcli.scoring.stage import score as run
+
+        progress = TerminalProgress()
+        try:
+            result = run(
+                settings,
+                num_runs=runs,
+                checkpoint=checkpoint,
+                logits=logits,
+                labels=labels,
+                own_scores=own_scores or (),
+                output=path,
+                force=force,
+                allow_injection_mismatch=allow_injection_mismatch,
+                progress=progress,
+                command=command_line(),
+            )
+        finally:
+            progress.close()
+    if as_json:
+        print_json(result)
+    say(f"Scored {result['num_samples']:,} samples: {', '.join(result['scores'])}")
+    if agreed := result["agreement"]:
+        say(
+            f"Agreement of {runs} runs: Spearman {agreed['spearman']:.2f}, "
+            f"{agreed['overlap_hardest_tenth']:.0%} of the hardest tenth in common"
+        )

@@ -1,0 +1,61 @@
+"""Small tables on stderr."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from spurcli.cli.console import console
+
+_MAX_ROWS = 20
+
+
+def removed_table(result: dict[str, Any]) -> None:
+    """What a list removes by class, or by group where groups are known, and by difficulty quartile."""
+    summary = result["summary"]
+    rows = summary["by_group"] or summary["by_class"]
+    table = Table(box=SIMPLE, title_justify="left", title="Removed")
+    table.add_column("group" if summary["by_group"] else "class")
+    for name in ("samples", "removed", "share"):
+        table.add_column(name, justify="right")
+    for row in rows[:_MAX_ROWS]:
+        _add(table, row["name"], row)
+    if len(rows) > _MAX_ROWS:
+        table.add_row(f"… {len(rows) - _MAX_ROWS} more", "", "", "")
+    table.add_section()
+    names = {1: "easiest quarter", 2: "second", 3: "third", 4: "hardest quarter"}
+    for row in summary["by_quartile"]:
+        _add(table, names[row["quartile"]], row)
+    console().print(table)
+
+
+def _add(table: Table, name: str, row: dict[str, Any]) -> None:
+    if row["num_samples"]:
+        share = row["num_removed"] / row["num_samples"]
+        table.add_row(name, f"{row['num_samples']:,}", f"{row['num_removed']:,}", f"{share:.1%}")
+
+
+def metrics_table(result: dict[str, Any]) -> None:
+    """The metrics of an evaluation, then accuracy per group (or class)."""
+    table = Table(box=SIMPLE, title_justify="left", title=f"Split {result['split']}, {result['num_samples']:,} samples")
+    table.add_column("metric")
+    for name in ("value", "95 % interval", "samples"):
+        table.add_column(name, justify="right")
+    for name, metric in result["metrics"].items():
+        detail = metric.get("group") or (f"{metric['true']} → {metric['predicted']}" if "true" in metric else "")
+        _metric(table, name.replace("_", " ") + (f" ({detail})" if detail else ""), metric)
+    table.add_section()
+    key = "group" if result["per_group"] else "class"
+    rows = [row for row in result["per_group"] or result["per_class"] if row["accuracy"]["num_samples"]]
+    for row in rows[:_MAX_ROWS]:
+        _metric(table, row[key], row["accuracy"])
+    console().print(table)
+
+
+def _metric(table: Table, name: str, metric: dict[str, Any]) -> None:
+    value = "undefined" if metric["value"] is None else f"{metric['value']:.1%}"
+    interval = metric.get("interval")
+    bounds = f"{interval[0]:.1%} … {interval[1]:.1%}" if interval and metric["value"] is not None else ""
+    table.add_row(name, value, bounds, f"{metric['num_samples']:,}")

@@ -1,0 +1,140 @@
+"""spurcli train"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spurcli.cli import options
+from spurcli.cli.options import (
+    AllowMismatch,
+    DataRoot,
+    Dataset,
+    Debug,
+    Device,
+    Feature,
+    Force,
+    Json,
+    Model,
+    Recipe,
+    Seed,
+    Sets,
+    Workers,
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    dataset: Dataset = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep", metavar="LIST", help="Which samples to train on; - is stdin, all is all. [default: keep.txt]"
+        ),
+    ] = None,
+    remove: Annotated[str | None, typer.Option("--remove", metavar="LIST", help="Or which ones to leave out.")] = None,
+    model: Model = None,
+    method: Annotated[
+        str | None, typer.Option("--method", metavar="NAME", help="Training method. [default: erm]")
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option("--groups", metavar="FILE", help="groups.txt, instead of the data set's groups.")
+    ] = None,
+    same_steps: Annotated[
+        bool, typer.Option("--steps", help="Keep the number of updates of the full set, not the epochs.")
+    ] = False,
+    checkpoint_epochs: Annotated[
+        str, typer.Option("--checkpoint-epochs", metavar="N,N", help="Also write the model after these epochs.")
+    ] = "",
+    evaluate_each: Annotated[
+        list[str] | None,
+        typer.Option("--evaluate-each", metavar="SPLIT", help="Evaluate after every epoch. Repeatable."),
+    ] = None,
+    output: Annotated[str | None, options.output("model.safetensors")] = None,
+    force: Force = False,
+    allow_injection_mismatch: AllowMismatch = False,
+    data_root: DataRoot = None,
+    recipe: Recipe = None,
+    sets: Sets = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    workers: Workers = 2,
+    feature: Feature = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train from scratch on what the list keeps.
+
+    Data set, model and recipe come from the list unless named here. history.json is written beside the model.
+    Interrupted (even killed), the same command goes on to the same bits.
+
+    Example: spurcli train --keep keep.txt --seed 1
+    """
+    from spurcli.artifacts.indices import read_indices
+    from spurcli.cli.console import TerminalProgress, print_json, say
+    from spurcli.cli.files import command_line, input_path, output_path, settings_of
+    from spurcli.errors import UsageError
+    from spurcli.session import configure
+
+    if keep and remove:
+        raise UsageError("--keep and --remove contradict each other", "Name one list.")
+    wants_all = keep == "all"
+    try:
+        epochs = [int(part) for part in checkpoint_epochs.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(f"--checkpoint-epochs {checkpoint_epochs} is not a list of numbers", "Write 2,10.") from None
+    with (
+        input_path(None if wants_all else keep or remove, "keep.txt", required=False) as found,
+        output_path(output, "model.safetensors", as_json=as_json) as path,
+    ):
+        list_path = None if wants_all else found
+        parent = read_indices(list_path, bare_kind="remove" if remove else "keep") if list_path else None
+        if parent and (keep or remove) and parent.kind != ("remove" if remove else "keep"):
+            raise UsageError(f"{list_path} lists what to {parent.kind}", f"Name it with --{parent.kind}.")
+        settings = configure(
+            dataset,
+            recipe=recipe,
+            model=model,
+            method=method,
+            feature=feature,
+            overrides=options.parse_sets(sets),
+            inherited=settings_of(parent.provenance if parent else {}),
+            inherited_from=str(list_path),
+            allow_injection_mismatch=allow_injection_mismatch,
+            seed=seed,
+            device=device,
+            data_root=data_root,
+            num_workers=workers,
+        )
+        from spurcli.training.stage import train as run
+
+        progress = TerminalProgress()
+        try:
+            result = run(
+                settings,
+                keep=list_path,
+                bare_kind="remove" if remove else "keep",
+                groups=groups,
+                same_steps=same_steps,
+                checkpoint_epochs=epochs,
+                evaluate_each=evaluate_each or (),
+                output=path,
+                write_sidecar=output != "-",
+                force=force,
+                allow_injection_mismatch=allow_injection_mismatch,
+                progress=progress,
+                command=command_line(),
+            )
+        finally:
+            progress.close()
+    if as_json:
+        print_json(result)
+    if last := result.get("last"):
+        say(
+            f"Trained on {result['num_kept']:,} of {result['num_train']:,} samples: "
+            f"loss {last['loss']:.4f}, accuracy {last['accuracy']:.1%} on them"
+        )

@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals, from logits alone (`metrics`), and the stage that writes them (`stage`)."""

@@ -1,0 +1,55 @@
+"""Predictions for a split and its injected twin, once or after every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from spurcli.evaluation.metrics import Evaluated
+from spurcli.evaluation.stage import evaluated_split
+from spurcli.runtime.feed import Feed
+from spurcli.runtime.forward import predict_logits
+from spurcli.runtime.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class SplitPredictor:
+    """A split's pixels, kept ready so that predicting again after each epoch reads nothing twice."""
+
+    bench: Workbench
+    split: str
+    feed: Feed
+    twin_feed: Feed | None
+
+    @classmethod
+    def open(cls, bench: Workbench, split: str) -> SplitPredictor:
+        twin = (bench.dataset.twins or {}).get(split)
+        feed = bench.feed(bench.dataset.split(split).inputs)
+        return cls(bench, split, feed, bench.feed(twin.inputs) if twin else None)
+
+    def predict(self, model: nn.Module) -> Evaluated:
+        dataset, settings = self.bench.dataset, self.bench.settings
+        preprocess = self.bench.preprocess()
+
+        def logits_of(feed: Feed) -> object:
+            return predict_logits(
+                model,
+                feed,
+                preprocess,
+                num_samples=len(feed.inputs),
+                num_classes=len(dataset.class_names),
+                batch_size=settings.scoring.batch_size,
+                precision=settings.scoring.precision,
+                progress=self.bench.progress,
+            )
+
+        evaluated = evaluated_split(dataset, self.split, logits_of(self.feed))  # type: ignore[arg-type]
+        if self.twin_feed is None:
+            return evaluated
+        assert dataset.twins is not None
+        return replace(
+            evaluated,
+            twin_index=dataset.twins[self.split].index,
+            twin_logits=logits_of(self.twin_feed),  # type: ignore[arg-type]
+        )

@@ -1,0 +1,167 @@
+"""The stage `evaluate`: a model and a split in, evaluation.json and predictions.h5 out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.arrays import read_labels, read_logits
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.evaluation import predictions_path, write_evaluation
+from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.artifacts.predictions import Predictions, write_predictions
+from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.datasets import Dataset
+from spurcli.errors import UsageError
+from spurcli.evaluation.metrics import Evaluated, compute
+from spurcli.progress import Progress
+from spurcli.settings import Settings
+
+
+def evaluate(
+    settings: Settings | None = None,
+    *,
+    model: Path | None = None,
+    split: str = "test",
+    logits: Path | None = None,
+    labels: Path | None = None,
+    output: Path = Path("evaluation.json"),
+    write_logits: bool = True,
+    allow_injection_mismatch: bool = False,
+    progress: Progress | None = None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Evaluate `model` on a split of the data set in `settings`, or logits made elsewhere.
+
+    Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
+    from there). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
+
+    Raises InputError if files and data set do not belong together.
+    """
+    if (model is None) == (logits is None):
+        raise UsageError("Give either a model or --logits", "spurcli evaluate model.safetensors")
+    if logits is not None:
+        evaluated, fingerprint, about, parents = _foreign(settings, split, logits, labels)
+        injection_sha256 = None
+    else:
+        assert model is not None
+        if settings is None or labels is not None:
+            raise UsageError("--labels goes with --logits, a model with a data set", "")
+        evaluated, fingerprint, about, injection_sha256 = _run_model(
+            settings, model, split, allow_injection_mismatch, progress
+        )
+        parents = [Parent.of(model, read_checkpoint_metadata(model, required=False).get("provenance"))]
+    made = provenance(
+        "evaluate",
+        command=command,
+        settings=settings.to_json() if settings else {},
+        arguments={"split": split},
+        parents=parents,
+    )
+    content = {
+        "split": split,
+        "num_samples": len(evaluated.label),
+        "class_names": list(evaluated.class_names),
+        "group_names": list(evaluated.group_names),
+        "fingerprint": fingerprint.to_json(),
+        "injection_sha256": injection_sha256,
+        **about,
+        **compute(evaluated, bootstrap_seed=settings.seed if settings else 0),
+        "provenance": made,
+    }
+    if write_logits:
+        write_predictions(
+            predictions_path(output),
+            Predictions(
+                split=split,
+                logits=evaluated.logits,
+                label=evaluated.label,
+                class_names=tuple(evaluated.class_names),
+                fingerprint=fingerprint,
+                provenance=made,
+                group=evaluated.group,
+                group_names=tuple(evaluated.group_names),
+                twin_index=evaluated.twin_index,
+                twin_logits=evaluated.twin_logits,
+                injection_sha256=injection_sha256,
+            ),
+        )
+    write_evaluation(output, content)
+    return content
+
+
+def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -> Evaluated:
+    """Logits of a split joined with what the data set knows about it; the twin's logits are added by the caller."""
+    injection: Mapping[str, Any] = dataset.injection or {}
+    train_group = dataset.group("train")
+    num_groups = len(dataset.group_names)
+    return Evaluated(
+        logits=logits,
+        label=dataset.split(split).label,
+        class_names=dataset.class_names,
+        group=dataset.group(split),
+        group_names=dataset.group_names,
+        train_group_counts=np.bincount(train_group, minlength=num_groups) if train_group is not None else None,
+        feature_of=injection.get("feature_of"),
+        twin_class=injection.get("twin_class"),
+    )
+
+
+def _run_model(
+    settings: Settings, path: Path, split: str, allow_injection_mismatch: bool, progress: Progress | None
+) -> tuple[Evaluated, Fingerprint, dict[str, Any], str | None]:
+    from spurcli.artifacts.checkpoint_torch import load_tensors, restore
+    from spurcli.evaluation.predict import SplitPredictor
+    from spurcli.runtime.workbench import Workbench
+
+    metadata = read_checkpoint_metadata(path, required=False)
+    bench = Workbench.open(settings, progress)
+    dataset = bench.dataset
+    chosen = dataset.split(split)
+    if metadata:
+        trained_on = Fingerprint.from_json(metadata.get("fingerprint"), str(path))
+        require_same(trained_on, str(path), dataset.splits["train"].fingerprint, f"data set {dataset.name!r}")
+        if not allow_injection_mismatch:
+            require_same_injection(
+                metadata.get("injection_sha256"), str(path), dataset.injection_sha256, "the data set"
+            )
+    model = bench.model(settings.seed)
+    digest = restore(model, load_tensors(path), str(path))
+    evaluated = SplitPredictor.open(bench, split).predict(model)
+    about = {
+        "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},
+        "training": metadata.get("training"),
+    }
+    return evaluated, chosen.fingerprint, about, dataset.injection_sha256
+
+
+def _foreign(
+    settings: Settings | None, split: str, logits_path: Path, labels_path: Path | None
+) -> tuple[Evaluated, Fingerprint, dict[str, Any], list[Parent]]:
+    logits = read_logits(logits_path)
+    parents = [Parent.of(path) for path in (logits_path, labels_path) if path is not None]
+    about = {"model": None, "training": None}
+    if labels_path is not None:
+        label = read_labels(labels_path, len(logits), logits.shape[1])
+    if settings is None:
+        if labels_path is None:
+            raise UsageError("Logits alone say nothing about what is right", "Add --labels FILE or --dataset NAME.")
+        names = [str(number) for number in range(logits.shape[1])]
+        return Evaluated(logits, label, names), Fingerprint.of(label), about, parents
+    from spurcli.runtime.workbench import Workbench
+
+    dataset = Workbench.open(settings).dataset
+    fingerprint = dataset.split(split).fingerprint
+    where = f"split {split!r} of {dataset.name!r}"
+    mine = Fingerprint.of(label) if labels_path else Fingerprint(len(logits))
+    require_same(mine, str(labels_path or logits_path), fingerprint, where)
+    if logits.shape[1] != len(dataset.class_names):
+        raise UsageError(f"{logits_path} has {logits.shape[1]} columns, {where} {len(dataset.class_names)} classes", "")
+    # a foreign program saw no twin
+    evaluated = replace(evaluated_split(dataset, split, logits), feature_of=None, twin_class=None)
+    return evaluated, fingerprint, about, parents

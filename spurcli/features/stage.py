@@ -1,0 +1,143 @@
+"""The stage `inject`: choose which training samples carry a feature, write inject.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.fingerprint import require_same
+from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.scores import mean_of_runs, open_scores
+from spurcli.datasets import Dataset, load_dataset
+from spurcli.datasets.injection import Injection, write_injection
+from spurcli.errors import InputError, UsageError
+from spurcli.features import bind_feature, complete_parameters
+from spurcli.parts import FEATURES
+from spurcli.pruning.rules import parse_fraction, parse_select
+from spurcli.pruning.select import hardness_keys, random_keys, select_hardest
+from spurcli.registry import near
+from spurcli.settings import Settings
+
+
+def inject(
+    settings: Settings,
+    *,
+    feature: str,
+    class_name: str,
+    parameters: Mapping[str, Any] | None = None,
+    count: int | None = None,
+    fraction: str | None = None,
+    select: str = "random",
+    scores: Path | None = None,
+    score: str = "el2n",
+    twin_class: str | None = None,
+    output: Path = Path("inject.json"),
+    command: str = "",
+) -> dict[str, Any]:
+    """Put `feature` into samples of one class of the training split: `count` of them or a `fraction`.
+
+    `select` is random, hardest, easiest or A:B (the order from easiest to hardest of the class) by `scores`, which
+    in the paper come from a model trained on the clean data. Evaluation splits get a twin in which every sample
+    carries the feature; `twin_class` is the class whose misclassification is reported first.
+
+    Raises UsageError for contradicting options, InputError for scores of other data.
+    """
+    if settings.dataset.injection:
+        raise UsageError("This data set is already injected", "Name the data set itself with --dataset.")
+    dataset = load_dataset(
+        settings.dataset.name,
+        settings.dataset.options,
+        data_root=settings.data_root,
+        image_size=settings.preprocessing.image_size,
+    )
+    train = dataset.splits["train"]
+    label = class_number(class_name, dataset.class_names, "--class")
+    members = np.flatnonzero(train.label == label)
+    chosen = parse_select(select)
+    if isinstance(chosen, tuple):
+        if count is not None or fraction is not None:
+            raise UsageError("A slice says how many carry the feature", "Leave out --count and --fraction.")
+    elif (count is None) == (fraction is None):
+        raise UsageError("How many samples carry the feature?", "Say --count 100 or --fraction 0.3.")
+    if chosen == "random" and scores is not None:
+        raise UsageError("--select random uses no scores", "Leave out --scores, or choose hardest, easiest or A:B.")
+    if chosen != "random" and scores is None:
+        raise UsageError(f"--select {select} needs scores", "Add --scores scores.h5 (of the clean data).")
+    number = count if count is not None else int(parse_fraction(fraction or "0") * len(members))
+    if number > len(members) or number < 0:
+        raise InputError(
+            f"Class {class_name} has {len(members):,} training samples, {number:,} asked for", "Ask fewer."
+        )
+
+    parents = []
+    if scores is None:
+        keys = random_keys(len(train), settings.seed)[members]
+    else:
+        with open_scores(scores) as reader:
+            require_same(reader.header.fingerprint, str(scores), train.fingerprint, f"data set {dataset.name!r}")
+            info = reader.require(score)
+            keys = hardness_keys(mean_of_runs([(reader, score)]), info.higher_is)[members]
+            parents.append(Parent.of(scores, reader.header.provenance))
+    carriers = members[_choose(keys, chosen, number)]
+    keywords = complete_parameters(FEATURES.load(feature), feature, parameters or {})
+    arguments = {"count": count, "fraction": fraction, "select": select, "score": score if scores else None}
+    injection = Injection(
+        feature=feature,
+        parameters=keywords,
+        seed=settings.seed,
+        dataset=settings.dataset.name,
+        dataset_options=settings.dataset.options,
+        fingerprint=train.fingerprint,
+        feature_of=label,
+        twin_class=None if twin_class is None else class_number(twin_class, dataset.class_names, "--twin-class"),
+        carriers=carriers.astype(np.int64),
+        provenance=provenance(
+            "inject", command=command, settings=settings.to_json(), arguments=arguments, parents=parents
+        ),
+    )
+    if injection.twin_class == label:
+        raise UsageError("--twin-class is the class that carries the feature", "Name another one.")
+    _try_out(dataset, injection)
+    write_injection(output, injection)
+    return {
+        "output": str(output),
+        "feature": feature,
+        "parameters": keywords,
+        "class": dataset.class_names[label],
+        "num_carriers": len(carriers),
+        "num_class": len(members),
+        "sha256": injection.sha256,
+    }
+
+
+def class_number(name: str, class_names: tuple[str, ...], flag: str) -> int:
+    """The position of a class called by its name, or by its number where no class has that name."""
+    if name in class_names:
+        return class_names.index(name)
+    if name.isdecimal() and int(name) < len(class_names):
+        return int(name)
+    raise UsageError(f"{flag} {name}: no such class{near(name, class_names)}", f"Classes: {', '.join(class_names)}")
+
+
+def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int) -> NDArray[np.bool_]:
+    stratum = np.zeros(len(keys), dtype=np.int32)
+
+    def hardest(quota: int, *, invert: bool = False) -> NDArray[np.bool_]:
+        return select_hardest(keys, stratum, np.array([quota], dtype=np.int64), invert=invert)
+
+    if not isinstance(chosen, tuple):
+        return hardest(number, invert=chosen == "easiest")
+    start, stop = chosen
+    if stop > len(keys):
+        raise InputError(f"The slice {start}:{stop} reaches beyond the class's {len(keys):,} samples", "Take less.")
+    return hardest(len(keys) - start) & ~hardest(len(keys) - stop)
+
+
+def _try_out(dataset: Dataset, injection: Injection) -> None:
+    """Apply the feature to one image now, so that a parameter that does not fit is told before any training."""
+    image = dataset.splits["train"].inputs.read(np.zeros(1, dtype=np.int64))[0]
+    bind_feature(injection.feature, injection.parameters)(image, np.random.default_rng(0))

@@ -1,0 +1,151 @@
+"""The rules of the paper: what share goes, of what, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import InputError, UsageError
+from spurcli.pruning.select import select_hardest
+from spurcli.registry import near
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What to remove.
+
+    `fraction` is an exact decimal, always what is **removed**: floor(fraction · n) of the whole set, of each class
+    (`per` = class) or of each of the named `groups` (`per` = group). `select` is hardest, easiest, random, or a
+    slice (start, stop) of the order from easiest to hardest, in which case `fraction` is None. With
+    `balance_classes` more of the same goes until all classes are as small as the smallest.
+    """
+
+    fraction: Fraction | None
+    per: str = "all"
+    select: str | tuple[int, int] = "hardest"
+    groups: tuple[str, ...] = ()
+    balance_classes: bool = False
+
+
+def parse_fraction(text: str) -> Fraction:
+    """`0.29` as exactly 29/100; raises UsageError outside [0, 1)."""
+    try:
+        value = Fraction(Decimal(text))
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise UsageError(f"--fraction {text} is not a decimal number", "Write 0.1 for a tenth.") from error
+    if not 0 <= value < 1:
+        raise UsageError(f"--fraction {text} is not in [0, 1)", "It is the share that is removed: 0.1 removes a tenth.")
+    return value
+
+
+def parse_select(text: str) -> str | tuple[int, int]:
+    """hardest, easiest, random, or A:B, positions in the order from easiest to hardest (B exclusive)."""
+    if text in ("hardest", "easiest", "random"):
+        return text
+    start, colon, stop = text.partition(":")
+    if colon and start.isdecimal() and stop.isdecimal() and int(start) < int(stop):
+        return int(start), int(stop)
+    raise UsageError(
+        f"--select {text} is unknown{near(text, ('hardest', 'easiest', 'random'))}",
+        "Use hardest, easiest, random, or a slice such as 0:100 (the 100 easiest).",
+    )
+
+
+def quota_of(fraction: Fraction, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """floor(fraction · n) for each n, exactly."""
+    return np.array([int(fraction * int(size)) for size in sizes], dtype=np.int64)
+
+
+def group_codes(names: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Positions of group names, unknown ones answered with near ones."""
+    for name in names:
+        if name not in known:
+            raise UsageError(f"Unknown group {name!r}{near(name, known)}", f"Groups: {', '.join(known)}")
+    return [list(known).index(name) for name in names]
+
+
+def removed_by(
+    rule: Rule,
+    keys: NDArray[np.uint32],
+    label: NDArray[np.int32],
+    num_classes: int,
+    group: NDArray[np.int32] | None,
+    group_names: Sequence[str],
+) -> NDArray[np.bool_]:
+    """Mark what `rule` removes, bool [n]. `keys` uint32 [n]: larger is harder (random keys for `random`)."""
+    stratum = _strata(rule, label, group, group_names)
+    sizes = np.bincount(stratum[stratum >= 0], minlength=int(stratum.max(initial=0)) + 1)
+    if isinstance(rule.select, tuple):
+        start, stop = rule.select
+        if (sizes[sizes > 0] < stop).any():
+            raise InputError(
+                f"The slice {start}:{stop} reaches beyond {int(sizes[sizes > 0].min()):,} samples",
+                "Take a smaller one, or leave out --per-class.",
+            )
+        above_start = np.maximum(sizes - start, 0)
+        above_stop = np.maximum(sizes - stop, 0)
+        return select_hardest(keys, stratum, above_start) & ~select_hardest(keys, stratum, above_stop)
+    invert = rule.select == "easiest"
+    quota = quota_of(rule.fraction or Fraction(0), sizes)
+    removed = select_hardest(keys, stratum, quota, invert=invert)
+    if rule.balance_classes:
+        removed |= _balancing(removed, keys, stratum, label, num_classes, invert)
+    return removed
+
+
+def _strata(
+    rule: Rule, label: NDArray[np.int32], group: NDArray[np.int32] | None, group_names: Sequence[str]
+) -> NDArray[np.int32]:
+    """The stratum int32 [n] in which each sample competes; −1 where nothing is removed."""
+    if rule.groups:
+        if group is None:
+            raise InputError(
+                "The scores hold no groups, so none can be named", "Use --per-class, or score a data set with groups."
+            )
+        table = np.full(len(group_names), -1, dtype=np.int32)
+        for number, code in enumerate(group_codes(rule.groups, group_names)):
+            table[code] = number
+        return np.asarray(table[group])
+    return label if rule.per == "class" else np.zeros_like(label)
+
+
+def _balancing(
+    removed: NDArray[np.bool_],
+    keys: NDArray[np.uint32],
+    stratum: NDArray[np.int32],
+    label: NDArray[np.int32],
+    num_classes: int,
+    invert: bool,
+) -> NDArray[np.bool_]:
+    """Mark more of the same samples until every class is as small as the smallest, or none is left to take."""
+    left = np.bincount(label[~removed], minlength=num_classes)
+    candidates = np.where(removed | (stratum < 0), np.int32(-1), label).astype(np.int32)
+    available = np.bincount(candidates[candidates >= 0], minlength=num_classes)
+    surplus = np.minimum(left - left[left > 0].min(), available)
+    return select_hardest(keys, candidates, np.maximum(surplus, 0), invert=invert)
+
+
+def matched_random(
+    removed: NDArray[np.bool_], stratum: NDArray[np.int32], keys: NDArray[np.uint32]
+) -> NDArray[np.bool_]:
+    """As many samples of each stratum (class, or class and group) as `removed` takes, drawn by random `keys`."""
+    num_strata = int(stratum.max()) + 1
+    return select_hardest(keys, stratum, np.bincount(stratum[removed], minlength=num_strata).astype(np.int64))
+
+
+def describe(rule: Rule, fraction_text: str | None) -> dict[str, Any]:
+    """The rule as it stands in the header of a list."""
+    select = rule.select if isinstance(rule.select, str) else f"{rule.select[0]}:{rule.select[1]}"
+    return {
+        "select": select,
+        "fraction": fraction_text,
+        "per": "group" if rule.groups else rule.per,
+        "groups": list(rule.groups),
+        "balance_classes": rule.balance_classes,
+    }

@@ -1,0 +1,114 @@
+"""Exact selection of the hardest samples of each stratum, in bounded memory.
+
+A radix select over the bits of the scores: three passes of counting give, for every stratum at once, the score from
+which on samples go; one more pass marks them. No sort, no copy of the scores, any number of strata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 1 << 20
+_LEVELS = ((21, 11), (10, 11), (0, 10))  # (shift, bits), from the top
+
+
+def hardness_keys(values: NDArray[np.float32], higher_is: str) -> NDArray[np.uint32]:
+    """Keys uint32 [n] in the order of difficulty (larger is harder), made in the memory of `values`.
+
+    IEEE floats compare like integers once negative ones are flipped; −0 counts as 0. `values` is used up.
+    """
+    keys = values.view(np.uint32)
+    for block in _blocks(len(keys)):
+        part = values[block]
+        part += np.float32(0)  # −0 becomes +0
+        bits = keys[block]
+        negative = (bits >> 31).astype(bool)
+        bits ^= np.where(negative, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
+        if higher_is == "easier":
+            np.invert(bits, out=bits)
+    return keys
+
+
+def random_keys(num_samples: int, seed: int) -> NDArray[np.uint32]:
+    """Seeded random keys uint32 [n]: selecting the hardest of them is a random draw."""
+    rng = np.random.Generator(np.random.Philox(key=[seed, 0x9A7C]))
+    return rng.integers(0, 1 << 32, size=num_samples, dtype=np.uint32)
+
+
+def select_hardest(
+    keys: NDArray[np.uint32], stratum: NDArray[np.int32], quota: NDArray[np.int64], *, invert: bool = False
+) -> NDArray[np.bool_]:
+    """Mark exactly `quota[s]` samples of largest key in each stratum s; of ties the lower index goes first.
+
+    `stratum` int32 [n], negative = never selected; `quota` int64 [strata], at most the stratum's size. `invert`
+    selects the smallest keys instead.
+    """
+    num_strata = len(quota)
+    threshold = np.zeros(num_strata, dtype=np.uint32)  # the high bits of the last key that goes, found level by level
+    wanted = quota.astype(np.int64).copy()  # of those equal to the threshold so far, how many go
+    for shift, bits in _LEVELS:
+        counts = np.zeros((num_strata, 1 << bits), dtype=np.int64)
+        for _block, key, codes in _strata_blocks(keys, stratum, invert):
+            if shift + bits < 32:
+                alive = (key >> (shift + bits)) == (threshold[codes] >> (shift + bits))
+                key, codes = key[alive], codes[alive]
+            digit = (key >> shift) & ((1 << bits) - 1)
+            flat = codes.astype(np.int64) << bits | digit
+            counts += np.bincount(flat, minlength=counts.size).reshape(counts.shape)
+        above = counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # samples with this digit or a larger one
+        # the smallest digit of which at least `wanted` samples lie at or above: there the threshold is
+        digit = (above >= np.maximum(wanted, 1)[:, None]).sum(axis=1) - 1
+        digit = np.maximum(digit, 0)
+        rows = np.arange(num_strata)
+        wanted -= above[rows, digit] - counts[rows, digit]
+        threshold |= (digit << shift).astype(np.uint32)
+    wanted[quota == 0] = 0
+    return _mark(keys, stratum, threshold, wanted, quota, invert)
+
+
+def _mark(
+    keys: NDArray[np.uint32],
+    stratum: NDArray[np.int32],
+    threshold: NDArray[np.uint32],
+    wanted: NDArray[np.int64],
+    quota: NDArray[np.int64],
+    invert: bool,
+) -> NDArray[np.bool_]:
+    """Mark all above the threshold, and of those at it the first `wanted` by index."""
+    selected = np.zeros(len(keys), dtype=bool)
+    left = wanted.copy()
+    for positions, key, codes in _strata_blocks(keys, stratum, invert):
+        limit = threshold[codes]
+        goes = (key > limit) & (quota[codes] > 0)
+        ties = np.flatnonzero((key == limit) & (left[codes] > 0))
+        if len(ties):
+            order = ties[np.argsort(codes[ties], kind="stable")]
+            code, first, count = np.unique(codes[order], return_index=True, return_counts=True)
+            rank = np.arange(len(order)) - np.repeat(first, count)
+            goes[order[rank < left[codes[order]]]] = True
+            left[code] = np.maximum(left[code] - count, 0)
+        selected[positions] = goes
+    return selected
+
+
+def _strata_blocks(
+    keys: NDArray[np.uint32], stratum: NDArray[np.int32], invert: bool
+) -> Iterator[tuple[NDArray[np.int64] | slice, NDArray[np.uint32], NDArray[np.int32]]]:
+    """Blocks of (positions, keys, strata) without the samples that no stratum holds."""
+    for block in _blocks(len(keys)):
+        key, codes = keys[block], stratum[block]
+        positions: NDArray[np.int64] | slice = block
+        if codes.min(initial=0) < 0:
+            inside = np.flatnonzero(codes >= 0)
+            key, codes = key[inside], codes[inside]
+            positions = inside + block.start
+        if len(codes):
+            yield positions, np.invert(key) if invert else key, codes
+
+
+def _blocks(length: int) -> Iterator[slice]:
+    for start in range(0, length, _BLOCK):
+        yield slice(start, min(start + _BLOCK, length))

@@ -1,0 +1,185 @@
+"""The stage `prune`: score files in, a list of what to keep (or remove) out. Needs no torch and no data set."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.fingerprint import require_same, require_same_injection
+from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_groups, read_indices, write_indices
+from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
+from spurcli.errors import InputError, UsageError
+from spurcli.pruning.rules import Rule, describe, matched_random, parse_fraction, parse_select, removed_by
+from spurcli.pruning.select import hardness_keys, random_keys
+from spurcli.pruning.summary import summarise, warnings_of
+
+_BLOCK = 1 << 20
+
+
+def prune(
+    scores: Sequence[Path],
+    *,
+    fraction: str | float | None = None,
+    per_class: bool = False,
+    groups: Sequence[str] = (),
+    groups_file: Path | None = None,
+    balance_classes: bool = False,
+    select: str = "hardest",
+    match: Path | None = None,
+    match_groups: bool = False,
+    score: str = "el2n",
+    kind: Kind = "keep",
+    seed: int = 0,
+    allow_injection_mismatch: bool = False,
+    output: Path = Path("keep.txt"),
+    command: str = "",
+) -> dict[str, Any]:
+    """Choose what to remove from the training split that `scores` are about, and write the list.
+
+    Several score files are averaged. `fraction` is what is removed, an exact decimal: of the whole set, of each
+    class (`per_class`), or inside the named `groups`. `match` makes the random control of another list instead: as
+    many samples of each class (of each class and group with `match_groups`), drawn with `seed`. `groups_file` names
+    groups that the score file does not hold.
+
+    Returns the list's rule, summary and warnings. Raises UsageError for contradicting options, InputError for files
+    that do not belong together.
+    """
+    if not scores:
+        raise UsageError("No score file is named", "Make one with: spurcli score --dataset NAME")
+    rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, select, match)
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(open_scores(path)) for path in scores]
+        first = readers[0]
+        _require_same_samples(readers, allow_injection_mismatch)
+        num_samples = first.header.num_samples
+        label, num_classes = _labels(first)
+        class_names = first.header.class_names or tuple(str(number) for number in range(num_classes))
+        group, group_names = _groups(first, groups_file)
+        higher_is = _direction(readers, score)
+        keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
+        injection, fingerprint = first.header.injection_sha256, first.header.fingerprint
+        settings = first.header.provenance.get("settings", {})
+        parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
+
+    if match is not None:
+        other = read_indices(match)
+        if other.fingerprint:
+            require_same(other.fingerprint, str(match), fingerprint, str(scores[0]))
+        check_indices(other.indices, num_samples, str(match))
+        if match_groups and group is None:
+            raise InputError("The scores hold no groups to match", "Leave out --match-groups, or name --groups FILE.")
+        stratum = group if match_groups and group is not None else label
+        removed = np.ones(num_samples, dtype=bool)
+        removed[other.kept(num_samples)] = False
+        removed = matched_random(removed, stratum, random_keys(num_samples, seed))
+        rule_facts = {**dict(other.rule), "select": "random", "matched": "group" if match_groups else "class"}
+        parents.append(Parent.of(match, other.provenance))
+    else:
+        used = random_keys(num_samples, seed) if rule.select == "random" else keys
+        removed = removed_by(rule, used, label, num_classes, group, group_names)
+        rule_facts = {**describe(rule, fraction_text), "matched": None}
+    rule_facts |= {"score": score, "seed": seed if rule_facts["select"] == "random" else None}
+    summary = summarise(removed, keys, label, class_names, group, group_names)
+    del keys, label, group
+    made = provenance("prune", command=command, settings=settings, arguments=rule_facts, parents=parents)
+    indices = np.flatnonzero(removed if kind == "remove" else ~removed)
+    write_indices(
+        output, IndexList(indices, kind, fingerprint, injection, rule=rule_facts, summary=summary, provenance=made)
+    )
+    return {
+        "output": str(output),
+        "kind": kind,
+        "num_samples": num_samples,
+        "num_removed": summary["total"]["num_removed"],
+        "num_kept": num_samples - summary["total"]["num_removed"],
+        "rule": rule_facts,
+        "summary": summary,
+        "warnings": warnings_of(summary, num_classes, group_names),
+    }
+
+
+def _rule(
+    fraction: str | float | None,
+    per_class: bool,
+    groups: Sequence[str],
+    balance_classes: bool,
+    select: str,
+    match: Path | None,
+) -> tuple[Rule, str | None]:
+    """The rule that the options say, or a word on how they contradict."""
+    chosen = parse_select(select)
+    if match is not None:
+        if fraction is not None or per_class or groups or balance_classes or select != "hardest":
+            raise UsageError("--match copies the counts of another list", "Leave out the options that choose counts.")
+        return Rule(None), None
+    if isinstance(chosen, tuple):
+        if fraction is not None or balance_classes:
+            raise UsageError("A slice says how much is removed", "Leave out --fraction and --balance-classes.")
+    elif fraction is None and not balance_classes:
+        raise UsageError(
+            "How much is to be removed?", "Say --fraction 0.1 (a tenth), or --select A:B, or --match FILE."
+        )
+    if per_class and groups:
+        raise UsageError("--per-class and --group are two rules", "Choose one: groups already lie within a class.")
+    text = None if fraction is None else str(fraction)
+    share: Fraction | None = parse_fraction(text) if text is not None else None
+    return Rule(share, "class" if per_class else "all", chosen, tuple(groups), balance_classes), text
+
+
+def _require_same_samples(readers: Sequence[ScoresReader], allow_injection_mismatch: bool) -> None:
+    first = readers[0]
+    for reader in readers[1:]:
+        require_same(first.header.fingerprint, str(first.path), reader.header.fingerprint, str(reader.path))
+        if not allow_injection_mismatch:
+            require_same_injection(
+                first.header.injection_sha256, str(first.path), reader.header.injection_sha256, str(reader.path)
+            )
+
+
+def _direction(readers: Sequence[ScoresReader], score: str) -> str:
+    directions = {reader.require(score).higher_is for reader in readers}
+    if len(directions) > 1:
+        raise InputError(f"The files disagree on which way {score!r} points", "Do not mix them.")
+    return directions.pop()
+
+
+def _labels(reader: ScoresReader) -> tuple[NDArray[np.int32], int]:
+    label = _codes(reader.labels, reader.header.num_samples, f"{reader.path}: label")
+    return label, max(len(reader.header.class_names), int(label.max()) + 1)
+
+
+def _groups(reader: ScoresReader, groups_file: Path | None) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+    if groups_file is not None:
+        group, names, fingerprint = read_groups(groups_file)
+        if fingerprint:
+            require_same(fingerprint, str(groups_file), reader.header.fingerprint, str(reader.path))
+        if len(group) != reader.header.num_samples:
+            raise InputError(
+                f"{groups_file} has {len(group):,} lines for {reader.header.num_samples:,} samples", "One line each."
+            )
+        return group.astype(np.int32), names
+    if not reader.has_groups:
+        return None, ()
+    group32 = _codes(reader.groups, reader.header.num_samples, f"{reader.path}: group")
+    names = reader.header.group_names
+    if int(group32.max()) >= len(names):
+        raise InputError(f"{reader.path}: group {int(group32.max())} has no name", "Make the file again.")
+    return group32, names
+
+
+def _codes(read: Any, num_samples: int, where: str) -> NDArray[np.int32]:
+    """Small non-negative integers, read a block at a time into four bytes each."""
+    codes = np.empty(num_samples, dtype=np.int32)
+    for start in range(0, num_samples, _BLOCK):
+        block = read(start, min(start + _BLOCK, num_samples))
+        if block.min() < 0 or block.max() >= 1 << 20:
+            raise InputError(f"{where}: values outside 0 … {(1 << 20) - 1}", "Labels and groups count from 0.")
+        codes[start : start + len(block)] = block
+    return codes

@@ -1,0 +1,66 @@
+"""What a stage works with once settings are known: the data set, the device, a fresh model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from spurcli.datasets import Dataset, Inputs, load_dataset
+from spurcli.models import build_model
+from spurcli.progress import Progress, Silent
+from spurcli.runtime.device import choose_device, mix
+from spurcli.runtime.feed import Feed
+from spurcli.runtime.preprocess import Preprocess
+from spurcli.settings import Settings
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Data set and device of one stage call; models and feeds are made from here."""
+
+    settings: Settings
+    dataset: Dataset
+    device: torch.device
+    progress: Progress
+
+    @classmethod
+    def open(cls, settings: Settings, progress: Progress | None = None) -> Workbench:
+        """Load the data set and choose the device; whatever is missing is named now, before any work."""
+        device = choose_device(settings.device)
+        injection = settings.dataset.injection
+        dataset = load_dataset(
+            settings.dataset.name,
+            settings.dataset.options,
+            data_root=settings.data_root,
+            image_size=settings.preprocessing.image_size,
+            injection=settings.injection_path if injection else None,
+            injection_sha256=injection.sha256 if injection else None,
+        )
+        return cls(settings, dataset, device, progress or Silent())
+
+    def model(self, seed: int) -> nn.Module:
+        """A model with the random weights of `seed`, on the device."""
+        torch.manual_seed(mix(seed, 0x5EED))
+        height, width, channels = self.dataset.splits["train"].inputs.shape
+        part = self.settings.model
+        model = build_model(
+            part.name,
+            part.options,
+            num_classes=len(self.dataset.class_names),
+            input_shape=(channels, height, width),
+            weights_root=self.settings.data_root,
+        )
+        return model.to(self.device)
+
+    def feed(self, inputs: Inputs) -> Feed:
+        return Feed.build(inputs, self.device, self.settings.num_workers, self.progress)
+
+    def preprocess(self) -> Preprocess:
+        return Preprocess.build(
+            self.settings.preprocessing,
+            self.dataset.splits["train"].inputs.shape[2],
+            self.device,
+            channels_last=self.settings.training.channels_last,
+        )

@@ -1,0 +1,1 @@
+"""Difficulty scores: pure formulas (`formulas`) and the stage that writes scores.h5 (`stage`)."""

@@ -1,0 +1,177 @@
+"""From names to settings: reads the recipe, the inject.json and the parent file, then calls the pure `resolve`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spurcli import recipes
+from spurcli.datasets.injection import is_injection, read_injection
+from spurcli.errors import InputError, UsageError
+from spurcli.parts import DATASETS, METHODS, MODELS
+from spurcli.settings import (
+    DatasetSettings,
+    Settings,
+    from_table,
+    resolve,
+    same_dataset,
+)
+
+
+def configure(
+    dataset: str | None = None,
+    *,
+    recipe: str | None = None,
+    model: str | None = None,
+    method: str | None = None,
+    feature: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    inherited: Mapping[str, Any] | None = None,
+    inherited_from: str = "the parent file",
+    allow_injection_mismatch: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    data_root: Path | str | None = None,
+    num_workers: int = 2,
+) -> Settings:
+    """Settings for a stage.
+
+    `dataset` is a name, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
+    set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in a parent
+    file. `feature` only confirms user code that an inject.json names.
+
+    Raises UsageError or InputError that say which flag to type.
+    """
+    flags: dict[str, Any] = {"seed": seed, "device": device, "num_workers": num_workers}
+    flags["data_root"] = Path(data_root or os.environ.get("SPURCLI_DATA_ROOT") or "data")
+    for key, value in (overrides or {}).items():
+        _set(flags, key, value)
+    if model:
+        flags.setdefault("model", {})["name"] = model
+    if method:
+        flags.setdefault("method", {})["name"] = method
+    if feature:
+        flags["feature"] = feature
+
+    chosen = recipes.read_recipe(recipe) if recipe else {}
+    inherited = dict(inherited or {})
+    named, injection_path = _named_dataset(dataset, inherited, chosen)
+    if named is None:
+        raise UsageError("No data set is named", "Name one: --dataset demo (see: spurcli list)")
+    options = flags.get("dataset", {}).get("options")
+    if inherited:
+        _refuse_other_dataset(named, dataset, inherited, inherited_from, options, allow_injection_mismatch)
+    recipe_name = recipe or inherited.get("recipe") or _default_recipe(named["name"])
+    if recipe:
+        inherited = {"dataset": inherited.get("dataset", {})}  # a named recipe replaces the inherited one
+    elif not inherited.get("training") or recipe_name in recipes.names():
+        chosen = recipes.read_recipe(recipe_name)
+    chosen = _with_dataset(chosen, named["name"])
+    if named["name"] != inherited.get("dataset", {}).get("name") or dataset:
+        inherited = {**inherited, "dataset": named}
+    if "dataset" in flags:
+        flags["dataset"] = {"name": named["name"], **flags["dataset"]}
+    elif dataset and not is_injection(dataset):
+        flags["dataset"] = {"name": named["name"]}
+    if injection_path:
+        flags["injection_path"] = injection_path
+    settings = resolve(flags, inherited, chosen, recipe_name)
+    DATASETS.check(settings.dataset.name)
+    MODELS.check(settings.model.name)
+    METHODS.check(settings.method.name)
+    return settings
+
+
+def injection_settings(path: Path) -> dict[str, Any]:
+    """The `dataset` table of an inject.json: base data set, options, and the injection's identity."""
+    injection = read_injection(path)
+    file = path.name if path.is_absolute() else str(path)
+    return {
+        "name": injection.dataset,
+        "options": dict(injection.dataset_options),
+        "injection": {"file": file, "sha256": injection.sha256, "feature": injection.feature},
+    }
+
+
+def _named_dataset(
+    dataset: str | None, inherited: Mapping[str, Any], recipe: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, Path | None]:
+    """The `dataset` table that flags, parent or recipe name (in this order), and where its inject.json lies."""
+    if dataset and is_injection(dataset):
+        return injection_settings(Path(dataset)), Path(dataset)
+    if dataset:
+        DATASETS.check(dataset)
+        same = inherited.get("dataset", {})
+        if same.get("name") == dataset and not same.get("injection"):
+            return dict(same), None
+        return {"name": dataset}, None
+    table = inherited.get("dataset") or recipe.get("dataset")
+    if not table:
+        return None, None
+    injection = table.get("injection")
+    if not injection:
+        return dict(table), None
+    path = Path(injection["file"])
+    if not path.is_file():
+        raise InputError(
+            f"The injected data set {path} is not there",
+            "Name it with --dataset path/to/inject.json, or make it again.",
+        )
+    return dict(table), path
+
+
+def _refuse_other_dataset(
+    named: Mapping[str, Any],
+    flag: str | None,
+    inherited: Mapping[str, Any],
+    inherited_from: str,
+    options: Mapping[str, Any] | None,
+    allow_injection_mismatch: bool,
+) -> None:
+    """Only the identity of the data set cannot be overridden: a contradiction is an error."""
+    parent = from_table(DatasetSettings, inherited.get("dataset", {"name": ""}), "dataset")
+    mine = from_table(DatasetSettings, named, "dataset")
+    if options and any(parent.options.get(key) != value for key, value in options.items()):
+        raise InputError(
+            f"{inherited_from} was made with dataset.options {dict(parent.options)}, not {dict(options)}",
+            "Make it again with these options, or leave them out here.",
+        )
+    if not flag or same_dataset(parent, mine):
+        return
+    if (parent.name, dict(parent.options)) == (mine.name, dict(mine.options)) and allow_injection_mismatch:
+        return
+    both = parent.name == mine.name
+    raise InputError(
+        f"{inherited_from} was made with {'another injection or options of ' if both else ''}{parent.name}, not {flag}",
+        "Leave --dataset out, or make the file again."
+        + (" --allow-injection-mismatch uses it as it is." if both else ""),
+    )
+
+
+def _with_dataset(recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The recipe without its own data set where another is used: its options would not fit."""
+    table = recipe.get("dataset", {})
+    if table.get("name") == name:
+        return dict(recipe)
+    return {**recipe, "dataset": {"name": name}}
+
+
+def _default_recipe(dataset: str) -> str:
+    if dataset in recipes.names():
+        return dataset
+    raise UsageError(
+        f"There is no recipe for the data set {dataset}",
+        f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
+    )
+
+
+def _set(flags: dict[str, Any], key: str, value: Any) -> None:
+    table, *rest = key.split(".")
+    if not rest:
+        raise UsageError(f"--set {key}=… names no table", "Write --set training.epochs=3, for instance.")
+    target = flags.setdefault(table, {})
+    for part in rest[:-1]:
+        target = target.setdefault(part, {})
+    target[rest[-1]] = value

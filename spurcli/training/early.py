@@ -1,0 +1,36 @@
+"""The short training before scoring: the first epochs of the full recipe, on its schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from spurcli.runtime.workbench import Workbench
+from spurcli.training.loop import Trainer, fit
+from spurcli.training.method import TrainingSamples, build_method
+from spurcli.training.state import StateFile
+
+
+def train_early(bench: Workbench, seed: int, epoch: int, state_folder: Path, what: str = "training") -> nn.Module:
+    """The model of `seed` after `epoch` full passes of plain ERM over the whole training split."""
+    train = bench.dataset.splits["train"]
+    kept = np.arange(len(train), dtype=np.int64)
+    settings = bench.settings.to_json()
+    tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
+    trainer = Trainer(
+        model=bench.model(seed),
+        method=build_method("erm", {}, TrainingSamples(kept, train.label, len(bench.dataset.class_names))),
+        feed=bench.feed(train.inputs),
+        preprocess=bench.preprocess(),
+        label=torch.from_numpy(train.label).to(bench.device),
+        settings=bench.settings.training,
+        seed=seed,
+        state_file=StateFile(state_folder, {**tables, "seed": seed, "fingerprint": train.fingerprint.to_json()}),
+        progress=bench.progress,
+        what=what,
+    )
+    fit(trainer, until_epoch=epoch)
+    return trainer.model
