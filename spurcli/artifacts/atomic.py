@@ -30,6 +30,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
             yield temporary
             _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
             temporary.replace(path)
             _flush(path.parent)
     finally:
@@ -63,6 +64,12 @@ def _errno_in_text(text: str) -> int | None:
         if os.strerror(number).lower() in text.lower() or f"errno = {number}" in text:
             return number
     return None
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _flush(path: Path) -> None:

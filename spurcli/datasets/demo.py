@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.base import ArrayImages, Dataset, Split
+from spurcli.randomness import generator
 
 # Intensities -0.4 … 1.4 (noise and the mark leave 0 … 1) map to 0 … 255; the recipe's mean and std undo it.
 LOWEST, SPAN = -0.4, 1.8
@@ -35,13 +36,13 @@ def load(
     digits = load_digits()
     base = np.kron(digits.images / 16.0, np.ones((1, 2, 2)))
     label = digits.target.astype(np.int64)
-    order = np.random.Generator(np.random.Philox(key=[draw, 0])).permutation(len(label))
+    order = generator("demo base", draw).permutation(len(label))
     splits, start = {}, 0
-    for number, (name, num_samples) in enumerate((("train", num_train), ("val", num_val), ("test", num_test))):
+    for name, num_samples in (("train", num_train), ("val", num_val), ("test", num_test)):
         stop = start + round(_SHARES[name] * len(label))
         chosen = order[start:stop]
         start = stop
-        rng = np.random.Generator(np.random.Philox(key=[draw, number + 1]))
+        rng = generator(f"demo {name}", draw)
         splits[name] = _compose(base[chosen], label[chosen], num_samples, clutter, rng)
     return Dataset("demo", tuple(str(digit) for digit in range(10)), splits)
 

@@ -13,6 +13,7 @@ from spurcli.datasets.base import ArrayImages, Dataset, Inputs, Twin
 from spurcli.datasets.injection import Injection
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
+from spurcli.randomness import generator
 
 
 class Apply(Protocol):
@@ -46,7 +47,7 @@ class InjectedImages:
         batch = np.array(self.base.read(indices))
         for row in np.flatnonzero(self.carries[indices]).tolist():
             position = int(indices[row])
-            rng = np.random.Generator(np.random.Philox(key=[self.seed, self.stream << 48 | position]))
+            rng = generator("feature noise", self.seed, self.stream, position)
             changed = self.apply(batch[row], rng)
             if changed.shape != batch[row].shape or changed.dtype != np.uint8:
                 raise InputError(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from spurcli.randomness import generator
+
 Z95 = 1.959963984540054
 
 
@@ -29,7 +31,7 @@ def bootstrap_minimum(
     `correct_of` maps a group to (number correct, number of samples). The minimum is recomputed in every draw, so
     that which group is worst may change; resampling 0/1 outcomes is a binomial draw.
     """
-    rng = np.random.Generator(np.random.Philox(key=[seed, 7]))
+    rng = generator("bootstrap", seed)
     shares = [
         rng.binomial(num_samples, num_correct / num_samples, size=num_draws) / num_samples
         for num_correct, num_samples in correct_of.values()

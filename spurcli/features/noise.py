@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.randomness import generator
+
 
 def noise(
     pixels: NDArray[np.uint8],
@@ -20,7 +22,7 @@ def noise(
     The same `pattern` on every carrier, which a network can learn as a template, or drawn afresh for each with
     `fresh`. `noise` is the standard deviation of further noise of the feature's own.
     """
-    source = rng if fresh else np.random.Generator(np.random.Philox(key=[pattern, 0]))
+    source = rng if fresh else generator("noise pattern", pattern)
     changed = pixels + source.normal(0, amount, pixels.shape)
     if noise:
         changed = changed + rng.normal(0, noise, pixels.shape)

@@ -75,7 +75,7 @@ def inject(
 
     parents = []
     if scores is None:
-        keys = random_keys(len(train), settings.seed)[members]
+        keys = random_keys(len(train), settings.seed, "carriers")[members]
     else:
         with open_scores(scores) as reader:
             require_same(reader.header.fingerprint, str(scores), train.fingerprint, f"data set {dataset.name!r}")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.randomness import generator
+
 _BLOCK = 1 << 20
 _LEVELS = ((21, 11), (10, 11), (0, 10))  # (shift, bits), from the top
 
@@ -32,10 +34,9 @@ def hardness_keys(values: NDArray[np.float32], higher_is: str) -> NDArray[np.uin
     return keys
 
 
-def random_keys(num_samples: int, seed: int) -> NDArray[np.uint32]:
-    """Seeded random keys uint32 [n]: selecting the hardest of them is a random draw."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, 0x9A7C]))
-    return rng.integers(0, 1 << 32, size=num_samples, dtype=np.uint32)
+def random_keys(num_samples: int, seed: int, purpose: str) -> NDArray[np.uint32]:
+    """Seeded random keys uint32 [n] of one `purpose`: selecting the hardest of them is a random draw."""
+    return generator(purpose, seed).integers(0, 1 << 32, size=num_samples, dtype=np.uint32)
 
 
 def select_hardest(

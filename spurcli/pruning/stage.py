@@ -78,11 +78,11 @@ def prune(
         stratum = group if match_groups and group is not None else label
         removed = np.ones(num_samples, dtype=bool)
         removed[other.kept(num_samples)] = False
-        removed = matched_random(removed, stratum, random_keys(num_samples, seed))
+        removed = matched_random(removed, stratum, random_keys(num_samples, seed, "matched control"))
         rule_facts = {**dict(other.rule), "select": "random", "matched": "group" if match_groups else "class"}
         parents.append(Parent.of(match, other.provenance))
     else:
-        used = random_keys(num_samples, seed) if rule.select == "random" else keys
+        used = random_keys(num_samples, seed, "prune") if rule.select == "random" else keys
         removed = removed_by(rule, used, label, num_classes, group, group_names)
         rule_facts = {**describe(rule, fraction_text), "matched": None}
     rule_facts |= {"score": score, "seed": seed if rule_facts["select"] == "random" else None}

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from spurcli.randomness import generator
+
 # A score of a batch: what every formula here is given.
 Tensor = torch.Tensor
 
@@ -96,6 +98,4 @@ FROM_LOGITS = {
 
 def random(num_samples: int, seed: int) -> Any:
     """Uniform numbers float32 [num_samples], the same for the same seed: the baseline that knows nothing."""
-    import numpy as np
-
-    return np.random.Generator(np.random.Philox(key=[seed, 0x72])).random(num_samples, dtype=np.float32)
+    return generator("random score", seed).random(num_samples, dtype="float32")

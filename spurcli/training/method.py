@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import METHODS
+from spurcli.randomness import generator
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,4 @@ def build_method(name: str, options: Mapping[str, Any], samples: TrainingSamples
 
 def shuffled(kept: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
     """`kept` in an order that is a function of (seed, epoch)."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(kept)
+    return generator("order", seed, epoch).permutation(kept)

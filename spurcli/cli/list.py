@@ -1,0 +1,67 @@
+"""spurcli list"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spurcli.cli.options import Debug, Json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(name="list")
+def list_parts(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="datasets, features, scores, models, methods or recipes.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what is registered: data sets, features, scores, models, methods, recipes.
+
+    Wherever one of these names is accepted, so is your own package.module:attr or path/to/file.py:attr.
+    """
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from spurcli import recipes
+    from spurcli.cli.console import print_json
+    from spurcli.errors import UsageError
+    from spurcli.parts import ALL
+    from spurcli.registry import near
+
+    tables: dict[str, list[dict[str, str]]] = {}
+    for registry in ALL:
+        plural = registry.kind.replace("data set", "dataset").removeprefix("training ") + "s"
+        tables[plural] = [
+            {
+                "name": name,
+                "summary": entry.summary,
+                "source": entry.source,
+                **{k: str(v) for k, v in entry.facts.items()},
+            }
+            for name, entry in registry.entries.items()
+        ]
+    tables["recipes"] = [
+        {"name": name, "summary": recipes.read_recipe(name).get("summary", ""), "source": ""}
+        for name in recipes.names()
+    ]
+    if kind is not None and kind not in tables:
+        raise UsageError(f"Unknown kind {kind!r}{near(kind, tables)}", f"Kinds: {', '.join(tables)}")
+    chosen = {kind: tables[kind]} if kind else tables
+    if as_json:
+        print_json(chosen)
+        return
+    stdout = Console(highlight=False)
+    for title, rows in chosen.items():
+        table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold", show_header=False)
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column()
+        for row in rows:
+            direction = f" [dim](higher is {row['higher_is']})[/dim]" if "higher_is" in row else ""
+            source = f"\n[dim]{row['source']}[/dim]" if row["source"] else ""
+            table.add_row(row["name"], row["summary"] + direction + source)
+        stdout.print(table)

@@ -1,0 +1,53 @@
+"""spurcli show"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spurcli.cli.options import Debug, Json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Any file that spurcli wrote.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a file is and how it was made: the commands that led to it, oldest first."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from spurcli.artifacts.describe import describe
+    from spurcli.cli.console import print_json
+
+    found = describe(path)
+    if as_json:
+        print_json(found)
+        return
+    stdout = Console(highlight=False)
+    provenance: dict[str, Any] = found.pop("provenance", {}) or {}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            stdout.print(f"[cyan]{key}[/cyan]")
+            for name, item in value.items():
+                stdout.print(f"  {escape(str(name))}: {escape(_brief(item))}", soft_wrap=True)
+        elif value is not None:
+            stdout.print(f"[cyan]{key}[/cyan]: {escape(_brief(value))}", soft_wrap=True)
+    for line in provenance.get("lineage", []):
+        stdout.print(f"[dim]$[/dim] {escape(str(line))}", soft_wrap=True)
+    versions = provenance.get("versions", {})
+    if versions:
+        stdout.print("[dim]" + ", ".join(f"{name} {number}" for name, number in versions.items()) + "[/dim]")
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_brief(item)}" for key, item in value.items() if item not in (None, "", []))
+    if isinstance(value, list):
+        return ", ".join(map(str, value[:12])) + (f", … ({len(value)})" if len(value) > 12 else "")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
