@@ -1,0 +1,222 @@
+"""The data of a report: plain values that every output is made from, and the content of its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.provenance import lineage_of, provenance
+from spurcli.errors import InputError
+from spurcli.reporting import statistics
+from spurcli.reporting.collect import Arm, Run, collect
+from spurcli.reporting.difficulty import describe_scores
+from spurcli.reporting.gather import File, Gathered
+from spurcli.reporting.labels import (
+    arm_label,
+    describe_metric,
+    fraction_of,
+    main_columns,
+    order_metrics,
+    primary_metric,
+)
+from spurcli.reporting.removed import removed_by
+from spurcli.reporting.tables import comparisons, summarise
+from spurcli.reporting.values import mapping, number, plain, text, whole
+from spurcli.reporting.verdict import verdict
+
+FORMAT, VERSION = "spurcli.report", 1
+_MAX_SCORE_FILES = 50
+
+
+def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], command: str) -> dict[str, Any]:
+    """Everything that a report says, as JSON (see docs/formats.md); reads the values of the score files."""
+    collected = collect(gathered)
+    arms = list(collected.arms)
+    metrics = _metrics(arms)
+    remarks = [*collected.remarks]
+    skipped = list(gathered.skipped)
+    runs = [run for arm in arms for run in arm.runs]
+    scores = _scores(gathered.of("scores"), _scores_wanted(arms), skipped, remarks)
+    data: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": title or _title(arms, gathered),
+        "notes": list(notes),
+        "remarks": remarks,
+        "skipped": [{"file": name, "reason": reason} for name, reason in skipped],
+        "warnings": _warnings(runs),
+        "metrics": metrics,
+        "primary_metric": primary_metric([metric["name"] for metric in metrics]),
+        "arms": [_arm(arm, metrics) for arm in arms],
+        "comparisons": comparisons(arms, metrics),
+        "runs": [_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],
+        "lists": _unused_lists(gathered.of("list"), runs),
+        "scores": scores,
+        "checkpoints": [_checkpoint(file) for file in gathered.of("checkpoint")],
+        "provenance": provenance("report", command=command),
+    }
+    data["verdict"] = verdict(data)
+    return data
+
+
+def _metrics(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    values: dict[str, list[float]] = {}
+    for arm in arms:
+        for run in arm.runs:
+            for name, entry in run.metrics.items():
+                found = values.setdefault(name, [])
+                if entry["value"] is not None:
+                    found.append(entry["value"])
+    names = order_metrics(list(values))
+    main = set(main_columns([name for name in names if values[name]]))
+    columns = [*[name for name in main_columns(names) if name in main], *[name for name in names if name not in main]]
+    return [{**describe_metric(name, values[name]), "main": name in main} for name in columns]
+
+
+def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = {metric["name"]: summarise(arm, metric["name"]) for metric in metrics}
+    facts = {
+        name: {key: value for key, value in entry.items() if key in ("true", "predicted", "group")}
+        for name, entry in arm.runs[0].metrics.items()
+    }
+    return {
+        "label": arm.label,
+        "short": arm.short,
+        "kind": arm.kind,
+        "method": arm.method,
+        "rule": arm.rule,
+        "fraction": arm.fraction,
+        "split": arm.split,
+        "settings": {**arm.base, **arm.variant},
+        "num_runs": len(arm.runs),
+        "num_seeds": len({run.at if run.seed is not None else position for position, run in enumerate(arm.runs)}),
+        "num_train": _mean([run.num_train for run in arm.runs]),
+        "num_kept": _mean([run.num_kept for run in arm.runs]),
+        "metrics": {name: entry for name, entry in found.items() if entry},
+        "facts": {name: entry for name, entry in facts.items() if entry},
+        "per_class": _parts([run.per_class for run in arm.runs]),
+        "per_group": _parts([run.per_group for run in arm.runs]),
+        "removed": removed_by([run.summary for run in arm.runs]),
+        "commands": list(arm.runs[0].lineage),
+        "versions": dict(arm.runs[0].versions),
+    }
+
+
+def _mean(values: Sequence[int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def _parts(items: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Mean and sd over runs of the accuracy of each class or group."""
+    values: dict[str, list[float]] = {}
+    for run in items:
+        for item in run:
+            if item["value"] is not None:
+                values.setdefault(item["name"], []).append(item["value"])
+    return [
+        {"name": name, "mean": statistics.mean(found), "sd": statistics.sd(found), "num_runs": len(found)}
+        for name, found in values.items()
+    ]
+
+
+def _run(run: Run, arm: int) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "arm": arm,
+        "split": run.split,
+        "seed": run.seed,
+        "draw": run.draw,
+        "num_train": run.num_train,
+        "num_kept": run.num_kept,
+        "weights_sha256": run.weights_sha256,
+        "keep_sha256": run.keep_sha256,
+        "injection_sha256": run.injection_sha256,
+        "device": run.device,
+        "metrics": {name: dict(entry) for name, entry in run.metrics.items()},
+        "per_class": list(run.per_class),
+        "per_group": list(run.per_group),
+        "warnings": list(run.warnings),
+        "epochs": [dict(epoch) for epoch in run.epochs],
+        "commands": list(run.lineage),
+    }
+
+
+def _warnings(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Each warning once, with the runs that have it; and runs whose loss is no longer a number."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for line in run.warnings:
+            found.setdefault(line, []).append(run.name)
+        if any("loss" in epoch and number(epoch["loss"]) is None for epoch in run.epochs):
+            found.setdefault("The training loss is not a number in some epochs: the run diverged", []).append(run.name)
+    return [{"text": line, "runs": names} for line, names in found.items()]
+
+
+def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
+    for arm in arms:
+        names = [text(mapping(arm.base.get(part)).get("name")) for part in ("dataset", "model")]
+        if names[0]:
+            feature = text(mapping(mapping(arm.base["dataset"]).get("injection")).get("feature")).rpartition(":")[2]
+            return f"{names[0]}{f' with a {feature}' if feature else ''}{f', {names[1]}' if names[1] else ''}"
+    return "spurcli report" if arms or not gathered.files else gathered.files[0].name
+
+
+def _scores_wanted(arms: Sequence[Arm]) -> list[str]:
+    return list(dict.fromkeys(text(mapping(arm.rule).get("score")) for arm in arms if arm.rule))
+
+
+def _scores(
+    files: Sequence[File], wanted: Sequence[str], skipped: list[tuple[str, str]], remarks: list[str]
+) -> list[dict[str, Any]]:
+    if len(files) > _MAX_SCORE_FILES:
+        remarks.append(f"Difficulty is shown for {_MAX_SCORE_FILES} of {len(files)} score files.")
+    described = []
+    for file in files[:_MAX_SCORE_FILES]:
+        try:
+            described.append(plain(describe_scores(file, wanted)))
+        except InputError as error:  # values are only read here: NaN, a damaged block
+            skipped.append((file.name, error.problem))
+    return described
+
+
+def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Lists that no run here was trained on, one entry for each rule."""
+    used = {run.keep_sha256 for run in runs}
+    by_rule: dict[str, list[File]] = {}
+    for file in files:
+        if file.content.sha256 not in used:
+            by_rule.setdefault(canonical_json(_stable(plain(file.content.rule))), []).append(file)
+    entries = []
+    for found in by_rule.values():
+        content = found[0].content
+        rule = plain(content.rule)
+        num_samples = content.fingerprint.num_samples if content.fingerprint else None
+        num_kept = len(content.kept(num_samples)) if num_samples is not None else None
+        label, _ = arm_label("erm", rule, fraction_of(rule, num_samples, num_kept))
+        entries.append(
+            {
+                "label": label,
+                "files": [file.name for file in found],
+                "rule": rule,
+                "removed": removed_by([plain(file.content.summary) for file in found]),
+                "commands": list(lineage_of(mapping(content.provenance))),
+            }
+        )
+    return entries
+
+
+def _stable(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: rule[key] for key in ("select", "fraction", "per", "groups", "score", "matched") if key in rule}
+
+
+def _checkpoint(file: File) -> dict[str, Any]:
+    training = mapping(file.content.get("training"))
+    return {
+        "file": file.name,
+        "recipe": text(training.get("recipe")),
+        "method": text(training.get("method")),
+        "seed": whole(training.get("seed")),
+        "epoch": whole(training.get("epoch")),
+    }

@@ -1,0 +1,165 @@
+"""Finding the artefacts in files and folders, and reading them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+
+from spurcli.artifacts.checkpoint import METADATA_KEY, read_checkpoint_metadata, read_safetensors_header
+from spurcli.artifacts.envelope import MAX_JSON_BYTES
+from spurcli.artifacts.evaluation import read_evaluation
+from spurcli.artifacts.hdf5 import text_attribute
+from spurcli.artifacts.history import read_history
+from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.provenance import portable_path
+from spurcli.artifacts.scores import open_scores
+from spurcli.datasets.injection import read_injection
+from spurcli.errors import InputError
+from spurcli.reporting.values import plain
+
+Kind = Literal["evaluation", "history", "scores", "list", "injection", "checkpoint", "other"]
+
+_JSON_FORMAT = re.compile(rb'"format"\s*:\s*"spurcli\.(evaluation|history|injection)"')
+_LIST_MAGIC = b"# spurcli indices v"
+_HINT = "Name evaluation.json, history.json, scores.h5, keep.txt, inject.json or folders that hold them."
+
+
+@dataclass(frozen=True)
+class File:
+    """One artefact: its kind, the name shown for it, where it lies, and its content (None for scores and other)."""
+
+    kind: Kind
+    name: str
+    path: Path
+    content: Any = None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All artefacts found, in a fixed order, and the damaged ones in folders with the reason (name, reason)."""
+
+    files: tuple[File, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def of(self, kind: Kind) -> list[File]:
+        return [file for file in self.files if file.kind == kind]
+
+
+def gather(places: Sequence[Path]) -> Gathered:
+    """Read every artefact in `places`: files, and folders searched recursively.
+
+    Raises InputError for a place that is not there, for a named file that is damaged or nothing a report can show,
+    and if nothing usable is found. A damaged file inside a folder is skipped and listed.
+    """
+    files: dict[Path, File] = {}
+    skipped: list[tuple[str, str]] = []
+    for place in places:
+        if place.is_dir():
+            for path in _walk(place):
+                name = path.relative_to(place).as_posix()
+                _add_found(files, skipped, path, name if place.name in ("", ".") else f"{place.name}/{name}")
+        elif place.exists():
+            files.setdefault(place.resolve(), _read_named(place))
+        else:
+            raise InputError(f"No such file or folder: {place}", _HINT)
+    found = tuple(file for file in files.values() if file.kind != "other")
+    if not found:
+        where = ", ".join(str(place) for place in places[:3]) or "nothing"
+        damaged = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+        raise InputError(f"Nothing to report on in {where}{damaged}", f"{_HINT} spurcli evaluate makes the first.")
+    return Gathered(found, tuple(skipped))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files below `folder` in name order, without hidden ones and the state that running stages keep."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".state"))
+        for name in sorted(names):
+            path = Path(parent) / name
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _add_found(files: dict[Path, File], skipped: list[tuple[str, str]], path: Path, name: str) -> None:
+    if path.resolve() in files:
+        return
+    try:
+        kind = _recognise(path) or _expected(path)
+        if kind:
+            files[path.resolve()] = File(kind, name, path, _read(path, kind))
+    except InputError as error:
+        skipped.append((name, error.problem.replace(str(path), path.name)))
+    except OSError as error:
+        skipped.append((name, error.strerror or "cannot be read"))
+
+
+def _read_named(path: Path) -> File:
+    name = portable_path(str(path))
+    try:
+        kind = _recognise(path) or _expected(path)
+        if kind is None and path.suffix == ".json":
+            kind = "evaluation"  # its reader says what is wrong
+        if kind is None and path.suffix in (".h5", ".hdf5"):
+            kind = "scores"
+        if kind is None:
+            raise InputError(f"{path} is nothing that a report shows", _HINT)
+        return File(kind, name, path, _read(path, kind))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'cannot be read'}", "Check its permissions.") from error
+
+
+def _recognise(path: Path) -> Kind | None:
+    """What a file says that it is."""
+    if path.suffix == ".json" and path.stat().st_size <= MAX_JSON_BYTES:
+        match = _JSON_FORMAT.search(path.read_bytes())
+        return match[1].decode() if match else None  # type: ignore[return-value]
+    if path.suffix in (".h5", ".hdf5"):
+        try:
+            with h5py.File(path, "r") as file:
+                found = text_attribute(file, "format")
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+            return None
+        if found == "spurcli.scores":
+            return "scores"
+        return "other" if found == "spurcli.predictions" else None
+    if path.suffix == ".txt":
+        with path.open("rb") as stream:
+            return "list" if stream.read(len(_LIST_MAGIC)) == _LIST_MAGIC else None
+    if path.suffix == ".safetensors":
+        header = read_safetensors_header(path, "a checkpoint")
+        return "checkpoint" if METADATA_KEY in (header.get("__metadata__") or {}) else None
+    return None
+
+
+def _expected(path: Path) -> Kind | None:
+    """What a file should be by its standard name."""
+    kinds: dict[str, Kind] = {
+        "evaluation.json": "evaluation",
+        "history.json": "history",
+        "inject.json": "injection",
+        "scores.h5": "scores",
+    }
+    return next((kind for name, kind in kinds.items() if path.name == name or path.name.endswith(f".{name}")), None)
+
+
+def _read(path: Path, kind: Kind) -> Any:
+    if kind == "evaluation":
+        return plain(read_evaluation(path))
+    if kind == "history":
+        return plain(read_history(path))
+    if kind == "injection":
+        return read_injection(path)
+    if kind == "list":
+        return read_indices(path)
+    if kind == "checkpoint":
+        return read_checkpoint_metadata(path)
+    if kind == "scores":
+        with open_scores(path):  # checks the layout; values are read when they are drawn
+            return None
+    return None

@@ -1,0 +1,187 @@
+"""The easiest and hardest samples of each class as small pictures, where the data set has pictures and is there."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.fingerprint import require_same
+from spurcli.artifacts.scores import open_scores
+from spurcli.datasets import Dataset, load_dataset
+from spurcli.datasets.injection import Injection
+from spurcli.errors import InputError, SpurError
+from spurcli.parts import DATASETS, FEATURES
+from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_score
+from spurcli.reporting.gather import File
+from spurcli.reporting.values import mapping, name_of, text, whole
+
+MAX_CLASSES, PER_END = 10, 6
+_MAX_SIDE = 56
+_SMALL = 40  # up to this many pixels a side, pixels are shown as squares
+
+
+@dataclass(frozen=True)
+class Picture:
+    uri: str
+    description: str
+    carries: bool
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """The `easiest` (easiest first) and `hardest` (hardest first) samples of one class."""
+
+    name: str
+    easiest: Sequence[Picture]
+    hardest: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Rows of pictures from one score file, or only a `note` that says why there are none."""
+
+    note: str
+    rows: Sequence[ClassRow] = ()
+    feature: str = ""
+    pixelated: bool = False
+
+
+def gallery(
+    scores: Sequence[File], injections: Sequence[File], wanted: Sequence[str], data_root: Path | None
+) -> Gallery | None:
+    """Pictures of the first score file whose data set can be loaded; None if there is no score file.
+
+    Only registered data sets and features are loaded: a file never names code that is then run.
+    """
+    notes = []
+    for file in scores[:3]:
+        try:
+            return _of_file(file, injections, wanted, data_root)
+        except Exception as error:  # options come from a file, loaders may stumble: the numbers are shown all the same
+            reason = error.problem if isinstance(error, SpurError) else f"{type(error).__name__} while loading it"
+            notes.append(f"No pictures for {file.name}: {reason}".rstrip(".") + ".")
+    return Gallery(notes[0]) if notes else None
+
+
+def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data_root: Path | None) -> Gallery:
+    with open_scores(file.path) as reader:
+        header = reader.header
+        if header.num_samples > MAX_SAMPLES:
+            raise InputError(f"{header.num_samples:,} samples are too many to sort for pictures")
+        settings = mapping(header.provenance.get("settings"))
+        name = main_score(reader, wanted)
+        values = reader.mean_values(name)
+        difficulty = values if reader.scores[name].higher_is == "harder" else -values
+        label, class_names = reader.labels(), header.class_names
+        carries, feature = feature_carriers(reader)
+        dataset = _load(settings, file, injections, data_root)
+        train = dataset.splits["train"]
+        require_same(header.fingerprint, file.name, train.fingerprint, f"data set {dataset.name!r}")
+        classes = _classes(label, carries)
+        chosen = {number: _ends(difficulty, label, number) for number in classes}
+        drawn = np.unique(np.concatenate([np.concatenate(ends) for ends in chosen.values()]))
+        ids = dict(zip(drawn.tolist(), reader.sample_ids(drawn), strict=True))
+    pictures = _pictures(dataset, drawn)
+
+    def show(indices: NDArray[np.int64]) -> list[Picture]:
+        return [
+            Picture(
+                pictures[index],
+                f"{name_of(ids[index])}, {name} {values[index]:.3f}"
+                + (f", carries {feature}" if carries is not None and carries[index] else ""),
+                bool(carries is not None and carries[index]),
+            )
+            for index in indices.tolist()
+        ]
+
+    rows = [
+        ClassRow(name_of(class_names[number] if number < len(class_names) else number), show(easy), show(hard))
+        for number, (easy, hard) in chosen.items()
+    ]
+    total = len(np.unique(label))
+    more = f" {len(rows)} of {total} classes." if len(rows) < total else ""
+    note = f"By {name} in {file.name}; hover over a picture for its id and score.{more}"
+    return Gallery(note, rows, feature if carries is not None else "", max(train.inputs.shape[:2]) <= _SMALL)
+
+
+def _load(settings: Mapping[str, Any], file: File, injections: Sequence[File], data_root: Path | None) -> Dataset:
+    table = mapping(settings.get("dataset"))
+    name = text(table.get("name"))
+    if not name:
+        raise InputError("the file does not say which data set it is about")
+    if name not in DATASETS:
+        raise InputError(f"the data set {name_of(name)} is not built in, and code is never run because a file says so")
+    injection = _injection(mapping(table.get("injection")), file, injections)
+    return load_dataset(
+        name,
+        mapping(table.get("options")),
+        data_root=data_root or Path("data"),
+        image_size=whole(mapping(settings.get("preprocessing")).get("image_size")),
+        injection=injection,
+    )
+
+
+def _injection(stored: Mapping[str, Any], file: File, injections: Sequence[File]) -> Path | None:
+    """Where the inject.json of the score file lies: among what was given, else beside the score file."""
+    if not stored:
+        return None
+    sha256 = text(stored.get("sha256"))
+    beside = file.path.parent / Path(text(stored.get("file"), "inject.json")).name
+    for other in injections:
+        if other.content.sha256 == sha256:
+            return _registered(other.path, other.content)
+    if beside.is_file():
+        from spurcli.datasets.injection import read_injection
+
+        found = read_injection(beside)
+        if found.sha256 == sha256:
+            return _registered(beside, found)
+    raise InputError("its inject.json is not among the files of this report")
+
+
+def _registered(path: Path, injection: Injection) -> Path:
+    if injection.feature not in FEATURES:
+        raise InputError(
+            f"the feature {name_of(injection.feature)} is not built in, and code is never run because a file says so"
+        )
+    return path
+
+
+def _classes(label: NDArray[np.int64], carries: NDArray[np.bool_] | None) -> list[int]:
+    """At most MAX_CLASSES labels, those with carriers first in line, ascending."""
+    every = np.unique(label).tolist()
+    first = np.unique(label[carries]).tolist() if carries is not None else []
+    return sorted([*first, *[number for number in every if number not in first]][:MAX_CLASSES])
+
+
+def _ends(
+    difficulty: NDArray[np.float32], label: NDArray[np.int64], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    mine = np.flatnonzero(label == number)
+    order = mine[np.lexsort((-mine, difficulty[mine]))]
+    per_end = min(PER_END, len(order) // 2) or len(order)
+    return order[:per_end], order[::-1][:per_end]
+
+
+def _pictures(dataset: Dataset, indices: NDArray[np.int64]) -> dict[int, str]:
+    from PIL import Image
+
+    pixels = dataset.splits["train"].inputs.read(indices)
+    if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
+        raise InputError("its samples are no pictures")
+    uris = {}
+    for index, array in zip(indices.tolist(), pixels, strict=True):
+        image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+        if max(image.size) > _MAX_SIDE:
+            image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG", optimize=True)
+        uris[index] = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return uris

@@ -1,0 +1,130 @@
+"""Training curves: loss and accuracy on the training samples, and what was evaluated after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spurcli.reporting import statistics
+from spurcli.reporting.drawing import Figure, Panel, Style, scaled, share_axis
+from spurcli.reporting.labels import describe_metric, order_metrics
+from spurcli.reporting.values import mapping, number, whole
+
+_MAX_ARMS = 8
+_MAX_EVALUATED = 4
+_MAX_POINTS = 20_000  # thin lines of single seeds; above this only the means are drawn
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One quantity of one run by epoch."""
+
+    arm: int
+    seed: int | None
+    points: dict[int, float]
+
+
+def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+    """One panel a quantity; None without histories."""
+    runs = _trained_once(data["runs"])
+    quantities: dict[tuple[str, str], list[_Curve]] = {}
+    for run in runs:
+        for key, points in _points(run["epochs"]).items():
+            quantities.setdefault(key, []).append(_Curve(run["arm"], run["seed"], points))
+    arms = sorted({run["arm"] for run in runs})
+    shown = arms[:_MAX_ARMS]
+    panels, rows = [], []
+    for (split, name), label, unit in _chosen(quantities):
+        found = quantities[split, name]
+        panels.append(Panel(f"{split}-{name}", _lines(found, styles, shown, f"{label}, {_words(split)}", unit)))
+        rows += [
+            (split, name, data["arms"][curve.arm]["label"], curve.seed, epoch, value)
+            for curve in found
+            for epoch, value in curve.points.items()
+        ]
+    if not panels:
+        return None
+    hidden = f" The first {_MAX_ARMS} of {len(arms)} arms." if len(arms) > _MAX_ARMS else ""
+    return Figure(
+        name="curves",
+        heading="Training curves",
+        caption="Thin lines are single seeds, the thick line is their mean. Training loss and accuracy are those of the "
+        f"samples an arm was trained on, so pruned arms look easier.{hidden}",
+        panels=panels,
+        columns=("of", "quantity", "arm", "seed", "epoch", "value"),
+        data=rows,
+        legend=[styles[arm] for arm in shown],
+    )
+
+
+def _trained_once(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Runs with a history, each training once even if several splits were evaluated."""
+    seen, chosen = set(), []
+    for run in runs:
+        key = run["weights_sha256"] or run["name"]
+        if run["epochs"] and key not in seen:
+            seen.add(key)
+            chosen.append(run)
+    return chosen
+
+
+def _points(epochs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[int, float]]:
+    """(split or "training", quantity) → epoch → value."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for position, record in enumerate(epochs):
+        epoch = whole(record.get("epoch"))
+        at = epoch if epoch is not None else position + 1
+        values: dict[tuple[str, str], Any] = {("training", name): record.get(name) for name in ("loss", "accuracy")}
+        for split, metrics in mapping(record.get("evaluations")).items():
+            values |= {(str(split), name): value for name, value in mapping(metrics).items()}
+        for key, value in values.items():
+            plain = number(value)
+            if plain is not None:
+                found.setdefault(key, {})[at] = plain
+    return found
+
+
+def _chosen(quantities: Mapping[tuple[str, str], Sequence[_Curve]]) -> list[tuple[tuple[str, str], str, str]]:
+    """What gets a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)"""
+    chosen = [(("training", "loss"), "Loss", ""), (("training", "accuracy"), "Accuracy", "%")]
+    chosen = [item for item in chosen if item[0] in quantities]
+    for split in dict.fromkeys(split for split, _ in quantities if split != "training"):
+        names = order_metrics([name for other, name in quantities if other == split])
+        for name in [name for name in names if not name.endswith("_without")][:_MAX_EVALUATED]:
+            values = [value for curve in quantities[split, name] for value in curve.points.values()]
+            metric = describe_metric(name, values)
+            chosen.append(((split, name), metric["label"], metric["unit"]))
+    return chosen
+
+
+def _words(split: str) -> str:
+    return "training samples" if split == "training" else f"{split} split"
+
+
+def _lines(found: Sequence[_Curve], styles: Sequence[Style], shown: Sequence[int], title: str, unit: str) -> Any:
+    single = sum(len(curve.points) for curve in found) <= _MAX_POINTS
+
+    def draw(axes: Any) -> None:
+        seen: list[float] = []
+        for arm in shown:
+            mine, style = [curve for curve in found if curve.arm == arm], styles[arm]
+            for curve in mine if single and len(mine) > 1 else ():
+                values = [scaled(value, unit) for value in curve.points.values()]
+                axes.plot(list(curve.points), values, color=style.color, linewidth=0.6, alpha=0.35)
+                seen += values
+            epochs = sorted({epoch for curve in mine for epoch in curve.points})
+            means = [
+                scaled(statistics.mean([curve.points[epoch] for curve in mine if epoch in curve.points]), unit)
+                for epoch in epochs
+            ]
+            axes.plot(epochs, means, color=style.color, linestyle=style.dashes, marker="o" * (len(epochs) == 1))
+            seen += means
+        share_axis(axes.set_ylim, seen, unit=unit)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y")
+        axes.set_title(title)
+        axes.set_xlabel("epochs completed")
+        axes.set_ylabel("%" if unit else ("cross-entropy (nats)" if title.startswith("Loss") else "value"))
+
+    return draw

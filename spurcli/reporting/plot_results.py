@@ -1,0 +1,174 @@
+"""Figures of results: arms against metrics, and metrics against the fraction removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.reporting.drawing import INK, MUTED, Figure, Panel, Style, axis_label, scaled, share_axis
+
+_MAX_ARMS = 14
+_MAX_PANELS = 4
+
+
+def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+    """Each arm's seeds, mean and interval for the main metrics, one panel a metric."""
+    positions = _first_split(data)
+    metrics = _shown_metrics(data, positions)
+    if not metrics or not positions:
+        return None
+    shown = positions[:_MAX_ARMS]
+    panels = [
+        Panel(metric["name"], _dots(data, styles, shown, metric), height=0.62 + 0.43 * len(shown)) for metric in metrics
+    ]
+    hidden = f" The first {_MAX_ARMS} of {len(positions)} arms." if len(positions) > _MAX_ARMS else ""
+    return Figure(
+        name="results",
+        heading="Arms and metrics",
+        caption="Small dots are single seeds, the large mark is their mean, the bar its 95 % interval (over seeds from "
+        f"three seeds on, else of the test samples). The dashed line is training on all samples.{hidden}",
+        panels=panels,
+        columns=("metric", "arm", "seed", "draw", "value"),
+        data=[
+            (metric["name"], data["arms"][position]["label"], value["seed"], value["draw"], value["value"])
+            for metric in metrics
+            for position in positions
+            for value in data["arms"][position]["metrics"].get(metric["name"], {"values": ()})["values"]
+        ],
+    )
+
+
+def _first_split(data: Mapping[str, Any]) -> list[int]:
+    split = next((arm["split"] for arm in data["arms"] if arm["metrics"]), None)
+    return [number for number, arm in enumerate(data["arms"]) if arm["metrics"] and arm["split"] == split]
+
+
+def _shown_metrics(data: Mapping[str, Any], positions: Sequence[int]) -> list[Mapping[str, Any]]:
+    """The main metrics, the primary one first, accuracy always among them."""
+    there = {name for position in positions for name in data["arms"][position]["metrics"]}
+    main = [metric for metric in data["metrics"] if metric["main"] and metric["name"] in there]
+    wanted = [name for name in (data["primary_metric"], "accuracy") if name]
+    without = f"{data['primary_metric']}_without"
+    rest = [metric for metric in main if metric["name"] not in wanted and metric["name"] != without]
+    first = [metric for metric in main if metric["name"] == wanted[0]] if wanted else []
+    last = [metric for metric in main if metric["name"] == "accuracy" and metric not in first]
+    return [*first, *rest[: _MAX_PANELS - len(first) - len(last)], *last]
+
+
+def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[int], metric: Mapping[str, Any]) -> Any:
+    unit = metric["unit"]
+
+    def draw(axes: Any) -> None:
+        seen: list[float] = []
+        for row, position in enumerate(positions):
+            style, entry = styles[position], data["arms"][position]["metrics"].get(metric["name"])
+            axes.text(0.0, row - 0.3, style.label, transform=axes.get_yaxis_transform(), va="center", color=INK)
+            if entry is None:
+                continue
+            values = [scaled(item["value"], unit) for item in entry["values"]]
+            interval = [scaled(value, unit) for value in entry["interval"] or ()]
+            seen += values + interval
+            if interval:
+                axes.plot(interval, [row + 0.1] * 2, color=style.color, linewidth=2, solid_capstyle="butt")
+            axes.plot(values, [row + 0.1] * len(values), "o", color=style.color, markersize=3.5, alpha=0.45, mew=0)
+            axes.plot([scaled(entry["mean"], unit)], [row + 0.1], style.marker, color=style.color, markersize=7)
+        reference = next((p for p in positions if data["arms"][p]["kind"] == "all"), None)
+        level = data["arms"][reference]["metrics"].get(metric["name"]) if reference is not None else None
+        if level:
+            axes.axvline(scaled(level["mean"], unit), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        share_axis(axes.set_xlim, seen, unit=unit)
+        axes.set_ylim(len(positions) - 0.55, -0.65)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x")
+        arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric["lower_is_better"]]
+        axes.set_title(metric["label"])
+        axes.set_xlabel(("%" if unit == "%" else "area under the curve" if "auroc" in metric["name"] else "") + arrow)
+
+    return draw
+
+
+def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+    """Metrics against the fraction removed, one line a rule; None unless a rule has two fractions."""
+    positions = _first_split(data)
+    series: dict[str, list[int]] = {}
+    for position in positions:
+        arm = data["arms"][position]
+        if arm["rule"] is not None and arm["fraction"] is not None:
+            rule = {key: value for key, value in arm["rule"].items() if key != "fraction"}
+            series.setdefault(canonical_json([arm["settings"], rule, arm["method"]]), []).append(position)
+    lines = [found for found in series.values() if len({data["arms"][p]["fraction"] for p in found}) > 1]
+    metrics = _shown_metrics(data, positions)
+    if not lines or not metrics:
+        return None
+    legend = [_line_style(data, styles, found, lines) for found in lines]
+    reference = next((p for p in positions if data["arms"][p]["kind"] == "all"), None)
+    every = [position for found in lines for position in found]
+    return Figure(
+        name="fraction",
+        heading="Against the fraction removed",
+        caption="Small dots are single seeds, lines join the means, bars are 95 % intervals. The dashed line is training "
+        "on all samples. All fractions that were run are shown; none was picked by its test result.",
+        panels=[Panel(metric["name"], _fractions(data, lines, legend, metric, reference)) for metric in metrics],
+        columns=("metric", "arm", "fraction_removed", "seed", "draw", "value"),
+        data=[
+            (metric["name"], data["arms"][p]["label"], data["arms"][p]["fraction"], v["seed"], v["draw"], v["value"])
+            for metric in metrics
+            for p in every
+            for v in data["arms"][p]["metrics"].get(metric["name"], {"values": ()})["values"]
+        ],
+        legend=legend,
+    )
+
+
+def _line_style(
+    data: Mapping[str, Any], styles: Sequence[Style], found: Sequence[int], lines: Sequence[Sequence[int]]
+) -> Style:
+    from spurcli.reporting.labels import arm_label, percent_of_fraction
+
+    arm = data["arms"][found[0]]
+    label, _ = arm_label(arm["method"], arm["rule"], arm["fraction"])
+    label = label.replace(f" {percent_of_fraction(arm['fraction'])}", "")
+    twins = [other for other in lines if data["arms"][other[0]]["kind"] == arm["kind"]]
+    dashes = ("-", "--", ":", "-.")[list(twins).index(found) % 4]
+    suffix = arm["label"].partition(" · ")[2] if len(twins) > 1 else ""
+    return Style(f"{label} · {suffix}" if suffix else label, styles[found[0]].color, "o", dashes)
+
+
+def _fractions(
+    data: Mapping[str, Any],
+    lines: Sequence[Sequence[int]],
+    legend: Sequence[Style],
+    metric: Mapping[str, Any],
+    reference: int | None,
+) -> Any:
+    unit, name = metric["unit"], metric["name"]
+
+    def draw(axes: Any) -> None:
+        seen: list[float] = []
+        for found, style in zip(lines, legend, strict=True):
+            arms = sorted((data["arms"][position] for position in found), key=lambda arm: arm["fraction"])
+            arms = [arm for arm in arms if name in arm["metrics"]]
+            x = [100 * arm["fraction"] for arm in arms]
+            means = [scaled(arm["metrics"][name]["mean"], unit) for arm in arms]
+            axes.plot(x, means, color=style.color, linestyle=style.dashes, marker=style.marker, markersize=5.5)
+            for at, arm in zip(x, arms, strict=True):
+                entry = arm["metrics"][name]
+                values = [scaled(item["value"], unit) for item in entry["values"]]
+                interval = [scaled(value, unit) for value in entry["interval"] or ()]
+                axes.plot([at] * len(values), values, "o", color=style.color, markersize=3, alpha=0.45, mew=0)
+                if interval:
+                    axes.plot([at] * 2, interval, color=style.color, linewidth=1.2)
+                seen += values + interval
+        level = data["arms"][reference]["metrics"].get(name) if reference is not None else None
+        if level:
+            seen.append(scaled(level["mean"], unit))
+            axes.axhline(seen[-1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        share_axis(axes.set_ylim, seen, unit=unit)
+        axes.grid(axis="y")
+        axes.set_title(metric["label"])
+        axes.set_xlabel("removed (% of the training samples it chooses from)")
+        axes.set_ylabel(axis_label(metric["label"] if not unit else "", unit).strip() or "value")
+
+    return draw

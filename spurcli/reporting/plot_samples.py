@@ -1,0 +1,186 @@
+"""Figures about samples: how difficulty is distributed, where the carriers fall, what pruning removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.reporting import statistics
+from spurcli.reporting.drawing import COLORS, INK, MUTED, OTHER_COLORS, Figure, Panel, Style
+
+_MAX_ROWS = 24
+_MAX_ARMS = 6
+_QUARTILES = ("Q1\neasiest", "Q2", "Q3", "Q4\nhardest")
+_CARRIERS, _REST = COLORS["vermillion"], COLORS["blue"]
+
+
+def difficulty(data: Mapping[str, Any]) -> list[Figure]:
+    """For each kind of scoring: the histogram of its first file, carriers by quartile over all of its files."""
+    series: dict[str, list[Mapping[str, Any]]] = {}
+    for scores in data["scores"]:
+        key = canonical_json([scores[name] for name in ("name", "epoch", "view", "feature")])
+        series.setdefault(key, []).append(scores)
+    return [_difficulty(found, number) for number, found in enumerate(list(series.values())[:4])]
+
+
+def _difficulty(found: Sequence[Mapping[str, Any]], number: int) -> Figure:
+    first = found[0]
+    known = [scores for scores in found if scores["quartiles"]]
+    panels = [Panel("histogram", _histogram(first), height=2.9)]
+    for key, words in (("within_class", "within the class"), ("whole_set", "over the whole set")):
+        if known:
+            panels.append(Panel(key, _quartiles([scores["quartiles"][key] for scores in known], words), height=2.9))
+    after = f" after {first['epoch']} epochs" if first["epoch"] is not None else ""
+    carriers = (
+        f" Carriers of “{first['feature']}”: {first['num_carriers']:,} in the first file. In the quartile panels the "
+        "dashed line is an even spread (25 %); dots are single files."
+        if known
+        else ""
+    )
+    part = first["num_shown"] < first["num_samples"]
+    thinned = f" Every {-(-first['num_samples'] // first['num_shown'])}th sample is looked at." if part else ""
+    return Figure(
+        name="difficulty" if not number else f"difficulty-{number + 1}",
+        heading=f"Difficulty: {first['name']}{after}",
+        caption=f"Distribution in {first['file']} ({first['num_samples']:,} training samples, mean of "
+        f"{first['num_runs']} run{'s' * (first['num_runs'] != 1)}), each curve as a share of its own samples."
+        f"{carriers}{thinned}",
+        panels=panels,
+        columns=("part", "file", "from", "to", "carriers", "rest"),
+        data=_rows(found),
+        legend=[Style("carriers of the feature", _CARRIERS, ""), Style("all other samples", _REST, "")]
+        if known
+        else [],
+    )
+
+
+def _rows(found: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for scores in found:
+        histogram = scores["histogram"]
+        edges, carriers = histogram["edges"], histogram["carriers"] or [None] * len(histogram["rest"])
+        for position, (share, rest) in enumerate(zip(carriers, histogram["rest"], strict=True)):
+            rows.append(("histogram", scores["file"], edges[position], edges[position + 1], share, rest))
+        for part, shares in (scores["quartiles"] or {}).items():
+            for quartile, share in enumerate(shares):
+                rows.append((f"quartile {part}", scores["file"], quartile + 1, quartile + 1, share, None))
+    return rows
+
+
+def _histogram(scores: Mapping[str, Any]) -> Any:
+    histogram = scores["histogram"]
+
+    def draw(axes: Any) -> None:
+        for name, color in (("rest", _REST), ("carriers", _CARRIERS)):
+            shares = histogram[name]
+            if shares is not None:
+                percent = [100 * share for share in shares]
+                axes.stairs(percent, histogram["edges"], color=color, fill=True, alpha=0.15, linewidth=0)
+                axes.stairs(percent, histogram["edges"], color=color, linewidth=1.6)
+        way = "higher is harder" if scores["higher_is"] == "harder" else "higher is easier"
+        axes.set_title("Distribution of difficulty")
+        axes.set_xlabel(f"{scores['name']} ({way})")
+        axes.set_ylabel("% of samples in the bin")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+
+    return draw
+
+
+def _quartiles(shares: Sequence[Sequence[float]], words: str) -> Any:
+    def draw(axes: Any) -> None:
+        means = [100 * statistics.mean([file[quartile] for file in shares]) for quartile in range(4)]
+        axes.bar(range(4), means, width=0.66, color=_CARRIERS, alpha=0.75)
+        for quartile in range(4) if len(shares) > 1 else ():
+            values = [100 * file[quartile] for file in shares]
+            axes.plot([quartile] * len(values), values, "o", color=INK, markersize=2.6, alpha=0.7, mew=0)
+        axes.axhline(25, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        top = max(25.0, *[100 * share for file in shares for share in file])
+        for quartile, value in enumerate(means):
+            axes.text(quartile, 0.02 * top, f"{value:.0f} %", ha="center", va="bottom", color=INK)
+        axes.set_ylim(0, 1.1 * top)
+        axes.set_xticks(range(4), _QUARTILES)
+        axes.set_title(f"Carriers by quartile {words}")
+        axes.set_xlabel(f"quartile of difficulty {words}")
+        axes.set_ylabel("% of all carriers")
+
+    return draw
+
+
+def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+    """Share removed of each class, group and quartile, for each arm that was pruned and each unused list."""
+    parts, seen = [], set()
+    for position, arm in enumerate(data["arms"]):
+        key = canonical_json(arm["removed"])
+        if arm["removed"] and key not in seen:  # the same lists, evaluated on several splits
+            seen.add(key)
+            parts.append((styles[position], arm["removed"]))
+    spare = (*OTHER_COLORS, *COLORS.values())
+    for number, entry in enumerate(data["lists"]):
+        if entry["removed"]:
+            style = Style(f"{entry['label']} (list only)", spare[number % len(spare)], "D")
+            parts.append((style, entry["removed"]))
+    if not parts:
+        return None
+    shown = parts[:_MAX_ARMS]
+    panels = []
+    for key, title in (
+        ("by_quartile", "by quartile of difficulty"),
+        ("by_class", "by class"),
+        ("by_group", "by group"),
+    ):
+        names = list(dict.fromkeys(row["name"] for _, summary in shown for row in summary[key]))
+        if names:
+            height = 2.9 if key == "by_quartile" else 0.75 + 0.2 * min(len(names), _MAX_ROWS)
+            panels.append(Panel(key, _shares(shown, key, names, f"Removed {title}"), height=max(height, 1.6)))
+    if not panels:
+        return None
+    hidden = f" The first {_MAX_ARMS} of {len(parts)} rules." if len(parts) > _MAX_ARMS else ""
+    return Figure(
+        name="removed",
+        heading="What pruning removed",
+        caption=f"Share of the training samples of each quartile, class or group that was removed, mean over seeds.{hidden}",
+        panels=panels,
+        columns=("rule", "part", "name", "share_removed", "mean_num_removed", "mean_num_samples"),
+        data=[
+            (style.label, key, row["name"], row["share"], row["num_removed"], row["num_samples"])
+            for style, summary in parts
+            for key in ("by_quartile", "by_class", "by_group")
+            for row in summary[key]
+        ],
+        legend=[style for style, _ in shown],
+    )
+
+
+def _shares(shown: Sequence[tuple[Style, Mapping[str, Any]]], key: str, names: Sequence[str], title: str) -> Any:
+    names, hidden = names[:_MAX_ROWS], len(names) - _MAX_ROWS
+
+    def draw(axes: Any) -> None:
+        for number, (style, summary) in enumerate(shown):
+            shift = 0.12 * (number - (len(shown) - 1) / 2)
+            shares = {row["name"]: 100 * row["share"] for row in summary[key]}
+            at = [position for position, name in enumerate(names) if name in shares]
+            values = [shares[names[position]] for position in at]
+            if key == "by_quartile":
+                axes.plot(at, values, color=style.color, marker=style.marker, linestyle=style.dashes, markersize=5.5)
+            else:
+                axes.plot(values, [y + shift for y in at], style.marker, color=style.color, markersize=5, alpha=0.9)
+        axes.set_title(title)
+        if key == "by_quartile":
+            axes.set_xticks(range(len(names)), _QUARTILES if list(names) == ["1", "2", "3", "4"] else names)
+            axes.set_ylabel("% removed")
+            axes.set_xlabel("quartile of difficulty")
+            axes.set_ylim(bottom=0)
+            axes.grid(axis="y")
+        else:
+            axes.set_yticks(range(len(names)), names)
+            axes.set_ylim(len(names) - 0.4, -0.6)
+            axes.set_xlim(left=min(0, axes.get_xlim()[0]))
+            axes.set_xlabel(
+                "% removed" + (f" (the first {_MAX_ROWS}; {hidden} more in the data)" if hidden > 0 else "")
+            )
+            axes.grid(axis="x")
+            axes.grid(axis="y", alpha=0.15)
+
+    return draw

@@ -1,0 +1,70 @@
+"""The stage `report`: artefacts in, one page (or tables, or a folder of figures) out. Never imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.atomic import write_json, write_text
+from spurcli.errors import UsageError
+from spurcli.reporting.content import build
+from spurcli.reporting.gather import gather
+
+STANDARD_NAME = "report.html"
+FORMATS = ("html", "md", "csv", "json", "svg", "pdf")
+_SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv", ".json": "json"}
+
+
+def report(
+    runs: Sequence[Path],
+    *,
+    output: Path = Path(STANDARD_NAME),
+    format: str | None = None,
+    title: str | None = None,
+    notes: Sequence[str] = (),
+    data_root: Path | None = None,
+    pictures: bool = True,
+    command: str = "",
+) -> dict[str, Any]:
+    """Write a report on everything in `runs`: artefacts, and folders that are searched for them.
+
+    `format` is html, md, csv or json (default: by the suffix of `output`), or svg or pdf, for which `output` is a
+    folder of figures. `notes` are shown as caveats. Pictures of samples need the data set below `data_root`.
+
+    Returns the report's data, which is also the content of the json format, with `output`. Raises InputError if
+    nothing usable is found or a named file is damaged.
+    """
+    chosen = _format(output, format)
+    gathered = gather(runs)
+    data = build(gathered, title=title, notes=notes, command=command)
+    if chosen in ("svg", "pdf"):
+        from spurcli.reporting.figures import write_figures
+
+        data["figures"] = write_figures(output, data, chosen)  # type: ignore[arg-type]
+    elif chosen == "json":
+        write_json(output, data)
+    elif chosen == "html":
+        from spurcli.reporting.page import page
+        from spurcli.reporting.pictures import gallery
+
+        wanted = [arm["rule"]["score"] for arm in data["arms"] if arm["rule"] and "score" in arm["rule"]]
+        shown = gallery(gathered.of("scores"), gathered.of("injection"), wanted, data_root) if pictures else None
+        write_text(output, page(data, shown))
+    else:
+        from spurcli.reporting.exports import csv_of_runs, markdown
+
+        write_text(output, markdown(data) if chosen == "md" else csv_of_runs(data))
+    return {**data, "output": str(output)}
+
+
+def _format(output: Path, format_name: str | None) -> str:
+    if format_name is None:
+        if output.suffix.lower() not in _SUFFIXES:
+            raise UsageError(
+                f"The format of {output} cannot be told from its name", f"Add --format: {', '.join(FORMATS)}"
+            )
+        return _SUFFIXES[output.suffix.lower()]
+    if format_name not in FORMATS:
+        raise UsageError(f"Unknown report format {format_name!r}", f"Choose from: {', '.join(FORMATS)}")
+    return format_name

@@ -1,0 +1,165 @@
+"""Arms × metrics over seeds, differences paired by seed, and the table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.reporting import statistics
+from spurcli.reporting.collect import Arm, Seed
+from spurcli.reporting.labels import amount
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def by_seed(arm: Arm, metric: str) -> dict[Seed, float]:
+    """The metric at each (seed, draw); runs that share one are averaged first, so that no seed counts twice.
+
+    Runs of unknown seed stand alone: each has a key of its own that pairs with nothing.
+    """
+    values: dict[Any, list[float]] = {}
+    for position, run in enumerate(arm.runs):
+        value = run.metrics.get(metric, {}).get("value")
+        if value is not None:
+            key: Any = run.at if run.seed is not None else (None, position)
+            values.setdefault(key, []).append(value)
+    return {key: statistics.mean(found) for key, found in values.items()}
+
+
+def summarise(arm: Arm, metric: str) -> dict[str, Any] | None:
+    """Mean, sd and interval of one metric of one arm; None if no run has it.
+
+    `interval_of` says what the interval is about: "seeds" (95 % t-interval of the mean, three seeds or more) or
+    "samples" (the interval of the single run, or the span of those of two: test samples only, no seeds).
+    """
+    values = by_seed(arm, metric)
+    if not values:
+        return None
+    numbers = list(values.values())
+    interval, about = statistics.t_interval(numbers), "seeds"
+    if interval is None:
+        spans = [run.metrics[metric]["interval"] for run in arm.runs if run.metrics.get(metric, {}).get("interval")]
+        interval = [min(low for low, _ in spans), max(high for _, high in spans)] if spans else None
+        about = "samples"
+    if interval and all(0 <= value <= 1 for value in numbers):  # all documented metrics are shares
+        interval = [max(0.0, interval[0]), min(1.0, interval[1])]
+    return {
+        "mean": statistics.mean(numbers),
+        "sd": statistics.sd(numbers),
+        "num_seeds": len(numbers),
+        "interval": interval,
+        "interval_of": about if interval else None,
+        "values": [
+            {"seed": seed if known else None, "draw": draw if known else None, "value": value}
+            for (seed, draw), value in values.items()
+            for known in [seed is not None]
+        ],
+    }
+
+
+def comparisons(arms: Sequence[Arm], metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each arm that prunes by difficulty against the random control of equal size and against no pruning.
+
+    Only arms with equal settings and split are compared, only at seeds that both have, and only where both saw the
+    same injection. `arm` and `reference` are positions in `arms`.
+    """
+    found = []
+    for position, arm in enumerate(arms):
+        if arm.kind not in ("hardest", "easiest", "slice"):
+            continue
+        for other_position in _references(arms, position):
+            entry: dict[str, Any] = {"arm": position, "reference": other_position, "metrics": {}}
+            for metric in metrics:
+                pairs = _paired(arm, arms[other_position], metric)
+                if pairs:
+                    entry["metrics"][metric["name"]] = pairs.to_json()
+            if entry["metrics"]:
+                found.append(entry)
+    return found
+
+
+def _references(arms: Sequence[Arm], position: int) -> list[int]:
+    arm = arms[position]
+    same = [
+        number
+        for number, other in enumerate(arms)
+        if other.split == arm.split and canonical_json(dict(other.base)) == canonical_json(dict(arm.base))
+    ]
+    random = [n for n in same if arms[n].kind == "random" and _same_size(arms[n], arm)]
+    matched = [n for n in random if (arms[n].rule or {}).get("matched")]
+    return [*(matched or random), *[n for n in same if arms[n].kind == "all" and _same_budget(arms[n], arm)]]
+
+
+def _same_size(first: Arm, second: Arm) -> bool:
+    if first.fraction is None or second.fraction is None or abs(first.fraction - second.fraction) > 1e-3:
+        return False
+    scopes = [(arm.rule or {}).get("per") for arm in (first, second)]
+    same_scope = bool((first.rule or {}).get("matched")) or scopes[0] == scopes[1]
+    return same_scope and _same_budget(first, second)
+
+
+def _same_budget(first: Arm, second: Arm) -> bool:
+    return first.variant.get("budget") == second.variant.get("budget")
+
+
+def _paired(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistics.Paired | None:
+    def injections(arm: Arm) -> dict[Seed, str | None]:
+        return {run.at: run.injection_sha256 for run in arm.runs}
+
+    mine, theirs = injections(first), injections(second)
+    same = {at for at in mine if at in theirs and mine[at] == theirs[at] and at[0] is not None}
+    values = [
+        {at: value for at, value in by_seed(arm, metric["name"]).items() if at in same} for arm in (first, second)
+    ]
+    return statistics.paired(*values, lower_is_better=metric["lower_is_better"])
+
+
+def mean_sd(entry: Mapping[str, Any] | None, unit: str) -> str:
+    """ "25.3 ± 1.2 %" over seeds, "25.3 %" for one."""
+    if not entry:
+        return "–"
+    if entry["sd"] is None:
+        return amount(entry["mean"], unit)
+    return f"{amount(entry['mean'], unit, bare=True)} ± {amount(entry['sd'], unit)}"
+
+
+def difference(entry: Mapping[str, Any] | None, unit: str) -> str:
+    """ "−14.1 ± 2.8" (percentage points, standard error), with a sign."""
+    if not entry:
+        return "–"
+    shown = amount(entry["mean"], unit, signed=True, bare=True)
+    return shown if entry["se"] is None else f"{shown} ± {amount(entry['se'], unit, bare=True)}"
+
+
+def interval_text(entry: Mapping[str, Any] | None, unit: str) -> str:
+    if not entry or not entry["interval"]:
+        return ""
+    low, high = (amount(value, unit, bare=True) for value in entry["interval"])
+    return f"{low} to {high}"
+
+
+def terminal_table(data: Mapping[str, Any]) -> Table:
+    """The main table of a report's data (what `report` returns) for the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    metrics = [metric for metric in data["metrics"] if metric["main"]]
+    arms = data["arms"][:40]
+    table = Table(title=Text(data["title"]), title_justify="left", caption=_caption(data), caption_justify="left")
+    table.add_column("arm", overflow="fold", min_width=16)
+    table.add_column("seeds", justify="right")
+    for metric in metrics:
+        table.add_column(Text(metric["label"]), justify="right", min_width=7)
+    for arm in arms:
+        cells = [mean_sd(arm["metrics"].get(metric["name"]), metric["unit"]) for metric in metrics]
+        # Text, not markup: a class called "[bold]" is a name, not a style
+        table.add_row(Text(arm["label"]), str(arm["num_seeds"]), *map(Text, cells))
+    return table
+
+
+def _caption(data: Mapping[str, Any]) -> str:
+    hidden = len(data["arms"]) - 40
+    more = f" {hidden} more arms are in the report." if hidden > 0 else ""
+    return f"mean ± sd over seeds.{more}"
