@@ -3,89 +3,104 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 import sys
-from typing import Any
+from typing import Annotated, Any
 
-import click
 import typer
+import typer.core
 
-# name → (module, one line); order is that of the method
+from spurcli.registry import near
+
+_STAGES, _BESIDE = "Stages, in order", "Beside them"
+# Each is a module of this package; the order is that of the method.
 COMMANDS = {
-    "inject": "Put a spurious feature into some training samples (writes inject.json)",
-    "score": "Measure how difficult each training sample is (writes scores.h5)",
-    "prune": "Choose which samples to remove (writes keep.txt)",
-    "train": "Train from scratch on what is kept (writes model.safetensors)",
-    "evaluate": "Worst-group accuracy and more, with intervals (writes evaluation.json)",
-    "report": "All runs on one page (writes report.html)",
-    "demo": "Run the whole chain on the built-in data set: about two minutes on a CPU",
-    "list": "List data sets, features, scores, models, methods and recipes",
-    "show": "Show what a file is and how it was made",
-    "data": "Check a data set's counts and fingerprint",
-    "recipe": "Copy or list recipes",
+    "inject": _STAGES,
+    "score": _STAGES,
+    "prune": _STAGES,
+    "train": _STAGES,
+    "evaluate": _STAGES,
+    "report": _STAGES,
+    "demo": _BESIDE,
+    "list": _BESIDE,
+    "show": _BESIDE,
+    "data": _BESIDE,
+    "recipe": _BESIDE,
 }
+# Typer carries its own copy of click since 0.26, and used the package before: this is UsageError in both.
+UsageProblem: type[Exception] = typer.BadParameter.__bases__[0]
 
 
-class LazyGroup(click.Group):
-    """Lists commands from the table above; imports a command's module when it is called or asked for help."""
+class LazyGroup(typer.core.TyperGroup):
+    """Imports the module of a command when the command is called or listed in help."""
 
-    def list_commands(self, _context: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"spurcli.cli.{name}")
-        command: Any = typer.main.get_command(module.app)
-        command.name = name
-        return command  # type: ignore[no-any-return]
+        command: Any = typer.main.get_command(importlib.import_module(f"spurcli.cli.{cmd_name}").app)
+        command.name = cmd_name
+        command.rich_help_panel = COMMANDS[cmd_name]
+        _unwrap(command)
+        return command
 
-    def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
-        name = arguments[0] if arguments else ""
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _unwrap(self)
+        super().format_help(ctx, formatter)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            from spurcli.registry import near
-
-            raise click.UsageError(f"No such command {name!r}{near(name, COMMANDS)}", context)
-        return super().resolve_command(context, arguments)
-
-    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
-        stages, beside = list(COMMANDS)[:6], list(COMMANDS)[6:]
-        for title, names in (("Stages, in order", stages), ("Beside them", beside)):
-            with formatter.section(title):
-                formatter.write_dl([(name, COMMANDS[name]) for name in names])
+            raise UsageProblem(f"No such command {name!r}{near(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
 
 
-def build() -> click.Group:
-    return LazyGroup(
-        "spurcli",
-        help=(
-            "Find spurious correlations in a classifier and sever them by pruning a few hard samples.\n\n"
-            "The stages exchange files: each writes its standard name in the current folder, and reads the one that "
-            "the stage before it wrote.\n\n"
-            "\b\nThe method in five lines:\n"
-            "  spurcli score --dataset NAME\n"
-            "  spurcli prune --fraction 0.1 --per-class\n"
-            "  spurcli train\n  spurcli evaluate\n  spurcli report"
-        ),
-        epilog="New here? spurcli demo",
-        params=[
-            click.Option(
-                ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."
-            )
-        ],
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    )
+def _unwrap(command: Any) -> None:
+    """Join the lines of each paragraph: a docstring is wrapped where the source is, a help text where the terminal is."""
+    for each in (command, *getattr(command, "commands", {}).values()):
+        each.help = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.cleandoc(each.help or ""))
 
 
-def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="New here? spurcli demo",
+)
 
-        click.echo(f"spurcli {version('spurcli')}")
-        context.exit()
+
+@app.callback()
+def spurcli(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Find spurious correlations in a classifier and sever them by pruning a few hard samples.
+
+    The stages exchange files: each writes its standard name in the current folder, and reads the one that the stage
+    before it wrote.
+
+    The method in five lines:
+
+      spurcli score --dataset NAME
+      spurcli prune --fraction 0.1 --per-class
+      spurcli train
+      spurcli evaluate
+      spurcli report
+    """
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     from spurcli.cli.run import run
 
-    sys.exit(run(build(), sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    if words == ["--version"]:
+        from importlib.metadata import version
+
+        typer.echo(f"spurcli {version('spurcli')}")
+        return
+    sys.exit(run(words))

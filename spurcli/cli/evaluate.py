@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def evaluate(
     checkpoint: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="A checkpoint; - is stdin. [default: model.safetensors]")
+        str | None, typer.Argument(metavar="[MODEL]", help="A checkpoint; - is stdin. (default: model.safetensors)")
     ] = None,
     dataset: Dataset = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which split to evaluate on.")] = "test",

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from spurcli.artifacts.atomic import copy_to_stream
 from spurcli.artifacts.provenance import portable_command
 from spurcli.cli.console import say
 from spurcli.errors import UsageError
+
+# The words of the command that is running, set where commands are run.
+typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
 
 
 @contextlib.contextmanager
@@ -74,7 +78,7 @@ def input_paths(names: Sequence[str] | None, standard_name: str, stack: contextl
 
 def command_line() -> str:
     """The command as typed, for the provenance."""
-    return portable_command(sys.argv[1:])
+    return portable_command(typed.get())
 
 
 def settings_of(provenance: Any) -> dict[str, Any]:

@@ -20,7 +20,9 @@ def inject(
         str, typer.Option("--feature", metavar="NAME", help="line, patch, noise, or your own file.py:attr.")
     ] = "line",
     class_name: Annotated[str, typer.Option("--class", metavar="NAME", help="The class that gets the feature.")] = "",
-    count: Annotated[int | None, typer.Option("--count", min=0, help="How many of its samples get it.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", min=0, metavar="N", help="How many of its samples get it.")
+    ] = None,
     fraction: Annotated[str | None, typer.Option("--fraction", metavar="SHARE", help="Or what share of them.")] = None,
     select: Annotated[
         str, typer.Option("--select", metavar="HOW", help="random, hardest, easiest, or A:B from easiest to hardest.")

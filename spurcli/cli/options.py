@@ -21,7 +21,7 @@ DataRoot = Annotated[
     typer.Option(
         "--data-root",
         metavar="DIR",
-        help="Where data sets lie. [default: SPURCLI_DATA_ROOT or ./data]",
+        help="Where data sets lie. (default: SPURCLI_DATA_ROOT or ./data)",
         rich_help_panel="Data and settings",
     ),
 ]
@@ -30,7 +30,7 @@ Recipe = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="Hyper-parameters. [default: the data set's recipe]",
+        help="Hyper-parameters. (default: the data set's recipe)",
         rich_help_panel="Data and settings",
     ),
 ]
@@ -48,10 +48,14 @@ Device = Annotated[
     typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel="Data and settings"),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel="Data and settings")
+    int,
+    typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.", rich_help_panel="Data and settings"),
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes that decode images.", rich_help_panel="Data and settings")
+    int,
+    typer.Option(
+        "--workers", min=0, metavar="N", help="Processes that decode images.", rich_help_panel="Data and settings"
+    ),
 ]
 Feature = Annotated[
     str | None,

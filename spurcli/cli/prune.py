@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 def prune(
     scores: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCORES]...", help="Score files, averaged; - is stdin. [default: scores.h5]"),
+        typer.Argument(metavar="[SCORES]...", help="Score files, averaged; - is stdin. (default: scores.h5)"),
     ] = None,
     fraction: Annotated[
         str | None, typer.Option("--fraction", metavar="SHARE", help="What share is removed, e.g. 0.1.")

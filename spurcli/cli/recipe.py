@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, help="Copy a recipe to change it, or pri
 @app.command()
 def copy(
     name: Annotated[str, typer.Argument(help="A shipped recipe (see: spurcli list recipes).")],
-    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to. [default: NAME.toml here]")] = None,
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to. (default: NAME.toml here)")] = None,
     debug: Debug = False,
 ) -> None:
     """Copy a recipe to a file of your own, for --recipe FILE."""

@@ -16,10 +16,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUNS]...", help="Files or folders. [default: the current folder]")
+        list[Path] | None, typer.Argument(metavar="[RUNS]...", help="Files or folders. (default: the current folder)")
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", metavar="KIND", help="html, md, csv, json, svg or pdf. [default: by -o]")
+        str | None, typer.Option("--format", metavar="KIND", help="html, md, csv, json, svg or pdf. (default: by -o)")
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Headline of the page.")] = None,
     note: Annotated[list[str] | None, typer.Option("--note", help="A remark to print on the page. Repeatable.")] = None,

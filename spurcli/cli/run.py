@@ -9,31 +9,34 @@ import traceback
 import warnings
 from typing import Any
 
-import click
+import typer
 
+from spurcli.cli.app import UsageProblem, app
+from spurcli.cli.files import typed
 from spurcli.errors import SpurError, SpurWarning
 
 
-def run(group: click.Group, argv: list[str]) -> int:
+def run(argv: list[str]) -> int:
     """Run a command line; returns the exit code: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 128 + signal."""
     debug = "--debug" in argv
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    typed.set(argv)
     try:
-        result = group.main(argv, prog_name="spurcli", standalone_mode=False)
+        result = typer.main.get_command(app).main(argv or ["--help"], prog_name="spurcli", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return _fail("Interrupted", "", 130)
     except _Terminated:
         return _fail("Terminated", "", 143)
-    except click.UsageError as error:
-        context = error.ctx.command_path if error.ctx else "spurcli"
-        return _fail(error.format_message(), f"Try: {context} --help", 2)
-    except click.ClickException as error:
-        return _fail(error.format_message(), "", error.exit_code)
+    except UsageProblem as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "spurcli"
+        problem = error.format_message()  # type: ignore[attr-defined]
+        return _fail(problem, f"Try: {command} --help", 2) if problem.strip() else 2  # help was shown instead
     except SpurError as error:
         if debug:
             traceback.print_exc()

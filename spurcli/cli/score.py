@@ -32,9 +32,13 @@ def score(
     dataset: Dataset = None,
     epoch: Annotated[
         int | None,
-        typer.Option("--epoch", min=0, help="Train this many full passes, then score. [default: the recipe's]"),
+        typer.Option(
+            "--epoch", min=0, metavar="N", help="Train this many full passes, then score. (default: the recipe's)"
+        ),
     ] = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs with other seeds; prune averages them.")] = 1,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, metavar="N", help="Runs with other seeds; prune averages them.")
+    ] = 1,
     model: Model = None,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="Score this model instead of training one.")

@@ -33,13 +33,13 @@ def train(
     keep: Annotated[
         str | None,
         typer.Option(
-            "--keep", metavar="LIST", help="Which samples to train on; - is stdin, all is all. [default: keep.txt]"
+            "--keep", metavar="LIST", help="Which samples to train on; - is stdin, all is all. (default: keep.txt)"
         ),
     ] = None,
     remove: Annotated[str | None, typer.Option("--remove", metavar="LIST", help="Or which ones to leave out.")] = None,
     model: Model = None,
     method: Annotated[
-        str | None, typer.Option("--method", metavar="NAME", help="Training method. [default: erm]")
+        str | None, typer.Option("--method", metavar="NAME", help="Training method. (default: erm)")
     ] = None,
     groups: Annotated[
         Path | None, typer.Option("--groups", metavar="FILE", help="groups.txt, instead of the data set's groups.")

@@ -1,0 +1,115 @@
+"""What all tests share: a very small data set, the command line in this process or its own, the benchmark data."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Two small threads beat many: the tests run in several processes at once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parent.parent
+TINY = {
+    "dataset.options.num_train": 300,
+    "dataset.options.num_val": 100,
+    "dataset.options.num_test": 200,
+    "model.options.hidden": [16],
+    "training.epochs": 3,
+    "scoring.epoch": 1,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    """Overrides (`--set`) that make the demo set and its training take a fraction of a second."""
+    return dict(TINY)
+
+
+@pytest.fixture
+def tiny_flags() -> list[str]:
+    """The same as words of a command line."""
+    return [word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+
+
+@pytest.fixture
+def spurcli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Run a command line in this process, in `tmp_path`: spurcli("score", "--dataset", "demo").code."""
+    from spurcli.cli import console
+    from spurcli.cli.run import run
+    from spurcli.errors import SpurWarning
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str | Path) -> Result:
+        argv = [str(word) for word in words]
+        console.console.cache_clear()
+        out, err = io.StringIO(), io.StringIO()
+        terminate = signal.getsignal(signal.SIGTERM)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("always", SpurWarning)
+            code = run(argv)
+        signal.signal(signal.SIGTERM, terminate)
+        console.console.cache_clear()
+        return Result(code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def spurcli_process(tmp_path: Path) -> Callable[..., Result]:
+    """Run a command line as a process of its own, in `tmp_path`."""
+
+    def call(*words: str | Path, stdin: bytes = b"", **environment: str) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "spurcli", *map(str, words)],
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            env={**os.environ, **environment},
+            timeout=120,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> Path:
+    """The folder with the unpacked benchmark data; skips, saying why, where it is absent. Mark the test `data`."""
+    folder = Path(os.environ.get("SPURCLI_TEST_DATA") or ROOT / ".data")
+    if not folder.is_dir():
+        pytest.skip(f"no benchmark data in {folder} (set SPURCLI_TEST_DATA)")
+    return folder
+
+
+def needs(folder: Path, names: Sequence[str]) -> None:
+    """Skip unless `folder` holds all `names`."""
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        pytest.skip(f"{folder} lacks {', '.join(missing)}")
