@@ -1,6 +1,14 @@
-"""Groups (class × attribute): which attribute is a class's spurious feature, which groups conflict with it.
+"""Groups (class × attribute): which attribute is a class's spurious feature, which groups carry or contradict it.
 
-From training counts alone, int64 [classes · attributes] with group = label · attributes + attribute.
+From training counts alone, int64 [classes · attributes] with group = label · attributes + attribute. Three notions,
+kept apart because the benchmarks need them apart (a = attribute, y = class):
+
+- aligned: each class with its own spurious feature. The hardest of these are pruned in identifiable settings
+  (Waterbirds landbird/land and waterbird/water; MultiNLI contradiction/negation, entailment/none, neutral/none).
+- carriers: aligned groups of the marked attribute, the rarer of the features: negation rather than none, glasses rather
+  than no glasses. "Carriers by quartile" shows these.
+- conflict: groups that hold another class's feature and fewer than half the samples that independence of y and a
+  would give: where a model that leans on the feature goes wrong.
 """
 
 from __future__ import annotations
@@ -10,40 +18,72 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+# Below this P(a|y) / P(a) a group counts as conflicting. CelebA men without glasses have 0.67 and are not in conflict.
+_CONFLICT_LIFT = 0.5
+
+
+def lift(train_counts: NDArray[np.int64], num_classes: int) -> NDArray[np.float64]:
+    """P(a|y) / P(a), float64 [classes, attributes]; NaN for a class or an attribute without training samples."""
+    counts = train_counts.reshape(num_classes, -1).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((counts / counts.sum(axis=1, keepdims=True)) / (counts.sum(axis=0) / counts.sum()))
+
 
 def spurious_attributes(train_counts: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
     """The spurious feature of each class y: argmax over attributes a of P(a|y) / P(a), int64 [classes].
 
     −1 for a class without training samples. Lift, not the majority group, which is wrong on MultiNLI and CelebA hair.
     """
-    counts = train_counts.reshape(num_classes, -1).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lift = (counts / counts.sum(axis=1, keepdims=True)) / (counts.sum(axis=0) / counts.sum())
-    lift = np.nan_to_num(lift, nan=-1.0)
-    return np.where(counts.sum(axis=1) > 0, lift.argmax(axis=1), -1)
+    known = np.nan_to_num(lift(train_counts, num_classes), nan=-1.0)
+    return np.where(known.max(axis=1) >= 0, known.argmax(axis=1), -1)
 
 
 def marked_attribute(train_counts: NDArray[np.int64], num_classes: int) -> int | None:
-    """Of the classes' spurious features the one that fewest training samples carry: glasses rather than no glasses."""
+    """Of the classes' spurious features the one that fewest training samples carry: glasses rather than no glasses.
+
+    None where every class leans to the same attribute: nothing marks a class then.
+    """
     totals = train_counts.reshape(num_classes, -1).sum(axis=0)
-    attributes = {int(a) for a in spurious_attributes(train_counts, num_classes) if a >= 0 and totals[a]}
-    if len(attributes) < 2:  # every class leans to the same attribute: nothing marks a class
+    attributes = {int(a) for a in spurious_attributes(train_counts, num_classes) if a >= 0}
+    if len(attributes) < 2:
         return None
     return min(attributes, key=lambda attribute: (totals[attribute], -attribute))
 
 
-def carrier_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
-    """Groups of the classes whose spurious feature is the marked attribute, carrying it."""
-    marked, attributes = marked_attribute(train_counts, num_classes), spurious_attributes(train_counts, num_classes)
+def aligned_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
+    """Each class with its own spurious feature; none where nothing marks a class."""
+    if marked_attribute(train_counts, num_classes) is None:
+        return []
     width = len(train_counts) // num_classes
-    return [] if marked is None else [y * width + marked for y in range(num_classes) if attributes[y] == marked]
+    attributes = spurious_attributes(train_counts, num_classes)
+    return [y * width + int(a) for y, a in enumerate(attributes) if a >= 0]
+
+
+def carrier_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
+    """Aligned groups whose attribute is the marked one."""
+    marked, width = marked_attribute(train_counts, num_classes), len(train_counts) // num_classes
+    return [group for group in aligned_groups(train_counts, num_classes) if group % width == marked]
 
 
 def conflict_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
-    """Groups of the other classes carrying the marked attribute: where a model that leans on it goes wrong."""
-    marked, attributes = marked_attribute(train_counts, num_classes), spurious_attributes(train_counts, num_classes)
-    width = len(train_counts) // num_classes
-    return [] if marked is None else [y * width + marked for y in range(num_classes) if attributes[y] != marked]
+    """Groups with the spurious feature of another class, not their own, and of a lift below one half.
+
+    A class without training samples conflicts with nothing.
+    """
+    aligned, width = aligned_groups(train_counts, num_classes), len(train_counts) // num_classes
+    features = {group % width for group in aligned}
+    with np.errstate(invalid="ignore"):
+        rare = (lift(train_counts, num_classes) < _CONFLICT_LIFT).ravel()
+    return [g for g in range(len(train_counts)) if rare[g] and g % width in features and g not in aligned]
+
+
+def is_grid(group_names: Sequence[str], class_names: Sequence[str]) -> bool:
+    """Whether the groups are class × attribute in order, "class/attribute", so that the functions above apply."""
+    width, rest = divmod(len(group_names), len(class_names))
+    if rest or not width:
+        return False
+    attributes = [name.removeprefix(f"{class_names[0]}/") for name in group_names[:width]]
+    return list(group_names) == [f"{label}/{attribute}" for label in class_names for attribute in attributes]
 
 
 def named(groups: Sequence[int], names: Sequence[str]) -> list[str]:
