@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, SpurError, UsageError
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,6 +36,31 @@ def autocast(device: torch.device, precision: str) -> Any:
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, _DTYPES[precision])
+
+
+def seed_step(device: torch.device, seed: int) -> None:
+    """Seed what a step draws on `device` (dropout and the like).
+
+    torch.manual_seed asks every kind of device that torch knows, which takes as long as a small network's step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def memory_advice(setting: str, batch_size: int) -> Iterator[None]:
+    """Turn running out of memory into an error that names a batch size to try."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            raise
+        hint = f"Try --set {setting}={batch_size // 2}." if batch_size > 1 else "Use a smaller model or smaller images."
+        raise SpurError(f"Out of memory with {setting} = {batch_size}", hint) from error
 
 
 def mix(*numbers: int) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from spurcli.datasets import ArrayImages, Inputs
+from spurcli.errors import SpurError
 from spurcli.progress import Progress, Silent
 
 RESIDENT_BYTES = 2 << 30
@@ -61,14 +62,14 @@ class Feed:
                 yield index.to(self.device), pixels.to(self.device, non_blocking=True)
             return
         batches = [order[start : start + batch_size] for start in starts]
-        loader = _loader(self.inputs, batches, self.num_workers, pin=self.device.type == "cuda")
-        for chosen, pixels in zip(batches, loader, strict=True):
+        pin = self.device.type == "cuda"
+        for chosen, pixels in zip(batches, _read_all(self.inputs, batches, self.num_workers, pin=pin), strict=True):
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
             yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
-class _Batches(torch.utils.data.Dataset[NDArray[np.uint8]]):
+class _Batches(torch.utils.data.Dataset[NDArray[np.uint8] | SpurError]):
     """Item i is the whole batch i: one message per batch between processes."""
 
     inputs: Inputs
@@ -77,15 +78,23 @@ class _Batches(torch.utils.data.Dataset[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        return self.inputs.read(self.batches[number])
+    def __getitem__(self, number: int) -> NDArray[np.uint8] | SpurError:
+        try:
+            return self.inputs.read(self.batches[number])
+        except SpurError as error:  # raised in a worker it would arrive wrapped in that worker's traceback
+            return error
 
 
-def _loader(
+def _read_all(
     inputs: Inputs, batches: list[NDArray[np.int64]], num_workers: int, *, pin: bool
-) -> DataLoader[NDArray[np.uint8]]:
+) -> Iterator[torch.Tensor]:
+    """Pixels uint8 [m, height, width, channels] of each batch, in order."""
     workers = min(num_workers, len(batches))
-    return DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin)
+    loader = DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin)
+    for pixels in loader:
+        if isinstance(pixels, SpurError):
+            raise pixels
+        yield pixels
 
 
 def _decode_all(inputs: Inputs, num_workers: int, progress: Progress | None) -> NDArray[np.uint8]:
@@ -94,7 +103,7 @@ def _decode_all(inputs: Inputs, num_workers: int, progress: Progress | None) -> 
     array = np.empty((len(inputs), *inputs.shape), dtype=np.uint8)
     report = progress or Silent()
     report.start("reading images", len(inputs))
-    for chosen, pixels in zip(batches, _loader(inputs, batches, num_workers, pin=False), strict=True):
+    for chosen, pixels in zip(batches, _read_all(inputs, batches, num_workers, pin=False), strict=True):
         array[chosen] = pixels.numpy()
         report.advance(len(chosen))
     return array

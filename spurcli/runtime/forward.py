@@ -14,7 +14,7 @@ from torch import nn
 from spurcli.errors import InputError
 from spurcli.models import last_linear
 from spurcli.progress import Progress, Silent
-from spurcli.runtime.device import autocast
+from spurcli.runtime.device import autocast, memory_advice
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.preprocess import Preprocess
 
@@ -71,8 +71,8 @@ def forward_batches(
     report.start(what, num_samples)
     start = 0
     for index, pixels in feed.batches(np.arange(num_samples, dtype=np.int64), batch_size):
-        inputs = preprocess.training(pixels, index, *augment) if augment else preprocess.evaluation(pixels)
-        with autocast(feed.device, precision):
+        with memory_advice("scoring.batch_size", batch_size), autocast(feed.device, precision):
+            inputs = preprocess.training(pixels, index, *augment) if augment else preprocess.evaluation(pixels)
             logits = model(inputs)
         if logits.ndim != 2:
             raise InputError(

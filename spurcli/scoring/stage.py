@@ -75,7 +75,7 @@ def score(
         raise UsageError("Nothing to score", "Name a data set, or give --logits and --labels.")
     if checkpoint and num_runs != 1:
         raise UsageError("--checkpoint is one run", "Score other checkpoints into other files; prune averages files.")
-    from spurcli.training.reuse import finished_before, require_replaceable
+    from spurcli.training.reuse import finished_before, require_replaceable, require_writable
 
     if settings.scoring.epoch is None and checkpoint is None:
         raise UsageError("After how many epochs should it score?", "Say --epoch N, or scoring.epoch in the recipe.")
@@ -94,6 +94,8 @@ def score(
         with open_scores(output) as reader:
             return _summary(output, list(reader.scores), len(train), None)
     require_replaceable(output, force)
+    names = score_names(bench, own_scores)
+    require_writable(output, 4 * len(names) * num_runs * len(train))
     runs = _runs(bench, checkpoint, num_runs, output, force)
     header = ScoresHeader(
         fingerprint=train.fingerprint,
@@ -103,7 +105,6 @@ def score(
         injection_sha256=bench.dataset.injection_sha256,
     )
     feed = bench.feed(train.inputs)
-    names = score_names(bench, own_scores)
     with write_scores(
         output, header, train.label, sample_id=train.sample_id, group=bench.dataset.group("train")
     ) as writer:
@@ -132,13 +133,12 @@ def _runs(bench: Workbench, checkpoint: Path | None, num_runs: int, output: Path
         training = metadata.get("training") or {}
         return [ScoredRun(model, training.get("seed", settings.seed), training.get("epoch"), digest)]
     assert settings.scoring.epoch is not None
-    if force:
-        shutil.rmtree(_state_folder(output), ignore_errors=True)
     runs = []
     for number in range(num_runs):
         seed = settings.seed + number
         what = "training" if num_runs == 1 else f"training run {number + 1} of {num_runs}"
-        model = train_early(bench, seed, settings.scoring.epoch, _state_folder(output) / f"run{number}", what)
+        state_folder = _state_folder(output) / f"run{number}"
+        model = train_early(bench, seed, settings.scoring.epoch, state_folder, what, replace_other=force)
         runs.append(ScoredRun(model, seed, settings.scoring.epoch, weights_sha256(plain_weights(model))))
     return runs
 

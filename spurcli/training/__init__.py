@@ -1,5 +1,5 @@
 """Training: one small loop; a method supplies loss, sampling order and state."""
 
-from spurcli.training.loop import Trainer, fit
+from spurcli.training.loop import Fitted, Trainer, fit
 
-__all__ = ["Trainer", "fit"]
+__all__ = ["Fitted", "Trainer", "fit"]

@@ -14,12 +14,18 @@ from spurcli.training.method import TrainingSamples, build_method
 from spurcli.training.state import StateFile
 
 
-def train_early(bench: Workbench, seed: int, epoch: int, state_folder: Path, what: str = "training") -> nn.Module:
-    """The model of `seed` after `epoch` full passes of plain ERM over the whole training split."""
+def train_early(
+    bench: Workbench, seed: int, epoch: int, state_folder: Path, what: str = "training", *, replace_other: bool = False
+) -> nn.Module:
+    """The model of `seed` after `epoch` full passes of plain ERM over the whole training split.
+
+    An interrupted call goes on from `state_folder`; another run's state there is an error unless `replace_other`.
+    """
     train = bench.dataset.splits["train"]
     kept = np.arange(len(train), dtype=np.int64)
     settings = bench.settings.to_json()
     tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
+    identity = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json()}
     trainer = Trainer(
         model=bench.model(seed),
         method=build_method("erm", {}, TrainingSamples(kept, train.label, len(bench.dataset.class_names))),
@@ -28,7 +34,7 @@ def train_early(bench: Workbench, seed: int, epoch: int, state_folder: Path, wha
         label=torch.from_numpy(train.label).to(bench.device),
         settings=bench.settings.training,
         seed=seed,
-        state_file=StateFile(state_folder, {**tables, "seed": seed, "fingerprint": train.fingerprint.to_json()}),
+        state_file=StateFile(state_folder, identity, bench.device.type, replace_other),
         progress=bench.progress,
         what=what,
     )

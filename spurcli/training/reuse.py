@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spurcli.errors import SpurError
+from spurcli.artifacts.atomic import readable_os_errors
+from spurcli.errors import InputError, SpurError
 
 Provenance = Mapping[str, Any]
 
@@ -32,3 +35,27 @@ def require_replaceable(output: Path, force: bool) -> None:
         raise SpurError(
             f"{output} is the finished output of another run", "Choose another with -o, or replace it with --force."
         )
+
+
+def require_writable(output: Path, num_bytes: int) -> None:
+    """Raise InputError unless `output` can be written and `num_bytes` more fit beside it.
+
+    Called before the work: hours of training must not end at a read-only or full folder.
+    """
+    with readable_os_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.is_dir():
+            raise InputError(f"{output} is a folder", "Name a file to write with -o FILE.")
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+        free = shutil.disk_usage(output.parent).free
+    if free < num_bytes:
+        raise InputError(
+            f"{output} and the state beside it need {num_bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free",
+            "Free some space or choose another place with -o.",
+        )
+
+
+def bytes_while_training(weights: Mapping[str, Any]) -> int:
+    """What a run with these tensors needs at most: two states of weights, two slots and best weights, and the model."""
+    return 9 * sum(int(tensor.nbytes) for tensor in weights.values())

@@ -14,6 +14,7 @@ from torch import nn
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, weights_sha256
+from spurcli.artifacts.envelope import sha256_of_file
 from spurcli.artifacts.fingerprint import require_same, require_same_injection
 from spurcli.artifacts.history import history_path, write_history
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_groups, read_indices
@@ -26,7 +27,7 @@ from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.loop import Trainer, fit
 from spurcli.training.method import TrainingSamples, build_method
-from spurcli.training.reuse import finished_before, require_replaceable
+from spurcli.training.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
 from spurcli.training.state import StateFile
 
 
@@ -62,10 +63,15 @@ def train(
     kept = index_list.kept(len(split)) if index_list else np.arange(len(split), dtype=np.int64)
     if not len(kept):
         raise InputError(f"{keep} keeps no sample at all", "Prune a smaller fraction.")
+    group, group_names = _groups(bench, groups)
+    beyond = [epoch for epoch in checkpoint_epochs if not 1 <= epoch <= settings.training.epochs]
+    if beyond and not same_steps:
+        raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --checkpoint-epochs.")
     predictors = _predictors(bench, settings, evaluate_each)
     parents = [Parent.of(keep, index_list.provenance)] if keep and index_list else []
     arguments = {
         "keep_sha256": indices_sha256(kept) if index_list else None,
+        "groups_sha256": sha256_of_file(groups) if groups else None,
         "same_steps": same_steps,
         "evaluate_each": sorted(predictors),
         "checkpoint_epochs": sorted(checkpoint_epochs),
@@ -76,9 +82,10 @@ def train(
         bench.progress.say(f"{output} is already complete; nothing to do")
         return {"output": str(output), **facts}
     require_replaceable(output, force)
-    state = StateFile(output.with_name(f"{output.name}.state"), {**made["settings"], **arguments})
-    if force:
-        state.remove()
+    model = bench.model(settings.seed)
+    require_writable(output, bytes_while_training(plain_weights(model)))
+    identity = {**made["settings"], **arguments, "fingerprint": split.fingerprint.to_json()}
+    state = StateFile(output.with_name(f"{output.name}.state"), identity, bench.device.type, replace_other=force)
 
     metadata = {
         "architecture": settings.to_json()["model"],
@@ -94,12 +101,15 @@ def train(
             path = output.with_name(f"{output.stem}.epoch{epoch}{output.suffix}")
             save_checkpoint(path, plain_weights(model), {**metadata, "training": {**facts, "epoch": epoch}})
 
+    kept_group = group[kept] if group is not None else None
+    samples = TrainingSamples(kept, split.label[kept], len(dataset.class_names), kept_group, group_names)
     trainer = Trainer(
-        model=bench.model(settings.seed),
-        method=build_method(settings.method.name, settings.method.options, _samples(bench, kept, groups)),
+        model=model,
+        method=build_method(settings.method.name, settings.method.options, samples),
         feed=bench.feed(split.inputs),
         preprocess=bench.preprocess(),
         label=torch.from_numpy(split.label).to(bench.device),
+        group=torch.from_numpy(group).to(bench.device) if group is not None else None,
         settings=settings.training,
         seed=settings.seed,
         state_file=state,
@@ -108,14 +118,9 @@ def train(
         after_epoch=after_epoch,
     )
     steps_full = settings.training.epochs * math.ceil(len(split) / settings.training.batch_size)
-    steps_kept = math.ceil(len(kept) / settings.training.batch_size)
-    until = math.ceil(steps_full / steps_kept) if same_steps else settings.training.epochs
-    records = fit(trainer, until_epoch=until, num_steps=steps_full if same_steps else None)
-
-    weights, epoch = plain_weights(trainer.model), records[-1]["epoch"]
-    if trainer.best_weights:
-        weights, epoch = trainer.best_weights, _best_epoch(records, settings.training.selection)
-    facts["epoch"] = epoch
+    fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if same_steps else None)
+    records, weights = fitted.records, fitted.weights
+    facts["epoch"] = fitted.epoch
     if write_sidecar:
         history = {**facts, "device": bench.device.type, "weights_sha256": weights_sha256(weights)}
         write_history(history_path(output), records, history, made)
@@ -139,18 +144,17 @@ def _read_list(
     return index_list
 
 
-def _samples(bench: Workbench, kept: NDArray[np.int64], groups: Path | None) -> TrainingSamples:
+def _groups(bench: Workbench, groups: Path | None) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Group int64 [n] of each training sample and their names: of the file if there is one, else the data set's."""
     dataset, split = bench.dataset, bench.dataset.splits["train"]
-    group, names = dataset.group("train"), dataset.group_names
-    if groups is not None:
-        group, names, fingerprint = read_groups(groups)
-        if fingerprint:
-            require_same(fingerprint, str(groups), split.fingerprint, f"data set {dataset.name!r}")
-        if len(group) != len(split):
-            raise InputError(f"{groups} has {len(group):,} lines for {len(split):,} training samples", "One line each.")
-    return TrainingSamples(
-        kept, split.label[kept], len(dataset.class_names), group[kept] if group is not None else None, names
-    )
+    if groups is None:
+        return dataset.group("train"), dataset.group_names
+    group, names, fingerprint = read_groups(groups)
+    if fingerprint:
+        require_same(fingerprint, str(groups), split.fingerprint, f"data set {dataset.name!r}")
+    if len(group) != len(split):
+        raise InputError(f"{groups} has {len(group):,} lines for {len(split):,} training samples", "One line each.")
+    return group, names
 
 
 def _facts(
@@ -201,9 +205,3 @@ def _evaluator(predictors: dict[str, SplitPredictor]) -> Any:
         return results
 
     return evaluate
-
-
-def _best_epoch(records: Sequence[dict[str, Any]], selection: str) -> int:
-    metric = "accuracy" if selection == "best-val-mean" else "worst_group_accuracy"
-    best = max(records, key=lambda record: (record["evaluations"]["val"][metric], -record["epoch"]))
-    return int(best["epoch"])

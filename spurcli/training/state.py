@@ -6,7 +6,7 @@ import platform
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +33,25 @@ class Position:
     num_seen: int = 0
     seconds: float = 0.0
     rate: float = 0.0
-    records: list[dict[str, Any]] | None = None
+    records: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
+
+    def next_epoch(self) -> None:
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum, self.num_correct, self.num_seen, self.seconds = 0.0, 0, 0, 0.0
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """The state of one run; `identity` is what must be equal for it to go on."""
+    """The state of one run; `identity` is what must be equal for it to go on, `device` where it runs.
+
+    What another run left is refused, or removed if `replace_other`.
+    """
 
     folder: Path
     identity: Mapping[str, Any]
+    device: str = "cpu"
+    replace_other: bool = False
 
     @property
     def path(self) -> Path:
@@ -51,7 +60,7 @@ class StateFile:
     def save(self, tensors: Mapping[str, torch.Tensor], position: Position, extra: Mapping[str, Any]) -> None:
         content = {
             "identity": sha256_of_json(self.identity),
-            "environment": environment(),
+            "environment": environment(self.device),
             "position": vars(position),
             "extra": dict(extra),
         }
@@ -61,33 +70,48 @@ class StateFile:
         """What was saved, or None if there is nothing; another run's state is an error."""
         if not self.path.exists():
             return None
+        try:
+            identity, saved_environment, position, extra = self._read_header()
+            if identity != sha256_of_json(self.identity):
+                raise InputError(
+                    f"{self.folder} holds the unfinished work of another run (other settings, data, seed or list)",
+                    "Finish that run with its own command, or start over with --force.",
+                )
+            tensors = load_tensors(self.path)
+        except InputError:
+            if not self.replace_other:
+                raise
+            self.remove()
+            return None
+        here = environment(self.device)
+        changes = [f"{key} was {saved_environment.get(key)}, is {here[key]}" for key in here]
+        differs = [text for key, text in zip(here, changes, strict=True) if saved_environment.get(key) != here[key]]
+        if differs:
+            message = f"Going on, but not to the same bits: {', '.join(differs)}"
+            warnings.warn(message, SpurWarning, stacklevel=2)
+        return tensors, position, extra
+
+    def _read_header(self) -> tuple[str, dict[str, Any], Position, dict[str, Any]]:
         text = (read_safetensors_header(self.path, "a training state").get("__metadata__") or {}).get(_KEY)
         content = parse_json(text or "{}", f"{self.path}: metadata")
         try:
             position, extra = Position(**content["position"]), dict(content["extra"])
-            same, saved_environment = content["identity"] == sha256_of_json(self.identity), content["environment"]
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"{self.path} is no usable training state", f"Remove {self.folder} to start over."
-            ) from error
-        if not same:
-            raise InputError(
-                f"{self.folder} holds the unfinished work of another run (other settings, data, seed or list)",
-                "Finish that run with its own command, or start over with --force.",
-            )
-        differs = {key: value for key, value in environment().items() if saved_environment.get(key) != value}
-        if differs:
-            changes = ", ".join(f"{key} was {saved_environment.get(key)}, is {now}" for key, now in differs.items())
-            warnings.warn(f"Going on, but not to the same bits: {changes}", SpurWarning, stacklevel=2)
-        return load_tensors(self.path), position, extra
+            return content["identity"], dict(content["environment"]), position, extra
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.path} is no usable training state", "Start over with --force.") from error
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def environment() -> dict[str, Any]:
+def environment(device: str) -> dict[str, Any]:
     """What must be equal for the same bits."""
-    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "machine": platform.machine()}
+    return {
+        "torch": torch.__version__,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+    }
 
 
 def pack(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
