@@ -1,0 +1,216 @@
+"""CelebA, men against women, with eyeglasses that go with men in training: the subset that the paper uses."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets.base import Dataset, FileImages, Split
+from spurcli.datasets.celeba_files import IMAGES, PARTITION, SOURCE, Table, find_folder, read_table, warn_of_size
+from spurcli.errors import InputError, SpurWarning, UsageError
+
+CLASS_NAMES = ("female", "male")
+ATTRIBUTE_NAMES = ("no glasses", "glasses")
+# Groups are 2·male + glasses.
+_WOMEN, _WOMEN_GLASSES = 0, 1
+_GROUP_NAMES = ("women without glasses", "women with glasses", "men without glasses", "men with glasses")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images per group that the published lists have: in the official splits, and in val and test of the subset."""
+
+    official: Mapping[str, Sequence[int]]
+    subset: Mapping[str, Sequence[int]]
+
+
+PUBLISHED = Counts(
+    official={
+        "training": (92_354, 2_155, 59_895, 8_366),
+        "validation": (11_166, 243, 7_318, 1_140),
+        "test": (11_930, 317, 6_743, 972),
+    },
+    subset={"val": (11_166, 1_337, 7_318, 1_140), "test": (11_930, 1_378, 6_743, 972)},
+)
+
+
+def load(
+    *,
+    data_root: Path,
+    image_size: int = 224,
+    num_train_per_class: int = 5000,
+    glasses_share: float = 0.5,
+    available_only: bool = False,
+) -> Dataset:
+    """CelebA from `celeba/` in `data_root`, or `data_root` itself; the paper's subset unless options say otherwise.
+
+    Training keeps the first `num_train_per_class` women, none with glasses, and as many men, a share of
+    `glasses_share` of them with glasses; the women with glasses of the official training split go to val or test by a
+    coin that falls the same way every time. `test_official` is the part of `test` that is in the official test split.
+
+    With `available_only` rows without an image are passed over: training takes the first images that are there, val
+    and test those of the paper's images that are there (a split with none is left out).
+
+    Raises InputError if images are missing, and for any count that is not the published one.
+    """
+    return read_folder(
+        find_folder(Path(data_root)),
+        image_size=image_size,
+        num_train_per_class=num_train_per_class,
+        glasses_share=glasses_share,
+        available_only=available_only,
+    )
+
+
+def read_folder(
+    folder: Path,
+    *,
+    image_size: int,
+    num_train_per_class: int = 5000,
+    glasses_share: float = 0.5,
+    available_only: bool = False,
+    published: Counts = PUBLISHED,
+) -> Dataset:
+    """As `load`, from the folder itself and with the counts that its files must have."""
+    if image_size < 1:
+        raise UsageError(f"preprocessing.image_size = {image_size} is below 1", "The paper's is 224.")
+    quota = train_quota(num_train_per_class, glasses_share)
+    table = read_table(folder)
+    images = folder / IMAGES
+    there = {entry.name for entry in os.scandir(images)} if images.is_dir() else set()
+    rows = choose(table, quota)
+    _check_published(table, rows, published)
+    _check_quota(table, quota, glasses_share, there if available_only else None)
+    if available_only:
+        rows = {split: index for split, index in choose(table, quota, there).items() if len(index)}
+        _warn_of_part(table, rows, there)
+    else:
+        _check_images(table, rows, images, there)
+    warn_of_size(images, [table.name[row] for index in rows.values() for row in index])
+    splits = {}
+    for split, index in rows.items():
+        names = [table.name[row] for row in index]
+        inputs = FileImages([images / name for name in names], image_size)
+        splits[split] = Split(table.male[index], inputs, table.glasses[index], names)
+    return Dataset("celeba", CLASS_NAMES, splits, ATTRIBUTE_NAMES)
+
+
+def train_quota(num_per_class: int, glasses_share: float) -> tuple[int, int, int, int]:
+    """Training images of each group. The share is taken as the decimal number it is written as, and rounded down."""
+    if num_per_class < 1:
+        raise UsageError(f"dataset.options.num_train_per_class = {num_per_class} is below 1", "The paper's is 5000.")
+    if not 0 <= glasses_share <= 1:
+        raise UsageError(f"dataset.options.glasses_share = {glasses_share} is not within 0..1", "The paper's is 0.5.")
+    with_glasses = int(Fraction(str(glasses_share)) * num_per_class)
+    return num_per_class, 0, num_per_class - with_glasses, with_glasses
+
+
+def choose(table: Table, quota: Sequence[int], there: Collection[str] | None = None) -> dict[str, NDArray[np.int64]]:
+    """Rows of each split, in file order: the paper's procedure, its random.seed(1) included.
+
+    Of the official training split the first `quota` rows of each group are kept; each woman with glasses takes one
+    draw, above one half for val, else test. All official val and test rows are kept. With `there`, rows whose image
+    is not among these names are passed over, except that they still take their draw: so an image's place in val or
+    test does not depend on which others are there.
+    """
+    draws = random.Random(1)
+    num_kept = [0, 0, 0, 0]
+    chosen: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for row, (group, official) in enumerate(zip(table.group.tolist(), table.official.tolist(), strict=True)):
+        split = official
+        if official == 0 and group == _WOMEN_GLASSES:
+            split = 1 if draws.random() > 0.5 else 2
+        if there is not None and table.name[row] not in there:
+            continue
+        if split == 0:
+            if num_kept[group] == quota[group]:
+                continue
+            num_kept[group] += 1
+        chosen[split].append(row)
+    train, val, test = (np.array(rows, dtype=np.int64) for rows in chosen)
+    return {"train": train, "val": val, "test": test, "test_official": test[table.official[test] == 2]}
+
+
+def _check_published(table: Table, rows: Mapping[str, NDArray[np.int64]], published: Counts) -> None:
+    """Raise InputError naming the first count that is off; `rows` are those of the paper's procedure."""
+    hint = f"The lists are needed whole and as published, even where images are missing; fetch both at {SOURCE}"
+    for number, (split, rights) in enumerate(published.official.items()):
+        count = int((table.official == number).sum())
+        if count != sum(rights):
+            raise InputError(
+                f"{table.folder / PARTITION} has {count:,} images in the official {split} split, not {sum(rights):,}",
+                hint,
+            )
+    steps = np.flatnonzero(np.diff(table.official) < 0)
+    if len(steps):
+        raise InputError(
+            f"{table.folder / PARTITION} has {table.name[steps[0] + 1]} or the image before it in the wrong split: "
+            "training, validation and test follow each other",
+            hint,
+        )
+    for number, (split, rights) in enumerate(published.official.items()):
+        _require_counts(table, table.official == number, rights, f"official {split} split", hint)
+    for split, rights in published.subset.items():
+        _require_counts(table, rows[split], rights, f"split {split!r} of the paper's subset", hint)
+
+
+def _require_counts(table: Table, chosen: NDArray[Any], rights: Sequence[int], where: str, hint: str) -> None:
+    counts = np.bincount(table.group[chosen], minlength=4).tolist()
+    for name, count, right in zip(_GROUP_NAMES, counts, rights, strict=True):
+        if count != right:
+            raise InputError(f"CelebA's {where} has {count:,} {name} in {table.folder}, not {right:,}", hint)
+
+
+def _check_quota(table: Table, quota: Sequence[int], share: float, there: Collection[str] | None) -> None:
+    """Training needs its quota of each group; say which group is short, and what number could be had."""
+    here = table.official == 0
+    if there is not None:
+        here &= np.array([name in there for name in table.name])
+    supply = np.bincount(table.group[here], minlength=4).tolist()
+    for name, count, wanted in zip(_GROUP_NAMES, supply, quota, strict=True):
+        if count < wanted:
+            most = next((n for n in range(supply[_WOMEN], 0, -1) if _within(train_quota(n, share), supply)), 0)
+            raise InputError(
+                f"CelebA's training split has {count:,} {name}{'' if there is None else ' whose image is here'}, "
+                f"{wanted:,} are asked for",
+                f"Ask for fewer: --set dataset.options.num_train_per_class={most} is the most with this glasses_share."
+                if most
+                else f"Put more images there; they come from {SOURCE}",
+            )
+
+
+def _within(quota: Sequence[int], supply: Sequence[int]) -> bool:
+    return all(wanted <= count for wanted, count in zip(quota, supply, strict=True))
+
+
+def _check_images(table: Table, rows: Mapping[str, NDArray[np.int64]], images: Path, there: Collection[str]) -> None:
+    needed = [table.name[row] for split in ("train", "val", "test") for row in rows[split]]
+    missing = sorted(name for name in needed if name not in there)
+    if missing:
+        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise InputError(
+            f"{len(missing):,} of CelebA's {len(needed):,} images are not in {images}: {shown}",
+            f"Fetch img_align_celeba.zip at {SOURCE} and unpack it there, or use what is there, which is not the "
+            "paper's subset: --set dataset.options.available_only=true",
+        )
+
+
+def _warn_of_part(table: Table, rows: Mapping[str, NDArray[np.int64]], there: Collection[str]) -> None:
+    num_there = sum(name in there for name in table.name)
+    if num_there < len(table.name):
+        sizes = ", ".join(f"{split} {len(index):,}" for split, index in rows.items() if split != "test_official")
+        warnings.warn(
+            SpurWarning(
+                f"{num_there:,} of CelebA's {len(table.name):,} images are here: not the paper's subset ({sizes})"
+            ),
+            stacklevel=2,
+        )
