@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -178,6 +179,13 @@ def _check_split(split: Split, where: str, num_classes: int, num_attributes: int
             raise InputError(f"{where}: {name} is {codes.dtype} {list(codes.shape)}", "It must be int64 [n].")
         if codes.min() < 0 or codes.max() >= limit:
             bad = int(np.flatnonzero((codes < 0) | (codes >= limit))[0])
-            raise InputError(f"{where}: {name} {int(codes[bad])} of sample {bad:,} is outside 0..{limit - 1}", "")
-    if split.sample_id is not None and len(split.sample_id) != num_samples:
+            raise InputError(
+                f"{where}: {name} {int(codes[bad])} of sample {bad:,} is outside 0..{limit - 1}", "Check its loader."
+            )
+    if split.sample_id is None:
+        return
+    if len(split.sample_id) != num_samples:
         raise InputError(f"{where} has {len(split.sample_id):,} ids for {num_samples:,} samples", "Check its loader.")
+    if len(set(split.sample_id)) < num_samples:
+        twice, count = Counter(split.sample_id).most_common(1)[0]
+        raise InputError(f"{where} has the id {twice!r} {count} times", "An id names one sample of its split.")

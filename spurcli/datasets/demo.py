@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.base import ArrayImages, Dataset, Split
+from spurcli.errors import UsageError
 from spurcli.randomness import generator
 
 # Intensities -0.4 … 1.4 (noise and the mark leave 0 … 1) map to 0 … 255; the recipe's mean and std undo it.
@@ -33,6 +34,11 @@ def load(
     """The digits 0-9 as 16×16 grey images; `draw` chooses the split of the base digits and all that is random."""
     from sklearn.datasets import load_digits
 
+    for name, num_samples in (("num_train", num_train), ("num_val", num_val), ("num_test", num_test)):
+        if num_samples < 1:
+            raise UsageError(f"dataset.options.{name} = {num_samples} is below 1", "Each split has samples.")
+    if not 0 <= clutter <= 1:
+        raise UsageError(f"dataset.options.clutter = {clutter} is not within 0..1", "The default is 0.6.")
     digits = load_digits()
     base = np.kron(digits.images / 16.0, np.ones((1, 2, 2)))
     label = digits.target.astype(np.int64)

@@ -63,7 +63,27 @@ def loader_arguments(
                 f"Data set {name!r} has no option {key!r}{near(key, known)}",
                 f"It has: {', '.join(known) or 'none'}. Set one with --set dataset.options.KEY=VALUE",
             )
+        _check_kind(name, key, options[key], parameters[key].default if key in known else None)
+    if "data_root" not in parameters and not takes_any:
+        raise UsageError(f"The loader {name} takes no data_root", "Write it as def load(*, data_root, …).")
     arguments = dict(options)
     if image_size is not None and ("image_size" in parameters or takes_any):
         arguments["image_size"] = image_size
+    for key, parameter in parameters.items():
+        named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and key != "data_root"
+        if named and parameter.default is parameter.empty and key not in arguments:
+            setting = "preprocessing.image_size" if key == "image_size" else f"dataset.options.{key}"
+            raise UsageError(f"Data set {name!r} needs the option {key!r}", f"Set it with --set {setting}=VALUE")
     return arguments
+
+
+def _check_kind(name: str, key: str, value: Any, default: Any) -> None:
+    """An option is of the kind of its default; a whole number will do for a decimal one."""
+    if not isinstance(default, bool | int | float | str):
+        return
+    fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+    if not fits:
+        raise UsageError(
+            f"dataset.options.{key} = {value!r} is of the wrong kind for data set {name!r}",
+            f"The default is {str(default).lower() if isinstance(default, bool) else repr(default)}.",
+        )
