@@ -36,9 +36,10 @@ def report(
 
     Example: spurcli report runs/ -o report.html
     """
-    from spurcli.cli.console import print_json, say
+    from spurcli.cli.console import console, print_json, say
     from spurcli.cli.files import command_line, output_path
     from spurcli.reporting.stage import report as run
+    from spurcli.reporting.tables import terminal_table
 
     standard = f"report.{format or 'html'}"
     with output_path(output, standard, as_json=as_json, binary=False) as path:
@@ -54,4 +55,6 @@ def report(
         )
     if as_json:
         print_json(result)
+    else:
+        console().print(terminal_table(result), "", *result["verdict"], sep="\n", markup=False)
     say(f"Report: {output or standard}")
