@@ -79,6 +79,11 @@ def inject(
     else:
         with open_scores(scores) as reader:
             require_same(reader.header.fingerprint, str(scores), train.fingerprint, f"data set {dataset.name!r}")
+            if reader.header.injection_sha256:
+                raise InputError(
+                    f"{scores} was scored with a feature already injected",
+                    "Score the clean data set, without inject.json.",
+                )
             info = reader.require(score)
             keys = hardness_keys(mean_of_runs([(reader, score)]), info.higher_is)[members]
             parents.append(Parent.of(scores, reader.header.provenance))
@@ -124,7 +129,7 @@ def class_number(name: str, class_names: tuple[str, ...], flag: str) -> int:
 
 
 def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int) -> NDArray[np.bool_]:
-    stratum = np.zeros(len(keys), dtype=np.int32)
+    stratum = np.zeros(len(keys), dtype=np.int16)
 
     def hardest(quota: int, *, invert: bool = False) -> NDArray[np.bool_]:
         return select_hardest(keys, stratum, np.array([quota], dtype=np.int64), invert=invert)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.select import select_hardest
+from spurcli.pruning.select import Codes, count_codes, select_hardest
 from spurcli.registry import near
 
 
@@ -34,14 +34,15 @@ class Rule:
 
 
 def parse_fraction(text: str) -> Fraction:
-    """`0.29` as exactly 29/100; raises UsageError outside [0, 1)."""
+    """`0.29` as exactly 29/100; raises UsageError outside [0, 1]."""
     try:
-        value = Fraction(Decimal(text))
-    except (InvalidOperation, ValueError, OverflowError) as error:
+        value = Decimal(text)
+        inside = 0 <= value <= 1
+    except InvalidOperation as error:  # NaN does not compare
         raise UsageError(f"--fraction {text} is not a decimal number", "Write 0.1 for a tenth.") from error
-    if not 0 <= value < 1:
-        raise UsageError(f"--fraction {text} is not in [0, 1)", "It is the share that is removed: 0.1 removes a tenth.")
-    return value
+    if not inside:
+        raise UsageError(f"--fraction {text} is not between 0 and 1", "Write 0.1 for a tenth.")
+    return Fraction(value)
 
 
 def parse_select(text: str) -> str | tuple[int, int]:
@@ -73,14 +74,14 @@ def group_codes(names: Sequence[str], known: Sequence[str]) -> list[int]:
 def removed_by(
     rule: Rule,
     keys: NDArray[np.uint32],
-    label: NDArray[np.int32],
+    label: Codes,
     num_classes: int,
-    group: NDArray[np.int32] | None,
+    group: Codes | None,
     group_names: Sequence[str],
 ) -> NDArray[np.bool_]:
     """Mark what `rule` removes, bool [n]. `keys` uint32 [n]: larger is harder (random keys for `random`)."""
     stratum = _strata(rule, label, group, group_names)
-    sizes = np.bincount(stratum[stratum >= 0], minlength=int(stratum.max(initial=0)) + 1)
+    sizes = count_codes(stratum, int(stratum.max(initial=0)) + 1)
     if isinstance(rule.select, tuple):
         start, stop = rule.select
         if (sizes[sizes > 0] < stop).any():
@@ -99,44 +100,51 @@ def removed_by(
     return removed
 
 
-def _strata(
-    rule: Rule, label: NDArray[np.int32], group: NDArray[np.int32] | None, group_names: Sequence[str]
-) -> NDArray[np.int32]:
-    """The stratum int32 [n] in which each sample competes; −1 where nothing is removed."""
+def _strata(rule: Rule, label: Codes, group: Codes | None, group_names: Sequence[str]) -> Codes:
+    """The stratum int [n] in which each sample competes; −1 where nothing is removed."""
     if rule.groups:
         if group is None:
             raise InputError(
                 "The scores hold no groups, so none can be named", "Use --per-class, or score a data set with groups."
             )
-        table = np.full(len(group_names), -1, dtype=np.int32)
+        table = np.full(len(group_names), -1, dtype=group.dtype)
+        sizes = count_codes(group, len(group_names))
         for number, code in enumerate(group_codes(rule.groups, group_names)):
+            if not sizes[code]:
+                raise InputError(f"Group {group_names[code]} has no training samples", "Leave that --group out.")
             table[code] = number
         return np.asarray(table[group])
-    return label if rule.per == "class" else np.zeros_like(label)
+    return label if rule.per == "class" else np.zeros(len(label), dtype=np.int16)
 
 
 def _balancing(
     removed: NDArray[np.bool_],
     keys: NDArray[np.uint32],
-    stratum: NDArray[np.int32],
-    label: NDArray[np.int32],
+    stratum: Codes,
+    label: Codes,
     num_classes: int,
     invert: bool,
 ) -> NDArray[np.bool_]:
     """Mark more of the same samples until every class is as small as the smallest, or none is left to take."""
-    left = np.bincount(label[~removed], minlength=num_classes)
-    candidates = np.where(removed | (stratum < 0), np.int32(-1), label).astype(np.int32)
-    available = np.bincount(candidates[candidates >= 0], minlength=num_classes)
+    left = count_codes(label, num_classes) - count_codes(label, num_classes, removed)
+    candidates = np.where(removed | (stratum < 0), label.dtype.type(-1), label)
+    available = count_codes(candidates, num_classes)
     surplus = np.minimum(left - left[left > 0].min(), available)
     return select_hardest(keys, candidates, np.maximum(surplus, 0), invert=invert)
 
 
-def matched_random(
-    removed: NDArray[np.bool_], stratum: NDArray[np.int32], keys: NDArray[np.uint32]
-) -> NDArray[np.bool_]:
+def within_class(group: Codes, label: Codes, num_classes: int) -> Codes:
+    """Strata int32 [n] of class and group, numbered without gaps: groups of a user's own file may span classes."""
+    num_groups = int(group.max()) + 1
+    pair = label.astype(np.int32) * np.int32(num_groups)
+    pair += group
+    numbers = np.cumsum(count_codes(pair, num_classes * num_groups) > 0, dtype=np.int32) - np.int32(1)
+    return np.asarray(numbers[pair])
+
+
+def matched_random(removed: NDArray[np.bool_], stratum: Codes, keys: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """As many samples of each stratum (class, or class and group) as `removed` takes, drawn by random `keys`."""
-    num_strata = int(stratum.max()) + 1
-    return select_hardest(keys, stratum, np.bincount(stratum[removed], minlength=num_strata).astype(np.int64))
+    return select_hardest(keys, stratum, count_codes(stratum, int(stratum.max()) + 1, removed))
 
 
 def describe(rule: Rule, fraction_text: str | None) -> dict[str, Any]:

@@ -1,20 +1,25 @@
 """Exact selection of the hardest samples of each stratum, in bounded memory.
 
 A radix select over the bits of the scores: three passes of counting give, for every stratum at once, the score from
-which on samples go; one more pass marks them. No sort, no copy of the scores, any number of strata.
+which on samples go; one more pass marks them. No sort, no copy of the scores. Thousands of strata take more passes
+over fewer bits, so that the counters stay small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.randomness import generator
 
-_BLOCK = 1 << 20
-_LEVELS = ((21, 11), (10, 11), (0, 10))  # (shift, bits), from the top
+# Strata: small integers, two bytes each where that is enough; negative = in none.
+Codes = NDArray[np.signedinteger[Any]]
+
+BLOCK = 1 << 20
+_COUNTER_BITS = 21  # at most 2^21 counters of eight bytes in a pass
 
 
 def hardness_keys(values: NDArray[np.float32], higher_is: str) -> NDArray[np.uint32]:
@@ -40,17 +45,17 @@ def random_keys(num_samples: int, seed: int, purpose: str) -> NDArray[np.uint32]
 
 
 def select_hardest(
-    keys: NDArray[np.uint32], stratum: NDArray[np.int32], quota: NDArray[np.int64], *, invert: bool = False
+    keys: NDArray[np.uint32], stratum: Codes, quota: NDArray[np.int64], *, invert: bool = False
 ) -> NDArray[np.bool_]:
     """Mark exactly `quota[s]` samples of largest key in each stratum s; of ties the lower index goes first.
 
-    `stratum` int32 [n], negative = never selected; `quota` int64 [strata], at most the stratum's size. `invert`
+    `stratum` int [n], negative = never selected; `quota` int64 [strata], at most the stratum's size. `invert`
     selects the smallest keys instead.
     """
     num_strata = len(quota)
     threshold = np.zeros(num_strata, dtype=np.uint32)  # the high bits of the last key that goes, found level by level
     wanted = quota.astype(np.int64).copy()  # of those equal to the threshold so far, how many go
-    for shift, bits in _LEVELS:
+    for shift, bits in _levels(num_strata):
         counts = np.zeros((num_strata, 1 << bits), dtype=np.int64)
         for _block, key, codes in _strata_blocks(keys, stratum, invert):
             if shift + bits < 32:
@@ -70,9 +75,31 @@ def select_hardest(
     return _mark(keys, stratum, threshold, wanted, quota, invert)
 
 
+def _levels(num_strata: int) -> Iterator[tuple[int, int]]:
+    """(shift, bits) of each pass, from the top of 32 bits: (21, 11), (10, 11), (0, 10) for up to 1,024 strata."""
+    most = min(11, max(1, _COUNTER_BITS - (num_strata - 1).bit_length()))
+    shift = 32
+    while shift:
+        bits = min(most, shift)
+        shift -= bits
+        yield shift, bits
+
+
+def count_codes(codes: Codes, num_codes: int, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """How many samples (of those `chosen`, bool [n]) have each code 0 … num_codes − 1; negative codes are left out.
+
+    A block at a time: `np.bincount` would first copy all of them to eight bytes each.
+    """
+    counts = np.zeros(num_codes, dtype=np.int64)
+    for block in _blocks(len(codes)):
+        part = codes[block] if chosen is None else codes[block][chosen[block]]
+        counts += np.bincount(part[part >= 0], minlength=num_codes)
+    return counts
+
+
 def _mark(
     keys: NDArray[np.uint32],
-    stratum: NDArray[np.int32],
+    stratum: Codes,
     threshold: NDArray[np.uint32],
     wanted: NDArray[np.int64],
     quota: NDArray[np.int64],
@@ -96,8 +123,8 @@ def _mark(
 
 
 def _strata_blocks(
-    keys: NDArray[np.uint32], stratum: NDArray[np.int32], invert: bool
-) -> Iterator[tuple[NDArray[np.int64] | slice, NDArray[np.uint32], NDArray[np.int32]]]:
+    keys: NDArray[np.uint32], stratum: Codes, invert: bool
+) -> Iterator[tuple[NDArray[np.int64] | slice, NDArray[np.uint32], Codes]]:
     """Blocks of (positions, keys, strata) without the samples that no stratum holds."""
     for block in _blocks(len(keys)):
         key, codes = keys[block], stratum[block]
@@ -111,5 +138,5 @@ def _strata_blocks(
 
 
 def _blocks(length: int) -> Iterator[slice]:
-    for start in range(0, length, _BLOCK):
-        yield slice(start, min(start + _BLOCK, length))
+    for start in range(0, length, BLOCK):
+        yield slice(start, min(start + BLOCK, length))

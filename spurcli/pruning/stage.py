@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spurcli.artifacts.fingerprint import require_same, require_same_injection
+from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_groups, read_indices, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.rules import Rule, describe, matched_random, parse_fraction, parse_select, removed_by
-from spurcli.pruning.select import hardness_keys, random_keys
-from spurcli.pruning.summary import summarise, warnings_of
+from spurcli.pruning.rules import Rule, describe, matched_random, parse_fraction, parse_select, removed_by, within_class
+from spurcli.pruning.select import BLOCK, Codes, hardness_keys, random_keys
+from spurcli.pruning.summary import quartiles, summarise, warnings_of
 
-_BLOCK = 1 << 20
+_MAX_CODE = 1 << 20
 
 
 def prune(
@@ -53,14 +52,15 @@ def prune(
     """
     if not scores:
         raise UsageError("No score file is named", "Make one with: spurcli score --dataset NAME")
+    if match_groups and match is None:
+        raise UsageError("--match-groups says how --match counts", "Name a list with --match LIST.")
     rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, select, match)
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(open_scores(path)) for path in scores]
         first = readers[0]
         _require_same_samples(readers, allow_injection_mismatch)
         num_samples = first.header.num_samples
-        label, num_classes = _labels(first)
-        class_names = first.header.class_names or tuple(str(number) for number in range(num_classes))
+        label, class_names = _labels(first)
         group, group_names = _groups(first, groups_file)
         higher_is = _direction(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
@@ -68,26 +68,30 @@ def prune(
         settings = first.header.provenance.get("settings", {})
         parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
 
+    quartile = quartiles(keys, label, len(class_names))
     if match is not None:
-        other = read_indices(match)
-        if other.fingerprint:
-            require_same(other.fingerprint, str(match), fingerprint, str(scores[0]))
-        check_indices(other.indices, num_samples, str(match))
+        del keys
+        other = _read_match(match, fingerprint, injection, num_samples, str(scores[0]), allow_injection_mismatch)
         if match_groups and group is None:
             raise InputError("The scores hold no groups to match", "Leave out --match-groups, or name --groups FILE.")
-        stratum = group if match_groups and group is not None else label
+        stratum = within_class(group, label, len(class_names)) if match_groups and group is not None else label
         removed = np.ones(num_samples, dtype=bool)
         removed[other.kept(num_samples)] = False
         removed = matched_random(removed, stratum, random_keys(num_samples, seed, "matched control"))
+        del stratum
         rule_facts = {**dict(other.rule), "select": "random", "matched": "group" if match_groups else "class"}
         parents.append(Parent.of(match, other.provenance))
     else:
-        used = random_keys(num_samples, seed, "prune") if rule.select == "random" else keys
-        removed = removed_by(rule, used, label, num_classes, group, group_names)
+        if rule.select == "random":
+            keys = random_keys(num_samples, seed, "prune")
+        removed = removed_by(rule, keys, label, len(class_names), group, group_names)
+        del keys
         rule_facts = {**describe(rule, fraction_text), "matched": None}
+    if removed.all():
+        raise InputError("Nothing would be kept", "Remove a smaller fraction.")
     rule_facts |= {"score": score, "seed": seed if rule_facts["select"] == "random" else None}
-    summary = summarise(removed, keys, label, class_names, group, group_names)
-    del keys, label, group
+    summary = summarise(removed, quartile, label, class_names, group, group_names)
+    del quartile, label, group  # what is written needs eight bytes an index
     made = provenance("prune", command=command, settings=settings, arguments=rule_facts, parents=parents)
     indices = np.flatnonzero(removed if kind == "remove" else ~removed)
     write_indices(
@@ -101,7 +105,7 @@ def prune(
         "num_kept": num_samples - summary["total"]["num_removed"],
         "rule": rule_facts,
         "summary": summary,
-        "warnings": warnings_of(summary, num_classes, group_names),
+        "warnings": warnings_of(summary, class_names, group_names),
     }
 
 
@@ -143,6 +147,24 @@ def _require_same_samples(readers: Sequence[ScoresReader], allow_injection_misma
             )
 
 
+def _read_match(
+    path: Path,
+    fingerprint: Fingerprint,
+    injection_sha256: str | None,
+    num_samples: int,
+    scores_name: str,
+    allow_injection_mismatch: bool,
+) -> IndexList:
+    """The list whose counts the control copies, checked to be about the same samples."""
+    other = read_indices(path)
+    if other.fingerprint:
+        require_same(other.fingerprint, str(path), fingerprint, scores_name)
+    if other.checked_injection and not allow_injection_mismatch:
+        require_same_injection(other.injection_sha256, str(path), injection_sha256, scores_name)
+    check_indices(other.indices, num_samples, str(path))
+    return other
+
+
 def _direction(readers: Sequence[ScoresReader], score: str) -> str:
     directions = {reader.require(score).higher_is for reader in readers}
     if len(directions) > 1:
@@ -150,12 +172,16 @@ def _direction(readers: Sequence[ScoresReader], score: str) -> str:
     return directions.pop()
 
 
-def _labels(reader: ScoresReader) -> tuple[NDArray[np.int32], int]:
-    label = _codes(reader.labels, reader.header.num_samples, f"{reader.path}: label")
-    return label, max(len(reader.header.class_names), int(label.max()) + 1)
+def _labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
+    """Labels [n] and class names; numbers are the names of classes that have none."""
+    names, num_samples = reader.header.class_names, reader.header.num_samples
+    if not names:
+        last = max(int(reader.labels(start, start + BLOCK).max()) for start in range(0, num_samples, BLOCK))
+        names = tuple(map(str, range(min(last, _MAX_CODE) + 1)))
+    return _codes(reader.labels, num_samples, len(names), f"{reader.path}: label"), names
 
 
-def _groups(reader: ScoresReader, groups_file: Path | None) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+def _groups(reader: ScoresReader, groups_file: Path | None) -> tuple[Codes | None, tuple[str, ...]]:
     if groups_file is not None:
         group, names, fingerprint = read_groups(groups_file)
         if fingerprint:
@@ -167,19 +193,17 @@ def _groups(reader: ScoresReader, groups_file: Path | None) -> tuple[NDArray[np.
         return group.astype(np.int32), names
     if not reader.has_groups:
         return None, ()
-    group32 = _codes(reader.groups, reader.header.num_samples, f"{reader.path}: group")
     names = reader.header.group_names
-    if int(group32.max()) >= len(names):
-        raise InputError(f"{reader.path}: group {int(group32.max())} has no name", "Make the file again.")
-    return group32, names
+    return _codes(reader.groups, reader.header.num_samples, len(names), f"{reader.path}: group"), names
 
 
-def _codes(read: Any, num_samples: int, where: str) -> NDArray[np.int32]:
-    """Small non-negative integers, read a block at a time into four bytes each."""
-    codes = np.empty(num_samples, dtype=np.int32)
-    for start in range(0, num_samples, _BLOCK):
-        block = read(start, min(start + _BLOCK, num_samples))
-        if block.min() < 0 or block.max() >= 1 << 20:
-            raise InputError(f"{where}: values outside 0 … {(1 << 20) - 1}", "Labels and groups count from 0.")
+def _codes(read: Any, num_samples: int, num_names: int, where: str) -> Codes:
+    """Codes 0 … num_names − 1, read a block at a time into two bytes each (four above 32,768)."""
+    codes: Codes = np.empty(num_samples, dtype=np.int16 if num_names <= 1 << 15 else np.int32)
+    for start in range(0, num_samples, BLOCK):
+        block = read(start, min(start + BLOCK, num_samples))
+        if block.min() < 0 or block.max() >= num_names:
+            bad = start + int(np.flatnonzero((block < 0) | (block >= num_names))[0])
+            raise InputError(f"{where} of sample {bad:,} is outside the {num_names:,} that have names", "Count from 0.")
         codes[start : start + len(block)] = block
     return codes

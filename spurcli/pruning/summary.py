@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.groups import carrier_groups, conflict_groups
-from spurcli.pruning.select import select_hardest
+from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, is_grid, named
+from spurcli.pruning.select import Codes, count_codes, select_hardest
 
 
 def summarise(
     removed: NDArray[np.bool_],
-    keys: NDArray[np.uint32],
-    label: NDArray[np.int32],
+    quartile: NDArray[np.int8],
+    label: Codes,
     class_names: Sequence[str],
-    group: NDArray[np.int32] | None,
+    group: Codes | None,
     group_names: Sequence[str],
 ) -> dict[str, Any]:
-    """Counts for the list's header. Quartile 1 is the easiest; quartiles are taken within each class."""
-    quartile = quartiles(keys, label, len(class_names))
+    """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest."""
     summary: dict[str, Any] = {
         "total": {"num_samples": len(removed), "num_removed": int(removed.sum())},
         "by_class": _counts(label, removed, class_names),
@@ -35,56 +34,71 @@ def summarise(
     }
     if group is not None:
         summary["by_group"] = _counts(group, removed, group_names)
-        counts = np.bincount(group, minlength=len(group_names))
-        carriers = np.isin(group, carrier_groups(counts, len(class_names)))
-        total = int(carriers.sum())
-        if total:
-            summary["carriers_by_quartile"] = [
-                {
-                    "quartile": number + 1,
-                    "num_samples": int((quartile == number).sum()),
-                    "num_carriers": (count := int(carriers[quartile == number].sum())),
-                    "share_of_carriers": count / total,
-                }
-                for number in range(4)
-            ]
+        if is_grid(group_names, class_names):
+            counts = np.array([row["num_samples"] for row in summary["by_group"]], dtype=np.int64)
+            codes = carrier_groups(counts, len(class_names))
+            summary["carriers_by_quartile"] = _carriers_by_quartile(quartile, group, codes, len(group_names))
     return summary
 
 
-def warnings_of(summary: dict[str, Any], num_classes: int, group_names: Sequence[str]) -> list[str]:
-    """Classes that vanish, and groups known to conflict with the feature that lose more than their share."""
+def _carriers_by_quartile(
+    quartile: NDArray[np.int8], group: Codes, carriers: Sequence[int], num_groups: int
+) -> list[dict[str, Any]] | None:
+    """Where in difficulty the samples lie that carry their class's spurious feature; None if nothing marks a class."""
+    if not carriers:
+        return None
+    counts = np.array([count_codes(group, num_groups, quartile == number) for number in range(4)])
+    held = counts[:, carriers].sum(axis=1)
+    return [
+        {
+            "quartile": number + 1,
+            "num_samples": int(counts[number].sum()),
+            "num_carriers": int(held[number]),
+            "share_of_carriers": float(held[number] / held.sum()),
+        }
+        for number in range(4)
+    ]
+
+
+def warnings_of(summary: dict[str, Any], class_names: Sequence[str], group_names: Sequence[str]) -> list[str]:
+    """Classes that vanish, and groups known to conflict with the feature that lose more than their share.
+
+    More means beyond two standard deviations of a random draw, so that a random control gives no alarm.
+    """
     found = []
     for row in summary["by_class"]:
         if row["num_samples"] and row["num_samples"] == row["num_removed"]:
             found.append(f"Class {row['name']} loses all its samples")
     rows = summary["by_group"]
-    if not rows:
+    if not rows or not is_grid(group_names, class_names):
         return found
     counts = np.array([row["num_samples"] for row in rows], dtype=np.int64)
     share = summary["total"]["num_removed"] / summary["total"]["num_samples"]
-    for code in conflict_groups(counts, num_classes):
+    for code in conflict_groups(counts, len(class_names)):
         row = rows[code]
-        mine = row["num_removed"] / row["num_samples"] if row["num_samples"] else 0.0
-        if mine > 1.5 * share:
+        size, gone = row["num_samples"], row["num_removed"]
+        if gone > size * share + 2 * (size * share * (1 - share)) ** 0.5:
+            flags = " ".join(
+                f"--group '{name}'" for name in named(aligned_groups(counts, len(class_names)), group_names)
+            )
             found.append(
-                f"Group {group_names[code]} works against the spurious feature and loses {mine:.0%} of its samples "
-                f"(all: {share:.0%}). The feature is strong here: prune within the groups that carry it (--group)"
+                f"Group {row['name']} works against the spurious feature and loses {gone / size:.0%} of its samples "
+                f"(all: {share:.0%}). Prune inside the groups that carry their class's feature: {flags}"
             )
     return found
 
 
-def quartiles(keys: NDArray[np.uint32], label: NDArray[np.int32], num_classes: int) -> NDArray[np.int8]:
+def quartiles(keys: NDArray[np.uint32], label: Codes, num_classes: int) -> NDArray[np.int8]:
     """Difficulty quartile 0 (easiest) … 3 of each sample within its class, int8 [n]."""
-    sizes = np.bincount(label, minlength=num_classes)
+    sizes = count_codes(label, num_classes)
     quartile = np.zeros(len(keys), dtype=np.int8)
     for part in (1, 2, 3):
         quartile += select_hardest(keys, label, sizes * part // 4)
     return quartile
 
 
-def _counts(codes: NDArray[Any], removed: NDArray[np.bool_], names: Sequence[str]) -> list[dict[str, Any]]:
-    total = np.bincount(codes, minlength=len(names))
-    gone = np.bincount(codes[removed], minlength=len(names))
+def _counts(codes: Codes, removed: NDArray[np.bool_], names: Sequence[str]) -> list[dict[str, Any]]:
+    total, gone = count_codes(codes, len(names)), count_codes(codes, len(names), removed)
     return [
         {"name": name, "num_samples": int(total[number]), "num_removed": int(gone[number])}
         for number, name in enumerate(names)
