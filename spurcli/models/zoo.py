@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,7 @@ def transformers_image_model(*, num_classes: int, path: str) -> nn.Module:
     """An image classifier of a local transformers folder (config.json and safetensors weights), new last layer."""
     from transformers import AutoModelForImageClassification
 
-    if not (Path(path) / "config.json").is_file():
-        raise InputError(f"No transformers model in {path} (no config.json)", "Save one there with save_pretrained.")
+    _require_config(path)
     try:
         model = AutoModelForImageClassification.from_pretrained(
             path, local_files_only=True, use_safetensors=True, num_labels=num_classes, ignore_mismatched_sizes=True
@@ -58,6 +58,19 @@ def transformers_image_model(*, num_classes: int, path: str) -> nn.Module:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be loaded: {str(error).splitlines()[0][:150]}", "Check the folder.") from error
     return _LogitsOnly(model)
+
+
+def require_files(name: str, options: Mapping[str, Any], weights_root: Path) -> None:
+    """Raise InputError if a file that model `name` would read is not there; builds and reads nothing."""
+    if name == "torchvision" and options.get("weights"):
+        _find_weights(str(options["weights"]), weights_root)
+    elif name == "transformers" and options.get("path"):
+        _require_config(str(options["path"]))
+
+
+def _require_config(path: str) -> None:
+    if not (Path(path) / "config.json").is_file():
+        raise InputError(f"No transformers model in {path} (no config.json)", "Save one there with save_pretrained.")
 
 
 class _LogitsOnly(nn.Module):
@@ -70,7 +83,7 @@ class _LogitsOnly(nn.Module):
         return logits
 
 
-def _read_weights(name: str, root: Path) -> dict[str, Any]:
+def _find_weights(name: str, root: Path) -> Path:
     candidates = [Path(name), root / "weights" / name]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
@@ -83,6 +96,11 @@ def _read_weights(name: str, root: Path) -> dict[str, Any]:
             f"The weights {name} are not there",
             f'{fetch}, train from scratch with --set model.options.weights="", or use the recipe\'s -cpu twin.',
         )
+    return path
+
+
+def _read_weights(name: str, root: Path) -> dict[str, Any]:
+    path = _find_weights(name, root)
     if path.suffix == ".safetensors":
         return load_tensors(path)
     try:

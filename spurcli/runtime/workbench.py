@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from spurcli.datasets import Dataset, Inputs, load_dataset
+from spurcli.errors import InputError
 from spurcli.models import build_model
+from spurcli.models.zoo import require_files
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import choose_device, mix
 from spurcli.runtime.feed import Feed
@@ -30,14 +32,17 @@ class Workbench:
         """Load the data set and choose the device; whatever is missing is named now, before any work."""
         device = choose_device(settings.device)
         injection = settings.dataset.injection
-        dataset = load_dataset(
-            settings.dataset.name,
-            settings.dataset.options,
-            data_root=settings.data_root,
-            image_size=settings.preprocessing.image_size,
-            injection=settings.injection_path if injection else None,
-            injection_sha256=injection.sha256 if injection else None,
-        )
+        try:
+            dataset = load_dataset(
+                settings.dataset.name,
+                settings.dataset.options,
+                data_root=settings.data_root,
+                image_size=settings.preprocessing.image_size,
+                injection=settings.injection_path if injection else None,
+                injection_sha256=injection.sha256 if injection else None,
+            )
+        except InputError as error:
+            raise _with_missing_weights(error, settings) from error
         return cls(settings, dataset, device, progress or Silent())
 
     def model(self, seed: int) -> nn.Module:
@@ -64,3 +69,12 @@ class Workbench:
             self.device,
             channels_last=self.settings.training.channels_last,
         )
+
+
+def _with_missing_weights(error: InputError, settings: Settings) -> InputError:
+    """What is wrong with the data, and in the same breath which weights are missing too: one trip fetches both."""
+    try:
+        require_files(settings.model.name, settings.model.options, settings.data_root)
+    except InputError as missing:
+        return InputError(f"{error.problem}. {missing.problem}", f"{error.hint} {missing.hint}")
+    return error
