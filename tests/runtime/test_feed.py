@@ -1,0 +1,115 @@
+"""Batches: the same from memory and from worker processes, every sample once, nothing dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from spurcli.datasets import ArrayImages, FileImages
+from spurcli.errors import InputError
+from spurcli.runtime import feed as feed_module
+from spurcli.runtime.feed import Feed
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """Array images that claim to be on disk."""
+
+    pixels: np.ndarray
+    resident = False
+
+    @property
+    def shape(self):
+        return self.pixels.shape[1:]
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def read(self, indices):
+        return self.pixels[indices]
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (23, 5, 4, 3), dtype=np.uint8)
+
+
+def collect(feed: Feed, order: np.ndarray, size: int, first: int = 0):
+    found = list(feed.batches(order, size, first))
+    return [index for index, _ in found], [batch for _, batch in found]
+
+
+def test_resident_and_worker_batches_are_the_same(pixels):
+    order = np.random.default_rng(1).permutation(23).astype(np.int64)
+    expected = [torch.from_numpy(pixels[order[start : start + 4]]).permute(0, 3, 1, 2) for start in range(0, 23, 4)]
+    feeds = [Feed.build(ArrayImages(pixels), CPU, 0), Feed.build(OnDemand(pixels), CPU, 0)]
+    feeds += [Feed(OnDemand(pixels), CPU, workers) for workers in (0, 2)]
+    assert [feed.pixels is None for feed in feeds] == [False, False, True, True]
+    for feed in feeds:
+        index, batches = collect(feed, order, 4)
+        assert torch.cat(index).tolist() == order.tolist()
+        assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3]
+        assert all(torch.equal(batch, wanted) for batch, wanted in zip(batches, expected, strict=True))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_starting_at_a_batch_slices_the_order(pixels, resident):
+    feed = Feed.build(ArrayImages(pixels), CPU, 0) if resident else Feed(OnDemand(pixels), CPU, 0)
+    order = np.arange(23, dtype=np.int64)[::-1].copy()
+    whole = collect(feed, order, 5)
+    for first in range(6):
+        index, batches = collect(feed, order, 5, first)
+        assert [part.tolist() for part in index] == [part.tolist() for part in whole[0][first:]]
+        assert all(torch.equal(a, b) for a, b in zip(batches, whole[1][first:], strict=True))
+
+
+def test_inputs_too_large_for_memory_are_left_to_workers(pixels, monkeypatch):
+    monkeypatch.setattr(feed_module, "RESIDENT_BYTES", pixels.nbytes - 1)
+    assert Feed.build(OnDemand(pixels), CPU, 0).pixels is None
+    monkeypatch.setattr(feed_module, "RESIDENT_BYTES", pixels.nbytes)
+    assert Feed.build(OnDemand(pixels), CPU, 0).pixels is not None
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileImages:
+    paths = []
+    for number in range(6):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (8, 6), (number * 40, 0, 0)).save(path)
+        paths.append(path)
+    return FileImages(paths, 4)
+
+
+def test_files_decoded_by_workers_keep_their_order(files):
+    for workers in (0, 2):
+        feed = Feed.build(files, CPU, workers)
+        assert feed.pixels is not None
+        assert feed.pixels[:, 0, 0, 0].tolist() == [0, 40, 80, 120, 160, 200]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("damage", "message"), [(b"no image", "2.png cannot be decoded"), (None, "No such image: 2.png")]
+)
+def test_an_unreadable_image_is_named_without_a_worker_traceback(files, workers, damage, message):
+    if damage is None:
+        files.paths[2].unlink()
+    else:
+        files.paths[2].write_bytes(damage)
+    for use in (
+        lambda: Feed.build(files, CPU, workers),
+        lambda: list(Feed(files, CPU, workers).batches(np.arange(6, dtype=np.int64), 2)),
+    ):
+        with pytest.raises(InputError) as caught:
+            use()
+        assert message in caught.value.problem
+        assert "\n" not in caught.value.problem
+        assert "Traceback" not in str(caught.value)
+        assert caught.value.hint
