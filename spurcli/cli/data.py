@@ -36,6 +36,7 @@ def check(
     from spurcli.datasets.check import check as look
     from spurcli.session import configure
 
+    recipe = recipe or _any_recipe(name)
     settings = configure(name, recipe=recipe, overrides=options.parse_sets(sets), feature=feature, data_root=data_root)
     dataset = load_dataset(
         settings.dataset.name,
@@ -49,6 +50,17 @@ def check(
         print_json(found)
     else:
         _print(found)
+
+
+def _any_recipe(name: str) -> str | None:
+    """Your own data set has no recipe, and only needs one here for the size of its images, which demo leaves open."""
+    from pathlib import Path
+
+    from spurcli.datasets.injection import is_injection, read_injection
+    from spurcli.registry import is_user_code
+
+    base = read_injection(Path(name)).dataset if is_injection(name) else name
+    return "demo" if is_user_code(base) else None
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -69,10 +81,12 @@ def _print(found: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("all", *(f"{split['num_samples']:,}" for split in splits.values()))
     stdout.print(table)
+    if len(rows) > 40:
+        stdout.print(f"and {len(rows) - 40:,} more {key}; all of them with --json")
     for name, split in splits.items():
         fingerprint = split["fingerprint"]
         stdout.print(f"{name}: image {'×'.join(map(str, split['image']))}, labels {fingerprint['labels_sha256'][:16]}")
     for label, attribute in found.get("spurious_features", {}).items():
         stdout.print(f"spurious feature of {label}: {attribute}")
     if found.get("conflict_groups"):
-        stdout.print(f"groups that conflict with it: {', '.join(found['conflict_groups'])}")
+        stdout.print(f"groups that conflict with it: {', '.join(found['conflict_groups'])}", soft_wrap=True)
