@@ -19,6 +19,7 @@ from spurcli.artifacts.envelope import canonical_json, parse_json, sha256_of_jso
 from spurcli.errors import InputError, SpurWarning
 
 _KEY = "spurcli_state"
+_START_OVER = "Start over with --force."
 
 
 @dataclass
@@ -92,13 +93,14 @@ class StateFile:
         return tensors, position, extra
 
     def _read_header(self) -> tuple[str, dict[str, Any], Position, dict[str, Any]]:
-        text = (read_safetensors_header(self.path, "a training state").get("__metadata__") or {}).get(_KEY)
+        header = read_safetensors_header(self.path, "a training state", _START_OVER)
+        text = (header.get("__metadata__") or {}).get(_KEY)
         content = parse_json(text or "{}", f"{self.path}: metadata")
         try:
             position, extra = Position(**content["position"]), dict(content["extra"])
             return content["identity"], dict(content["environment"]), position, extra
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{self.path} is no usable training state", "Start over with --force.") from error
+            raise InputError(f"{self.path} is no usable training state", _START_OVER) from error
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
