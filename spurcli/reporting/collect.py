@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +11,7 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import Injection
 from spurcli.reporting.gather import File, Gathered
-from spurcli.reporting.labels import ArmKind, arm_kind, arm_label, fraction_of
+from spurcli.reporting.labels import ArmKind, arm_kind, arm_label, fraction_of, lower_first
 from spurcli.reporting.values import flatten, mapping, name_of, number, pair, rows, text, whole
 
 Seed = tuple[int | None, int | None]
@@ -309,7 +310,8 @@ def _told_apart(arms: list[Arm]) -> list[Arm]:
         split = [f"{arm.split} split" if arm.split else "not evaluated"] if arm.split != first_split else []
         suffix = "".join(f" · {part}" for part in [*parts[:3], *more, *split])
         result.append(replace(arm, label=arm.label + suffix, short=arm.short + suffix))
-    return result
+    shorts = Counter((arm.short, arm.split) for arm in result)
+    return [arm if shorts[arm.short, arm.split] == 1 else replace(arm, short=lower_first(arm.label)) for arm in result]
 
 
 def _varying(flats: Sequence[Mapping[str, Any]]) -> list[str]:

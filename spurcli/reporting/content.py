@@ -23,7 +23,7 @@ from spurcli.reporting.labels import (
 from spurcli.reporting.removed import removed_by
 from spurcli.reporting.tables import comparisons, summarise
 from spurcli.reporting.values import mapping, number, plain, text, whole
-from spurcli.reporting.verdict import verdict
+from spurcli.reporting.verdict import reading, verdict
 
 FORMAT, VERSION = "spurcli.report", 1
 _MAX_SCORE_FILES = 50
@@ -56,7 +56,7 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
         "checkpoints": [_checkpoint(file) for file in gathered.of("checkpoint")],
         "provenance": provenance("report", command=command),
     }
-    data["verdict"] = verdict(data)
+    data["verdict"], data["reading"] = verdict(data), reading(data)
     return data
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.scores import ScoresReader, open_scores
-from spurcli.groups import carrier_groups
+from spurcli.groups import carrier_groups, is_grid
+from spurcli.pruning.select import hardness_keys
+from spurcli.pruning.summary import quartiles
 from spurcli.reporting.gather import File
 from spurcli.reporting.values import mapping, name_of
+from spurcli.scoring.agreement import agreement
 
 # Above this every k-th sample is looked at: quartile shares of millions do not change in the third digit.
 MAX_SAMPLES = 4_000_000
+_MAX_CLASSES = 10_000
+_MAX_RUNS_COMPARED = 5
 _NUM_BINS = 30
 
 
@@ -30,6 +35,7 @@ def main_score(reader: ScoresReader, wanted: Sequence[str] = ()) -> str:
 def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """What a page shows of one score file; reads one score and, if known, the groups.
 
+    `agreement` of the runs with each other (scoring.agreement; the first five), None for a single run.
     `histogram`: `edges` [bins + 1] and shares (of all its samples) of `carriers` and `rest` in each bin, `carriers`
     None where groups are not known. `quartiles`: share of all carriers in the four quarters of difficulty, easiest
     first, `within_class` and in the `whole_set`.
@@ -41,7 +47,7 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
         values = _strided_mean(reader, name, stride)
         label = reader.labels()[::stride]
         carries, feature = feature_carriers(reader, stride)
-    difficulty = values if info.higher_is == "harder" else -values
+        agreed = _agreement(reader, name, stride)
     scoring = mapping(mapping(header.provenance.get("settings")).get("scoring"))
     return {
         "file": file.name,
@@ -52,41 +58,52 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
         "view": info.view,
         "num_runs": info.num_runs,
         "seeds": list(info.seeds),
+        "agreement": agreed,
         "num_samples": header.num_samples,
         "num_shown": len(values),
         "feature": feature,
         "num_carriers": int(carries.sum()) if carries is not None else None,
         "histogram": _histogram(values, carries),
-        "quartiles": {
-            "within_class": _shares(_quartile_within(difficulty, label), carries),
-            "whole_set": _shares(_quartile_within(difficulty, np.zeros_like(label)), carries),
-        }
-        if carries is not None
-        else None,
+        "quartiles": _quartiles(values, info.higher_is, label, carries) if carries is not None else None,
     }
 
 
 def _strided_mean(reader: ScoresReader, name: str, stride: int) -> NDArray[np.float32]:
     if stride == 1:
         return reader.mean_values(name)
-    step, num_samples = stride * (1 << 18), reader.header.num_samples
-    blocks = []
-    for start in range(0, num_samples, step):
-        stop = min(start + step, num_samples)
-        runs = [reader.values(name, run, start, stop)[::stride] for run in range(reader.scores[name].num_runs)]
-        blocks.append(np.mean(runs, axis=0, dtype=np.float64).astype(np.float32))
+    blocks = [
+        np.mean([run[::stride] for run in runs], axis=0, dtype=np.float64).astype(np.float32)
+        for runs in _blocks(reader, name, stride, range(reader.scores[name].num_runs))
+    ]
     return np.concatenate(blocks)
+
+
+def _blocks(reader: ScoresReader, name: str, stride: int, runs: Sequence[int]) -> Iterator[list[NDArray[np.float32]]]:
+    """Values of all `runs`, a multiple of `stride` samples at a time."""
+    step, num_samples = stride * (1 << 18), reader.header.num_samples
+    for start in range(0, num_samples, step):
+        yield [reader.values(name, run, start, min(start + step, num_samples)) for run in runs]
+
+
+def _agreement(reader: ScoresReader, name: str, stride: int) -> dict[str, Any] | None:
+    info = reader.scores[name]
+    if info.num_runs < 2:
+        return None
+    numbers = range(min(info.num_runs, _MAX_RUNS_COMPARED))
+    sign = np.float32(1 if info.higher_is == "harder" else -1)
+    blocks = [[sign * run[::stride] for run in runs] for runs in _blocks(reader, name, stride, numbers)]
+    return agreement([np.concatenate(run) for run in zip(*blocks, strict=True)]).to_json()
 
 
 def feature_carriers(reader: ScoresReader, stride: int = 1) -> tuple[NDArray[np.bool_] | None, str]:
     """The training samples that carry their class's spurious feature (groups.carrier_groups), and its name."""
-    names, num_classes = reader.header.group_names, len(reader.header.class_names)
-    if not reader.has_groups or not num_classes or not names or len(names) % num_classes:
+    names, classes = reader.header.group_names, reader.header.class_names
+    if not reader.has_groups or not 0 < len(classes) <= _MAX_CLASSES or not is_grid(names, classes):
         return None, ""
-    group = reader.groups()
-    if group.min() < 0 or group.max() >= len(names):
+    group, label = reader.groups(), reader.labels()
+    if not np.array_equal(group // (len(names) // len(classes)), label):
         return None, ""
-    chosen = carrier_groups(np.bincount(group, minlength=len(names)), num_classes)
+    chosen = carrier_groups(np.bincount(group, minlength=len(names)), len(classes))
     carries = np.isin(group, chosen)[::stride]
     return (carries, name_of(names[chosen[0]].rpartition("/")[2])) if carries.any() else (None, "")
 
@@ -105,17 +122,18 @@ def _histogram(values: NDArray[np.float32], carries: NDArray[np.bool_] | None) -
     return shares
 
 
-def _quartile_within(difficulty: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The quartile 0 … 3 (0 = easiest) of each sample among those of its label; of ties the lower index is harder."""
-    order = np.lexsort((-np.arange(len(label)), difficulty, label))
-    _, starts, counts = np.unique(label[order], return_index=True, return_counts=True)
-    rank = np.arange(len(label)) - np.repeat(starts, counts)
-    quartile = np.empty(len(label), dtype=np.int64)
-    quartile[order] = 4 * rank // np.repeat(counts, counts)
-    return quartile
+def _quartiles(
+    values: NDArray[np.float32], higher_is: str, label: NDArray[np.int64], carries: NDArray[np.bool_]
+) -> dict[str, list[float]]:
+    """Shares of all carriers in the quartiles that `prune` counts by, within the class, and over the whole set."""
+    keys = hardness_keys(values.copy(), higher_is)
+    codes, whole = label.astype(np.int32), np.zeros(len(label), dtype=np.int32)
+    return {
+        "within_class": _shares(quartiles(keys, codes, int(codes.max()) + 1), carries),
+        "whole_set": _shares(quartiles(keys, whole, 1), carries),
+    }
 
 
-def _shares(quartile: NDArray[np.int64], carries: NDArray[np.bool_] | None) -> list[float]:
-    assert carries is not None
+def _shares(quartile: NDArray[np.int8], carries: NDArray[np.bool_]) -> list[float]:
     counts = np.bincount(quartile[carries], minlength=4)
     return [float(count / counts.sum()) for count in counts]

@@ -174,7 +174,3 @@ def share_axis(axis: Any, values: Sequence[float], *, unit: str, zero: bool = Fa
 def scaled(value: float, unit: str) -> float:
     """A share in percent; other values as they are."""
     return 100 * value if unit == "%" else value
-
-
-def axis_label(label: str, unit: str) -> str:
-    return f"{label} ({unit})" if unit else label

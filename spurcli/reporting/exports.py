@@ -14,7 +14,12 @@ MAX_ROWS = 60
 
 def markdown(data: Mapping[str, Any]) -> str:
     """Verdict, warnings, table of arms, paired differences, caveats and commands."""
-    lines = [f"# {_escape(data['title'])}", "", _escape(" ".join(data["verdict"])), ""]
+    first, *more = data["verdict"]
+    lines = [f"# {_escape(data['title'])}", "", _escape(first), ""]
+    if more:
+        lines += [*[f"- {_escape(paragraph)}" for paragraph in more], ""]
+    if data["reading"]:
+        lines += [_escape(" ".join(data["reading"])), ""]
     for warning in data["warnings"][:MAX_ROWS]:
         where = f" ({len(warning['runs'])} runs)" if len(warning["runs"]) > 1 else f" ({warning['runs'][0]})"
         lines += [f"> **Warning:** {_escape(warning['text'] + where)}", ""]

@@ -145,3 +145,8 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
     if rule.get("balance_classes") or rule.get("balance"):
         label += ", classes balanced"
     return label[0].upper() + label[1:], f"{prefix}{select} {share}"
+
+
+def lower_first(label: str) -> str:
+    """For the middle of a sentence: "Hardest 10 %" as "hardest 10 %", "ERM" as it is."""
+    return label[0].lower() + label[1:] if label and not label[:2].isupper() else label

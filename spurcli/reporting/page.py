@@ -19,6 +19,7 @@ MAX_ROWS = 60
 _MAX_CSV_LINES = 40
 _MAX_CSV_BYTES = 300_000
 _MAX_COMMANDS = 400
+_MAX_UNBROKEN = 18
 
 
 def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
@@ -35,6 +36,7 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
         data=data,
         css=Markup(_resource("style.css")),
         keys=[Markup(_key(style)) for style in styles],
+        names=[_name(arm) for arm in data["arms"]],
         groups=_figure_groups(figures),
         gallery=asdict(gallery) if gallery else None,
         max_rows=MAX_ROWS,
@@ -43,10 +45,8 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
         splits=_interval_notes(data),
         accuracies=[_accuracies(data, part) for part in ("per_group", "per_class")],
         commands=_commands(data),
-        settings=[
-            {"label": arm["label"], "settings": json.dumps(arm["settings"], indent=2, sort_keys=True, default=str)}
-            for arm in data["arms"][:MAX_ROWS]
-        ],
+        settings=_settings(data),
+        all_of_samples=_all_of_samples(data),
         versions=_versions(data),
     )
 
@@ -104,6 +104,17 @@ def _key(style: Style) -> str:
     return f'<svg class="key" viewBox="0 0 26 12" aria-hidden="true">{line}{shape}</svg>'
 
 
+def _name(arm: Mapping[str, Any]) -> tuple[str, str]:
+    """An arm's label in two lines: its short form, and the rest."""
+    label, dot, suffix = arm["label"].partition(" · ")
+    short = arm["short"].partition(" · ")[0]
+    if not label.lower().startswith(short.lower()):
+        return arm["label"], ""
+    first = label[: len(short)]
+    first = first.replace(" ", "\u00a0") if len(first) <= _MAX_UNBROKEN else first
+    return first, f"{label[len(short) :].strip(' ,')}{dot}{suffix}".removeprefix(" · ")
+
+
 def _facts(data: Mapping[str, Any]) -> list[str]:
     """What the page is about, in a line under the title."""
     num_runs = len(data["runs"])
@@ -129,9 +140,8 @@ def _interval_notes(data: Mapping[str, Any]) -> list[str]:
     if "seeds" in kinds:
         notes.append("Second line: 95 % t-interval of the mean over seeds.")
     if "samples" in kinds:
-        notes.append(
-            "Marked “samples”: fewer than three seeds, so the interval is that of the test samples in the run."
-        )
+        which = "Second line" if len(kinds - {None}) == 1 else "Marked “samples”"
+        notes.append(f"{which}: 95 % interval of the test samples in the run, as there are fewer than three seeds.")
     return notes
 
 
@@ -171,6 +181,22 @@ def _commands(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         label = f"{entry['label']} (list only)"
         found.append({"label": label, "key": None, "first": "\n".join(entry["commands"]), "others": [], "hidden": 0})
     return [entry for entry in found if entry["first"]]
+
+
+def _settings(data: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Settings as JSON, once for all arms that share them."""
+    arms: dict[str, list[str]] = {}
+    for arm in data["arms"][:MAX_ROWS]:
+        arms.setdefault(json.dumps(arm["settings"], indent=2, sort_keys=True, default=str), []).append(arm["label"])
+    return [
+        {"label": "All arms" if len(arms) == 1 else "; ".join(labels), "settings": settings}
+        for settings, labels in arms.items()
+    ]
+
+
+def _all_of_samples(data: Mapping[str, Any]) -> bool:
+    """Whether every interval is one of test samples, so that marking each would say nothing."""
+    return {entry["interval_of"] for arm in data["arms"] for entry in arm["metrics"].values()} <= {"samples", None}
 
 
 def _versions(data: Mapping[str, Any]) -> list[tuple[str, str]]:

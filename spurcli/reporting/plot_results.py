@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.reporting.drawing import INK, MUTED, Figure, Panel, Style, axis_label, scaled, share_axis
+from spurcli.reporting.drawing import MUTED, Figure, Panel, Style, scaled, share_axis
 
 _MAX_ARMS = 14
 _MAX_PANELS = 4
+_MAX_TICKS = 8
 
 
 def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
@@ -19,8 +21,14 @@ def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     if not metrics or not positions:
         return None
     shown = positions[:_MAX_ARMS]
+    heights = [_wrapped(data["arms"][position]["short"]).count("\n") + 1 for position in shown]
     panels = [
-        Panel(metric["name"], _dots(data, styles, shown, metric), height=0.62 + 0.43 * len(shown)) for metric in metrics
+        Panel(
+            metric["name"],
+            _dots(data, styles, shown, metric),
+            height=0.75 + sum(0.2 + 0.15 * lines for lines in heights),
+        )
+        for metric in metrics
     ]
     hidden = f" The first {_MAX_ARMS} of {len(positions)} arms." if len(positions) > _MAX_ARMS else ""
     return Figure(
@@ -37,6 +45,11 @@ def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
             for value in data["arms"][position]["metrics"].get(metric["name"], {"values": ()})["values"]
         ],
     )
+
+
+def _wrapped(label: str) -> str:
+    """A label beside the axis: at most three lines."""
+    return "\n".join(textwrap.wrap(label[:1].upper() + label[1:], 22, max_lines=3, placeholder=" …"))
 
 
 def _first_split(data: Mapping[str, Any]) -> list[int]:
@@ -61,25 +74,27 @@ def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[
 
     def draw(axes: Any) -> None:
         seen: list[float] = []
+        names = [_wrapped(data["arms"][position]["short"]) for position in positions]
         for row, position in enumerate(positions):
             style, entry = styles[position], data["arms"][position]["metrics"].get(metric["name"])
-            axes.text(0.0, row - 0.3, style.label, transform=axes.get_yaxis_transform(), va="center", color=INK)
             if entry is None:
                 continue
             values = [scaled(item["value"], unit) for item in entry["values"]]
             interval = [scaled(value, unit) for value in entry["interval"] or ()]
             seen += values + interval
             if interval:
-                axes.plot(interval, [row + 0.1] * 2, color=style.color, linewidth=2, solid_capstyle="butt")
-            axes.plot(values, [row + 0.1] * len(values), "o", color=style.color, markersize=3.5, alpha=0.45, mew=0)
-            axes.plot([scaled(entry["mean"], unit)], [row + 0.1], style.marker, color=style.color, markersize=7)
+                axes.plot(interval, [row] * 2, color=style.color, linewidth=2, solid_capstyle="butt")
+            if len(values) > 1:
+                axes.plot(values, [row + 0.3] * len(values), "o", color=style.color, markersize=4, alpha=0.6, mew=0)
+            axes.plot([scaled(entry["mean"], unit)], [row], style.marker, color=style.color, markersize=7)
         reference = next((p for p in positions if data["arms"][p]["kind"] == "all"), None)
         level = data["arms"][reference]["metrics"].get(metric["name"]) if reference is not None else None
         if level:
             axes.axvline(scaled(level["mean"], unit), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         share_axis(axes.set_xlim, seen, unit=unit)
-        axes.set_ylim(len(positions) - 0.55, -0.65)
-        axes.set_yticks([])
+        axes.set_ylim(len(positions) - 0.5, -0.5)
+        axes.set_yticks(range(len(positions)), names)
+        axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
         arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric["lower_is_better"]]
@@ -122,6 +137,14 @@ def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure
     )
 
 
+def _of_what(data: Mapping[str, Any], lines: Sequence[Sequence[int]]) -> str:
+    """What the fractions are fractions of, where all lines agree."""
+    rules = [data["arms"][found[0]]["rule"] for found in lines]
+    scopes = {"groups" if rule.get("groups") else rule.get("per") for rule in rules}
+    words = {"class": "of each class", "all": "of all samples", "groups": "of the named groups"}
+    return words.get(str(scopes.pop()), "of its samples") if len(scopes) == 1 else "of the samples it chooses from"
+
+
 def _line_style(
     data: Mapping[str, Any], styles: Sequence[Style], found: Sequence[int], lines: Sequence[Sequence[int]]
 ) -> Style:
@@ -157,7 +180,9 @@ def _fractions(
                 entry = arm["metrics"][name]
                 values = [scaled(item["value"], unit) for item in entry["values"]]
                 interval = [scaled(value, unit) for value in entry["interval"] or ()]
-                axes.plot([at] * len(values), values, "o", color=style.color, markersize=3, alpha=0.45, mew=0)
+                if len(values) > 1:
+                    beside = [at - 0.015 * (max(x) - min(x))] * len(values)
+                    axes.plot(beside, values, "o", color=style.color, markersize=4, alpha=0.6, mew=0)
                 if interval:
                     axes.plot([at] * 2, interval, color=style.color, linewidth=1.2)
                 seen += values + interval
@@ -168,7 +193,10 @@ def _fractions(
         share_axis(axes.set_ylim, seen, unit=unit)
         axes.grid(axis="y")
         axes.set_title(metric["label"])
-        axes.set_xlabel("removed (% of the training samples it chooses from)")
-        axes.set_ylabel(axis_label(metric["label"] if not unit else "", unit).strip() or "value")
+        fractions = sorted({100 * data["arms"][position]["fraction"] for found in lines for position in found})
+        if len(fractions) <= _MAX_TICKS:
+            axes.set_xticks(fractions, [f"{fraction:.4g}" for fraction in fractions])
+        axes.set_xlabel(f"removed (% {_of_what(data, lines)})")
+        axes.set_ylabel(unit or ("area under the curve" if "auroc" in name else "value"))
 
     return draw

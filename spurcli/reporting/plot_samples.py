@@ -45,13 +45,26 @@ def _difficulty(found: Sequence[Mapping[str, Any]], number: int) -> Figure:
         heading=f"Difficulty: {first['name']}{after}",
         caption=f"Distribution in {first['file']} ({first['num_samples']:,} training samples, mean of "
         f"{first['num_runs']} run{'s' * (first['num_runs'] != 1)}), each curve as a share of its own samples."
-        f"{carriers}{thinned}",
+        f"{_agreement(found)}{carriers}{thinned}",
         panels=panels,
         columns=("part", "file", "from", "to", "carriers", "rest"),
         data=_rows(found),
         legend=[Style("carriers of the feature", _CARRIERS, ""), Style("all other samples", _REST, "")]
         if known
         else [],
+    )
+
+
+def _agreement(found: Sequence[Mapping[str, Any]]) -> str:
+    """How well the runs within the files agree, over all files with several."""
+    agreed = [scores["agreement"] for scores in found if scores["agreement"]]
+    if not agreed:
+        return ""
+    spearman = statistics.mean([entry["spearman"] for entry in agreed])
+    overlap = statistics.mean([entry["overlap_hardest_tenth"] for entry in agreed])
+    return (
+        f" Two runs of a file agree with Spearman {spearman:.2f} and have {100 * overlap:.0f} % of the hardest tenth in "
+        "common (10 % by chance)."
     )
 
 
@@ -124,14 +137,16 @@ def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     if not parts:
         return None
     shown = parts[:_MAX_ARMS]
-    panels = []
+    panels, even = [], ""
     for key, title in (
         ("by_quartile", "by quartile of difficulty"),
         ("by_class", "by class"),
         ("by_group", "by group"),
     ):
         names = list(dict.fromkeys(row["name"] for _, summary in shown for row in summary[key]))
-        if names:
+        if key == "by_class" and all(_even(summary[key]) for _, summary in shown):
+            even = " Each rule removed the same share of every class."
+        elif names:
             height = 2.9 if key == "by_quartile" else 0.75 + 0.2 * min(len(names), _MAX_ROWS)
             panels.append(Panel(key, _shares(shown, key, names, f"Removed {title}"), height=max(height, 1.6)))
     if not panels:
@@ -140,7 +155,7 @@ def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     return Figure(
         name="removed",
         heading="What pruning removed",
-        caption=f"Share of the training samples of each quartile, class or group that was removed, mean over seeds.{hidden}",
+        caption=f"Share of the training samples of each quartile, class or group that was removed, mean over seeds.{even}{hidden}",
         panels=panels,
         columns=("rule", "part", "name", "share_removed", "mean_num_removed", "mean_num_samples"),
         data=[
@@ -151,6 +166,12 @@ def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
         ],
         legend=[style for style, _ in shown],
     )
+
+
+def _even(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all shares are equal up to the rounding of counts: such a panel says nothing."""
+    shares = [row["share"] for row in rows]
+    return not shares or max(shares) - min(shares) <= max(1 / max(1, row["num_samples"]) for row in rows)
 
 
 def _shares(shown: Sequence[tuple[Style, Mapping[str, Any]]], key: str, names: Sequence[str], title: str) -> Any:

@@ -13,6 +13,8 @@ from spurcli.reporting.labels import amount
 if TYPE_CHECKING:
     from rich.table import Table
 
+_TERMINAL_ARMS = 40
+
 
 def by_seed(arm: Arm, metric: str) -> dict[Seed, float]:
     """The metric at each (seed, draw); runs that share one are averaged first, so that no seed counts twice.
@@ -137,29 +139,38 @@ def interval_text(entry: Mapping[str, Any] | None, unit: str) -> str:
     if not entry or not entry["interval"]:
         return ""
     low, high = (amount(value, unit, bare=True) for value in entry["interval"])
-    return f"{low} to {high}"
+    return f"{low} to {high}" if low.startswith("−") else f"{low}–{high}"
 
 
 def terminal_table(data: Mapping[str, Any]) -> Table:
-    """The main table of a report's data (what `report` returns) for the terminal."""
+    """The metrics asked first of a report's data (what `report` returns), in 80 columns for the terminal."""
+    from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
-    metrics = [metric for metric in data["metrics"] if metric["main"]]
-    arms = data["arms"][:40]
-    table = Table(title=Text(data["title"]), title_justify="left", caption=_caption(data), caption_justify="left")
+    metrics = _terminal_metrics(data)
+    table = Table(box=SIMPLE, title=Text(data["title"]), title_justify="left")
+    table.caption, table.caption_justify = _caption(data), "left"
     table.add_column("arm", overflow="fold", min_width=16)
     table.add_column("seeds", justify="right")
     for metric in metrics:
-        table.add_column(Text(metric["label"]), justify="right", min_width=7)
-    for arm in arms:
+        table.add_column(Text(metric["label"]), justify="right", min_width=12)
+    for arm in data["arms"][:_TERMINAL_ARMS]:
         cells = [mean_sd(arm["metrics"].get(metric["name"]), metric["unit"]) for metric in metrics]
         # Text, not markup: a class called "[bold]" is a name, not a style
-        table.add_row(Text(arm["label"]), str(arm["num_seeds"]), *map(Text, cells))
+        table.add_row(Text(arm["short"]), str(arm["num_seeds"]), *map(Text, cells))
     return table
 
 
+def _terminal_metrics(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The primary metric, worst-group accuracy and accuracy where there, else the first of the table; three at most."""
+    wanted = [data["primary_metric"], "worst_group_accuracy", "accuracy"]
+    there = {metric["name"]: metric for metric in data["metrics"]}
+    names = [*wanted, *[metric["name"] for metric in data["metrics"] if metric["main"]]]
+    return [there[name] for name in dict.fromkeys(names) if name in there][:3]
+
+
 def _caption(data: Mapping[str, Any]) -> str:
-    hidden = len(data["arms"]) - 40
+    hidden = len(data["arms"]) - _TERMINAL_ARMS
     more = f" {hidden} more arms are in the report." if hidden > 0 else ""
     return f"mean ± sd over seeds.{more}"

@@ -5,62 +5,138 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spurcli.reporting.labels import amount
+from spurcli.reporting.labels import amount, lower_first
+from spurcli.reporting.tables import mean_sd
 
 _MAX_FRACTIONS = 4
 _FEW_SEEDS = 5
+# Of how many comparisons without an effect one is two standard errors off: 1 / P(|t| > 2) with pairs − 1 degrees.
+_CHANCE = {3: "five", 4: "seven"}
+_REFERENCES = {"random": "the random control of equal size", "all": "training on all samples"}
+_OUTCOMES = ("lower", "higher", "not clearly different", "undecided (too few seeds)")
 
 
 def verdict(data: Mapping[str, Any]) -> list[str]:
-    """Sentences about the primary metric: each hardest-pruned arm against its controls, with what it cost.
+    """What the page says first: one paragraph on the primary metric, then one on each arm of hardest pruned samples.
 
     A difference is called one only if it is at least two standard errors over three or more paired seeds.
     """
-    metrics = {metric["name"]: metric for metric in data["metrics"]}
-    primary = metrics.get(data["primary_metric"] or "")
-    arms = data["arms"]
+    primary = _primary(data)
     if primary is None:
         return [_nothing_evaluated(data)]
-    split = next((arm["split"] for arm in arms if arm["metrics"]), "")
-    mine = [
-        number
-        for number, arm in enumerate(arms)
-        if arm["kind"] == "hardest" and arm["split"] == split and primary["name"] in arm["metrics"]
-    ]
-    compared = [number for number in mine if any(entry["arm"] == number for entry in data["comparisons"])]
+    compared = _compared(data, primary)
     if not compared:
-        return _levels(arms, primary, split)
-    sentences: list[str] = []
-    for number in compared[:_MAX_FRACTIONS]:
-        sentences += _about_arm(data, number, primary, metrics, first=number == compared[0])
+        return [_levels(data, primary)]
+    paragraphs = [_answer(data, compared, primary)]
+    paragraphs += [_about_arm(data, number, primary) for number in compared[:_MAX_FRACTIONS]]
     if len(compared) > _MAX_FRACTIONS:
-        sentences.append(f"{len(compared) - _MAX_FRACTIONS} more pruned arms are in the table below.")
-    sentences += _reading(data, compared)
+        paragraphs.append(f"{len(compared) - _MAX_FRACTIONS} more pruned arms are in the tables.")
+    return paragraphs
+
+
+def reading(data: Mapping[str, Any]) -> list[str]:
+    """How far the verdict carries: sentences on standard errors, seeds and controls."""
+    primary = _primary(data)
+    compared = _compared(data, primary) if primary else []
+    if not primary or not compared:
+        return []
+    entries = [entry for entry in data["comparisons"] if entry["arm"] in compared]
+    pairs = min(
+        entry["metrics"][primary["name"]]["num_pairs"] for entry in entries if primary["name"] in entry["metrics"]
+    )
+    sentences = [
+        "± is a standard deviation after a level, the standard error of differences paired by seed after a difference."
+    ]
+    if pairs < _FEW_SEEDS:
+        chance = _CHANCE.get(pairs)
+        sentences.append(
+            f"Fewer than {_FEW_SEEDS} paired seeds: a hint, not a result"
+            + (f" (without any effect, one comparison in {chance} looks clear)." if chance else ".")
+        )
+    controlled = {entry["arm"] for entry in entries if data["arms"][entry["reference"]]["kind"] == "random"}
+    if missing := [data["arms"][number]["short"] for number in compared if number not in controlled]:
+        sentences.append(
+            f"No random control of equal size for the hardest {_shares(missing)}: which samples went cannot be told from how many."
+        )
     return sentences
 
 
-def _about_arm(
-    data: Mapping[str, Any], number: int, primary: Mapping[str, Any], metrics: Mapping[str, Any], *, first: bool
-) -> list[str]:
+def _primary(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((metric for metric in data["metrics"] if metric["name"] == data["primary_metric"]), None)
+
+
+def _compared(data: Mapping[str, Any], primary: Mapping[str, Any]) -> list[int]:
+    """The hardest-pruned arms of the first split that have a reference for the primary metric."""
+    split = _split(data)
+    with_reference = {entry["arm"] for entry in data["comparisons"] if primary["name"] in entry["metrics"]}
+    return [
+        number
+        for number, arm in enumerate(data["arms"])
+        if arm["kind"] == "hardest" and arm["split"] == split and number in with_reference
+    ]
+
+
+def _split(data: Mapping[str, Any]) -> str:
+    return next((str(arm["split"]) for arm in data["arms"] if arm["metrics"]), "")
+
+
+def _answer(data: Mapping[str, Any], compared: Sequence[int], primary: Mapping[str, Any]) -> str:
+    """In which direction the metric went, against each reference, for which arms; no numbers."""
+    sentences: list[str] = []
+    for kind, than in _REFERENCES.items():
+        outcomes: dict[str, list[str]] = {}
+        for entry in data["comparisons"]:
+            found = entry["metrics"].get(primary["name"])
+            if entry["arm"] in compared and found and data["arms"][entry["reference"]]["kind"] == kind:
+                outcomes.setdefault(_outcome(found), []).append(data["arms"][entry["arm"]]["short"])
+        said = [
+            f"{words} with the hardest {_shares(outcomes[words])} removed" for words in _OUTCOMES if words in outcomes
+        ]
+        if said:
+            sentences.append(
+                f"against {than}, it is {'; '.join(said)}"
+                if sentences
+                else f"Against {than}, {_metric_words(data, primary)} is {'; '.join(said)}"
+            )
+    split = _split(data)
+    on_split = "" if split in ("", "test") else f" ({split} split)"
+    return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + f"{on_split}."
+
+
+def _outcome(entry: Mapping[str, Any]) -> str:
+    if entry["clear"]:
+        return "lower" if entry["mean"] < 0 else "higher"
+    return "not clearly different" if entry["num_pairs"] >= 3 else "undecided (too few seeds)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _shares(names: Sequence[str]) -> str:
+    """ "hardest 10 %" and "hardest 20 %" as "10 % and 20 %"."""
+    return _listed([name.removeprefix("hardest ").replace(" removed", "") for name in names])
+
+
+def _about_arm(data: Mapping[str, Any], number: int, primary: Mapping[str, Any]) -> str:
+    """The level of one arm, its differences from its references, and what it cost."""
     arm = data["arms"][number]
     entries = [entry for entry in data["comparisons"] if entry["arm"] == number]
-    level = arm["metrics"][primary["name"]]
-    what = _metric_words(data, primary) if first else _lower_first(primary["label"])
-    seeds = f" over {level['num_seeds']} seeds" if level["num_seeds"] > 1 else " in one run"
-    on_split = f" ({arm['split']} split)" if first and arm["split"] not in ("", "test") else ""
-    head = f"With the {_lower_first(arm['label'])}, {what} is {amount(level['mean'], primary['unit'])}{seeds}{on_split}"
     parts = [
         _against(entry["metrics"].get(primary["name"]), data["arms"][entry["reference"]], primary) for entry in entries
     ]
-    sentences = [f"{head}: {'; '.join(part for part in parts if part)}."]
+    sentences = [
+        f"{arm['label']}: {mean_sd(arm['metrics'][primary['name']], primary['unit'])}; {'; '.join(filter(None, parts))}."
+    ]
+    metrics = {metric["name"]: metric for metric in data["metrics"]}
     costs = _costs(entries, data["arms"], metrics, primary["name"])
-    return sentences + ([costs] if costs else [])
+    return " ".join([*sentences, costs] if costs else sentences)
 
 
 def _metric_words(data: Mapping[str, Any], primary: Mapping[str, Any]) -> str:
     name = primary["name"]
     facts: Mapping[str, Any] = next((arm["facts"][name] for arm in data["arms"] if arm["facts"].get(name)), {})
-    words = _lower_first(str(primary["label"]))
+    words = lower_first(str(primary["label"]))
     if "true" in facts and "predicted" in facts:
         words = f"spurious misclassification ({facts['true']} with the feature, taken for {facts['predicted']})"
     return words
@@ -69,9 +145,10 @@ def _metric_words(data: Mapping[str, Any], primary: Mapping[str, Any]) -> str:
 def _against(entry: Mapping[str, Any] | None, reference: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
     if entry is None:
         return ""
-    than = "the random control of equal size" if reference["kind"] == "random" else "training on all samples"
+    than = _REFERENCES[reference["kind"]]
     if entry["se"] is None or entry["num_pairs"] < 3:
-        return f"{_points(entry, metric)} against {than}, too few paired seeds ({entry['num_pairs']}) to tell"
+        seeds = "one seed" if entry["num_pairs"] == 1 else f"{entry['num_pairs']} seeds"
+        return f"{_points(entry, metric)} against {than} ({seeds})"
     pairs = f"{entry['num_better']} of {entry['num_pairs']} seeds better"
     size = f"{amount(abs(entry['mean']), metric['unit'], bare=True)} ± {_se(entry, metric)}"
     if not entry["clear"]:
@@ -83,59 +160,40 @@ def _against(entry: Mapping[str, Any] | None, reference: Mapping[str, Any], metr
 def _costs(
     entries: Sequence[Mapping[str, Any]], arms: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], primary: str
 ) -> str:
-    """What else moved: accuracy, and the threshold-free twin of the primary metric."""
+    """What else moved against each reference: accuracy, and the threshold-free twin of the primary metric."""
     said = []
-    for entry in entries:
-        than = "the random control" if arms[entry["reference"]]["kind"] == "random" else "training on all samples"
-        for name, words in (("accuracy", "accuracy"), ("auroc_with_feature", "AUROC among samples with the feature")):
-            found, metric = entry["metrics"].get(name), metrics.get(name)
-            if name == primary or found is None or metric is None or found["se"] is None or found["num_pairs"] < 3:
+    for name, words in (("accuracy", "Accuracy"), ("auroc_with_feature", "AUROC among samples with the feature")):
+        if name == primary or name not in metrics:
+            continue
+        metric, parts = metrics[name], []
+        for entry in entries:
+            found = entry["metrics"].get(name)
+            if found is None or found["se"] is None or found["num_pairs"] < 3:
                 continue
-            if found["clear"]:
-                way = "fell" if found["mean"] < 0 else "rose"
-                size = amount(abs(found["mean"]), metric["unit"], bare=True)
-                said.append(f"{words} {way} by {size} ± {_se(found, metric)}{_unit(metric)} against {than}")
-            else:
-                said.append(f"{words} shows no clear difference from {than} ({_points(found, metric)})")
-    if not said:
-        return ""
-    text = "; ".join(said)
-    return f"{text[0].upper()}{text[1:]}."
+            mark = "" if found["clear"] else ", not clear"
+            than = "the random control" if arms[entry["reference"]]["kind"] == "random" else "all samples"
+            parts.append(f"{_points(found, metric)} against {than}{mark}")
+        if parts:
+            said.append(f"{words}: {'; '.join(parts)}.")
+    return " ".join(said)
 
 
-def _reading(data: Mapping[str, Any], compared: Sequence[int]) -> list[str]:
-    pairs = [
-        entry["metrics"][data["primary_metric"]]["num_pairs"]
-        for entry in data["comparisons"]
-        if entry["arm"] in compared and data["primary_metric"] in entry["metrics"]
-    ]
-    sentences = ["± is the standard error of differences paired by seed."]
-    if pairs and min(pairs) < _FEW_SEEDS:
-        sentences.append(f"Fewer than {_FEW_SEEDS} paired seeds: a hint, not a result.")
-    random = {entry["arm"] for entry in data["comparisons"] if data["arms"][entry["reference"]]["kind"] == "random"}
-    if not set(compared) <= random:
-        sentences.append(
-            "Without a random control of equal size, the effect of which samples went cannot be told from that of how many."
-        )
-    return sentences
-
-
-def _levels(arms: Sequence[Mapping[str, Any]], primary: Mapping[str, Any], split: str) -> list[str]:
-    mine = [arm for arm in arms if primary["name"] in arm["metrics"] and arm["split"] == split]
+def _levels(data: Mapping[str, Any], primary: Mapping[str, Any]) -> str:
+    """The levels alone, where nothing can be compared."""
+    split = _split(data)
+    mine = [arm for arm in data["arms"] if primary["name"] in arm["metrics"] and arm["split"] == split]
     levels = []
     for arm in mine[:5]:
         entry = arm["metrics"][primary["name"]]
-        spread = f" ± {amount(entry['sd'], primary['unit'], bare=True)}" if entry["sd"] is not None else ""
         seeds = f"{entry['num_seeds']} seeds" if entry["num_seeds"] > 1 else "one run"
-        shown = amount(entry["mean"], primary["unit"])
-        if spread:
-            shown = f"{amount(entry['mean'], primary['unit'], bare=True)}{spread}{' %' if primary['unit'] else ''}"
-        levels.append(f"{shown} for {arm['label']} ({seeds})")
+        levels.append(f"{mean_sd(entry, primary['unit'])} for {arm['label']} ({seeds})")
     more = f"; {len(mine) - 5} more arms below" if len(mine) > 5 else ""
-    sentences = [f"{primary['label']} on the {split} split: {'; '.join(levels)}{more}."]
+    words = _metric_words(data, primary)
+    on_split = f" on the {split} split" if split else ""
+    sentence = f"{words[0].upper()}{words[1:]}{on_split}: {'; '.join(levels)}{more}."
     if len(mine) > 1:
-        sentences.append("No arms here can be paired by seed against a control, so no difference is claimed.")
-    return sentences
+        sentence += " No arms here can be paired by seed against a control, so no difference is claimed."
+    return sentence
 
 
 def _nothing_evaluated(data: Mapping[str, Any]) -> str:
@@ -161,7 +219,3 @@ def _se(entry: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
 
 def _unit(metric: Mapping[str, Any]) -> str:
     return " points" if metric["unit"] == "%" else ""
-
-
-def _lower_first(label: str) -> str:
-    return label[0].lower() + label[1:] if label and not label[:2].isupper() else label
