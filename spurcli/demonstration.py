@@ -1,8 +1,9 @@
 """The commands of `spurcli demo`: the paper's claim on the built-in data set, with its controls and its caveats.
 
-A faint mark on some training images of one digit is learned as if it meant that digit. Four ways to train on the
-same data, at the same size: on all samples, without the hardest of each class, without as many random ones, without
-the easiest. The settings were chosen on draws 100-103 of the data; seeds 1, 2, 3, … are draws not looked at before.
+A faint mark on some training images of one digit is learned as if it meant that digit. Six ways to train on the same
+data: on all samples; without the hardest of each class, which needs no group labels; without as many random ones; without
+the easiest; and, knowing who carries the mark, without the hardest quarter of the carriers, or a random quarter of them.
+The settings were chosen on draws 100 to 103 of the data; the demo shows draws from 11 on, not looked at before.
 """
 
 from __future__ import annotations
@@ -10,9 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-FRACTION = "0.3"
+FRACTION, CARRIERS = "0.3", "3/patch"
+FIRST_SEED = 11
 TITLE = "Does pruning the hardest samples sever a spurious correlation?"
-NOTES: tuple[str, ...] = ()
+NOTES = (
+    "A favourable setting, found by trying about 60 on other draws: heavy-tailed clutter, the digits 3 and 8, an MLP, "
+    "scored after 2 epochs. Settings were frozen on draws 100 to 103; the draws shown are others.",
+    "Pruning the hardest of each class costs accuracy: the test split has hard samples too. Pruning only among the "
+    "carriers does not, but needs to know who carries the feature.",
+    "Carriers lean easy here (see the quartiles below); in the paper's unidentifiable settings they are spread evenly.",
+    "It fails elsewhere: on MNIST digits with the same clutter and on rendered font digits the feature is learned "
+    "first, its carriers become easy, and pruning the hardest of each class does not help.",
+)
 
 Command = list[str]
 
@@ -21,7 +31,7 @@ def stages(folder: str, seed: int) -> Iterator[tuple[str, list[Command]]]:
     """What is done with one seed: a heading, and the words of the commands below it (without `spurcli`)."""
     here = PurePosixPath(folder, f"seed{seed}")
     data, scores = f"{here}/inject.json", f"{here}/scores.h5"
-    lists = {arm: f"{here}/keep-{arm}.txt" for arm in ("hardest", "random", "easiest")}
+    lists = {arm: f"{here}/keep-{arm}.txt" for arm in ("hardest", "random", "easiest", "carriers", "control")}
     mark = ["--set", "feature.size=2", "--set", "feature.mode=add", "--set", "feature.value=71"]
     draw = ["--dataset", "demo", "--set", f"dataset.options.draw={seed}", "--seed", str(seed)]
     yield (
@@ -48,13 +58,20 @@ def stages(folder: str, seed: int) -> Iterator[tuple[str, list[Command]]]:
         "How difficult is each training sample, early in training?",
         [["score", "--dataset", data, "--seed", str(seed), "-o", scores]],
     )
-    prune = ["prune", scores]
+    drawn = ["--seed", str(seed)]
     yield (
         "The hardest of each class go; as controls as many random ones, and the easiest",
         [
-            [*prune, "--fraction", FRACTION, "--per-class", "-o", lists["hardest"]],
-            [*prune, "--match", lists["hardest"], "--seed", str(seed), "-o", lists["random"]],
-            [*prune, "--fraction", FRACTION, "--per-class", "--select", "easiest", "-o", lists["easiest"]],
+            ["prune", scores, "--fraction", FRACTION, "--per-class", "-o", lists["hardest"]],
+            ["prune", scores, "--match", lists["hardest"], *drawn, "-o", lists["random"]],
+            ["prune", scores, "--fraction", FRACTION, "--per-class", "--select", "easiest", "-o", lists["easiest"]],
+        ],
+    )
+    yield (
+        "With group labels: only the hardest quarter of those that carry the mark; as control a random quarter",
+        [
+            ["prune", scores, "--fraction", "0.25", "--group", CARRIERS, "-o", lists["carriers"]],
+            ["prune", scores, "--match", lists["carriers"], "--match-groups", *drawn, "-o", lists["control"]],
         ],
     )
     models = {"all": ["--dataset", data, "--keep", "all"], **{arm: ["--keep", path] for arm, path in lists.items()}}

@@ -42,11 +42,13 @@ def demo(
     from spurcli.artifacts.atomic import write_text
     from spurcli.cli.console import console, say
 
-    chosen = range(1, seeds + 1)
+    chosen = range(demonstration.FIRST_SEED, demonstration.FIRST_SEED + seeds)
     lines = [f"spurcli {shlex.join(words)}" for words in demonstration.script(output, chosen)]
     write_text(
         Path(output, "commands.sh"),
-        "#!/bin/sh\n# Everything that `spurcli demo` runs.\nset -e\n" + "\n".join(lines) + "\n",
+        "#!/bin/sh\n# Everything that `spurcli demo` runs.\nset -e\nexport OMP_NUM_THREADS=1\n"
+        + "\n".join(lines)
+        + "\n",
     )
     for seed in chosen:
         first = seed == chosen[0]
