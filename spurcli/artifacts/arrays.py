@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,20 @@ def _read(path: Path, name: str, *, kinds: str, ndim: int) -> NDArray[Any]:
         )
     if not len(array):
         raise InputError(f"{path} has no rows", "Check the program that wrote it.")
-    return np.asarray(array, dtype=np.float32) if kinds == "f" and array.dtype != np.float32 else array
+    if kinds != "f" or array.dtype == np.float32:
+        return array
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        return array.astype(np.float32)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, OverflowError, MemoryError, TypeError) as error:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            if stream.read(6) != b"\x93NUMPY":
+                raise ValueError("it does not begin like one")
+            warnings.simplefilter("ignore")  # headers of old versions
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
         reason = "it holds pickled objects, which are refused" if "pickle" in str(error).lower() else str(error)[:100]
         raise InputError(f"{path} cannot be read as .npy: {reason}", _HINT) from error
     return array
@@ -91,6 +99,6 @@ def _read_safetensors(path: Path, name: str) -> NDArray[Any]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             array: NDArray[Any] = file.get_tensor(key)
-    except (safetensors.SafetensorError, TypeError, KeyError) as error:  # numpy has no bfloat16
+    except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as error:  # NumPy has no bfloat16
         raise InputError(f"{path}: {key!r} cannot be read ({str(error)[:80]})", "Save it as float32.") from error
     return array

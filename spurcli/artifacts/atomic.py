@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from spurcli.errors import InputError
 
 
@@ -28,13 +30,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
+            if path.exists() and not path.is_file():  # renaming over /dev/null would replace it for everyone
+                raise InputError(f"{path} is a pipe or a device", "Write -o - for stdout, or name a file.")
             yield temporary
             _flush(temporary)
             temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
             temporary.replace(path)
             _flush(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone by its renaming, or its folder never was one
+            temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -42,8 +47,10 @@ def readable_os_errors(path: Path) -> Iterator[None]:
     """Turn what the operating system says about writing `path` into an `InputError` with a next step."""
     try:
         yield
-    except OSError as error:
-        number = error.errno or _errno_in_text(str(error))
+    except (OSError, RuntimeError, SafetensorError) as error:  # HDF5 fails on closing with a RuntimeError
+        if not _is_about(error, path):
+            raise
+        number = getattr(error, "errno", None) or _errno_in_text(str(error))
         if number in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
                 f"No space left while writing {path}",
@@ -58,10 +65,18 @@ def readable_os_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def _is_about(error: Exception, path: Path) -> bool:
+    """Whether `error` came from writing `path`, not from another file that was read meanwhile."""
+    name = getattr(error, "filename", None)
+    if not isinstance(name, str):
+        return True
+    return Path(name) in (path, *path.parents) or Path(name).name.startswith(f".{path.name}.")
+
+
 def _errno_in_text(text: str) -> int | None:
     # HDF5 and safetensors wrap the system's error number in their message.
-    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-        if os.strerror(number).lower() in text.lower() or f"errno = {number}" in text:
+    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EFBIG):
+        if os.strerror(number).lower() in text.lower() or f"errno = {number}," in text:
             return number
     return None
 

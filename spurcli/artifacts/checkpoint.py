@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spurcli.artifacts.envelope import check_format, parse_json, require_file
+from spurcli.artifacts.envelope import check_format, optional_field, parse_json, require_file
+from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
 FORMAT, VERSION = "spurcli.checkpoint", 1
@@ -36,6 +37,9 @@ def read_safetensors_header(path: Path, what: str = "a safetensors file", hint: 
         header = parse_json(stream.read(length), f"{path}: header")
     if not isinstance(header, dict):
         raise InputError(f"{path} is not {what}", hint)
+    metadata = header.get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise InputError(f"{path}: the metadata are not texts by name", "Save it with the safetensors library.")
     body = size - 8 - length
     for name, entry in header.items():
         if name == "__metadata__":
@@ -51,8 +55,8 @@ def _plausible(entry: Any, body: int) -> bool:
         shape = entry["shape"]
         item_size = _ITEM_SIZE[entry["dtype"]]
         return (
-            all(isinstance(length, int) and length >= 0 for length in shape)
-            and 0 <= start <= stop <= body
+            all(type(number) is int and number >= 0 for number in (start, stop, *shape))
+            and start <= stop <= body
             and math.prod(shape) * item_size == stop - start
         )
     except (KeyError, TypeError, ValueError):
@@ -62,7 +66,7 @@ def _plausible(entry: Any, body: int) -> bool:
 def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, Any]:
     """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`."""
     header = read_safetensors_header(path, "a checkpoint")
-    text = (header.get("__metadata__") or {}).get(METADATA_KEY)
+    text = header.get("__metadata__", {}).get(METADATA_KEY)
     if text is None:
         if required:
             raise InputError(
@@ -74,7 +78,17 @@ def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, 
     if not isinstance(content, dict):
         raise InputError(f"{path} has no usable metadata", _HINT)
     check_format(content.get("format"), content.get("version"), FORMAT, VERSION, str(path))
-    return content
+    where = f"{path}: metadata"
+    for key, kind in (
+        ("architecture", dict),
+        ("class_names", list),
+        ("preprocessing", dict),
+        ("training", dict),
+        ("injection_sha256", str),
+        ("weights_sha256", str),
+    ):
+        optional_field(content, key, kind, where)
+    return {**content, "provenance": read_provenance(content.get("provenance"), where)}
 
 
 def weights_sha256_of_file(path: Path) -> str:

@@ -25,18 +25,42 @@ from spurcli.errors import InputError
 _DTYPE_NAMES = {
     torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32",
     torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64",
+    torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64",
+    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
 
 Weights = Mapping[str, torch.Tensor]
 
 
 def plain_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict on the CPU: contiguous, unshared, without `module.` and `_orig_mod.` prefixes."""
-    weights: dict[str, torch.Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        plain = ".".join(part for part in name.split(".") if part not in ("module", "_orig_mod"))
-        weights[plain] = tensor.detach().to("cpu", copy=True).contiguous()
-    return weights
+    """The state dict on the CPU: contiguous, unshared, without what DataParallel and compile put before the names."""
+    return {
+        _plain_name(name): tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in _unwrapped(model).state_dict().items()
+    }
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module  # by kind, not by name: a user's own layer may be called `module`
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def _plain_name(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def _fitted_names(weights: Weights, expected: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """`weights` under the names that a model expects: foreign files may hold those of a wrapped model."""
+    fitted = {_plain_name(name): tensor for name, tensor in weights.items()}
+    if len(fitted) == len(weights) and not set(fitted) & set(expected):
+        bare = {name.removeprefix("module."): tensor for name, tensor in fitted.items()}
+        fitted = bare if len(bare) == len(fitted) else fitted
+    return fitted if len(fitted) == len(weights) else dict(weights)
 
 
 def weights_sha256(weights: Weights) -> str:
@@ -44,6 +68,8 @@ def weights_sha256(weights: Weights) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
+        if tensor.dtype not in _DTYPE_NAMES:
+            raise InputError(f"{name} is {tensor.dtype}, which a checkpoint cannot hold", "Use real numbers.")
         update_weights_hash(digest, name, _DTYPE_NAMES[tensor.dtype], list(tensor.shape))
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -73,27 +99,38 @@ def restore(model: nn.Module, weights: Weights, where: str) -> str:
     """Load `weights` into `model`, all of them and nothing else, and prove it; returns their hash.
 
     Scores of a checkpoint that silently did not restore once fooled a whole field: the hash of what the model
-    then holds is compared with that of what was read.
+    then holds is compared with that of what was read. Weights in another precision are converted to the model's.
+
+    Raises InputError that names missing, unknown and misshapen tensors, or NaN.
     """
-    expected = model.state_dict()
+    digest = weights_sha256(weights)
+    inner = _unwrapped(model)
+    keys = {_plain_name(name): name for name in inner.state_dict()}
+    expected = {name: inner.state_dict()[key] for name, key in keys.items()}
+    weights = _fitted_names(weights, expected)
     missing = [name for name in expected if name not in weights]
     unexpected = [name for name in weights if name not in expected]
-    shapes = [name for name in expected if name in weights and expected[name].shape != weights[name].shape]
+    shapes = [name for name in expected if name in weights and not _fits(weights[name], expected[name])]
     if missing or unexpected or shapes:
         parts = [
             f"{label} {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-            for label, names in (("missing", missing), ("unknown", unexpected), ("other shape", shapes))
+            for label, names in (("missing", missing), ("unknown", unexpected), ("other shape or kind", shapes))
             if names
         ]
         raise InputError(
             f"{where} does not fit the model: {'; '.join(parts)}",
             "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE.",
         )
-    for name, tensor in weights.items():
+    converted = {name: tensor.to(expected[name].dtype) for name, tensor in weights.items()}
+    for name, tensor in converted.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{where}: {name} holds NaN or infinity", "The training diverged; train it again.")
-    model.load_state_dict(dict(weights))
-    digest = weights_sha256(plain_weights(model))
-    if digest != weights_sha256(weights):
+    inner.load_state_dict({keys[name]: tensor for name, tensor in converted.items()})
+    if weights_sha256(plain_weights(inner)) != weights_sha256(converted):
         raise InputError(f"{where} did not restore: the model holds other weights than the file", "Report this.")
     return digest
+
+
+def _fits(tensor: torch.Tensor, expected: torch.Tensor) -> bool:
+    same_kind = tensor.dtype == expected.dtype or (tensor.is_floating_point() and expected.is_floating_point())
+    return tensor.shape == expected.shape and same_kind

@@ -5,44 +5,67 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from spurcli.artifacts import evaluation, hdf5, history
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, read_safetensors_header
-from spurcli.artifacts.envelope import parse_json, require_file
-from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
+from spurcli.artifacts.indices import read_groups, read_indices
 from spurcli.artifacts.predictions import read_predictions
+from spurcli.artifacts.provenance import read_provenance
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_GROUPS_MAGIC = b"# spurcli groups"
+# The newest versions of the JSON artefacts; a test compares those of packages that are not imported from here.
+JSON_VERSIONS = {
+    evaluation.FORMAT: evaluation.VERSION,
+    history.FORMAT: history.VERSION,
+    "spurcli.injection": 1,
+    "spurcli.report": 1,
+}
 
 
 def describe(path: Path) -> dict[str, Any]:
     """Kind, contents in brief, and provenance of a score file, list, checkpoint, or JSON artefact."""
     require_file(path, "an artefact", "Name a file that spurcli wrote.")
     with path.open("rb") as stream:
-        start = stream.read(8)
-    if start == _HDF5_MAGIC:
+        start = stream.read(len(_GROUPS_MAGIC))
+    if start.startswith(_HDF5_MAGIC):
         return _describe_hdf5(path)
     if path.suffix == ".safetensors":
         return _describe_checkpoint(path)
     if start.lstrip()[:1] == b"{":
         return _describe_json(path)
-    if start[:1] in b"#0123456789":
-        found = read_indices(path)
-        return {
-            "kind": f"index list ({found.kind})",
-            "num_indices": len(found.indices),
-            "num_samples": found.fingerprint.num_samples if found.fingerprint else None,
-            "rule": dict(found.rule),
-            "provenance": dict(found.provenance),
-        }
+    if start == _GROUPS_MAGIC:
+        return _describe_groups(path)
+    if start[:1] in (b"#", *(b"%d" % digit for digit in range(10))):
+        return _describe_indices(path)
     raise InputError(f"{path} is no file of spurcli", "Known: scores, lists, checkpoints, JSON artefacts.")
 
 
-def _describe_hdf5(path: Path) -> dict[str, Any]:
-    import h5py
+def _describe_indices(path: Path) -> dict[str, Any]:
+    found = read_indices(path)
+    return {
+        "kind": f"index list ({found.kind})",
+        "num_indices": len(found.indices),
+        "num_samples": found.fingerprint.num_samples if found.fingerprint else None,
+        "rule": dict(found.rule),
+        "provenance": dict(found.provenance),
+    }
 
-    with h5py.File(path, "r") as file:
-        predictions = file.attrs.get("format") == "spurcli.predictions"
+
+def _describe_groups(path: Path) -> dict[str, Any]:
+    group, names, _ = read_groups(path)
+    counts = np.bincount(group, minlength=len(names)).tolist()
+    sizes = dict(zip(names, counts, strict=True))
+    return {"kind": "groups", "num_samples": len(group), "groups": sizes, "provenance": {}}
+
+
+def _describe_hdf5(path: Path) -> dict[str, Any]:
+    with hdf5.open_hdf5(path, "an artefact", "Name a file that spurcli wrote.") as file:
+        predictions = hdf5.text_attribute(file, "format") == "spurcli.predictions"
     if predictions:
         found = read_predictions(path)
         twin = None if found.twin_logits is None else len(found.twin_logits)
@@ -87,24 +110,31 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
         "num_kept": training.get("num_kept"),
         "num_train": training.get("num_train"),
         "weights_sha256": metadata.get("weights_sha256"),
-        "provenance": metadata.get("provenance", {}),
+        "provenance": metadata.get("provenance") or {},
     }
 
 
 def _describe_json(path: Path) -> dict[str, Any]:
-    content = parse_json(path.read_bytes(), str(path))
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise InputError(f"{path} is larger than any artefact should be", "Check that the right file is named.")
+    content, where = parse_json(path.read_bytes(), str(path)), str(path)
     name = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(name, str) or not name.startswith("spurcli."):
-        raise InputError(f"{path} is no file of spurcli", "Its JSON names no spurcli format.")
+    if not isinstance(name, str) or name not in JSON_VERSIONS:
+        raise InputError(f"{path} is no file of spurcli", f"Its JSON names none of: {', '.join(JSON_VERSIONS)}.")
+    check_format(name, content.get("version"), name, JSON_VERSIONS[name], where)
     brief: dict[str, Any] = {
         key: value
         for key, value in content.items()
         if isinstance(value, str | int | float | bool) and key not in ("format", "version")
     }
-    if isinstance(content.get("epochs"), list):
-        brief["num_epochs"] = len(content["epochs"])
-    if isinstance(content.get("metrics"), dict):
-        brief |= {"metrics": {key: (item or {}).get("value") for key, item in content["metrics"].items()}}
-    if isinstance(content.get("carriers"), dict):
-        brief["num_carriers"] = len(content["carriers"].get("train", []))
-    return {"kind": name.removeprefix("spurcli."), **brief, "provenance": content.get("provenance", {})}
+    if name == history.FORMAT:
+        brief["num_epochs"] = len(optional_field(content, "epochs", list, where) or [])
+    elif name == evaluation.FORMAT:
+        metrics = optional_field(content, "metrics", dict, where) or {}
+        brief["metrics"] = {key: optional_field(metrics, key, dict, where) or {} for key in metrics}
+        brief["metrics"] = {key: item.get("value") for key, item in brief["metrics"].items()}
+    elif name == "spurcli.injection":
+        carriers = optional_field(content, "carriers", dict, where) or {}
+        brief["num_carriers"] = len(optional_field(carriers, "train", list, where) or [])
+    provenance = read_provenance(content.get("provenance"), where)
+    return {"kind": name.removeprefix("spurcli."), **brief, "provenance": provenance}

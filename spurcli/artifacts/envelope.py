@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from spurcli.errors import InputError
 
 MAX_JSON_BYTES = 256 << 20
+_MAX_DEPTH = 100
 
 
 def canonical_json(content: Any) -> str:
@@ -32,11 +34,13 @@ def sha256_of_file(path: Path) -> str:
 
 def require_file(path: Path, what: str, hint: str) -> None:
     """Raise `InputError` unless `path` is a readable, non-empty file."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not {what}", hint)
-    if not path.exists():
-        raise InputError(f"No such file: {path} ({what})", hint)
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, not {what}", hint)
+        if not path.exists():
+            raise InputError(f"No such file: {path} ({what})", hint)
+        if not path.is_file():  # reading a byte from a pipe would take it away from the real reader
+            raise InputError(f"{path} is a pipe or a device, not a file", "Write - to read stdin, or name a file.")
         with path.open("rb") as stream:
             if not stream.read(1):
                 raise InputError(
@@ -45,18 +49,48 @@ def require_file(path: Path, what: str, hint: str) -> None:
                 )
     except PermissionError as error:
         raise InputError(f"Not allowed to read {path}", "Check its permissions.") from error
+    except OSError as error:  # a name that is too long, a failing disk
+        raise InputError(f"{str(path)[:200]} cannot be read: {error.strerror}", "Check the path.") from error
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
+    """JSON content that can be written again: no NaN or infinity, no broken characters, nested at most 100 deep."""
+
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is not a JSON number")
+
+    def finite(digits: str) -> float:
+        number = float(digits)
+        if math.isinf(number):  # 1e999
+            raise ValueError(f"{digits[:20]} is too large a number")
+        return number
 
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return json.loads(text, parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        content = json.loads(text, parse_constant=refuse_constant, parse_float=finite)
+        _require_writable(content)
+    except (ValueError, RecursionError) as error:  # UnicodeError and JSONDecodeError are ValueErrors
         raise InputError(f"{where} is not valid JSON: {str(error)[:120]}", "Make the file again.") from error
+    return content
+
+
+def _require_writable(content: Any) -> None:
+    level = [content]
+    for _ in range(_MAX_DEPTH):
+        deeper: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                item.encode()  # half of a surrogate pair has no UTF-8
+            elif isinstance(item, list):
+                deeper += item
+            elif isinstance(item, dict):
+                deeper += item
+                deeper += item.values()
+        if not deeper:
+            return
+        level = deeper
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
 
 
 def check_format(format_name: Any, version: Any, expected: str, newest: int, where: str) -> int:
@@ -92,3 +126,8 @@ def field(content: Mapping[str, Any], key: str, kind: type | tuple[type, ...], w
     if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float, (int, float))):
         raise InputError(f"{where}: {key!r} is missing or of the wrong kind", "See docs/formats.md for the layout.")
     return value
+
+
+def optional_field(content: Mapping[str, Any], key: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """`content[key]`, checked to be of `kind`; None if it is absent or null."""
+    return None if content.get(key) is None else field(content, key, kind, where)

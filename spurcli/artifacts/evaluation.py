@@ -9,6 +9,7 @@ from typing import Any
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.envelope import field, read_json_artifact
 from spurcli.artifacts.history import sidecar
+from spurcli.artifacts.provenance import read_provenance
 
 FORMAT, VERSION = "spurcli.evaluation", 1
 STANDARD_NAME = "evaluation.json"
@@ -24,5 +25,8 @@ def write_evaluation(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     content = read_json_artifact(path, FORMAT, VERSION, "Make one with: spurcli evaluate")
-    field(content, "metrics", dict, str(path))
+    metrics = field(content, "metrics", dict, str(path))
+    for name in metrics:
+        field(metrics, name, dict, f"{path}: metrics")
+    read_provenance(content.get("provenance"), str(path))
     return content

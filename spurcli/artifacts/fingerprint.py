@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import field, optional_field
 from spurcli.errors import InputError
 
 
@@ -49,9 +50,14 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, content: Any, where: str) -> Fingerprint:
-        if not isinstance(content, Mapping) or not isinstance(content.get("num_samples"), int):
+        if not isinstance(content, Mapping):
             raise InputError(f"{where} holds no usable fingerprint", "Make the file again.")
-        return cls(content["num_samples"], content.get("labels_sha256"), content.get("ids_sha256"))
+        where = f"{where}: fingerprint"
+        num_samples = field(content, "num_samples", int, where)
+        if num_samples < 0:
+            raise InputError(f"{where}: 'num_samples' is negative", "Make the file again.")
+        labels, ids = (optional_field(content, key, str, where) for key in ("labels_sha256", "ids_sha256"))
+        return cls(num_samples, labels, ids)
 
     def difference(self, other: Fingerprint) -> str | None:
         """What differs, in words, comparing only what both sides have; None if they agree."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import check_format, parse_json, require_file
-from spurcli.errors import InputError
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.errors import InputError, SpurError
 
 # Deflate cannot compress better than about 1:1032; a data set that claims more is not backed by real bytes.
 _MAX_COMPRESSION = 1100
-_ALLOWED_FILTERS = {"gzip", "shuffle", "fletcher32", "lzf", "1", "2", "3", "32000"}
+_ALLOWED_FILTERS = {"gzip", "shuffle", "fletcher32", "lzf"}
 CHUNK = 1 << 16
 
 
@@ -27,7 +29,7 @@ def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except InputError:
+    except SpurError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, UnicodeError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -101,6 +103,19 @@ def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, le
     if item.chunks and int(np.prod(item.chunks, dtype=object)) * item.dtype.itemsize > 1 << 30:
         raise InputError(f"{label} has chunks over 1 GiB", "Write it in smaller chunks.")
     return item
+
+
+def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:
+    """Raise InputError unless the data set `label` [n] is what the fingerprint says; reads it by slices."""
+    if len(label) != fingerprint.num_samples:
+        raise InputError(f"{where}: fingerprint and labels differ in length", "Make the file again.")
+    if fingerprint.labels_sha256 is None:
+        return
+    digest = hashlib.sha256()
+    for start in range(0, len(label), 16 * CHUNK):
+        digest.update(np.ascontiguousarray(label[start : start + 16 * CHUNK], dtype="<i8").data)
+    if digest.hexdigest() != fingerprint.labels_sha256:
+        raise InputError(f"{where}: the labels are not those of its fingerprint", "Make the file again.")
 
 
 def read_strings(item: Any) -> list[str]:

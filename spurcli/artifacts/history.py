@@ -8,6 +8,8 @@ from typing import Any
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.envelope import field, read_json_artifact
+from spurcli.artifacts.provenance import read_provenance
+from spurcli.errors import InputError
 
 FORMAT, VERSION = "spurcli.history", 1
 
@@ -39,5 +41,7 @@ def write_history(
 
 def read_history(path: Path) -> dict[str, Any]:
     content = read_json_artifact(path, FORMAT, VERSION, "spurcli train writes it beside the model.")
-    field(content, "epochs", list, str(path))
+    if not all(isinstance(epoch, dict) for epoch in field(content, "epochs", list, str(path))):
+        raise InputError(f"{path}: an epoch is not an object", "See docs/formats.md for the layout.")
+    read_provenance(content.get("provenance"), str(path))
     return content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import atomic_path
-from spurcli.artifacts.envelope import canonical_json, parse_json, require_file
+from spurcli.artifacts.envelope import canonical_json, optional_field, parse_json, require_file
 from spurcli.artifacts.envelope import field as checked_field
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError, SpurWarning
 
 VERSION = 1
 STANDARD_NAME = "keep.txt"
-_MAGIC, _GROUPS_MAGIC = "# spurcli indices v", "# spurcli groups v"
+_ANY_MAGIC, _MAGIC, _GROUPS_MAGIC = "# spurcli ", "# spurcli indices v", "# spurcli groups v"
 _HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
 _LINES = 1 << 18
+_MAX_HEADER = 1 << 24
 
 Kind = Literal["keep", "remove"]
 
@@ -84,13 +87,15 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     fewer lines than its header promises (a cut stream).
     """
     require_file(path, "an index list", _HINT)
-    with path.open(encoding="utf-8", errors="strict") as stream:
+    with path.open(encoding="utf-8-sig") as stream:  # editors on Windows begin a text with a mark
         try:
             header = _header(stream, path, _MAGIC)
             indices, complete = _read_integers(stream, path, first_line=1 if header is None else 2)
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", _HINT) from error
     if header is None:
+        if not len(indices):
+            raise InputError(f"{path} holds no index", f"It may be the start of a cut stream. {_HINT}")
         warnings.warn(
             f"{path} is a bare list: nothing could be checked but that the indices fit",
             SpurWarning,
@@ -98,10 +103,11 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
         )
         result = IndexList(np.sort(indices), bare_kind)
     else:
+        where = f"{path}: header"
         kind = header.get("kind")
         if kind not in ("keep", "remove"):
             raise InputError(f"{path} does not say whether its indices are kept or removed", _HINT)
-        num_indices = checked_field(header, "num_indices", int, str(path))
+        num_indices = checked_field(header, "num_indices", int, where)
         if len(indices) != num_indices or not complete:
             raise InputError(
                 f"{path} is cut: {len(indices):,} complete indices of {num_indices:,}",
@@ -111,12 +117,12 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
         result = IndexList(
             np.sort(indices),
             kind,
-            Fingerprint.from_json(fingerprint, str(path)) if fingerprint else None,
-            header.get("injection_sha256"),
+            Fingerprint.from_json(fingerprint, where) if fingerprint is not None else None,
+            optional_field(header, "injection_sha256", str, where),
             checked_injection="injection_sha256" in header,
-            rule=header.get("rule") or {},
-            summary=header.get("summary") or {},
-            provenance=header.get("provenance") or {},
+            rule=optional_field(header, "rule", dict, where) or {},
+            summary=optional_field(header, "summary", dict, where) or {},
+            provenance=read_provenance(header.get("provenance"), where),
         )
     num_samples = result.fingerprint.num_samples if result.fingerprint else None
     check_indices(result.indices, num_samples, str(path))
@@ -138,6 +144,9 @@ def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: 
 
 def write_groups(path: Path, names: Sequence[str], fingerprint: Fingerprint, provenance: Mapping[str, Any]) -> None:
     """Write groups.txt: one group name a line, in the order of the split."""
+    for name in dict.fromkeys(names):
+        if not name or name.startswith("#") or name.splitlines() != [name]:
+            raise InputError(f"{name[:40]!r} cannot be a line of a groups list", "Rename the group.")
     header = {
         "fingerprint": fingerprint.to_json(),
         "num_samples": len(names),
@@ -149,36 +158,48 @@ def write_groups(path: Path, names: Sequence[str], fingerprint: Fingerprint, pro
 
 
 def read_groups(path: Path) -> tuple[NDArray[np.int64], tuple[str, ...], Fingerprint | None]:
-    """Read groups.txt: group int64 [n] in first-seen order of the names, the names, the fingerprint if stated."""
+    """Read groups.txt: group int64 [n] in first-seen order of the names, the names, the fingerprint if stated.
+
+    Without a header it is accepted too, one name a line. Raises InputError on empty lines and a cut stream.
+    """
     require_file(path, "a groups list", "It has one group name a line, one line a sample.")
     codes: dict[str, int] = {}
     group: list[int] = []
-    with path.open(encoding="utf-8") as stream:
+    line = "\n"
+    with path.open(encoding="utf-8-sig") as stream:
         try:
             header = _header(stream, path, _GROUPS_MAGIC)
             for line in stream:
-                name = line.rstrip("\r\n")
+                name = line.removesuffix("\n")
+                if not name:
+                    raise InputError(f"{path} has no group name for sample {len(group):,}", "Fill the empty line.")
                 if not name.startswith("#"):
                     group.append(codes.setdefault(name, len(codes)))
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", "It has one group name a line.") from error
-    if header and header.get("num_samples") != len(group):
-        raise InputError(f"{path} is cut: {len(group):,} lines of {header.get('num_samples')}", "Make it again.")
-    fingerprint = header.get("fingerprint") if header else None
-    return (
-        np.array(group, dtype=np.int64),
-        tuple(codes),
-        Fingerprint.from_json(fingerprint, str(path)) if fingerprint else None,
-    )
+    if not group:
+        raise InputError(f"{path} holds no group", "It has one group name a line, one line a sample.")
+    fingerprint = None
+    if header is not None:
+        num_samples = checked_field(header, "num_samples", int, f"{path}: header")
+        if num_samples != len(group) or not line.endswith("\n"):
+            raise InputError(f"{path} is cut: {len(group):,} lines of {num_samples:,}", "Make it again.")
+        if header.get("fingerprint") is not None:
+            fingerprint = Fingerprint.from_json(header["fingerprint"], f"{path}: header")
+    return np.array(group, dtype=np.int64), tuple(codes), fingerprint
 
 
 def _header(stream: TextIO, path: Path, magic: str) -> dict[str, Any] | None:
-    start = stream.readline(1 << 22)
+    start = stream.readline(_MAX_HEADER)
     if not start.startswith(magic):
+        if start.startswith(_ANY_MAGIC):
+            raise InputError(f"{path} is another kind of list, or cut: it begins {start[:30].strip()!r}", _HINT)
         stream.seek(0)
         return None
+    if len(start) == _MAX_HEADER and not start.endswith("\n"):
+        raise InputError(f"{path} has a header longer than any should be", _HINT)
     version, _, text = start[len(magic) :].partition(" ")
-    if not version.isdecimal() or int(version) > VERSION:
+    if not re.fullmatch("[0-9]{1,9}", version) or not 1 <= int(version) <= VERSION:
         raise InputError(
             f"{path} has version {version[:20]!r}; this spurcli reads index lists up to version {VERSION}",
             "Update spurcli: pip install --upgrade spurcli",
@@ -195,8 +216,12 @@ def _read_integers(stream: TextIO, path: Path, first_line: int) -> tuple[NDArray
     last, number = "\n", first_line
     while lines := list(itertools.islice(stream, _LINES)):
         last = lines[-1]
+        wanted = [line for line in lines if line[0] != "#" and line != "\n"]
         try:
-            blocks.append(np.array([int(line) for line in lines if line[0] != "#" and line != "\n"], dtype=np.int64))
+            text = "".join(wanted)
+            if "_" in text or not text.isascii():  # int() takes 1_000 and the digits of other scripts
+                raise ValueError
+            blocks.append(np.array(list(map(int, wanted)), dtype=np.int64))
         except (ValueError, OverflowError):
             bad = next(i for i, line in enumerate(lines) if line[0] != "#" and line != "\n" and not _is_index(line))
             raise InputError(
@@ -207,7 +232,4 @@ def _read_integers(stream: TextIO, path: Path, first_line: int) -> tuple[NDArray
 
 
 def _is_index(line: str) -> bool:
-    try:
-        return -(2**63) <= int(line) < 2**63
-    except ValueError:
-        return False
+    return re.fullmatch(r"\s*[+-]?[0-9]{1,19}\s*", line, re.ASCII) is not None and -(2**63) <= int(line) < 2**63

@@ -15,6 +15,7 @@ from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
 FORMAT, VERSION = "spurcli.predictions", 1
@@ -39,6 +40,7 @@ class Predictions:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
+    _check(predictions, str(path))
     with atomic_path(path) as temporary, readable_os_errors(path), h5py.File(temporary, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
@@ -75,18 +77,50 @@ def read_predictions(path: Path) -> Predictions:
             item = hdf5.array_member(file, name, where, kinds="S", ndim=1)
             return tuple(hdf5.read_strings(item)) if item is not None else ()
 
-        fingerprint = hdf5.json_attribute(file, "fingerprint", where)
-        provenance = hdf5.json_attribute(file, "provenance", where)
-        return Predictions(
+        stated = hdf5.json_attribute(file, "fingerprint", where)
+        fingerprint = Fingerprint.from_json(stated, where) if stated else Fingerprint(len(label))
+        hdf5.require_labels(label, fingerprint, where)
+        found = Predictions(
             split=hdf5.text_attribute(file, "split") or "test",
-            logits=np.asarray(logits[:], dtype=np.float32),
+            logits=_float32(logits),
             label=np.asarray(label[:], dtype=np.int64),
             class_names=names("class_names"),
-            fingerprint=Fingerprint.from_json(fingerprint, where) if fingerprint else Fingerprint(len(label)),
-            provenance=provenance if isinstance(provenance, dict) else {},
+            fingerprint=fingerprint,
+            provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
             group=np.asarray(group[:], dtype=np.int64) if group is not None else None,
             group_names=names("group_names"),
             twin_index=np.asarray(twin_index[:], dtype=np.int64) if twin_index is not None else None,
-            twin_logits=np.asarray(twin_logits[:], dtype=np.float32) if twin_logits is not None else None,
+            twin_logits=_float32(twin_logits) if twin_logits is not None else None,
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
         )
+    _check(found, where)
+    return found
+
+
+def _float32(logits: Any) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        return np.asarray(logits[:]).astype(np.float32, copy=False)
+
+
+def _check(found: Predictions, where: str) -> None:
+    """Raise InputError unless everything is in range and fits together."""
+    num_samples, num_classes = found.logits.shape
+    index, twin = found.twin_index, found.twin_logits
+    problem = ""
+    if not np.isfinite(found.logits).all() or (twin is not None and not np.isfinite(twin).all()):
+        problem = "logits hold NaN or infinity"
+    elif found.label.min() < 0 or found.label.max() >= num_classes:
+        problem = f"a label lies outside the {num_classes} classes of the logits"
+    elif found.class_names and len(found.class_names) != num_classes:
+        problem = f"{len(found.class_names)} class names for {num_classes} columns of logits"
+    elif found.group is not None and (found.group.min() < 0 or found.group.max() >= len(found.group_names)):
+        problem = "a group has no name"
+    elif (index is None) != (twin is None):
+        problem = "the injected twin needs `index` and `logits`"
+    elif index is not None and twin is not None:
+        if twin.shape != (len(index), num_classes):
+            problem = "the twin's logits are not [len(index), classes]"
+        elif index.min() < 0 or index.max() >= num_samples:
+            problem = "the twin has a sample outside the split"
+    if problem:
+        raise InputError(f"{where}: {problem}", "See docs/formats.md for the layout, or evaluate again.")

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.envelope import optional_field, sha256_of_file
+from spurcli.errors import InputError
 
 _VERSIONED = ("spurcli", "numpy", "torch", "h5py", "safetensors")
 
@@ -62,6 +63,18 @@ def provenance(
     }
 
 
+def read_provenance(content: Any, where: str) -> dict[str, Any]:
+    """The provenance that a file holds, its parts checked to be of the right kind; {} if it has none."""
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: 'provenance' is not an object", "See docs/formats.md for the layout.")
+    for kind, keys in ((str, ("stage", "command")), (list, ("lineage", "parents")), (dict, ("settings", "arguments"))):
+        for key in keys:
+            optional_field(content, key, kind, f"{where}: provenance")
+    return content
+
+
 def lineage_of(content: Mapping[str, Any]) -> tuple[str, ...]:
     lineage = content.get("lineage", ())
     return tuple(line for line in lineage if isinstance(line, str)) if isinstance(lineage, list | tuple) else ()
@@ -79,11 +92,15 @@ def versions() -> dict[str, str]:
 
 def portable_path(text: str) -> str:
     """A path without what is private to a machine: absolute paths are cut to their last part."""
-    return PurePath(text).name if PurePath(text).is_absolute() or text.startswith("~") else text
+    private = PurePath(text).is_absolute() or text.startswith("~")
+    return (PurePath(text).name or text) if private else text
 
 
 def portable_command(argv: Sequence[str]) -> str:
-    """The command as typed, quoted for a shell, absolute paths cut, `--data-root` left out."""
+    """The command as typed, quoted for a shell, absolute paths cut, `--data-root` left out.
+
+    Bytes of a file name that are no UTF-8 become "?".
+    """
     words: list[str] = ["spurcli"]
     skip = False
     for word in argv:
@@ -97,14 +114,14 @@ def portable_command(argv: Sequence[str]) -> str:
             continue
         option, equals, value = word.partition("=")
         if equals and option.startswith("-"):
-            words.append(f"{option}={_portable_word(value)}")
+            words.append(f"{option}={portable_word(value)}")
         else:
-            words.append(_portable_word(word))
-    return shlex.join(words)
+            words.append(portable_word(word))
+    return shlex.join(words).encode(errors="replace").decode()
 
 
-def _portable_word(word: str) -> str:
-    # file.py:attr and key=/abs/path keep what follows or precedes the path
+def portable_word(word: str) -> str:
+    """`word` with an absolute path in it cut; `file.py:attr` and `key=/abs/path` keep what follows or precedes it."""
     match = re.fullmatch(r"(?P<key>[\w.]+=)?(?P<path>(?:/|~)[^:]*)(?P<attr>:\w+)?", word)
     if not match:
         return word

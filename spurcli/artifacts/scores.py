@@ -20,6 +20,7 @@ from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
 FORMAT, VERSION = "spurcli.scores", 1
@@ -86,6 +87,7 @@ class ScoresWriter:
             shape=(info.num_runs, self._num_samples),
             dtype="<f4",
             chunks=(1, min(hdf5.CHUNK, self._num_samples)),
+            fillvalue=np.nan,  # what is never written is refused by every reader
         )
 
     def write(self, name: str, run: int, start: int, values: NDArray[np.float32]) -> None:
@@ -140,17 +142,15 @@ class ScoresReader:
         num_samples = self._label.shape[0]
         self._group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=num_samples)
         self._sample_id = hdf5.array_member(file, "sample_id", where, kinds="S", ndim=1, length=num_samples)
-        provenance = hdf5.json_attribute(file, "provenance", where)
         fingerprint = hdf5.json_attribute(file, "fingerprint", where)
         self.header = ScoresHeader(
             fingerprint=Fingerprint.from_json(fingerprint, where) if fingerprint else Fingerprint(num_samples),
             class_names=self._names(file, "class_names"),
             group_names=self._names(file, "group_names"),
-            provenance=provenance if isinstance(provenance, dict) else {},
+            provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
         )
-        if self.header.num_samples != num_samples:
-            raise InputError(f"{path}: fingerprint and labels differ in length", "Make the file again.")
+        hdf5.require_labels(self._label, self.header.fingerprint, where)
         self.scores: dict[str, ScoreInfo] = {}
         self._values: dict[str, Any] = {}
         scores = hdf5.member(file, "scores", h5py.Group, where)
@@ -171,8 +171,7 @@ class ScoresReader:
             raise InputError(
                 f"{where} needs `values` [runs, n] and `higher_is` = harder or easier", "See docs/formats.md."
             )
-        seeds = hdf5.json_attribute(group, "seeds", where) or []
-        weights = hdf5.json_attribute(group, "weights_sha256", where) or []
+        seeds, weights = (self._list(group, key, where) for key in ("seeds", "weights_sha256"))
         epoch = group.attrs.get("epoch")
         self._values[name] = values
         self.scores[name] = ScoreInfo(
@@ -187,6 +186,13 @@ class ScoresReader:
             weights_sha256=tuple(digest for digest in weights if isinstance(digest, str)),
             num_runs=values.shape[0],
         )
+
+    @staticmethod
+    def _list(group: Any, name: str, where: str) -> list[Any]:
+        found = hdf5.json_attribute(group, name, where)
+        if not isinstance(found, list | None):
+            raise InputError(f"{where}: attribute {name!r} is no JSON list", "See docs/formats.md for the layout.")
+        return found or []
 
     @property
     def has_groups(self) -> bool:
@@ -209,7 +215,8 @@ class ScoresReader:
 
     def values(self, name: str, run: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Values float32 of one run at positions [start, stop); NaN is refused."""
-        values = np.asarray(self._values[name][run, start:stop], dtype=np.float32)
+        with np.errstate(over="ignore"):  # float64 values beyond float32 become infinite, which is refused
+            values = np.asarray(self._values[name][run, start:stop]).astype(np.float32, copy=False)
         if not np.isfinite(values).all():
             bad = start + int(np.flatnonzero(~np.isfinite(values))[0])
             raise InputError(
