@@ -77,6 +77,10 @@ def _import(target: str, kind: str) -> Any:
         raise MissingExtraError(
             f"{target} needs the package {error.name!r}", f"Install it: pip install {error.name}"
         ) from error
+    except (Exception, SystemExit) as error:
+        if module_name.partition(".")[0] == __package__:
+            raise
+        raise _failed_import(module_name, error) from error
     return _attribute(module, attribute, target, kind)
 
 
@@ -94,13 +98,18 @@ def _import_file(spec: str, kind: str) -> Any:
         sys.modules[name] = module  # worker processes and dataclasses look their module up
         try:
             module_spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script that runs on import may also leave by exit()
             del sys.modules[name]
-            raise InputError(
-                f"{path} failed while being imported: {type(error).__name__}: {error}",
-                "Run it with python to see where; --debug shows the traceback.",
-            ) from error
+            raise _failed_import(path, error) from error
     return _attribute(sys.modules[name], attribute, spec, kind)
+
+
+def _failed_import(what: object, error: BaseException) -> InputError:
+    reason = (str(error).splitlines() or [""])[0][:200]
+    return InputError(
+        f"{what} failed while being imported: {type(error).__name__}: {reason}",
+        "Run it with python to see where; --debug shows the traceback.",
+    )
 
 
 def _attribute(module: Any, attribute: str, spec: str, kind: str) -> Any:

@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from spurcli import recipes
+from spurcli.artifacts.envelope import optional_field, require_file
 from spurcli.datasets.injection import is_injection, read_injection
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import DATASETS, METHODS, MODELS
+from spurcli.registry import near
 from spurcli.settings import (
+    TABLES,
     DatasetSettings,
     Settings,
+    check_recipe,
+    check_tables,
     from_table,
     resolve,
     same_dataset,
+    same_option,
 )
 
 
@@ -55,26 +61,25 @@ def configure(
     if feature:
         flags["feature"] = feature
 
-    chosen = recipes.read_recipe(recipe) if recipe else {}
-    inherited = dict(inherited or {})
+    chosen = _read_recipe(recipe) if recipe else {}
+    inherited = _usable(inherited or {}, inherited_from)
     named, injection_path = _named_dataset(dataset, inherited, chosen)
     if named is None:
         raise UsageError("No data set is named", "Name one: --dataset demo (see: spurcli list)")
+    _refuse_other_name(named["name"], flags.get("dataset", {}))
     options = flags.get("dataset", {}).get("options")
-    if inherited:
+    if inherited.get("dataset"):
         _refuse_other_dataset(named, dataset, inherited, inherited_from, options, allow_injection_mismatch)
     recipe_name = recipe or inherited.get("recipe") or _default_recipe(named["name"])
     if recipe:
         inherited = {"dataset": inherited.get("dataset", {})}  # a named recipe replaces the inherited one
     elif not inherited.get("training") or recipe_name in recipes.names():
-        chosen = recipes.read_recipe(recipe_name)
+        chosen = _read_recipe(recipe_name)
     chosen = _with_dataset(chosen, named["name"])
     if named["name"] != inherited.get("dataset", {}).get("name") or dataset:
         inherited = {**inherited, "dataset": named}
-    if "dataset" in flags:
-        flags["dataset"] = {"name": named["name"], **flags["dataset"]}
-    elif dataset and not is_injection(dataset):
-        flags["dataset"] = {"name": named["name"]}
+    if dataset and not is_injection(dataset):
+        flags.setdefault("dataset", {})["name"] = dataset
     if injection_path:
         flags["injection_path"] = injection_path
     settings = resolve(flags, inherited, chosen, recipe_name)
@@ -104,21 +109,17 @@ def _named_dataset(
     if dataset:
         DATASETS.check(dataset)
         same = inherited.get("dataset", {})
-        if same.get("name") == dataset and not same.get("injection"):
-            return dict(same), None
+        if same_option(same.get("name"), dataset) and not same.get("injection"):
+            return {**same, "name": dataset}, None
         return {"name": dataset}, None
     table = inherited.get("dataset") or recipe.get("dataset")
-    if not table:
+    if not table or "name" not in table:
         return None, None
     injection = table.get("injection")
     if not injection:
         return dict(table), None
-    path = Path(injection["file"])
-    if not path.is_file():
-        raise InputError(
-            f"The injected data set {path} is not there",
-            "Name it with --dataset path/to/inject.json, or make it again.",
-        )
+    path = Path(injection.get("file", ""))
+    require_file(path, "the injected data set", "Name it with --dataset path/to/inject.json, or make it again.")
     return dict(table), path
 
 
@@ -133,21 +134,48 @@ def _refuse_other_dataset(
     """Only the identity of the data set cannot be overridden: a contradiction is an error."""
     parent = from_table(DatasetSettings, inherited.get("dataset", {"name": ""}), "dataset")
     mine = from_table(DatasetSettings, named, "dataset")
-    if options and any(parent.options.get(key) != value for key, value in options.items()):
+    if options and not all(same_option(parent.options.get(key), value) for key, value in options.items()):
         raise InputError(
             f"{inherited_from} was made with dataset.options {dict(parent.options)}, not {dict(options)}",
             "Make it again with these options, or leave them out here.",
         )
     if not flag or same_dataset(parent, mine):
         return
-    if (parent.name, dict(parent.options)) == (mine.name, dict(mine.options)) and allow_injection_mismatch:
+    both = same_option(parent.name, mine.name)
+    if both and same_option(parent.options, mine.options) and allow_injection_mismatch:
         return
-    both = parent.name == mine.name
     raise InputError(
         f"{inherited_from} was made with {'another injection or options of ' if both else ''}{parent.name}, not {flag}",
         "Leave --dataset out, or make the file again."
         + (" --allow-injection-mismatch uses it as it is." if both else ""),
     )
+
+
+def _usable(inherited: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What a parent file hands down, checked: it may come from anywhere."""
+    try:
+        check_tables(inherited)
+        if inherited.get("dataset"):
+            from_table(DatasetSettings, inherited["dataset"], "dataset")
+    except UsageError as error:
+        raise InputError(f"{where} holds unusable settings: {error.problem}", "Make the file again.") from error
+    optional_field(inherited, "recipe", str, f"{where}: settings")
+    return dict(inherited)
+
+
+def _read_recipe(name: str) -> dict[str, Any]:
+    recipe = recipes.read_recipe(name)
+    check_recipe(recipe, name)
+    return recipe
+
+
+def _refuse_other_name(name: str, table: Mapping[str, Any]) -> None:
+    """`--set dataset.name=…` only confirms user code that an inject.json names; the data set is `--dataset`'s."""
+    for key in table:
+        if key not in ("name", "options") or not isinstance(table[key], str if key == "name" else Mapping):
+            raise UsageError(f"--set dataset.{key} does not change the data set", "Name it with --dataset.")
+    if not same_option(table.get("name", name), name):
+        raise UsageError(f"--set dataset.name={table['name']}: the data set is {name}", "Name it with --dataset.")
 
 
 def _with_dataset(recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -171,7 +199,11 @@ def _set(flags: dict[str, Any], key: str, value: Any) -> None:
     table, *rest = key.split(".")
     if not rest:
         raise UsageError(f"--set {key}=… names no table", "Write --set training.epochs=3, for instance.")
+    if table not in TABLES:
+        raise UsageError(f"--set {key}: unknown table {table}{near(table, TABLES)}", f"There are: {', '.join(TABLES)}")
     target = flags.setdefault(table, {})
     for part in rest[:-1]:
         target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise UsageError(f"--set {key} contradicts another --set: {part} is a value there", "")
     target[rest[-1]] = value

@@ -7,6 +7,7 @@ folder, the environment or file headers for defaults.
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal
 
+from spurcli.artifacts.provenance import portable_path, portable_word
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import is_user_code, near
 
@@ -109,13 +111,22 @@ class Settings:
     injection_path: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The tables and the seed, for provenance; nothing about the machine."""
+        """The tables and the seed, for provenance; nothing about the machine, absolute paths cut to their last part."""
         content = {name: _plain(getattr(self, name)) for name in TABLES}
-        return {"recipe": self.recipe, "seed": self.seed, **content}
+        return {"recipe": portable_path(self.recipe), "seed": self.seed, **content}
 
 
-TABLES = ("dataset", "model", "preprocessing", "training", "scoring", "method")
+_KINDS = {
+    "dataset": DatasetSettings,
+    "model": PartSettings,
+    "preprocessing": PreprocessingSettings,
+    "training": TrainingSettings,
+    "scoring": ScoringSettings,
+    "method": PartSettings,
+}
+TABLES = tuple(_KINDS)
 _RECIPE_KEYS = ("summary", *TABLES)
+_RUNTIME_KEYS = ("seed", "device", "data_root", "num_workers", "injection_path")
 # What a parent file hands down; how a run was computed (precision, compile) stays behind.
 _NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
 
@@ -128,9 +139,10 @@ def resolve(flags: Table, inherited: Table | None, recipe: Table, recipe_name: s
 
     Raises UsageError for an unknown key or a wrong value, InputError if user code is named only by a file.
     """
-    for key in recipe:
-        if key not in _RECIPE_KEYS:
-            raise UsageError(f"Recipe {recipe_name!r} has an unknown table [{key}]{near(key, _RECIPE_KEYS)}", "")
+    check_recipe(recipe, recipe_name)
+    for key in flags:
+        if key not in (*TABLES, *_RUNTIME_KEYS, "feature"):
+            raise UsageError(f"Unknown setting {key}{near(key, TABLES)}", f"There are: {', '.join(TABLES)}")
     merged: dict[str, Any] = {}
     for name in TABLES:
         table = dict(recipe.get(name, {}))
@@ -139,32 +151,37 @@ def resolve(flags: Table, inherited: Table | None, recipe: Table, recipe_name: s
             table = _merge(table, kept)
         merged[name] = _merge(table, flags.get(name, {}))
     _require_named_user_code(merged, flags)
-    parts = {
-        "dataset": DatasetSettings,
-        "model": PartSettings,
-        "preprocessing": PreprocessingSettings,
-        "training": TrainingSettings,
-        "scoring": ScoringSettings,
-        "method": PartSettings,
-    }
     merged["method"] = merged["method"] or {"name": "erm"}
-    tables = {name: from_table(parts[name], merged[name], name) for name in TABLES}
-    runtime = {
-        key: flags[key] for key in ("seed", "device", "data_root", "num_workers", "injection_path") if key in flags
-    }
+    tables = {name: from_table(_KINDS[name], merged[name], name) for name in TABLES}
+    runtime = {key: flags[key] for key in _RUNTIME_KEYS if key in flags}
     settings = Settings(recipe=recipe_name, **tables, **runtime)
     _check_values(settings)
     return settings
 
 
+def check_recipe(recipe: Table, recipe_name: str) -> None:
+    """Raise UsageError for unknown tables or keys and wrong kinds in a parsed recipe, whatever it leaves out."""
+    for key in recipe:
+        if key not in _RECIPE_KEYS:
+            raise UsageError(
+                f"Recipe {recipe_name!r} has an unknown table [{key}]{near(key, _RECIPE_KEYS)}",
+                f"There are: {', '.join(TABLES)}",
+            )
+    check_tables(recipe)
+
+
+def check_tables(tables: Table) -> None:
+    """Raise UsageError for unknown keys and wrong kinds in the tables of a recipe or a parent file."""
+    for name in TABLES:
+        if name in tables:
+            if not isinstance(tables[name], Mapping):
+                raise UsageError(f"{name} = {str(tables[name])[:40]!r} is not a table", "")
+            _values(_KINDS[name], tables[name], name)
+
+
 def from_table(kind: Any, table: Table, where: str) -> Any:
     """A frozen dataclass of `kind` from a table; unknown keys and wrong types are named with near ones."""
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key, value in table.items():
-        if key not in hints:
-            raise UsageError(f"Unknown setting {where}.{key}{near(key, hints)}", f"[{where}] has: {', '.join(hints)}")
-        values[key] = _convert(hints[key], value, f"{where}.{key}")
+    values = _values(kind, table, where)
     for item in dataclasses.fields(kind):
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and item.name not in values:
@@ -172,6 +189,14 @@ def from_table(kind: Any, table: Table, where: str) -> Any:
                 f"Setting {where}.{item.name} is not given", f"Set it in the recipe or with --set {where}.{item.name}=…"
             )
     return kind(**values)
+
+
+def _values(kind: Any, table: Table, where: str) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise UsageError(f"Unknown setting {where}.{key}{near(key, hints)}", f"[{where}] has: {', '.join(hints)}")
+    return {key: _convert(hints[key], value, f"{where}.{key}") for key, value in table.items()}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -190,19 +215,37 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return tuple(_convert(arguments[0], item, where) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_table(hint, value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    expected = {"Mapping": Mapping}.get(getattr(origin, "__name__", ""), hint)
-    if (hint is int and isinstance(value, bool)) or not isinstance(value, expected):
-        kind = getattr(expected, "__name__", str(expected))
-        raise UsageError(f"{where} = {value!r} is not of the kind {kind}", "See spurcli recipe copy for an example.")
-    return value
+    kind = Mapping if hint == Table else (origin or hint)
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        name = "list" if kind is tuple else "table" if dataclasses.is_dataclass(kind) else kind.__name__.lower()
+        raise UsageError(
+            f"{where} = {str(value)[:60]!r} is not of the kind {name}", "See spurcli recipe copy for an example."
+        )
+    _require_storable(value, where)
+    return float(value) if kind is float and isinstance(value, int) else value
+
+
+def _require_storable(value: Any, where: str) -> None:
+    """Raise UsageError for what JSON or a machine cannot hold: TOML has infinities, dates and endless integers."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _require_storable(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_storable(item, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where} = {value} is not a finite number", "")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UsageError(f"{where} is a number beyond 64 bits", "")
+    elif value is not None and not isinstance(value, str | int | float | bool):
+        raise UsageError(f"{where} = {value} is a {type(value).__name__}", "Write it as a text, number or list.")
 
 
 def _merge(below: Table, above: Table) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        if key == "name" and value != merged.get("name"):
+        if key == "name" and _plain(value) != _plain(merged.get("name")):
             merged.pop("options", None)  # options belong to the part they were written for
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = _merge(merged[key], value)
@@ -212,12 +255,14 @@ def _merge(below: Table, above: Table) -> dict[str, Any]:
 
 
 def _require_named_user_code(merged: Table, flags: Table) -> None:
-    for table, flag in (("dataset", "--dataset"), ("model", "--model"), ("method", "--method")):
+    injected = bool(merged["dataset"].get("injection"))  # --dataset names the inject.json then
+    dataset_flag = "--set dataset.name=" if injected else "--dataset "
+    for table, flag in (("dataset", dataset_flag), ("model", "--model "), ("method", "--method ")):
         name = merged[table].get("name")
         if isinstance(name, str) and is_user_code(name) and flags.get(table, {}).get("name") != name:
             raise InputError(
                 f"A file names your own {table} {name}; code is never run because a file says so",
-                f"If you trust it, name it again: {flag} {name}",
+                f"If you trust it, name it again: {flag}{name}",
             )
     injection = merged["dataset"].get("injection") or {}
     feature = injection.get("feature", "")
@@ -239,9 +284,13 @@ def _check_values(settings: Settings) -> None:
         ("training.weight_decay", training.weight_decay, 0),
         ("training.clip_norm", training.clip_norm, 0),
         ("num_workers", settings.num_workers, 0),
+        ("preprocessing.image_size", preprocessing.image_size or 1, 1),
+        ("preprocessing.crop_padding", preprocessing.crop_padding, 0),
     ):
         if value < minimum:
             raise UsageError(f"{where} = {value} is below {minimum}", "")
+    if settings.seed >= 2**63:
+        raise UsageError(f"seed = {settings.seed} is a number beyond 64 bits", "")
     if not training.learning_rate > 0:
         raise UsageError(f"training.learning_rate = {training.learning_rate} is not above 0", "")
     if len(preprocessing.mean) != len(preprocessing.std) or not all(value > 0 for value in preprocessing.std):
@@ -253,16 +302,22 @@ def same_dataset(first: DatasetSettings, second: DatasetSettings) -> bool:
 
     def identity(dataset: DatasetSettings) -> Any:
         injection = dataset.injection.sha256 if dataset.injection else None
-        return dataset.name, dict(dataset.options), injection
+        return _plain(dataset.name), _plain(dataset.options), injection
 
     return bool(identity(first) == identity(second))
 
 
+def same_option(first: Any, second: Any) -> bool:
+    """Whether two values of an option are the same, absolute paths compared by their last part as files hold them."""
+    return bool(_plain(first) == _plain(second))
+
+
 def _plain(value: Any) -> Any:
+    """JSON content without what is private to a machine."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return value
+    return portable_word(value) if isinstance(value, str) else value
