@@ -23,6 +23,7 @@ def show(
     from rich.markup import escape
 
     from spurcli.artifacts.describe import describe
+    from spurcli.artifacts.provenance import lineage_of
     from spurcli.cli.console import print_json
 
     found = describe(path)
@@ -30,19 +31,24 @@ def show(
         print_json(found)
         return
     stdout = Console(highlight=False)
-    provenance: dict[str, Any] = found.pop("provenance", {}) or {}
+    provenance: dict[str, Any] = found.pop("provenance")
     for key, value in found.items():
         if isinstance(value, dict):
             stdout.print(f"[cyan]{key}[/cyan]")
             for name, item in value.items():
-                stdout.print(f"  {escape(str(name))}: {escape(_brief(item))}", soft_wrap=True)
+                stdout.print(f"  {escape(_visible(name))}: {escape(_visible(_brief(item)))}", soft_wrap=True)
         elif value is not None:
-            stdout.print(f"[cyan]{key}[/cyan]: {escape(_brief(value))}", soft_wrap=True)
-    for line in provenance.get("lineage", []):
-        stdout.print(f"[dim]$[/dim] {escape(str(line))}", soft_wrap=True)
-    versions = provenance.get("versions", {})
+            stdout.print(f"[cyan]{escape(_visible(key))}[/cyan]: {escape(_visible(_brief(value)))}", soft_wrap=True)
+    for line in lineage_of(provenance):
+        stdout.print(f"[dim]$[/dim] {escape(_visible(line))}", soft_wrap=True)
+    versions = provenance.get("versions")
     if versions:
-        stdout.print("[dim]" + ", ".join(f"{name} {number}" for name, number in versions.items()) + "[/dim]")
+        stdout.print(f"[dim]{escape(_visible(_brief(versions)))}[/dim]", soft_wrap=True)
+
+
+def _visible(value: Any) -> str:
+    """Text without control characters: a file from elsewhere must not steer the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
 
 
 def _brief(value: Any) -> str:
