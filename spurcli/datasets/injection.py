@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import write_json
-from spurcli.artifacts.envelope import field, read_json_artifact, sha256_of_json
+from spurcli.artifacts.envelope import field, optional_field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
 FORMAT, VERSION = "spurcli.injection", 1
@@ -79,13 +80,12 @@ def read_injection(path: Path) -> Injection:
     if not all(isinstance(index, int) and not isinstance(index, bool) for index in carriers):
         raise InputError(f"{where}: carriers must be whole numbers", _HINT)
     fingerprint = Fingerprint.from_json(content.get("fingerprint"), where)
-    indices = np.sort(np.array(carriers, dtype=np.int64))
-    if len(indices) and (indices[0] < 0 or indices[-1] >= fingerprint.num_samples):
+    if carriers and (min(carriers) < 0 or max(carriers) >= fingerprint.num_samples):
         raise InputError(f"{where}: a carrier lies outside the {fingerprint.num_samples:,} training samples", _HINT)
+    indices = np.sort(np.array(carriers, dtype=np.int64))
     if len(np.unique(indices)) != len(indices):
         raise InputError(f"{where}: a carrier is listed twice", _HINT)
-    twin_class = content.get("twin_class")
-    return Injection(
+    injection = Injection(
         feature=field(content, "feature", str, where),
         parameters=field(content, "parameters", dict, where),
         seed=field(content, "seed", int, where),
@@ -93,10 +93,18 @@ def read_injection(path: Path) -> Injection:
         dataset_options=field(dataset, "options", dict, where),
         fingerprint=fingerprint,
         feature_of=field(content, "feature_of", int, where),
-        twin_class=twin_class if twin_class is None else field(content, "twin_class", int, where),
+        twin_class=optional_field(content, "twin_class", int, where),
         carriers=indices,
-        provenance=content.get("provenance") or {},
+        provenance=read_provenance(content.get("provenance"), where),
     )
+    if min(injection.seed, injection.feature_of, injection.twin_class or 0) < 0:
+        raise InputError(f"{where}: seed and classes count from 0", _HINT)
+    if optional_field(content, "sha256", str, where) not in (None, injection.sha256):
+        raise InputError(
+            f"{where} was changed after it was written: its sha256 is not that of its content",
+            "If that is meant, remove the line with sha256.",
+        )
+    return injection
 
 
 def is_injection(name: str) -> bool:
