@@ -98,7 +98,8 @@ def decode_square(path: Path, size: int) -> NDArray[np.uint8]:
         raise InputError(f"Image {path.name} cannot be decoded ({str(error)[:80]})", "Fetch it again.") from error
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    picture = picture.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
+    # Cropped first: resize with a box would let pixels outside it bleed in at the edges.
+    picture = picture.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(picture, dtype=np.uint8)
 
 
