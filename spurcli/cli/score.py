@@ -74,8 +74,14 @@ def score(
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.cli.console import TerminalProgress, print_json, say
     from spurcli.cli.files import command_line, output_path, settings_of
+    from spurcli.errors import UsageError
     from spurcli.session import configure
 
+    if epoch is not None and (checkpoint or logits):
+        raise UsageError(
+            f"--epoch says how long to train, {'--checkpoint' if checkpoint else '--logits'} is trained already",
+            "Leave one of them out.",
+        )
     parent = read_checkpoint_metadata(checkpoint, required=dataset is None) if checkpoint else {}
     overrides = options.parse_sets(sets)
     if epoch is not None:
@@ -121,6 +127,6 @@ def score(
     say(f"Scored {result['num_samples']:,} samples: {', '.join(result['scores'])}")
     if agreed := result["agreement"]:
         say(
-            f"Agreement of {runs} runs: Spearman {agreed['spearman']:.2f}, "
+            f"Agreement of {result['num_runs']} runs: Spearman {agreed['spearman']:.2f}, "
             f"{agreed['overlap_hardest_tenth']:.0%} of the hardest tenth in common"
         )

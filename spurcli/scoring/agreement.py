@@ -46,7 +46,7 @@ def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def overlap_of_hardest(first: NDArray[Any], second: NDArray[Any], fraction: float) -> float:
-    """Share of the hardest `fraction` (larger is harder) that both have."""
+    """Share of the hardest `fraction` (larger is harder; of ties the lower index) that both have."""
     size = max(1, int(len(first) * fraction))
-    hardest = [set(np.argsort(values, kind="stable")[-size:].tolist()) for values in (first, second)]
-    return len(hardest[0] & hardest[1]) / size
+    a, b = (np.argsort(-values, kind="stable")[:size] for values in (first, second))
+    return len(np.intersect1d(a, b, assume_unique=True)) / size

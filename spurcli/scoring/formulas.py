@@ -29,11 +29,14 @@ def _others(probability: Tensor, label: Tensor) -> Tensor:
 def el2n(logits: Any, label: Any) -> Tensor:
     """‖p − e_y‖₂ (Paul et al. 2021, Def. 2.2) as √(Σ_{j≠y} p_j² + (Σ_{j≠y} p_j)²).
 
-    The obvious form has 1 − p_y, which cancels to 0 for confident samples and makes the easiest ones ties.
+    The obvious form has 1 − p_y, which cancels to 0 for confident samples and makes the easiest ones ties. The sum is
+    taken out of the root because p² underflows to 0, and ties again, from p = 1e-23 on.
     """
     logits, label = _float32(logits, label)
     others = _others(functional.softmax(logits, dim=1), label)
-    return (others.square().sum(1) + others.sum(1).square()).sqrt()
+    total = others.sum(1)
+    shares = others / total.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
+    return total * (1 + shares.square().sum(1)).sqrt()
 
 
 def el1(logits: Any, label: Any) -> Tensor:

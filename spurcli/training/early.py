@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from spurcli.runtime.feed import Feed
 from spurcli.runtime.workbench import Workbench
 from spurcli.training.loop import Trainer, fit
 from spurcli.training.method import TrainingSamples, build_method
@@ -15,10 +16,18 @@ from spurcli.training.state import StateFile
 
 
 def train_early(
-    bench: Workbench, seed: int, epoch: int, state_folder: Path, what: str = "training", *, replace_other: bool = False
+    bench: Workbench,
+    feed: Feed,
+    seed: int,
+    epoch: int,
+    state_folder: Path,
+    what: str = "training",
+    *,
+    replace_other: bool = False,
 ) -> nn.Module:
     """The model of `seed` after `epoch` full passes of plain ERM over the whole training split.
 
+    `feed` reads that split; several runs and the scoring after them share it, so that images are decoded once.
     An interrupted call goes on from `state_folder`; another run's state there is an error unless `replace_other`.
     """
     train = bench.dataset.splits["train"]
@@ -29,7 +38,7 @@ def train_early(
     trainer = Trainer(
         model=bench.model(seed),
         method=build_method("erm", {}, TrainingSamples(kept, train.label, len(bench.dataset.class_names))),
-        feed=bench.feed(train.inputs),
+        feed=feed,
         preprocess=bench.preprocess(),
         label=torch.from_numpy(train.label).to(bench.device),
         settings=bench.settings.training,

@@ -1,0 +1,94 @@
+"""One forward pass over the training split in eval mode, all scores from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from spurcli.artifacts.scores import ScoresWriter
+from spurcli.models import last_linear
+from spurcli.runtime.feed import Feed
+from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_batches
+from spurcli.runtime.workbench import Workbench
+from spurcli.scoring import formulas
+from spurcli.scoring.chosen import ChosenScore
+
+_BUFFER = 1 << 16
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """One run of a scoring: its model, its seed, how many epochs it was trained (None if unknown)."""
+
+    model: nn.Module
+    seed: int
+    epoch: int | None
+    weights_sha256: str
+
+
+def ends_in_linear(bench: Workbench, feed: Feed, model: nn.Module) -> bool:
+    """Whether the model's logits are its last linear layer's output, tried on one sample: grand_last needs that."""
+    layer = last_linear(model)
+    if layer is None:
+        return False
+    with evaluation_mode(model), embedding_hook(model) as embedding:
+        _, pixels = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
+        logits = model(bench.preprocess().evaluation(pixels))
+        if not embedding or embedding[0].ndim != 2:
+            return False
+        expected = functional.linear(embedding[0], layer.weight, layer.bias)
+        return expected.shape == logits.shape and torch.allclose(expected, logits, rtol=1e-4, atol=1e-4)
+
+
+def score_run(
+    bench: Workbench, feed: Feed, run: ScoredRun, number: int, scores: Sequence[ChosenScore], writer: ScoresWriter
+) -> None:
+    """Write all `scores` of run `number`, in the order of the training split, a buffer at a time."""
+    settings, train = bench.settings.scoring, bench.dataset.splits["train"]
+    label = torch.from_numpy(train.label).to(bench.device)
+    computed = [score for score in scores if score.name != "random"]
+    # values stay on the device until the buffer is full: one wait per buffer instead of one per batch
+    buffer = torch.empty((len(computed), max(_BUFFER, settings.batch_size)), device=bench.device)
+    layer = last_linear(run.model)
+    filled = begun = 0
+
+    def flush() -> None:
+        nonlocal begun, filled
+        values = buffer[:, :filled].cpu().numpy()
+        for row, score in enumerate(computed):
+            writer.write(score.name, number, begun, values[row])
+        begun, filled = begun + filled, 0
+
+    with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
+        for start, logits in forward_batches(
+            run.model,
+            feed,
+            bench.preprocess(),
+            num_samples=len(train),
+            batch_size=settings.batch_size,
+            precision=settings.precision,
+            augment=(run.seed, run.epoch or 0) if settings.view == "augmented" else None,
+            what="scoring",
+            progress=bench.progress,
+        ):
+            size = len(logits)
+            if filled + size > buffer.shape[1]:
+                flush()
+            mine = label[start : start + size]
+            for row, score in enumerate(computed):
+                if score.compute is not None:
+                    values = score.compute(logits, mine)
+                else:
+                    assert layer is not None
+                    has_bias = layer.bias is not None
+                    values = formulas.grand_last(logits, mine, embedding[0], has_bias=has_bias)
+                buffer[row, filled : filled + size] = values
+            filled += size
+        flush()
+    if len(computed) < len(scores):
+        writer.write("random", number, 0, formulas.random(len(train), run.seed))
