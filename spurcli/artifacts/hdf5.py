@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,12 @@ def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:
 def read_strings(item: Any) -> list[str]:
     """Fixed-length UTF-8 strings of a one-dimensional data set."""
     return [value.decode("utf-8") for value in item[:].tolist()]
+
+
+def write_names(file: h5py.File, name: str, values: Sequence[str]) -> None:
+    """Write names of classes or groups; none at all are left out, since an empty data set is refused."""
+    if values:
+        file.create_dataset(name, data=fixed_utf8(list(values)))
 
 
 def fixed_utf8(values: list[str]) -> NDArray[np.bytes_]:

@@ -51,10 +51,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             file.attrs["injection_sha256"] = predictions.injection_sha256
         file.create_dataset("logits", data=predictions.logits, dtype="<f4")
         file.create_dataset("label", data=predictions.label, dtype="<i8")
-        file.create_dataset("class_names", data=hdf5.fixed_utf8(list(predictions.class_names)))
+        hdf5.write_names(file, "class_names", predictions.class_names)
         if predictions.group is not None:
             file.create_dataset("group", data=predictions.group, dtype="<i8")
-            file.create_dataset("group_names", data=hdf5.fixed_utf8(list(predictions.group_names)))
+            hdf5.write_names(file, "group_names", predictions.group_names)
         if predictions.twin_logits is not None:
             file.create_dataset("injected/index", data=predictions.twin_index, dtype="<i8")
             file.create_dataset("injected/logits", data=predictions.twin_logits, dtype="<f4")

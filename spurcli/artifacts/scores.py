@@ -120,10 +120,10 @@ def write_scores(
             file.attrs["injection_sha256"] = header.injection_sha256
         chunks = (min(hdf5.CHUNK, len(labels)),)
         file.create_dataset("label", data=labels, dtype="<i8", chunks=chunks, compression="gzip", compression_opts=1)
-        file.create_dataset("class_names", data=hdf5.fixed_utf8(list(header.class_names)))
+        hdf5.write_names(file, "class_names", header.class_names)
         if group is not None:
             file.create_dataset("group", data=group, dtype="<i8", chunks=chunks, compression="gzip", compression_opts=1)
-            file.create_dataset("group_names", data=hdf5.fixed_utf8(list(header.group_names)))
+            hdf5.write_names(file, "group_names", header.group_names)
         if sample_id is not None:
             file.create_dataset("sample_id", data=hdf5.fixed_utf8(list(sample_id)), chunks=chunks, compression="gzip")
         yield ScoresWriter(file, len(labels))

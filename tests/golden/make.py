@@ -1,0 +1,131 @@
+"""How the golden files of version 1 were made. Not run by the tests: a golden file is never made again.
+
+When a format gets a new version, add its files beside these (`scores-v2.h5`) and leave the old ones alone.
+
+    python tests/golden/make.py FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.checkpoint_torch import save_checkpoint
+from spurcli.artifacts.evaluation import write_evaluation
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.history import write_history
+from spurcli.artifacts.indices import IndexList, write_groups, write_indices
+from spurcli.artifacts.predictions import Predictions, write_predictions
+from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.datasets.injection import Injection, write_injection
+
+LABEL = np.array([0, 1, 0, 1, 1, 0])
+GROUP = np.array([0, 2, 1, 3, 2, 0])
+GROUP_NAMES = ("cat/no line", "cat/line", "dog/no line", "dog/line")
+SAMPLE_ID = ("a.png", "b.png", "ç.png", "d.png", "e.png", "f.png")
+EL2N = np.array([[0.5, 0.25, 1.0, 1.4142135, 0.0, 0.125], [0.25, 0.25, 0.5, 1.25, 0.0, 0.375]], dtype=np.float32)
+MARGIN = np.array([[0.5, -0.0, -1.0, 1e-45, 0.75, 1.0]], dtype=np.float32)
+LOGITS = np.array([[2, 1], [-1, 0.5], [0, 3], [0.25, 0.5]], dtype=np.float32)
+TWIN_LOGITS = np.array([[4, 0], [1, 0.5]], dtype=np.float32)
+FINGERPRINT = Fingerprint.of(LABEL, SAMPLE_ID)
+PROVENANCE = {
+    "stage": "golden",
+    "command": "spurcli golden",
+    "lineage": ["spurcli before", "spurcli golden"],
+    "settings": {"dataset": {"name": "demo", "options": {}, "injection": None}, "recipe": "demo", "seed": 7},
+    "arguments": {"fraction": "0.5"},
+    "parents": [{"file": "before.h5", "sha256": "ab" * 32}],
+    "versions": {"spurcli": "0.1.0"},
+}
+RULE = {"select": "hardest", "fraction": "0.5", "per": "class", "groups": [], "score": "el2n", "seed": None}
+
+
+def make(folder: Path) -> None:
+    """Write every format once."""
+    injection = Injection(
+        feature="line",
+        parameters={"channel": 1, "intensity": 0.5},
+        seed=7,
+        dataset="demo",
+        dataset_options={"num_train": 6},
+        fingerprint=FINGERPRINT,
+        feature_of=0,
+        twin_class=1,
+        carriers=np.array([2, 5]),
+        provenance=PROVENANCE,
+    )
+    write_injection(folder / "inject-v1.json", injection)
+    header = ScoresHeader(FINGERPRINT, ("cat", "dog"), GROUP_NAMES, PROVENANCE, injection.sha256)
+    with write_scores(folder / "scores-v1.h5", header, LABEL, sample_id=SAMPLE_ID, group=GROUP) as writer:
+        for info, values in (
+            (ScoreInfo("el2n", "harder", "||p - e_y||", "Paul 2021", 10, seeds=(7, 8), num_runs=2), EL2N),
+            (ScoreInfo("margin", "easier", view="augmented", precision="bf16", weights_sha256=("cd" * 32,)), MARGIN),
+        ):
+            writer.add_score(info)
+            for run, row in enumerate(values):
+                writer.write(info.name, run, 0, row)
+    for kind, indices in (("keep", [0, 1, 4, 5]), ("remove", [2, 3])):
+        listed = IndexList(
+            np.array(indices),
+            kind,
+            FINGERPRINT,
+            injection.sha256,
+            rule=RULE,
+            summary={"total": {"num_samples": 6, "num_removed": 2}},
+            provenance=PROVENANCE,
+        )
+        write_indices(folder / f"{kind}-v1.txt", listed)
+    write_groups(folder / "groups-v1.txt", [GROUP_NAMES[group] for group in GROUP], FINGERPRINT, PROVENANCE)
+    weights = {"layer.weight": torch.tensor([[1.5, -2.0], [0.0, 3.25]]), "layer.bias": torch.tensor([0.5, -0.5])}
+    facts = {"recipe": "demo", "seed": 7, "method": "erm", "num_train": 6, "num_kept": 4, "epoch": 2}
+    metadata = {
+        "architecture": {"name": "mlp", "options": {"hidden": []}},
+        "class_names": ["cat", "dog"],
+        "preprocessing": {"mean": [0.5], "std": [0.5]},
+        "fingerprint": FINGERPRINT.to_json(),
+        "injection_sha256": injection.sha256,
+        "training": facts,
+        "provenance": PROVENANCE,
+    }
+    save_checkpoint(folder / "model-v1.safetensors", weights, metadata)
+    epochs = [{"epoch": 1, "loss": 0.75, "accuracy": 0.5, "learning_rate": 0.1, "samples_seen": 4, "seconds": 1.5}]
+    write_history(folder / "history-v1.json", epochs, {**facts, "device": "cpu"}, PROVENANCE)
+    accuracy = {"value": 0.75, "num_samples": 4, "interval": [0.3, 0.95]}
+    evaluation = {
+        "split": "test",
+        "num_samples": 4,
+        "class_names": ["cat", "dog"],
+        "metrics": {"accuracy": accuracy},
+        "per_class": [{"class": "cat", "accuracy": accuracy, "predicted_share": 0.5}],
+        "per_group": [],
+        "warnings": ["Only 4 samples"],
+        "fingerprint": Fingerprint.of(np.array([0, 1, 1, 1])).to_json(),
+        "injection_sha256": injection.sha256,
+        "provenance": PROVENANCE,
+    }
+    write_evaluation(folder / "evaluation-v1.json", evaluation)
+    write_predictions(
+        folder / "predictions-v1.h5",
+        Predictions(
+            split="test",
+            logits=LOGITS,
+            label=np.array([0, 1, 1, 1]),
+            class_names=("cat", "dog"),
+            fingerprint=Fingerprint.of(np.array([0, 1, 1, 1])),
+            provenance=PROVENANCE,
+            group=np.array([0, 2, 2, 2]),
+            group_names=GROUP_NAMES,
+            twin_index=np.array([1, 3]),
+            twin_logits=TWIN_LOGITS,
+            injection_sha256=injection.sha256,
+        ),
+    )
+    write_json(folder / "report-v1.json", {"format": "spurcli.report", "version": 1, "title": "demo", "arms": []})
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))
