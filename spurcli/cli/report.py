@@ -56,5 +56,7 @@ def report(
     if as_json:
         print_json(result)
     else:
-        console().print(terminal_table(result), "", *result["verdict"], sep="\n", markup=False)
+        if result["metrics"]:
+            console().print(terminal_table(result))
+        console().print(*result["verdict"], sep="\n", markup=False)
     say(f"Report: {output or standard}")

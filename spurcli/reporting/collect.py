@@ -118,7 +118,7 @@ def _evaluated_run(
     digest = text(mapping(content.get("model")).get("weights_sha256"))
     history = histories[digest].content if digest in histories else {}
     training = mapping(content.get("training")) or history
-    run = _run(file, text(content.get("split"), "test"), content, training, injections, lists, history)
+    run = _run(file, name_of(text(content.get("split"), "test")), content, training, injections, lists, history)
     return replace(
         run,
         weights_sha256=digest or None,
@@ -305,7 +305,7 @@ def _told_apart(arms: list[Arm]) -> list[Arm]:
         details = [flatten({"rule": other.rule or {}, **other.variant}) for other in twins]
         flat = {**(flatten(arm.base) if arm in known else {}), **flatten({"rule": arm.rule or {}, **arm.variant})}
         keys = [*varying, *(_varying(details) if len(twins) > 1 else [])] if arm in known else []
-        parts = [f"{key.rpartition('.')[2]} = {name_of(flat[key])}" for key in keys if key in flat]
+        parts = [f"{name_of(key.rpartition('.')[2])} = {name_of(flat[key])}" for key in keys if key in flat]
         more = ["…"] if len(parts) > 3 else []
         split = [f"{arm.split} split" if arm.split else "not evaluated"] if arm.split != first_split else []
         suffix = "".join(f" · {part}" for part in [*parts[:3], *more, *split])

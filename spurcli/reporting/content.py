@@ -13,6 +13,7 @@ from spurcli.reporting.collect import Arm, Run, collect
 from spurcli.reporting.difficulty import describe_scores
 from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.labels import (
+    arm_kind,
     arm_label,
     describe_metric,
     fraction_of,
@@ -22,7 +23,7 @@ from spurcli.reporting.labels import (
 )
 from spurcli.reporting.removed import removed_by
 from spurcli.reporting.tables import comparisons, summarise
-from spurcli.reporting.values import mapping, number, plain, text, whole
+from spurcli.reporting.values import mapping, name_of, number, plain, text, whole
 from spurcli.reporting.verdict import reading, verdict
 
 FORMAT, VERSION = "spurcli.report", 1
@@ -156,11 +157,14 @@ def _warnings(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
     for arm in arms:
-        names = [text(mapping(arm.base.get(part)).get("name")) for part in ("dataset", "model")]
+        names = [name_of(text(mapping(arm.base.get(part)).get("name"))) for part in ("dataset", "model")]
         if names[0]:
             feature = text(mapping(mapping(arm.base["dataset"]).get("injection")).get("feature")).rpartition(":")[2]
+            feature = name_of(feature)
             return f"{names[0]}{f' with a {feature}' if feature else ''}{f', {names[1]}' if names[1] else ''}"
-    return "spurcli report" if arms or not gathered.files else gathered.files[0].name
+    if not arms and gathered.of("scores"):
+        return "Difficulty of the training samples"
+    return "What pruning removes" if not arms and gathered.of("list") else "spurcli report"
 
 
 def _scores_wanted(arms: Sequence[Arm]) -> list[str]:
@@ -198,6 +202,7 @@ def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[dict[str, 
         entries.append(
             {
                 "label": label,
+                "kind": arm_kind("erm", rule),
                 "files": [file.name for file in found],
                 "rule": rule,
                 "removed": removed_by([plain(file.content.summary) for file in found]),

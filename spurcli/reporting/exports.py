@@ -8,6 +8,7 @@ from typing import Any
 
 from spurcli.reporting.figures import csv_text
 from spurcli.reporting.tables import difference, interval_text, mean_sd
+from spurcli.reporting.values import printable
 
 MAX_ROWS = 60
 
@@ -40,7 +41,7 @@ def markdown(data: Mapping[str, Any]) -> str:
         items = [f"- {_escape(item['file'])}: {_escape(item['reason'])}" for item in data["skipped"][:MAX_ROWS]]
         lines += ["## Files that could not be read", "", *items, ""]
     lines += _commands(data)
-    return "\n".join(lines).rstrip() + "\n"
+    return printable("\n".join(lines).rstrip()) + "\n"
 
 
 def _differences(data: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -113,4 +114,4 @@ def csv_of_runs(data: Mapping[str, Any]) -> str:
             low, high = entry.get("interval") or (None, None)
             row += [entry.get("value"), low, high, entry.get("num_samples")]
         table.append(row)
-    return csv_text(columns, table)
+    return printable(csv_text(columns, table))

@@ -37,7 +37,7 @@ def arm_styles(arms: Sequence[Mapping[str, Any]]) -> list[Style]:
 
 def all_figures(data: Mapping[str, Any]) -> list[Figure]:
     """Every figure that the data has numbers for, in the order of the page."""
-    styles = arm_styles(data["arms"])
+    styles = arm_styles([*data["arms"], *data["lists"]])
     found = [results(data, styles), against_fraction(data, styles), curves(data, styles)]
     return [figure for figure in (*found, *difficulty(data), removed(data, styles)) if figure is not None]
 

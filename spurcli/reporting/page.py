@@ -14,6 +14,7 @@ from spurcli.reporting.figures import all_figures, arm_styles, csv_text, slug
 from spurcli.reporting.labels import amount
 from spurcli.reporting.pictures import Gallery
 from spurcli.reporting.tables import difference, interval_text, mean_sd
+from spurcli.reporting.values import printable
 
 MAX_ROWS = 60
 _MAX_CSV_LINES = 40
@@ -32,7 +33,7 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
     environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text, amount=amount)
     styles = arm_styles(data["arms"])
     figures = [_figure_view(figure, number, Markup) for number, figure in enumerate(all_figures(data))]
-    return environment.from_string(_resource("page.html.j2")).render(
+    text = environment.from_string(_resource("page.html.j2")).render(
         data=data,
         css=Markup(_resource("style.css")),
         keys=[Markup(_key(style)) for style in styles],
@@ -49,6 +50,7 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
         all_of_samples=_all_of_samples(data),
         versions=_versions(data),
     )
+    return printable(text)
 
 
 def _resource(name: str) -> str:

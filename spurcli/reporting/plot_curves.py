@@ -45,11 +45,13 @@ def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
         ]
     if not panels:
         return None
+    several = len(runs) > len(arms)
+    seeds = "Thin lines are single seeds, the thick line is their mean. " if several else ""
     hidden = f" The first {_MAX_ARMS} of {len(arms)} arms." if len(arms) > _MAX_ARMS else ""
     return Figure(
         name="curves",
         heading="Training curves",
-        caption="Thin lines are single seeds, the thick line is their mean. Training loss and accuracy are those of the "
+        caption=f"{seeds}Training loss and accuracy are those of the "
         f"samples an arm was trained on, so pruned arms look easier.{hidden}",
         panels=panels,
         columns=("of", "quantity", "arm", "seed", "epoch", "value"),

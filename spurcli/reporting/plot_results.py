@@ -15,10 +15,10 @@ _MAX_TICKS = 8
 
 
 def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
-    """Each arm's seeds, mean and interval for the main metrics, one panel a metric."""
+    """Each arm's seeds, mean and interval for the main metrics, one panel a metric; None for fewer than two arms."""
     positions = _first_split(data)
     metrics = _shown_metrics(data, positions)
-    if not metrics or not positions:
+    if not metrics or len(positions) < 2:
         return None
     shown = positions[:_MAX_ARMS]
     heights = [_wrapped(data["arms"][position]["short"]).count("\n") + 1 for position in shown]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting import statistics
-from spurcli.reporting.drawing import COLORS, INK, MUTED, OTHER_COLORS, Figure, Panel, Style
+from spurcli.reporting.drawing import COLORS, INK, MUTED, Figure, Panel, Style
 
 _MAX_ROWS = 24
 _MAX_ARMS = 6
@@ -122,18 +123,20 @@ def _quartiles(shares: Sequence[Sequence[float]], words: str) -> Any:
 
 
 def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
-    """Share removed of each class, group and quartile, for each arm that was pruned and each unused list."""
+    """Share removed of each class, group and quartile, for each arm that was pruned and each unused list.
+
+    `styles` are those of the arms, then of the lists.
+    """
     parts, seen = [], set()
     for position, arm in enumerate(data["arms"]):
         key = canonical_json(arm["removed"])
         if arm["removed"] and key not in seen:  # the same lists, evaluated on several splits
             seen.add(key)
             parts.append((styles[position], arm["removed"]))
-    spare = (*OTHER_COLORS, *COLORS.values())
     for number, entry in enumerate(data["lists"]):
         if entry["removed"]:
-            style = Style(f"{entry['label']} (list only)", spare[number % len(spare)], "D")
-            parts.append((style, entry["removed"]))
+            style = styles[len(data["arms"]) + number]
+            parts.append((replace(style, label=f"{style.label} (list only)"), entry["removed"]))
     if not parts:
         return None
     shown = parts[:_MAX_ARMS]
@@ -151,11 +154,12 @@ def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
             panels.append(Panel(key, _shares(shown, key, names, f"Removed {title}"), height=max(height, 1.6)))
     if not panels:
         return None
+    averaged = ", mean over the lists of a rule" if any(summary["num_lists"] > 1 for _, summary in shown) else ""
     hidden = f" The first {_MAX_ARMS} of {len(parts)} rules." if len(parts) > _MAX_ARMS else ""
     return Figure(
         name="removed",
         heading="What pruning removed",
-        caption=f"Share of the training samples of each quartile, class or group that was removed, mean over seeds.{even}{hidden}",
+        caption=f"Share of the training samples of each quartile, class or group that was removed{averaged}.{even}{hidden}",
         panels=panels,
         columns=("rule", "part", "name", "share_removed", "mean_num_removed", "mean_num_samples"),
         data=[

@@ -36,11 +36,20 @@ def text(value: Any, default: str = "") -> str:
 
 
 def name_of(value: Any) -> str:
-    """A class or group name as one line of at most 60 characters without control characters."""
-    line = "".join(
-        " " if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") else character for character in str(value)
-    )
+    """A class or group name as one line of at most 60 characters, without characters that steer what stands around it."""
+    line = "".join(" " if _steers(character) else character for character in str(value))
     return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def printable(text: str) -> str:
+    """A whole document with every character that steers replaced, except tabs and line feeds."""
+    return text.translate({ord(sign): "\ufffd" for sign in set(text) - set("\t\n") if _steers(sign)})
+
+
+def _steers(character: str) -> bool:
+    """Control characters, line ends, broken halves of characters, and marks that turn the direction of writing."""
+    turns = unicodedata.bidirectional(character) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    return turns or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
 def pair(value: Any) -> list[float] | None:

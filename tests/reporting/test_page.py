@@ -1,0 +1,168 @@
+"""The HTML page: whole, safe, alone, the same every time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from spurcli.reporting import report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+HOSTILE = (
+    '<script>alert("x")</script>',
+    "</style><b>&amp;'\"",
+    "a" * 500,
+    "‮evil",
+    "\x1b[31m\x00\x07",
+    "عربى",
+    "[bold]*|`_$x$",
+)
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and keeps tags, attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.text.append(text)
+
+
+def html_of(places, tmp_path, name="report.html", **options):
+    report(places, output=tmp_path / name, **options)
+    return (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_the_page_nests_and_says_what_the_numbers_say(grid, tmp_path):
+    page = Page(html_of([grid()], tmp_path, title="Pets", notes=["One pair of classes only."]))
+    text = " ".join(" ".join(page.text).split())
+    assert "script" not in page.tags
+    for part in (
+        "Pets", "4 arms", "12 runs", "3 seeds", "is lower with the hardest 30 % removed", "Differences paired by seed",
+        "27.0 ± 2.0 %", "−15.0 ± 0.6", "3 of 3", "Training curves", "One pair of classes only.", "spurcli train --seed 0",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_the_page_asks_for_nothing_from_outside(grid, tmp_path):
+    text = html_of([grid()], tmp_path)
+    page = Page(text)
+    outside = [
+        (tag, name, value)
+        for tag, name, value in page.attributes
+        if (name in ("src", "href", "xlink:href", "action", "data", "srcset") and not value.startswith(("#", "data:")))
+        or ("url(" in value and "url(#" not in value)
+    ]
+    assert outside == []
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+    assert len(text) < 3_000_000
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))  # two figures with one id would show one figure's marks in the other
+
+
+def test_references_inside_the_figures_are_all_there(grid, tmp_path):
+    page = Page(html_of([grid()], tmp_path))
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    used = {value[1:] for _, name, value in page.attributes if name.endswith("href") and value.startswith("#")}
+    used |= {found for _, _, value in page.attributes for found in re.findall(r"url\(#([^)]+)\)", value)}
+    assert used
+    assert used <= ids
+
+
+def test_the_same_artefacts_give_the_same_bytes(grid, tmp_path):
+    folder = grid()
+    assert html_of([folder], tmp_path, "a.html") == html_of([folder], tmp_path, "b.html")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_text_everywhere(make, tmp_path, name):
+    rule = {**make.rule_of("hardest", "0.3"), "groups": [name], "per": "group"}
+    settings = {"dataset": {"name": name, "options": {"draw": 0}}, "model": {"name": name}}
+    for seed in range(3):
+        for arm in (None, rule):
+            content = make.evaluation(
+                0.2 + seed / 100 + bool(arm) / 10, seed=seed, rule=arm, classes=(name, name + "2")
+            )
+            content["metrics"][name] = make.save.__globals__["share"](0.5, group=name)
+            content["warnings"] = [f"Class {name} collapsed"]
+            content["provenance"]["settings"] |= settings
+            content["provenance"]["lineage"].append(f"spurcli evaluate {name}")
+            make.save(tmp_path / "runs" / f"{seed}{bool(arm)}" / "evaluation.json", content)
+    text = html_of([tmp_path / "runs"], tmp_path, title=name, notes=[name])
+    page = Page(text)
+    assert not {"script", "b"} & set(page.tags)
+    assert not {"\x00", "\x1b", "\u202e"} & set(text)
+    for suffix in ("md", "csv", "json"):
+        report([tmp_path / "runs"], output=tmp_path / f"x.{suffix}")
+    assert "<script" not in (tmp_path / "x.md").read_text().replace("\\<script", "").partition("## Commands")[0]
+
+
+def test_warnings_stand_on_top_and_once(make, tmp_path):
+    for seed in range(3):
+        content = make.evaluation(0.2, seed=seed, warnings=["Every sample is predicted 'cat': the model has collapsed"])
+        make.save(tmp_path / "runs" / f"{seed}" / "evaluation.json", content)
+    text = html_of([tmp_path / "runs"], tmp_path)
+    assert text.count("the model has collapsed") == 1
+    assert text.index("the model has collapsed") < text.index('class="verdict"')
+    assert 'role="alert"' in text
+
+
+def test_a_diverged_run_is_a_warning(make, tmp_path):
+    content = make.evaluation(0.2)
+    history = make.history(content)
+    history["epochs"][1]["loss"] = None
+    make.save(tmp_path / "runs" / "evaluation.json", content)
+    make.save(tmp_path / "runs" / "history.json", history)
+    assert "the run diverged" in html_of([tmp_path / "runs"], tmp_path)
+
+
+def test_many_arms_are_bounded_and_the_rest_is_named(make, tmp_path):
+    for number in range(90):
+        rule = make.rule_of("hardest", f"0.{number:03d}")
+        make.save(tmp_path / "runs" / f"{number}.evaluation.json", make.evaluation(0.2 + number / 1000, rule=rule))
+    text = html_of([tmp_path / "runs"], tmp_path)
+    assert "30 more arms are in the JSON" in text
+    assert len(text) < 3_000_000
+
+
+def test_chromium_renders_it_without_an_error(grid, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no chromium here")
+    html_of([grid()], tmp_path)
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+            (tmp_path / "report.html").as_uri(),
+        ],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "is lower with the hardest" in done.stdout
+    assert done.stdout.rstrip().endswith("</html>")
+    assert "CONSOLE" not in done.stderr

@@ -1,0 +1,108 @@
+"""What the first paragraph claims: only what the paired seeds bear."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from spurcli.reporting import report
+
+
+def read(folder, tmp_path):
+    return report([folder], output=tmp_path / "out.json")
+
+
+def words(data):
+    return " ".join([*data["verdict"], *data["reading"]])
+
+
+def test_a_clear_effect_is_said_with_direction_and_controls(grid, tmp_path):
+    data = read(grid(), tmp_path)
+    first = data["verdict"][0]
+    assert first == (
+        "Against the random control of equal size, spurious misclassification (cat with the feature, taken for dog) is "
+        "lower with the hardest 30 % removed. Against training on all samples, it is lower with the hardest 30 % removed."
+    )
+    # hardest − all: −.14 −.12 −.14, hardest − random: −.15 −.16 −.14, accuracy −.06 −.058 −.056
+    assert "15.0 ± 0.6 points lower than the random control of equal size (3 of 3 seeds better)" in data["verdict"][1]
+    assert "13.3 ± 0.7 points lower than training on all samples (3 of 3 seeds better)" in data["verdict"][1]
+    assert "Accuracy: −5.8 ± 0.1 points against the random control" in data["verdict"][1]
+    assert "Fewer than 5 paired seeds: a hint, not a result" in words(data)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_too_few_seeds_decide_nothing_however_large_the_difference(grid, tmp_path, num_seeds):
+    data = read(grid(arms={"all": (0.9,) * num_seeds, "hardest": (0.1,) * num_seeds}), tmp_path)
+    assert "undecided (too few seeds)" in data["verdict"][0]
+    assert "lower" not in words(data)
+    assert not any(found["clear"] for entry in data["comparisons"] for found in entry["metrics"].values())
+
+
+def test_noise_is_no_difference(grid, tmp_path):
+    data = read(grid(arms={"all": (0.2, 0.5, 0.8), "hardest": (0.7, 0.3, 0.4)}), tmp_path)
+    assert "not clearly different with the hardest 30 % removed" in data["verdict"][0]
+    assert "lower" not in words(data)
+    assert "higher" not in words(data)
+
+
+def test_a_harm_is_called_higher(grid, tmp_path):
+    data = read(grid(arms={"all": (0.1, 0.11, 0.12), "hardest": (0.5, 0.52, 0.51)}), tmp_path)
+    assert "is higher with the hardest 30 % removed" in data["verdict"][0]
+
+
+def test_without_a_random_control_the_page_says_what_cannot_be_told(make, grid, tmp_path):
+    data = read(grid(arms={arm: make.LEVELS[arm] for arm in ("all", "hardest")}), tmp_path)
+    assert "No random control of equal size for the hardest 30 %" in words(data)
+    assert "random control of equal size, spurious" not in words(data)
+
+
+def test_claims_are_exactly_the_clear_comparisons(grid, tmp_path):
+    """Over random grids: "lower" stands in the first paragraph if and only if a loop over the seeds finds it."""
+    draw = random.Random(1)
+    claimed = 0
+    for number in range(12):
+        seeds = draw.choice([2, 3, 5])
+        shift = draw.choice([0.0, 0.2])
+        arms = {"all": tuple(0.4 + draw.gauss(0, 0.05) for _ in range(seeds))}
+        arms["hardest"] = tuple(value - shift + draw.gauss(0, 0.05) for value in arms["all"])
+        found = read(grid(f"grid{number}", arms), tmp_path)
+        differences = [one - other for one, other in zip(arms["hardest"], arms["all"], strict=True)]
+        centre = sum(differences) / seeds
+        se = (sum((d - centre) ** 2 for d in differences) / (seeds - 1) / seeds) ** 0.5
+        lower = seeds >= 3 and centre <= -2 * se
+        assert ("is lower" in found["verdict"][0]) is lower
+        claimed += lower
+    assert 0 < claimed < 12
+
+
+def test_seeds_are_paired_only_where_both_saw_the_same_injection(make, tmp_path):
+    for seed in range(3):
+        for name, rule, value in (("all", None, 0.5), ("hardest", make.rule_of("hardest", "0.3"), 0.1)):
+            injected = f"draw-{seed}" if name == "all" or seed else "another"
+            content = make.evaluation(value, seed=seed, rule=rule, injection_sha256=injected)
+            make.save(tmp_path / "runs" / f"{name}{seed}" / "evaluation.json", content)
+    (entry,) = read(tmp_path / "runs", tmp_path)["comparisons"]
+    assert entry["metrics"]["spurious_misclassification"]["num_pairs"] == 2
+
+
+def test_arms_of_other_settings_are_not_compared(make, tmp_path):
+    for seed in range(3):
+        slow = {"training": {"epochs": 300}}
+        make.save(tmp_path / "runs" / f"a{seed}" / "evaluation.json", make.evaluation(0.5, seed=seed, settings=slow))
+        content = make.evaluation(0.1, seed=seed, rule=make.rule_of("hardest", "0.3"))
+        make.save(tmp_path / "runs" / f"h{seed}" / "evaluation.json", content)
+    data = read(tmp_path / "runs", tmp_path)
+    assert data["comparisons"] == []
+    assert "no difference is claimed" in data["verdict"][0]
+    assert {arm["label"].partition(" · ")[2] for arm in data["arms"]} == {"epochs = 3", "epochs = 300"}
+
+
+def test_one_run_reads_as_one_run(make, tmp_path):
+    make.save(tmp_path / "evaluation.json", make.evaluation(0.25))
+    data = read(tmp_path / "evaluation.json", tmp_path)
+    assert data["verdict"] == [
+        "Spurious misclassification (cat with the feature, taken for dog) on the test split: 25.0 % for ERM, all samples "
+        "(one run)."
+    ]
+    assert data["reading"] == []
