@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, Any]:
     if len(raw) > max_bytes:
         raise InputError(f"{path} is larger than {max_bytes:,} bytes, which no such file is", _HINT)
     try:
+        _refuse_memory_bombs(raw)
         content = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
     except _RefusedError as error:
         raise InputError(
@@ -48,6 +50,13 @@ def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a dictionary", _HINT)
     return {_text(key): value.array if isinstance(value, _Array) else value for key, value in content.items()}
+
+
+def _refuse_memory_bombs(raw: bytes) -> None:
+    """A few bytes can ask for a memo of 2³² places; an honest pickle numbers them from 0 and has one per opcode."""
+    for opcode, argument, _ in pickletools.genops(raw):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(raw):
+            raise _RefusedError(f"it asks for {argument:,} places of memory")
 
 
 class _RefusedError(pickle.UnpicklingError):
