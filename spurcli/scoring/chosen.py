@@ -72,7 +72,7 @@ def _checked(function: Any, spec: str) -> Formula:
 
     def compute(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         try:
-            values = torch.as_tensor(function(logits, label))
+            values = torch.as_tensor(function(logits.clone(), label.clone()))  # it may write into them
         except SpurError:
             raise
         except Exception as error:

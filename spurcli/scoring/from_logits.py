@@ -44,10 +44,10 @@ def read_foreign(
 def score_logits(
     logits: NDArray[np.float32], label: NDArray[np.int64], scores: Sequence[ChosenScore], writer: ScoresWriter
 ) -> None:
-    """Write all `scores`, a block at a time."""
+    """Write all `scores`, a block at a time; copies, because files are mapped read-only."""
     for start in range(0, len(logits), _BLOCK):
         block = torch.from_numpy(np.array(logits[start : start + _BLOCK]))
-        mine = torch.from_numpy(label[start : start + _BLOCK])
+        mine = torch.from_numpy(np.array(label[start : start + _BLOCK]))
         for score in scores:
             assert score.compute is not None
             writer.write(score.name, 0, start, score.compute(block, mine).numpy())
