@@ -67,6 +67,13 @@ def near(name: str, known: Any) -> str:
     return f", did you mean {' or '.join(matches)}?" if matches else ""
 
 
+def same_kind(value: Any, default: Any) -> bool:
+    """Whether an option's value is of the kind of its default (if that is a plain one); whole numbers pass as decimal."""
+    if not isinstance(default, bool | int | float | str):
+        return True
+    return type(value) is type(default) or (type(default) is float and type(value) is int)
+
+
 def _import(target: str, kind: str) -> Any:
     module_name, _, attribute = target.partition(":")
     try:

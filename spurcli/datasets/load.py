@@ -10,7 +10,7 @@ from typing import Any
 from spurcli.datasets.base import Dataset
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import DATASETS
-from spurcli.registry import near
+from spurcli.registry import near, same_kind
 
 
 def load_dataset(
@@ -78,11 +78,8 @@ def loader_arguments(
 
 
 def _check_kind(name: str, key: str, value: Any, default: Any) -> None:
-    """An option is of the kind of its default; a whole number will do for a decimal one."""
-    if not isinstance(default, bool | int | float | str):
-        return
-    fits = type(value) is type(default) or (type(default) is float and type(value) is int)
-    if not fits:
+    """An option is of the kind of its default."""
+    if not same_kind(value, default):
         raise UsageError(
             f"dataset.options.{key} = {value!r} is of the wrong kind for data set {name!r}",
             f"The default is {str(default).lower() if isinstance(default, bool) else repr(default)}.",

@@ -12,9 +12,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spurcli.errors import UsageError
 from spurcli.parts import FEATURES
-from spurcli.registry import near
+from spurcli.registry import near, same_kind
 
 
 def bind_feature(name: str, parameters: Mapping[str, Any]) -> Any:
@@ -37,10 +40,15 @@ def complete_parameters(feature: Any, name: str, parameters: Mapping[str, Any]) 
                 f"Feature {name!r} has no parameter {key!r}{near(key, keywords)}",
                 f"It has: {', '.join(keywords)}. Set one with --set feature.KEY=VALUE",
             )
-        default = keywords[key]
-        number = isinstance(default, int | float) and not isinstance(default, bool)
-        if number != (isinstance(value, int | float) and not isinstance(value, bool)):
+        if not same_kind(value, keywords[key]):
             raise UsageError(
-                f"Feature {name!r}: {key} = {value!r} is of the wrong kind", f"The default is {default!r}."
+                f"Feature {name!r}: {key} = {value!r} is of the wrong kind", f"The default is {keywords[key]!r}."
             )
     return {**keywords, **parameters}
+
+
+def gaussian(rng: np.random.Generator, deviation: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Noise of mean 0 and this standard deviation, in pixel units of 0-255."""
+    if not 0 <= deviation < np.inf:
+        raise UsageError(f"A noise of standard deviation {deviation} is no noise", "Name a number from 0 on.")
+    return rng.normal(0, deviation, shape)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import UsageError
+from spurcli.features import gaussian
 
 
 def line(
@@ -31,6 +32,6 @@ def line(
     changed = pixels.copy()
     column = np.full((height, width), float(value))
     if noise:
-        column += rng.normal(0, noise, column.shape)
+        column += gaussian(rng, noise, column.shape)
     changed[:, position : position + width, channel] = np.clip(np.rint(column), 0, 255)
     return changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.features import gaussian
 from spurcli.randomness import generator
 
 
@@ -23,7 +24,7 @@ def noise(
     `fresh`. `noise` is the standard deviation of further noise of the feature's own.
     """
     source = rng if fresh else generator("noise pattern", pattern)
-    changed = pixels + source.normal(0, amount, pixels.shape)
+    changed = pixels + gaussian(source, amount, pixels.shape)
     if noise:
-        changed = changed + rng.normal(0, noise, pixels.shape)
+        changed = changed + gaussian(rng, noise, pixels.shape)
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import UsageError
+from spurcli.features import gaussian
 
 _CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 
@@ -36,5 +37,5 @@ def patch(
     region = changed[rows, columns]
     region[...] = value if mode == "set" else region + value
     if noise:
-        region += rng.normal(0, noise, region.shape)
+        region += gaussian(rng, noise, region.shape)
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
