@@ -198,7 +198,7 @@ def _header(stream: TextIO, path: Path, magic: str) -> dict[str, Any] | None:
         return None
     if len(start) == _MAX_HEADER and not start.endswith("\n"):
         raise InputError(f"{path} has a header longer than any should be", _HINT)
-    version, _, text = start[len(magic) :].partition(" ")
+    version, _, text = start[len(magic) :].rstrip("\n").partition(" ")
     if not re.fullmatch("[0-9]{1,9}", version) or not 1 <= int(version) <= VERSION:
         raise InputError(
             f"{path} has version {version[:20]!r}; this spurcli reads index lists up to version {VERSION}",

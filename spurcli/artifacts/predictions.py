@@ -24,7 +24,11 @@ _HINT = "spurcli evaluate writes it beside evaluation.json."
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits float32 [n, classes] and label int64 [n] of a split; the twin's logits [m, classes] at `twin_index` [m]."""
+    """Logits float32 [n, classes] and label int64 [n] of a split; the twin's logits [m, classes] at `twin_index` [m].
+
+    `train_group_counts` int64 [groups] are what adjusted mean and conflict groups come from; the twin carries the
+    feature of class `feature_of`, and `twin_class` (None = all others) is the class whose misclassification counts.
+    """
 
     split: str
     logits: NDArray[np.float32]
@@ -37,6 +41,9 @@ class Predictions:
     twin_index: NDArray[np.int64] | None = None
     twin_logits: NDArray[np.float32] | None = None
     injection_sha256: str | None = None
+    train_group_counts: NDArray[np.int64] | None = None
+    feature_of: int | None = None
+    twin_class: int | None = None
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -55,9 +62,14 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         if predictions.group is not None:
             file.create_dataset("group", data=predictions.group, dtype="<i8")
             hdf5.write_names(file, "group_names", predictions.group_names)
+        if predictions.train_group_counts is not None:
+            file.create_dataset("train_group_counts", data=predictions.train_group_counts, dtype="<i8")
         if predictions.twin_logits is not None:
             file.create_dataset("injected/index", data=predictions.twin_index, dtype="<i8")
             file.create_dataset("injected/logits", data=predictions.twin_logits, dtype="<f4")
+            for name in ("feature_of", "twin_class"):
+                if getattr(predictions, name) is not None:
+                    file["injected"].attrs[name] = getattr(predictions, name)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -72,6 +84,11 @@ def read_predictions(path: Path) -> Predictions:
         twin = hdf5.member(file, "injected", h5py.Group, where)
         twin_index = hdf5.array_member(twin, "index", where, kinds="iu", ndim=1) if twin else None
         twin_logits = hdf5.array_member(twin, "logits", where, kinds="f", ndim=2) if twin else None
+        counts = hdf5.array_member(file, "train_group_counts", where, kinds="iu", ndim=1)
+
+        def class_attribute(name: str) -> int | None:
+            value = twin.attrs.get(name) if twin else None
+            return int(value) if isinstance(value, int | np.integer) else None
 
         def names(name: str) -> tuple[str, ...]:
             item = hdf5.array_member(file, name, where, kinds="S", ndim=1)
@@ -92,6 +109,9 @@ def read_predictions(path: Path) -> Predictions:
             twin_index=np.asarray(twin_index[:], dtype=np.int64) if twin_index is not None else None,
             twin_logits=_float32(twin_logits) if twin_logits is not None else None,
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
+            train_group_counts=np.asarray(counts[:], dtype=np.int64) if counts is not None else None,
+            feature_of=class_attribute("feature_of"),
+            twin_class=class_attribute("twin_class"),
         )
     _check(found, where)
     return found
@@ -115,6 +135,10 @@ def _check(found: Predictions, where: str) -> None:
         problem = f"{len(found.class_names)} class names for {num_classes} columns of logits"
     elif found.group is not None and (found.group.min() < 0 or found.group.max() >= len(found.group_names)):
         problem = "a group has no name"
+    elif found.train_group_counts is not None and len(found.train_group_counts) != len(found.group_names):
+        problem = f"{len(found.train_group_counts)} training counts for {len(found.group_names)} groups"
+    elif any(y is not None and not 0 <= y < num_classes for y in (found.feature_of, found.twin_class)):
+        problem = "the injection names a class that is not there"
     elif (index is None) != (twin is None):
         problem = "the injected twin needs `index` and `logits`"
     elif index is not None and twin is not None:

@@ -1,0 +1,74 @@
+"""groups.txt: one group name a line, one line a sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.indices import read_groups, write_groups
+from spurcli.errors import InputError
+
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1).filter(
+    lambda name: not name.startswith("#") and name.splitlines() == [name]
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(st.sampled_from(["waterbird/land", "0", " x ", "ü", "a#b"]) | NAMES, min_size=1, max_size=20))
+def test_round_trip(tmp_path, names):
+    path, fingerprint = tmp_path / "groups.txt", Fingerprint(len(names), "ab", "cd")
+    write_groups(path, names, fingerprint, {"stage": "test"})
+    group, found, stated = read_groups(path)
+    assert [found[code] for code in group] == names
+    assert list(found) == list(dict.fromkeys(names))
+    assert stated == fingerprint
+
+
+def test_cut_at_any_byte_is_refused(golden, tmp_path):
+    whole, path = (golden / "groups-v1.txt").read_bytes(), tmp_path / "groups.txt"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            read_groups(path)
+
+
+def test_without_header_and_with_windows_line_ends(tmp_path):
+    path = tmp_path / "groups.txt"
+    path.write_bytes(b"\xef\xbb\xbfb\r\na\r\n# a remark\r\nb")
+    group, names, fingerprint = read_groups(path)
+    assert group.tolist() == [0, 1, 0]
+    assert group.dtype == np.int64
+    assert names == ("b", "a")
+    assert fingerprint is None
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"a\n\nb\n", "no group name for sample 1"),
+        (b"# only\n", "holds no group"),
+        (b"", "is empty"),
+        (b"a\n\xff\n", "not a text file"),
+        (b'# spurcli groups v1 {"num_samples":3}\na\nb\n', "is cut: 2 lines of 3"),
+        (b'# spurcli groups v1 {"num_samples":"3"}\na\nb\n', "'num_samples' is missing or of the wrong kind"),
+        (b'# spurcli groups v1 {"num_samples":1,"fingerprint":{}}\na\n', "'num_samples' is missing"),
+        (b"# spurcli groups v9 {}\na\n", "has version '9'"),
+        (b'# spurcli indices v1 {"kind":"keep","num_indices":1}\n1\n', "is another kind of list"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, content, match):
+    path = tmp_path / "groups.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=match) as caught:
+        read_groups(path)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "#x", "a\nb", "a\rb", "a\u2028b"])
+def test_names_that_could_not_be_read_back_are_not_written(tmp_path, name):
+    with pytest.raises(InputError, match="cannot be a line"):
+        write_groups(tmp_path / "groups.txt", ["fine", name], Fingerprint(2), {})
+    assert not list(tmp_path.iterdir())
