@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.evaluation.intervals import bootstrap_minimum, wilson
+from spurcli.errors import InputError
+from spurcli.evaluation.intervals import Z95, bootstrap_minimum, wilson
 from spurcli.groups import conflict_groups, marked_attribute, named
 
 Metric = dict[str, Any]
@@ -44,7 +45,11 @@ def share(num_correct: int, num_samples: int, **more: Any) -> Metric:
 
 
 def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
-    """`metrics`, `per_class`, `per_group` and `warnings` of an evaluation (see docs/formats.md)."""
+    """`metrics`, `per_class`, `per_group` and `warnings` of an evaluation (see docs/formats.md).
+
+    Raises InputError if a logit is NaN or infinite: an argmax over NaN would pass for a prediction.
+    """
+    _require_finite(evaluated)
     predicted = evaluated.logits.argmax(axis=1)
     label, names = evaluated.label, evaluated.class_names
     correct = predicted == label
@@ -75,8 +80,24 @@ def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
     }
 
 
+def _require_finite(evaluated: Evaluated) -> None:
+    for what, logits in (("", evaluated.logits), (" with the feature", evaluated.twin_logits)):
+        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1)) if logits is not None else ()
+        if len(bad):
+            raise InputError(
+                f"The logits of {len(bad):,} samples{what} are NaN or infinite, that of sample {int(bad[0]):,} first",
+                "The model diverged or overflows: train it at a lower learning rate, or evaluate in float32.",
+            )
+
+
 def group_accuracies(evaluated: Evaluated, predicted: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Accuracy of each group; the twin's samples count in the groups that carry the feature."""
+    """Accuracy of each group.
+
+    The evaluation splits of an injected data set hold no carrier of their own. Their twin, the same samples with the
+    feature in all of them, fills the groups that carry it; so each sample counts once in a group without and once in
+    one with the feature, worst group and conflict accuracy look at both, and the adjusted mean weighs them as in
+    training. `accuracy` and the class accuracies are of the split without its twin.
+    """
     if evaluated.group is None:
         return []
     group, correct = evaluated.group, predicted == evaluated.label
@@ -103,24 +124,13 @@ def group_metrics(per_group: Sequence[dict[str, Any]], evaluated: Evaluated, see
     """Worst-group, adjusted mean and conflict accuracy.
 
     The adjusted mean weighs group accuracies by the training proportions (groups with none in training have weight
-    zero). The conflict groups are those of each class whose attribute is the spurious feature of another class
-    and not of its own; their accuracy is what the paper calls worst-group accuracy.
+    zero). Conflict accuracy, what the paper calls worst-group accuracy, pools the samples of all conflict groups
+    (`spurcli.groups`); where there are several, the worst of them stands beside it.
     """
     filled = {item["group"]: item["accuracy"] for item in per_group if item["accuracy"]["num_samples"]}
     if not filled:
         return {}
-    worst = min(filled, key=lambda name: float(filled[name]["value"]))
-    outcomes = {
-        name: (round(item["value"] * item["num_samples"]), item["num_samples"]) for name, item in filled.items()
-    }
-    metrics: dict[str, Metric] = {
-        "worst_group_accuracy": {
-            "value": filled[worst]["value"],
-            "num_samples": filled[worst]["num_samples"],
-            "interval": list(bootstrap_minimum(outcomes, seed=seed)),
-            "group": worst,
-        }
-    }
+    metrics: dict[str, Metric] = {"worst_group_accuracy": _worst(filled, seed)}
     train = evaluated.train_group_counts
     if train is None:
         return metrics
@@ -134,11 +144,31 @@ def group_metrics(per_group: Sequence[dict[str, Any]], evaluated: Evaluated, see
             "zero_weight_groups": [item["group"] for n, item in enumerate(per_group) if not weights[n]],
         }
     names = named(conflict_groups(train, len(evaluated.class_names)), evaluated.group_names)
-    present = [name for name in names if name in outcomes]
+    present = {name: filled[name] for name in names if name in filled}
     if present:
-        pooled = np.sum([outcomes[name] for name in present], axis=0)
-        metrics["conflict_accuracy"] = share(int(pooled[0]), int(pooled[1]), groups=present)
+        pooled = np.sum(list(_outcomes(present).values()), axis=0)
+        metrics["conflict_accuracy"] = share(int(pooled[0]), int(pooled[1]), groups=list(present))
+    if len(present) > 1:
+        metrics["worst_conflict_accuracy"] = _worst(present, seed)
     return metrics
+
+
+def _outcomes(accuracies: Mapping[str, Metric]) -> dict[str, tuple[int, int]]:
+    """(number correct, number of samples) of each group."""
+    return {
+        name: (round(item["value"] * item["num_samples"]), item["num_samples"]) for name, item in accuracies.items()
+    }
+
+
+def _worst(accuracies: Mapping[str, Metric], seed: int) -> Metric:
+    """The lowest of some groups' accuracies, with the bootstrap interval of that minimum."""
+    worst = min(accuracies, key=lambda name: float(accuracies[name]["value"]))
+    return {
+        "value": accuracies[worst]["value"],
+        "num_samples": accuracies[worst]["num_samples"],
+        "interval": list(bootstrap_minimum(_outcomes(accuracies), seed=seed)),
+        "group": worst,
+    }
 
 
 def spurious_misclassification(evaluated: Evaluated, predicted: NDArray[np.int64]) -> dict[str, Metric]:
@@ -220,7 +250,7 @@ def auroc(score: NDArray[np.floating[Any]], positive: NDArray[np.bool_]) -> Metr
     area = (mean_rank[inverse][positive].sum() - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative)
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (num_positive - 1) * (first - area**2) + (num_negative - 1) * (second - area**2)
-    half = 1.959963984540054 * np.sqrt(variance / (num_positive * num_negative))
+    half = Z95 * np.sqrt(variance / (num_positive * num_negative))
     return {
         "value": float(area),
         "num_samples": len(score),

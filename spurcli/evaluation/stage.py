@@ -19,6 +19,7 @@ from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.datasets import Dataset
 from spurcli.errors import UsageError
 from spurcli.evaluation.metrics import Evaluated, compute
+from spurcli.groups import is_grid
 from spurcli.progress import Progress
 from spurcli.settings import Settings
 
@@ -89,10 +90,31 @@ def evaluate(
                 twin_index=evaluated.twin_index,
                 twin_logits=evaluated.twin_logits,
                 injection_sha256=injection_sha256,
+                train_group_counts=evaluated.train_group_counts,
+                feature_of=evaluated.feature_of,
+                twin_class=evaluated.twin_class,
             ),
         )
     write_evaluation(output, content)
     return content
+
+
+def evaluated_from(predictions: Predictions) -> Evaluated:
+    """What `compute` needs to give every metric again, from predictions.h5 alone."""
+    class_names = predictions.class_names or tuple(map(str, range(predictions.logits.shape[1])))
+    counts = predictions.train_group_counts
+    return Evaluated(
+        logits=predictions.logits,
+        label=predictions.label,
+        class_names=class_names,
+        group=predictions.group,
+        group_names=predictions.group_names,
+        train_group_counts=counts if is_grid(predictions.group_names, class_names) else None,
+        twin_index=predictions.twin_index,
+        twin_logits=predictions.twin_logits,
+        feature_of=predictions.feature_of,
+        twin_class=predictions.twin_class,
+    )
 
 
 def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -> Evaluated:

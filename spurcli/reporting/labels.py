@@ -16,6 +16,7 @@ METRIC_LABELS = {
     "spurious_misclassification_all": "Spurious misclassification, all other classes",
     "spurious_misclassification_all_without": "… all other classes, without the feature",
     "conflict_accuracy": "Conflict accuracy",
+    "worst_conflict_accuracy": "Conflict accuracy, worst group",
     "worst_group_accuracy": "Worst-group accuracy",
     "adjusted_mean_accuracy": "Adjusted mean accuracy",
     "accuracy": "Accuracy",
