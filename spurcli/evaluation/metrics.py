@@ -82,7 +82,7 @@ def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
 
 def _require_finite(evaluated: Evaluated) -> None:
     for what, logits in (("", evaluated.logits), (" with the feature", evaluated.twin_logits)):
-        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1)) if logits is not None else ()
+        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1)) if logits is not None else np.empty(0, np.int64)
         if len(bad):
             raise InputError(
                 f"The logits of {len(bad):,} samples{what} are NaN or infinite, that of sample {int(bad[0]):,} first",
