@@ -82,7 +82,8 @@ def _read_npy(path: Path) -> NDArray[Any]:
             warnings.simplefilter("ignore")  # headers of old versions
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python, which can fail in any way
-        reason = "it holds pickled objects, which are refused" if "pickle" in str(error).lower() else str(error)[:100]
+        pickled = "pickle" in str(error).lower() or "python objects" in str(error).lower()
+        reason = "it holds pickled objects, which are refused" if pickled else str(error).partition("\n")[0][:100]
         raise InputError(f"{path} cannot be read as .npy: {reason}", _HINT) from error
     return array
 

@@ -1,0 +1,169 @@
+"""Logits and labels made by any program."""
+
+from __future__ import annotations
+
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
+
+from spurcli.artifacts.arrays import read_labels, read_logits
+from spurcli.errors import InputError
+
+LOGITS = np.array([[0.5, -0.0, 2.0], [1e-3, 3.0, -4.5]], dtype=np.float32)
+LABELS = np.array([2, 0])
+
+
+def write(path, name, array):
+    """The array in the file's own format."""
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".safetensors":
+        safetensors.numpy.save_file({name: np.ascontiguousarray(array)}, path)
+    else:
+        with h5py.File(path, "w") as file:
+            file[name] = array
+    return path
+
+
+def refuse(read, match, *arguments):
+    with pytest.raises(InputError, match=match) as caught:
+        read(*arguments)
+    assert caught.value.hint
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".h5", ".hdf5"])
+@pytest.mark.parametrize("name", ["logits", "output"])
+def test_every_kind_of_file(tmp_path, suffix, name):
+    found = read_logits(write(tmp_path / f"x{suffix}", name, LOGITS))
+    assert found.dtype == np.float32
+    assert found.tobytes() == LOGITS.tobytes()
+    labels = read_labels(write(tmp_path / f"y{suffix}", "label" if name == "logits" else "target", LABELS), 2, 3)
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_other_float_types_become_float32(tmp_path, kind, suffix):
+    found = read_logits(write(tmp_path / f"x{suffix}", "logits", LOGITS.astype(kind)))
+    assert found.dtype == np.float32
+    assert found.tolist() == LOGITS.astype(kind).astype(np.float32).tolist()
+
+
+@pytest.mark.parametrize("kind", ["u1", ">i2", "<i4", ">u8"])
+def test_other_integer_types_become_int64(tmp_path, kind):
+    assert read_labels(write(tmp_path / "y.npy", "label", LABELS.astype(kind)), 2, 3).tolist() == [2, 0]
+
+
+def test_fortran_order_is_no_matter(tmp_path):
+    assert read_logits(write(tmp_path / "x.npy", "logits", np.asfortranarray(LOGITS))).tolist() == LOGITS.tolist()
+
+
+def test_half_precision_of_torch(tmp_path):
+    path = tmp_path / "x.safetensors"
+    safetensors.torch.save_file({"logits": torch.from_numpy(LOGITS).half()}, path)
+    assert read_logits(path).tolist() == LOGITS.astype(np.float16).tolist()
+    safetensors.torch.save_file({"logits": torch.from_numpy(LOGITS).bfloat16()}, path)
+    refuse(read_logits, r"'logits' cannot be read .*\nSave it as float32", path)
+
+
+def test_pickles_are_refused_unopened(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([[Bomb()]], dtype=object), allow_pickle=True)
+    refuse(read_logits, "holds pickled objects, which are refused", path)
+    path.write_bytes(pickle.dumps(Bomb()))
+    refuse(read_logits, "cannot be read as .npy", path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_zip_called_npy_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", logits=LOGITS)
+    (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    refuse(read_logits, "does not begin like one", tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_first_row_that_is_no_number_is_named(tmp_path, monkeypatch, bad):
+    monkeypatch.setattr("spurcli.artifacts.hdf5.CHUNK", 4)
+    logits = np.zeros((11, 2), np.float32)
+    logits[[9, 10], 1] = bad
+    refuse(read_logits, "logits of sample 9 hold NaN or infinity", write(tmp_path / "x.npy", "logits", logits))
+
+
+def test_what_float32_cannot_hold_is_named(tmp_path):
+    logits = np.array([[0, 1], [0, 1e300]])
+    refuse(read_logits, "logits of sample 1 hold", write(tmp_path / "x.npy", "logits", logits))
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.zeros(3, np.float32), r"is float32 of shape \[3\]\nExpected floating-point \[n, classes\]"),
+        (np.zeros((2, 3, 1), np.float32), "shape"),
+        (np.zeros((2, 3), np.int64), "is int64"),
+        (np.zeros((2, 3), np.complex64), "is complex64"),
+        (np.zeros((2, 3), [("a", "f4")]), "shape"),
+        (np.zeros((2, 1), np.float32), "at least 2 classes, found 1"),
+        (np.zeros((0, 3), np.float32), "has no rows"),
+    ],
+)
+def test_wrong_logits_are_named(tmp_path, array, match):
+    refuse(read_logits, match, write(tmp_path / "x.npy", "logits", array))
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.array([0, 3]), "label 3 of sample 1 is outside the 3 classes"),
+        (np.array([-1, 0]), "label -1 of sample 0 is outside"),
+        (np.array([2**63, 0], dtype=np.uint64), "of sample 0 is outside"),
+        (np.array([0, 1, 2]), "has 3 labels for 2 rows of logits"),
+        (np.array([0.0, 1.0]), r"is float64 of shape \[2\]\nExpected integer"),
+        (np.array([[0], [1]]), "shape"),
+        (np.array([True, False]), "is bool"),
+    ],
+)
+def test_wrong_labels_are_named(tmp_path, array, match):
+    refuse(read_labels, match, write(tmp_path / "y.npy", "label", array), 2, 3)
+
+
+def test_several_arrays_and_none_called_so(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = file["b"] = LOGITS
+    refuse(read_logits, "has no 'logits'\nIt has: a, b", tmp_path / "x.h5")
+    safetensors.numpy.save_file({"a": LOGITS, "b": LOGITS}, tmp_path / "x.safetensors")
+    refuse(read_logits, "has no tensor 'logits'\nIt has: a, b", tmp_path / "x.safetensors")
+
+
+def test_linked_logits_are_not_followed(tmp_path):
+    write(tmp_path / "other.h5", "logits", LOGITS)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["logits"] = h5py.ExternalLink("other.h5", "/logits")
+    refuse(read_logits, "is a link to elsewhere|has no 'logits'", tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".h5"])
+def test_truncated_anywhere_is_refused(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", "logits", LOGITS)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) if suffix != ".h5" else 2000, 11):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            read_logits(path)
+
+
+def test_names_and_kinds(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n")
+    refuse(read_logits, r"unknown kind of file '\.csv'\nAccepted: \.npy", tmp_path / "x.csv")
+    refuse(read_logits, "No such file", tmp_path / "absent.npy")
+    refuse(read_logits, "is a folder", tmp_path)
