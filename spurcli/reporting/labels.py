@@ -136,16 +136,17 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
     if ":" in select:
         select = f"slice {select}"
     scope = {"class": " of each class", "group": " of each group"}.get(text(rule.get("per")), "")
-    groups = rule.get("groups")
+    groups, where = rule.get("groups"), ""
     if isinstance(groups, list | tuple) and groups:
         shown = ", ".join(name_of(group) for group in groups[:3])
         scope = f" of {shown}" + (" …" if len(groups) > 3 else "")
+        where = f" of {shown}" if len(groups) == 1 else f" of {len(groups)} groups"
     label = f"{prefix}{select} {share}{scope} removed"
     if rule.get("matched"):
         label += ", matched counts"
     if rule.get("balance_classes") or rule.get("balance"):
         label += ", classes balanced"
-    return label[0].upper() + label[1:], f"{prefix}{select} {share}"
+    return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
 
 
 def lower_first(label: str) -> str:

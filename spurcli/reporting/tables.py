@@ -154,7 +154,7 @@ def terminal_table(data: Mapping[str, Any]) -> Table:
     table.add_column("arm", overflow="fold", min_width=16)
     table.add_column("seeds", justify="right")
     for metric in metrics:
-        table.add_column(Text(metric["label"]), justify="right", min_width=12)
+        table.add_column(Text(metric["label"]), justify="right", min_width=max(12, *map(len, metric["label"].split())))
     for arm in data["arms"][:_TERMINAL_ARMS]:
         cells = [mean_sd(arm["metrics"].get(metric["name"]), metric["unit"]) for metric in metrics]
         # Text, not markup: a class called "[bold]" is a name, not a style

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -106,3 +107,14 @@ def test_one_run_reads_as_one_run(make, tmp_path):
         "(one run)."
     ]
     assert data["reading"] == []
+
+
+def test_fractions_of_groups_are_not_mixed_up_with_fractions_of_classes(make, tmp_path):
+    within = {**make.rule_of("hardest", "0.25"), "per": "group", "groups": ["cat/hat"]}
+    for seed, (rule, value) in itertools.product(
+        range(3), ((None, 0.5), (within, 0.2), (make.rule_of("hardest", "0.3"), 0.3))
+    ):
+        make.save(tmp_path / "runs" / f"{seed}-{value}.evaluation.json", make.evaluation(value, seed=seed, rule=rule))
+    assert (
+        "is lower with the hardest 25 % of cat/hat and 30 % removed" in read(tmp_path / "runs", tmp_path)["verdict"][0]
+    )
