@@ -20,7 +20,8 @@ def wilson(num_correct: int, num_samples: int, z: float = Z95) -> tuple[float, f
     denominator = 1 + z * z / num_samples
     centre = (share + z * z / (2 * num_samples)) / denominator
     half = z * math.sqrt(share * (1 - share) / num_samples + z * z / (4 * num_samples**2)) / denominator
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # rounding must not leave the share outside its own interval
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def bootstrap_minimum(

@@ -17,7 +17,7 @@ from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_sam
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.datasets import Dataset
-from spurcli.errors import UsageError
+from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.metrics import Evaluated, compute
 from spurcli.groups import is_grid
 from spurcli.progress import Progress
@@ -52,7 +52,7 @@ def evaluate(
     else:
         assert model is not None
         if settings is None or labels is not None:
-            raise UsageError("--labels goes with --logits, a model with a data set", "")
+            raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
         evaluated, fingerprint, about, injection_sha256 = _run_model(
             settings, model, split, allow_injection_mismatch, progress
         )
@@ -166,10 +166,10 @@ def _foreign(
     settings: Settings | None, split: str, logits_path: Path, labels_path: Path | None
 ) -> tuple[Evaluated, Fingerprint, dict[str, Any], list[Parent]]:
     logits = read_logits(logits_path)
-    parents = [Parent.of(path) for path in (logits_path, labels_path) if path is not None]
-    about = {"model": None, "training": None}
     if labels_path is not None:
         label = read_labels(labels_path, len(logits), logits.shape[1])
+    parents = [Parent.of(path) for path in (logits_path, labels_path) if path is not None]
+    about = {"model": None, "training": None}
     if settings is None:
         if labels_path is None:
             raise UsageError("Logits alone say nothing about what is right", "Add --labels FILE or --dataset NAME.")
@@ -183,7 +183,10 @@ def _foreign(
     mine = Fingerprint.of(label) if labels_path else Fingerprint(len(logits))
     require_same(mine, str(labels_path or logits_path), fingerprint, where)
     if logits.shape[1] != len(dataset.class_names):
-        raise UsageError(f"{logits_path} has {logits.shape[1]} columns, {where} {len(dataset.class_names)} classes", "")
+        raise InputError(
+            f"{logits_path} has {logits.shape[1]} columns, {where} {len(dataset.class_names)} classes",
+            "Use logits of a model for this data set.",
+        )
     # a foreign program saw no twin
     evaluated = replace(evaluated_split(dataset, split, logits), feature_of=None, twin_class=None)
     return evaluated, fingerprint, about, parents
