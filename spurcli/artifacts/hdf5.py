@@ -40,6 +40,11 @@ def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
         ) from error
 
 
+def create_hdf5(path: Path) -> h5py.File:
+    """A new file for writing, without a chunk cache: on a full disk HDF5 cannot close what is cached, and crashes."""
+    return h5py.File(path, "w", rdcc_nbytes=0)
+
+
 def check_header(file: h5py.File, expected: str, newest: int, where: str) -> int:
     version = file.attrs.get("version")
     if isinstance(version, np.integer):

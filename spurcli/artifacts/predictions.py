@@ -48,7 +48,7 @@ class Predictions:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     _check(predictions, str(path))
-    with atomic_path(path) as temporary, readable_os_errors(path), h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["split"] = predictions.split

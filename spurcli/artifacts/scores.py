@@ -111,7 +111,7 @@ def write_scores(
     group: NDArray[np.integer[Any]] | None = None,
 ) -> Iterator[ScoresWriter]:
     """Write a score file atomically: `labels` and `group` int [n], then the scores through the yielded writer."""
-    with atomic_path(path) as temporary, readable_os_errors(path), h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["provenance"] = canonical_json(header.provenance)
