@@ -204,10 +204,7 @@ def _of_a_run(key: str) -> bool:
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     """The rule without what differs from seed to seed."""
-    kept = {key: value for key, value in rule.items() if not _of_a_run(key) and value not in (None, False, [], {})}
-    if rule.get("matched"):
-        kept["matched"] = True
-    return kept
+    return {key: value for key, value in rule.items() if not _of_a_run(key) and value not in (None, False, [], {})}
 
 
 def _variant(settings: Mapping[str, Any], training: Mapping[str, Any], index_list: Any) -> dict[str, Any]:

@@ -141,6 +141,11 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
         shown = ", ".join(name_of(group) for group in groups[:3])
         scope = f" of {shown}" + (" …" if len(groups) > 3 else "")
         where = f" of {shown}" if len(groups) == 1 else f" of {len(groups)} groups"
+        if rule.get("matched") == "class":  # drawn from whole classes, not from those groups
+            return (
+                f"{prefix}Random samples, per class as many as {share}{scope}",
+                f"{prefix}random per class, {share}{where}",
+            )
     label = f"{prefix}{select} {share}{scope} removed"
     if rule.get("matched"):
         label += ", matched counts"

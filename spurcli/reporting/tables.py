@@ -97,9 +97,9 @@ def _references(arms: Sequence[Arm], position: int) -> list[int]:
 def _same_size(first: Arm, second: Arm) -> bool:
     if first.fraction is None or second.fraction is None or abs(first.fraction - second.fraction) > 1e-3:
         return False
-    scopes = [(arm.rule or {}).get("per") for arm in (first, second)]
-    same_scope = bool((first.rule or {}).get("matched")) or scopes[0] == scopes[1]
-    return same_scope and _same_budget(first, second)
+    # a matched control carries the scope of the list that it matches
+    scopes = [[(arm.rule or {}).get(key) for key in ("per", "groups", "balance_classes")] for arm in (first, second)]
+    return scopes[0] == scopes[1] and _same_budget(first, second)
 
 
 def _same_budget(first: Arm, second: Arm) -> bool:

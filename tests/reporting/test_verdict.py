@@ -118,3 +118,27 @@ def test_fractions_of_groups_are_not_mixed_up_with_fractions_of_classes(make, tm
     assert (
         "is lower with the hardest 25 % of cat/hat and 30 % removed" in read(tmp_path / "runs", tmp_path)["verdict"][0]
     )
+
+
+def test_each_rule_is_compared_with_its_own_control_only(make, tmp_path):
+    """Both rules remove 0.3, one of each class and one of a group: their controls must not be exchanged."""
+    scopes = {"class": {}, "group": {"per": "group", "groups": ["cat/hat"]}}
+    for seed, (scope, change), select in itertools.product(range(3), scopes.items(), ("hardest", "random")):
+        rule = {**make.rule_of(select, "0.3", matched=scope if select == "random" else None), **change}
+        value = {"hardest": 0.2, "random": 0.3}[select] + 0.1 * (scope == "group")
+        make.save(
+            tmp_path / "runs" / f"{seed}-{scope}-{select}.evaluation.json", make.evaluation(value, seed=seed, rule=rule)
+        )
+    data = read(tmp_path / "runs", tmp_path)
+    pairs = {
+        (data["arms"][entry["arm"]]["short"], data["arms"][entry["reference"]]["short"])
+        for entry in data["comparisons"]
+    }
+    assert pairs == {("hardest 30 %", "random 30 %"), ("hardest 30 % of cat/hat", "random 30 % of cat/hat")}
+
+
+def test_a_control_matched_by_class_to_a_rule_about_groups_says_so(make, tmp_path):
+    rule = {**make.rule_of("random", "0.3", matched="class"), "per": "group", "groups": ["cat/hat"]}
+    make.save(tmp_path / "evaluation.json", make.evaluation(0.2, rule=rule))
+    (arm,) = read(tmp_path / "evaluation.json", tmp_path)["arms"]
+    assert arm["label"] == "Random samples, per class as many as 30 % of cat/hat"
