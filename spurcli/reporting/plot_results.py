@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.reporting.drawing import MUTED, Figure, Panel, Style, scaled, share_axis
+from spurcli.reporting.drawing import FONT_SIZE, INK, MUTED, Figure, Panel, Style, scaled, share_axis
 
 _MAX_ARMS = 14
 _MAX_PANELS = 4
@@ -98,7 +98,8 @@ def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
         arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric["lower_is_better"]]
-        axes.set_title(metric["label"])
+        # over the whole panel: beside long names of arms the axes are narrow
+        axes.figure.suptitle(metric["label"], x=0.01, ha="left", size=FONT_SIZE + 1, weight="bold", color=INK)
         axes.set_xlabel(("%" if unit == "%" else "area under the curve" if "auroc" in metric["name"] else "") + arrow)
 
     return draw
