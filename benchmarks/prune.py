@@ -45,12 +45,14 @@ def measure(path: Path) -> dict[str, Any]:
 
     started = time.monotonic()
     result = prune([path], fraction="0.1", per_class=True, output=path.with_name("keep.txt"))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there
     return {
         "num_samples": result["num_samples"],
         "num_removed": result["num_removed"],
         "seconds": time.monotonic() - started,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * unit,
     }
 
 
@@ -63,7 +65,7 @@ def main() -> None:
     if arguments.file:
         print(json.dumps(measure(arguments.file)))
         return
-    print(f"{'samples':>12} {'removed':>12} {'seconds':>8} {'peak GB':>8} {'bytes/sample':>13}")
+    print(f"{'samples':>12} {'removed':>12} {'seconds':>8} {'CPU s':>8} {'peak GB':>8} {'bytes/sample':>13}")
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             path = Path(folder) / "scores.h5"
@@ -73,6 +75,7 @@ def main() -> None:
         per_sample = found["peak_bytes"] / found["num_samples"]
         print(
             f"{found['num_samples']:>12,} {found['num_removed']:>12,} {found['seconds']:>8.1f} "
+            f"{found['cpu_seconds']:>8.1f} "
             f"{found['peak_bytes'] / 1e9:>8.2f} {per_sample:>13.1f}",
             flush=True,
         )
