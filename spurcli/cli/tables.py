@@ -44,7 +44,7 @@ def metrics_table(result: dict[str, Any]) -> None:
     for name in ("value", "95 % interval", "samples"):
         table.add_column(name, justify="right")
     for name, metric in result["metrics"].items():
-        detail = metric.get("group") or (f"{metric['true']} → {metric['predicted']}" if "true" in metric else "")
+        detail = _detail(metric)
         _metric(table, name.replace("_", " ") + (f" ({detail})" if detail else ""), metric)
     table.add_section()
     key = "group" if result["per_group"] else "class"
@@ -52,6 +52,14 @@ def metrics_table(result: dict[str, Any]) -> None:
     for row in rows[:_MAX_ROWS]:
         _metric(table, row[key], row["accuracy"])
     console().print(table)
+
+
+def _detail(metric: dict[str, Any]) -> str:
+    """What a metric is about: a group, some groups, or which class is taken for which."""
+    if "true" in metric:
+        return f"{metric['true']} → {metric['predicted']}"
+    groups = metric.get("groups", [])
+    return metric.get("group") or (", ".join(groups) if len(groups) <= 2 else f"{len(groups)} groups")
 
 
 def _metric(table: Table, name: str, metric: dict[str, Any]) -> None:
