@@ -33,7 +33,7 @@ def draw(num_samples: int, aligned: float, seed: int) -> Split:
     rows, columns = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     circle = np.hypot(rows, columns) < 4.5
     square = np.maximum(abs(rows), abs(columns)) < 4
-    pixels = np.where(attribute == 1, 150, 100)[:, None, None] + rng.normal(0, 40, (num_samples, SIZE, SIZE))
-    pixels += rng.uniform(10, 60, num_samples)[:, None, None] * np.where(label[:, None, None], square, circle)
+    pixels = np.where(attribute == 1, 130, 115)[:, None, None] + rng.normal(0, 40, (num_samples, SIZE, SIZE))
+    pixels += rng.uniform(20, 120, num_samples)[:, None, None] * np.where(label[:, None, None], square, circle)
     images = ArrayImages(np.clip(pixels, 0, 255).astype(np.uint8)[..., None])
     return Split(label.astype(np.int64), images, attribute.astype(np.int64))

@@ -12,7 +12,7 @@ spurcli score $own --score own_score.py:brier -o shapes.h5
 spurcli prune shapes.h5 --fraction 0.3 --group circle/dark --group square/bright -o shapes-keep.txt
 spurcli train $own --keep shapes-keep.txt --method own_method.py:Focal -o shapes.safetensors
 spurcli evaluate shapes.safetensors --dataset own_dataset.py:shapes --model own_model.py:two_convolutions \
-    --method own_method.py:Focal -o shapes-evaluation.json
+    -o shapes-evaluation.json
 
 # By your own score instead of EL2N.
 spurcli prune shapes.h5 --score brier --fraction 0.1 --per-class -o shapes-brier.txt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,14 @@ def configure(
     device: str = "auto",
     data_root: Path | str | None = None,
     num_workers: int = 2,
+    uses: Sequence[str] = ("dataset", "model", "method"),
 ) -> Settings:
     """Settings for a stage.
 
     `dataset` is a name, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
     set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in a parent
-    file. `feature` only confirms user code that an inject.json names.
+    file. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
+    for the parts that the stage `uses`.
 
     Raises UsageError or InputError that say which flag to type.
     """
@@ -82,7 +84,7 @@ def configure(
         flags.setdefault("dataset", {})["name"] = dataset
     if injection_path:
         flags["injection_path"] = injection_path
-    settings = resolve(flags, inherited, chosen, recipe_name)
+    settings = resolve(flags, inherited, chosen, recipe_name, uses)
     DATASETS.check(settings.dataset.name)
     MODELS.check(settings.model.name)
     METHODS.check(settings.method.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -131,7 +131,13 @@ _RUNTIME_KEYS = ("seed", "device", "data_root", "num_workers", "injection_path")
 _NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
 
 
-def resolve(flags: Table, inherited: Table | None, recipe: Table, recipe_name: str) -> Settings:
+def resolve(
+    flags: Table,
+    inherited: Table | None,
+    recipe: Table,
+    recipe_name: str,
+    uses: Sequence[str] = ("dataset", "model", "method"),
+) -> Settings:
     """Merge recipe, what is inherited and flags, in rising precedence, and check every key and value.
 
     `flags` are tables too (`{"scoring": {"epoch": 10}, "seed": 1}`), as are `inherited` (the `settings` of a
@@ -150,7 +156,7 @@ def resolve(flags: Table, inherited: Table | None, recipe: Table, recipe_name: s
             kept = {key: value for key, value in inherited[name].items() if key not in _NEVER_INHERITED.get(name, ())}
             table = _merge(table, kept)
         merged[name] = _merge(table, flags.get(name, {}))
-    _require_named_user_code(merged, flags)
+    _require_named_user_code(merged, flags, uses)
     merged["method"] = merged["method"] or {"name": "erm"}
     tables = {name: from_table(_KINDS[name], merged[name], name) for name in TABLES}
     runtime = {key: flags[key] for key in _RUNTIME_KEYS if key in flags}
@@ -254,12 +260,13 @@ def _merge(below: Table, above: Table) -> dict[str, Any]:
     return merged
 
 
-def _require_named_user_code(merged: Table, flags: Table) -> None:
+def _require_named_user_code(merged: Table, flags: Table, uses: Sequence[str]) -> None:
     injected = bool(merged["dataset"].get("injection"))  # --dataset names the inject.json then
     dataset_flag = "--set dataset.name=" if injected else "--dataset "
     for table, flag in (("dataset", dataset_flag), ("model", "--model "), ("method", "--method ")):
         name = merged[table].get("name")
-        if isinstance(name, str) and is_user_code(name) and flags.get(table, {}).get("name") != name:
+        named = flags.get(table, {}).get("name") == name
+        if table in uses and isinstance(name, str) and is_user_code(name) and not named:
             raise InputError(
                 f"A file names your own {table} {name}; code is never run because a file says so",
                 f"If you trust it, name it again: {flag}{name}",

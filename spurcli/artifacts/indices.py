@@ -129,6 +129,16 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     return result
 
 
+def read_list_header(path: Path) -> dict[str, Any]:
+    """What an index list says about itself, from its first line alone; {} for a bare list."""
+    require_file(path, "an index list", _HINT)
+    with path.open(encoding="utf-8-sig") as stream:
+        try:
+            return _header(stream, path, _MAGIC) or {}
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not a text file", _HINT) from error
+
+
 def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: str) -> None:
     """Raise InputError if sorted indices repeat or lie outside [0, num_samples)."""
     repeats = np.flatnonzero(ascending[1:] == ascending[:-1])

@@ -37,7 +37,9 @@ def check(
     from spurcli.session import configure
 
     recipe = recipe or _any_recipe(name)
-    settings = configure(name, recipe=recipe, overrides=options.parse_sets(sets), feature=feature, data_root=data_root)
+    settings = configure(
+        name, recipe=recipe, overrides=options.parse_sets(sets), feature=feature, data_root=data_root, uses=("dataset",)
+    )
     dataset = load_dataset(
         settings.dataset.name,
         settings.dataset.options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -68,13 +69,12 @@ def evaluate(
         raise UsageError("A model and --logits contradict each other", "Give one of them.")
     progress = TerminalProgress()
     with (
-        input_path(checkpoint, "model.safetensors", required=logits is None) as found,
+        contextlib.nullcontext() if logits else input_path(checkpoint, "model.safetensors") as model_path,
         output_path(output, "evaluation.json", as_json=as_json, binary=False) as path,
     ):
-        model_path = None if logits else found
         parent = read_checkpoint_metadata(model_path, required=dataset is None) if model_path else {}
         settings = None
-        if model_path or dataset:
+        if model_path or dataset or recipe:
             settings = configure(
                 dataset,
                 recipe=recipe,
@@ -88,6 +88,7 @@ def evaluate(
                 device=device,
                 data_root=data_root,
                 num_workers=workers,
+                uses=("dataset", "model"),
             )
         try:
             result = run(

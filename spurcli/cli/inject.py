@@ -62,7 +62,7 @@ def inject(
     parameters = {
         key.removeprefix("feature."): overrides.pop(key) for key in list(overrides) if key.startswith("feature.")
     }
-    settings = configure(dataset, recipe=recipe, overrides=overrides, seed=seed, data_root=data_root)
+    settings = configure(dataset, recipe=recipe, overrides=overrides, seed=seed, data_root=data_root, uses=("dataset",))
     with output_path(output, "inject.json", as_json=as_json, binary=False) as path:
         result = run(
             settings,

@@ -101,6 +101,7 @@ def score(
             device=device,
             data_root=data_root,
             num_workers=workers,
+            uses=("dataset", "model"),
         )
     with output_path(output, "scores.h5", as_json=as_json) as path:
         from spurcli.scoring.stage import score as run

@@ -74,7 +74,7 @@ def train(
 
     Example: spurcli train --keep keep.txt --seed 1
     """
-    from spurcli.artifacts.indices import read_indices
+    from spurcli.artifacts.indices import Kind, read_list_header
     from spurcli.cli.console import TerminalProgress, print_json, say
     from spurcli.cli.files import command_line, input_path, output_path, settings_of
     from spurcli.errors import UsageError
@@ -83,6 +83,7 @@ def train(
     if keep and remove:
         raise UsageError("--keep and --remove contradict each other", "Name one list.")
     wants_all = keep == "all"
+    asked: Kind = "remove" if remove else "keep"
     try:
         epochs = [int(part) for part in checkpoint_epochs.split(",") if part.strip()]
     except ValueError:
@@ -92,9 +93,10 @@ def train(
         output_path(output, "model.safetensors", as_json=as_json) as path,
     ):
         list_path = None if wants_all else found
-        parent = read_indices(list_path, bare_kind="remove" if remove else "keep") if list_path else None
-        if parent and (keep or remove) and parent.kind != ("remove" if remove else "keep"):
-            raise UsageError(f"{list_path} lists what to {parent.kind}", f"Name it with --{parent.kind}.")
+        header = read_list_header(list_path) if list_path else {}
+        kind = header.get("kind", asked)
+        if (keep or remove) and kind != asked:
+            raise UsageError(f"{list_path} lists what to {kind}", f"Name it with --{kind}.")
         settings = configure(
             dataset,
             recipe=recipe,
@@ -102,7 +104,7 @@ def train(
             method=method,
             feature=feature,
             overrides=options.parse_sets(sets),
-            inherited=settings_of(parent.provenance if parent else {}),
+            inherited=settings_of(header.get("provenance")),
             inherited_from=str(list_path),
             allow_injection_mismatch=allow_injection_mismatch,
             seed=seed,
@@ -117,7 +119,7 @@ def train(
             result = run(
                 settings,
                 keep=list_path,
-                bare_kind="remove" if remove else "keep",
+                bare_kind=asked,
                 groups=groups,
                 same_steps=same_steps,
                 checkpoint_epochs=epochs,
