@@ -64,6 +64,13 @@ def _terminate(_number: int, _frame: Any) -> None:
 def _describe(error: Exception) -> tuple[str, str]:
     if type(error).__name__ == "OutOfMemoryError":
         return "The device is out of memory", "Halve the batch: --set training.batch_size=… or scoring.batch_size=…"
+    if "DataLoader worker" in str(error):
+        return (
+            "A process that decodes images died, perhaps for lack of memory",
+            "Use fewer: --workers 1, or 0 for none.",
+        )
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return "torch.compile cannot compile the model here", "Go without: --set training.compile=false"
     first = (str(error).splitlines() or [""])[0][:200]
     return f"{type(error).__name__}: {first}", "This looks like a bug: run it again with --debug and report it."
 

@@ -36,12 +36,13 @@ def torchvision_model(
     state = _read_weights(weights, weights_root) if weights else None  # before anything is built
     model: nn.Module = get_model(arch, weights=None)
     if state is not None:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-        if missing or unexpected:
+        try:
+            model.load_state_dict(state)  # not our `restore`: torchvision's older files lack num_batches_tracked
+        except RuntimeError as error:
+            first = (str(error).splitlines() or [""])[-1].strip()[:150]
             raise InputError(
-                f"{weights} does not fit {arch}: {len(missing)} weights missing, {len(unexpected)} unknown",
-                "Use the file that belongs to model.options.arch.",
-            )
+                f"{weights} does not fit {arch}: {first}", "Use the file that belongs to model.options.arch."
+            ) from error
     _replace_last_linear(model, num_classes, arch)
     return model
 
@@ -52,11 +53,17 @@ def transformers_image_model(*, num_classes: int, path: str) -> nn.Module:
 
     _require_config(path)
     try:
-        model = AutoModelForImageClassification.from_pretrained(
-            path, local_files_only=True, use_safetensors=True, num_labels=num_classes, ignore_mismatched_sizes=True
+        model, info = AutoModelForImageClassification.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be loaded: {str(error).splitlines()[0][:150]}", "Check the folder.") from error
+    head = _replace_last_linear(model, num_classes, path)
+    absent = sorted(name for name in info["missing_keys"] if not name.startswith(f"{head}."))
+    if absent:  # transformers would go on with random numbers in their place
+        raise InputError(
+            f"{path} lacks {len(absent)} weights of its model ({', '.join(absent[:3])})", "Save it again, whole."
+        )
     return _LogitsOnly(model)
 
 
@@ -112,7 +119,8 @@ def _read_weights(name: str, root: Path) -> dict[str, Any]:
     return state
 
 
-def _replace_last_linear(model: nn.Module, num_classes: int, arch: str) -> None:
+def _replace_last_linear(model: nn.Module, num_classes: int, arch: str) -> str:
+    """Put a new layer with `num_classes` outputs where the last linear one is; returns its name."""
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not names:
         raise UsageError(f"{arch} has no linear last layer to replace", "Choose another model.options.arch.")
@@ -120,3 +128,4 @@ def _replace_last_linear(model: nn.Module, num_classes: int, arch: str) -> None:
     old = model.get_submodule(names[-1])
     assert isinstance(old, nn.Linear)
     setattr(model.get_submodule(parent_name), child, nn.Linear(old.in_features, num_classes, bias=old.bias is not None))
+    return str(names[-1])

@@ -51,6 +51,19 @@ def embedding_hook(model: nn.Module) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
+def require_logits(output: Any, num_classes: int | None = None) -> torch.Tensor:
+    """What a model returned, if that is logits [m, num_classes] (any number of classes without it)."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 2:
+        found = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(f"The model returned {found} for a batch", "It must return logits [n, classes].")
+    if num_classes is not None and output.shape[1] != num_classes:
+        raise InputError(
+            f"The model has {output.shape[1]} outputs, the data set {num_classes} classes",
+            "Use a model made for this data set: a factory is given num_classes.",
+        )
+    return output
+
+
 def forward_batches(
     model: nn.Module,
     feed: Feed,
@@ -74,11 +87,7 @@ def forward_batches(
         with memory_advice("scoring.batch_size", batch_size), autocast(feed.device, precision):
             inputs = preprocess.training(pixels, index, *augment) if augment else preprocess.evaluation(pixels)
             logits = model(inputs)
-        if logits.ndim != 2:
-            raise InputError(
-                f"The model returned {list(logits.shape)} for a batch", "It must return logits [n, classes]."
-            )
-        yield start, logits.float()
+        yield start, require_logits(logits).float()
         start += len(index)
         report.advance(len(index))
 
@@ -109,10 +118,5 @@ def predict_logits(
             what=what,
             progress=progress,
         ):
-            if logits.shape[1] != num_classes:
-                raise InputError(
-                    f"The model has {logits.shape[1]} outputs, the data set {num_classes} classes",
-                    "Use a model trained for this data set.",
-                )
-            result[start : start + len(logits)] = logits
+            result[start : start + len(logits)] = require_logits(logits, num_classes)
     return result.cpu().numpy()

@@ -41,6 +41,7 @@ def train_early(
         feed=feed,
         preprocess=bench.preprocess(),
         label=torch.from_numpy(train.label).to(bench.device),
+        num_classes=len(bench.dataset.class_names),
         settings=bench.settings.training,
         seed=seed,
         state_file=StateFile(state_folder, identity, bench.device.type, replace_other),

@@ -16,6 +16,7 @@ from spurcli.errors import Interrupted, SpurError
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import autocast, memory_advice, mix, seed_step
 from spurcli.runtime.feed import Feed
+from spurcli.runtime.forward import require_logits
 from spurcli.runtime.preprocess import Preprocess
 from spurcli.runtime.signals import StopRequest, stop_requests
 from spurcli.settings import TrainingSettings
@@ -40,6 +41,7 @@ class Trainer:
     feed: Feed
     preprocess: Preprocess
     label: torch.Tensor
+    num_classes: int
     settings: TrainingSettings
     seed: int
     state_file: StateFile | None = None
@@ -136,7 +138,7 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
         group = trainer.group[index] if trainer.group is not None else None
         inputs = trainer.preprocess.training(pixels, index, trainer.seed, position.epoch)
         with autocast(device, settings.precision):
-            logits = forward(inputs)
+            logits = require_logits(forward(inputs), trainer.num_classes)
             loss = trainer.method.loss(logits.float(), Batch(index, label, group, len(index)))
         _update(run, loss)
         tally.add(loss.detach(), logits.detach(), label)

@@ -110,6 +110,7 @@ def train(
         preprocess=bench.preprocess(),
         label=torch.from_numpy(split.label).to(bench.device),
         group=torch.from_numpy(group).to(bench.device) if group is not None else None,
+        num_classes=len(dataset.class_names),
         settings=settings.training,
         seed=settings.seed,
         state_file=state,

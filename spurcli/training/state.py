@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint import read_safetensors_header
-from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, save_tensors
+from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, save_tensors
 from spurcli.artifacts.envelope import canonical_json, parse_json, sha256_of_json
 from spurcli.errors import InputError, SpurWarning
 
@@ -137,7 +137,7 @@ def unpack(
 ) -> None:
     """Put back what `pack` took."""
     weights = {name[len("model/") :]: value for name, value in tensors.items() if name.startswith("model/")}
-    model.load_state_dict(weights)
+    restore(model, weights, "The saved state")
     state: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):

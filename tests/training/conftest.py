@@ -41,6 +41,7 @@ def build_trainer() -> Callable[..., Trainer]:
             "feed": Feed.build(ArrayImages(pixels), CPU, 0),
             "preprocess": Preprocess.build(preprocessing, 1, CPU),
             "label": torch.from_numpy(label),
+            "num_classes": 3,
             "settings": TrainingSettings(**given),
             "seed": 5,
         }
