@@ -46,7 +46,7 @@ def inject(
     """Put a spurious feature into some training samples of one class.
 
     The file written is itself a data set: name it wherever a data set is named (--dataset inject.json).
-    The feature's parameters are set with --set feature.KEY=VALUE (spurcli list shows them).
+    The feature's parameters are set with --set feature.KEY=VALUE (spurcli list features shows them).
 
     Example: spurcli inject --dataset cifar10 --feature line --class airplane --count 100 --twin-class automobile
     """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spurcli.cli.options import Debug, Json
+
+if TYPE_CHECKING:
+    from spurcli.registry import Registry
 
 app = typer.Typer(add_completion=False)
 
@@ -25,6 +28,7 @@ def list_parts(
     """
     from rich.box import SIMPLE
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from spurcli import recipes
@@ -42,6 +46,7 @@ def list_parts(
                 "summary": entry.summary,
                 "source": entry.source,
                 **{k: str(v) for k, v in entry.facts.items()},
+                **_options(registry, name),
             }
             for name, entry in registry.entries.items()
         ]
@@ -63,5 +68,25 @@ def list_parts(
         for row in rows:
             direction = f" [dim](higher is {row['higher_is']})[/dim]" if "higher_is" in row else ""
             source = f"\n[dim]{row['source']}[/dim]" if row["source"] else ""
-            table.add_row(row["name"], row["summary"] + direction + source)
+            options = f"\nOptions: {escape(row['options'])}" if row.get("options") else ""
+            table.add_row(row["name"], row["summary"] + direction + options + source)
         stdout.print(table)
+
+
+def _options(registry: Registry, name: str) -> dict[str, str]:
+    """Options and defaults of a data set or a feature, from its signature; of parts with torch only the summary tells."""
+    import inspect
+
+    from spurcli.parts import DATASETS, FEATURES
+
+    if registry not in (DATASETS, FEATURES):
+        return {}
+    parameters = inspect.signature(registry.load(name)).parameters.values()
+    given = ("data_root", "image_size")
+    return {
+        "options": ", ".join(
+            f"{item.name}={str(item.default).lower() if isinstance(item.default, bool) else item.default}"
+            for item in parameters
+            if item.kind is item.KEYWORD_ONLY and item.name not in given
+        )
+    }
