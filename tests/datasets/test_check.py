@@ -1,0 +1,100 @@
+"""spurcli data check and spurcli list, as typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from spurcli.datasets import load_dataset
+
+OWN = """
+import numpy as np
+from spurcli.datasets import ArrayImages, Dataset, Split
+
+def load(*, data_root, size=8, classes=2):
+    label = np.arange(size) % classes
+    images = ArrayImages(np.zeros((size, 5, 6, 3), np.uint8))
+    attribute = (label + (np.arange(size) < 2)) % 2
+    names = tuple(f"class{number}" for number in range(classes))
+    return Dataset("own", names, {"train": Split(label, images, attribute), "test": Split(label, images, attribute)},
+                   ("red", "blue"))
+
+def twice(*, data_root):
+    images = ArrayImages(np.zeros((2, 5, 6, 3), np.uint8))
+    return Dataset("own", ("a", "b"), {"train": Split(np.arange(2), images, sample_id=["x", "x"])})
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+
+
+def test_ones_own_data_needs_no_recipe(spurcli, own):
+    found = spurcli("data", "check", "own.py:load", "--set", "dataset.options.size=10", "--json")
+    assert found.code == 0, found.err
+    train = found.json["splits"]["train"]
+    assert train["num_samples"] == 10
+    assert train["image"] == [5, 6, 3]
+    assert train["classes"] == {"class0": 5, "class1": 5}
+    assert train["groups"] == {"class0/red": 4, "class0/blue": 1, "class1/red": 1, "class1/blue": 4}
+    assert found.json["spurious_features"] == {"class0": "red", "class1": "blue"}
+    assert found.err == ""
+
+
+def test_the_table_for_people(spurcli, own):
+    result = spurcli("data", "check", "own.py:load")
+    lines = [line.split() for line in result.out.splitlines()]
+    assert ["group", "train", "test"] in lines
+    assert ["class1/blue", "3", "3"] in lines
+    assert ["all", "8", "8"] in lines
+    assert "train: image 5×6×3" in result.out
+    assert "spurious feature of class1: blue" in result.out
+
+
+def test_a_long_table_says_what_it_leaves_out(spurcli, own):
+    words = ["data", "check", "own.py:load", "--set", "dataset.options.size=60", "--set", "dataset.options.classes=30"]
+    result = spurcli(*words)
+    assert "class19/blue" in result.out
+    assert "class20/red" not in result.out.partition("train: image")[0]
+    assert "and 20 more groups; all of them with --json" in result.out
+    assert len(spurcli(*words, "--json").json["splits"]["train"]["groups"]) == 60
+
+
+def test_an_id_given_twice_is_named(spurcli, own):
+    result = spurcli("data", "check", "own.py:twice")
+    assert result.code == 3
+    assert "own, split 'train' has the id 'x' 2 times" in result.err
+
+
+def test_an_injection_into_ones_own_data(spurcli, own):
+    words = ["inject", "--dataset", "own.py:load", "--recipe", "demo", "--feature", "patch", "--class", "class1"]
+    assert spurcli(*words, "--count", "2").code == 0
+    refused = spurcli("data", "check", "inject.json")
+    assert refused.code == 3
+    assert "code is never run because a file says so" in refused.err
+    (typed,) = [line.partition("name it again: ")[2] for line in refused.err.splitlines() if "again: " in line]
+    found = spurcli("data", "check", "inject.json", *typed.split(), "--json")
+    assert found.code == 0, found.err
+    assert found.json["splits"]["train"]["groups"]["class1/patch"] == 2
+
+
+@pytest.mark.parametrize("words", [["nowhere.json"], ["own.py:load"], ["no.such.module:load"], ["celba"]])
+def test_names_that_lead_nowhere(spurcli, words):
+    result = spurcli("data", "check", *words)
+    assert result.code in (2, 3)
+    assert 1 <= len(result.err.strip().splitlines()) <= 2
+    assert result.out == ""
+
+
+def test_the_fingerprint_shown_is_that_of_the_data_set(spurcli):
+    found = spurcli("data", "check", "demo", "--json").json
+    for name, split in load_dataset("demo").splits.items():
+        assert found["splits"][name]["fingerprint"] == split.fingerprint.to_json()
+
+
+def test_list_shows_options_and_their_defaults(spurcli):
+    listed = spurcli("list", "features", "--json").json["features"]
+    options = {row["name"]: row["options"] for row in listed}
+    assert options["line"] == "channel=0, position=16, width=1, value=255, noise=0.0"
+    shown = " ".join(spurcli("list", "datasets").out.split())
+    assert "num_train_per_class=5000, glasses_share=0.5, available_only=false" in shown
