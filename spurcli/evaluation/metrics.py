@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import InputError
+from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import Z95, bootstrap_minimum, wilson
 from spurcli.groups import conflict_groups, marked_attribute, named
 
 Metric = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What was predicted for a split, and for its injected twin if there is one.
-
-    `logits` float32 [n, classes], `label` int64 [n]; `group` int64 [n] = label · attributes + attribute. The twin
-    holds samples `twin_index` [m] of the split once more, all with the feature that class `feature_of` had.
-    `train_group_counts` int64 [groups] weighs the adjusted mean and tells which groups conflict.
-    """
-
-    logits: NDArray[np.float32]
-    label: NDArray[np.int64]
-    class_names: Sequence[str]
-    group: NDArray[np.int64] | None = None
-    group_names: Sequence[str] = ()
-    train_group_counts: NDArray[np.int64] | None = None
-    twin_index: NDArray[np.int64] | None = None
-    twin_logits: NDArray[np.float32] | None = None
-    feature_of: int | None = None
-    twin_class: int | None = None
 
 
 def share(num_correct: int, num_samples: int, **more: Any) -> Metric:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from spurcli.evaluation.metrics import Evaluated
-from spurcli.evaluation.stage import evaluated_split
+from spurcli.evaluation.evaluated import Evaluated, evaluated_split
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import predict_logits
 from spurcli.runtime.workbench import Workbench

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
@@ -16,9 +12,9 @@ from spurcli.artifacts.evaluation import predictions_path, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.datasets import Dataset
 from spurcli.errors import InputError, UsageError
-from spurcli.evaluation.metrics import Evaluated, compute
+from spurcli.evaluation.evaluated import Evaluated, evaluated_split
+from spurcli.evaluation.metrics import compute
 from spurcli.groups import is_grid
 from spurcli.progress import Progress
 from spurcli.settings import Settings
@@ -114,23 +110,6 @@ def evaluated_from(predictions: Predictions) -> Evaluated:
         twin_logits=predictions.twin_logits,
         feature_of=predictions.feature_of,
         twin_class=predictions.twin_class,
-    )
-
-
-def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -> Evaluated:
-    """Logits of a split joined with what the data set knows about it; the twin's logits are added by the caller."""
-    injection: Mapping[str, Any] = dataset.injection or {}
-    train_group = dataset.group("train")
-    num_groups = len(dataset.group_names)
-    return Evaluated(
-        logits=logits,
-        label=dataset.split(split).label,
-        class_names=dataset.class_names,
-        group=dataset.group(split),
-        group_names=dataset.group_names,
-        train_group_counts=np.bincount(train_group, minlength=num_groups) if train_group is not None else None,
-        feature_of=injection.get("feature_of"),
-        twin_class=injection.get("twin_class"),
     )
 
 

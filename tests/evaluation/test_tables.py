@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from spurcli.cli import console, tables
-from spurcli.evaluation.metrics import Evaluated, compute
+from spurcli.evaluation.evaluated import Evaluated
+from spurcli.evaluation.metrics import compute
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What was predicted for a split: what all metrics are computed from. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What was predicted for a split, and for its injected twin if there is one.
+
+    `logits` float32 [n, classes], `label` int64 [n]; `group` int64 [n] = label · attributes + attribute. The twin
+    holds samples `twin_index` [m] of the split once more, all with the feature that class `feature_of` had.
+    `train_group_counts` int64 [groups] weighs the adjusted mean and tells which groups conflict.
+    """
+
+    logits: NDArray[np.float32]
+    label: NDArray[np.int64]
+    class_names: Sequence[str]
+    group: NDArray[np.int64] | None = None
+    group_names: Sequence[str] = ()
+    train_group_counts: NDArray[np.int64] | None = None
+    twin_index: NDArray[np.int64] | None = None
+    twin_logits: NDArray[np.float32] | None = None
+    feature_of: int | None = None
+    twin_class: int | None = None
+
+
+def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -> Evaluated:
+    """Logits of a split joined with what the data set knows about it; the twin's logits are added by the caller."""
+    injection: Mapping[str, Any] = dataset.injection or {}
+    train_group = dataset.group("train")
+    num_groups = len(dataset.group_names)
+    return Evaluated(
+        logits=logits,
+        label=dataset.split(split).label,
+        class_names=dataset.class_names,
+        group=dataset.group(split),
+        group_names=dataset.group_names,
+        train_group_counts=np.bincount(train_group, minlength=num_groups) if train_group is not None else None,
+        feature_of=injection.get("feature_of"),
+        twin_class=injection.get("twin_class"),
+    )
