@@ -31,6 +31,8 @@ def finished_before(output: Path, made: Provenance, read: Callable[[Path], Prove
 
 def require_replaceable(output: Path, force: bool) -> None:
     """Raise unless `output` is free, or `force` allows replacing it."""
+    if output.is_dir():
+        raise InputError(f"{output} is a folder", "Name a file to write with -o FILE.")
     if output.exists() and not force:
         raise SpurError(
             f"{output} is the finished output of another run", "Choose another with -o, or replace it with --force."
@@ -44,9 +46,7 @@ def require_writable(output: Path, num_bytes: int) -> None:
     """
     with readable_os_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        if output.is_dir():
-            raise InputError(f"{output} is a folder", "Name a file to write with -o FILE.")
-        with tempfile.TemporaryFile(dir=output.parent):
+        with tempfile.TemporaryFile(prefix=f".{output.name}.", dir=output.parent):
             pass
         free = shutil.disk_usage(output.parent).free
     if free < num_bytes:
