@@ -250,9 +250,9 @@ def _require_storable(value: Any, where: str) -> None:
 
 def _merge(below: Table, above: Table) -> dict[str, Any]:
     merged = dict(below)
+    if "name" in above and _plain(above["name"]) != _plain(below.get("name")):
+        merged.pop("options", None)  # options belong to the part they were written for
     for key, value in above.items():
-        if key == "name" and _plain(value) != _plain(merged.get("name")):
-            merged.pop("options", None)  # options belong to the part they were written for
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = _merge(merged[key], value)
         else:
