@@ -121,7 +121,7 @@ def _run_model(
     from spurcli.runtime.workbench import Workbench
 
     metadata = read_checkpoint_metadata(path, required=False)
-    bench = Workbench.open(settings, progress)
+    bench = Workbench.open(settings, progress, pretrained=False)
     dataset = bench.dataset
     chosen = dataset.split(split)
     if metadata:
@@ -156,7 +156,7 @@ def _foreign(
         return Evaluated(logits, label, names), Fingerprint.of(label), about, parents
     from spurcli.runtime.workbench import Workbench
 
-    dataset = Workbench.open(settings).dataset
+    dataset = Workbench.open(settings, pretrained=False).dataset
     fingerprint = dataset.split(split).fingerprint
     where = f"split {split!r} of {dataset.name!r}"
     mine = Fingerprint.of(label) if labels_path else Fingerprint(len(logits))

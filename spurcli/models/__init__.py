@@ -1,6 +1,7 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
-A factory that also takes `input_shape` is given (channels, height, width).
+A factory that also takes `input_shape` is given (channels, height, width). An option called `weights` names a file to
+start from; it is left out where a checkpoint is restored at once.
 """
 
 from __future__ import annotations

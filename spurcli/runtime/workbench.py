@@ -20,15 +20,20 @@ from spurcli.settings import Settings
 
 @dataclass(frozen=True)
 class Workbench:
-    """Data set and device of one stage call; models and feeds are made from here."""
+    """Data set and device of one stage call; models and feeds are made from here.
+
+    `pretrained` is whether models start from the weights that `model.options.weights` names; they need not be there
+    where a checkpoint is restored, or no model is built at all.
+    """
 
     settings: Settings
     dataset: Dataset
     device: torch.device
     progress: Progress
+    pretrained: bool = True
 
     @classmethod
-    def open(cls, settings: Settings, progress: Progress | None = None) -> Workbench:
+    def open(cls, settings: Settings, progress: Progress | None = None, *, pretrained: bool = True) -> Workbench:
         """Load the data set and choose the device; whatever is missing is named now, before any work."""
         device = choose_device(settings.device)
         injection = settings.dataset.injection
@@ -42,17 +47,18 @@ class Workbench:
                 injection_sha256=injection.sha256 if injection else None,
             )
         except InputError as error:
-            raise _with_missing_weights(error, settings) from error
-        return cls(settings, dataset, device, progress or Silent())
+            raise (_with_missing_weights(error, settings) if pretrained else error) from error
+        return cls(settings, dataset, device, progress or Silent(), pretrained)
 
     def model(self, seed: int) -> nn.Module:
-        """A model with the random weights of `seed`, on the device."""
+        """A model with the random (or pretrained) weights of `seed`, on the device."""
         torch.manual_seed(mix(seed, 0x5EED))
         height, width, channels = self.dataset.splits["train"].inputs.shape
         part = self.settings.model
+        options = {key: value for key, value in part.options.items() if self.pretrained or key != "weights"}
         model = build_model(
             part.name,
-            part.options,
+            options,
             num_classes=len(self.dataset.class_names),
             input_shape=(channels, height, width),
             weights_root=self.settings.data_root,

@@ -62,7 +62,7 @@ def score(
         raise UsageError("After how many epochs should it score?", "Say --epoch N, or scoring.epoch in the recipe.")
     own = load_own_scores(own_scores)  # the user's mistakes in them come before hours of training
     report = progress or Silent()
-    bench = Workbench.open(settings, report) if settings else None
+    bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
     parents = _parents(checkpoint, logits, labels, bench, allow_injection_mismatch)
     made = provenance(
         "score",
