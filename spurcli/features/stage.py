@@ -17,9 +17,8 @@ from spurcli.datasets.injection import Injection, write_injection
 from spurcli.errors import InputError, UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.parts import FEATURES
-from spurcli.pruning.rules import parse_fraction, parse_select
-from spurcli.pruning.select import hardness_keys, random_keys, select_hardest
 from spurcli.registry import near
+from spurcli.selection import hardness_keys, parse_fraction, parse_select, random_keys, select_hardest
 from spurcli.settings import Settings
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.select import Codes, count_codes, select_hardest
 from spurcli.registry import near
+from spurcli.selection import Codes, count_codes, select_hardest
 
 
 @dataclass(frozen=True)
@@ -31,31 +30,6 @@ class Rule:
     select: str | tuple[int, int] = "hardest"
     groups: tuple[str, ...] = ()
     balance_classes: bool = False
-
-
-def parse_fraction(text: str) -> Fraction:
-    """`0.29` as exactly 29/100; raises UsageError outside [0, 1]."""
-    try:
-        value = Decimal(text)
-        inside = 0 <= value <= 1
-    except InvalidOperation as error:  # NaN does not compare
-        raise UsageError(f"--fraction {text} is not a decimal number", "Write 0.1 for a tenth.") from error
-    if not inside:
-        raise UsageError(f"--fraction {text} is not between 0 and 1", "Write 0.1 for a tenth.")
-    return Fraction(value)
-
-
-def parse_select(text: str) -> str | tuple[int, int]:
-    """hardest, easiest, random, or A:B, positions in the order from easiest to hardest (B exclusive)."""
-    if text in ("hardest", "easiest", "random"):
-        return text
-    start, colon, stop = text.partition(":")
-    if colon and start.isdecimal() and stop.isdecimal() and int(start) < int(stop):
-        return int(start), int(stop)
-    raise UsageError(
-        f"--select {text} is unknown{near(text, ('hardest', 'easiest', 'random'))}",
-        "Use hardest, easiest, random, or a slice such as 0:100 (the 100 easiest).",
-    )
 
 
 def quota_of(fraction: Fraction, sizes: NDArray[np.int64]) -> NDArray[np.int64]:

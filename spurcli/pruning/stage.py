@@ -15,9 +15,9 @@ from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_group
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.rules import Rule, describe, matched_random, parse_fraction, parse_select, removed_by, within_class
-from spurcli.pruning.select import BLOCK, Codes, hardness_keys, random_keys
-from spurcli.pruning.summary import quartiles, summarise, warnings_of
+from spurcli.pruning.rules import Rule, describe, matched_random, removed_by, within_class
+from spurcli.pruning.summary import summarise, warnings_of
+from spurcli.selection import BLOCK, Codes, hardness_keys, parse_fraction, parse_select, quartiles, random_keys
 
 _MAX_CODE = 1 << 20
 

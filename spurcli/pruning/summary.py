@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, is_grid, named
-from spurcli.pruning.select import Codes, count_codes, select_hardest
+from spurcli.selection import Codes, count_codes
 
 
 def summarise(
@@ -86,15 +86,6 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], group_names
                 f"(all: {share:.0%}). Prune inside the groups that carry their class's feature: {flags}"
             )
     return found
-
-
-def quartiles(keys: NDArray[np.uint32], label: Codes, num_classes: int) -> NDArray[np.int8]:
-    """Difficulty quartile 0 (easiest) … 3 of each sample within its class, int8 [n]."""
-    sizes = count_codes(label, num_classes)
-    quartile = np.zeros(len(keys), dtype=np.int8)
-    for part in (1, 2, 3):
-        quartile += select_hardest(keys, label, sizes * part // 4)
-    return quartile
 
 
 def _counts(codes: Codes, removed: NDArray[np.bool_], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.scores import ScoresReader, open_scores
 from spurcli.groups import carrier_groups, is_grid
-from spurcli.pruning.select import hardness_keys
-from spurcli.pruning.summary import quartiles
 from spurcli.reporting.gather import File
 from spurcli.reporting.values import mapping, name_of
 from spurcli.scoring.agreement import agreement
+from spurcli.selection import hardness_keys, quartiles
 
 # Above this every k-th sample is looked at: quartile shares of millions do not change in the third digit.
 MAX_SAMPLES = 4_000_000

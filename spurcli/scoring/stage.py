@@ -12,6 +12,7 @@ from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, rest
 from spurcli.artifacts.envelope import require_file
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
 from spurcli.datasets import Dataset
 from spurcli.errors import UsageError
@@ -26,7 +27,6 @@ from spurcli.scoring.forward import ScoredRun, ends_in_linear, score_run
 from spurcli.scoring.from_logits import read_foreign, score_logits
 from spurcli.settings import Settings
 from spurcli.training.early import train_early
-from spurcli.training.reuse import finished_before, require_replaceable, require_writable
 
 
 def score(

@@ -19,6 +19,7 @@ from spurcli.artifacts.fingerprint import require_same, require_same_injection
 from spurcli.artifacts.history import history_path, write_history
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_groups, read_indices
 from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
@@ -27,7 +28,6 @@ from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.loop import Trainer, fit
 from spurcli.training.method import TrainingSamples, build_method
-from spurcli.training.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
 from spurcli.training.state import StateFile
 
 

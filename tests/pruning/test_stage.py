@@ -9,8 +9,8 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.indices import IndexList, read_indices, write_groups, write_indices
 from spurcli.errors import InputError, UsageError
 from spurcli.features.stage import _choose
-from spurcli.pruning.select import random_keys
 from spurcli.pruning.stage import prune
+from spurcli.selection import random_keys
 
 CLASSES, ATTRIBUTES = ["cat", "dog"], ("indoor", "outdoor")
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spurcli.pruning import select
-from spurcli.pruning.select import count_codes, hardness_keys, random_keys, select_hardest
+from spurcli import selection
+from spurcli.selection import count_codes, hardness_keys, random_keys, select_hardest
 
 # few distinct values make ties; the rest is any finite float32, denormals and both zeros too
 TIED = st.sampled_from([-2.5, -0.0, 0.0, 0.1, 0.1, 1.0])
@@ -43,7 +43,7 @@ def test_against_lexsort(case, higher_is, invert, block):
     expected = slow_select(values, stratum, quota, largest=largest)
     keys = hardness_keys(values.copy(), higher_is)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(select, "BLOCK", block)  # ties must be counted across blocks
+        patch.setattr(selection, "BLOCK", block)  # ties must be counted across blocks
         selected = select_hardest(keys, stratum, quota, invert=invert)
     assert np.array_equal(selected, expected)
 
@@ -78,15 +78,15 @@ def test_thousands_of_strata_select_the_same_in_more_passes():
     stratum = rng.integers(num_strata, size=40_000).astype(np.int32)
     values = rng.normal(size=40_000).astype(np.float32).round(1)
     quota = np.bincount(stratum, minlength=num_strata) // 3
-    assert len(list(select._levels(num_strata))) > len(list(select._levels(10))) == 3
-    assert all((num_strata << bits) * 8 <= 1 << 25 for _, bits in select._levels(num_strata))
+    assert len(list(selection._levels(num_strata))) > len(list(selection._levels(10))) == 3
+    assert all((num_strata << bits) * 8 <= 1 << 25 for _, bits in selection._levels(num_strata))
     selected = select_hardest(hardness_keys(values.copy(), "harder"), stratum, quota)
     assert np.array_equal(selected, slow_select(values, stratum, quota, largest=True))
 
 
 @pytest.mark.parametrize("num_strata", [1, 2, 1024, 1025, 1 << 20])
 def test_levels_cover_all_32_bits(num_strata):
-    levels = list(select._levels(num_strata))
+    levels = list(selection._levels(num_strata))
     assert sum(bits for _, bits in levels) == 32
     assert [shift for shift, _ in levels] == [32 - sum(b for _, b in levels[: n + 1]) for n in range(len(levels))]
 

@@ -8,18 +8,47 @@ over fewer bits, so that the counters stay small.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.errors import UsageError
 from spurcli.randomness import generator
+from spurcli.registry import near
 
 # Strata: small integers, two bytes each where that is enough; negative = in none.
 Codes = NDArray[np.signedinteger[Any]]
 
 BLOCK = 1 << 20
 _COUNTER_BITS = 21  # at most 2^21 counters of eight bytes in a pass
+
+
+def parse_fraction(text: str) -> Fraction:
+    """`0.29` as exactly 29/100; raises UsageError outside [0, 1]."""
+    try:
+        value = Decimal(text)
+        inside = 0 <= value <= 1
+    except InvalidOperation as error:  # NaN does not compare
+        raise UsageError(f"--fraction {text} is not a decimal number", "Write 0.1 for a tenth.") from error
+    if not inside:
+        raise UsageError(f"--fraction {text} is not between 0 and 1", "Write 0.1 for a tenth.")
+    return Fraction(value)
+
+
+def parse_select(text: str) -> str | tuple[int, int]:
+    """hardest, easiest, random, or A:B, positions in the order from easiest to hardest (B exclusive)."""
+    if text in ("hardest", "easiest", "random"):
+        return text
+    start, colon, stop = text.partition(":")
+    if colon and start.isdecimal() and stop.isdecimal() and int(start) < int(stop):
+        return int(start), int(stop)
+    raise UsageError(
+        f"--select {text} is unknown{near(text, ('hardest', 'easiest', 'random'))}",
+        "Use hardest, easiest, random, or a slice such as 0:100 (the 100 easiest).",
+    )
 
 
 def hardness_keys(values: NDArray[np.float32], higher_is: str) -> NDArray[np.uint32]:
@@ -73,6 +102,15 @@ def select_hardest(
         threshold |= (digit << shift).astype(np.uint32)
     wanted[quota == 0] = 0
     return _mark(keys, stratum, threshold, wanted, quota, invert)
+
+
+def quartiles(keys: NDArray[np.uint32], label: Codes, num_classes: int) -> NDArray[np.int8]:
+    """Difficulty quartile 0 (easiest) … 3 of each sample within its class, int8 [n]."""
+    sizes = count_codes(label, num_classes)
+    quartile = np.zeros(len(keys), dtype=np.int8)
+    for part in (1, 2, 3):
+        quartile += select_hardest(keys, label, sizes * part // 4)
+    return quartile
 
 
 def _levels(num_strata: int) -> Iterator[tuple[int, int]]:
