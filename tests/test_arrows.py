@@ -1,0 +1,58 @@
+"""Imports point one way: cli → stages → what they share → artifacts; and torch stays out where it is not needed."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import spurcli as package
+
+SOURCE = Path(package.__file__).parent
+STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting"}
+# Which stages a stage may call: scoring trains its own short run, training evaluates after each epoch, a report says
+# how far scoring runs agree.
+MAY_CALL = {"scoring": {"training"}, "training": {"evaluation"}, "reporting": {"scoring"}}
+
+
+def imports() -> dict[str, set[str]]:
+    """Room → rooms it imports; a room is a package or a module directly below spurcli/."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("spurcli"):
+                names = (
+                    [f"{node.module}.{alias.name}" for alias in node.names]
+                    if node.module == "spurcli"
+                    else [node.module]
+                )
+                found[room] |= {str(name).split(".")[1] for name in names}
+    return {room: rooms - {room} for room, rooms in found.items()}
+
+
+def test_nothing_below_the_command_line_imports_it():
+    assert [room for room, rooms in imports().items() if "cli" in rooms] == ["__main__"]
+
+
+def test_stages_call_only_the_stages_they_are_built_on():
+    found = imports()
+    assert {room: found[room] & STAGES for room in STAGES if found[room] & STAGES} == MAY_CALL
+
+
+def test_artifacts_know_nothing_of_stages_or_models():
+    assert imports()["artifacts"] <= {"errors", "registry"}
+
+
+@pytest.mark.parametrize(
+    "words", [("prune", "--fraction", "0.1"), ("show", "scores.h5"), ("report",), ("list",), ("recipe", "show", "demo")]
+)
+def test_without_torch(words, spurcli, spurcli_process, tiny_flags, tmp_path):
+    assert spurcli("score", "--dataset", "demo", *tiny_flags, "--epoch", "0").code == 0
+    result = spurcli_process(*words, PYTHONPROFILEIMPORTTIME="1")
+    assert result.code == 0, result.err[-500:]
+    imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines() if line.startswith("import time:")}
+    assert "numpy" in imported or words[0] in ("list", "recipe")
+    assert not imported & {"torch", "torchvision", "transformers"}
