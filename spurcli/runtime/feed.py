@@ -53,15 +53,15 @@ class Feed:
 
         The last batch may be smaller; none is dropped or padded.
         """
-        starts = range(first * batch_size, len(order), batch_size)
         if self.pixels is not None:
+            there = self.pixels.device == self.device
             positions = torch.from_numpy(order).to(self.pixels.device)
-            for start in starts:
+            for start in range(first * batch_size, len(order), batch_size):
                 index = positions[start : start + batch_size]
                 pixels = self.pixels[index]
-                yield index.to(self.device), pixels.to(self.device, non_blocking=True)
+                yield (index, pixels) if there else (index.to(self.device), pixels.to(self.device, non_blocking=True))
             return
-        batches = [order[start : start + batch_size] for start in starts]
+        batches = [order[start : start + batch_size] for start in range(first * batch_size, len(order), batch_size)]
         pin = self.device.type == "cuda"
         for chosen, pixels in zip(batches, _read_all(self.inputs, batches, self.num_workers, pin=pin), strict=True):
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)

@@ -125,10 +125,10 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     trainer.model.train()
     trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1}", len(order))
     trainer.progress.advance(min(position.step * size, len(order)))
-    tally = Tally(position, device)
+    tally = Tally(position)
     for index, pixels in trainer.feed.batches(order, size, position.step):
         if _is_due(run, request):
-            tally.note(position)
+            tally.note()
             _save(run, request)
         seed_step(device, mix(trainer.seed, position.global_step, 0))
         position.rate = learning_rate(settings, position.global_step, total_steps)
@@ -141,12 +141,12 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
             logits = require_logits(forward(inputs), trainer.num_classes)
             loss = trainer.method.loss(logits.float(), Batch(index, label, group, len(index)))
         _update(run, loss)
-        tally.add(loss.detach(), logits.detach(), label)
         position.step += 1
         position.global_step += 1
         position.num_seen += len(index)
+        tally.add(loss, logits, label)
         trainer.progress.advance(len(index))
-    tally.note(position)
+    tally.note()
 
 
 def _update(run: _Run, loss: torch.Tensor) -> None:

@@ -51,10 +51,13 @@ def assert_same_weights(first: nn.Module, second: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("changes", "optimizer_of"),
     [
-        ({"weight_decay": 1e-3}, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3)),
-        ({"momentum": 0.0}, lambda p: torch.optim.SGD(p, 0.05)),
-        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, 0.05)),
-        ({"optimizer": "adamw", "weight_decay": 0.1}, lambda p: torch.optim.AdamW(p, 0.05, weight_decay=0.1)),
+        ({"weight_decay": 1e-3}, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3, fused=True)),
+        ({"momentum": 0.0}, lambda p: torch.optim.SGD(p, 0.05, fused=True)),
+        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, 0.05, fused=True)),
+        (
+            {"optimizer": "adamw", "weight_decay": 0.1},
+            lambda p: torch.optim.AdamW(p, 0.05, weight_decay=0.1, fused=True),
+        ),
     ],
 )
 def test_erm_is_a_bare_loop_to_the_bit(build_trainer, changes, optimizer_of):

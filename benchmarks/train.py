@@ -1,0 +1,136 @@
+"""Training speed against a bare PyTorch loop over the same tensors.
+
+    python benchmarks/train.py [--repeats 9] [--threads 1]
+
+Both sides run in this process, in turn (A B A B …), from the same weights in the same order; that they end with
+the same weights is checked. Printed is the speed relative to the bare loop: above 1 is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from spurcli.datasets import ArrayImages, Dataset, Split
+from spurcli.progress import Silent
+from spurcli.randomness import generator
+from spurcli.runtime.workbench import Workbench
+from spurcli.session import configure
+from spurcli.settings import Settings
+from spurcli.training import Trainer, fit
+from spurcli.training.method import TrainingSamples, build_method
+
+
+def workbench(settings: Settings, num_samples: int, shape: tuple[int, int, int]) -> Workbench:
+    """Random images of 10 classes: what they show is no matter for speed."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (num_samples, *shape), dtype=np.uint8)
+    split = Split(rng.integers(0, 10, num_samples), ArrayImages(pixels))
+    dataset = Dataset("made up", tuple("0123456789"), {"train": split})
+    return Workbench(settings, dataset, torch.device("cpu"), Silent())
+
+
+def ours(bench: Workbench, epochs: int) -> nn.Module:
+    train = bench.dataset.splits["train"]
+    trainer = Trainer(
+        model=bench.model(0),
+        method=build_method("erm", {}, TrainingSamples(np.arange(len(train)), train.label, 10)),
+        feed=bench.feed(train.inputs),
+        preprocess=bench.preprocess(),
+        label=torch.from_numpy(train.label),
+        num_classes=10,
+        settings=bench.settings.training,
+        seed=0,
+    )
+    fit(trainer, until_epoch=epochs)
+    return trainer.model
+
+
+def bare(bench: Workbench, epochs: int, *, fused: bool | None = None) -> nn.Module:
+    """What one writes by hand: tensors, a shuffled order, forward, backward, step, the mean loss of the epoch."""
+    train, training = bench.dataset.splits["train"], bench.settings.training
+    model = bench.model(0).train()
+    pixels = torch.from_numpy(train.inputs.read(np.arange(len(train)))).permute(0, 3, 1, 2).contiguous()
+    label = torch.from_numpy(train.label)
+    scale, shift = bench.preprocess().scale, bench.preprocess().shift
+    if training.optimizer == "adam":
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=fused)
+    else:
+        momentum, decay = training.momentum, training.weight_decay
+        optimizer = torch.optim.SGD(
+            model.parameters(), training.learning_rate, momentum, weight_decay=decay, fused=fused
+        )
+    for epoch in range(epochs):
+        order = torch.from_numpy(generator("order", 0, epoch).permutation(len(train)))
+        loss_sum = torch.zeros(())
+        for index in order.split(training.batch_size):
+            inputs = pixels[index].float().mul_(scale).add_(shift)
+            loss = functional.cross_entropy(model(inputs), label[index], reduction="sum") / len(index)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.detach() * len(index)
+        loss_sum.item()
+    return model
+
+
+def race(sides: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
+    """Seconds of each side, measured in turn after one round that is not counted."""
+    times: list[list[float]] = [[] for _ in sides]
+    for repeat in range(repeats + 1):
+        for side, run in enumerate(sides):
+            start = time.perf_counter()
+            run()
+            if repeat:
+                times[side].append(time.perf_counter() - start)
+    return times
+
+
+CASES = {
+    # name: recipe, its changes, samples, image, epochs
+    "demo's mlp": ("demo", {}, 4000, (16, 16, 1), 6),
+    "small_cnn": ("cifar10-cpu", {"preprocessing.flip": False, "training.schedule": "constant"}, 2000, (32, 32, 3), 1),
+    "ResNet-20": (
+        "cifar10",
+        {"preprocessing.flip": False, "preprocessing.crop_padding": 0, "training.schedule": "constant"},
+        512,
+        (32, 32, 3),
+        1,
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.repeats} repeats of each side in turn")
+    print(f"{'':12}{'samples a second':>18}   speed relative to a bare loop (fastest, median of pairs)")
+    print(f"{'':12}{'ours':>9}{'bare':>9}   as torch comes   with a fused optimizer too")
+    for name, (recipe, changes, num_samples, shape, epochs) in CASES.items():
+        settings = configure(recipe=recipe, overrides={**changes, "training.epochs": epochs})
+        bench = workbench(settings, num_samples, shape)
+        pairs = zip(ours(bench, 1).parameters(), bare(bench, 1, fused=True).parameters(), strict=True)
+        assert all(torch.equal(mine, other) for mine, other in pairs), f"{name}: the sides do not do the same"
+        sides = (partial(ours, bench, epochs), partial(bare, bench, epochs), partial(bare, bench, epochs, fused=True))
+        mine, plain, fused = race(sides, arguments.repeats)
+        ratios = [
+            f"{min(other) / min(mine):.3f}, {statistics.median(b / a for a, b in zip(mine, other, strict=True)):.3f}"
+            for other in (plain, fused)
+        ]
+        total = num_samples * epochs
+        print(f"{name:12}{total / min(mine):9,.0f}{total / min(plain):9,.0f}   {ratios[0]}     {ratios[1]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
