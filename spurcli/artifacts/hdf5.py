@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from spurcli.errors import InputError, SpurError
 _MAX_COMPRESSION = 1100
 _ALLOWED_FILTERS = {"gzip", "shuffle", "fletcher32", "lzf"}
 CHUNK = 1 << 16
+_HEAP_MAGIC = b"GCOL\x01\0\0\0"
 
 
 @contextlib.contextmanager
@@ -41,22 +44,64 @@ def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
 
 
 def create_hdf5(path: Path) -> h5py.File:
-    """A new file for writing, without a chunk cache: on a full disk HDF5 cannot close what is cached, and crashes."""
-    return h5py.File(path, "w", rdcc_nbytes=0)
+    """A new file for writing, in the HDF5 1.10 layout, whose checksums tell damage.
+
+    Without a chunk cache: on a full disk HDF5 cannot close what is cached, and crashes.
+    """
+    return h5py.File(path, "w", rdcc_nbytes=0, libver=("v110", "v110"))
+
+
+def set_text(item: Any, name: str, text: str) -> None:
+    """Write an attribute as fixed-length UTF-8 inside its header, not as a pointer into a heap without checksums."""
+    content = text.encode()
+    item.attrs.create(name, content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
 
 
 def check_header(file: h5py.File, expected: str, newest: int, where: str) -> int:
-    version = file.attrs.get("version")
-    if isinstance(version, np.integer):
-        version = int(version)
-    return check_format(text_attribute(file, "format"), version, expected, newest, where)
+    return check_format(text_attribute(file, "format"), whole_attribute(file, "version"), expected, newest, where)
+
+
+def whole_attribute(item: Any, name: str) -> int | None:
+    """A whole number; None if it is absent or anything else, which is then not even read."""
+    if name not in item.attrs or item.attrs.get_id(name).dtype.kind not in "iu":
+        return None
+    value = item.attrs[name]
+    return int(value) if isinstance(value, int | np.integer) else None
 
 
 def text_attribute(item: Any, name: str) -> str | None:
-    value = item.attrs.get(name)
+    if name not in item.attrs:
+        return None
+    string = h5py.check_string_dtype(item.attrs.get_id(name).dtype)
+    if string is not None and string.length is None:
+        path = Path(item.file.filename)
+        _require_sound_heaps(path, path.stat().st_mtime_ns)
+    value = item.attrs[name]
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     return value if isinstance(value, str) else None
+
+
+@functools.lru_cache(maxsize=8)
+def _require_sound_heaps(path: Path, _changed: int) -> None:
+    """Raise unless the objects in every global heap (texts of variable length) have sizes that lie within it.
+
+    HDF5 trusts these sizes: an object of size 0 keeps it busy forever, where not even Ctrl-C is heard.
+    """
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        heap = content.find(_HEAP_MAGIC)
+        while heap >= 0:
+            size = int.from_bytes(content[heap + 8 : heap + 16], "little")
+            position = 16
+            while position + 16 <= size:
+                start = heap + position
+                index = int.from_bytes(content[start : start + 2], "little")
+                length = int.from_bytes(content[start + 8 : start + 16], "little")
+                needed = 16 + -(-length // 8) * 8 if index else length  # index 0 is free space with its header
+                if not 16 <= needed <= size - position or heap + size > len(content):
+                    raise InputError(f"{path} holds a damaged HDF5 heap", "Make the file again.")
+                position += needed
+            heap = content.find(_HEAP_MAGIC, heap + 8)
 
 
 def json_attribute(item: Any, name: str, where: str) -> Any:
@@ -131,7 +176,7 @@ def read_strings(item: Any) -> list[str]:
 def write_names(file: h5py.File, name: str, values: Sequence[str]) -> None:
     """Write names of classes or groups; none at all are left out, since an empty data set is refused."""
     if values:
-        file.create_dataset(name, data=fixed_utf8(list(values)))
+        file.create_dataset(name, data=fixed_utf8(list(values)), chunks=True, fletcher32=True)
 
 
 def fixed_utf8(values: list[str]) -> NDArray[np.bytes_]:

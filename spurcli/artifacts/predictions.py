@@ -49,24 +49,25 @@ class Predictions:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     _check(predictions, str(path))
     with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:
-        file.attrs["format"] = FORMAT
+        hdf5.set_text(file, "format", FORMAT)
         file.attrs["version"] = VERSION
-        file.attrs["split"] = predictions.split
-        file.attrs["fingerprint"] = canonical_json(predictions.fingerprint.to_json())
-        file.attrs["provenance"] = canonical_json(predictions.provenance)
+        hdf5.set_text(file, "split", predictions.split)
+        hdf5.set_text(file, "fingerprint", canonical_json(predictions.fingerprint.to_json()))
+        hdf5.set_text(file, "provenance", canonical_json(predictions.provenance))
         if predictions.injection_sha256:
-            file.attrs["injection_sha256"] = predictions.injection_sha256
-        file.create_dataset("logits", data=predictions.logits, dtype="<f4")
-        file.create_dataset("label", data=predictions.label, dtype="<i8")
+            hdf5.set_text(file, "injection_sha256", predictions.injection_sha256)
+        checked: dict[str, Any] = {"chunks": True, "fletcher32": True}
+        file.create_dataset("logits", data=predictions.logits, dtype="<f4", **checked)
+        file.create_dataset("label", data=predictions.label, dtype="<i8", **checked)
         hdf5.write_names(file, "class_names", predictions.class_names)
         if predictions.group is not None:
-            file.create_dataset("group", data=predictions.group, dtype="<i8")
+            file.create_dataset("group", data=predictions.group, dtype="<i8", **checked)
             hdf5.write_names(file, "group_names", predictions.group_names)
         if predictions.train_group_counts is not None:
             file.create_dataset("train_group_counts", data=predictions.train_group_counts, dtype="<i8")
         if predictions.twin_logits is not None:
-            file.create_dataset("injected/index", data=predictions.twin_index, dtype="<i8")
-            file.create_dataset("injected/logits", data=predictions.twin_logits, dtype="<f4")
+            file.create_dataset("injected/index", data=predictions.twin_index, dtype="<i8", **checked)
+            file.create_dataset("injected/logits", data=predictions.twin_logits, dtype="<f4", **checked)
             for name in ("feature_of", "twin_class"):
                 if getattr(predictions, name) is not None:
                     file["injected"].attrs[name] = getattr(predictions, name)
@@ -85,10 +86,6 @@ def read_predictions(path: Path) -> Predictions:
         twin_index = hdf5.array_member(twin, "index", where, kinds="iu", ndim=1) if twin else None
         twin_logits = hdf5.array_member(twin, "logits", where, kinds="f", ndim=2) if twin else None
         counts = hdf5.array_member(file, "train_group_counts", where, kinds="iu", ndim=1)
-
-        def class_attribute(name: str) -> int | None:
-            value = twin.attrs.get(name) if twin else None
-            return int(value) if isinstance(value, int | np.integer) else None
 
         def names(name: str) -> tuple[str, ...]:
             item = hdf5.array_member(file, name, where, kinds="S", ndim=1)
@@ -110,8 +107,8 @@ def read_predictions(path: Path) -> Predictions:
             twin_logits=_float32(twin_logits) if twin_logits is not None else None,
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
             train_group_counts=np.asarray(counts[:], dtype=np.int64) if counts is not None else None,
-            feature_of=class_attribute("feature_of"),
-            twin_class=class_attribute("twin_class"),
+            feature_of=hdf5.whole_attribute(twin, "feature_of") if twin else None,
+            twin_class=hdf5.whole_attribute(twin, "twin_class") if twin else None,
         )
     _check(found, where)
     return found

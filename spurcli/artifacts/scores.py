@@ -79,7 +79,7 @@ class ScoresWriter:
             ("seeds", canonical_json(list(info.seeds))),
             ("weights_sha256", canonical_json(list(info.weights_sha256))),
         ):
-            group.attrs[key] = value
+            hdf5.set_text(group, key, value)
         if info.epoch is not None:
             group.attrs["epoch"] = info.epoch
         group.create_dataset(
@@ -87,6 +87,7 @@ class ScoresWriter:
             shape=(info.num_runs, self._num_samples),
             dtype="<f4",
             chunks=(1, min(hdf5.CHUNK, self._num_samples)),
+            fletcher32=True,
             fillvalue=np.nan,  # what is never written is refused by every reader
         )
 
@@ -112,12 +113,12 @@ def write_scores(
 ) -> Iterator[ScoresWriter]:
     """Write a score file atomically: `labels` and `group` int [n], then the scores through the yielded writer."""
     with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:
-        file.attrs["format"] = FORMAT
+        hdf5.set_text(file, "format", FORMAT)
         file.attrs["version"] = VERSION
-        file.attrs["provenance"] = canonical_json(header.provenance)
-        file.attrs["fingerprint"] = canonical_json(header.fingerprint.to_json())
+        hdf5.set_text(file, "provenance", canonical_json(header.provenance))
+        hdf5.set_text(file, "fingerprint", canonical_json(header.fingerprint.to_json()))
         if header.injection_sha256:
-            file.attrs["injection_sha256"] = header.injection_sha256
+            hdf5.set_text(file, "injection_sha256", header.injection_sha256)
         chunks = (min(hdf5.CHUNK, len(labels)),)
         file.create_dataset("label", data=labels, dtype="<i8", chunks=chunks, compression="gzip", compression_opts=1)
         hdf5.write_names(file, "class_names", header.class_names)
@@ -172,14 +173,13 @@ class ScoresReader:
                 f"{where} needs `values` [runs, n] and `higher_is` = harder or easier", "See docs/formats.md."
             )
         seeds, weights = (self._list(group, key, where) for key in ("seeds", "weights_sha256"))
-        epoch = group.attrs.get("epoch")
         self._values[name] = values
         self.scores[name] = ScoreInfo(
             name=name,
             higher_is=higher_is,  # type: ignore[arg-type]
             formula=hdf5.text_attribute(group, "formula") or "",
             source=hdf5.text_attribute(group, "source") or "",
-            epoch=int(epoch) if isinstance(epoch, int | np.integer) else None,
+            epoch=hdf5.whole_attribute(group, "epoch"),
             view=hdf5.text_attribute(group, "view") or "eval",
             precision=hdf5.text_attribute(group, "precision") or "float32",
             seeds=tuple(seed for seed in seeds if isinstance(seed, int)),

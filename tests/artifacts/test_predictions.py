@@ -48,7 +48,7 @@ def test_nothing_but_h5py_is_needed(tmp_path):
         assert file["logits"][:].argmax(axis=1).tolist() == [0, 0, 1]
         assert file["injected/index"][:].tolist() == [2, 0]
         assert file["injected/logits"][:].tolist() == [[1, 2], [3, 4]]
-        assert file.attrs["split"] == "val"
+        assert file.attrs["split"] == b"val"
 
 
 WRONG = [

@@ -102,14 +102,14 @@ def test_averaging_does_not_depend_on_the_slices_it_reads(scores_file, monkeypat
 def test_nothing_but_h5py_is_needed(scores_file):
     path = scores_file([[0.5, 0.25, 1.0]])
     with h5py.File(path) as file:
-        assert file.attrs["format"] == "spurcli.scores"
+        assert file.attrs["format"] == b"spurcli.scores"
         assert file.attrs["version"] == 1
         assert json.loads(file.attrs["provenance"]) == {"stage": "test"}
         assert file["label"][:].tolist() == [0, 1, 0]
         assert file["class_names"][:].tolist() == [b"a", b"b"]
         assert file["scores/el2n/values"].dtype == np.dtype("<f4")
         assert file["scores/el2n/values"][:].tolist() == [[0.5, 0.25, 1.0]]
-        assert file["scores/el2n"].attrs["higher_is"] == "harder"
+        assert file["scores/el2n"].attrs["higher_is"].decode() == "harder"
 
 
 def test_equal_content_gives_equal_bytes(scores_file):

@@ -44,6 +44,15 @@ def read_all(path):
         reader.sample_ids(np.arange(reader.header.num_samples))
 
 
+def everything(path):
+    with open_scores(path) as reader:
+        values = [
+            reader.values(name, run).tolist() for name, info in reader.scores.items() for run in range(info.num_runs)
+        ]
+        indices = np.arange(reader.header.num_samples)
+        return reader.header, reader.scores, values, reader.labels().tolist(), reader.sample_ids(indices)
+
+
 def refuse(path, match):
     with pytest.raises(InputError, match=match) as caught:
         read_all(path)
@@ -185,6 +194,32 @@ def test_truncated_anywhere_is_refused(golden, tmp_path):
         with pytest.raises(InputError) as caught:
             read_all(path)
         assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(("offset", "content"), [(16, bytes(16)), (24, b"\xf8" + b"\xff" * 7), (8, b"\xff" * 5)])
+def test_a_heap_that_would_keep_hdf5_busy_forever_is_refused(tmp_path, offset, content):
+    path = foreign(tmp_path / "s.h5")
+    whole = bytearray(path.read_bytes())
+    heap = whole.find(b"GCOL")
+    whole[heap + offset : heap + offset + len(content)] = content
+    path.write_bytes(whole)
+    refuse(path, "holds a damaged HDF5 heap|cannot be read as HDF5")
+
+
+def test_any_flipped_bit_of_our_own_files_is_noticed(golden, tmp_path):
+    """Checksums cover all but padding: a flipped bit is refused, or changes nothing that is read."""
+    whole, path = (golden / "scores-v1.h5").read_bytes(), tmp_path / "s.h5"
+    expected = everything(golden / "scores-v1.h5")
+    refused = 0
+    for position in range(0, len(whole), 13):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << position % 8]) + whole[position + 1 :])
+        try:
+            found = everything(path)
+        except InputError:
+            refused += 1
+        else:
+            assert found == expected
+    assert refused > 100
 
 
 def test_edited_labels_are_noticed(golden, tmp_path):

@@ -121,6 +121,9 @@ def make(folder: Path) -> None:
             group_names=GROUP_NAMES,
             twin_index=np.array([1, 3]),
             twin_logits=TWIN_LOGITS,
+            train_group_counts=np.array([2, 1, 2, 1]),
+            feature_of=0,
+            twin_class=1,
             injection_sha256=injection.sha256,
         ),
     )
