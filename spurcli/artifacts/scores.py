@@ -165,7 +165,9 @@ class ScoresReader:
         return tuple(hdf5.read_strings(item)) if item is not None else ()
 
     def _add(self, group: Any, name: str) -> None:
-        where = f"{self.path}: score {name!r}"
+        where = f"{self.path}: score {name[:60]!r}"
+        if group is None:  # listed but not there
+            raise InputError(f"{where} is damaged", "Make the file again.")
         values = hdf5.array_member(group, "values", where, kinds="f", ndim=2, length=self.header.num_samples)
         higher_is = hdf5.text_attribute(group, "higher_is")
         if values is None or higher_is not in ("harder", "easier"):
