@@ -1,0 +1,125 @@
+"""Today's readers read the files of every version, forever, and give exactly these values.
+
+A failure here means that files which users have can no longer be read: mend the reader, never the golden file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
+from spurcli.artifacts.checkpoint_torch import load_tensors
+from spurcli.artifacts.evaluation import read_evaluation
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.history import read_history
+from spurcli.artifacts.indices import read_groups, read_indices
+from spurcli.artifacts.predictions import read_predictions
+from spurcli.artifacts.scores import ScoreInfo, open_scores
+from spurcli.datasets.injection import read_injection
+
+# Written out, not computed: what the files say must not change with the code.
+LABELS = "08a3eabe03ccd84d534cfe5aabb8158407ab007f600462499eb238931ec3febe"
+IDS = "a61ac37b072725e3165702f2fd1dfadc016d61ed25fd81e4f32d5cf7bc03a587"
+FINGERPRINT = Fingerprint(6, LABELS, IDS)
+INJECTION = "272e8323f97d7c78bdc08f443450800e2faf7b4b20d3c7af801d20af2cae039e"
+WEIGHTS = "dfee184edc388cbe7de57a95d8d137a71689af01dec337c9fad6b6500d9bdb55"
+GROUP_NAMES = ("cat/no line", "cat/line", "dog/no line", "dog/line")
+RULE = {"select": "hardest", "fraction": "0.5", "per": "class", "groups": [], "score": "el2n", "seed": None}
+LINEAGE = ["spurcli before", "spurcli golden"]
+
+
+def test_scores_v1(golden):
+    with open_scores(golden / "scores-v1.h5") as reader:
+        assert reader.header.fingerprint == FINGERPRINT
+        assert reader.header.class_names == ("cat", "dog")
+        assert reader.header.group_names == GROUP_NAMES
+        assert reader.header.injection_sha256 == INJECTION
+        assert reader.header.provenance["lineage"] == LINEAGE
+        assert reader.labels().tolist() == [0, 1, 0, 1, 1, 0]
+        assert reader.groups().tolist() == [0, 2, 1, 3, 2, 0]
+        assert reader.sample_ids(np.arange(6)) == ["a.png", "b.png", "ç.png", "d.png", "e.png", "f.png"]
+        assert reader.scores == {
+            "el2n": ScoreInfo("el2n", "harder", "||p - e_y||", "Paul 2021", 10, "eval", "float32", (7, 8), (), 2),
+            "margin": ScoreInfo("margin", "easier", "", "", None, "augmented", "bf16", (), ("cd" * 32,), 1),
+        }
+        second = [0.25, 0.25, 0.5, 1.25, 0.0, 0.375]
+        assert reader.values("el2n", 0).tolist() == [0.5, 0.25, 1.0, float(np.float32(1.4142135)), 0.0, 0.125]
+        assert reader.values("el2n", 1).tolist() == second
+        margin = reader.values("margin", 0)
+        assert margin.tolist() == [0.5, 0.0, -1.0, float(np.float32(1e-45)), 0.75, 1.0]
+        assert np.signbit(margin).tolist() == [False, True, True, False, False, False]
+        assert reader.mean_values("el2n").tolist() == [0.375, 0.25, 0.75, 1.3321068286895752, 0.0, 0.25]
+
+
+def test_lists_v1(golden):
+    for kind, indices in (("keep", [0, 1, 4, 5]), ("remove", [2, 3])):
+        found = read_indices(golden / f"{kind}-v1.txt")
+        assert found.kind == kind
+        assert found.indices.tolist() == indices
+        assert found.kept(6).tolist() == [0, 1, 4, 5]
+        assert found.fingerprint == FINGERPRINT
+        assert found.injection_sha256 == INJECTION
+        assert found.rule == RULE
+        assert found.summary == {"total": {"num_samples": 6, "num_removed": 2}}
+        assert found.provenance["lineage"] == LINEAGE
+
+
+def test_groups_v1(golden):
+    group, names, fingerprint = read_groups(golden / "groups-v1.txt")
+    assert [names[code] for code in group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]
+    assert fingerprint == FINGERPRINT
+
+
+def test_checkpoint_v1(golden):
+    path = golden / "model-v1.safetensors"
+    metadata, weights = read_checkpoint_metadata(path), load_tensors(path)
+    assert torch.equal(weights["layer.weight"], torch.tensor([[1.5, -2.0], [0.0, 3.25]]))
+    assert torch.equal(weights["layer.bias"], torch.tensor([0.5, -0.5]))
+    assert weights_sha256_of_file(path) == metadata["weights_sha256"] == WEIGHTS
+    assert metadata["architecture"] == {"name": "mlp", "options": {"hidden": []}}
+    assert metadata["class_names"] == ["cat", "dog"]
+    assert metadata["preprocessing"] == {"mean": [0.5], "std": [0.5]}
+    assert Fingerprint.from_json(metadata["fingerprint"], "x") == FINGERPRINT
+    assert metadata["injection_sha256"] == INJECTION
+    training = {"recipe": "demo", "seed": 7, "method": "erm", "num_train": 6, "num_kept": 4, "epoch": 2}
+    assert metadata["training"] == training
+    assert metadata["provenance"]["lineage"] == LINEAGE
+
+
+def test_history_v1(golden):
+    found = read_history(golden / "history-v1.json")
+    epoch = {"epoch": 1, "loss": 0.75, "accuracy": 0.5, "learning_rate": 0.1, "samples_seen": 4, "seconds": 1.5}
+    assert found["epochs"] == [epoch]
+    assert (found["device"], found["seed"], found["num_kept"]) == ("cpu", 7, 4)
+
+
+def test_injection_v1(golden):
+    found = read_injection(golden / "inject-v1.json")
+    assert found.sha256 == INJECTION
+    assert (found.feature, found.parameters) == ("line", {"channel": 1, "intensity": 0.5})
+    assert (found.seed, found.feature_of, found.twin_class) == (7, 0, 1)
+    assert (found.dataset, found.dataset_options) == ("demo", {"num_train": 6})
+    assert found.carriers.tolist() == [2, 5]
+    assert found.fingerprint == FINGERPRINT
+
+
+def test_evaluation_v1(golden):
+    found = read_evaluation(golden / "evaluation-v1.json")
+    accuracy = {"value": 0.75, "num_samples": 4, "interval": [0.3, 0.95]}
+    assert found["metrics"] == {"accuracy": accuracy}
+    assert found["per_class"] == [{"class": "cat", "accuracy": accuracy, "predicted_share": 0.5}]
+    assert (found["split"], found["num_samples"], found["injection_sha256"]) == ("test", 4, INJECTION)
+
+
+def test_predictions_v1(golden):
+    found = read_predictions(golden / "predictions-v1.h5")
+    assert found.split == "test"
+    assert found.logits.tolist() == [[2, 1], [-1, 0.5], [0, 3], [0.25, 0.5]]
+    assert found.label.tolist() == [0, 1, 1, 1]
+    assert found.group.tolist() == [0, 2, 2, 2]
+    assert found.train_group_counts.tolist() == [2, 1, 2, 1]
+    assert (found.class_names, found.group_names) == (("cat", "dog"), GROUP_NAMES)
+    assert found.twin_index.tolist() == [1, 3]
+    assert found.twin_logits.tolist() == [[4, 0], [1, 0.5]]
+    assert (found.feature_of, found.twin_class, found.injection_sha256) == (0, 1, INJECTION)
