@@ -149,6 +149,7 @@ def resolve(
     for key in flags:
         if key not in (*TABLES, *_RUNTIME_KEYS, "feature"):
             raise UsageError(f"Unknown setting {key}{near(key, TABLES)}", f"There are: {', '.join(TABLES)}")
+    check_tables(flags)
     merged: dict[str, Any] = {}
     for name in TABLES:
         table = dict(recipe.get(name, {}))
@@ -224,7 +225,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     kind = Mapping if hint == Table else (origin or hint)
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        name = "list" if kind is tuple else "table" if dataclasses.is_dataclass(kind) else kind.__name__.lower()
+        is_table = kind is Mapping or dataclasses.is_dataclass(kind)
+        name = "list" if kind is tuple else "table" if is_table else kind.__name__
         raise UsageError(
             f"{where} = {str(value)[:60]!r} is not of the kind {name}", "See spurcli recipe copy for an example."
         )
@@ -291,7 +293,7 @@ def _check_values(settings: Settings) -> None:
         ("training.weight_decay", training.weight_decay, 0),
         ("training.clip_norm", training.clip_norm, 0),
         ("num_workers", settings.num_workers, 0),
-        ("preprocessing.image_size", preprocessing.image_size or 1, 1),
+        ("preprocessing.image_size", 1 if preprocessing.image_size is None else preprocessing.image_size, 1),
         ("preprocessing.crop_padding", preprocessing.crop_padding, 0),
     ):
         if value < minimum:
