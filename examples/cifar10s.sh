@@ -5,32 +5,40 @@
 #   B  the line in a random share of the airplanes: all samples, hardest pruned, the matched random control
 #
 # Reported: how many automobiles with the line are taken for airplanes. On a laptop's CPU about half an hour a seed with
-# RECIPE=cifar10-cpu; on a GPU as in the paper with RECIPE=cifar10. Interrupted, the same line goes on.
+# RECIPE=cifar10-cpu; on a GPU as in the paper with RECIPE=cifar10. PARTS=B runs only B. Interrupted, the same line goes on.
 set -eu
 seed=$1
 out=${2:-cifar10s}/seed$seed
-: "${RECIPE:=cifar10-cpu}" "${WIDTH:=3}" "${SHARE:=0.1}" "${FRACTION:=0.2}" "${SETTINGS:=}"
+: "${RECIPE:=cifar10-cpu}" "${WIDTH:=3}" "${SHARE:=0.02}" "${FRACTION:=0.2}" "${SETTINGS:=}" "${PARTS:=AB}"
 line="--dataset cifar10 --feature line --class airplane --twin-class automobile --set feature.width=$WIDTH --seed $seed"
 run="--recipe $RECIPE --seed $seed $SETTINGS"
 
-# A. Difficulty is measured on clean data: it only chooses who carries the line.
-spurcli score --dataset cifar10 $run -o "$out/clean.h5"
-for which in easiest hardest none; do
-    case $which in
-    none) spurcli inject $line --count 0 -o "$out/$which.json" ;;
-    *) spurcli inject $line --count 100 --select $which --scores "$out/clean.h5" -o "$out/$which.json" ;;
-    esac
-    spurcli train --dataset "$out/$which.json" --keep all $run -o "$out/A-$which/model.safetensors"
-    spurcli evaluate "$out/A-$which/model.safetensors" -o "$out/A-$which/evaluation.json"
-done
+part_a() {
+    # A. Difficulty is measured on clean data: it only chooses who carries the line.
+    spurcli score --dataset cifar10 $run -o "$out/clean.h5"
+    for which in easiest hardest none; do
+        case $which in
+        none) spurcli inject $line --count 0 -o "$out/$which.json" ;;
+        *) spurcli inject $line --count 100 --select $which --scores "$out/clean.h5" -o "$out/$which.json" ;;
+        esac
+        spurcli train --dataset "$out/$which.json" --keep all $run -o "$out/A-$which/model.safetensors"
+        spurcli evaluate "$out/A-$which/model.safetensors" -o "$out/A-$which/evaluation.json"
+    done
+}
 
-# B. Scored as it is trained on, line included; the hardest of every class go.
-spurcli inject $line --fraction "$SHARE" -o "$out/share.json"
-spurcli score --dataset "$out/share.json" $run -o "$out/share.h5"
-spurcli prune "$out/share.h5" --fraction "$FRACTION" --per-class -o "$out/B-hardest.txt"
-spurcli prune "$out/share.h5" --match "$out/B-hardest.txt" --seed "$seed" -o "$out/B-random.txt"
-for arm in all B-hardest.txt B-random.txt; do
-    case $arm in all) keep=all name=B-all ;; *) keep=$out/$arm name=${arm%.txt} ;; esac
-    spurcli train --dataset "$out/share.json" --keep "$keep" $run -o "$out/$name/model.safetensors"
-    spurcli evaluate "$out/$name/model.safetensors" -o "$out/$name/evaluation.json"
-done
+part_b() {
+    # B. Scored as it is trained on, line included; the hardest of every class go.
+    share=$out/share-$SHARE
+    spurcli inject $line --fraction "$SHARE" -o "$share/inject.json"
+    spurcli score --dataset "$share/inject.json" $run -o "$share/scores.h5"
+    spurcli prune "$share/scores.h5" --fraction "$FRACTION" --per-class -o "$share/hardest.txt"
+    spurcli prune "$share/scores.h5" --match "$share/hardest.txt" --seed "$seed" -o "$share/random.txt"
+    for keep in all "$share/hardest.txt" "$share/random.txt"; do
+        arm=$share/$(basename "$keep" .txt)
+        spurcli train --dataset "$share/inject.json" --keep "$keep" $run -o "$arm/model.safetensors"
+        spurcli evaluate "$arm/model.safetensors" -o "$arm/evaluation.json"
+    done
+}
+
+case $PARTS in *A*) part_a ;; esac
+case $PARTS in *B*) part_b ;; esac
