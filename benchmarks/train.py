@@ -1,6 +1,6 @@
 """Training speed against a bare PyTorch loop over the same tensors.
 
-    python benchmarks/train.py [--repeats 9] [--threads 1]
+    python benchmarks/train.py [--repeats 9]
 
 Both sides run in this process, in turn (A B A B …), from the same weights in the same order; that they end with
 the same weights is checked. Printed is the speed relative to the bare loop: above 1 is faster.
@@ -83,14 +83,17 @@ def bare(bench: Workbench, epochs: int, *, fused: bool | None = None) -> nn.Modu
 
 
 def race(sides: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
-    """Seconds of each side, measured in turn after one round that is not counted."""
+    """CPU seconds of each side, measured in turn after one round that is not counted.
+
+    With one thread CPU time is the time it takes, less what other processes on the machine take away.
+    """
     times: list[list[float]] = [[] for _ in sides]
     for repeat in range(repeats + 1):
         for side, run in enumerate(sides):
-            start = time.perf_counter()
+            start = time.process_time()
             run()
             if repeat:
-                times[side].append(time.perf_counter() - start)
+                times[side].append(time.process_time() - start)
     return times
 
 
@@ -111,10 +114,9 @@ CASES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.repeats} repeats of each side in turn")
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, one thread, {arguments.repeats} repeats of each side in turn, CPU time")
     print(f"{'':12}{'samples a second':>18}   speed relative to a bare loop (fastest, median of pairs)")
     print(f"{'':12}{'ours':>9}{'bare':>9}   as torch comes   with a fused optimizer too")
     for name, (recipe, changes, num_samples, shape, epochs) in CASES.items():

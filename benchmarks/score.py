@@ -1,0 +1,88 @@
+"""Scoring speed: all scores of a pass against a bare batched forward, against el2n alone, against one image at a time.
+
+    python benchmarks/score.py [--repeats 9]
+
+All sides run in this process, in turn (A B C D, A B C D …), with the same model and pixels; scores.h5 is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+from train import race, workbench  # the module beside this one
+
+from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.parts import SCORES
+from spurcli.runtime.feed import Feed
+from spurcli.runtime.workbench import Workbench
+from spurcli.scoring.chosen import registered_scores
+from spurcli.scoring.forward import ScoredRun, score_run
+from spurcli.session import configure
+
+
+def score(bench: Workbench, feed: Feed, model: nn.Module, names: list[str], folder: Path) -> None:
+    train = bench.dataset.splits["train"]
+    header = ScoresHeader(train.fingerprint, bench.dataset.class_names, (), {})
+    scores = registered_scores(names)
+    with write_scores(folder / "scores.h5", header, train.label) as writer:
+        for each in scores:
+            writer.add_score(ScoreInfo(each.name, each.higher_is))
+        score_run(bench, feed, ScoredRun(model, 0, 1, ""), 0, scores, writer)
+
+
+def forward(bench: Workbench, feed: Feed, model: nn.Module, batch_size: int, num_samples: int) -> torch.Tensor:
+    """What one writes by hand: normalise a slice, run the model, keep the logits."""
+    assert feed.pixels is not None
+    preprocess = bench.preprocess()
+    model.eval()
+    logits = []
+    with torch.inference_mode():
+        for start in range(0, num_samples, batch_size):
+            pixels = feed.pixels[start : start + batch_size]
+            logits.append(model(pixels.float().mul_(preprocess.scale).add_(preprocess.shift)))
+    return torch.cat(logits)
+
+
+CASES = {
+    # name: recipe, batch, samples, image, samples for one at a time
+    "demo's mlp": ("demo", 512, 100_000, (16, 16, 1), 2000),
+    "small_cnn": ("cifar10-cpu", 128, 12_288, (32, 32, 3), 512),
+    "ResNet-20": ("cifar10", 64, 2048, (32, 32, 3), 128),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=9)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, one thread, {arguments.repeats} repeats of each side in turn, CPU time")
+    print(f"{'':12}{'samples':>9}   fastest, median of pairs:")
+    print(f"{'':12}{'a second':>9}   speed to a bare forward   speed to one at a time   time to el2n alone")
+    for name, (recipe, batch, num_samples, shape, num_single) in CASES.items():
+        bench = workbench(configure(recipe=recipe, overrides={"scoring.batch_size": batch}), num_samples, shape)
+        model, feed = bench.model(0), bench.feed(bench.dataset.splits["train"].inputs)
+        with tempfile.TemporaryDirectory() as folder:
+            sides = (
+                partial(score, bench, feed, model, list(SCORES.entries), Path(folder)),
+                partial(forward, bench, feed, model, batch, num_samples),
+                partial(score, bench, feed, model, ["el2n"], Path(folder)),
+                partial(forward, bench, feed, model, 1, num_single),
+            )
+            everything, bare, alone, single = race(sides, arguments.repeats)
+        single = [seconds * num_samples / num_single for seconds in single]
+        texts = []
+        for numerator, denominator in ((bare, everything), (single, everything), (everything, alone)):
+            ratios = [a / b for a, b in zip(numerator, denominator, strict=True)]
+            texts.append(f"{min(numerator) / min(denominator):6.3f}, {statistics.median(ratios):6.3f}")
+        print(f"{name:12}{num_samples / min(everything):9,.0f}   {texts[0]:26}{texts[1]:25}{texts[2]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
