@@ -41,14 +41,14 @@ def configure(
     device: str = "auto",
     data_root: Path | str | None = None,
     num_workers: int = 2,
-    uses: Sequence[str] = ("dataset", "model", "method"),
+    uses: Sequence[str] = ("dataset", "model", "method", "training"),
 ) -> Settings:
     """Settings for a stage.
 
     `dataset` is a name, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
     set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in a parent
     file. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
-    for the parts that the stage `uses`.
+    for the parts that the stage `uses`, and settings of others are refused: they would change nothing.
 
     Raises UsageError or InputError that say which flag to type.
     """
@@ -56,6 +56,7 @@ def configure(
     flags["data_root"] = Path(data_root or os.environ.get("SPURCLI_DATA_ROOT") or "data")
     for key, value in (overrides or {}).items():
         _set(flags, key, value)
+        _refuse_idle(key, uses)
     if model:
         flags.setdefault("model", {})["name"] = model
     if method:
@@ -195,6 +196,13 @@ def _default_recipe(dataset: str) -> str:
         f"There is no recipe for the data set {dataset}",
         f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
     )
+
+
+def _refuse_idle(key: str, uses: Sequence[str]) -> None:
+    """A setting that the stage has no use for is no setting: whoever types it expects something of it."""
+    part = {"scoring": "model"}.get(key.split(".")[0], key.split(".")[0])
+    if part in ("model", "method", "training") and part not in uses and key != "training.channels_last":
+        raise UsageError(f"--set {key} changes nothing in this command", "Leave it out.")
 
 
 def _set(flags: dict[str, Any], key: str, value: Any) -> None:

@@ -38,17 +38,17 @@ class LazyGroup(typer.core.TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         command: Any = typer.main.get_command(importlib.import_module(f"spurcli.cli.{cmd_name}").app)
         command.name = cmd_name
         command.rich_help_panel = COMMANDS[cmd_name]
-        _unwrap(command)
+        _tidy(command, ctx)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        _unwrap(self)
+        _tidy(self, ctx)
         super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -58,10 +58,19 @@ class LazyGroup(typer.core.TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def _unwrap(command: Any) -> None:
-    """Join the lines of each paragraph: a docstring is wrapped where the source is, a help text where the terminal is."""
+def _tidy(command: Any, ctx: Any) -> None:
+    """Make the help of a command and its subcommands plain to read, in every version of Typer.
+
+    The lines of a paragraph are joined: a docstring is wrapped where the source is, a help text where the terminal is.
+    A flag takes no value, so none is shown; the name of an argument says what it is, so no Python type is.
+    """
     for each in (command, *getattr(command, "commands", {}).values()):
         each.help = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.cleandoc(each.help or ""))
+        for param in filter(None, (*each.params, each.get_help_option(ctx))):
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+            elif param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None  # noqa: ARG005
 
 
 app = typer.Typer(

@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def evaluate(
     checkpoint: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="A checkpoint; - is stdin. (default: model.safetensors)")
+        str | None, typer.Argument(metavar="MODEL", help="A checkpoint; - is stdin. (default: model.safetensors)")
     ] = None,
     dataset: Dataset = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which split to evaluate on.")] = "test",
@@ -58,8 +58,8 @@ def evaluate(
     Example: spurcli evaluate model.safetensors --split test
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-    from spurcli.cli.console import TerminalProgress, print_json, warn
-    from spurcli.cli.files import command_line, input_path, output_path, settings_of
+    from spurcli.cli.console import TerminalProgress, print_json, say, warn
+    from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
     from spurcli.cli.tables import metrics_table
     from spurcli.errors import UsageError
     from spurcli.evaluation.stage import evaluate as run
@@ -67,6 +67,9 @@ def evaluate(
 
     if logits and checkpoint:
         raise UsageError("A model and --logits contradict each other", "Give one of them.")
+    if logits and model:
+        raise UsageError("--logits needs no --model", "Leave one of them out.")
+    overrides = options.parse_sets(sets)
     progress = TerminalProgress()
     with (
         contextlib.nullcontext() if logits else input_path(checkpoint, "model.safetensors") as model_path,
@@ -80,7 +83,7 @@ def evaluate(
                 recipe=recipe,
                 model=model,
                 feature=feature,
-                overrides=options.parse_sets(sets),
+                overrides=overrides,
                 inherited=settings_of(parent.get("provenance", {})),
                 inherited_from=str(model_path),
                 allow_injection_mismatch=allow_injection_mismatch,
@@ -88,7 +91,11 @@ def evaluate(
                 device=device,
                 data_root=data_root,
                 num_workers=workers,
-                uses=("dataset", "model"),
+                uses=("dataset",) if logits else ("dataset", "model"),
+            )
+        elif overrides:
+            raise UsageError(
+                f"--set {next(iter(overrides))} changes nothing: logits alone have no settings", "Leave it out."
             )
         try:
             result = run(
@@ -111,3 +118,4 @@ def evaluate(
         metrics_table(result)
     for warning in result["warnings"]:
         warn(warning)
+    say(f"Evaluation: {shown(output, 'evaluation.json')}")

@@ -13,8 +13,18 @@ from typing import Any
 from spurcli.artifacts.atomic import copy_to_stream
 from spurcli.artifacts.provenance import portable_command
 from spurcli.cli.console import say
-from spurcli.errors import UsageError
+from spurcli.errors import InputError, SpurError, UsageError
 
+# What each standard name holds, in the words of `spurcli show`; a report's tables and pages are no artefacts.
+KINDS = {
+    "inject.json": "injection",
+    "scores.h5": "scores",
+    "keep.txt": "index list",
+    "remove.txt": "index list",
+    "model.safetensors": "checkpoint",
+    "evaluation.json": "evaluation",
+}
+FOLDERS = ("report.svg", "report.pdf")
 # The words of the command that is running, set where commands are run.
 typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
 
@@ -23,7 +33,9 @@ typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
 def output_path(output: str | None, standard_name: str, *, as_json: bool, binary: bool = True) -> Iterator[Path]:
     """The path to write: as named, the standard name, or for `-` a temporary file copied to stdout when finished."""
     if output != "-":
-        yield Path(output or standard_name)
+        path = Path(output or standard_name)
+        _require_own_kind(path, standard_name)
+        yield path
         return
     if as_json:
         raise UsageError("-o - and --json both want stdout", "Choose one.")
@@ -35,6 +47,27 @@ def output_path(output: str | None, standard_name: str, *, as_json: bool, binary
         path = Path(folder) / standard_name
         yield path
         copy_to_stream(path, sys.stdout.buffer)
+
+
+def _require_own_kind(path: Path, standard_name: str) -> None:
+    """Raise InputError if `path` holds an artefact of another kind: a slip of -o must not cost a trained model."""
+    from spurcli.artifacts.describe import describe
+
+    if path.is_dir() and standard_name not in FOLDERS:
+        raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
+    if not path.is_file():
+        return
+    try:
+        kind = str(describe(path)["kind"]).partition(" (")[0]
+    except SpurError:
+        return  # damaged, or nobody's: it is replaced as any program replaces its output
+    if kind != KINDS.get(standard_name, "report"):
+        raise InputError(f"{path} holds {kind}, which this command does not write", "Choose another file with -o.")
+
+
+def shown(output: str | None, standard_name: str) -> str:
+    """Where the result went, for the last message."""
+    return "stdout" if output == "-" else output or standard_name
 
 
 @contextlib.contextmanager
@@ -49,8 +82,6 @@ def input_path(name: str | None, standard_name: str, *, required: bool = True) -
                 while block := sys.stdin.buffer.read(1 << 20):
                     spool.write(block)
             if not path.stat().st_size:
-                from spurcli.errors import InputError
-
                 raise InputError("Nothing came through the pipe", "The command before it failed; see its message.")
             yield path
         return

@@ -51,7 +51,7 @@ def inject(
     Example: spurcli inject --dataset cifar10 --feature line --class airplane --count 100 --twin-class automobile
     """
     from spurcli.cli.console import print_json, say
-    from spurcli.cli.files import command_line, output_path
+    from spurcli.cli.files import command_line, output_path, shown
     from spurcli.errors import UsageError
     from spurcli.features.stage import inject as run
     from spurcli.session import configure
@@ -80,4 +80,7 @@ def inject(
         )
     if as_json:
         print_json(result)
-    say(f"{result['num_carriers']:,} of {result['num_class']:,} samples of {result['class']} carry {feature}")
+    say(
+        f"{result['num_carriers']:,} of {result['num_class']:,} samples of {result['class']} carry {feature} "
+        f"→ {shown(output, 'inject.json')}"
+    )

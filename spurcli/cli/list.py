@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 @app.command(name="list")
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="datasets, features, scores, models, methods or recipes.")
+        str | None, typer.Argument(metavar="KIND", help="datasets, features, scores, models, methods or recipes.")
     ] = None,
     as_json: Json = False,
     debug: Debug = False,

@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 def prune(
     scores: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCORES]...", help="Score files, averaged; - is stdin. (default: scores.h5)"),
+        typer.Argument(metavar="SCORES", help="Score files, averaged; - is stdin. (default: scores.h5)"),
     ] = None,
     fraction: Annotated[
         str | None, typer.Option("--fraction", metavar="SHARE", help="What share is removed, e.g. 0.1.")
@@ -58,7 +58,7 @@ def prune(
     Example: spurcli prune --fraction 0.1 --per-class
     """
     from spurcli.cli.console import print_json, say, warn
-    from spurcli.cli.files import command_line, input_paths, output_path
+    from spurcli.cli.files import command_line, input_paths, output_path, shown
     from spurcli.cli.tables import removed_table
     from spurcli.errors import UsageError
     from spurcli.pruning.stage import prune as run
@@ -93,4 +93,7 @@ def prune(
         removed_table(result)
     for warning in result["warnings"]:
         warn(warning)
-    say(f"{result['num_removed']:,} of {result['num_samples']:,} samples removed, {result['num_kept']:,} kept")
+    say(
+        f"{result['num_removed']:,} of {result['num_samples']:,} samples removed, {result['num_kept']:,} kept "
+        f"→ {shown(output, standard)}"
+    )

@@ -16,13 +16,16 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUNS]...", help="Files or folders. (default: the current folder)")
+        list[Path] | None, typer.Argument(metavar="RUNS", help="Files or folders. (default: the current folder)")
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", metavar="KIND", help="html, md, csv, json, svg or pdf. (default: by -o)")
+        str | None,
+        typer.Option("--format", metavar="KIND", help="html, md, csv, json, svg or pdf (a folder). (default: by -o)"),
     ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="Headline of the page.")] = None,
-    note: Annotated[list[str] | None, typer.Option("--note", help="A remark to print on the page. Repeatable.")] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Headline of the page.")] = None,
+    note: Annotated[
+        list[str] | None, typer.Option("--note", metavar="TEXT", help="A remark to print on the page. Repeatable.")
+    ] = None,
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Show the easiest and hardest.")] = True,
     output: Annotated[str | None, options.output("report.html")] = None,
     data_root: DataRoot = None,
@@ -37,7 +40,7 @@ def report(
     Example: spurcli report runs/ -o report.html
     """
     from spurcli.cli.console import console, print_json, say
-    from spurcli.cli.files import command_line, output_path
+    from spurcli.cli.files import command_line, output_path, shown
     from spurcli.reporting.stage import report as run
     from spurcli.reporting.tables import terminal_table
 
@@ -59,4 +62,4 @@ def report(
         if result["metrics"]:
             console().print(terminal_table(result))
         console().print(*result["verdict"], sep="\n", markup=False)
-    say(f"Report: {output or standard}")
+    say(f"Report: {shown(output, standard)}")

@@ -73,7 +73,7 @@ def score(
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.cli.console import TerminalProgress, print_json, say
-    from spurcli.cli.files import command_line, output_path, settings_of
+    from spurcli.cli.files import command_line, output_path, settings_of, shown
     from spurcli.errors import UsageError
     from spurcli.session import configure
 
@@ -82,6 +82,10 @@ def score(
             f"--epoch says how long to train, {'--checkpoint' if checkpoint else '--logits'} is trained already",
             "Leave one of them out.",
         )
+    if labels and not logits:
+        raise UsageError("--labels belongs to logits", "Add --logits FILE, or leave --labels out.")
+    if logits and model:
+        raise UsageError("--logits needs no --model", "Leave one of them out.")
     parent = read_checkpoint_metadata(checkpoint, required=dataset is None) if checkpoint else {}
     overrides = options.parse_sets(sets)
     if epoch is not None:
@@ -101,7 +105,11 @@ def score(
             device=device,
             data_root=data_root,
             num_workers=workers,
-            uses=("dataset", "model"),
+            uses=("dataset",) if logits else ("dataset", "model") if checkpoint else ("dataset", "model", "training"),
+        )
+    elif overrides:
+        raise UsageError(
+            f"--set {next(iter(overrides))} changes nothing: logits alone have no settings", "Leave it out."
         )
     with output_path(output, "scores.h5", as_json=as_json) as path:
         from spurcli.scoring.stage import score as run
@@ -125,7 +133,7 @@ def score(
             progress.close()
     if as_json:
         print_json(result)
-    say(f"Scored {result['num_samples']:,} samples: {', '.join(result['scores'])}")
+    say(f"Scored {result['num_samples']:,} samples: {', '.join(result['scores'])} → {shown(output, 'scores.h5')}")
     if agreed := result["agreement"]:
         say(
             f"Agreement of {result['num_runs']} runs: Spearman {agreed['spearman']:.2f}, "

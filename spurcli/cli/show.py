@@ -35,9 +35,9 @@ def show(
     for key, value in found.items():
         if isinstance(value, dict):
             stdout.print(f"[cyan]{key}[/cyan]")
-            for name, item in value.items():
+            for name, item in _said(value).items():
                 stdout.print(f"  {escape(_visible(name))}: {escape(_visible(_brief(item)))}", soft_wrap=True)
-        elif value is not None:
+        elif key in _said(found):
             stdout.print(f"[cyan]{escape(_visible(key))}[/cyan]: {escape(_visible(_brief(value)))}", soft_wrap=True)
     for line in lineage_of(provenance):
         stdout.print(f"[dim]$[/dim] {escape(_visible(line))}", soft_wrap=True)
@@ -51,9 +51,14 @@ def _visible(value: Any) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
 
 
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """What an artefact says: options that were not used and names that it does not hold are left out."""
+    return {key: value for key, value in content.items() if value not in (None, "", [])}
+
+
 def _brief(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_brief(item)}" for key, item in value.items() if item not in (None, "", []))
+        return ", ".join(f"{key} {_brief(item)}" for key, item in _said(value).items())
     if isinstance(value, list):
         return ", ".join(map(str, value[:12])) + (f", … ({len(value)})" if len(value) > 12 else "")
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,9 @@ def train(
             "--keep", metavar="LIST", help="Which samples to train on; - is stdin, all is all. (default: keep.txt)"
         ),
     ] = None,
-    remove: Annotated[str | None, typer.Option("--remove", metavar="LIST", help="Or which ones to leave out.")] = None,
+    remove: Annotated[
+        str | None, typer.Option("--remove", metavar="LIST", help="Or which ones to leave out. (default: remove.txt)")
+    ] = None,
     model: Model = None,
     method: Annotated[
         str | None, typer.Option("--method", metavar="NAME", help="Training method. (default: erm)")
@@ -76,7 +79,7 @@ def train(
     """
     from spurcli.artifacts.indices import Kind, read_list_header
     from spurcli.cli.console import TerminalProgress, print_json, say
-    from spurcli.cli.files import command_line, input_path, output_path, settings_of
+    from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
     from spurcli.errors import UsageError
     from spurcli.session import configure
 
@@ -88,11 +91,17 @@ def train(
         epochs = [int(part) for part in checkpoint_epochs.split(",") if part.strip()]
     except ValueError:
         raise UsageError(f"--checkpoint-epochs {checkpoint_epochs} is not a list of numbers", "Write 2,10.") from None
+    named = keep or remove
+    if not named and Path("remove.txt").is_file():  # what prune --kind remove wrote
+        if Path("keep.txt").is_file():
+            raise UsageError(
+                "Both keep.txt and remove.txt are here", "Name one: --keep keep.txt or --remove remove.txt."
+            )
+        asked = "remove"
     with (
-        input_path(None if wants_all else keep or remove, "keep.txt", required=False) as found,
+        contextlib.nullcontext() if wants_all else input_path(named, f"{asked}.txt", required=False) as list_path,
         output_path(output, "model.safetensors", as_json=as_json) as path,
     ):
-        list_path = None if wants_all else found
         header = read_list_header(list_path) if list_path else {}
         kind = header.get("kind", asked)
         if (keep or remove) and kind != asked:
@@ -138,5 +147,5 @@ def train(
     if last := result.get("last"):
         say(
             f"Trained on {result['num_kept']:,} of {result['num_train']:,} samples: "
-            f"loss {last['loss']:.4f}, accuracy {last['accuracy']:.1%} on them"
+            f"loss {last['loss']:.4f}, accuracy {last['accuracy']:.1%} on them → {shown(output, 'model.safetensors')}"
         )

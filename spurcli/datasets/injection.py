@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.envelope import field, optional_field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.provenance import Parent, read_provenance
 from spurcli.errors import InputError
 
 FORMAT, VERSION = "spurcli.injection", 1
@@ -105,6 +105,11 @@ def read_injection(path: Path) -> Injection:
             "If that is meant, remove the line with sha256.",
         )
     return injection
+
+
+def injection_parents(path: Path | None) -> list[Parent]:
+    """The inject.json that a stage works with, if any, as a parent: its command is part of how a file was made."""
+    return [] if path is None else [Parent.of(path, read_injection(path).provenance)]
 
 
 def is_injection(name: str) -> bool:

@@ -12,6 +12,7 @@ from spurcli.artifacts.evaluation import predictions_path, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import Evaluated, evaluated_split
 from spurcli.evaluation.metrics import compute
@@ -58,7 +59,7 @@ def evaluate(
         command=command,
         settings=settings.to_json() if settings else {},
         arguments={"split": split},
-        parents=parents,
+        parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
     content = {
         "split": split,

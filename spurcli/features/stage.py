@@ -64,6 +64,8 @@ def inject(
         raise UsageError("How many samples carry the feature?", "Say --count 100 or --fraction 0.3.")
     if chosen == "random" and scores is not None:
         raise UsageError("--select random uses no scores", "Leave out --scores, or choose hardest, easiest or A:B.")
+    if scores is None and score != "el2n":
+        raise UsageError(f"--score {score} says which score of --scores decides", "Add --scores FILE.")
     if chosen != "random" and scores is None:
         raise UsageError(f"--select {select} needs scores", "Add --scores scores.h5 (of the clean data).")
     number = count if count is not None else int(parse_fraction(fraction or "0") * len(members))

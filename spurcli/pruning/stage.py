@@ -52,6 +52,9 @@ def prune(
     """
     if not scores:
         raise UsageError("No score file is named", "Make one with: spurcli score --dataset NAME")
+    resolved = [path.resolve() for path in scores]
+    if twice := [path for path, place in zip(scores, resolved, strict=True) if resolved.count(place) > 1]:
+        raise UsageError(f"{twice[0]} is named twice", "Name each score file once.")
     if match_groups and match is None:
         raise UsageError("--match-groups says how --match counts", "Name a list with --match LIST.")
     rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, select, match)

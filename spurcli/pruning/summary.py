@@ -66,6 +66,8 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], group_names
     More means beyond two standard deviations of a random draw, so that a random control gives no alarm.
     """
     found = []
+    if not summary["total"]["num_removed"]:
+        found.append("Nothing is removed: the share of each class or group is below one sample")
     for row in summary["by_class"]:
         if row["num_samples"] and row["num_samples"] == row["num_removed"]:
             found.append(f"Class {row['name']} loses all its samples")

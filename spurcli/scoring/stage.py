@@ -15,6 +15,7 @@ from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
 from spurcli.datasets import Dataset
+from spurcli.datasets.injection import injection_parents
 from spurcli.errors import UsageError
 from spurcli.parts import SCORES
 from spurcli.progress import Progress, Silent
@@ -69,7 +70,7 @@ def score(
         command=command,
         settings=settings.to_json() if settings else {},
         arguments={"num_runs": num_runs, "own_scores": [score.origin for score in own]},
-        parents=parents,
+        parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
     if finished_before(output, made, _provenance_of) and not force:
         report.say(f"{output} is already complete; nothing to do")

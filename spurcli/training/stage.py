@@ -20,6 +20,7 @@ from spurcli.artifacts.history import history_path, write_history
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_groups, read_indices
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
+from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
@@ -68,7 +69,9 @@ def train(
     if beyond and not same_steps:
         raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --checkpoint-epochs.")
     predictors = _predictors(bench, settings, evaluate_each)
-    parents = [Parent.of(keep, index_list.provenance)] if keep and index_list else []
+    parents = injection_parents(settings.injection_path)
+    if keep and index_list:
+        parents.append(Parent.of(keep, index_list.provenance))
     arguments = {
         "keep_sha256": indices_sha256(kept) if index_list else None,
         "groups_sha256": sha256_of_file(groups) if groups else None,

@@ -1,0 +1,148 @@
+"""Slips of the hand: what a command would silently ignore, or write over, is said instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def chain(spurcli, tiny_flags):
+    """A folder with the five files of a small run."""
+    assert spurcli("score", "--dataset", "demo", *tiny_flags).code == 0
+    assert spurcli("prune", "--fraction", "0.1", "--per-class").code == 0
+    assert spurcli("train", "--set", "training.epochs=1").code == 0
+    return spurcli
+
+
+def test_an_output_of_another_kind_is_not_replaced(chain):
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    for words in (
+        ("prune", "scores.h5", "--fraction", "0.1", "-o", "scores.h5"),
+        ("evaluate", "-o", "model.safetensors"),
+        ("inject", "--dataset", "demo", "--feature", "patch", "--class", "3", "--count", "5", "-o", "keep.txt"),
+        ("train", "--force", "-o", "keep.txt"),
+        ("report", "--format", "html", "-o", "scores.h5"),
+    ):
+        result = chain(*words)
+        assert result.code == 3, words
+        assert "does not write" in result.err
+        assert "Choose another file with -o" in result.err
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+    assert chain("prune", "--fraction", "0.2", "-o", "keep.txt").code == 0  # its own kind is
+
+
+@pytest.mark.parametrize("words", [("prune", "--fraction", "0.1"), ("evaluate",), ("report", "--format", "md")])
+def test_a_folder_as_output_is_named_as_such(chain, words):
+    for folder in (".", "/"):
+        result = chain(*words, "-o", folder)
+        assert result.code == 3
+        assert f"{folder} is a folder" in result.err
+
+
+def test_figures_go_into_a_folder_that_is_there(chain):
+    assert chain("evaluate").code == 0
+    Path("figures").mkdir()
+    for _ in range(2):
+        assert chain("report", "--format", "svg", "-o", "figures").code == 0
+    assert list(Path("figures").glob("*.svg"))
+
+
+def test_a_list_that_is_not_used_is_not_said_to_be_read(chain, tiny_flags):
+    result = chain("train", "--keep", "all", "--dataset", "demo", *tiny_flags, "-o", "all.safetensors")
+    assert result.code == 0
+    assert "Reading" not in result.err
+    assert "300 of 300" in result.err
+
+
+def test_train_reads_what_prune_wrote_as_remove(chain):
+    assert chain("prune", "--fraction", "0.2", "--kind", "remove").code == 0
+    both = chain("train", "-o", "second.safetensors")
+    assert both.code == 2
+    assert "Both keep.txt and remove.txt are here" in both.err
+    Path("keep.txt").unlink()
+    result = chain("train", "-o", "second.safetensors", "--json")
+    assert result.code == 0
+    assert "Reading remove.txt" in result.err
+    assert result.json["num_kept"] == 240
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "--set", "training.epochs=7"),
+        ("evaluate", "--set", "method.options.gamma=1"),
+        ("score", "--checkpoint", "model.safetensors", "--set", "training.epochs=7", "-o", "b.h5"),
+        ("score", "--dataset", "demo", "--set", "method.name=erm", "-o", "b.h5"),
+        ("score", "--logits", "l.npy", "--labels", "y.npy", "--set", "scoring.batch_size=3", "-o", "b.h5"),
+        ("evaluate", "--logits", "l.npy", "--labels", "y.npy", "--set", "model.options.hidden=[3]"),
+        ("inject", "--dataset", "demo", "--class", "3", "--count", "5", "--set", "training.epochs=2"),
+        ("data", "check", "demo", "--set", "model.name=mlp"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(chain, words):
+    np.save("l.npy", np.eye(4, dtype=np.float32))
+    np.save("y.npy", np.arange(4))
+    result = chain(*words)
+    assert result.code == 2
+    assert "changes nothing" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("score", "--labels", "y.npy"), "Add --logits FILE"),
+        (("score", "--logits", "l.npy", "--labels", "y.npy", "--model", "mlp"), "--logits needs no --model"),
+        (("evaluate", "--logits", "l.npy", "--labels", "y.npy", "--model", "mlp"), "--logits needs no --model"),
+        (("prune", "scores.h5", "./scores.h5", "--fraction", "0.1"), "is named twice"),
+        (("inject", "--dataset", "demo", "--class", "3", "--count", "5", "--score", "loss"), "Add --scores FILE"),
+    ],
+)
+def test_flags_that_make_no_sense_together(chain, words, said):
+    result = chain(*words)
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_a_list_that_removes_nothing_warns(chain):
+    result = chain("prune", "--fraction", "0.001", "--per-class", "--json")
+    assert result.code == 0
+    assert any("Nothing is removed" in warning for warning in result.json["warnings"])
+    assert "Nothing is removed" in result.err
+
+
+def test_the_last_line_names_the_file(chain):
+    assert "→ p.txt" in chain("prune", "--fraction", "0.1", "-o", "p.txt").err
+    assert "Evaluation: evaluation.json" in chain("evaluate").err
+
+
+def test_what_was_not_used_is_not_shown(chain):
+    shown = chain("show", "keep.txt").out
+    assert "None" not in shown
+    assert "per: class" in shown
+    assert "groups" not in chain("show", "scores.h5").out
+
+
+def test_the_history_of_a_file_begins_with_inject(spurcli, tiny_flags):
+    flags = ("--feature", "patch", "--class", "3", "--fraction", "0.3", *tiny_flags[:6])
+    assert spurcli("inject", "--dataset", "demo", *flags).code == 0
+    assert spurcli("score", "--dataset", "inject.json", *tiny_flags[6:]).code == 0
+    assert spurcli("prune", "--fraction", "0.1").code == 0
+    assert spurcli("train").code == 0
+    assert spurcli("evaluate").code == 0
+    for name in ("scores.h5", "keep.txt", "model.safetensors", "evaluation.json"):
+        lines = [line for line in spurcli("show", name).out.splitlines() if line.startswith("$ spurcli")]
+        stages = [line.split()[2] for line in lines]
+        assert stages == ["inject", "score", "prune", "train", "evaluate"][: len(stages)]
+        assert len(stages) >= 2
+
+
+def test_help_shows_no_types_of_python(spurcli_process):
+    for command in ((), ("score",), ("prune",), ("report",), ("data", "check"), ("recipe", "copy")):
+        out = spurcli_process(*command, "--help", COLUMNS="80").out
+        assert "<bool>" not in out
+        assert "<list" not in out
+        assert "<path>" not in out
+        assert "[[" not in out
