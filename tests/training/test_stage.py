@@ -160,14 +160,11 @@ def test_checkpoints_of_epochs_are_those_of_shorter_runs_on_the_same_schedule(tr
 
 
 def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, tiny_flags):
-    words = ["inject", "--dataset", "demo", "--feature", "patch", "--class", "3", "--fraction", "0.3", *tiny_flags]
+    pairs = [tiny_flags[start : start + 2] for start in range(0, len(tiny_flags), 2)]
+    of_data = [word for pair in pairs for word in pair if pair[1].startswith("dataset")]
+    flags = [word for pair in pairs for word in pair if not pair[1].startswith("dataset")]
+    words = ["inject", "--dataset", "demo", "--feature", "patch", "--class", "3", "--fraction", "0.3", *of_data]
     assert spurcli(*words).code == 0
-    flags = [
-        word
-        for pair in zip(tiny_flags[::2], tiny_flags[1::2], strict=True)
-        for word in pair
-        if "dataset" not in pair[1]
-    ]
     words = ["--evaluate-each", "val", "--evaluate-each", "test", "--checkpoint-epochs", "1,2"]
     result = spurcli("train", "--dataset", "inject.json", "--keep", "all", *flags, *words)
     assert result.code == 0, result.err
