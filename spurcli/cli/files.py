@@ -24,7 +24,7 @@ KINDS = {
     "model.safetensors": "checkpoint",
     "evaluation.json": "evaluation",
 }
-FOLDERS = ("report.svg", "report.pdf")
+FIGURES = "figures"  # the one output that is a folder
 # The words of the command that is running, set where commands are run.
 typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
 
@@ -53,7 +53,7 @@ def _require_own_kind(path: Path, standard_name: str) -> None:
     """Raise InputError if `path` holds an artefact of another kind: a slip of -o must not cost a trained model."""
     from spurcli.artifacts.describe import describe
 
-    if path.is_dir() and standard_name not in FOLDERS:
+    if path.is_dir() and standard_name != FIGURES:
         raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
     if not path.is_file():
         return

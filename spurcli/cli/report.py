@@ -40,11 +40,14 @@ def report(
     Example: spurcli report runs/ -o report.html
     """
     from spurcli.cli.console import console, print_json, say
-    from spurcli.cli.files import command_line, output_path, shown
+    from spurcli.cli.files import FIGURES, command_line, output_path, shown
+    from spurcli.errors import UsageError
     from spurcli.reporting.stage import report as run
     from spurcli.reporting.tables import terminal_table
 
-    standard = f"report.{format or 'html'}"
+    standard = FIGURES if format in ("svg", "pdf") else f"report.{format or 'html'}"
+    if output == "-" and standard == FIGURES:
+        raise UsageError("Figures are a folder, which cannot go to stdout", "Name a folder with -o.")
     with output_path(output, standard, as_json=as_json, binary=False) as path:
         result = run(
             runs or [Path()],

@@ -91,6 +91,8 @@ def train(
         epochs = [int(part) for part in checkpoint_epochs.split(",") if part.strip()]
     except ValueError:
         raise UsageError(f"--checkpoint-epochs {checkpoint_epochs} is not a list of numbers", "Write 2,10.") from None
+    if epochs and output == "-":
+        raise UsageError("--checkpoint-epochs writes beside the model, and -o - is no place", "Name a file with -o.")
     named = keep or remove
     if not named and Path("remove.txt").is_file():  # what prune --kind remove wrote
         if Path("keep.txt").is_file():
@@ -148,4 +150,5 @@ def train(
         say(
             f"Trained on {result['num_kept']:,} of {result['num_train']:,} samples: "
             f"loss {last['loss']:.4f}, accuracy {last['accuracy']:.1%} on them → {shown(output, 'model.safetensors')}"
+            + ("" if result["selection"] == "last" else f", epoch {result['epoch']} ({result['selection']})")
         )

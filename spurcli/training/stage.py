@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sh
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
 from spurcli.datasets.injection import injection_parents
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
 from spurcli.progress import Progress
@@ -124,6 +125,9 @@ def train(
     steps_full = settings.training.epochs * math.ceil(len(split) / settings.training.batch_size)
     fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if same_steps else None)
     records, weights = fitted.records, fitted.weights
+    if never := [epoch for epoch in checkpoint_epochs if epoch > len(records)]:
+        message = f"Training ended after epoch {len(records)}: no checkpoint of epoch {never[0]} was written"
+        warnings.warn(message, SpurWarning, stacklevel=2)
     facts["epoch"] = fitted.epoch
     if write_sidecar:
         history = {**facts, "device": bench.device.type, "weights_sha256": weights_sha256(weights)}

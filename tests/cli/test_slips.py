@@ -48,6 +48,24 @@ def test_figures_go_into_a_folder_that_is_there(chain):
     for _ in range(2):
         assert chain("report", "--format", "svg", "-o", "figures").code == 0
     assert list(Path("figures").glob("*.svg"))
+    assert chain("report", "--format", "pdf").code == 0
+    assert list(Path("figures").glob("*.pdf"))
+    assert chain("report", "--format", "pdf", "-o", "-").code == 2
+
+
+def test_checkpoints_that_never_come_are_named(chain):
+    result = chain("train", "--steps", "--checkpoint-epochs", "2,99", "-o", "s.safetensors")
+    assert result.code == 0
+    assert Path("s.epoch2.safetensors").is_file()
+    assert "no checkpoint of epoch 99" in result.err
+    piped = chain("train", "--checkpoint-epochs", "2", "-o", "-")
+    assert piped.code == 2
+    assert "Name a file with -o" in piped.err
+
+
+def test_the_chosen_epoch_is_said(chain):
+    result = chain("train", "--set", "training.selection=best-val-mean", "-o", "b.safetensors")
+    assert "(best-val-mean)" in result.err
 
 
 def test_a_list_that_is_not_used_is_not_said_to_be_read(chain, tiny_flags):
