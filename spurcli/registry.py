@@ -45,7 +45,10 @@ class Registry:
         if spec in self.entries:
             return _import(self.entries[spec].target, self.kind)
         if is_user_code(spec):
-            return _import_file(spec, self.kind) if ".py:" in spec else _import(spec, self.kind)
+            found = _import_file(spec, self.kind) if ".py:" in spec else _import(spec, self.kind)
+            if not callable(found):
+                raise UsageError(f"{spec} is no function", "docs/own-parts.md shows what each part looks like.")
+            return found
         raise UsageError(
             f"Unknown {self.kind} {spec!r}{near(spec, self.entries)}",
             f"Known: {', '.join(self.entries)}. Your own: {self.flag} path/to/file.py:attr",

@@ -7,7 +7,7 @@ over fewer bits, so that the counters stay small.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -24,6 +24,12 @@ Codes = NDArray[np.signedinteger[Any]]
 
 BLOCK = 1 << 20
 _COUNTER_BITS = 21  # at most 2^21 counters of eight bytes in a pass
+
+
+def deciding_score(known: Iterable[str], named: str | None) -> str:
+    """Which of a file's scores decides: the named one, else the only one there is, else el2n, the paper's."""
+    names = list(known)
+    return named or (names[0] if len(names) == 1 else "el2n")
 
 
 def parse_fraction(text: str) -> Fraction:

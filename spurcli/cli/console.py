@@ -74,4 +74,4 @@ def print_json(content: Any) -> None:
     """The result of a command on stdout, for machines."""
     import json
 
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps(content, indent=1, sort_keys=True) + "\n")

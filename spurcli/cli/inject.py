@@ -30,7 +30,10 @@ def inject(
     scores: Annotated[
         Path | None, typer.Option("--scores", metavar="FILE", help="Scores of the clean data, for all but random.")
     ] = None,
-    score: Annotated[str, typer.Option("--score", metavar="NAME", help="Which score of that file.")] = "el2n",
+    score: Annotated[
+        str | None,
+        typer.Option("--score", metavar="NAME", help="Which score of that file. (default: el2n, or the only one)"),
+    ] = None,
     twin_class: Annotated[
         str | None,
         typer.Option("--twin-class", metavar="NAME", help="Report its misclassification with the feature first."),

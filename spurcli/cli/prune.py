@@ -42,7 +42,10 @@ def prune(
         typer.Option("--match", metavar="LIST", help="Random control: as many of each class as this list removes."),
     ] = None,
     match_groups: Annotated[bool, typer.Option("--match-groups", help="… of each class and group.")] = False,
-    score: Annotated[str, typer.Option("--score", metavar="NAME", help="Which score decides.")] = "el2n",
+    score: Annotated[
+        str | None,
+        typer.Option("--score", metavar="NAME", help="Which score decides. (default: el2n, or the only one)"),
+    ] = None,
     kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="List what to keep, or what to remove.")] = "keep",
     output: Annotated[str | None, options.output("keep.txt")] = None,
     seed: Seed = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from spurcli.errors import SpurError, SpurWarning
 def run(argv: list[str]) -> int:
     """Run a command line; returns the exit code: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 128 + signal."""
     debug = "--debug" in argv
+    _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     typed.set(argv)
@@ -53,6 +55,16 @@ def run(argv: list[str]) -> int:
         return _fail(*_describe(error), 1)
 
 
+def _prepare_streams() -> None:
+    """A stream that the caller closed is an empty one; a character that a terminal cannot show is escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 class _Terminated(BaseException):
     pass
 
@@ -72,7 +84,19 @@ def _describe(error: Exception) -> tuple[str, str]:
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return "torch.compile cannot compile the model here", "Go without: --set training.compile=false"
     first = (str(error).splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {first}", "This looks like a bug: run it again with --debug and report it."
+    if isinstance(error, OSError) and error.errno:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno)}", "Check the disk and the permissions; --debug shows the traceback."
+    problem = f"{type(error).__name__}: {first}"
+    own_files = {
+        getattr(module, "__file__", None) for name, module in sys.modules.items() if name.startswith("spurcli_user_")
+    }
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own_files]
+    if own:
+        return f"{own[-1].filename}, line {own[-1].lineno}: {problem}", "--debug shows the traceback."
+    if own_files:
+        return problem, "It may come from your own part: --debug shows the traceback."
+    return problem, "This looks like a bug: run it again with --debug and report it."
 
 
 def _fail(problem: str, hint: str, code: int) -> int:

@@ -18,7 +18,7 @@ from spurcli.errors import InputError, UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.parts import FEATURES
 from spurcli.registry import near
-from spurcli.selection import hardness_keys, parse_fraction, parse_select, random_keys, select_hardest
+from spurcli.selection import deciding_score, hardness_keys, parse_fraction, parse_select, random_keys, select_hardest
 from spurcli.settings import Settings
 
 
@@ -32,7 +32,7 @@ def inject(
     fraction: str | None = None,
     select: str = "random",
     scores: Path | None = None,
-    score: str = "el2n",
+    score: str | None = None,
     twin_class: str | None = None,
     output: Path = Path("inject.json"),
     command: str = "",
@@ -64,7 +64,7 @@ def inject(
         raise UsageError("How many samples carry the feature?", "Say --count 100 or --fraction 0.3.")
     if chosen == "random" and scores is not None:
         raise UsageError("--select random uses no scores", "Leave out --scores, or choose hardest, easiest or A:B.")
-    if scores is None and score != "el2n":
+    if scores is None and score is not None:
         raise UsageError(f"--score {score} says which score of --scores decides", "Add --scores FILE.")
     if chosen != "random" and scores is None:
         raise UsageError(f"--select {select} needs scores", "Add --scores scores.h5 (of the clean data).")
@@ -85,6 +85,7 @@ def inject(
                     f"{scores} was scored with a feature already injected",
                     "Score the clean data set, without inject.json.",
                 )
+            score = deciding_score(reader.scores, score)
             info = reader.require(score)
             keys = hardness_keys(mean_of_runs([(reader, score)]), info.higher_is)[members]
             parents.append(Parent.of(scores, reader.header.provenance))

@@ -17,7 +17,16 @@ from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
 from spurcli.pruning.rules import Rule, describe, matched_random, removed_by, within_class
 from spurcli.pruning.summary import summarise, warnings_of
-from spurcli.selection import BLOCK, Codes, hardness_keys, parse_fraction, parse_select, quartiles, random_keys
+from spurcli.selection import (
+    BLOCK,
+    Codes,
+    deciding_score,
+    hardness_keys,
+    parse_fraction,
+    parse_select,
+    quartiles,
+    random_keys,
+)
 
 _MAX_CODE = 1 << 20
 
@@ -33,7 +42,7 @@ def prune(
     select: str = "hardest",
     match: Path | None = None,
     match_groups: bool = False,
-    score: str = "el2n",
+    score: str | None = None,
     kind: Kind = "keep",
     seed: int = 0,
     allow_injection_mismatch: bool = False,
@@ -45,7 +54,7 @@ def prune(
     Several score files are averaged. `fraction` is what is removed, an exact decimal: of the whole set, of each
     class (`per_class`), or inside the named `groups`. `match` makes the random control of another list instead: as
     many samples of each class (of each class and group with `match_groups`), drawn with `seed`. `groups_file` names
-    groups that the score file does not hold.
+    groups that the score file does not hold. `score` is the one that decides (default: el2n, or the only one there).
 
     Returns the list's rule, summary and warnings. Raises UsageError for contradicting options, InputError for files
     that do not belong together.
@@ -65,6 +74,7 @@ def prune(
         num_samples = first.header.num_samples
         label, class_names = _labels(first)
         group, group_names = _groups(first, groups_file)
+        score = deciding_score(first.scores, score)
         higher_is = _direction(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
         injection, fingerprint = first.header.injection_sha256, first.header.fingerprint

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -129,6 +132,63 @@ def test_a_list_that_removes_nothing_warns(chain):
     assert result.code == 0
     assert any("Nothing is removed" in warning for warning in result.json["warnings"])
     assert "Nothing is removed" in result.err
+
+
+def test_the_only_score_of_a_file_decides(spurcli):
+    with h5py.File("own.h5", "w") as file:
+        file.attrs["format"], file.attrs["version"] = "spurcli.scores", 1
+        file["label"] = np.arange(10, dtype="<i8") % 2
+        score = file.create_group("scores/mine")
+        score.attrs["higher_is"] = "harder"
+        score["values"] = np.arange(10, dtype="<f4")[None, :]
+    result = spurcli("prune", "own.h5", "--fraction", "0.2", "--json")
+    assert result.code == 0
+    assert result.json["rule"]["score"] == "mine"
+    assert [line for line in Path("keep.txt").read_text().split("\n") if line.isdigit()] == list("01234567")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("def mine(*, data_root):\n    raise KeyError('colour')", "mine.py, line 2: KeyError: 'colour'"),
+        ("mine = 3", "mine.py:mine is no function"),
+        ("import numpy\ndef mine(*, data_root):\n    return numpy.zeros(3) @ numpy.zeros(2)", "mine.py, line 3"),
+    ],
+)
+def test_an_error_in_an_own_part_is_no_bug_of_ours(spurcli_process, tmp_path, body, said):
+    (tmp_path / "mine.py").write_text(body)
+    result = spurcli_process("data", "check", "mine.py:mine")
+    assert result.code in (1, 2)
+    assert said in result.err
+    assert "like a bug" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("list >&-", 0, ""),
+        ("prune - --fraction 0.1 <&-", 3, "Nothing came through the pipe"),
+        ("recipe copy demo 2>&-", 0, ""),
+        ("list --json >/dev/full", 1, "No space left on device"),
+    ],
+)
+def test_streams_that_are_closed_or_full(tmp_path, line, code, said):
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m spurcli {line}'],  # only a shell closes a stream
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "like a bug" not in done.stderr
+
+
+def test_json_and_tables_where_only_ascii_can_be_shown(spurcli_process):
+    assert spurcli_process("list", "datasets", PYTHONIOENCODING="ascii").code == 0
+    result = spurcli_process("list", "datasets", "--json", PYTHONIOENCODING="ascii")
+    assert "16×16" in result.json["datasets"][0]["summary"]
 
 
 def test_the_last_line_names_the_file(chain):
