@@ -36,7 +36,7 @@ class TerminalProgress:
         self._started, self._next = time.monotonic(), 0.0
 
     def start(self, what: str, total: int) -> None:
-        self._clear()
+        # The line of the epoch before stays until the next one is due: cleared here, short epochs would show nothing.
         self._what, self._total, self._done = what, total, 0
         self._started = time.monotonic()
         if not self._live and self._next == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def list_parts(
     from spurcli.parts import ALL
     from spurcli.registry import near
 
-    tables: dict[str, list[dict[str, str]]] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
     for registry in ALL:
         plural = registry.kind.replace("data set", "dataset").removeprefix("training ") + "s"
         tables[plural] = [
@@ -45,7 +45,7 @@ def list_parts(
                 "name": name,
                 "summary": entry.summary,
                 "source": entry.source,
-                **{k: str(v) for k, v in entry.facts.items()},
+                **entry.facts,
                 **_options(registry, name),
             }
             for name, entry in registry.entries.items()
@@ -68,12 +68,18 @@ def list_parts(
         for row in rows:
             direction = f" [dim](higher is {row['higher_is']})[/dim]" if "higher_is" in row else ""
             source = f"\n[dim]{row['source']}[/dim]" if row["source"] else ""
-            options = f"\nOptions: {escape(row['options'])}" if row.get("options") else ""
+            words = ", ".join(f"{key}={_typed(value)}" for key, value in row.get("options", {}).items())
+            options = f"\nOptions: {escape(words)}" if words else ""
             table.add_row(row["name"], row["summary"] + direction + options + source)
         stdout.print(table)
 
 
-def _options(registry: Registry, name: str) -> dict[str, str]:
+def _typed(value: Any) -> str:
+    """A default as it would be typed after --set."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _options(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
     """Options and defaults of a data set or a feature, from its signature; of parts with torch only the summary tells."""
     import inspect
 
@@ -84,9 +90,7 @@ def _options(registry: Registry, name: str) -> dict[str, str]:
     parameters = inspect.signature(registry.load(name)).parameters.values()
     given = ("data_root", "image_size")
     return {
-        "options": ", ".join(
-            f"{item.name}={str(item.default).lower() if isinstance(item.default, bool) else item.default}"
-            for item in parameters
-            if item.kind is item.KEYWORD_ONLY and item.name not in given
-        )
+        "options": {
+            item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY and item.name not in given
+        }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
+from spurcli.cli.console import TerminalProgress
 
 
 @pytest.fixture
@@ -189,6 +192,7 @@ def test_json_and_tables_where_only_ascii_can_be_shown(spurcli_process):
     assert spurcli_process("list", "datasets", PYTHONIOENCODING="ascii").code == 0
     result = spurcli_process("list", "datasets", "--json", PYTHONIOENCODING="ascii")
     assert "16×16" in result.json["datasets"][0]["summary"]
+    assert result.json["datasets"][0]["options"]["num_train"] == 4000
 
 
 def test_the_last_line_names_the_file(chain):
@@ -224,3 +228,17 @@ def test_help_shows_no_types_of_python(spurcli_process):
         assert "<list" not in out
         assert "<path>" not in out
         assert "[[" not in out
+
+
+def test_short_epochs_do_not_blank_the_progress(monkeypatch):
+    monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    progress = TerminalProgress()
+    for epoch in range(3):
+        progress.start(f"epoch {epoch}", 100)
+        progress.advance(100)
+    shown = stream.getvalue()
+    assert shown.startswith("\r\x1b[2Kepoch 0: 100 of 100")
+    assert not shown.endswith("\x1b[2K")
+    progress.close()
+    assert stream.getvalue().endswith("\x1b[2K")

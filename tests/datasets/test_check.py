@@ -95,6 +95,6 @@ def test_the_fingerprint_shown_is_that_of_the_data_set(spurcli):
 def test_list_shows_options_and_their_defaults(spurcli):
     listed = spurcli("list", "features", "--json").json["features"]
     options = {row["name"]: row["options"] for row in listed}
-    assert options["line"] == "channel=0, position=16, width=1, value=255, noise=0.0"
+    assert options["line"] == {"channel": 0, "position": 16, "width": 1, "value": 255, "noise": 0.0}
     shown = " ".join(spurcli("list", "datasets").out.split())
     assert "num_train_per_class=5000, glasses_share=0.5, available_only=false" in shown
