@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,24 @@ from spurcli.parts import SCORES
 from spurcli.registry import is_user_code
 from spurcli.scoring import formulas
 
-Formula = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
 
 @dataclass(frozen=True)
 class ChosenScore:
-    """A score and what the file says of it; `compute` (logits, label) is None where more is needed than these."""
+    """A score and what the file says of it; `compute` is None for `random`, which needs no prediction."""
 
     name: str
     higher_is: Direction
     formula: str
     source: str
-    compute: Formula | None
+    compute: formulas.Formula | None
     origin: dict[str, Any] = field(default_factory=dict)
 
 
 def registered_scores(names: Sequence[str]) -> list[ChosenScore]:
+    computed = {**formulas.FROM_LOGITS, "grand_last": formulas.grand_last_of}
     entries = [(name, SCORES.entries[name]) for name in names]
     return [
-        ChosenScore(
-            name, entry.facts["higher_is"], entry.facts["formula"], entry.source, formulas.FROM_LOGITS.get(name)
-        )
+        ChosenScore(name, entry.facts["higher_is"], entry.facts["formula"], entry.source, computed.get(name))
         for name, entry in entries
     ]
 
@@ -67,12 +64,13 @@ def load_own_scores(specs: Sequence[str]) -> list[ChosenScore]:
     return chosen
 
 
-def _checked(function: Any, spec: str) -> Formula:
+def _checked(function: Any, spec: str) -> formulas.Formula:
     """Call the user's function and insist on one number a sample: a mean would spread over the batch unnoticed."""
 
-    def compute(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def compute(prediction: formulas.Prediction) -> torch.Tensor:
+        logits, label = prediction.logits.clone(), prediction.label.clone()  # it may write into them
         try:
-            values = torch.as_tensor(function(logits.clone(), label.clone()))  # it may write into them
+            values = torch.as_tensor(function(logits, label))
         except SpurError:
             raise
         except Exception as error:

@@ -1,11 +1,16 @@
 """Difficulty scores from logits, in float32, by formulas that do not cancel.
 
-Each function takes logits [m, classes] and labels int64 [m] (tensors or arrays) and returns float32 [m]. p = softmax
-of the logits, y = label. Which direction is harder stands in `spurcli.parts.SCORES`.
+Each public function takes logits [m, classes] and labels int64 [m] (tensors or arrays) and returns float32 [m]. p =
+softmax of the logits, y = label. Which direction is harder stands in `spurcli.parts.SCORES`. One pass takes them all
+from one `Prediction`, which computes once what several need.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,69 +18,111 @@ from torch.nn import functional
 
 from spurcli.randomness import generator
 
-# A score of a batch: what every formula here is given.
 Tensor = torch.Tensor
+_TINY = torch.finfo(torch.float32).tiny
 
 
-def _float32(logits: Any, label: Any) -> tuple[Tensor, Tensor]:
-    return torch.as_tensor(logits).to(torch.float32), torch.as_tensor(label).to(torch.int64)
+@dataclass(frozen=True)
+class Prediction:
+    """A batch: `logits` float32 [m, classes], `label` int64 [m], and for grand_last the last layer's input [m, features]."""
+
+    logits: Tensor
+    label: Tensor
+    embedding: Tensor | None = None
+    has_bias: bool = True
+
+    @classmethod
+    def of(cls, logits: Any, label: Any) -> Prediction:
+        return cls(torch.as_tensor(logits).to(torch.float32), torch.as_tensor(label).to(torch.int64))
+
+    @cached_property
+    def probability(self) -> Tensor:
+        """p [m, classes]."""
+        return functional.softmax(self.logits, dim=1)
+
+    @cached_property
+    def others(self) -> Tensor:
+        """p with p_y set to 0."""
+        return self.probability.scatter(1, self.label[:, None], 0.0)
+
+    @cached_property
+    def wrong(self) -> Tensor:
+        """Σ_{j≠y} p_j [m], which is 1 − p_y without cancelling."""
+        return self.others.sum(1)
+
+    @cached_property
+    def el2n(self) -> Tensor:
+        # p² underflows to 0, and to ties again, from p = 1e-23 on: so the sum is taken out of the root
+        shares = self.others / self.wrong.clamp_min(_TINY)[:, None]
+        return self.wrong * (1 + shares.square().sum(1)).sqrt()
+
+    def at_label(self, values: Tensor) -> Tensor:
+        return values.gather(1, self.label[:, None])[:, 0]
 
 
-def _others(probability: Tensor, label: Tensor) -> Tensor:
-    """p with p_y set to 0."""
-    return probability.scatter(1, label[:, None], 0.0)
+Formula = Callable[[Prediction], Tensor]
+# Taken in every pass, by name; grand_last besides where the embedding is known, and random needs nothing.
+FROM_LOGITS: dict[str, Formula] = {}
 
 
-def el2n(logits: Any, label: Any) -> Tensor:
+def _from_logits(formula: Formula) -> Callable[[Any, Any], Tensor]:
+    """Register a formula, and let it be called with (logits, label)."""
+    FROM_LOGITS[formula.__name__] = formula
+
+    @functools.wraps(formula)
+    def call(logits: Any, label: Any) -> Tensor:
+        return formula(Prediction.of(logits, label))
+
+    return call
+
+
+@_from_logits
+def el2n(prediction: Prediction) -> Tensor:
     """‖p − e_y‖₂ (Paul et al. 2021, Def. 2.2) as √(Σ_{j≠y} p_j² + (Σ_{j≠y} p_j)²).
 
-    The obvious form has 1 − p_y, which cancels to 0 for confident samples and makes the easiest ones ties. The sum is
-    taken out of the root because p² underflows to 0, and ties again, from p = 1e-23 on.
+    The obvious form has 1 − p_y, which cancels to 0 for confident samples and makes the easiest ones ties.
     """
-    logits, label = _float32(logits, label)
-    others = _others(functional.softmax(logits, dim=1), label)
-    total = others.sum(1)
-    shares = others / total.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
-    return total * (1 + shares.square().sum(1)).sqrt()
+    return prediction.el2n
 
 
-def el1(logits: Any, label: Any) -> Tensor:
+@_from_logits
+def el1(prediction: Prediction) -> Tensor:
     """‖p − e_y‖₁ = 2 Σ_{j≠y} p_j (Paul et al. 2021)."""
-    logits, label = _float32(logits, label)
-    return 2 * _others(functional.softmax(logits, dim=1), label).sum(1)
+    return 2 * prediction.wrong
 
 
-def loss(logits: Any, label: Any) -> Tensor:
+@_from_logits
+def loss(prediction: Prediction) -> Tensor:
     """−log p_y."""
-    logits, label = _float32(logits, label)
-    values: Tensor = functional.cross_entropy(logits, label, reduction="none")
+    values: Tensor = functional.cross_entropy(prediction.logits, prediction.label, reduction="none")
     return values
 
 
-def entropy(logits: Any, label: Any) -> Tensor:  # noqa: ARG001 - all formulas are called alike
+@_from_logits
+def entropy(prediction: Prediction) -> Tensor:
     """−Σ p log p, with 0 log 0 = 0."""
-    values: Tensor = torch.special.entr(functional.softmax(torch.as_tensor(logits).to(torch.float32), dim=1)).sum(1)
+    values: Tensor = torch.special.entr(prediction.probability).sum(1)
     return values
 
 
-def margin(logits: Any, label: Any) -> Tensor:
+@_from_logits
+def margin(prediction: Prediction) -> Tensor:
     """p_y − max_{j≠y} p_j; larger is easier."""
-    logits, label = _float32(logits, label)
-    return margin_logit(functional.softmax(logits, dim=1), label)
+    return prediction.at_label(prediction.probability) - prediction.others.amax(1)
 
 
-def margin_logit(logits: Any, label: Any) -> Tensor:
+@_from_logits
+def margin_logit(prediction: Prediction) -> Tensor:
     """z_y − max_{j≠y} z_j; larger is easier (one epoch of Pleiss et al. 2020)."""
-    logits, label = _float32(logits, label)
-    rivals = logits.scatter(1, label[:, None], -torch.inf).amax(1)
-    values: Tensor = logits.gather(1, label[:, None])[:, 0] - rivals
-    return values
+    rivals = prediction.logits.scatter(1, prediction.label[:, None], -torch.inf).amax(1)
+    return prediction.at_label(prediction.logits) - rivals
 
 
-def least_confidence(logits: Any, label: Any) -> Tensor:  # noqa: ARG001 - all formulas are called alike
+@_from_logits
+def least_confidence(prediction: Prediction) -> Tensor:
     """1 − max p, as the sum of the other probabilities so that it does not cancel."""
-    probability = functional.softmax(torch.as_tensor(logits).to(torch.float32), dim=1)
-    return _others(probability, probability.argmax(1)).sum(1)
+    probability = prediction.probability
+    return probability.scatter(1, probability.argmax(1, keepdim=True), 0.0).sum(1)
 
 
 def grand_last(logits: Any, label: Any, embedding: Any, *, has_bias: bool = True) -> Tensor:
@@ -83,20 +130,16 @@ def grand_last(logits: Any, label: Any, embedding: Any, *, has_bias: bool = True
 
     el2n · √(1 + ‖h‖²) with a bias, el2n · ‖h‖ without; `embedding` h [m, features] is the layer's input.
     """
-    squares = torch.as_tensor(embedding).to(torch.float32).square().sum(1)
-    return el2n(logits, label) * (squares + 1 if has_bias else squares).sqrt()
+    prediction = Prediction.of(logits, label)
+    h = torch.as_tensor(embedding)
+    return grand_last_of(Prediction(prediction.logits, prediction.label, h, has_bias))
 
 
-# Called with (logits, label) in one pass; grand_last also needs h, and random needs nothing.
-FROM_LOGITS = {
-    "el2n": el2n,
-    "el1": el1,
-    "loss": loss,
-    "entropy": entropy,
-    "margin": margin,
-    "margin_logit": margin_logit,
-    "least_confidence": least_confidence,
-}
+def grand_last_of(prediction: Prediction) -> Tensor:
+    """`grand_last` of a prediction whose embedding is known."""
+    assert prediction.embedding is not None
+    squares = prediction.embedding.to(torch.float32).square().sum(1)
+    return prediction.el2n * (squares + 1 if prediction.has_bias else squares).sqrt()
 
 
 def random(num_samples: int, seed: int) -> Any:

@@ -17,6 +17,7 @@ from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_bat
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.chosen import ChosenScore
+from spurcli.scoring.formulas import Prediction
 
 _BUFFER = 1 << 16
 
@@ -51,17 +52,18 @@ def score_run(
     """Write all `scores` of run `number`, in the order of the training split, a buffer at a time."""
     settings, train = bench.settings.scoring, bench.dataset.splits["train"]
     label = torch.from_numpy(train.label).to(bench.device)
-    computed = [score for score in scores if score.name != "random"]
+    computed = {score.name: score.compute for score in scores if score.compute is not None}
     # values stay on the device until the buffer is full: one wait per buffer instead of one per batch
     buffer = torch.empty((len(computed), max(_BUFFER, settings.batch_size)), device=bench.device)
     layer = last_linear(run.model)
+    has_bias = layer is not None and layer.bias is not None
     filled = begun = 0
 
     def flush() -> None:
         nonlocal begun, filled
         values = buffer[:, :filled].cpu().numpy()
-        for row, score in enumerate(computed):
-            writer.write(score.name, number, begun, values[row])
+        for row, name in enumerate(computed):
+            writer.write(name, number, begun, values[row])
         begun, filled = begun + filled, 0
 
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
@@ -79,15 +81,10 @@ def score_run(
             size = len(logits)
             if filled + size > buffer.shape[1]:
                 flush()
-            mine = label[start : start + size]
-            for row, score in enumerate(computed):
-                if score.compute is not None:
-                    values = score.compute(logits, mine)
-                else:
-                    assert layer is not None
-                    has_bias = layer.bias is not None
-                    values = formulas.grand_last(logits, mine, embedding[0], has_bias=has_bias)
-                buffer[row, filled : filled + size] = values
+            h = embedding[0] if embedding else None
+            prediction = Prediction(logits, label[start : start + size], h, has_bias)
+            for row, compute in enumerate(computed.values()):
+                buffer[row, filled : filled + size] = compute(prediction)
             filled += size
         flush()
     if len(computed) < len(scores):

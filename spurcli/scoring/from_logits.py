@@ -15,6 +15,7 @@ from spurcli.artifacts.scores import ScoresWriter
 from spurcli.datasets import Dataset
 from spurcli.errors import InputError, UsageError
 from spurcli.scoring.chosen import ChosenScore
+from spurcli.scoring.formulas import Prediction
 
 _BLOCK = 1 << 16
 
@@ -46,8 +47,8 @@ def score_logits(
 ) -> None:
     """Write all `scores`, a block at a time; copies, because files are mapped read-only."""
     for start in range(0, len(logits), _BLOCK):
-        block = torch.from_numpy(np.array(logits[start : start + _BLOCK]))
-        mine = torch.from_numpy(np.array(label[start : start + _BLOCK]))
+        block = slice(start, start + _BLOCK)
+        prediction = Prediction(torch.from_numpy(np.array(logits[block])), torch.from_numpy(np.array(label[block])))
         for score in scores:
             assert score.compute is not None
-            writer.write(score.name, 0, start, score.compute(block, mine).numpy())
+            writer.write(score.name, 0, start, score.compute(prediction).numpy())

@@ -57,7 +57,7 @@ def batches(draw):
 @given(batch=batches())
 def test_against_a_slow_loop(name, batch):
     logits, label = batch
-    values = formulas.FROM_LOGITS[name](logits, label)
+    values = getattr(formulas, name)(logits, label)
     assert values.dtype == torch.float32
     # an absolute term where the definition itself subtracts: margins near 0, entropy of a sure prediction
     np.testing.assert_allclose(values.numpy(), slow(name, logits, label), rtol=3e-5, atol=2e-6)
@@ -79,7 +79,7 @@ def test_trap_1_confident_samples_are_no_ties_in_float32():
     naive = (torch.softmax(torch.from_numpy(logits), 1) - torch.eye(3)[0]).norm(dim=1).numpy()
     assert (abs(naive / exact - 1)[gaps > 20] > 0.3).all()  # what the obvious form would give
     for name in ("el1", "least_confidence"):
-        assert (np.diff(formulas.FROM_LOGITS[name](logits, label).numpy()) < 0).all(), name
+        assert (np.diff(getattr(formulas, name)(logits, label).numpy()) < 0).all(), name
 
 
 def test_trap_1_half_precision_logits_are_computed_in_float32():
@@ -102,7 +102,7 @@ def test_trap_2_a_smaller_batch_is_not_inflated():
     together = formulas.grand_last(logits, label, embedding)
     alone = [formulas.grand_last(logits[i : i + 1], label[i : i + 1], embedding[i : i + 1])[0] for i in range(7)]
     np.testing.assert_allclose(together, alone, rtol=1e-6)
-    for function in formulas.FROM_LOGITS.values():
+    for function in (getattr(formulas, name) for name in formulas.FROM_LOGITS):
         alone = [function(logits[i : i + 1], label[i : i + 1])[0] for i in range(7)]
         np.testing.assert_allclose(function(logits, label), alone, rtol=1e-6)
 
@@ -125,7 +125,7 @@ def test_grand_last_is_the_gradient_norm_of_autograd(bias):
 def test_trap_9_probability_exactly_zero_is_a_value_like_any_other(name):
     logits, label = np.array([[0, 200, 0], [1, 2, 3]], dtype=np.float32), np.array([0, 0])
     assert torch.softmax(torch.from_numpy(logits), 1)[0, 0] == 0
-    values = formulas.FROM_LOGITS[name](logits, label)
+    values = getattr(formulas, name)(logits, label)
     assert values.shape == (2,)
     np.testing.assert_allclose(values, slow(name, logits, label), rtol=1e-5, atol=1e-6)
 
@@ -134,7 +134,7 @@ def test_directions_point_the_way_the_definition_says():
     """Trap 4: a sure right answer against a sure wrong one, for every score that looks at the label."""
     logits, label = np.array([[9, 0, 0], [0, 9, 0]], dtype=np.float32), np.array([0, 0])
     unsure = np.array([[9, 0, 0], [1, 0, 0]], dtype=np.float32)
-    for name, function in formulas.FROM_LOGITS.items():
+    for name, function in ((name, getattr(formulas, name)) for name in formulas.FROM_LOGITS):
         ignores_label = name in ("entropy", "least_confidence")
         easy, hard = function(unsure if ignores_label else logits, label).tolist()
         assert (hard > easy) == (SCORES.entries[name].facts["higher_is"] == "harder"), name

@@ -141,7 +141,7 @@ def test_logits_with_labels_or_with_a_data_set_or_both(configured, parts, tmp_pa
         score(given, logits=tmp_path / file, labels=labels, own_scores=[f"{parts}:brier"], output=out)
         with open_scores(out) as reader:
             assert set(reader.scores) == {*formulas.FROM_LOGITS, "brier"}
-            for each, function in formulas.FROM_LOGITS.items():
+            for each, function in ((name, getattr(formulas, name)) for name in formulas.FROM_LOGITS):
                 np.testing.assert_allclose(reader.values(each, 0), function(logits, label), rtol=1e-6)
             assert reader.scores["el2n"].view == reader.scores["el2n"].precision == "unknown"
             assert reader.has_groups == (given is not None)

@@ -65,7 +65,7 @@ def test_trap_7_eval_mode_one_sample_at_a_time(configured, checkpoint, tmp_path)
             h = model[:-1](inputs)
             logits = model[-1](h)
         label = split.label[index : index + 1]
-        for name, function in formulas.FROM_LOGITS.items():
+        for name, function in ((name, getattr(formulas, name)) for name in formulas.FROM_LOGITS):
             assert found[name][0, index] == pytest.approx(float(function(logits, label)), rel=1e-4, abs=1e-6), name
         expected = float(formulas.el2n(logits, label)) * float((1 + h.square().sum()).sqrt())
         assert found["grand_last"][0, index] == pytest.approx(expected, rel=1e-4)
