@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from spurcli.cli.app import UsageProblem, app
+from spurcli.cli.app import COMMANDS, UsageProblem, app
 from spurcli.cli.files import typed
 from spurcli.errors import SpurError, SpurWarning
 
@@ -24,6 +24,10 @@ def run(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     typed.set(argv)
+    if "" in argv:  # --keep "$LIST" with nothing in it must not become the default
+        return _fail(
+            "An argument is empty", "Is a variable of the shell unset? Leave the option out for its default.", 2
+        )
     try:
         result = typer.main.get_command(app).main(argv or ["--help"], prog_name="spurcli", standalone_mode=False)
         sys.stdout.flush()
@@ -36,7 +40,8 @@ def run(argv: list[str]) -> int:
         return _fail("Terminated", "", 143)
     except UsageProblem as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "spurcli"
+        named = " ".join(["spurcli", *[word for word in argv[:1] if word in COMMANDS]])
+        command = context.command_path if context else named
         problem = error.format_message()  # type: ignore[attr-defined]
         return _fail(problem, f"Try: {command} --help", 2) if problem.strip() else 2  # help was shown instead
     except SpurError as error:

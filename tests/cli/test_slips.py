@@ -195,6 +195,19 @@ def test_json_and_tables_where_only_ascii_can_be_shown(spurcli_process):
     assert result.json["datasets"][0]["options"]["num_train"] == 4000
 
 
+@pytest.mark.parametrize(
+    "words", [("train", "--keep", ""), ("prune", "", "--fraction", "0.1"), ("score", "--dataset", "")]
+)
+def test_an_unset_variable_is_no_default(spurcli, words):
+    result = spurcli(*words)
+    assert result.code == 2
+    assert "variable of the shell" in result.err
+
+
+def test_a_missing_value_points_to_the_help_of_its_command(spurcli):
+    assert "Try: spurcli prune --help" in spurcli("prune", "--group").err
+
+
 def test_the_last_line_names_the_file(chain):
     assert "→ p.txt" in chain("prune", "--fraction", "0.1", "-o", "p.txt").err
     assert "Evaluation: evaluation.json" in chain("evaluate").err
