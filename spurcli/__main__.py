@@ -1,6 +1,6 @@
 """`python -m spurcli` and the console script."""
 
-from spurcli.cli.app import main
+from spurcli.cli.run import main
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -100,16 +99,3 @@ def spurcli(
       spurcli evaluate
       spurcli report
     """
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    from spurcli.cli.run import run
-
-    words = sys.argv[1:] if argv is None else argv
-    if words == ["--version"]:
-        from importlib.metadata import version
-
-        typer.echo(f"spurcli {version('spurcli')}")
-        return
-    sys.exit(run(words))

@@ -17,6 +17,17 @@ from spurcli.cli.files import typed
 from spurcli.errors import SpurError, SpurWarning
 
 
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    words = sys.argv[1:] if argv is None else argv
+    if words == ["--version"]:
+        from importlib.metadata import version
+
+        typer.echo(f"spurcli {version('spurcli')}")
+        return
+    sys.exit(run(words))
+
+
 def run(argv: list[str]) -> int:
     """Run a command line; returns the exit code: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 128 + signal."""
     debug = "--debug" in argv

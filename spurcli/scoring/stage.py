@@ -59,8 +59,8 @@ def score(
         raise UsageError("Nothing to score", "Name a data set, or give --logits and --labels.")
     if checkpoint and num_runs != 1:
         raise UsageError("--checkpoint is one run", "Score other checkpoints into other files; prune averages files.")
-    if logits is None and checkpoint is None and settings is not None and settings.scoring.epoch is None:
-        raise UsageError("After how many epochs should it score?", "Say --epoch N, or scoring.epoch in the recipe.")
+    if logits is None and checkpoint is None and settings is not None:
+        _require_epoch(settings)
     own = load_own_scores(own_scores)  # the user's mistakes in them come before hours of training
     report = progress or Silent()
     bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
@@ -177,6 +177,18 @@ def _header(dataset: Dataset, made: dict[str, Any]) -> ScoresHeader:
         provenance=made,
         injection_sha256=dataset.injection_sha256,
     )
+
+
+def _require_epoch(settings: Settings) -> None:
+    """Raise UsageError unless it is said after how many epochs to score, on the schedule of the full recipe."""
+    epoch, epochs = settings.scoring.epoch, settings.training.epochs
+    if epoch is None:
+        raise UsageError("After how many epochs should it score?", "Say --epoch N, or scoring.epoch in the recipe.")
+    if epoch > epochs:
+        raise UsageError(
+            f"Scoring after {epoch} epochs is beyond the recipe's {epochs}",
+            "Say a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
+        )
 
 
 def _parents(

@@ -68,15 +68,16 @@ class _Run:
     trainer: Trainer
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    until_epoch: int
     num_steps: int | None
     position: Position = field(default_factory=Position)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     next_save: float = 0.0
 
-    def is_done(self, until_epoch: int) -> bool:
+    def is_done(self) -> bool:
         if self.num_steps is not None:
             return self.position.global_step >= self.num_steps
-        return self.position.epoch >= until_epoch
+        return self.position.epoch >= self.until_epoch
 
 
 def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> Fitted:
@@ -90,16 +91,16 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     if settings.channels_last:
         trainer.model.to(memory_format=torch.channels_last)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
-    run = _Run(trainer, build_optimizer(trainer.model, settings), scaler, num_steps)
+    run = _Run(trainer, build_optimizer(trainer.model, settings), scaler, until_epoch, num_steps)
     _restore(run)
     run.next_save = time.monotonic() + settings.save_seconds
     forward: Any = torch.compile(trainer.model) if settings.compile else trainer.model
     try:
         with stop_requests() as request, memory_advice("training.batch_size", settings.batch_size):
-            while not run.is_done(until_epoch):
+            while not run.is_done():
                 _run_epoch(run, forward, request)
                 _close_epoch(run)
-                if run.is_done(until_epoch) or _is_due(run, request):
+                if run.is_done() or _is_due(run, request):
                     _save(run, request)
     except FloatingPointError as error:
         if trainer.state_file:
@@ -123,7 +124,7 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     if run.num_steps is not None:
         order = order[: (position.step + run.num_steps - position.global_step) * size]
     trainer.model.train()
-    trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1}", len(order))
+    trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1} of {run.until_epoch}", len(order))
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position)
     for index, pixels in trainer.feed.batches(order, size, position.step):

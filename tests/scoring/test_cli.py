@@ -117,3 +117,9 @@ def test_wrong_injections(spurcli, tmp_path, words, code, says):
     assert (result.code, result.out) == (code, "")
     assert says in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scoring_beyond_the_recipe_is_refused(spurcli, tiny_flags):
+    result = spurcli("score", "--dataset", "demo", *tiny_flags, "--epoch", "4")
+    assert result.code == 2
+    assert "beyond the recipe's 3" in result.err

@@ -67,11 +67,11 @@ def test_killed_between_runs_goes_on_and_repeats_nothing(configured, tmp_path, m
     monkeypatch.setattr(stage, "train_early", killed)
     with pytest.raises(KeyboardInterrupt):
         score(configured(), num_runs=3, output=tmp_path / "scores.h5", progress=epochs)
-    assert epochs.trained == [f"training run {run} of 3, epoch {epoch}" for run in (1, 2) for epoch in (1, 2)]
+    assert epochs.trained == [f"training run {run} of 3, epoch {epoch} of 2" for run in (1, 2) for epoch in (1, 2)]
     assert not (tmp_path / "scores.h5").exists()
     monkeypatch.setattr(stage, "train_early", real)
     score(configured(), num_runs=3, output=tmp_path / "scores.h5", progress=again)
-    assert again.trained == [f"training run 3 of 3, epoch {epoch}" for epoch in (1, 2)]
+    assert again.trained == [f"training run 3 of 3, epoch {epoch} of 2" for epoch in (1, 2)]
     assert all(
         np.array_equal(a, b) for a, b in zip(el2n(tmp_path / "scores.h5"), el2n(tmp_path / "whole.h5"), strict=True)
     )
