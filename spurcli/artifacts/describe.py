@@ -34,13 +34,13 @@ def describe(path: Path) -> dict[str, Any]:
         start = stream.read(len(_GROUPS_MAGIC))
     if start.startswith(_HDF5_MAGIC):
         return _describe_hdf5(path)
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or start[8:9] == b"{":  # after the length of its header
         return _describe_checkpoint(path)
     if start.lstrip()[:1] == b"{":
         return _describe_json(path)
     if start == _GROUPS_MAGIC:
         return _describe_groups(path)
-    if start[:1] in (b"#", *(b"%d" % digit for digit in range(10))):
+    if start[:2] != b"#!" and start[:1] in (b"#", *(b"%d" % digit for digit in range(10))):
         return _describe_indices(path)
     raise InputError(f"{path} is no file of spurcli", "Known: scores, lists, checkpoints, JSON artefacts.")
 

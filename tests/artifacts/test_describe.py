@@ -44,7 +44,7 @@ def test_show_says_what_a_file_is_and_how_it_was_made(spurcli, golden, name):
 
 
 def test_the_name_is_no_matter(golden, tmp_path):
-    for name in ("scores-v1.h5", "keep-v1.txt", "inject-v1.json"):
+    for name in ("scores-v1.h5", "keep-v1.txt", "inject-v1.json", "model-v1.safetensors"):
         (tmp_path / "thing").write_bytes((golden / name).read_bytes())
         assert describe(tmp_path / "thing") == describe(golden / name)
 
@@ -54,6 +54,7 @@ def test_the_name_is_no_matter(golden, tmp_path):
     [
         ("x.html", b"<html>", "is no file of spurcli"),
         ("x", b"\x00\x01", "is no file of spurcli"),
+        ("x.sh", b"#!/bin/sh\n", "is no file of spurcli"),
         ("x", b"\x89HDF\r\n\x1a\n garbage", "cannot be read as HDF5"),
         ("x.safetensors", b"garbage", "is not a checkpoint, or it is truncated"),
         ("x.json", b"{", "not valid JSON"),
