@@ -55,7 +55,7 @@ class Feed:
         """
         if self.pixels is not None:
             there = self.pixels.device == self.device
-            in_order = bool((np.diff(order) == 1).all())  # as in scoring: a view then, no copy
+            in_order = _is_consecutive(order)  # as in scoring: views then, no copies
             positions = torch.from_numpy(order).to(self.pixels.device)
             for start in range(first * batch_size, len(order), batch_size):
                 index = positions[start : start + batch_size]
@@ -68,6 +68,13 @@ class Feed:
         for chosen, pixels in zip(batches, _read_all(self.inputs, batches, self.num_workers, pin=pin), strict=True):
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
             yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+
+
+def _is_consecutive(order: NDArray[np.int64]) -> bool:
+    """Whether `order` counts up by one; a shuffled one is told from its ends."""
+    if len(order) and order[-1] - order[0] != len(order) - 1:
+        return False
+    return bool((np.diff(order) == 1).all())
 
 
 @dataclass(frozen=True)

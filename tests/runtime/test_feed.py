@@ -70,6 +70,17 @@ def test_starting_at_a_batch_slices_the_order(pixels, resident):
         assert all(torch.equal(a, b) for a, b in zip(batches, whole[1][first:], strict=True))
 
 
+@pytest.mark.parametrize(
+    "order", [np.arange(3, 20), np.arange(23), np.array([0, 2, 1, 3]), np.array([4, 4, 6]), [7], []]
+)
+def test_runs_of_positions_give_what_single_positions_give(pixels, order):
+    order = np.array(order, dtype=np.int64)
+    index, batches = collect(Feed.build(ArrayImages(pixels), CPU, 0), order, 4)
+    assert [place for part in index for place in part.tolist()] == order.tolist()
+    found = np.concatenate([batch.permute(0, 2, 3, 1).numpy() for batch in batches] or [pixels[order]])
+    assert np.array_equal(found, pixels[order])
+
+
 def test_inputs_too_large_for_memory_are_left_to_workers(pixels, monkeypatch):
     monkeypatch.setattr(feed_module, "RESIDENT_BYTES", pixels.nbytes - 1)
     assert Feed.build(OnDemand(pixels), CPU, 0).pixels is None
