@@ -9,7 +9,7 @@
 set -eu
 seed=$1
 out=${2:-cifar10s}/seed$seed
-: "${RECIPE:=cifar10-cpu}" "${WIDTH:=3}" "${SHARE:=0.02}" "${FRACTION:=0.2}" "${SETTINGS:=}" "${PARTS:=AB}"
+: "${RECIPE:=cifar10-cpu}" "${WIDTH:=3}" "${SHARE:=0.04}" "${FRACTION:=0.2}" "${SETTINGS:=}" "${PARTS:=AB}"
 line="--dataset cifar10 --feature line --class airplane --twin-class automobile --set feature.width=$WIDTH --seed $seed"
 run="--recipe $RECIPE --seed $seed $SETTINGS"
 
