@@ -24,7 +24,7 @@ def demo(
     ] = "demo-run",
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, max=20, metavar="N", help="How many draws of the data and seeds.")
-    ] = 5,
+    ] = 8,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
