@@ -7,7 +7,6 @@ All sides run in this process, in turn (A B C D, A B C D …), with the same mod
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 from functools import partial
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from train import race, workbench  # the module beside this one
+from train import race, repeats_asked, workbench  # the module beside this one
 
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.parts import SCORES
@@ -58,11 +57,7 @@ CASES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=9)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one thread, {arguments.repeats} repeats of each side in turn, CPU time")
+    repeats = repeats_asked(__doc__ or "")
     print(f"{'':12}{'samples':>9}   fastest, median of pairs:")
     print(f"{'':12}{'a second':>9}   speed to a bare forward   speed to one at a time   time to el2n alone")
     for name, (recipe, batch, num_samples, shape, num_single) in CASES.items():
@@ -75,7 +70,7 @@ def main() -> None:
                 partial(score, bench, feed, model, ["el2n"], Path(folder)),
                 partial(forward, bench, feed, model, 1, num_single),
             )
-            everything, bare, alone, single = race(sides, arguments.repeats)
+            everything, bare, alone, single = race(sides, repeats)
         single = [seconds * num_samples / num_single for seconds in single]
         texts = []
         for numerator, denominator in ((bare, everything), (single, everything), (everything, alone)):

@@ -111,12 +111,18 @@ CASES = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def repeats_asked(description: str) -> int:
+    """The --repeats of the command line, after saying how is measured."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
-    arguments = parser.parse_args()
+    repeats: int = parser.parse_args().repeats
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one thread, {arguments.repeats} repeats of each side in turn, CPU time")
+    print(f"torch {torch.__version__}, one thread, {repeats} repeats of each side in turn, CPU time")
+    return repeats
+
+
+def main() -> None:
+    repeats = repeats_asked(__doc__ or "")
     print(f"{'':12}{'samples a second':>18}   speed relative to a bare loop (fastest, median of pairs)")
     print(f"{'':12}{'ours':>9}{'bare':>9}   as torch comes   with a fused optimizer too")
     for name, (recipe, changes, num_samples, shape, epochs) in CASES.items():
@@ -125,7 +131,7 @@ def main() -> None:
         pairs = zip(ours(bench, 1).parameters(), bare(bench, 1, fused=True).parameters(), strict=True)
         assert all(torch.equal(mine, other) for mine, other in pairs), f"{name}: the sides do not do the same"
         sides = (partial(ours, bench, epochs), partial(bare, bench, epochs), partial(bare, bench, epochs, fused=True))
-        mine, plain, fused = race(sides, arguments.repeats)
+        mine, plain, fused = race(sides, repeats)
         ratios = [
             f"{min(other) / min(mine):.3f}, {statistics.median(b / a for a, b in zip(mine, other, strict=True)):.3f}"
             for other in (plain, fused)

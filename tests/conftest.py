@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,3 @@ def benchmark_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no benchmark data in {folder} (set SPURCLI_TEST_DATA)")
     return folder
-
-
-def needs(folder: Path, names: Sequence[str]) -> None:
-    """Skip unless `folder` holds all `names`."""
-    missing = [name for name in names if not (folder / name).exists()]
-    if missing:
-        pytest.skip(f"{folder} lacks {', '.join(missing)}")
