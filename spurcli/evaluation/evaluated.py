@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.predictions import Predictions
 from spurcli.datasets import Dataset
+from spurcli.groups import is_grid
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,22 @@ def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -
         train_group_counts=np.bincount(train_group, minlength=num_groups) if train_group is not None else None,
         feature_of=injection.get("feature_of"),
         twin_class=injection.get("twin_class"),
+    )
+
+
+def evaluated_from(predictions: Predictions) -> Evaluated:
+    """What `compute` needs to give every metric again, from predictions.h5 alone."""
+    class_names = predictions.class_names or tuple(map(str, range(predictions.logits.shape[1])))
+    counts = predictions.train_group_counts
+    return Evaluated(
+        logits=predictions.logits,
+        label=predictions.label,
+        class_names=class_names,
+        group=predictions.group,
+        group_names=predictions.group_names,
+        train_group_counts=counts if is_grid(predictions.group_names, class_names) else None,
+        twin_index=predictions.twin_index,
+        twin_logits=predictions.twin_logits,
+        feature_of=predictions.feature_of,
+        twin_class=predictions.twin_class,
     )

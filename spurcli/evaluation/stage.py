@@ -16,7 +16,6 @@ from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import Evaluated, evaluated_split
 from spurcli.evaluation.metrics import compute
-from spurcli.groups import is_grid
 from spurcli.progress import Progress
 from spurcli.settings import Settings
 
@@ -94,24 +93,6 @@ def evaluate(
         )
     write_evaluation(output, content)
     return content
-
-
-def evaluated_from(predictions: Predictions) -> Evaluated:
-    """What `compute` needs to give every metric again, from predictions.h5 alone."""
-    class_names = predictions.class_names or tuple(map(str, range(predictions.logits.shape[1])))
-    counts = predictions.train_group_counts
-    return Evaluated(
-        logits=predictions.logits,
-        label=predictions.label,
-        class_names=class_names,
-        group=predictions.group,
-        group_names=predictions.group_names,
-        train_group_counts=counts if is_grid(predictions.group_names, class_names) else None,
-        twin_index=predictions.twin_index,
-        twin_logits=predictions.twin_logits,
-        feature_of=predictions.feature_of,
-        twin_class=predictions.twin_class,
-    )
 
 
 def _run_model(

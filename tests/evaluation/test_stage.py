@@ -12,8 +12,8 @@ import torch
 from spurcli import configure, evaluate, inject, train
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.errors import InputError, UsageError
+from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
-from spurcli.evaluation.stage import evaluated_from
 from spurcli.runtime import feed
 
 
