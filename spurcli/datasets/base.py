@@ -63,10 +63,14 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files, decoded to RGB, cropped to a centred square and resized to `size` pixels on demand."""
+    """Image files, decoded to RGB, made square and resized to `size` pixels on demand.
+
+    What is not square is cropped to its centre, or with `squash` resized to a square as a whole.
+    """
 
     paths: Sequence[Path]
     size: int
+    squash: bool = False
     resident = False
 
     @property
@@ -79,12 +83,15 @@ class FileImages:
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         batch = np.empty((len(indices), self.size, self.size, 3), dtype=np.uint8)
         for row, index in enumerate(indices.tolist()):
-            batch[row] = decode_square(self.paths[index], self.size)
+            batch[row] = decode_square(self.paths[index], self.size, squash=self.squash)
         return batch
 
 
-def decode_square(path: Path, size: int) -> NDArray[np.uint8]:
-    """Decode one image file: RGB, centre square of the shorter side, bilinear resize. uint8 [size, size, 3]."""
+def decode_square(path: Path, size: int, *, squash: bool = False) -> NDArray[np.uint8]:
+    """Decode one image file: RGB, centre square of the shorter side (all with `squash`), bilinear resize.
+
+    uint8 [size, size, 3]. Raises InputError that names the file if it is missing or cannot be decoded.
+    """
     from PIL import Image
 
     try:
@@ -97,10 +104,11 @@ def decode_square(path: Path, size: int) -> NDArray[np.uint8]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"Image {path.name} cannot be decoded ({str(error)[:80]})", "Fetch it again.") from error
     side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    # Cropped first: resize with a box would let pixels outside it bleed in at the edges.
-    picture = picture.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
+    if not squash and picture.width != picture.height:
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        # Cropped first: resize with a box would let pixels outside it bleed in at the edges.
+        picture = picture.crop((left, top, left + side, top + side))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,212 @@
+"""Tables from outside (CSV, TSV, JSON lines, Parquet): the columns that are asked for, as text, with line numbers.
+
+The one reader behind the benchmarks' metadata and a user's own table. What is wrong is named by line and column.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from spurcli.artifacts.envelope import require_file
+from spurcli.errors import InputError, MissingExtraError
+from spurcli.registry import near
+
+_MAX_LINE = 1 << 24
+_MEND = "Mend that line."
+Row = tuple[int, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Some columns of a file: `columns` maps each name to its n values as text ("" where there is none).
+
+    `line` [n] counts from 1, the header included; in a Parquet file it is the row.
+    """
+
+    path: Path
+    columns: Mapping[str, Sequence[str]]
+    line: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def __getitem__(self, name: str) -> Sequence[str]:
+        return self.columns[name]
+
+    def codes(self, name: str, allowed: Sequence[str]) -> list[int]:
+        """The position in `allowed` of each value of a column; InputError naming the first line with another one."""
+        position = {value: number for number, value in enumerate(allowed)}
+        try:
+            return [position[value] for value in self.columns[name]]
+        except KeyError as error:
+            value = str(error.args[0])
+            line = self.line[self.columns[name].index(value)]
+            raise InputError(
+                f"{self.path}, line {line:,}: {name} is {value[:40]!r}{near(value, allowed)}",
+                f"It must be one of: {', '.join(allowed[:10])}.",
+            ) from error
+
+
+def read_table(path: Path, columns: Sequence[str], what: str, hint: str, *, quoted: bool = True) -> Table:
+    """Read `columns` of a .csv, .tsv, .txt (tabs), .jsonl or .parquet file; a name that ends in "?" may be absent.
+
+    `what` and `hint` are said when there is no such file. Without `quoted` a quotation mark is a character like
+    others, as in the tab-separated files of MultiNLI and GLUE. A byte-order mark and either line end are accepted.
+
+    Raises InputError for a missing column, with near names, and for a bad row, with its line number.
+    """
+    require_file(path, what, hint)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        names, rows = _parquet(path, columns)
+    elif suffix in (".jsonl", ".json"):
+        names, rows = _json_lines(path, columns)
+    elif suffix in (".csv", ".tsv", ".txt"):
+        names, rows = _separated(path, columns, "," if suffix == ".csv" else "\t", quoted)
+    else:
+        raise InputError(f"{path} is no table that can be read", "Accepted: .csv, .tsv, .txt (tabs), .jsonl, .parquet.")
+    values: list[list[str]] = [[] for _ in names]
+    lines: list[int] = []
+    for line, row in rows:
+        lines.append(line)
+        for column, value in zip(values, row, strict=True):
+            column.append(value if isinstance(value, str) else _text(value, path, line))
+    if not lines:
+        raise InputError(f"{path} has no rows", "Check that the right file is named.")
+    return Table(path, dict(zip(names, values, strict=True)), lines)
+
+
+def _separated(path: Path, columns: Sequence[str], separator: str, quoted: bool) -> tuple[list[str], Iterator[Row]]:
+    rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
+    _, header = next(rows, (0, []))
+    header = [name.strip() for name in header]
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise InputError(f"{path} has two columns called {twice!r}", "Rename one of them.")
+    names = _present(columns, header, path)
+    places = [header.index(name) for name in names]
+
+    def chosen() -> Iterator[Row]:
+        for line, row in rows:
+            if len(row) != len(header):
+                raise InputError(f"{path}, line {line:,}: {len(row)} fields, the header has {len(header)}", _MEND)
+            yield line, [row[place] for place in places]
+
+    return names, chosen()
+
+
+def _quoted_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    line = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=separator, strict=True)
+            for row in reader:
+                line, first = reader.line_num, line + 1
+                if row:
+                    yield first, row
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}, after line {line:,}: not UTF-8 text", "Save it as UTF-8.") from error
+    except csv.Error as error:
+        raise InputError(f"{path}, line {line + 1:,}: {error}", _MEND) from error
+
+
+def _plain_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", newline="\n") as stream:
+        for line, text in _lines(stream, path):
+            yield line, text.split(separator)
+
+
+def _lines(stream: TextIO, path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, counted from 1; only a line feed ends one: texts hold other separators."""
+    line = 0
+    try:
+        while text := stream.readline(_MAX_LINE):
+            line += 1
+            if len(text) == _MAX_LINE:
+                raise InputError(f"{path}, line {line:,} is longer than {_MAX_LINE:,} characters", _MEND)
+            if text := text.rstrip("\r\n"):
+                yield line, text
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}, after line {line:,}: not UTF-8 text", "Save it as UTF-8.") from error
+
+
+def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+    def records() -> Iterator[tuple[int, dict[str, Any]]]:
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            for line, text in _lines(stream, path):
+                try:
+                    record = json.loads(text)
+                except (ValueError, RecursionError) as error:
+                    raise InputError(f"{path}, line {line:,} is not JSON ({str(error)[:60]})", _MEND) from error
+                if not isinstance(record, dict):
+                    raise InputError(f"{path}, line {line:,} is not a JSON object", "One object a line.")
+                yield line, record
+
+    first = next(records(), None)
+    names = _present(columns, list(first[1]) if first else [], path)
+
+    def rows() -> Iterator[Row]:
+        for line, record in records():
+            for name in names:
+                if name not in record:
+                    raise InputError(f"{path}, line {line:,} has no {name!r}{near(name, record)}", _MEND)
+            yield line, [record[name] for name in names]
+
+    return names, rows()
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise MissingExtraError(
+            "Reading Parquet needs the package 'pyarrow'", "pip install 'spurcli[tables]'"
+        ) from error
+    try:
+        file = parquet.ParquetFile(path)
+    except (ArrowException, OSError) as error:
+        raise InputError(f"{path} is no Parquet file ({str(error)[:80]})", "Write it again.") from error
+    names = _present(columns, file.schema_arrow.names, path)
+
+    def rows() -> Iterator[Row]:
+        number = 0
+        try:
+            for batch in file.iter_batches(columns=names):
+                for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+                    number += 1
+                    yield number, row
+        except (ArrowException, OSError) as error:
+            raise InputError(f"{path}, after row {number:,}: {str(error)[:80]}", "Write it again.") from error
+
+    return names, rows()
+
+
+def _present(columns: Sequence[str], known: Sequence[str], path: Path) -> list[str]:
+    """The names of `columns` that the file has; those without "?" must be there."""
+    names = []
+    for column in columns:
+        name = column.removesuffix("?")
+        if name in known:
+            names.append(name)
+        elif name == column:
+            raise InputError(
+                f"{path} has no column {name!r}{near(name, known)}",
+                f"It has: {', '.join(map(str, known[:20])) or 'no columns'}.",
+            )
+    return names
+
+
+def _text(value: Any, path: Path, line: int) -> str:
+    """A value that is no text, as one: labels may be numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(int(value)) if value == value and abs(value) < 2**53 and value == int(value) else str(value)
+    raise InputError(f"{path}, line {line:,}: a value is a {type(value).__name__}", "Use texts and numbers.")
