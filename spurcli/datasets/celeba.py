@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.datasets.base import Dataset, FileImages, Split
+from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.celeba_files import IMAGES, PARTITION, SOURCE, Table, find_folder, read_table, warn_of_size
+from spurcli.datasets.inputs import FileImages
 from spurcli.errors import InputError, SpurWarning, UsageError
 
 CLASS_NAMES = ("female", "male")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import require_file
-from spurcli.datasets.base import ArrayImages, Dataset, Split
+from spurcli.datasets.base import Dataset, Split
+from spurcli.datasets.inputs import ArrayImages
 from spurcli.datasets.unpickle import read_pickled_dict
 from spurcli.errors import InputError
 

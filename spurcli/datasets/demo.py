@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.datasets.base import ArrayImages, Dataset, Split
+from spurcli.datasets.base import Dataset, Split
+from spurcli.datasets.inputs import ArrayImages
 from spurcli.errors import UsageError
 from spurcli.randomness import generator
 

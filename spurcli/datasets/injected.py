@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.fingerprint import require_same
-from spurcli.datasets.base import ArrayImages, Dataset, Inputs, Twin
+from spurcli.datasets.base import Dataset, Twin
 from spurcli.datasets.injection import Injection
+from spurcli.datasets.inputs import ArrayImages, Inputs
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
 from spurcli.randomness import generator

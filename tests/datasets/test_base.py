@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from spurcli.datasets import ArrayImages, Dataset, FileImages, Split
-from spurcli.datasets.base import decode_square
+from spurcli.datasets.inputs import decode_square
 from spurcli.errors import InputError
 
 

@@ -1,0 +1,130 @@
+"""What a data set's samples are made of: images read by position as uint8, or raw texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import InputError
+
+
+class Images(Protocol):
+    """Images of one size, read by position as uint8 [m, height, width, channels].
+
+    `resident` inputs are an array in memory; others are decoded on demand, by worker processes in training.
+    """
+
+    @property
+    def resident(self) -> bool: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images that live in memory: `pixels` uint8 [n, height, width, channels]."""
+
+    pixels: NDArray[np.uint8]
+    resident = True
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
+            raise InputError(
+                f"Images are {self.pixels.dtype} of shape {list(self.pixels.shape)}",
+                "A data set returns uint8 [n, height, width, channels].",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.pixels.shape[1:]
+        return height, width, channels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.pixels[indices]
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files, decoded to RGB, made square and resized to `size` pixels on demand.
+
+    What is not square is cropped to its centre, or with `squash` resized to a square as a whole.
+    """
+
+    paths: Sequence[Path]
+    size: int
+    squash: bool = False
+    resident = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.size, self.size, 3
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        batch = np.empty((len(indices), self.size, self.size, 3), dtype=np.uint8)
+        for row, index in enumerate(indices.tolist()):
+            batch[row] = decode_square(self.paths[index], self.size, squash=self.squash)
+        return batch
+
+
+def decode_square(path: Path, size: int, *, squash: bool = False) -> NDArray[np.uint8]:
+    """Decode one image file: RGB, centre square of the shorter side (all with `squash`), bilinear resize.
+
+    uint8 [size, size, 3]. Raises InputError that names the file if it is missing or cannot be decoded.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            # A small JPEG decoder scale saves most of the time and still leaves more pixels than are asked for.
+            image.draft("RGB", (size, size))
+            picture = image.convert("RGB")
+    except FileNotFoundError as error:
+        raise InputError(f"No such image: {path.name}", f"It should lie in {path.parent.name}/.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"Image {path.name} cannot be decoded ({str(error)[:80]})", "Fetch it again.") from error
+    side = min(picture.size)
+    if not squash and picture.width != picture.height:
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        # Cropped first: resize with a box would let pixels outside it bleed in at the edges.
+        picture = picture.crop((left, top, left + side, top + side))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Raw texts: `columns` holds one or two sequences of n strings each (two: a pair of sentences)."""
+
+    columns: tuple[Sequence[str], ...]
+
+    def __post_init__(self) -> None:
+        lengths = [len(column) for column in self.columns]
+        if len(lengths) not in (1, 2) or len(set(lengths)) > 1:
+            raise InputError(f"Texts have columns of {lengths} strings", "One column, or two of the same length.")
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def read(self, indices: NDArray[np.int64]) -> list[tuple[str, ...]]:
+        """The texts of some samples, a tuple of one or two strings each."""
+        return [tuple(column[index] for column in self.columns) for index in indices.tolist()]
+
+
+Inputs = Images | Texts
