@@ -26,7 +26,11 @@ def prune(
     per_class: Annotated[bool, typer.Option("--per-class", help="That share of every class.")] = False,
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", metavar="NAME", help="Only inside this group, e.g. male/glasses. Repeatable."),
+        typer.Option(
+            "--group",
+            metavar="NAME",
+            help="Only inside this group, e.g. male/glasses. Repeatable. auto: those that carry their class's spurious feature.",
+        ),
     ] = None,
     groups_file: Annotated[
         Path | None, typer.Option("--groups", metavar="FILE", help="groups.txt, where the scores hold no groups.")
@@ -56,9 +60,10 @@ def prune(
     """Choose which samples to remove.
 
     Weak feature (nobody knows it): the hardest of every class. Strong feature (groups known): the hardest inside the
-    groups that carry their class's spurious feature (--group). A fraction is always what is removed.
+    groups that carry their class's spurious feature (--group auto). A fraction is always what is removed.
 
     Example: spurcli prune --fraction 0.1 --per-class
+    Example: spurcli prune --fraction 0.25 --group auto --balance-classes
     """
     from spurcli.cli.console import print_json, say, warn
     from spurcli.cli.files import command_line, input_paths, output_path, shown
@@ -94,6 +99,8 @@ def prune(
         print_json(result)
     else:
         removed_table(result)
+    if group == ["auto"]:
+        say(f"Groups that carry their class's spurious feature: {', '.join(result['rule']['groups'])}")
     for warning in result["warnings"]:
         warn(warning)
     say(

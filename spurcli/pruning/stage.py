@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_group
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
+from spurcli.groups import aligned_groups, is_grid, named
 from spurcli.pruning.rules import Rule, describe, matched_random, removed_by, within_class
 from spurcli.pruning.summary import summarise, warnings_of
 from spurcli.selection import (
     BLOCK,
     Codes,
+    count_codes,
     deciding_score,
     hardness_keys,
     parse_fraction,
@@ -29,6 +32,7 @@ from spurcli.selection import (
 )
 
 _MAX_CODE = 1 << 20
+AUTO = "auto"
 
 
 def prune(
@@ -52,7 +56,8 @@ def prune(
     """Choose what to remove from the training split that `scores` are about, and write the list.
 
     Several score files are averaged. `fraction` is what is removed, an exact decimal: of the whole set, of each
-    class (`per_class`), or inside the named `groups`. `match` makes the random control of another list instead: as
+    class (`per_class`), or inside the named `groups`; `auto` alone stands for the groups that carry their class's
+    spurious feature (`spurcli.groups.aligned_groups` of the training counts), the rule of identifiable settings. `match` makes the random control of another list instead: as
     many samples of each class (of each class and group with `match_groups`), drawn with `seed`. `groups_file` names
     groups that the score file does not hold. `score` is the one that decides (default: el2n, or the only one there).
 
@@ -77,6 +82,8 @@ def prune(
         score = deciding_score(first.scores, score)
         higher_is = _direction(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
+        if AUTO in groups and AUTO not in group_names:
+            rule = replace(rule, groups=_found_groups(groups, group, group_names, class_names))
         injection, fingerprint = first.header.injection_sha256, first.header.fingerprint
         settings = first.header.provenance.get("settings", {})
         parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
@@ -148,6 +155,27 @@ def _rule(
     text = None if fraction is None else str(fraction)
     share: Fraction | None = parse_fraction(text) if text is not None else None
     return Rule(share, "class" if per_class else "all", chosen, tuple(groups), balance_classes), text
+
+
+def _found_groups(
+    groups: Sequence[str], group: Codes | None, group_names: Sequence[str], class_names: Sequence[str]
+) -> tuple[str, ...]:
+    """The names of the groups that carry their class's spurious feature."""
+    if list(groups) != [AUTO]:
+        raise UsageError("--group auto finds all groups itself", "Leave the others out, or name each.")
+    if group is None:
+        raise InputError(
+            "The scores hold no groups, so none can be found", "Use --per-class, or score a data set with groups."
+        )
+    if not is_grid(group_names, class_names):
+        raise InputError(
+            "The groups are not those of class/attribute, so which carry a class's feature cannot be found",
+            "Name them: --group NAME.",
+        )
+    found = aligned_groups(count_codes(group, len(group_names)), len(class_names))
+    if not found:
+        raise InputError("No attribute goes with one class more than with others", "Use --per-class, or name groups.")
+    return tuple(named(found, group_names))
 
 
 def _require_same_samples(readers: Sequence[ScoresReader], allow_injection_mismatch: bool) -> None:

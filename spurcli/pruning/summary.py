@@ -80,12 +80,10 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], group_names
         row = rows[code]
         size, gone = row["num_samples"], row["num_removed"]
         if gone > size * share + 2 * (size * share * (1 - share)) ** 0.5:
-            flags = " ".join(
-                f"--group '{name}'" for name in named(aligned_groups(counts, len(class_names)), group_names)
-            )
+            aligned = ", ".join(named(aligned_groups(counts, len(class_names)), group_names))
             found.append(
                 f"Group {row['name']} works against the spurious feature and loses {gone / size:.0%} of its samples "
-                f"(all: {share:.0%}). Prune inside the groups that carry their class's feature: {flags}"
+                f"(all: {share:.0%}). Prune inside the groups that carry their class's feature, {aligned}: --group auto"
             )
     return found
 

@@ -148,7 +148,7 @@ def test_warns_when_conflicting_groups_lose_more_than_their_share(score_file, tm
     assert len(warned) == 2
     assert "landbird/water" in warned[0]
     assert "waterbird/land" in warned[1]
-    assert "--group 'landbird/land' --group 'waterbird/water'" in warned[0]
+    assert "landbird/land, waterbird/water: --group auto" in warned[0]
     for options in (
         {"fraction": "0.1", "groups": ["landbird/land", "waterbird/water"]},
         {"match": tmp_path / "keep.txt"},

@@ -1,0 +1,101 @@
+"""`--group auto`: the groups that carry their class's spurious feature, with the counts of the published benchmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spurcli.artifacts.indices import read_indices
+from spurcli.errors import InputError, UsageError
+from spurcli.pruning.stage import prune
+
+WATERBIRDS = ([3498, 184, 56, 1057], ["landbird", "waterbird"], ("land", "water"))
+MULTINLI = (
+    [57498, 11158, 67376, 1521, 66630, 1992],
+    ["contradiction", "entailment", "neutral"],
+    ("no negation", "negation"),
+)
+
+
+@pytest.fixture
+def benchmark_scores(score_file):
+    """A score file with a benchmark's group counts in a random order; returns its path, group and values too."""
+
+    def write(counts, classes, attributes, seed=0):
+        rng = np.random.default_rng(seed)
+        group = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+        values = rng.random(len(group)).astype(np.float32)
+        width = len(attributes)
+        path = score_file(values, group // width, classes=classes, attributes=attributes, attribute=group % width)
+        return path, group, values
+
+    return write
+
+
+def test_waterbirds_quarter(benchmark_scores, tmp_path):
+    path, group, values = benchmark_scores(*WATERBIRDS)
+    result = prune([path], fraction="0.25", groups=["auto"], balance_classes=True, output=tmp_path / "keep.txt")
+    assert result["rule"]["groups"] == ["landbird/land", "waterbird/water"]
+    assert result["num_kept"] == 1698
+    kept = read_indices(tmp_path / "keep.txt").indices
+    assert np.bincount(group[kept], minlength=4).tolist() == [849 - 184, 184, 56, 1057 - 264]
+    for number, num_kept in ((0, 665), (3, 793)):  # the easiest of their group stay
+        mine = np.flatnonzero(group == number)
+        easiest = mine[np.argsort(values[mine], kind="stable")[:num_kept]]
+        assert set(easiest) == set(kept[group[kept] == number])
+
+
+def test_multinli_fifth(benchmark_scores, tmp_path):
+    path, group, _ = benchmark_scores(*MULTINLI)
+    result = prune([path], fraction="0.2", groups=["auto"], output=tmp_path / "keep.txt")
+    assert result["rule"]["groups"] == ["contradiction/negation", "entailment/no negation", "neutral/no negation"]
+    removed = np.setdiff1d(np.arange(len(group)), read_indices(tmp_path / "keep.txt").indices)
+    assert np.bincount(group[removed], minlength=6).tolist() == [0, 2231, 13475, 0, 13326, 0]
+
+
+def test_celeba_hair_is_told_by_lift_not_by_majority(benchmark_scores, tmp_path):
+    counts, classes, attributes = [71629, 66874, 22880, 1387], ["not blond", "blond"], ("female", "male")
+    path, *_ = benchmark_scores(counts, classes, attributes)
+    result = prune([path], fraction="0.1", groups=["auto"], output=tmp_path / "keep.txt")
+    assert result["rule"]["groups"] == ["not blond/male", "blond/female"]  # the larger part of "not blond" is female
+
+
+def test_by_hand_gives_the_same_list(benchmark_scores, tmp_path):
+    path, *_ = benchmark_scores(*WATERBIRDS)
+    prune([path], fraction="0.25", groups=["auto"], output=tmp_path / "found.txt")
+    prune([path], fraction="0.25", groups=["landbird/land", "waterbird/water"], output=tmp_path / "named.txt")
+    found, named = (read_indices(tmp_path / f"{name}.txt") for name in ("found", "named"))
+    assert np.array_equal(found.indices, named.indices)
+    assert found.rule == named.rule
+
+
+def test_says_why_no_groups_are_found(score_file, benchmark_scores, tmp_path):
+    output = tmp_path / "keep.txt"
+    path, *_ = benchmark_scores(*WATERBIRDS)
+    with pytest.raises(UsageError, match="finds all groups itself"):
+        prune([path], fraction="0.1", groups=["auto", "landbird/land"], output=output)
+    bare = score_file([0.1, 0.2], [0, 1], name="bare.h5")
+    with pytest.raises(InputError, match="hold no groups"):
+        prune([bare], fraction="0.5", groups=["auto"], output=output)
+    values, label = np.arange(8.0), np.repeat([0, 1], 4)
+    even = score_file(values, label, name="even.h5", attributes=("a", "b"), attribute=np.tile([0, 1], 4))
+    with pytest.raises(InputError, match="No attribute goes with one class"):
+        prune([even], fraction="0.5", groups=["auto"], output=output)
+    (tmp_path / "groups.txt").write_text("easy\nhard\neasy\nhard\neasy\nhard\neasy\nhard\n")
+    with pytest.raises(InputError, match="not those of class/attribute"):
+        prune([even], fraction="0.5", groups=["auto"], groups_file=tmp_path / "groups.txt", output=output)
+
+
+def test_a_group_that_is_called_auto_is_meant_itself(score_file, tmp_path):
+    path = score_file(np.arange(6.0), [0, 0, 0, 1, 1, 1])
+    (tmp_path / "groups.txt").write_text("auto\nauto\nb\nb\nb\nauto\n")
+    prune([path], fraction="0.5", groups=["auto"], groups_file=tmp_path / "groups.txt", output=tmp_path / "k.txt")
+    assert read_indices(tmp_path / "k.txt").indices.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_command_shows_the_groups(benchmark_scores, spurcli):
+    benchmark_scores(*WATERBIRDS)
+    result = spurcli("prune", "--fraction", "0.25", "--group", "auto", "--balance-classes")
+    assert result.code == 0
+    assert "feature: landbird/land, waterbird/water" in result.err
+    assert "3,097 of 4,795 samples removed, 1,698 kept" in result.err
