@@ -26,6 +26,11 @@ DATASETS = Registry(
             "Faces: is it a man? Eyeglasses go with men in training (the paper's subset)",
             "Liu et al., ICCV 2015, https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         ),
+        "waterbirds": Entry(
+            "spurcli.datasets.waterbirds:load",
+            "Is it a bird of the water? Water behind it goes with that in training",
+            "Sagawa et al., ICLR 2020, https://github.com/kohpangwei/group_DRO",
+        ),
     },
 )
 

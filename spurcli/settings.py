@@ -50,15 +50,24 @@ class PartSettings:
 
 @dataclass(frozen=True)
 class PreprocessingSettings:
-    """From raw uint8 pixels to model inputs. Augmentation happens in training only, a batch at a time."""
+    """From raw uint8 pixels to model inputs. Augmentation happens in training only, a batch at a time.
+
+    Images are decoded to `resize_size` pixels a side (default: `image_size`) and cut to `image_size`.
+    """
 
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     image_size: int | None = None
+    resize_size: int | None = None
     crop_padding: int = 0
     flip: bool = False
     resized_crop_scale: tuple[float, ...] = ()
     resized_crop_ratio: tuple[float, ...] = (0.75, 4 / 3)
+
+    @property
+    def decode_size(self) -> int | None:
+        """The side to which loaders decode images; None leaves them as they are."""
+        return self.resize_size or self.image_size
 
 
 @dataclass(frozen=True)
@@ -294,6 +303,7 @@ def _check_values(settings: Settings) -> None:
         ("training.clip_norm", training.clip_norm, 0),
         ("num_workers", settings.num_workers, 0),
         ("preprocessing.image_size", 1 if preprocessing.image_size is None else preprocessing.image_size, 1),
+        ("preprocessing.resize_size", 1 if preprocessing.resize_size is None else preprocessing.resize_size, 1),
         ("preprocessing.crop_padding", preprocessing.crop_padding, 0),
     ):
         if value < minimum:
@@ -302,6 +312,11 @@ def _check_values(settings: Settings) -> None:
         raise UsageError(f"seed = {settings.seed} is a number beyond 64 bits", "")
     if not training.learning_rate > 0:
         raise UsageError(f"training.learning_rate = {training.learning_rate} is not above 0", "")
+    if preprocessing.resize_size and preprocessing.resize_size < (preprocessing.image_size or 1):
+        raise UsageError(
+            f"preprocessing.resize_size = {preprocessing.resize_size} is below image_size = {preprocessing.image_size}",
+            "Images are decoded to resize_size, then cut to image_size.",
+        )
     if len(preprocessing.mean) != len(preprocessing.std) or not all(value > 0 for value in preprocessing.std):
         raise UsageError("preprocessing.mean and .std need one value per channel, std above 0", "")
 

@@ -51,7 +51,7 @@ def inject(
         settings.dataset.name,
         settings.dataset.options,
         data_root=settings.data_root,
-        image_size=settings.preprocessing.image_size,
+        image_size=settings.preprocessing.decode_size,
     )
     train = dataset.splits["train"]
     label = class_number(class_name, dataset.class_names, "--class")

@@ -123,9 +123,13 @@ def _load(settings: Mapping[str, Any], file: File, injections: Sequence[File], d
         name,
         mapping(table.get("options")),
         data_root=data_root or Path("data"),
-        image_size=whole(mapping(settings.get("preprocessing")).get("image_size")),
+        image_size=_decode_size(mapping(settings.get("preprocessing"))),
         injection=injection,
     )
+
+
+def _decode_size(preprocessing: Mapping[str, Any]) -> int | None:
+    return whole(preprocessing.get("resize_size")) or whole(preprocessing.get("image_size"))
 
 
 def _injection(stored: Mapping[str, Any], file: File, injections: Sequence[File]) -> Path | None:

@@ -61,23 +61,38 @@ class Preprocess:
         return cls(scale.to(device), shift.to(device), settings, channels_last)
 
     def evaluation(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The plain view: (x / 255 − mean) / std."""
-        # in place: fresh memory for each of three steps costs more than the arithmetic
-        inputs = pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
-        return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
+        """The plain view: (x / 255 − mean) / std of the image's centre."""
+        return self._laid_out(self._normalised(self._centre(pixels)))
 
     def training(self, pixels: torch.Tensor, index: torch.Tensor, seed: int, epoch: int) -> torch.Tensor:
         """The augmented view of the samples `index` int64 [m] in `epoch`."""
         settings = self.settings
+        if not settings.resized_crop_scale:
+            pixels = self._centre(pixels)
         if settings.crop_padding:
             pixels = _padded_crop(pixels, index, settings.crop_padding, seed, epoch)
         if settings.flip:
             flipped = (uniform(index, seed, epoch, 2) < 0.5).view(-1, 1, 1, 1)
             pixels = torch.where(flipped, pixels.flip(-1), pixels)
-        inputs = self.evaluation(pixels)
+        inputs = self._normalised(pixels)
         if settings.resized_crop_scale:
             inputs = _resized_crop(inputs, index, settings, seed, epoch)
-        return inputs
+        return self._laid_out(inputs)
+
+    def _centre(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The centre image_size × image_size of images that were decoded to a larger resize_size."""
+        size = self.settings.image_size
+        if not self.settings.resize_size or not size:
+            return pixels
+        top, left = (pixels.shape[2] - size) // 2, (pixels.shape[3] - size) // 2
+        return pixels[:, :, top : top + size, left : left + size]
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        # in place: fresh memory for each of three steps costs more than the arithmetic
+        return pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
+
+    def _laid_out(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
 
 def _padded_crop(pixels: torch.Tensor, index: torch.Tensor, padding: int, seed: int, epoch: int) -> torch.Tensor:
@@ -97,9 +112,9 @@ def _padded_crop(pixels: torch.Tensor, index: torch.Tensor, padding: int, seed: 
 def _resized_crop(
     inputs: torch.Tensor, index: torch.Tensor, settings: PreprocessingSettings, seed: int, epoch: int
 ) -> torch.Tensor:
-    """A crop of random area (a share of the image) and aspect ratio, resized back (torchvision's RandomResizedCrop).
+    """A crop of random area (a share of the image) and aspect ratio, resized to the input's size.
 
-    One draw per sample, clipped to the image, where torchvision redraws up to ten times.
+    torchvision's RandomResizedCrop of the decoded square. One draw per sample, clipped to the image, where torchvision redraws up to ten times.
     """
     low, high = settings.resized_crop_scale
     area = low + (high - low) * uniform(index, seed, epoch, 3)
@@ -111,5 +126,8 @@ def _resized_crop(
     centre_y = (1 - height) * (2 * uniform(index, seed, epoch, 6) - 1)
     zero = torch.zeros_like(width)
     matrix = torch.stack([width, zero, centre_x, zero, height, centre_y], dim=1).view(-1, 2, 3)
-    grid = functional.affine_grid(matrix, list(inputs.shape), align_corners=False)
+    height_out, width_out = inputs.shape[2:]
+    if settings.resize_size and settings.image_size:
+        height_out = width_out = settings.image_size
+    grid = functional.affine_grid(matrix, [*inputs.shape[:2], height_out, width_out], align_corners=False)
     return functional.grid_sample(inputs, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

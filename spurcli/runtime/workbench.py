@@ -42,7 +42,7 @@ class Workbench:
                 settings.dataset.name,
                 settings.dataset.options,
                 data_root=settings.data_root,
-                image_size=settings.preprocessing.image_size,
+                image_size=settings.preprocessing.decode_size,
                 injection=settings.injection_path if injection else None,
                 injection_sha256=injection.sha256 if injection else None,
             )
@@ -54,6 +54,8 @@ class Workbench:
         """A model with the random (or pretrained) weights of `seed`, on the device."""
         torch.manual_seed(mix(seed, 0x5EED))
         height, width, channels = self.dataset.splits["train"].inputs.shape
+        if self.settings.preprocessing.resize_size and self.settings.preprocessing.image_size:
+            height = width = self.settings.preprocessing.image_size
         part = self.settings.model
         options = {key: value for key, value in part.options.items() if self.pretrained or key != "weights"}
         model = build_model(
