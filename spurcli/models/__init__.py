@@ -1,7 +1,7 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
-A factory that also takes `input_shape` is given (channels, height, width). An option called `weights` names a file to
-start from; it is left out where a checkpoint is restored at once.
+A factory that also takes `input_shape` is given (channels, height, width). Where a checkpoint is restored at once, an
+option called `weights`, which names a file to start from, is left out, and an option called `pretrained` is false.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ def build_model(
     num_classes: int,
     input_shape: tuple[int, int, int],
     weights_root: Path = Path(),
+    pretrained: bool = True,
 ) -> nn.Module:
     """Build a model by registered name, `package.module:attr` or `file.py:attr`.
 
-    `input_shape` is (channels, height, width); `weights_root` is where a factory that takes it looks for files.
+    `input_shape` is (channels, height, width); `weights_root` is where a factory that takes it looks for files;
+    `pretrained` is false if the weights are replaced at once, so that none need be there.
     Random weights come from torch's default generator: seed it first.
     """
     factory = MODELS.load(name)
@@ -43,6 +45,9 @@ def build_model(
                 f"It has: {', '.join(known) or 'none'}. Set one with --set model.options.KEY=VALUE",
             )
     arguments = {key: value for key, value in given.items() if key in parameters}
+    if not pretrained:
+        options = {key: value for key, value in options.items() if key != "weights"}
+        options |= {"pretrained": False} if "pretrained" in parameters else {}
     try:
         model = factory(**arguments, **options)
     except TypeError as error:

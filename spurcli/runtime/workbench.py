@@ -57,13 +57,13 @@ class Workbench:
         if self.settings.preprocessing.resize_size and self.settings.preprocessing.image_size:
             height = width = self.settings.preprocessing.image_size
         part = self.settings.model
-        options = {key: value for key, value in part.options.items() if self.pretrained or key != "weights"}
         model = build_model(
             part.name,
-            options,
+            part.options,
             num_classes=len(self.dataset.class_names),
             input_shape=(channels, height, width),
             weights_root=self.settings.data_root,
+            pretrained=self.pretrained,
         )
         return model.to(self.device)
 
