@@ -1,7 +1,9 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
-A factory that also takes `input_shape` is given (channels, height, width). Where a checkpoint is restored at once, an
-option called `weights`, which names a file to start from, is left out, and an option called `pretrained` is false.
+A factory for images may take `input_shape`, (channels, height, width); one for texts `vocab_size`, `pad_id` and
+`max_length`. A text model is called with one dict of int64 tensors [m, length]: `input_ids`, `attention_mask`,
+`token_type_ids`. Where a checkpoint is restored at once, an option called `weights`, which names a file to start from,
+is left out, and an option called `pretrained` is false.
 """
 
 from __future__ import annotations
@@ -18,26 +20,36 @@ from spurcli.parts import MODELS
 from spurcli.registry import near
 
 
+_ABOUT_INPUTS = ("input_shape", "vocab_size", "pad_id", "max_length")
+
+
 def build_model(
     name: str,
     options: Mapping[str, Any],
     *,
     num_classes: int,
-    input_shape: tuple[int, int, int],
     weights_root: Path = Path(),
     pretrained: bool = True,
+    **about_inputs: Any,
 ) -> nn.Module:
     """Build a model by registered name, `package.module:attr` or `file.py:attr`.
 
-    `input_shape` is (channels, height, width); `weights_root` is where a factory that takes it looks for files;
+    `about_inputs` is what the data set says: `input_shape` of images, or `vocab_size`, `pad_id` and `max_length` of
+    texts. `weights_root` is where a factory looks for files. A factory is given those of them that it names.
     `pretrained` is false if the weights are replaced at once, so that none need be there.
     Random weights come from torch's default generator: seed it first.
     """
     factory = MODELS.load(name)
     parameters = inspect.signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    given = {"num_classes": num_classes, "input_shape": input_shape, "weights_root": weights_root}
-    known = [key for key in parameters if key not in given]
+    given = {"num_classes": num_classes, "weights_root": weights_root, **about_inputs}
+    known = [key for key in parameters if key not in (*given, *_ABOUT_INPUTS)]
+    for key in _ABOUT_INPUTS:
+        if key in parameters and key not in given and parameters[key].default is inspect.Parameter.empty:
+            mine, theirs = ("images", "texts") if key == "input_shape" else ("texts", "images")
+            raise UsageError(
+                f"Model {name!r} is for {mine}, the data set holds {theirs}", "Name another: spurcli list models"
+            )
     for key in options:
         if key not in known and not takes_any:
             raise UsageError(
