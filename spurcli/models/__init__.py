@@ -19,7 +19,6 @@ from spurcli.errors import InputError, UsageError
 from spurcli.parts import MODELS
 from spurcli.registry import near
 
-
 _ABOUT_INPUTS = ("input_shape", "vocab_size", "pad_id", "max_length")
 
 
