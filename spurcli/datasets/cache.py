@@ -1,0 +1,259 @@
+"""A store of named arrays on disk, memory-mapped later: decoded pixels, token ids.
+
+    open_cached(root, key)                 the arrays of `key`, or None if nobody wrote them
+    write_cached(root, key, arrays)        write them, unless they are there already
+    verify_cached(root, key)               compare every byte with what was written
+    remove_cached(root, key)               so that they can be written anew
+
+`key` is a JSON object of all that the content depends on; its `kind` ("pixels", "tokens") begins the folder's name.
+A folder below `root` holds one .npy file per array and cache.json, which states the key, kinds, shapes and hashes.
+It appears whole or not at all: it is written as NAME.tmp and renamed. NAME.lock is locked meanwhile, so a second
+builder waits for the first, and what a killed one left behind is known by its free lock and swept by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.envelope import canonical_json, field, read_json_artifact, sha256_of_json
+from spurcli.errors import InputError
+from spurcli.progress import Progress, Silent
+
+FORMAT, VERSION = "spurcli.cache", 1
+MANIFEST = "cache.json"
+Key = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """An array to be written: its kind, its shape, and its rows in consecutive blocks, asked for only when needed."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    rows: Iterable[NDArray[Any]]
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> Blocks:
+        """An array that is in memory already."""
+        return cls(array.dtype, array.shape, [array])
+
+
+def cached_folder(root: Path, key: Key) -> Path:
+    """Where the arrays of `key` lie, or would."""
+    return Path(root) / f"{key['kind']}-{sha256_of_json(dict(key))[:32]}"
+
+
+def open_cached(root: Path, key: Key) -> dict[str, NDArray[Any]] | None:
+    """The arrays of `key` by name, read-only and memory-mapped; None if there are none.
+
+    Raises InputError if files are missing, cut short or not what cache.json says of kind and shape. What the bytes
+    say is not looked at: see `verify_cached`.
+    """
+    folder = cached_folder(root, key)
+    if not folder.is_dir():
+        return None
+    manifest = _read_manifest(folder, key)
+    return {name: _open_array(folder, name, facts) for name, facts in manifest.items()}
+
+
+def write_cached(root: Path, key: Key, arrays: Mapping[str, Blocks], progress: Progress | None = None) -> bool:
+    """Write `arrays` under `key`; False if they are there already, by another process at the same time perhaps.
+
+    Raises InputError if the disk is full or `root` cannot be written; nothing is left behind then.
+    """
+    folder = cached_folder(root, key)
+    with _readable_errors(Path(root)):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        with _lock(folder, progress or Silent()):
+            if folder.is_dir():
+                return False
+            temporary = folder.with_suffix(".tmp")
+            shutil.rmtree(temporary, ignore_errors=True)  # left by a builder of the same that was killed just now
+            try:
+                temporary.mkdir()
+                facts = {name: _write_array(temporary / f"{name}.npy", blocks) for name, blocks in arrays.items()}
+                content = {"format": FORMAT, "version": VERSION, "key": dict(key), "arrays": facts}
+                with _flushed(temporary / MANIFEST) as stream:
+                    stream.write(canonical_json(content).encode())
+                temporary.rename(folder)
+                _flush(folder.parent)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    return True
+
+
+def verify_cached(root: Path, key: Key) -> None:
+    """Read all that was written under `key`; raise InputError if a byte is not what it was."""
+    folder = cached_folder(root, key)
+    for name, facts in _read_manifest(folder, key).items():
+        array = _open_array(folder, name, facts)
+        digest = hashlib.sha256()
+        for start in range(0, len(array), step := max(1, (1 << 24) // max(1, array[:1].nbytes))):
+            digest.update(np.ascontiguousarray(array[start : start + step]).data)
+        if digest.hexdigest() != facts["sha256"]:
+            raise damaged(folder, f"the bytes of {name}.npy are not those that were written")
+
+
+def remove_cached(root: Path, key: Key) -> None:
+    """Remove what lies under `key`, if anything."""
+    folder = cached_folder(root, key)
+    with _readable_errors(Path(root)), _lock(folder, Silent()):
+        if folder.is_dir():
+            shutil.rmtree(folder.with_suffix(".tmp"), ignore_errors=True)
+            folder.rename(folder.with_suffix(".tmp"))  # swept later if this process dies halfway
+            shutil.rmtree(folder.with_suffix(".tmp"))
+
+
+def damaged(folder: Path, problem: str) -> InputError:
+    """The error for a cache that cannot be used."""
+    return InputError(
+        f"The cache {folder} is unusable: {problem}",
+        "Make it again with spurcli data cache and the same data set, recipe and settings; or delete the folder.",
+    )
+
+
+def _read_manifest(folder: Path, key: Key) -> dict[str, dict[str, Any]]:
+    where = str(folder / MANIFEST)
+    try:
+        content = read_json_artifact(folder / MANIFEST, FORMAT, VERSION, "")
+        if content.get("key") != dict(key):
+            raise InputError("it was written for something else")
+        arrays: dict[str, dict[str, Any]] = field(content, "arrays", dict, where)
+        for name in arrays:
+            facts = field(arrays, name, dict, where)
+            if "/" in name or not all(isinstance(facts.get(part), str) for part in ("dtype", "sha256")):
+                raise InputError(f"{name!r} is not described")
+    except InputError as error:
+        raise damaged(folder, error.problem) from error
+    return arrays
+
+
+def _open_array(folder: Path, name: str, facts: Mapping[str, Any]) -> NDArray[Any]:
+    path = folder / f"{name}.npy"
+    try:
+        with path.open("rb") as stream:
+            np.lib.format.read_magic(stream)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            start, size = stream.tell(), os.fstat(stream.fileno()).st_size
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise damaged(folder, f"{path.name} cannot be read ({str(error)[:80]})") from error
+    if [dtype.str, list(shape)] != [facts["dtype"], facts.get("shape")] or dtype.hasobject:
+        raise damaged(folder, f"{path.name} is {dtype.str} {list(shape)}, not {facts['dtype']} {facts.get('shape')}")
+    if size != start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+        raise damaged(folder, f"{path.name} has {size:,} bytes, cut short or too many for its shape")
+    if size == start:
+        return np.empty(shape, dtype)  # nothing cannot be mapped
+    return np.memmap(path, dtype, mode="r", offset=start, shape=shape)
+
+
+def _write_array(path: Path, blocks: Blocks) -> dict[str, Any]:
+    """Write a .npy file block by block, through the file and not a map: a full disk is an error then, not a signal."""
+    digest, num_rows = hashlib.sha256(), 0
+    with _flushed(path) as stream:
+        header = {"descr": blocks.dtype.str, "fortran_order": False, "shape": tuple(blocks.shape)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for rows in blocks.rows:
+            assert rows.dtype == blocks.dtype, f"a block of {rows.dtype}"
+            assert rows.shape[1:] == blocks.shape[1:], f"a block of shape {rows.shape}"
+            content = np.ascontiguousarray(rows).data
+            digest.update(content)
+            stream.write(content)
+            num_rows += len(rows)
+    assert num_rows == blocks.shape[0], f"{num_rows} rows of {blocks.shape[0]}"
+    return {"dtype": blocks.dtype.str, "shape": list(blocks.shape), "sha256": digest.hexdigest()}
+
+
+@contextlib.contextmanager
+def _flushed(path: Path) -> Iterator[BinaryIO]:
+    """A new file that is on disk at the end."""
+    with path.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed builders left: theirs are the locks that nobody holds."""
+    for path in {found.with_suffix("") for ending in ("tmp", "lock") for found in root.glob(f"*.{ending}")}:
+        with contextlib.suppress(OSError), _lock(path, None):  # one that is held, or another user's
+            shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock of `folder`, waiting for whoever has it; without `progress` raise BlockingIOError instead."""
+    path = folder.with_suffix(".lock")
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if progress is None:
+                    raise
+                progress.say(f"Another process works on {folder.name}; waiting for it")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_still(path, descriptor):
+                break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # whoever had it has removed it: the next one to come makes another
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot sync a folder
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _readable_errors(root: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing below `root` into an InputError with a next step."""
+    elsewhere = "set the environment variable SPURCLI_CACHE to another folder"
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"No space left while writing the cache in {root}", f"Free some space, or {elsewhere}."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise InputError(
+                f"Not allowed to write the cache in {root} ({os.strerror(error.errno)})",
+                f"Check its permissions, or {elsewhere}.",
+            ) from error
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise InputError(
+                f"The file system of {root} has no locks", f"{elsewhere[0].upper()}{elsewhere[1:]}."
+            ) from error
+        raise
