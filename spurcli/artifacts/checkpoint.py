@@ -63,9 +63,20 @@ def _plausible(entry: Any, body: int) -> bool:
         return False
 
 
+def is_torch_file(path: Path) -> bool:
+    """Whether `torch.save` wrote the file: a zip archive, or a pickle as before torch 1.6."""
+    require_file(path, "a checkpoint", _HINT)
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    return start == b"PK\x03\x04" or start[:2] == b"\x80\x02"
+
+
 def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, Any]:
-    """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`."""
-    header = read_safetensors_header(path, "a checkpoint")
+    """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`.
+
+    A state dict that `torch.save` wrote is foreign.
+    """
+    header = {} if is_torch_file(path) else read_safetensors_header(path, "a checkpoint")
     text = header.get("__metadata__", {}).get(METADATA_KEY)
     if text is None:
         if required:

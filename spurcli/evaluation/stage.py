@@ -98,7 +98,7 @@ def evaluate(
 def _run_model(
     settings: Settings, path: Path, split: str, allow_injection_mismatch: bool, progress: Progress | None
 ) -> tuple[Evaluated, Fingerprint, dict[str, Any], str | None]:
-    from spurcli.artifacts.checkpoint_torch import load_tensors, restore
+    from spurcli.artifacts.checkpoint_torch import load_weights, restore
     from spurcli.evaluation.predict import SplitPredictor
     from spurcli.runtime.workbench import Workbench
 
@@ -114,7 +114,7 @@ def _run_model(
                 metadata.get("injection_sha256"), str(path), dataset.injection_sha256, "the data set"
             )
     model = bench.model(settings.seed)
-    digest = restore(model, load_tensors(path), str(path))
+    digest = restore(model, load_weights(path), str(path))
     evaluated = SplitPredictor.open(bench, split).predict(model)
     about = {
         "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, weights_sha256
+from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, weights_sha256
 from spurcli.artifacts.envelope import require_file
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.provenance import Parent, provenance
@@ -128,7 +128,7 @@ def _from_models(
 
 def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
     model = bench.model(bench.settings.seed)
-    digest = restore(model, load_tensors(checkpoint), str(checkpoint))
+    digest = restore(model, load_weights(checkpoint), str(checkpoint))
     training = read_checkpoint_metadata(checkpoint, required=False).get("training") or {}
     return ScoredRun(model, training.get("seed", bench.settings.seed), training.get("epoch"), digest)
 
