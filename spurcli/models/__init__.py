@@ -1,9 +1,8 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
-A factory for images may take `input_shape`, (channels, height, width); one for texts `vocab_size`, `pad_id` and
-`max_length`. A text model is called with one dict of int64 tensors [m, length]: `input_ids`, `attention_mask`,
-`token_type_ids`. Where a checkpoint is restored at once, an option called `weights`, which names a file to start from,
-is left out, and an option called `pretrained` is false.
+A factory that takes `input_shape` is given (channels, height, width) of the images; one that takes `vocab_size`,
+`pad_id` or `max_length` those of the texts. Every model has the option `weights`, a file to start from. Where a
+checkpoint is restored at once, `weights` is left out, and an option called `pretrained` is false.
 """
 
 from __future__ import annotations
@@ -16,10 +15,13 @@ from typing import Any
 from torch import nn
 
 from spurcli.errors import InputError, UsageError
+from spurcli.models.weights import find_folder, find_weights, last_linear_name, start_from
 from spurcli.parts import MODELS
+from spurcli.progress import Progress, Silent
 from spurcli.registry import near
 
-_ABOUT_INPUTS = ("input_shape", "vocab_size", "pad_id", "max_length")
+_IMAGES = ("input_shape",)
+_TEXTS = ("vocab_size", "pad_id", "max_length")
 
 
 def build_model(
@@ -29,48 +31,73 @@ def build_model(
     num_classes: int,
     weights_root: Path = Path(),
     pretrained: bool = True,
-    **about_inputs: Any,
+    progress: Progress | None = None,
+    **inputs: Any,
 ) -> nn.Module:
     """Build a model by registered name, `package.module:attr` or `file.py:attr`.
 
-    `about_inputs` is what the data set says: `input_shape` of images, or `vocab_size`, `pad_id` and `max_length` of
-    texts. `weights_root` is where a factory looks for files. A factory is given those of them that it names.
-    `pretrained` is false if the weights are replaced at once, so that none need be there.
+    `inputs` say what it will be called with: `input_shape` (channels, height, width) for images; `vocab_size`, `pad_id`
+    and `max_length` for texts. `weights_root`/weights is where files are looked for; `pretrained` is false if the
+    weights are replaced at once, so that none need be there. What of the weights did not fit is said to `progress`.
     Random weights come from torch's default generator: seed it first.
     """
+    report = progress or Silent()
     factory = MODELS.load(name)
     parameters = inspect.signature(factory).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    given = {"num_classes": num_classes, "weights_root": weights_root, **about_inputs}
-    known = [key for key in parameters if key not in (*given, *_ABOUT_INPUTS)]
-    for key in _ABOUT_INPUTS:
-        if key in parameters and key not in given and parameters[key].default is inspect.Parameter.empty:
-            mine, theirs = ("images", "texts") if key == "input_shape" else ("texts", "images")
-            raise UsageError(
-                f"Model {name!r} is for {mine}, the data set holds {theirs}", "Name another: spurcli list models"
-            )
-    for key in options:
-        if key not in known and not takes_any:
-            raise UsageError(
-                f"Model {name!r} has no option {key!r}{near(key, known)}",
-                f"It has: {', '.join(known) or 'none'}. Set one with --set model.options.KEY=VALUE",
-            )
-    arguments = {key: value for key, value in given.items() if key in parameters}
-    if not pretrained:
-        options = {key: value for key, value in options.items() if key != "weights"}
-        options |= {"pretrained": False} if "pretrained" in parameters else {}
+    given = {"num_classes": num_classes, "weights_root": weights_root, "progress": report, **inputs}
+    _check_options(name, options, parameters)
+    _check_inputs(name, inputs, parameters)
+    arguments = {**options, **{key: value for key, value in given.items() if key in parameters}}
+    weights = arguments.pop("weights", "") if "weights" not in parameters or not pretrained else ""
+    path = find_weights(str(weights), weights_root) if weights and pretrained else None  # before anything is built
+    if "pretrained" in parameters and not pretrained:
+        arguments["pretrained"] = False
     try:
-        model = factory(**arguments, **options)
+        model = factory(**arguments)
     except TypeError as error:
         raise UsageError(
             f"Model {name!r} could not be built: {error}", "See docs/own-parts.md for what a model is."
         ) from error
     if not isinstance(model, nn.Module):
         raise InputError(f"Model {name!r} is {type(model).__name__}, not a torch.nn.Module", "Return a module.")
+    if path is not None:
+        report.say(start_from(model, path))
     return model
+
+
+def require_files(name: str, options: Mapping[str, Any], weights_root: Path) -> None:
+    """Raise InputError if a file that model `name` would start from is not there; builds and reads nothing."""
+    if options.get("weights"):
+        find_weights(str(options["weights"]), weights_root)
+    if name == "transformers" and options.get("path"):
+        find_folder(str(options["path"]), weights_root)
 
 
 def last_linear(model: nn.Module) -> nn.Linear | None:
     """The last linear layer by order of registration: the one whose input is the embedding h. None if there is none."""
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return layers[-1] if layers else None
+    name = last_linear_name(model)
+    layer = None if name is None else model.get_submodule(name)
+    return layer if isinstance(layer, nn.Linear) else None
+
+
+def _check_options(name: str, options: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Raise UsageError for an option that the factory does not have."""
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    given = ("num_classes", "weights_root", "progress", *_IMAGES, *_TEXTS)
+    known = list(dict.fromkeys([*(key for key in parameters if key not in given), "weights"]))
+    for key in options:
+        if key not in known and not takes_any:
+            raise UsageError(
+                f"Model {name!r} has no option {key!r}{near(key, known)}",
+                f"It has: {', '.join(known)}. Set one with --set model.options.KEY=VALUE",
+            )
+
+
+def _check_inputs(name: str, inputs: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Raise UsageError if the factory needs the other kind of inputs."""
+    for keys, takes, has in ((_IMAGES, "images", "texts"), (_TEXTS, "texts", "images")):
+        needs = any(key in parameters and parameters[key].default is inspect.Parameter.empty for key in keys)
+        if needs and inputs and not any(key in inputs for key in keys):
+            raise UsageError(
+                f"Model {name!r} takes {takes}; the data set has {has}", "Choose another --model: spurcli list models"
+            )

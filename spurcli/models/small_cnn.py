@@ -5,14 +5,18 @@ from __future__ import annotations
 from torch import nn
 
 
-def small_cnn(*, num_classes: int, input_shape: tuple[int, int, int], width: int = 16) -> nn.Module:
-    """Four 3×3 convolutions of `width` × 1, 2, 4, 4 channels with batch norm, halving three times; global mean; linear."""
+def small_cnn(*, num_classes: int, input_shape: tuple[int, int, int], width: int = 16, depth: int = 4) -> nn.Module:
+    """`depth` 3×3 convolutions with batch norm, of `width` × 1, 2, 4, 4, 4, … channels; global mean; linear.
+
+    Each but the first halves the image. Four of them see 17 pixels around a point, five 33, six 65: take more for
+    larger images.
+    """
     layers: list[nn.Module] = []
     incoming = input_shape[0]
-    for factor, stride in ((1, 1), (2, 2), (4, 2), (4, 2)):
-        outgoing = width * factor
+    for number in range(depth):
+        outgoing = width * min(2**number, 4)
         layers += [
-            nn.Conv2d(incoming, outgoing, 3, stride=stride, padding=1, bias=False),
+            nn.Conv2d(incoming, outgoing, 3, stride=2 if number else 1, padding=1, bias=False),
             nn.BatchNorm2d(outgoing),
             nn.ReLU(inplace=True),
         ]

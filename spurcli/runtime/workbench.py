@@ -9,8 +9,7 @@ from torch import nn
 
 from spurcli.datasets import Dataset, Inputs, load_dataset
 from spurcli.errors import InputError
-from spurcli.models import build_model
-from spurcli.models.zoo import require_files
+from spurcli.models import build_model, require_files
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import choose_device, mix
 from spurcli.runtime.feed import Feed
@@ -64,6 +63,7 @@ class Workbench:
             input_shape=(channels, height, width),
             weights_root=self.settings.data_root,
             pretrained=self.pretrained,
+            progress=self.progress,
         )
         return model.to(self.device)
 

@@ -1,0 +1,150 @@
+"""Classifiers of images or texts from a local transformers folder; nothing is downloaded, no code in it is run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spurcli.errors import InputError, UsageError
+from spurcli.models.weights import find_folder
+from spurcli.progress import Progress
+
+
+def transformers_model(
+    *,
+    num_classes: int,
+    path: str,
+    num_layers: int = 0,
+    pretrained: bool = True,
+    vocab_size: int | None = None,
+    pad_id: int | None = None,
+    max_length: int = 1,
+    weights_root: Path = Path(),
+    progress: Progress,
+) -> nn.Module:
+    """A classifier of images, or of texts where `vocab_size` is given, from a local transformers folder.
+
+    `path` holds config.json and the weights (safetensors, or pytorch_model.bin read with weights_only); it is looked
+    for as given and in `weights_root`/weights. The last layer is new where the folder has none, or one for another
+    number of classes. `num_layers` keeps the first layers of the encoder only; 0 keeps all. Dropout is as config.json
+    has it. Without `pretrained` only config.json is read. The state dict has transformers' own names.
+
+    Raises InputError if the folder cannot be loaded, lacks weights beyond the head, or takes other texts than these.
+    """
+    from transformers import AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    folder = find_folder(path, weights_root)
+    kind: Any = AutoModelForImageClassification if vocab_size is None else AutoModelForSequenceClassification
+    info: dict[str, Any] = {}
+    with _quiet():
+        try:
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config.num_labels = num_classes
+            if getattr(config, "pad_token_id", None) is None:
+                config.pad_token_id = pad_id
+            if num_layers:
+                _keep_layers(config, num_layers)
+            if pretrained:
+                model, info = kind.from_pretrained(
+                    folder,
+                    config=config,
+                    local_files_only=True,
+                    use_safetensors=any(folder.glob("*.safetensors")),  # else .bin, which it reads with weights_only
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                )
+            else:
+                model = kind.from_config(config)
+        except UsageError:
+            raise
+        except Exception as error:  # a damaged folder raises almost anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
+            raise InputError(f"{folder} cannot be loaded: {reason}", "Check the folder.") from error
+    if info:
+        progress.say(_report(folder, model, info))
+    model = model.float()  # folders in half precision too: the recipe's precision is one of computing
+    if vocab_size is not None:
+        _take_token_dicts(model)
+        _check_texts(model, folder, vocab_size, max_length)
+    model.register_forward_hook(lambda _module, _args, output: output.logits)
+    return model  # type: ignore[no-any-return]
+
+
+def _keep_layers(config: Any, num_layers: int) -> None:
+    available = getattr(config, "num_hidden_layers", None)
+    if not isinstance(available, int) or not 0 < num_layers <= available:
+        raise UsageError(
+            f"model.options.num_layers = {num_layers}, but the encoder has {available or 'no such'} layers",
+            "Say a smaller number, or 0 for all.",
+        )
+    config.num_hidden_layers = num_layers
+
+
+def _report(folder: Path, model: Any, info: dict[str, Any]) -> str:
+    """What was read, in a line. Raises InputError if more than the head is new: transformers would go on at random."""
+    new = sorted({*info["missing_keys"], *(item[0] for item in info["mismatched_keys"])})
+    body = [name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name]
+    if body:
+        raise InputError(
+            f"{folder} lacks {len(body)} weights of its model ({', '.join(body[:3])})", "Save it again, whole."
+        )
+    read = f"{folder.name}: {len(model.state_dict()) - len(new)} tensors"
+    return (
+        f"{read}, new: {', '.join(new[:4])}{', …' if len(new) > 4 else ''}" if new else f"{read}, last layer included"
+    )
+
+
+def _take_token_dicts(model: nn.Module) -> None:
+    """Let the model be called with one dict, of which it is given what it knows: DistilBERT has no token types."""
+    config: Any = model.config
+    known = set(inspect.signature(model.forward).parameters)
+    if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa names them, but has a table of one
+        known.discard("token_type_ids")
+
+    def as_keywords(_module: nn.Module, args: tuple[Any, ...], _keywords: dict[str, Any]) -> Any:
+        return (), {key: value for key, value in args[0].items() if key in known}
+
+    model.register_forward_pre_hook(as_keywords, with_kwargs=True)
+
+
+def _check_texts(model: nn.Module, folder: Path, vocab_size: int, max_length: int) -> None:
+    """Raise InputError unless every token id has an embedding and the longest text a position."""
+    config: Any = model.config
+    if vocab_size > config.vocab_size:
+        raise InputError(
+            f"The tokeniser has {vocab_size:,} tokens, the model in {folder} only {config.vocab_size:,}",
+            'Use the folder\'s own tokeniser: --set preprocessing.tokenizer=""',
+        )
+    text = torch.full((1, max_length), 0 if config.pad_token_id else 1)  # no padding: RoBERTa counts positions past it
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()({"input_ids": text, "attention_mask": torch.ones_like(text)})
+    except (IndexError, RuntimeError) as error:
+        raise InputError(
+            f"The model in {folder} does not take texts of {max_length} tokens", "Lower preprocessing.max_length."
+        ) from error
+    model.train(training)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' load reports and progress bars: `_report` says what there is to say."""
+    from transformers import utils
+
+    logging: Any = utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
