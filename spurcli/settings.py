@@ -80,6 +80,7 @@ class TrainingSettings:
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 0.0
+    decay_norm_and_bias: bool = True
     epsilon: float = 1e-8
     clip_norm: float = 0.0
     schedule: Literal["constant", "step", "linear", "cosine"] = "constant"

@@ -78,4 +78,7 @@ def start_from(model: nn.Module, path: Path) -> str:
     parts = [f"{path.name}: {len(used)} tensors", f"new last layer {name}" if new_head else "last layer included"]
     if mismatch.unknown:
         parts.append(f"not used: {Mismatch([], mismatch.unknown, [])}")
+    config = getattr(model, "pretrained_cfg", None)  # timm's
+    if config and config.get("mean") and config.get("std"):
+        parts.append(f"timm's weights want images of mean {list(config['mean'])}, std {list(config['std'])}")
     return ", ".join(parts)

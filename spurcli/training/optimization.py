@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,15 +12,35 @@ from spurcli.settings import TrainingSettings
 
 
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """SGD with momentum, Adam or AdamW over all trainable parameters of a model that is already on its device."""
+    """SGD with momentum, Adam or AdamW over all trainable parameters of a model that is already on its device.
+
+    Weight decay is on all of them, or on none of biases and normalisation layers if `decay_norm_and_bias` is false.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rate, decay = settings.learning_rate, settings.weight_decay
+    groups: list[dict[str, Any]] = [{"params": parameters}]
+    if not settings.decay_norm_and_bias:
+        exempt = _norm_and_bias(model)
+        groups = [
+            {"params": [parameter for parameter in parameters if parameter not in exempt]},
+            {"params": [parameter for parameter in parameters if parameter in exempt], "weight_decay": 0.0},
+        ]
     # one kernel for all parameters: two to three times faster than torch's default on a CPU
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=fused)
+        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=fused)
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=rate, eps=settings.epsilon, weight_decay=decay, fused=fused)
+    return kind(groups, lr=rate, eps=settings.epsilon, weight_decay=decay, fused=fused)
+
+
+def _norm_and_bias(model: nn.Module) -> set[nn.Parameter]:
+    """All biases, and all of normalisation layers: what has one dimension, save a LayerNorm over several."""
+    return {
+        parameter
+        for module in model.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.dim() <= 1 or name == "bias" or isinstance(module, nn.LayerNorm)
+    }
 
 
 def learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> float:
