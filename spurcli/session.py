@@ -54,6 +54,7 @@ def configure(
     """
     flags: dict[str, Any] = {"seed": seed, "device": device, "num_workers": num_workers}
     flags["data_root"] = Path(data_root or os.environ.get("SPURCLI_DATA_ROOT") or "data")
+    flags["cache_root"] = Path(os.environ.get("SPURCLI_CACHE") or flags["data_root"] / ".spurcli-cache")
     for key, value in (overrides or {}).items():
         _set(flags, key, value)
         _refuse_idle(key, uses)

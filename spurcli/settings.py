@@ -117,6 +117,7 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     data_root: Path = Path("data")
+    cache_root: Path | None = None
     num_workers: int = 2
     injection_path: Path | None = None
 
@@ -136,7 +137,7 @@ _KINDS = {
 }
 TABLES = tuple(_KINDS)
 _RECIPE_KEYS = ("summary", *TABLES)
-_RUNTIME_KEYS = ("seed", "device", "data_root", "num_workers", "injection_path")
+_RUNTIME_KEYS = ("seed", "device", "data_root", "cache_root", "num_workers", "injection_path")
 # What a parent file hands down; how a run was computed (precision, compile) stays behind.
 _NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
 

@@ -117,6 +117,26 @@ def remove_cached(root: Path, key: Key) -> None:
             shutil.rmtree(folder.with_suffix(".tmp"))
 
 
+def require_space(root: Path, num_bytes: int) -> None:
+    """Raise InputError if fewer than `num_bytes` are free where `root` lies, or will."""
+    there = next(folder for folder in (Path(root).absolute(), *Path(root).absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < num_bytes:
+        raise InputError(
+            f"The cache needs {in_words(num_bytes)}, {in_words(free)} are free in {root}: "
+            f"{in_words(num_bytes - free)} are missing",
+            "Free some space, or set the environment variable SPURCLI_CACHE to a folder on another disk.",
+        )
+
+
+def in_words(num_bytes: int) -> str:
+    """A number of bytes as people read it."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes} bytes"
+
+
 def damaged(folder: Path, problem: str) -> InputError:
     """The error for a cache that cannot be used."""
     return InputError(
@@ -129,7 +149,7 @@ def _read_manifest(folder: Path, key: Key) -> dict[str, dict[str, Any]]:
     where = str(folder / MANIFEST)
     try:
         content = read_json_artifact(folder / MANIFEST, FORMAT, VERSION, "")
-        if content.get("key") != dict(key):
+        if sha256_of_json(content.get("key")) != sha256_of_json(dict(key)):
             raise InputError("it was written for something else")
         arrays: dict[str, dict[str, Any]] = field(content, "arrays", dict, where)
         for name in arrays:

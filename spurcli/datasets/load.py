@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.datasets.base import Dataset
+from spurcli.datasets.decoded import use_cache
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import DATASETS
 from spurcli.registry import near, same_kind
@@ -21,11 +22,13 @@ def load_dataset(
     image_size: int | None = None,
     injection: Path | None = None,
     injection_sha256: str | None = None,
+    cache_root: Path | None = None,
 ) -> Dataset:
     """Load a data set by registered name, `package.module:attr` or `file.py:attr`.
 
-    `image_size` reaches loaders that resize. With `injection` the feature of that inject.json is applied on the
-    fly; its hash is checked against `injection_sha256` if given.
+    `image_size` reaches loaders that resize. Images that `spurcli data cache` left in `cache_root` are read from there.
+    With `injection` the feature of that inject.json is applied on the fly; its hash is checked against
+    `injection_sha256` if given.
 
     Raises InputError if anything is missing, damaged or of the wrong count, before any work.
     """
@@ -36,6 +39,8 @@ def load_dataset(
         raise InputError(
             f"{name} returned {type(dataset).__name__}, not spurcli.datasets.Dataset", "See docs/own-parts.md"
         )
+    if cache_root is not None:
+        dataset = use_cache(dataset, data_root, cache_root)
     if injection is None:
         return dataset
     from spurcli.datasets.injected import apply_injection

@@ -41,6 +41,7 @@ class Workbench:
                 settings.dataset.name,
                 settings.dataset.options,
                 data_root=settings.data_root,
+                cache_root=settings.cache_root,
                 image_size=settings.preprocessing.decode_size,
                 injection=settings.injection_path if injection else None,
                 injection_sha256=injection.sha256 if injection else None,
