@@ -1,12 +1,14 @@
 """Getting batches of raw pixels to the device.
 
 Inputs that fit stay in memory as one uint8 tensor (on the device where that is a GPU with room); others are decoded
-by worker processes. Both give the same batches for the same positions.
+by worker processes. What lies in the decoded cache is read from there and stays out of memory, except on a GPU with
+room. All give the same batches for the same positions, laid out alike, so that results are the same bit for bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from spurcli.datasets import ArrayImages, Inputs
+from spurcli.datasets.decoded import MappedImages
+from spurcli.datasets.injected import InjectedImages
 from spurcli.errors import SpurError
 from spurcli.progress import Progress, Silent
 
@@ -34,9 +38,11 @@ class Feed:
 
     @classmethod
     def build(cls, inputs: Inputs, device: torch.device, num_workers: int, progress: Progress | None = None) -> Feed:
-        """Decode `inputs` into memory now if they fit, else leave them to the workers."""
+        """Decode `inputs` into memory now if they fit, else leave them to the workers, or to the cache if they are there."""
         size = len(inputs) * int(np.prod(inputs.shape))
-        if size > RESIDENT_BYTES:
+        if _is_mapped(inputs):
+            num_workers = 0
+        if size > RESIDENT_BYTES or (_is_mapped(inputs) and device.type != "cuda"):
             return cls(inputs, device, num_workers)
         array = inputs.pixels if isinstance(inputs, ArrayImages) else _decode_all(inputs, num_workers, progress)
         pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2).contiguous()
@@ -67,7 +73,7 @@ class Feed:
         pin = self.device.type == "cuda"
         for chosen, pixels in zip(batches, _read_all(self.inputs, batches, self.num_workers, pin=pin), strict=True):
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
-            yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
 
 
 def _is_consecutive(order: NDArray[np.int64]) -> bool:
@@ -98,12 +104,37 @@ def _read_all(
     inputs: Inputs, batches: list[NDArray[np.int64]], num_workers: int, *, pin: bool
 ) -> Iterator[torch.Tensor]:
     """Pixels uint8 [m, height, width, channels] of each batch, in order."""
+    if _is_mapped(inputs):
+        yield from _read_ahead(inputs, batches, pin=pin)
+        return
     workers = min(num_workers, len(batches))
     loader = DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin)
     for pixels in loader:
         if isinstance(pixels, SpurError):
             raise pixels
         yield pixels
+
+
+def _read_ahead(inputs: Inputs, batches: list[NDArray[np.int64]], *, pin: bool) -> Iterator[torch.Tensor]:
+    """As `_read_all`, without processes: one thread reads a batch while the one before it is used."""
+
+    def read(chosen: NDArray[np.int64]) -> torch.Tensor:
+        pixels = torch.from_numpy(inputs.read(chosen))
+        return pixels.pin_memory() if pin else pixels
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [reader.submit(read, chosen) for chosen in batches[:1]]
+        for following in batches[1:]:
+            pixels = ahead.pop().result()
+            ahead.append(reader.submit(read, following))
+            yield pixels
+        for last in ahead:
+            yield last.result()
+
+
+def _is_mapped(inputs: Inputs) -> bool:
+    """Whether reading is a copy from the decoded cache, with an injected feature or without."""
+    return isinstance(inputs, MappedImages) or (isinstance(inputs, InjectedImages) and _is_mapped(inputs.base))
 
 
 def _decode_all(inputs: Inputs, num_workers: int, progress: Progress | None) -> NDArray[np.uint8]:
