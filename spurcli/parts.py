@@ -31,6 +31,11 @@ DATASETS = Registry(
             "Is it a bird of the water? Water behind it goes with that in training",
             "Sagawa et al., ICLR 2020, https://github.com/kohpangwei/group_DRO",
         ),
+        "multinli": Entry(
+            "spurcli.datasets.multinli:load",
+            "Pairs of sentences: contradiction, entailment, neutral? Negation goes with the first in training",
+            "Williams et al., NAACL 2018, https://cims.nyu.edu/~sbowman/multinli/",
+        ),
     },
 )
 
@@ -42,10 +47,24 @@ FEATURES = Registry(
             "spurcli.features.line:line",
             "A vertical line in one colour channel (the feature of CIFAR-10S)",
             "Nagarajan et al., ICLR 2021; the paper, Sec. 2",
+            {"for": "images"},
         ),
-        "patch": Entry("spurcli.features.patch:patch", "A square patch in a corner", "Gu et al., 2017 (BadNets)"),
+        "patch": Entry(
+            "spurcli.features.patch:patch",
+            "A square patch in a corner",
+            "Gu et al., 2017 (BadNets)",
+            {"for": "images"},
+        ),
         "noise": Entry(
-            "spurcli.features.noise:noise", "Additive noise over the whole image, one fixed pattern or fresh"
+            "spurcli.features.noise:noise",
+            "Additive noise over the whole image, one fixed pattern or fresh",
+            facts={"for": "images"},
+        ),
+        "word": Entry(
+            "spurcli.features.word:word",
+            "A word put into a text, at its end or a place",
+            "The paper, App. A.4",
+            {"for": "texts"},
         ),
     },
 )

@@ -50,9 +50,10 @@ class PartSettings:
 
 @dataclass(frozen=True)
 class PreprocessingSettings:
-    """From raw uint8 pixels to model inputs. Augmentation happens in training only, a batch at a time.
+    """From raw uint8 pixels or raw texts to model inputs. Augmentation happens in training only, a batch at a time.
 
-    Images are decoded to `resize_size` pixels a side (default: `image_size`) and cut to `image_size`.
+    Texts are cut to `max_length` tokens of `tokenizer`: a local transformers folder, "words" (the words of the training
+    texts), or "", which is that of the model's own folder if it has one, else words. Images are decoded to `resize_size` pixels a side (default: `image_size`) and cut to `image_size`.
     """
 
     mean: tuple[float, ...] = (0.5,)
@@ -63,6 +64,8 @@ class PreprocessingSettings:
     flip: bool = False
     resized_crop_scale: tuple[float, ...] = ()
     resized_crop_ratio: tuple[float, ...] = (0.75, 4 / 3)
+    tokenizer: str = ""
+    max_length: int = 128
 
     @property
     def decode_size(self) -> int | None:
@@ -306,6 +309,7 @@ def _check_values(settings: Settings) -> None:
         ("num_workers", settings.num_workers, 0),
         ("preprocessing.image_size", 1 if preprocessing.image_size is None else preprocessing.image_size, 1),
         ("preprocessing.resize_size", 1 if preprocessing.resize_size is None else preprocessing.resize_size, 1),
+        ("preprocessing.max_length", preprocessing.max_length, 4),
         ("preprocessing.crop_padding", preprocessing.crop_padding, 0),
     ):
         if value < minimum:

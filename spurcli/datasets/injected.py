@@ -1,4 +1,4 @@
-"""Applying an injection to raw uint8 pixels on the fly, before normalisation and augmentation."""
+"""Applying an injection to raw uint8 pixels on the fly, before normalisation and augmentation, or to raw texts."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 from spurcli.artifacts.fingerprint import require_same
 from spurcli.datasets.base import Dataset, Twin
 from spurcli.datasets.injection import Injection
-from spurcli.datasets.inputs import ArrayImages, Inputs
+from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
 from spurcli.randomness import generator
 
 
 class Apply(Protocol):
-    """Puts the feature into one image uint8 [height, width, channels]; `rng` is the sample's own."""
+    """Puts the feature into one image uint8 [height, width, channels] or tuple of texts; `rng` is the sample's own."""
 
-    def __call__(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]: ...
+    def __call__(self, sample: Any, rng: np.random.Generator) -> Any: ...
 
 
 @dataclass(frozen=True)
 class InjectedImages:
-    """Inputs of which those where `carries` bool [n] is set get the feature as they are read.
+    """Images of which those where `carries` bool [n] is set get the feature as they are read.
 
     What is random in a feature depends on (seed, stream, position) alone: batches and workers do not show.
     """
 
-    base: Inputs
+    base: Images
     carries: NDArray[np.bool_]
     apply: Apply
     seed: int
@@ -48,8 +48,7 @@ class InjectedImages:
         batch = np.array(self.base.read(indices))
         for row in np.flatnonzero(self.carries[indices]).tolist():
             position = int(indices[row])
-            rng = generator("feature noise", self.seed, self.stream, position)
-            changed = self.apply(batch[row], rng)
+            changed = self.apply(batch[row], _own_generator(self.seed, self.stream, position))
             if changed.shape != batch[row].shape or changed.dtype != np.uint8:
                 raise InputError(
                     f"The feature returned {changed.dtype} {list(changed.shape)} for an image {list(batch[row].shape)}",
@@ -59,24 +58,8 @@ class InjectedImages:
         return batch
 
 
-@dataclass(frozen=True)
-class _Subset:
-    base: Inputs
-    index: NDArray[np.int64]
-
-    @property
-    def resident(self) -> bool:
-        return self.base.resident
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.base.shape
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return self.base.read(self.index[indices])
+def _own_generator(seed: int, stream: int, position: int) -> np.random.Generator:
+    return generator("feature noise", seed, stream, position)
 
 
 def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
@@ -91,7 +74,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
     for label in (injection.feature_of, injection.twin_class):
         if label is not None and not 0 <= label < num_classes:
             raise InputError(f"inject.json names class {label} of {num_classes}", "Make it again for this data set.")
-    apply = bind_feature(injection.feature, injection.parameters)
+    apply = bind_feature(injection.feature, injection.parameters, train.inputs)
     carries = np.zeros(len(train), dtype=bool)
     carries[injection.carriers] = True
 
@@ -103,9 +86,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
         if name != "train":
             index = np.arange(len(split), dtype=np.int64)
             everywhere = np.ones(len(index), dtype=bool)
-            twins[name] = Twin(
-                index, _with_feature(_Subset(split.inputs, index), everywhere, apply, injection.seed, stream)
-            )
+            twins[name] = Twin(index, _with_feature(split.inputs, everywhere, apply, injection.seed, stream))
     feature_name = injection.feature.rpartition(":")[2]
     return replace(
         dataset,
@@ -117,8 +98,25 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
     )
 
 
-def _with_feature(inputs: Inputs, carries: NDArray[np.bool_], apply: Any, seed: int, stream: int) -> Inputs:
+def _with_feature(inputs: Inputs, carries: NDArray[np.bool_], apply: Apply, seed: int, stream: int) -> Inputs:
+    if isinstance(inputs, Texts):
+        return _texts_with_feature(inputs, carries, apply, seed, stream)
     injected = InjectedImages(inputs, carries, apply, seed, stream)
     if not inputs.resident:
         return injected
     return ArrayImages(injected.read(np.arange(len(inputs), dtype=np.int64)))
+
+
+def _texts_with_feature(texts: Texts, carries: NDArray[np.bool_], apply: Apply, seed: int, stream: int) -> Texts:
+    columns = [list(column) for column in texts.columns]
+    chosen = np.flatnonzero(carries)
+    for position, sample in zip(chosen.tolist(), texts.read(chosen), strict=True):
+        changed = apply(sample, _own_generator(seed, stream, position))
+        if len(changed) != len(sample) or not all(isinstance(text, str) for text in changed):
+            raise InputError(
+                f"The feature returned {str(changed)[:60]!r} for {len(sample)} texts",
+                "A feature for texts returns a tuple of as many strings.",
+            )
+        for column, text in zip(columns, changed, strict=True):
+            column[position] = text
+    return Texts(tuple(columns))

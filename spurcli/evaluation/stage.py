@@ -9,7 +9,7 @@ from typing import Any
 from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import predictions_path, write_evaluation
-from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.artifacts.fingerprint import Fingerprint, require_same
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.datasets.injection import injection_parents
@@ -106,13 +106,7 @@ def _run_model(
     bench = Workbench.open(settings, progress, pretrained=False)
     dataset = bench.dataset
     chosen = dataset.split(split)
-    if metadata:
-        trained_on = Fingerprint.from_json(metadata.get("fingerprint"), str(path))
-        require_same(trained_on, str(path), dataset.splits["train"].fingerprint, f"data set {dataset.name!r}")
-        if not allow_injection_mismatch:
-            require_same_injection(
-                metadata.get("injection_sha256"), str(path), dataset.injection_sha256, "the data set"
-            )
+    bench.require_own(metadata, str(path), allow_injection_mismatch=allow_injection_mismatch)
     model = bench.model(settings.seed)
     digest = restore(model, load_weights(path), str(path))
     evaluated = SplitPredictor.open(bench, split).predict(model)

@@ -1,6 +1,7 @@
-"""Spurious features that can be put into images. A feature is one function:
+"""Spurious features that can be put into images or texts. A feature is one function:
 
     feature(pixels uint8 [height, width, channels], rng, *, parameter=default, ...) -> uint8, same shape
+    feature(texts (one or two strings), rng, *, parameter=default, ...) -> tuple of as many strings
 
 `rng` (numpy.random.Generator) is the sample's own, so what is random never depends on batches or workers.
 """
@@ -15,14 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.datasets.inputs import Inputs, Texts
 from spurcli.errors import UsageError
 from spurcli.parts import FEATURES
 from spurcli.registry import near, same_kind
 
 
-def bind_feature(name: str, parameters: Mapping[str, Any]) -> Any:
-    """The feature with its parameters filled in, ready to apply to an image."""
+def bind_feature(name: str, parameters: Mapping[str, Any], inputs: Inputs) -> Any:
+    """The feature with its parameters filled in, ready to apply to one sample of `inputs`."""
     feature = FEATURES.load(name)
+    if name in FEATURES:
+        kind = "texts" if isinstance(inputs, Texts) else "images"
+        fitting = [known for known, entry in FEATURES.entries.items() if entry.facts["for"] == kind]
+        if name not in fitting:
+            raise UsageError(
+                f"The feature {name!r} is not for {kind}",
+                f"For {kind}: {', '.join(fitting)}. Your own: --feature path/to/file.py:attr",
+            )
     complete_parameters(feature, name, parameters)
     return functools.partial(feature, **parameters)
 

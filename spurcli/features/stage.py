@@ -145,6 +145,7 @@ def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int
 
 
 def _try_out(dataset: Dataset, injection: Injection) -> None:
-    """Apply the feature to one image now, so that a parameter that does not fit is told before any training."""
-    image = dataset.splits["train"].inputs.read(np.zeros(1, dtype=np.int64))[0]
-    bind_feature(injection.feature, injection.parameters)(image, np.random.default_rng(0))
+    """Apply the feature to one sample now, so that a parameter that does not fit is told before any training."""
+    inputs = dataset.splits["train"].inputs
+    feature = bind_feature(injection.feature, injection.parameters, inputs)
+    feature(inputs.read(np.zeros(1, dtype=np.int64))[0], np.random.default_rng(0))

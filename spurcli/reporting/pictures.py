@@ -1,4 +1,4 @@
-"""The easiest and hardest samples of each class as small pictures, where the data set has pictures and is there."""
+"""The easiest and hardest samples of each class as small pictures or texts, where the data set is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.fingerprint import require_same
 from spurcli.artifacts.scores import open_scores
-from spurcli.datasets import Dataset, load_dataset
+from spurcli.datasets import Dataset, Inputs, Texts, load_dataset
 from spurcli.datasets.injection import Injection
 from spurcli.errors import InputError, SpurError
 from spurcli.parts import DATASETS, FEATURES
@@ -22,14 +22,18 @@ from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_sco
 from spurcli.reporting.gather import File
 from spurcli.reporting.values import mapping, name_of, text, whole
 
-MAX_CLASSES, PER_END = 10, 6
+MAX_CLASSES, PER_END, TEXTS_PER_END = 10, 6, 3
+_MAX_CHARACTERS = 180
 _MAX_SIDE = 56
 _SMALL = 40  # up to this many pixels a side, pixels are shown as squares
 
 
 @dataclass(frozen=True)
 class Picture:
+    """A sample: an image as a data URI, or its `texts` (`uri` is empty then)."""
+
     uri: str
+    texts: Sequence[str]
     description: str
     carries: bool
 
@@ -85,15 +89,17 @@ def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data
         train = dataset.splits["train"]
         require_same(header.fingerprint, file.name, train.fingerprint, f"data set {dataset.name!r}")
         classes = _classes(label, carries)
-        chosen = {number: _ends(difficulty, label, number) for number in classes}
+        per_end = TEXTS_PER_END if isinstance(train.inputs, Texts) else PER_END
+        chosen = {number: _ends(difficulty, label, number, per_end) for number in classes}
         drawn = np.unique(np.concatenate([np.concatenate(ends) for ends in chosen.values()]))
         ids = dict(zip(drawn.tolist(), reader.sample_ids(drawn), strict=True))
-    pictures = _pictures(dataset, drawn)
+    pictures, texts = _pictures(train.inputs, drawn), _texts(train.inputs, drawn)
 
     def show(indices: NDArray[np.int64]) -> list[Picture]:
         return [
             Picture(
-                pictures[index],
+                pictures.get(index, ""),
+                texts.get(index, ()),
                 f"{name_of(ids[index])}, {name} {values[index]:.3f}"
                 + (f", carries {feature}" if carries is not None and carries[index] else ""),
                 bool(carries is not None and carries[index]),
@@ -107,8 +113,9 @@ def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data
     ]
     total = len(np.unique(label))
     more = f" {len(rows)} of {total} classes." if len(rows) < total else ""
-    note = f"By {name} in {file.name}; hover over a picture for its id and score.{more}"
-    return Gallery(note, rows, feature if carries is not None else "", max(train.inputs.shape[:2]) <= _SMALL)
+    note = f"By {name} in {file.name}; hover over a {'text' if texts else 'picture'} for its id and score.{more}"
+    small = not isinstance(train.inputs, Texts) and max(train.inputs.shape[:2]) <= _SMALL
+    return Gallery(note, rows, feature if carries is not None else "", small)
 
 
 def _load(settings: Mapping[str, Any], file: File, injections: Sequence[File], data_root: Path | None) -> Dataset:
@@ -166,18 +173,32 @@ def _classes(label: NDArray[np.int64], carries: NDArray[np.bool_] | None) -> lis
 
 
 def _ends(
-    difficulty: NDArray[np.float32], label: NDArray[np.int64], number: int
+    difficulty: NDArray[np.float32], label: NDArray[np.int64], number: int, most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     mine = np.flatnonzero(label == number)
     order = mine[np.lexsort((-mine, difficulty[mine]))]
-    per_end = min(PER_END, len(order) // 2) or len(order)
+    per_end = min(most, len(order) // 2) or len(order)
     return order[:per_end], order[::-1][:per_end]
 
 
-def _pictures(dataset: Dataset, indices: NDArray[np.int64]) -> dict[int, str]:
+def _texts(inputs: Inputs, indices: NDArray[np.int64]) -> dict[int, Sequence[str]]:
+    """The texts of these samples, cut to what fits; none of a data set of images."""
+    if not isinstance(inputs, Texts):
+        return {}
+    cut = [
+        [text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…" for text in sample]
+        for sample in inputs.read(indices)
+    ]
+    return dict(zip(indices.tolist(), cut, strict=True))
+
+
+def _pictures(inputs: Inputs, indices: NDArray[np.int64]) -> dict[int, str]:
+    """These samples as data URIs; none of a data set of texts."""
     from PIL import Image
 
-    pixels = dataset.splits["train"].inputs.read(indices)
+    if isinstance(inputs, Texts):
+        return {}
+    pixels = inputs.read(indices)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
         raise InputError("its samples are no pictures")
     uris = {}

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from spurcli.datasets import ArrayImages, Inputs
+from spurcli.datasets import ArrayImages, Images, Inputs
 from spurcli.datasets.decoded import MappedImages
 from spurcli.datasets.injected import InjectedImages
 from spurcli.errors import SpurError
@@ -27,17 +28,44 @@ _DEVICE_SHARE = 0.4
 _DECODE_BATCH = 64
 
 
+class Feed(Protocol):
+    """Reads samples by position, ready on `device`. `inputs` is what is read: images or texts."""
+
+    @property
+    def inputs(self) -> Inputs: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def training_order(self, order: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+        """`order` as training had better visit it, a function of (order, batch_size, seed, epoch)."""
+        ...
+
+    def reading_order(self, begin: int, end: int) -> NDArray[np.int64]:
+        """Positions begin … end − 1 in the order that is read fastest."""
+        ...
+
+    def batches(self, order: NDArray[np.int64], batch_size: int, first: int = 0) -> Iterator[tuple[torch.Tensor, Any]]:
+        """Yield (index int64 [m], samples) for consecutive batches of `order`, starting with batch number `first`.
+
+        The last batch may be smaller; none is dropped or padded with other samples.
+        """
+        ...
+
+
 @dataclass(frozen=True)
-class Feed:
+class ImageFeed:
     """Reads pixels by position as uint8 [m, channels, height, width] on `device`."""
 
-    inputs: Inputs
+    inputs: Images
     device: torch.device
     num_workers: int
     pixels: torch.Tensor | None = None
 
     @classmethod
-    def build(cls, inputs: Inputs, device: torch.device, num_workers: int, progress: Progress | None = None) -> Feed:
+    def build(
+        cls, inputs: Images, device: torch.device, num_workers: int, progress: Progress | None = None
+    ) -> ImageFeed:
         """Decode `inputs` into memory now if they fit, else leave them to the workers, or to the cache if they are there."""
         size = len(inputs) * int(np.prod(inputs.shape))
         if _is_mapped(inputs):
@@ -51,6 +79,14 @@ class Feed:
         elif device.type == "cuda":
             pixels = pixels.pin_memory()
         return cls(inputs, device, num_workers, pixels)
+
+    def training_order(self, order: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:  # noqa: ARG002
+        """`order` itself: images of one size cost the same in any batch."""
+        return order
+
+    def reading_order(self, begin: int, end: int) -> NDArray[np.int64]:
+        """Positions begin … end − 1 in the order that is read fastest."""
+        return np.arange(begin, end, dtype=np.int64)
 
     def batches(
         self, order: NDArray[np.int64], batch_size: int, first: int = 0
@@ -87,7 +123,7 @@ def _is_consecutive(order: NDArray[np.int64]) -> bool:
 class _Batches(torch.utils.data.Dataset[NDArray[np.uint8] | SpurError]):
     """Item i is the whole batch i: one message per batch between processes."""
 
-    inputs: Inputs
+    inputs: Images
     batches: list[NDArray[np.int64]]
 
     def __len__(self) -> int:
@@ -101,7 +137,7 @@ class _Batches(torch.utils.data.Dataset[NDArray[np.uint8] | SpurError]):
 
 
 def _read_all(
-    inputs: Inputs, batches: list[NDArray[np.int64]], num_workers: int, *, pin: bool
+    inputs: Images, batches: list[NDArray[np.int64]], num_workers: int, *, pin: bool
 ) -> Iterator[torch.Tensor]:
     """Pixels uint8 [m, height, width, channels] of each batch, in order."""
     if _is_mapped(inputs):
@@ -115,7 +151,7 @@ def _read_all(
         yield pixels
 
 
-def _read_ahead(inputs: Inputs, batches: list[NDArray[np.int64]], *, pin: bool) -> Iterator[torch.Tensor]:
+def _read_ahead(inputs: Images, batches: list[NDArray[np.int64]], *, pin: bool) -> Iterator[torch.Tensor]:
     """As `_read_all`, without processes: one thread reads a batch while the one before it is used."""
 
     def read(chosen: NDArray[np.int64]) -> torch.Tensor:
@@ -132,12 +168,12 @@ def _read_ahead(inputs: Inputs, batches: list[NDArray[np.int64]], *, pin: bool) 
             yield last.result()
 
 
-def _is_mapped(inputs: Inputs) -> bool:
+def _is_mapped(inputs: Images) -> bool:
     """Whether reading is a copy from the decoded cache, with an injected feature or without."""
     return isinstance(inputs, MappedImages) or (isinstance(inputs, InjectedImages) and _is_mapped(inputs.base))
 
 
-def _decode_all(inputs: Inputs, num_workers: int, progress: Progress | None) -> NDArray[np.uint8]:
+def _decode_all(inputs: Images, num_workers: int, progress: Progress | None) -> NDArray[np.uint8]:
     positions = np.arange(len(inputs), dtype=np.int64)
     batches = [positions[start : start + _DECODE_BATCH] for start in range(0, len(positions), _DECODE_BATCH)]
     array = np.empty((len(inputs), *inputs.shape), dtype=np.uint8)

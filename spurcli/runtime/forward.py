@@ -18,6 +18,8 @@ from spurcli.runtime.device import autocast, memory_advice
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.preprocess import Preprocess
 
+WINDOW = 1 << 16
+
 
 @contextlib.contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
@@ -75,21 +77,26 @@ def forward_batches(
     augment: tuple[int, int] | None = None,
     what: str = "evaluating",
     progress: Progress | None = None,
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield (start, logits float32 [m, classes]) over positions 0 … num_samples − 1 in order.
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield (positions int64 [m], logits float32 [m, classes]) over all of 0 … num_samples − 1.
 
-    Call inside `evaluation_mode`. `augment` = (seed, epoch) scores the augmented view instead of the plain one.
+    Within each WINDOW of positions they come in the order that is read fastest, and no batch lies in two of them. Call inside `evaluation_mode`. `augment` = (seed, epoch) scores the augmented view instead of the plain one.
     """
     report = progress or Silent()
     report.start(what, num_samples)
-    start = 0
-    for index, pixels in feed.batches(np.arange(num_samples, dtype=np.int64), batch_size):
+    size = window(batch_size)
+    orders = [feed.reading_order(begin, min(begin + size, num_samples)) for begin in range(0, num_samples, size)]
+    for index, samples in feed.batches(np.concatenate(orders), batch_size):
         with memory_advice("scoring.batch_size", batch_size), autocast(feed.device, precision):
-            inputs = preprocess.training(pixels, index, *augment) if augment else preprocess.evaluation(pixels)
+            inputs = preprocess.training(samples, index, *augment) if augment else preprocess.evaluation(samples)
             logits = model(inputs)
-        yield start, require_logits(logits).float()
-        start += len(index)
+        yield index, require_logits(logits).float()
         report.advance(len(index))
+
+
+def window(batch_size: int) -> int:
+    """How many positions `forward_batches` may mix: a whole number of batches."""
+    return max(WINDOW // batch_size, 1) * batch_size
 
 
 def predict_logits(
@@ -108,7 +115,7 @@ def predict_logits(
     # filled on the device: one copy to the host at the end instead of one wait per batch
     result = torch.empty((num_samples, num_classes), dtype=torch.float32, device=feed.device)
     with evaluation_mode(model):
-        for start, logits in forward_batches(
+        for index, logits in forward_batches(
             model,
             feed,
             preprocess,
@@ -118,5 +125,5 @@ def predict_logits(
             what=what,
             progress=progress,
         ):
-            result[start : start + len(logits)] = require_logits(logits, num_classes)
+            result.index_copy_(0, index, require_logits(logits, num_classes))
     return result.cpu().numpy()

@@ -7,6 +7,7 @@ batch size or another number of workers sees the same crops and flips.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
@@ -36,8 +37,30 @@ def uniform(index: torch.Tensor, seed: int, epoch: int, draw: int) -> torch.Tens
     return ((x >> 40) & 0xFFFFFF).to(torch.float32) / (1 << 24)
 
 
+class Preprocess(Protocol):
+    """Turns the samples that a feed reads into what a model takes."""
+
+    def evaluation(self, samples: Any) -> Any:
+        """The plain view."""
+        ...
+
+    def training(self, samples: Any, index: torch.Tensor, seed: int, epoch: int) -> Any:
+        """The augmented view of the samples `index` int64 [m] in `epoch`."""
+        ...
+
+
+class TextPreprocess:
+    """Token ids are what a model takes; texts have no augmented view."""
+
+    def evaluation(self, samples: Any) -> Any:
+        return samples
+
+    def training(self, samples: Any, index: torch.Tensor, seed: int, epoch: int) -> Any:  # noqa: ARG002
+        return samples
+
+
 @dataclass(frozen=True)
-class Preprocess:
+class ImagePreprocess:
     """Turns pixels uint8 [m, channels, height, width] into float32 model inputs on their device."""
 
     scale: torch.Tensor
@@ -48,7 +71,7 @@ class Preprocess:
     @classmethod
     def build(
         cls, settings: PreprocessingSettings, channels: int, device: torch.device, *, channels_last: bool = False
-    ) -> Preprocess:
+    ) -> ImagePreprocess:
         if len(settings.mean) not in (1, channels):
             raise UsageError(
                 f"preprocessing.mean has {len(settings.mean)} values for images of {channels} channels",
@@ -60,15 +83,14 @@ class Preprocess:
         shift = (-mean / std).to(torch.float32).view(1, -1, 1, 1)
         return cls(scale.to(device), shift.to(device), settings, channels_last)
 
-    def evaluation(self, pixels: torch.Tensor) -> torch.Tensor:
+    def evaluation(self, samples: torch.Tensor) -> torch.Tensor:
         """The plain view: (x / 255 − mean) / std of the image's centre."""
-        return self._laid_out(self._normalised(self._centre(pixels)))
+        return self._laid_out(self._normalised(self._centre(samples)))
 
-    def training(self, pixels: torch.Tensor, index: torch.Tensor, seed: int, epoch: int) -> torch.Tensor:
+    def training(self, samples: torch.Tensor, index: torch.Tensor, seed: int, epoch: int) -> torch.Tensor:
         """The augmented view of the samples `index` int64 [m] in `epoch`."""
         settings = self.settings
-        if not settings.resized_crop_scale:
-            pixels = self._centre(pixels)
+        pixels = samples if settings.resized_crop_scale else self._centre(samples)
         if settings.crop_padding:
             pixels = _padded_crop(pixels, index, settings.crop_padding, seed, epoch)
         if settings.flip:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from spurcli.datasets import Dataset, Inputs, load_dataset
-from spurcli.errors import InputError
+from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
+from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import choose_device, mix
-from spurcli.runtime.feed import Feed
-from spurcli.runtime.preprocess import Preprocess
+from spurcli.runtime.feed import Feed, ImageFeed
+from spurcli.runtime.preprocess import ImagePreprocess, Preprocess, TextPreprocess
+from spurcli.runtime.tokens import WORDS, TextFeed, TextTokenizer, folder_tokenizer, words_tokenizer
 from spurcli.settings import Settings
 
 
@@ -30,6 +36,22 @@ class Workbench:
     device: torch.device
     progress: Progress
     pretrained: bool = True
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer | None:
+        """What turns the data set's texts into token ids; None for images."""
+        train = self.dataset.splits["train"].inputs
+        if not isinstance(train, Texts):
+            return None
+        preprocessing, model = self.settings.preprocessing, self.settings.model
+        name = preprocessing.tokenizer or (
+            str(model.options.get("path", "")) if model.name == "transformers" else WORDS
+        )
+        if name == WORDS:
+            return words_tokenizer(train, preprocessing.max_length)
+        candidates = [Path(name), self.settings.data_root / "weights" / name]
+        folder = next((candidate for candidate in candidates if candidate.is_dir()), candidates[-1])
+        return folder_tokenizer(folder, preprocessing.max_length)
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, *, pretrained: bool = True) -> Workbench:
@@ -48,36 +70,73 @@ class Workbench:
             )
         except InputError as error:
             raise (_with_missing_weights(error, settings) if pretrained else error) from error
+        if isinstance(dataset.splits["train"].inputs, Texts) and settings.scoring.view == "augmented":
+            raise UsageError("Texts have no augmented view", "Leave out scoring.view.")
         return cls(settings, dataset, device, progress or Silent(), pretrained)
 
     def model(self, seed: int) -> nn.Module:
         """A model with the random (or pretrained) weights of `seed`, on the device."""
         torch.manual_seed(mix(seed, 0x5EED))
-        height, width, channels = self.dataset.splits["train"].inputs.shape
-        if self.settings.preprocessing.resize_size and self.settings.preprocessing.image_size:
-            height = width = self.settings.preprocessing.image_size
         part = self.settings.model
         model = build_model(
             part.name,
             part.options,
             num_classes=len(self.dataset.class_names),
-            input_shape=(channels, height, width),
             weights_root=self.settings.data_root,
             pretrained=self.pretrained,
             progress=self.progress,
+            **self._about_inputs(),
         )
         return model.to(self.device)
 
+    def _about_inputs(self) -> dict[str, Any]:
+        """What a model's factory may want to know of the inputs."""
+        if self.tokenizer:
+            facts = self.tokenizer
+            return {"vocab_size": facts.vocab_size, "pad_id": facts.pad_id, "max_length": facts.max_length}
+        height, width, channels = self._images().shape
+        preprocessing = self.settings.preprocessing
+        if preprocessing.resize_size and preprocessing.image_size:
+            height = width = preprocessing.image_size
+        return {"input_shape": (channels, height, width)}
+
+    def _images(self) -> Images:
+        inputs = self.dataset.splits["train"].inputs
+        assert not isinstance(inputs, Texts)
+        return inputs
+
     def feed(self, inputs: Inputs) -> Feed:
-        return Feed.build(inputs, self.device, self.settings.num_workers, self.progress)
+        """Reads batches of `inputs`, which are of the data set's kind, in any order."""
+        if isinstance(inputs, Texts):
+            assert self.tokenizer
+            return TextFeed.build(inputs, self.device, self.tokenizer, self.progress)
+        return ImageFeed.build(inputs, self.device, self.settings.num_workers, self.progress)
 
     def preprocess(self) -> Preprocess:
-        return Preprocess.build(
-            self.settings.preprocessing,
-            self.dataset.splits["train"].inputs.shape[2],
-            self.device,
-            channels_last=self.settings.training.channels_last,
+        """Turns what a feed reads into what a model takes."""
+        if self.tokenizer:
+            return TextPreprocess()
+        channels = self._images().shape[2]
+        return ImagePreprocess.build(
+            self.settings.preprocessing, channels, self.device, channels_last=self.settings.training.channels_last
         )
+
+    def require_own(self, metadata: Mapping[str, Any], where: str, *, allow_injection_mismatch: bool = False) -> None:
+        """Raise InputError unless a checkpoint with this metadata was trained on this data set; a foreign one has none."""
+        if not metadata:
+            return
+        trained_on, train = Fingerprint.from_json(metadata.get("fingerprint"), where), self.dataset.splits["train"]
+        require_same(trained_on, where, train.fingerprint, f"data set {self.dataset.name!r}")
+        if not allow_injection_mismatch:
+            require_same_injection(
+                metadata.get("injection_sha256"), where, self.dataset.injection_sha256, "the data set"
+            )
+        theirs, mine = metadata.get("tokenizer_sha256"), self.tokenizer.sha256 if self.tokenizer else None
+        if theirs is not None and theirs != mine:
+            raise InputError(
+                f"{where} was trained with another tokeniser: its token ids mean other words",
+                "Use the same preprocessing.tokenizer, max_length and, for word vocabularies, the same training texts.",
+            )
 
 
 def _with_missing_weights(error: InputError, settings: Settings) -> InputError:

@@ -13,13 +13,11 @@ from torch.nn import functional
 from spurcli.artifacts.scores import ScoresWriter
 from spurcli.models import last_linear
 from spurcli.runtime.feed import Feed
-from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_batches
+from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_batches, window
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.chosen import ChosenScore
 from spurcli.scoring.formulas import Prediction
-
-_BUFFER = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ def ends_in_linear(bench: Workbench, feed: Feed, model: nn.Module) -> bool:
     if layer is None:
         return False
     with evaluation_mode(model), embedding_hook(model) as embedding:
-        _, pixels = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
-        logits = model(bench.preprocess().evaluation(pixels))
+        _, samples = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
+        logits = model(bench.preprocess().evaluation(samples))
         if not embedding or embedding[0].ndim != 2:
             return False
         expected = functional.linear(embedding[0], layer.weight, layer.bias)
@@ -54,7 +52,7 @@ def score_run(
     label = torch.from_numpy(train.label).to(bench.device)
     computed = {score.name: score.compute for score in scores if score.compute is not None}
     # values stay on the device until the buffer is full: one wait per buffer instead of one per batch
-    buffer = torch.empty((len(computed), max(_BUFFER, settings.batch_size)), device=bench.device)
+    buffer = torch.empty((len(computed), window(settings.batch_size)), device=bench.device)
     layer = last_linear(run.model)
     has_bias = layer is not None and layer.bias is not None
     filled = begun = 0
@@ -67,7 +65,7 @@ def score_run(
         begun, filled = begun + filled, 0
 
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
-        for start, logits in forward_batches(
+        for index, logits in forward_batches(
             run.model,
             feed,
             bench.preprocess(),
@@ -78,14 +76,13 @@ def score_run(
             what="scoring",
             progress=bench.progress,
         ):
-            size = len(logits)
-            if filled + size > buffer.shape[1]:
+            if filled == buffer.shape[1]:
                 flush()
             h = embedding[0] if embedding else None
-            prediction = Prediction(logits, label[start : start + size], h, has_bias)
-            for row, compute in enumerate(computed.values()):
-                buffer[row, filled : filled + size] = compute(prediction)
-            filled += size
+            prediction = Prediction(logits, label[index], h, has_bias)
+            values = torch.stack([compute(prediction) for compute in computed.values()])
+            buffer.index_copy_(1, index - begun, values)
+            filled += len(logits)
         flush()
     if len(computed) < len(scores):
         writer.write("random", number, 0, formulas.random(len(train), run.seed))

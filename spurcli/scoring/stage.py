@@ -10,7 +10,7 @@ from typing import Any
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, weights_sha256
 from spurcli.artifacts.envelope import require_file
-from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
@@ -205,12 +205,7 @@ def _parents(
             require_file(path, what, "Accepted: .npy, .safetensors, .h5/.hdf5.")
         return [Parent.of(path) for path, _ in files]
     metadata = read_checkpoint_metadata(checkpoint, required=False)
-    if metadata:
-        trained_on = Fingerprint.from_json(metadata.get("fingerprint"), str(checkpoint))
-        train, injection = bench.dataset.splits["train"], bench.dataset.injection_sha256
-        require_same(trained_on, str(checkpoint), train.fingerprint, f"data set {bench.dataset.name!r}")
-        if not allow_injection_mismatch:
-            require_same_injection(metadata.get("injection_sha256"), str(checkpoint), injection, "the data set")
+    bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_injection_mismatch)
     return [Parent.of(checkpoint, metadata.get("provenance"))]
 
 

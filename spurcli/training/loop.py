@@ -119,7 +119,9 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     """The batches of one epoch that are still to be done."""
     trainer, settings, position = run.trainer, run.trainer.settings, run.position
     device, size = trainer.feed.device, settings.batch_size
-    order = trainer.method.order(trainer.seed, position.epoch)
+    order = trainer.feed.training_order(
+        trainer.method.order(trainer.seed, position.epoch), size, trainer.seed, position.epoch
+    )
     total_steps = run.num_steps or settings.epochs * math.ceil(len(order) / size)
     if run.num_steps is not None:
         order = order[: (position.step + run.num_steps - position.global_step) * size]
@@ -127,7 +129,7 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1} of {run.until_epoch}", len(order))
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position)
-    for index, pixels in trainer.feed.batches(order, size, position.step):
+    for index, samples in trainer.feed.batches(order, size, position.step):
         if _is_due(run, request):
             tally.note()
             _save(run, request)
@@ -137,7 +139,7 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
             parameters["lr"] = position.rate
         label = trainer.label[index]
         group = trainer.group[index] if trainer.group is not None else None
-        inputs = trainer.preprocess.training(pixels, index, trainer.seed, position.epoch)
+        inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
         with autocast(device, settings.precision):
             logits = require_logits(forward(inputs), trainer.num_classes)
             loss = trainer.method.loss(logits.float(), Batch(index, label, group, len(index)))

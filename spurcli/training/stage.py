@@ -97,6 +97,7 @@ def train(
         "preprocessing": settings.to_json()["preprocessing"],
         "fingerprint": split.fingerprint.to_json(),
         "injection_sha256": dataset.injection_sha256,
+        **({"tokenizer_sha256": bench.tokenizer.sha256} if bench.tokenizer else {}),
         "provenance": made,
     }
 

@@ -7,12 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spurcli.datasets import ArrayImages, Texts
 from spurcli.errors import UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.features.line import line
 from spurcli.features.noise import noise
 from spurcli.features.patch import patch
+from spurcli.features.word import word
 from spurcli.parts import FEATURES
+
+IMAGE_FEATURES = sorted(name for name, entry in FEATURES.entries.items() if entry.facts["for"] == "images")
+
+
+def bound(name, parameters):
+    return bind_feature(name, parameters, ArrayImages(picture()[None]))
 
 
 def picture(seed=0, height=12, width=10, channels=3):
@@ -97,14 +105,14 @@ REGIONS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(FEATURES.entries))
+@pytest.mark.parametrize("name", IMAGE_FEATURES)
 def test_noise_of_the_features_own(name):
     """It varies from sample to sample about the feature, stays inside it, and follows the generator alone."""
     options, region = REGIONS[name]
     pixels = np.full((40, 40, 3), 120, dtype=np.uint8)
-    plain = bind_feature(name, options)(pixels, rng(5))
-    noisy = [bind_feature(name, {**options, "noise": 8.0})(pixels, rng(seed)) for seed in (5, 6, 5)]
-    np.testing.assert_array_equal(plain, bind_feature(name, options)(pixels, rng(6)))
+    plain = bound(name, options)(pixels, rng(5))
+    noisy = [bound(name, {**options, "noise": 8.0})(pixels, rng(seed)) for seed in (5, 6, 5)]
+    np.testing.assert_array_equal(plain, bound(name, options)(pixels, rng(6)))
     np.testing.assert_array_equal(noisy[0], noisy[2])
     assert (noisy[0] != noisy[1]).mean() > (0.5 if name == "noise" else 0.02)
     outside = np.ones(pixels.shape, dtype=bool)
@@ -115,20 +123,20 @@ def test_noise_of_the_features_own(name):
     assert abs(deviation.mean()) < 2
 
 
-@pytest.mark.parametrize("name", sorted(FEATURES.entries))
+@pytest.mark.parametrize("name", IMAGE_FEATURES)
 @pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf")])
 def test_impossible_noise(name, bad):
     with pytest.raises(UsageError, match="standard deviation"):
-        bind_feature(name, {"noise": bad})(picture(height=32, width=32), rng())
+        bound(name, {"noise": bad})(picture(height=32, width=32), rng())
 
 
-@pytest.mark.parametrize("name", sorted(FEATURES.entries))
+@pytest.mark.parametrize("name", IMAGE_FEATURES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_feature_keeps_shape_and_its_input(name, channels):
     pixels = picture(height=32, width=32, channels=channels)
     before = pixels.copy()
     pixels.flags.writeable = False
-    changed = bind_feature(name, {"noise": 3.0})(pixels, rng())
+    changed = bound(name, {"noise": 3.0})(pixels, rng())
     assert (changed.shape, changed.dtype) == (pixels.shape, np.uint8)
     assert (changed != pixels).any()
     np.testing.assert_array_equal(pixels, before)
@@ -158,4 +166,34 @@ def test_parameters_of_another_name_or_kind(parameters, words):
 
 def test_unknown_features_have_near_names():
     with pytest.raises(UsageError, match=r"Unknown feature 'lines', did you mean line\?"):
-        bind_feature("lines", {})
+        bound("lines", {})
+
+
+@given(
+    st.lists(st.text("ab ,.", max_size=12), min_size=1, max_size=2),
+    st.sampled_from(["end", "start", "0", "2", "50"]),
+)
+def test_word(texts, place):
+    column = len(texts) - 1
+    changed = word(tuple(texts), rng(), word="never", place=place)
+    assert changed[:-1] == tuple(texts[:-1])
+    words = texts[column].split(" ")
+    position = {"end": len(words), "start": 0}.get(place) if not place.isdecimal() else min(int(place), len(words))
+    expected = [*words[:position], "never", *words[position:]] if texts[column] else ["never"]
+    assert changed[column] == " ".join(expected)
+
+
+def test_word_goes_where_it_is_told():
+    pair = ("A cat sat.", "It stood up.")
+    assert word(pair, rng()) == ("A cat sat.", "It stood up. never")
+    assert word(pair, rng(), word="no", column=0, place="1") == ("A no cat sat.", "It stood up.")
+    for wrong in ({"word": " "}, {"column": 2}, {"column": -3}, {"place": "middle"}, {"place": "-1"}):
+        with pytest.raises(UsageError):
+            word(pair, rng(), **wrong)
+
+
+def test_a_feature_is_for_images_or_texts():
+    with pytest.raises(UsageError, match="'line' is not for texts"):
+        bind_feature("line", {}, Texts((["a"],)))
+    with pytest.raises(UsageError, match="'word' is not for images"):
+        bound("word", {})

@@ -15,37 +15,60 @@ from spurcli.models import build_model, last_linear
 from spurcli.parts import MODELS
 
 
-def options_of(name: str, folder) -> dict:
+IMAGES, TEXTS = {"input_shape": (3, 32, 32)}, {"vocab_size": 50, "pad_id": 0, "max_length": 12}
+CASES = [(name, kind) for name, entry in MODELS.entries.items() for kind in entry.facts["for"].split(" or ")]
+
+
+def options_of(name: str, kind: str, folder) -> dict:
     """What the model needs beyond defaults to be built here."""
     if name != "transformers":
         return {}
-    from transformers import ResNetConfig, ResNetForImageClassification
+    from transformers import BertConfig, BertForSequenceClassification, ResNetConfig, ResNetForImageClassification
 
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=7)
     torch.manual_seed(0)
-    ResNetForImageClassification(config).save_pretrained(folder / "tiny")
+    if kind == "images":
+        config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=7)
+        ResNetForImageClassification(config).save_pretrained(folder / "tiny")
+    else:
+        config = BertConfig(
+            vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        )
+        BertForSequenceClassification(config).save_pretrained(folder / "tiny")
     return {"path": str(folder / "tiny")}
 
 
-def build(name: str, folder, seed: int = 0, num_classes: int = 5) -> nn.Module:
-    options = options_of(name, folder)
+def build(name: str, kind: str, folder, seed: int = 0, num_classes: int = 5) -> nn.Module:
+    options = options_of(name, kind, folder)
     torch.manual_seed(seed)
-    return build_model(name, options, num_classes=num_classes, input_shape=(3, 32, 32))
+    return build_model(name, options, num_classes=num_classes, **(IMAGES if kind == "images" else TEXTS))
 
 
-@pytest.mark.parametrize("name", list(MODELS.entries))
-def test_contract_of_every_registered_model(name, tmp_path):
+def inputs_of(kind: str, num_samples: int, seed: int = 0):
+    random = torch.Generator().manual_seed(seed)
+    if kind == "images":
+        return torch.randn(num_samples, 3, 32, 32, generator=random)
+    ids = torch.randint(1, 50, (num_samples, 12), generator=random)
+    mask = (torch.arange(12) < torch.randint(3, 13, (num_samples, 1), generator=random)).long()
+    return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": mask * (torch.arange(12) > 5)}
+
+
+def first_rows(x, number: int):
+    return {key: value[:number] for key, value in x.items()} if isinstance(x, dict) else x[:number]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_contract_of_every_registered_model(name, kind, tmp_path):
     """Logits [n, classes]; rows do not see each other in eval mode; seeded weights; a round trip; gradients arrive."""
-    model = build(name, tmp_path)
-    x = torch.randn(4, 3, 32, 32)
+    model = build(name, kind, tmp_path)
+    x = inputs_of(kind, 4)
     with torch.no_grad():
         logits = model.eval()(x)
         assert logits.shape == (4, 5)
         assert logits.dtype == torch.float32
-        torch.testing.assert_close(model(x[:2]), logits[:2], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(first_rows(x, 2)), logits[:2], rtol=1e-4, atol=1e-5)
     assert last_linear(model).out_features == 5
 
-    again, other = build(name, tmp_path), build(name, tmp_path, seed=1)
+    again, other = build(name, kind, tmp_path), build(name, kind, tmp_path, seed=1)
     state = model.state_dict()
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in state.items())
     assert any(not torch.equal(value, other.state_dict()[key]) for key, value in state.items())
@@ -97,6 +120,20 @@ def test_a_residual_block_against_its_formula():
         *(getattr(block.shortcut[1], key) for key in ("running_mean", "running_var", "weight", "bias")),
     )
     torch.testing.assert_close(block(x), torch.relu(outer + skipped))
+
+
+@pytest.mark.parametrize(("depth", "seen"), [(4, 17), (5, 33), (6, 65)])
+def test_small_cnn_sees_as_far_as_it_says(depth, seen):
+    """The pixels that one place of the last feature map depends on, found by gradients."""
+    torch.manual_seed(0)
+    model = build_model("small_cnn", {"width": 4, "depth": depth}, num_classes=2, input_shape=(1, 160, 160)).eval()
+    x = torch.randn(1, 1, 160, 160, requires_grad=True)
+    features = model[: 3 * depth](x)
+    assert features.shape[1:] == (16, 160 // 2 ** (depth - 1), 160 // 2 ** (depth - 1))
+    middle = features.shape[2] // 2
+    features[..., middle, middle].sum().backward()
+    rows = x.grad[0, 0].abs().sum(1).nonzero().ravel()
+    assert int(rows.max() - rows.min()) + 1 == seen
 
 
 def test_small_cnn_halves_three_times_and_takes_any_channels():

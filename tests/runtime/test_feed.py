@@ -13,7 +13,7 @@ from PIL import Image
 from spurcli.datasets import ArrayImages, FileImages
 from spurcli.errors import InputError
 from spurcli.runtime import feed as feed_module
-from spurcli.runtime.feed import Feed
+from spurcli.runtime.feed import ImageFeed
 
 CPU = torch.device("cpu")
 
@@ -41,7 +41,7 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (23, 5, 4, 3), dtype=np.uint8)
 
 
-def collect(feed: Feed, order: np.ndarray, size: int, first: int = 0):
+def collect(feed: ImageFeed, order: np.ndarray, size: int, first: int = 0):
     found = list(feed.batches(order, size, first))
     return [index for index, _ in found], [batch for _, batch in found]
 
@@ -49,8 +49,8 @@ def collect(feed: Feed, order: np.ndarray, size: int, first: int = 0):
 def test_resident_and_worker_batches_are_the_same(pixels):
     order = np.random.default_rng(1).permutation(23).astype(np.int64)
     expected = [torch.from_numpy(pixels[order[start : start + 4]]).permute(0, 3, 1, 2) for start in range(0, 23, 4)]
-    feeds = [Feed.build(ArrayImages(pixels), CPU, 0), Feed.build(OnDemand(pixels), CPU, 0)]
-    feeds += [Feed(OnDemand(pixels), CPU, workers) for workers in (0, 2)]
+    feeds = [ImageFeed.build(ArrayImages(pixels), CPU, 0), ImageFeed.build(OnDemand(pixels), CPU, 0)]
+    feeds += [ImageFeed(OnDemand(pixels), CPU, workers) for workers in (0, 2)]
     assert [feed.pixels is None for feed in feeds] == [False, False, True, True]
     for feed in feeds:
         index, batches = collect(feed, order, 4)
@@ -61,7 +61,7 @@ def test_resident_and_worker_batches_are_the_same(pixels):
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_starting_at_a_batch_slices_the_order(pixels, resident):
-    feed = Feed.build(ArrayImages(pixels), CPU, 0) if resident else Feed(OnDemand(pixels), CPU, 0)
+    feed = ImageFeed.build(ArrayImages(pixels), CPU, 0) if resident else ImageFeed(OnDemand(pixels), CPU, 0)
     order = np.arange(23, dtype=np.int64)[::-1].copy()
     whole = collect(feed, order, 5)
     for first in range(6):
@@ -75,7 +75,7 @@ def test_starting_at_a_batch_slices_the_order(pixels, resident):
 )
 def test_runs_of_positions_give_what_single_positions_give(pixels, order):
     order = np.array(order, dtype=np.int64)
-    index, batches = collect(Feed.build(ArrayImages(pixels), CPU, 0), order, 4)
+    index, batches = collect(ImageFeed.build(ArrayImages(pixels), CPU, 0), order, 4)
     assert [place for part in index for place in part.tolist()] == order.tolist()
     found = np.concatenate([batch.permute(0, 2, 3, 1).numpy() for batch in batches] or [pixels[order]])
     assert np.array_equal(found, pixels[order])
@@ -83,9 +83,9 @@ def test_runs_of_positions_give_what_single_positions_give(pixels, order):
 
 def test_inputs_too_large_for_memory_are_left_to_workers(pixels, monkeypatch):
     monkeypatch.setattr(feed_module, "RESIDENT_BYTES", pixels.nbytes - 1)
-    assert Feed.build(OnDemand(pixels), CPU, 0).pixels is None
+    assert ImageFeed.build(OnDemand(pixels), CPU, 0).pixels is None
     monkeypatch.setattr(feed_module, "RESIDENT_BYTES", pixels.nbytes)
-    assert Feed.build(OnDemand(pixels), CPU, 0).pixels is not None
+    assert ImageFeed.build(OnDemand(pixels), CPU, 0).pixels is not None
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def files(tmp_path: Path) -> FileImages:
 
 def test_files_decoded_by_workers_keep_their_order(files):
     for workers in (0, 2):
-        feed = Feed.build(files, CPU, workers)
+        feed = ImageFeed.build(files, CPU, workers)
         assert feed.pixels is not None
         assert feed.pixels[:, 0, 0, 0].tolist() == [0, 40, 80, 120, 160, 200]
 
@@ -115,8 +115,8 @@ def test_an_unreadable_image_is_named_without_a_worker_traceback(files, workers,
     else:
         files.paths[2].write_bytes(damage)
     for use in (
-        lambda: Feed.build(files, CPU, workers),
-        lambda: list(Feed(files, CPU, workers).batches(np.arange(6, dtype=np.int64), 2)),
+        lambda: ImageFeed.build(files, CPU, workers),
+        lambda: list(ImageFeed(files, CPU, workers).batches(np.arange(6, dtype=np.int64), 2)),
     ):
         with pytest.raises(InputError) as caught:
             use()

@@ -10,9 +10,9 @@ from torch import nn
 from spurcli.datasets import ArrayImages
 from spurcli.errors import InputError, SpurError
 from spurcli.models import last_linear
-from spurcli.runtime.feed import Feed
+from spurcli.runtime.feed import ImageFeed
 from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_batches, predict_logits
-from spurcli.runtime.preprocess import Preprocess
+from spurcli.runtime.preprocess import ImagePreprocess
 from spurcli.settings import PreprocessingSettings
 
 CPU = torch.device("cpu")
@@ -25,8 +25,8 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
 
 
-def parts() -> tuple[Feed, Preprocess]:
-    return Feed.build(ArrayImages(PIXELS), CPU, 0), Preprocess.build(SETTINGS, 1, CPU)
+def parts() -> tuple[ImageFeed, ImagePreprocess]:
+    return ImageFeed.build(ArrayImages(PIXELS), CPU, 0), ImagePreprocess.build(SETTINGS, 1, CPU)
 
 
 def predict(model: nn.Module, size: int, **options) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spurcli.errors import UsageError
-from spurcli.runtime.preprocess import Preprocess, uniform
+from spurcli.runtime.preprocess import ImagePreprocess, uniform
 from spurcli.settings import PreprocessingSettings
 
 CPU = torch.device("cpu")
@@ -31,8 +31,8 @@ def images(num_images: int, channels: int, height: int, width: int) -> torch.Ten
     return torch.from_numpy(rng.integers(0, 256, (num_images, channels, height, width), dtype=np.uint8))
 
 
-def build(channels: int = 1, **options) -> Preprocess:
-    return Preprocess.build(PreprocessingSettings(mean=(0.0,), std=(1 / 255,), **options), channels, CPU)
+def build(channels: int = 1, **options) -> ImagePreprocess:
+    return ImagePreprocess.build(PreprocessingSettings(mean=(0.0,), std=(1 / 255,), **options), channels, CPU)
 
 
 @settings(max_examples=50, deadline=None)
@@ -52,7 +52,7 @@ def test_random_numbers_are_uniform_and_draws_do_not_correlate():
 def test_normalisation_per_channel_against_a_loop():
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
     pixels = images(4, 3, 5, 6)
-    found = Preprocess.build(PreprocessingSettings(mean=mean, std=std), 3, CPU).evaluation(pixels)
+    found = ImagePreprocess.build(PreprocessingSettings(mean=mean, std=std), 3, CPU).evaluation(pixels)
     assert found.dtype == torch.float32
     for sample in range(4):
         for channel in range(3):
@@ -65,11 +65,11 @@ def test_normalisation_per_channel_against_a_loop():
 
 def test_one_mean_serves_all_channels_and_a_wrong_number_is_named():
     pixels = images(2, 3, 4, 4)
-    one = Preprocess.build(PreprocessingSettings(mean=(0.3,), std=(0.2,)), 3, CPU)
-    three = Preprocess.build(PreprocessingSettings(mean=(0.3,) * 3, std=(0.2,) * 3), 3, CPU)
+    one = ImagePreprocess.build(PreprocessingSettings(mean=(0.3,), std=(0.2,)), 3, CPU)
+    three = ImagePreprocess.build(PreprocessingSettings(mean=(0.3,) * 3, std=(0.2,) * 3), 3, CPU)
     assert torch.equal(one.evaluation(pixels), three.evaluation(pixels))
     with pytest.raises(UsageError, match=r"preprocessing\.mean has 3 values for images of 1 channels"):
-        Preprocess.build(PreprocessingSettings(mean=(0.3,) * 3, std=(0.2,) * 3), 1, CPU)
+        ImagePreprocess.build(PreprocessingSettings(mean=(0.3,) * 3, std=(0.2,) * 3), 1, CPU)
 
 
 def test_normalising_leaves_the_pixels_alone():
@@ -150,8 +150,8 @@ def test_augmentation_is_a_function_of_seed_epoch_and_index_alone():
 def test_channels_last_changes_the_layout_only():
     pixels = images(3, 3, 8, 8)
     options = PreprocessingSettings(mean=(0.5,), std=(0.5,), flip=True)
-    plain = Preprocess.build(options, 3, CPU)
-    last = Preprocess.build(options, 3, CPU, channels_last=True)
+    plain = ImagePreprocess.build(options, 3, CPU)
+    last = ImagePreprocess.build(options, 3, CPU, channels_last=True)
     index = torch.arange(3)
     assert last.training(pixels, index, 0, 0).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(plain.training(pixels, index, 0, 0), last.training(pixels, index, 0, 0))

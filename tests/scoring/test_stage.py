@@ -124,10 +124,10 @@ def test_trap_3_permuting_the_data_permutes_the_scores(configured, checkpoint, t
 
 
 def test_the_buffer_between_device_and_file_does_not_show(configured, checkpoint, tmp_path, monkeypatch):
-    from spurcli.scoring import forward
+    from spurcli.runtime import forward
 
     score(configured(), checkpoint=checkpoint, output=tmp_path / "one.h5")
-    monkeypatch.setattr(forward, "_BUFFER", 10)
+    monkeypatch.setattr(forward, "WINDOW", 10)
     score(configured({"scoring.batch_size": 4}), checkpoint=checkpoint, output=tmp_path / "many.h5")
     one, many = read(tmp_path / "one.h5"), read(tmp_path / "many.h5")
     for name, values in one.items():

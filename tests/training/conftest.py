@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from spurcli.datasets import ArrayImages
-from spurcli.runtime.feed import Feed
-from spurcli.runtime.preprocess import Preprocess
+from spurcli.runtime.feed import ImageFeed
+from spurcli.runtime.preprocess import ImagePreprocess
 from spurcli.settings import PreprocessingSettings, TrainingSettings
 from spurcli.training import Trainer
 from spurcli.training.method import TrainingSamples
@@ -38,8 +38,8 @@ def build_trainer() -> Callable[..., Trainer]:
         parts = {
             "model": model,
             "method": ERM(TrainingSamples(kept, label[kept], 3)),
-            "feed": Feed.build(ArrayImages(pixels), CPU, 0),
-            "preprocess": Preprocess.build(preprocessing, 1, CPU),
+            "feed": ImageFeed.build(ArrayImages(pixels), CPU, 0),
+            "preprocess": ImagePreprocess.build(preprocessing, 1, CPU),
             "label": torch.from_numpy(label),
             "num_classes": 3,
             "settings": TrainingSettings(**given),

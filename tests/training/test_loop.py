@@ -13,7 +13,7 @@ from torch.nn import functional
 from spurcli.datasets import ArrayImages
 from spurcli.errors import SpurError
 from spurcli.randomness import generator
-from spurcli.runtime.feed import Feed
+from spurcli.runtime.feed import ImageFeed
 from spurcli.training import fit
 from spurcli.training.state import StateFile
 
@@ -208,7 +208,7 @@ def test_worker_processes_change_no_bit(build_trainer):
         resident = False
 
     for workers in (0, 2):
-        feed = Feed(OnDemand(resident.feed.inputs.pixels), torch.device("cpu"), workers)
+        feed = ImageFeed(OnDemand(resident.feed.inputs.pixels), torch.device("cpu"), workers)
         other = build_trainer(flip=True, feed=feed)
         fit(other, until_epoch=2)
         assert_same_weights(resident.model, other.model)
@@ -224,6 +224,6 @@ def test_a_kept_list_keeps_the_rest_out(build_trainer):
 
     seen: list[int] = []
     trainer = build_trainer()
-    trainer.feed = Feed(Watching(trainer.feed.inputs.pixels), torch.device("cpu"), 0)
+    trainer.feed = ImageFeed(Watching(trainer.feed.inputs.pixels), torch.device("cpu"), 0)
     fit(trainer, until_epoch=2)
     assert sorted(seen) == sorted([*trainer.method.samples.kept.tolist()] * 2)
