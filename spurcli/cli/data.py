@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from spurcli.cli import options
+from spurcli.cli.data_cache import cache
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
 
 app = typer.Typer(add_completion=False, help="Look at a data set before working with it.", no_args_is_help=True)
+app.command()(cache)
 
 
 @app.callback()
@@ -36,7 +38,7 @@ def check(
     from spurcli.datasets.check import check as look
     from spurcli.session import configure
 
-    recipe = recipe or _any_recipe(name)
+    recipe = recipe or any_recipe(name)
     settings = configure(
         name, recipe=recipe, overrides=options.parse_sets(sets), feature=feature, data_root=data_root, uses=("dataset",)
     )
@@ -54,7 +56,7 @@ def check(
         _print(found)
 
 
-def _any_recipe(name: str) -> str | None:
+def any_recipe(name: str) -> str | None:
     """Your own data set has no recipe, and only needs one here for the size of its images, which demo leaves open."""
     from pathlib import Path
 

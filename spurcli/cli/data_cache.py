@@ -1,0 +1,71 @@
+"""spurcli data cache"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from spurcli.cli import options
+from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
+
+
+def cache(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, inject.json, or your own file.py:attr.")],
+    data_root: DataRoot = None,
+    recipe: Recipe = None,
+    sets: Sets = None,
+    feature: Feature = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Decode and resize all images once; every stage then reads the pixels instead of the files.
+
+    Written to .spurcli-cache in the data root, or to the folder that SPURCLI_CACHE names; delete it at will. What is
+    there already is checked. Use the recipe and settings of the stages: they say how large the images are.
+
+    Example: spurcli data cache celeba --recipe celeba-cpu --data-root .data
+    """
+    from spurcli.cli.console import TerminalProgress, print_json
+    from spurcli.cli.data import any_recipe
+    from spurcli.datasets import load_dataset
+    from spurcli.datasets.decoded import cache_images
+    from spurcli.session import configure
+
+    settings = configure(
+        name,
+        recipe=recipe or any_recipe(name),
+        overrides=options.parse_sets(sets),
+        feature=feature,
+        data_root=data_root,
+        uses=("dataset",),
+    )
+    # Without its injection, if it has one: a feature is put in as pixels are read.
+    dataset = load_dataset(
+        settings.dataset.name,
+        settings.dataset.options,
+        data_root=settings.data_root,
+        image_size=settings.preprocessing.decode_size,
+    )
+    assert settings.cache_root is not None
+    progress = TerminalProgress()
+    found = cache_images(dataset, settings.data_root, settings.cache_root, num_workers=workers, progress=progress)
+    progress.close()
+    if as_json:
+        print_json({"name": dataset.name, "folder": str(settings.cache_root), "splits": found})
+    else:
+        _say(dataset.name, found)
+
+
+def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
+    from spurcli.cli.console import say
+    from spurcli.datasets.cache import in_words
+
+    if all(facts["done"] == "nothing" for facts in splits.values()):
+        say(f"Nothing to do: no split of {name} is made of image files")
+        return
+    words = {"there": "is there, whole", "written": "written", "replaced": "written anew", "nothing": "no image files"}
+    for split, facts in splits.items():
+        size = f" ({in_words(facts['bytes'])})" if "bytes" in facts else ""
+        say(f"{split}: {facts['num_samples']:,} images, {words[facts['done']]}{size}")
