@@ -202,6 +202,8 @@ def _default_recipe(dataset: str) -> str:
 def _refuse_idle(key: str, uses: Sequence[str]) -> None:
     """A setting that the stage has no use for is no setting: whoever types it expects something of it."""
     part = {"scoring": "model"}.get(key.split(".")[0], key.split(".")[0])
+    if key.startswith("model.") and "tokenizer" in uses:
+        return  # a model's folder may hold its tokeniser
     if part in ("model", "method", "training") and part not in uses and key != "training.channels_last":
         raise UsageError(f"--set {key} changes nothing in this command", "Leave it out.")
 

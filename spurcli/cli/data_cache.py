@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from spurcli.cli import options
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
+from spurcli.datasets import Dataset
+from spurcli.progress import Progress
+from spurcli.settings import Settings
 
 
 def cache(
@@ -20,16 +24,17 @@ def cache(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Decode and resize all images once; every stage then reads the pixels instead of the files.
+    """Decode all images, or tokenise all texts, once; every stage then reads the result.
 
     Written to .spurcli-cache in the data root, or to the folder that SPURCLI_CACHE names; delete it at will. What is
-    there already is checked. Use the recipe and settings of the stages: they say how large the images are.
+    there already is checked. Use the recipe and settings of the stages: they say how large the images are, or which
+    tokeniser is used.
 
     Example: spurcli data cache celeba --recipe celeba-cpu --data-root .data
     """
     from spurcli.cli.console import TerminalProgress, print_json
     from spurcli.cli.data import any_recipe
-    from spurcli.datasets import load_dataset
+    from spurcli.datasets import Texts, load_dataset
     from spurcli.datasets.decoded import cache_images
     from spurcli.session import configure
 
@@ -39,7 +44,7 @@ def cache(
         overrides=options.parse_sets(sets),
         feature=feature,
         data_root=data_root,
-        uses=("dataset",),
+        uses=("dataset", "tokenizer"),
     )
     # Without its injection, if it has one: a feature is put in as pixels are read.
     dataset = load_dataset(
@@ -50,7 +55,10 @@ def cache(
     )
     assert settings.cache_root is not None
     progress = TerminalProgress()
-    found = cache_images(dataset, settings.data_root, settings.cache_root, num_workers=workers, progress=progress)
+    if isinstance(dataset.splits["train"].inputs, Texts):
+        found = _cache_texts(dataset, settings, settings.cache_root, progress)
+    else:
+        found = cache_images(dataset, settings.data_root, settings.cache_root, num_workers=workers, progress=progress)
     progress.close()
     if as_json:
         print_json({"name": dataset.name, "folder": str(settings.cache_root), "splits": found})
@@ -58,14 +66,29 @@ def cache(
         _say(dataset.name, found)
 
 
+def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progress: Progress) -> dict[str, Any]:
+    """Token ids, with the injection if there is one: it changes texts before they are tokenised."""
+    from spurcli.datasets.injected import apply_injection
+    from spurcli.datasets.injection import read_injection
+    from spurcli.runtime.device import choose_device
+    from spurcli.runtime.token_cache import cache_tokens
+    from spurcli.runtime.workbench import Workbench
+
+    if settings.injection_path is not None:
+        dataset = apply_injection(dataset, read_injection(settings.injection_path))
+    bench = Workbench(settings, dataset, choose_device("cpu"), progress, pretrained=False)
+    assert bench.tokenizer is not None
+    return cache_tokens(dataset, bench.tokenizer, cache_root, progress)
+
+
 def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
     from spurcli.cli.console import say
     from spurcli.datasets.cache import in_words
 
     if all(facts["done"] == "nothing" for facts in splits.values()):
-        say(f"Nothing to do: no split of {name} is made of image files")
+        say(f"Nothing to do: no split of {name} is made of image files or texts")
         return
     words = {"there": "is there, whole", "written": "written", "replaced": "written anew", "nothing": "no image files"}
     for split, facts in splits.items():
         size = f" ({in_words(facts['bytes'])})" if "bytes" in facts else ""
-        say(f"{split}: {facts['num_samples']:,} images, {words[facts['done']]}{size}")
+        say(f"{split}: {facts['num_samples']:,} samples, {words[facts['done']]}{size}")

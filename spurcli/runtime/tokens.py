@@ -128,9 +128,15 @@ class TextFeed:
 
     @classmethod
     def build(
-        cls, inputs: Texts, device: torch.device, tokenizer: TextTokenizer, progress: Progress | None = None
+        cls,
+        inputs: Texts,
+        device: torch.device,
+        tokenizer: TextTokenizer,
+        progress: Progress | None = None,
+        tokens: Tokens | None = None,
     ) -> TextFeed:
-        tokens = tokenizer.encode(inputs, progress)
+        """Tokenise `inputs`, unless their `tokens` are there already."""
+        tokens = tokens or tokenizer.encode(inputs, progress)
         on_device = tuple(torch.from_numpy(array).to(device) for array in (tokens.ids, tokens.start, tokens.first))
         return cls(inputs, device, tokens, tokenizer.pad_id, on_device)  # type: ignore[arg-type]
 

@@ -19,6 +19,7 @@ from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import choose_device, mix
 from spurcli.runtime.feed import Feed, ImageFeed
 from spurcli.runtime.preprocess import ImagePreprocess, Preprocess, TextPreprocess
+from spurcli.runtime.token_cache import cached_tokens
 from spurcli.runtime.tokens import WORDS, TextFeed, TextTokenizer, folder_tokenizer, words_tokenizer
 from spurcli.settings import Settings
 
@@ -109,7 +110,8 @@ class Workbench:
         """Reads batches of `inputs`, which are of the data set's kind, in any order."""
         if isinstance(inputs, Texts):
             assert self.tokenizer
-            return TextFeed.build(inputs, self.device, self.tokenizer, self.progress)
+            tokens = cached_tokens(inputs, self.tokenizer, self.settings.cache_root)
+            return TextFeed.build(inputs, self.device, self.tokenizer, self.progress, tokens)
         return ImageFeed.build(inputs, self.device, self.settings.num_workers, self.progress)
 
     def preprocess(self) -> Preprocess:
