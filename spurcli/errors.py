@@ -6,6 +6,8 @@ turns them into text and an exit code in one place (`spurcli.cli.run`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SpurError(Exception):
     """Something failed; `exit_code` is what the command line returns."""
@@ -28,6 +30,15 @@ class InputError(SpurError, ValueError):
     """A file, a data set or a value from outside that cannot be used as it is."""
 
     exit_code = 3
+
+
+class MissingFilesError(InputError):
+    """Files of a data set that are not there; `names` are all of them, the message counts them and shows a few."""
+
+    def __init__(self, problem: str, hint: str, names: Sequence[str]) -> None:
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        super().__init__(f"{len(names):,} {problem}: {shown}", hint)
+        self.names = tuple(names)
 
 
 class MissingExtraError(SpurError, ImportError):

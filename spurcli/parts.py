@@ -26,6 +26,11 @@ DATASETS = Registry(
             "Faces: is it a man? Eyeglasses go with men in training (the paper's subset)",
             "Liu et al., ICCV 2015, https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         ),
+        "celeba-hair": Entry(
+            "spurcli.datasets.celeba_hair:load",
+            "Faces: is the hair blond? Women go with that in training (the official splits)",
+            "Liu et al., ICCV 2015; Sagawa et al., ICLR 2020",
+        ),
         "waterbirds": Entry(
             "spurcli.datasets.waterbirds:load",
             "Is it a bird of the water? Water behind it goes with that in training",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -47,12 +47,18 @@ class Dataset:
 
     group = label * num_attributes + attribute, called "class/attribute". An injected data set has the attributes
     without / with the feature, a `twin` of each evaluation split, and `injection` (the parsed inject.json).
+
+    `published` holds, for the splits of which they are known, the counts that the data set's owners or the paper state:
+    one per group, or per class where there are no groups; None where one is not stated. `confusion` = (true,
+    predicted) are the classes that the data set is about, where no attribute is known: the first is taken for the second.
     """
 
     name: str
     class_names: tuple[str, ...]
     splits: Mapping[str, Split]
     attribute_names: tuple[str, ...] = ()
+    published: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    confusion: tuple[int, int] | None = None
     twins: Mapping[str, Twin] | None = None
     injection: Mapping[str, Any] | None = None
     injection_sha256: str | None = None

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import random
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.datasets.base import Dataset, Split
-from spurcli.datasets.celeba_files import IMAGES, PARTITION, SOURCE, Table, find_folder, read_table, warn_of_size
-from spurcli.datasets.inputs import FileImages
-from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.datasets.base import Dataset
+from spurcli.datasets.celeba_files import (
+    SOURCE,
+    Table,
+    find_folder,
+    images_there,
+    make_splits,
+    read_table,
+    require_counts,
+    require_images,
+    require_official,
+    warn_of_part,
+)
+from spurcli.errors import InputError, UsageError
 
 CLASS_NAMES = ("female", "male")
 ATTRIBUTE_NAMES = ("no glasses", "glasses")
@@ -28,7 +35,7 @@ _GROUP_NAMES = ("women without glasses", "women with glasses", "men without glas
 
 @dataclass(frozen=True)
 class Counts:
-    """Images per group that the published lists have: in the official splits, and in val and test of the subset."""
+    """Images per group that are published: in the official splits, and in the paper's subset."""
 
     official: Mapping[str, Sequence[int]]
     subset: Mapping[str, Sequence[int]]
@@ -40,7 +47,11 @@ PUBLISHED = Counts(
         "validation": (11_166, 243, 7_318, 1_140),
         "test": (11_930, 317, 6_743, 972),
     },
-    subset={"val": (11_166, 1_337, 7_318, 1_140), "test": (11_930, 1_378, 6_743, 972)},
+    subset={
+        "train": (5_000, 0, 2_500, 2_500),
+        "val": (11_166, 1_337, 7_318, 1_140),
+        "test": (11_930, 1_378, 6_743, 972),
+    },
 )
 
 
@@ -64,7 +75,7 @@ def load(
     Raises InputError if images are missing, and for any count that is not the published one.
     """
     return read_folder(
-        find_folder(Path(data_root)),
+        find_folder(Path(data_root), "celeba-cpu"),
         image_size=image_size,
         num_train_per_class=num_train_per_class,
         glasses_share=glasses_share,
@@ -85,24 +96,27 @@ def read_folder(
     if image_size < 1:
         raise UsageError(f"preprocessing.image_size = {image_size} is below 1", "The paper's is 224.")
     quota = train_quota(num_train_per_class, glasses_share)
-    table = read_table(folder)
-    images = folder / IMAGES
-    there = {entry.name for entry in os.scandir(images)} if images.is_dir() else set()
+    table = read_table(folder, "Male", "Eyeglasses")
+    there = images_there(folder)
     rows = choose(table, quota)
-    _check_published(table, rows, published)
+    require_official(table, published.official, _GROUP_NAMES)
+    for split in ("val", "test"):
+        require_counts(
+            table, rows[split], published.subset[split], f"split {split!r} of the paper's subset", _GROUP_NAMES
+        )
     _check_quota(table, quota, glasses_share, there if available_only else None)
     if available_only:
         rows = {split: index for split, index in choose(table, quota, there).items() if len(index)}
-        _warn_of_part(table, rows, there)
+        warn_of_part(table, rows, there, "the paper's subset")
     else:
-        _check_images(table, rows, images, there)
-    warn_of_size(images, [table.name[row] for index in rows.values() for row in index])
-    splits = {}
-    for split, index in rows.items():
-        names = [table.name[row] for row in index]
-        inputs = FileImages([images / name for name in names], image_size)
-        splits[split] = Split(table.male[index], inputs, table.glasses[index], names)
-    return Dataset("celeba", CLASS_NAMES, splits, ATTRIBUTE_NAMES)
+        require_images(table, rows, folder, there)
+    return Dataset(
+        "celeba",
+        CLASS_NAMES,
+        make_splits(table, rows, folder, image_size),
+        ATTRIBUTE_NAMES,
+        published={**published.subset, "test_official": published.official["test"]},
+    )
 
 
 def train_quota(num_per_class: int, glasses_share: float) -> tuple[int, int, int, int]:
@@ -141,36 +155,6 @@ def choose(table: Table, quota: Sequence[int], there: Collection[str] | None = N
     return {"train": train, "val": val, "test": test, "test_official": test[table.official[test] == 2]}
 
 
-def _check_published(table: Table, rows: Mapping[str, NDArray[np.int64]], published: Counts) -> None:
-    """Raise InputError naming the first count that is off; `rows` are those of the paper's procedure."""
-    hint = f"The lists are needed whole and as published, even where images are missing; fetch both at {SOURCE}"
-    for number, (split, rights) in enumerate(published.official.items()):
-        count = int((table.official == number).sum())
-        if count != sum(rights):
-            raise InputError(
-                f"{table.folder / PARTITION} has {count:,} images in the official {split} split, not {sum(rights):,}",
-                hint,
-            )
-    steps = np.flatnonzero(np.diff(table.official) < 0)
-    if len(steps):
-        raise InputError(
-            f"{table.folder / PARTITION} has {table.name[steps[0] + 1]} or the image before it in the wrong split: "
-            "training, validation and test follow each other",
-            hint,
-        )
-    for number, (split, rights) in enumerate(published.official.items()):
-        _require_counts(table, table.official == number, rights, f"official {split} split", hint)
-    for split, rights in published.subset.items():
-        _require_counts(table, rows[split], rights, f"split {split!r} of the paper's subset", hint)
-
-
-def _require_counts(table: Table, chosen: NDArray[Any], rights: Sequence[int], where: str, hint: str) -> None:
-    counts = np.bincount(table.group[chosen], minlength=4).tolist()
-    for name, count, right in zip(_GROUP_NAMES, counts, rights, strict=True):
-        if count != right:
-            raise InputError(f"CelebA's {where} has {count:,} {name} in {table.folder}, not {right:,}", hint)
-
-
 def _check_quota(table: Table, quota: Sequence[int], share: float, there: Collection[str] | None) -> None:
     """Training needs its quota of each group; say which group is short, and what number could be had."""
     here = table.official == 0
@@ -191,27 +175,3 @@ def _check_quota(table: Table, quota: Sequence[int], share: float, there: Collec
 
 def _within(quota: Sequence[int], supply: Sequence[int]) -> bool:
     return all(wanted <= count for wanted, count in zip(quota, supply, strict=True))
-
-
-def _check_images(table: Table, rows: Mapping[str, NDArray[np.int64]], images: Path, there: Collection[str]) -> None:
-    needed = [table.name[row] for split in ("train", "val", "test") for row in rows[split]]
-    missing = sorted(name for name in needed if name not in there)
-    if missing:
-        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-        raise InputError(
-            f"{len(missing):,} of CelebA's {len(needed):,} images are not in {images}: {shown}",
-            f"Fetch img_align_celeba.zip at {SOURCE} and unpack it there, or use what is there, which is not the "
-            "paper's subset: --set dataset.options.available_only=true",
-        )
-
-
-def _warn_of_part(table: Table, rows: Mapping[str, NDArray[np.int64]], there: Collection[str]) -> None:
-    num_there = sum(name in there for name in table.name)
-    if num_there < len(table.name):
-        sizes = ", ".join(f"{split} {len(index):,}" for split, index in rows.items() if split != "test_official")
-        warnings.warn(
-            SpurWarning(
-                f"{num_there:,} of CelebA's {len(table.name):,} images are here: not the paper's subset ({sizes})"
-            ),
-            stacklevel=2,
-        )

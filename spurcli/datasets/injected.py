@@ -92,6 +92,8 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
         dataset,
         splits=splits,
         attribute_names=(f"no {feature_name}", feature_name),
+        published={},  # of the groups that were there before
+        confusion=None,  # the injection says which class is taken for which
         twins=twins,
         injection=injection.content(),
         injection_sha256=injection.sha256,

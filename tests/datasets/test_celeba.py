@@ -16,7 +16,7 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 
 OFFICIAL = {"training": (8, 6, 6, 6), "validation": (2, 2, 2, 2), "test": (2, 2, 2, 2)}
 # Of the six coins the first falls on test, the next two on val, the last three on test.
-SMALL = Counts(OFFICIAL, {"val": (2, 4, 2, 2), "test": (2, 6, 2, 2)})
+SMALL = Counts(OFFICIAL, {"train": (8, 0, 4, 4), "val": (2, 4, 2, 2), "test": (2, 6, 2, 2)})
 
 
 def read(folder, **options):
@@ -50,7 +50,7 @@ def obvious(rows, quota, there=None):
 
 def table_of(rows):
     male, glasses, official = (np.array([row[column] for row in rows], dtype=np.int64) for column in (1, 2, 3))
-    return Table(None, [row[0] for row in rows], male, glasses, official)
+    return Table(None, None, [row[0] for row in rows], male, glasses, official)
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 2)), min_size=1, max_size=80)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.data
 
 @pytest.fixture(scope="module")
 def table(celeba_data):
-    return read_table(celeba_data / "celeba")
+    return read_table(celeba_data / "celeba", "Male", "Eyeglasses")
 
 
 def group_counts(table, rows):

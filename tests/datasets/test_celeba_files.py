@@ -9,7 +9,7 @@ from spurcli.datasets.celeba_files import ATTRIBUTES, PARTITION, find_folder, re
 from spurcli.errors import InputError
 
 OFFICIAL = {"training": (8, 6, 6, 6), "validation": (2, 2, 2, 2), "test": (2, 2, 2, 2)}
-SMALL = Counts(OFFICIAL, {"val": (2, 4, 2, 2), "test": (2, 6, 2, 2)})
+SMALL = Counts(OFFICIAL, {"train": (8, 0, 4, 4), "val": (2, 4, 2, 2), "test": (2, 6, 2, 2)})
 
 
 def edit(path, change):
@@ -102,7 +102,7 @@ def test_what_is_off_is_named(celeba_folder, damage):
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_coin_that_falls_otherwise_would_be_told(celeba_folder, split):
-    counts = {"val": (2, 4, 2, 2), "test": (2, 6, 2, 2)}
+    counts = {"train": (8, 0, 4, 4), "val": (2, 4, 2, 2), "test": (2, 6, 2, 2)}
     counts[split] = (2, counts[split][1] + 1, 2, 2)
     with pytest.raises(InputError, match=f"split '{split}' of the paper's subset has [46] women with glasses"):
         read_folder(celeba_folder(), image_size=8, num_train_per_class=8, published=Counts(OFFICIAL, counts))
@@ -112,9 +112,9 @@ def test_a_coin_that_falls_otherwise_would_be_told(celeba_folder, split):
 def test_one_list_alone_is_not_enough(celeba_folder, name):
     folder = celeba_folder()
     (folder / name).unlink()
-    assert find_folder(folder.parent) == folder
+    assert find_folder(folder.parent, "celeba-cpu") == folder
     with pytest.raises(InputError, match=f"No such file: .*{name}"):
-        read_table(folder)
+        read_table(folder, "Male", "Eyeglasses")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00binary\x80", b"<html>\nsign in\n</html>"])
@@ -123,7 +123,7 @@ def test_what_is_no_list_at_all(celeba_folder, content):
     for name in (PARTITION, ATTRIBUTES):
         (folder / name).write_bytes(content)
         with pytest.raises(InputError, match=name):
-            read_table(folder)
+            read_table(folder, "Male", "Eyeglasses")
 
 
 def test_a_trimmed_copy_of_the_lists_is_not_taken_for_celeba(celeba_folder, spurcli):

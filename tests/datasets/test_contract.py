@@ -15,7 +15,11 @@ from spurcli.errors import InputError, SpurWarning
 from spurcli.parts import DATASETS
 
 # What a part of a data set needs to be loadable at all; everything else loads with its defaults.
-OPTIONS = {"celeba": {"available_only": True, "num_train_per_class": 500}, "demo": {"num_test": 2000}}
+OPTIONS = {
+    "celeba": {"available_only": True, "num_train_per_class": 500},
+    "celeba-hair": {"available_only": True},
+    "demo": {"num_test": 2000},
+}
 
 
 @pytest.fixture(scope="module", params=list(DATASETS.entries))

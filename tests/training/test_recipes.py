@@ -19,7 +19,12 @@ from spurcli.session import configure
 from spurcli.training import Trainer, fit
 from spurcli.training.method import TrainingSamples, build_method
 
-SHAPES = {"demo": (16, 16, 1, 10), "cifar10": (32, 32, 3, 10), "celeba": (None, None, 3, 2)}
+SHAPES = {
+    "demo": (16, 16, 1, 10),
+    "cifar10": (32, 32, 3, 10),
+    "celeba": (None, None, 3, 2),
+    "celeba-hair": (None, None, 3, 2),
+}
 LARGEST = 64  # pixels; a ResNet-50 at 224 is a GPU's work
 
 
