@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spurcli.cli import options
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
-from spurcli.datasets import Dataset
-from spurcli.progress import Progress
-from spurcli.settings import Settings
+
+if TYPE_CHECKING:  # heavy, and --help has to be fast
+    from spurcli.datasets import Dataset
+    from spurcli.progress import Progress
+    from spurcli.settings import Settings
 
 
 def cache(
