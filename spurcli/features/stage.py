@@ -92,19 +92,18 @@ def inject(
     carriers = members[_choose(keys, chosen, number)]
     keywords = complete_parameters(FEATURES.load(feature), feature, parameters or {})
     arguments = {"count": count, "fraction": fraction, "select": select, "score": score if scores else None}
+    stored = settings.to_json()  # without what is private to this machine
     injection = Injection(
         feature=feature,
         parameters=keywords,
         seed=settings.seed,
-        dataset=settings.dataset.name,
-        dataset_options=settings.dataset.options,
+        dataset=stored["dataset"]["name"],
+        dataset_options=stored["dataset"]["options"],
         fingerprint=train.fingerprint,
         feature_of=label,
         twin_class=None if twin_class is None else class_number(twin_class, dataset.class_names, "--twin-class"),
         carriers=carriers.astype(np.int64),
-        provenance=provenance(
-            "inject", command=command, settings=settings.to_json(), arguments=arguments, parents=parents
-        ),
+        provenance=provenance("inject", command=command, settings=stored, arguments=arguments, parents=parents),
     )
     if injection.twin_class == label:
         raise UsageError("--twin-class is the class that carries the feature", "Name another one.")
