@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,26 @@ class ArrayImages:
 
 
 @dataclass(frozen=True)
+class FolderPaths(Sequence[Path]):
+    """Paths below `folder`, made when asked for: a million names take a third of the memory of a million paths."""
+
+    folder: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> FolderPaths: ...
+    def __getitem__(self, index: int | slice) -> Path | FolderPaths:
+        if isinstance(index, slice):
+            return FolderPaths(self.folder, self.names[index])
+        return self.folder / self.names[index]
+
+
+@dataclass(frozen=True)
 class FileImages:
     """Image files, decoded to RGB, made square and resized to `size` pixels on demand.
 
@@ -84,15 +105,16 @@ class FileImages:
         return batch
 
 
-def decode_square(path: Path, size: int, *, squash: bool = False) -> NDArray[np.uint8]:
+def decode_square(path: Path, size: int, *, squash: bool = False, content: bytes | None = None) -> NDArray[np.uint8]:
     """Decode one image file: RGB, centre square of the shorter side (all with `squash`), bilinear resize.
 
-    uint8 [size, size, 3]. Raises InputError that names the file if it is missing or cannot be decoded.
+    `content` is the file's, where it is at hand already; `path` only names it then. uint8 [size, size, 3].
+    Raises InputError that names the file if it is missing or cannot be decoded.
     """
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else BytesIO(content)) as image:
             # A small JPEG decoder scale saves most of the time and still leaves more pixels than are asked for.
             image.draft("RGB", (size, size))
             picture = image.convert("RGB")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,9 +17,11 @@ from spurcli.artifacts.envelope import require_file
 from spurcli.errors import InputError, MissingExtraError
 from spurcli.registry import near
 
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 _MAX_LINE = 1 << 24
 _MEND = "Mend that line."
 Row = tuple[int, Sequence[Any]]
+Reader = tuple[list[str], Callable[[list[str]], Iterator[Row]]]  # the names of all columns, the rows of some
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Table:
     def __getitem__(self, name: str) -> Sequence[str]:
         return self.columns[name]
 
+    def where(self, row: int) -> str:
+        """The row at a position as errors name it."""
+        return f"{self.path}, line {self.line[row]:,}"
+
     def codes(self, name: str, allowed: Sequence[str]) -> list[int]:
         """The position in `allowed` of each value of a column; InputError naming the first line with another one."""
         position = {value: number for number, value in enumerate(allowed)}
@@ -45,9 +52,8 @@ class Table:
             return [position[value] for value in self.columns[name]]
         except KeyError as error:
             value = str(error.args[0])
-            line = self.line[self.columns[name].index(value)]
             raise InputError(
-                f"{self.path}, line {line:,}: {name} is {value[:40]!r}{near(value, allowed)}",
+                f"{self.where(self.columns[name].index(value))}: {name} is {value[:40]!r}{near(value, allowed)}",
                 f"It must be one of: {', '.join(allowed[:10])}.",
             ) from error
 
@@ -60,44 +66,61 @@ def read_table(path: Path, columns: Sequence[str], what: str, hint: str, *, quot
 
     Raises InputError for a missing column, with near names, and for a bad row, with its line number.
     """
-    require_file(path, what, hint)
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        names, rows = _parquet(path, columns)
-    elif suffix in (".jsonl", ".json"):
-        names, rows = _json_lines(path, columns)
-    elif suffix in (".csv", ".tsv", ".txt"):
-        names, rows = _separated(path, columns, "," if suffix == ".csv" else "\t", quoted)
-    else:
-        raise InputError(f"{path} is no table that can be read", "Accepted: .csv, .tsv, .txt (tabs), .jsonl, .parquet.")
+    known, rows_of = _open(path, what, hint, quoted)
+    names = _present(columns, known, path)
     values: list[list[str]] = [[] for _ in names]
-    lines: list[int] = []
-    for line, row in rows:
+    lines = array("q")
+    for line, row in rows_of(names):
         lines.append(line)
         for column, value in zip(values, row, strict=True):
-            column.append(value if isinstance(value, str) else _text(value, path, line))
+            column.append(value if isinstance(value, str) else as_text(value, f"{path}, line {line:,}"))
     if not lines:
         raise InputError(f"{path} has no rows", "Check that the right file is named.")
     return Table(path, dict(zip(names, values, strict=True)), lines)
 
 
-def _separated(path: Path, columns: Sequence[str], separator: str, quoted: bool) -> tuple[list[str], Iterator[Row]]:
-    rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
-    _, header = next(rows, (0, []))
-    header = [name.strip() for name in header]
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise InputError(f"{path} has two columns called {twice!r}", "Rename one of them.")
-    names = _present(columns, header, path)
-    places = [header.index(name) for name in names]
+def column_names(path: Path, what: str, hint: str) -> list[str]:
+    """The names of all columns of a table (in JSON lines, those of its first), of which `read_table` reads some."""
+    return _open(path, what, hint, quoted=True)[0]
 
-    def chosen() -> Iterator[Row]:
+
+def as_text(value: Any, where: str) -> str:
+    """A value that is no text, as one: labels may be numbers. None and NaN are "", as in an empty cell."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(int(value)) if abs(value) < 2**53 and value == int(value) else str(value)
+    raise InputError(f"{where}: a value is a {type(value).__name__}", "Use texts and numbers.")
+
+
+def _open(path: Path, what: str, hint: str, quoted: bool) -> Reader:
+    require_file(path, what, hint)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(path)
+    if suffix in (".jsonl", ".json"):
+        return _json_lines(path)
+    if suffix in SUFFIXES:
+        return _separated(path, "," if suffix == ".csv" else "\t", quoted)
+    raise InputError(f"{path} is no table that can be read", f"Accepted: {', '.join(SUFFIXES)} (.txt with tabs).")
+
+
+def _separated(path: Path, separator: str, quoted: bool) -> Reader:
+    rows = _quoted_rows(path, separator) if quoted else _plain_rows(path, separator)
+    _, first = next(rows, (0, []))
+    header = [name.strip() for name in first]
+    _refuse_twice(header, path)
+
+    def rows_of(names: list[str]) -> Iterator[Row]:
+        places = [header.index(name) for name in names]
         for line, row in rows:
             if len(row) != len(header):
                 raise InputError(f"{path}, line {line:,}: {len(row)} fields, the header has {len(header)}", _MEND)
             yield line, [row[place] for place in places]
 
-    return names, chosen()
+    return header, rows_of
 
 
 def _quoted_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -135,32 +158,31 @@ def _lines(stream: TextIO, path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}, after line {line:,}: not UTF-8 text", "Save it as UTF-8.") from error
 
 
-def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+def _json_lines(path: Path) -> Reader:
     def records() -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
             for line, text in _lines(stream, path):
                 try:
                     record = json.loads(text)
+                    if "\\u" in text:
+                        json.dumps(record, ensure_ascii=False).encode()  # half of a surrogate pair is no character
                 except (ValueError, RecursionError) as error:
                     raise InputError(f"{path}, line {line:,} is not JSON ({str(error)[:60]})", _MEND) from error
                 if not isinstance(record, dict):
                     raise InputError(f"{path}, line {line:,} is not a JSON object", "One object a line.")
                 yield line, record
 
-    first = next(records(), None)
-    names = _present(columns, list(first[1]) if first else [], path)
-
-    def rows() -> Iterator[Row]:
+    def rows_of(names: list[str]) -> Iterator[Row]:
         for line, record in records():
             for name in names:
                 if name not in record:
                     raise InputError(f"{path}, line {line:,} has no {name!r}{near(name, record)}", _MEND)
             yield line, [record[name] for name in names]
 
-    return names, rows()
+    return list(next(records(), (0, {}))[1]), rows_of
 
 
-def _parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+def _parquet(path: Path) -> Reader:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -169,21 +191,28 @@ def _parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], Iterator[Ro
         ) from error
     try:
         file = parquet.ParquetFile(path)
+        header: list[str] = file.schema_arrow.names
     except (ArrowException, OSError) as error:
         raise InputError(f"{path} is no Parquet file ({str(error)[:80]})", "Write it again.") from error
-    names = _present(columns, file.schema_arrow.names, path)
+    _refuse_twice(header, path)
 
-    def rows() -> Iterator[Row]:
+    def rows_of(names: list[str]) -> Iterator[Row]:
         number = 0
         try:
             for batch in file.iter_batches(columns=names):
                 for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     number += 1
                     yield number, row
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, ValueError) as error:  # ValueError: dates beyond Python's
             raise InputError(f"{path}, after row {number:,}: {str(error)[:80]}", "Write it again.") from error
 
-    return names, rows()
+    return header, rows_of
+
+
+def _refuse_twice(header: Sequence[str], path: Path) -> None:
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise InputError(f"{path} has two columns called {twice!r}", "Rename one of them.")
 
 
 def _present(columns: Sequence[str], known: Sequence[str], path: Path) -> list[str]:
@@ -199,14 +228,3 @@ def _present(columns: Sequence[str], known: Sequence[str], path: Path) -> list[s
                 f"It has: {', '.join(map(str, known[:20])) or 'no columns'}.",
             )
     return names
-
-
-def _text(value: Any, path: Path, line: int) -> str:
-    """A value that is no text, as one: labels may be numbers."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(int(value)) if value == value and abs(value) < 2**53 and value == int(value) else str(value)
-    raise InputError(f"{path}, line {line:,}: a value is a {type(value).__name__}", "Use texts and numbers.")
