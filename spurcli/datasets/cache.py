@@ -166,11 +166,11 @@ def _open_array(folder: Path, name: str, facts: Mapping[str, Any]) -> NDArray[An
     try:
         with path.open("rb") as stream:
             np.lib.format.read_magic(stream)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
             start, size = stream.tell(), os.fstat(stream.fileno()).st_size
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise damaged(folder, f"{path.name} cannot be read ({str(error)[:80]})") from error
-    if [dtype.str, list(shape)] != [facts["dtype"], facts.get("shape")] or dtype.hasobject:
+    if [dtype.str, list(shape), is_fortran] != [facts["dtype"], facts.get("shape"), False] or dtype.hasobject:
         raise damaged(folder, f"{path.name} is {dtype.str} {list(shape)}, not {facts['dtype']} {facts.get('shape')}")
     if size != start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
         raise damaged(folder, f"{path.name} has {size:,} bytes, cut short or too many for its shape")

@@ -65,3 +65,34 @@ def celeba_data(benchmark_data: Path) -> Path:
     if not (benchmark_data / "celeba" / "list_attr_celeba.txt").is_file():
         pytest.skip(f"no CelebA in {benchmark_data}")
     return benchmark_data
+
+
+OWN_PICTURES = """
+from pathlib import Path
+import numpy as np
+from spurcli.datasets import ArrayImages, Dataset, FileImages, Split
+
+def load(*, data_root, image_size=8, squash=False, in_memory=False):
+    splits = {}
+    for name in ("train", "val", "test"):
+        paths = sorted((Path(data_root) / name).glob("*.png"))
+        images = FileImages(paths, image_size, squash)
+        if in_memory:
+            images = ArrayImages(images.read(np.arange(len(paths))))
+        label = np.arange(len(paths)) % 2
+        splits[name] = Split(label, images, sample_id=[path.name for path in paths])
+    return Dataset("pictures", ("even", "odd"), splits)
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A data root with noise as 13×10 images, 12 train, 5 val and 4 test; pictures.py:load beside it reads them."""
+    rng, root = np.random.default_rng(0), tmp_path / "data"
+    for split, number in (("train", 12), ("val", 5), ("test", 4)):
+        (root / split).mkdir(parents=True)
+        for index in range(number):
+            noise = rng.integers(0, 256, (10, 13, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / split / f"{index:02d}.png")
+    (tmp_path / "pictures.py").write_text(OWN_PICTURES, encoding="utf-8")
+    return root
