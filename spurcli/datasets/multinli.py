@@ -32,7 +32,6 @@ PUBLISHED: Mapping[str, Sequence[int]] = {
     "test": (34_597, 6_655, 40_496, 886, 39_930, 1_148),
 }
 _NUM_LABELLED = 412_349
-_SHARES = (0.5, 0.2, 0.3)
 _UNLABELLED = "-"
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _FETCH_AGAIN = f"Fetch it again: {SOURCE}"
@@ -49,12 +48,19 @@ class Rows:
     row_id: Sequence[str]
 
 
-def load(*, data_root: Path, split_seed: int = 0, negation: bool = True, available_only: bool = False) -> Dataset:
+def load(
+    *,
+    data_root: Path,
+    split_seed: int = 0,
+    train_share: float = 0.5,
+    negation: bool = True,
+    available_only: bool = False,
+) -> Dataset:
     """MultiNLI from `multinli_1.0/` (official JSONL or TXT), `MNLI/` or `glue/MNLI/` (GLUE TSV) in `data_root`.
 
     The split is that of `metadata_random.csv` (group DRO's), beside the files or in the data root. Without that file
-    the rows are split 50 / 20 / 30 with `split_seed`, which is not the published split: a warning says so. Without
-    `negation` the rows whose second sentence negates are left out (App. A.4 of the paper). With `available_only` fewer
+    the rows are split by `split_seed`: `train_share` of them (50 % as published), then val and test as 2 to 3, which is not
+    the published split: a warning says so. Without `negation` the rows whose second sentence negates are left out (App. A.4 of the paper). With `available_only` fewer
     rows than published are accepted.
 
     Raises InputError for damaged files, and for any count that is not the published one.
@@ -72,7 +78,7 @@ def load(*, data_root: Path, split_seed: int = 0, negation: bool = True, availab
     if metadata is not None and total == _NUM_LABELLED:
         split = published_split(rows, metadata)
     else:
-        split = generator("split", split_seed).permutation(seeded_split(total))
+        split = generator("split", split_seed).permutation(seeded_split(total, train_share))
         why = f"there is no {METADATA} ({METADATA_SOURCE})" if metadata is None else "rows are missing"
         warnings.warn(
             SpurWarning(f"MultiNLI is split here with seed {split_seed}, not as published: {why}"), stacklevel=2
@@ -156,9 +162,12 @@ def published_split(rows: Rows, path: Path) -> NDArray[np.int64]:
     return split
 
 
-def seeded_split(num_rows: int) -> NDArray[np.int64]:
-    """Split numbers int64 [n], not yet mixed: 50 % train, 20 % val, the rest test."""
-    num_train, num_val = (int(share * num_rows) for share in _SHARES[:2])
+def seeded_split(num_rows: int, train_share: float) -> NDArray[np.int64]:
+    """Split numbers int64 [n], not yet mixed: `train_share` of the rows, then val and test as 2 to 3."""
+    if not 0 < train_share < 1:
+        raise UsageError(f"dataset.options.train_share = {train_share} is not within 0..1", "The published one is 0.5.")
+    num_train = int(train_share * num_rows)
+    num_val = int(0.4 * (num_rows - num_train))
     return np.repeat(np.arange(3), [num_train, num_val, num_rows - num_train - num_val]).astype(np.int64)
 
 
