@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -139,7 +140,10 @@ def test_norms_of_every_kind_are_without_decay_and_embeddings_with_it():
 def test_linear_rate_clipping_and_exempt_biases_against_a_slow_loop(build_trainer, kind):
     """A run of the loop beside updates written out, a parameter at a time; some of the norms are clipped."""
     changes = {"optimizer": kind, "weight_decay": 0.1, "decay_norm_and_bias": False, "schedule": "linear"}
-    mine, other = build_trainer(**changes, clip_norm=0.8), build_trainer()
+    # no batch norm: it makes the gradient of the bias before it pure rounding, which Adam blows up
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 3))
+    mine, other = build_trainer(**changes, clip_norm=0.8, model=copy.deepcopy(model)), build_trainer(model=model)
     fit(mine, until_epoch=3)
     pixels = torch.from_numpy(other.feed.inputs.pixels).permute(0, 3, 1, 2)
     parameters = dict(other.model.train().named_parameters())
