@@ -31,6 +31,11 @@ DATASETS = Registry(
             "Faces: is the hair blond? Women go with that in training (the official splits)",
             "Liu et al., ICCV 2015; Sagawa et al., ICLR 2020",
         ),
+        "hard-imagenet": Entry(
+            "spurcli.datasets.hard_imagenet:load",
+            "15 classes of ImageNet hidden behind their cues: few dog sleds without snow, and many skis",
+            "Moayeri et al., NeurIPS 2022, https://github.com/mmoayeri/HardImageNet",
+        ),
         "waterbirds": Entry(
             "spurcli.datasets.waterbirds:load",
             "Is it a bird of the water? Water behind it goes with that in training",

@@ -28,6 +28,7 @@ class Predictions:
 
     `train_group_counts` int64 [groups] are what adjusted mean and conflict groups come from; the twin carries the
     feature of class `feature_of`, and `twin_class` (None = all others) is the class whose misclassification counts.
+    `confusion` = (true, predicted) are the classes that a data set without attributes is about.
     """
 
     split: str
@@ -44,6 +45,7 @@ class Predictions:
     train_group_counts: NDArray[np.int64] | None = None
     feature_of: int | None = None
     twin_class: int | None = None
+    confusion: tuple[int, int] | None = None
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -65,6 +67,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             hdf5.write_names(file, "group_names", predictions.group_names)
         if predictions.train_group_counts is not None:
             file.create_dataset("train_group_counts", data=predictions.train_group_counts, dtype="<i8")
+        if predictions.confusion is not None:
+            file.create_dataset("confusion", data=predictions.confusion, dtype="<i8")
         if predictions.twin_logits is not None:
             file.create_dataset("injected/index", data=predictions.twin_index, dtype="<i8", **checked)
             file.create_dataset("injected/logits", data=predictions.twin_logits, dtype="<f4", **checked)
@@ -86,6 +90,7 @@ def read_predictions(path: Path) -> Predictions:
         twin_index = hdf5.array_member(twin, "index", where, kinds="iu", ndim=1) if twin else None
         twin_logits = hdf5.array_member(twin, "logits", where, kinds="f", ndim=2) if twin else None
         counts = hdf5.array_member(file, "train_group_counts", where, kinds="iu", ndim=1)
+        pair = hdf5.array_member(file, "confusion", where, kinds="iu", ndim=1, length=2)
 
         def names(name: str) -> tuple[str, ...]:
             item = hdf5.array_member(file, name, where, kinds="S", ndim=1)
@@ -109,6 +114,7 @@ def read_predictions(path: Path) -> Predictions:
             train_group_counts=np.asarray(counts[:], dtype=np.int64) if counts is not None else None,
             feature_of=hdf5.whole_attribute(twin, "feature_of") if twin else None,
             twin_class=hdf5.whole_attribute(twin, "twin_class") if twin else None,
+            confusion=(int(pair[0]), int(pair[1])) if pair is not None else None,
         )
     _check(found, where)
     return found
@@ -136,6 +142,8 @@ def _check(found: Predictions, where: str) -> None:
         problem = f"{len(found.train_group_counts)} training counts for {len(found.group_names)} groups"
     elif any(y is not None and not 0 <= y < num_classes for y in (found.feature_of, found.twin_class)):
         problem = "the injection names a class that is not there"
+    elif not all(0 <= y < num_classes for y in found.confusion or ()):
+        problem = "`confusion` names a class that is not there"
     elif (index is None) != (twin is None):
         problem = "the injected twin needs `index` and `logits`"
     elif index is not None and twin is not None:

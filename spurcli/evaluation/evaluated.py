@@ -20,7 +20,8 @@ class Evaluated:
 
     `logits` float32 [n, classes], `label` int64 [n]; `group` int64 [n] = label · attributes + attribute. The twin
     holds samples `twin_index` [m] of the split once more, all with the feature that class `feature_of` had.
-    `train_group_counts` int64 [groups] weighs the adjusted mean and tells which groups conflict.
+    `train_group_counts` int64 [groups] weighs the adjusted mean and tells which groups conflict. `confusion` = (true,
+    predicted): the classes of which a data set without attributes says that the first is taken for the second.
     """
 
     logits: NDArray[np.float32]
@@ -33,6 +34,7 @@ class Evaluated:
     twin_logits: NDArray[np.float32] | None = None
     feature_of: int | None = None
     twin_class: int | None = None
+    confusion: tuple[int, int] | None = None
 
 
 def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -> Evaluated:
@@ -49,6 +51,7 @@ def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -
         train_group_counts=np.bincount(train_group, minlength=num_groups) if train_group is not None else None,
         feature_of=injection.get("feature_of"),
         twin_class=injection.get("twin_class"),
+        confusion=dataset.confusion,
     )
 
 
@@ -67,4 +70,5 @@ def evaluated_from(predictions: Predictions) -> Evaluated:
         twin_logits=predictions.twin_logits,
         feature_of=predictions.feature_of,
         twin_class=predictions.twin_class,
+        confusion=predictions.confusion,
     )

@@ -50,6 +50,8 @@ def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
         metrics |= group_metrics(per_group, evaluated, bootstrap_seed)
     if evaluated.feature_of is not None and evaluated.twin_logits is not None:
         metrics |= spurious_misclassification(evaluated, predicted)
+    elif evaluated.confusion is not None:
+        metrics |= confusion_rates(evaluated.confusion, evaluated, predicted)
     metrics |= feature_aurocs(evaluated)
     return {
         "metrics": metrics,
@@ -178,6 +180,21 @@ def spurious_misclassification(evaluated: Evaluated, predicted: NDArray[np.int64
             (f"spurious_misclassification{suffix}_without", predicted[without] == target),
         ):
             metrics[name] = share(int(hits.sum()), len(hits), **facts)
+    return metrics
+
+
+def confusion_rates(
+    confusion: tuple[int, int], evaluated: Evaluated, predicted: NDArray[np.int64]
+) -> dict[str, Metric]:
+    """Share of the samples of one class that are predicted another, and the other way round (`…_reverse`).
+
+    Where nobody knows which samples carry the feature: Hard ImageNet's dog sleds that are predicted ski.
+    """
+    metrics = {}
+    for suffix, (true, taken_for) in (("", confusion), ("_reverse", confusion[::-1])):
+        hits = predicted[evaluated.label == true] == taken_for
+        names = {"true": evaluated.class_names[true], "predicted": evaluated.class_names[taken_for]}
+        metrics[f"spurious_misclassification{suffix}"] = share(int(hits.sum()), len(hits), **names)
     return metrics
 
 

@@ -89,6 +89,7 @@ def evaluate(
                 train_group_counts=evaluated.train_group_counts,
                 feature_of=evaluated.feature_of,
                 twin_class=evaluated.twin_class,
+                confusion=evaluated.confusion,
             ),
         )
     write_evaluation(output, content)

@@ -18,6 +18,7 @@ from spurcli.parts import DATASETS
 OPTIONS = {
     "celeba": {"available_only": True, "num_train_per_class": 500},
     "celeba-hair": {"available_only": True},
+    "hard-imagenet": {"available_only": True},
     "demo": {"num_test": 2000},
 }
 

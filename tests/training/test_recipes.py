@@ -24,6 +24,7 @@ SHAPES = {
     "cifar10": (32, 32, 3, 10),
     "celeba": (None, None, 3, 2),
     "celeba-hair": (None, None, 3, 2),
+    "hard-imagenet": (None, None, 3, 15),
 }
 LARGEST = 64  # pixels; a ResNet-50 at 224 is a GPU's work
 
