@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+_CAPTIONS = {
+    "models": "Every model also has the option weights, a local file to start from: "
+    "--set model.options.weights=FILE. Nothing is downloaded; docs/models.md says where weights come from."
+}
+
 
 @app.command(name="list")
 def list_parts(
@@ -62,15 +67,24 @@ def list_parts(
         return
     stdout = Console(highlight=False)
     for title, rows in chosen.items():
-        table = Table(box=SIMPLE, title=title, title_justify="left", title_style="bold", show_header=False)
+        table = Table(
+            box=SIMPLE,
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            show_header=False,
+            caption=_CAPTIONS.get(title),
+            caption_justify="left",
+        )
         table.add_column(style="cyan", no_wrap=True)
         table.add_column()
         for row in rows:
             direction = f" [dim](higher is {row['higher_is']})[/dim]" if "higher_is" in row else ""
+            inputs = f" [dim](for {row['for']})[/dim]" if "for" in row else ""
             source = f"\n[dim]{row['source']}[/dim]" if row["source"] else ""
             words = ", ".join(f"{key}={_typed(value)}" for key, value in row.get("options", {}).items())
             options = f"\nOptions: {escape(words)}" if words else ""
-            table.add_row(row["name"], row["summary"] + direction + options + source)
+            table.add_row(row["name"], escape(row["summary"]) + direction + inputs + options + source)
         stdout.print(table)
 
 
