@@ -148,15 +148,17 @@ class TextFeed:
     def training_order(self, order: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
         """`order` rearranged so that batches hold texts of similar length: a function of (order, seed, epoch).
 
-        Stretches of 50 batches are sorted by length and their batches shuffled: neighbours in length share a batch only
-        if the shuffle brought them within reach, so no two epochs have the same batches. The last, smaller batch is
+        Stretches of 50 batches (of a quarter of the order if that is less) are sorted by length and their batches
+        shuffled: texts of one length share a batch only if the shuffle brought them within reach, so no two epochs
+        have the same batches. The last, smaller batch is
         drawn before any sorting and stays the last.
         """
         rng, length = generator("buckets", seed, epoch), self.length
         num_full = len(order) // batch_size * batch_size
+        reach = batch_size * min(_BUCKET_BATCHES, max(num_full // batch_size // 4, 1))
         pieces = []
-        for begin in range(0, num_full, batch_size * _BUCKET_BATCHES):
-            stretch = order[begin : min(begin + batch_size * _BUCKET_BATCHES, num_full)]
+        for begin in range(0, num_full, reach):
+            stretch = order[begin : min(begin + reach, num_full)]
             batches = stretch[np.argsort(length[stretch], kind="stable")].reshape(-1, batch_size)
             pieces.append(rng.permutation(batches).ravel())
         return np.concatenate([*pieces, order[num_full:]])
