@@ -113,6 +113,14 @@ def folder_tokenizer(folder: Path, max_length: int) -> TextTokenizer:
     return TextTokenizer.build(tokenizer, int(pad_id), max_length)
 
 
+def padded_length(longest: int, most: int, device: torch.device) -> int:
+    """The width of a batch: on CUDA a multiple of 8, which tensor cores like, but within `most`, the longest of all texts.
+
+    A model has positions for max_length tokens and no more, which need not be a multiple of 8.
+    """
+    return min(-(-longest // 8) * 8, most) if device.type == "cuda" else longest
+
+
 @dataclass(frozen=True)
 class TextFeed:
     """Reads token ids by position as a dict of int64 [m, longest of the batch] on `device`.
@@ -172,16 +180,15 @@ class TextFeed:
     ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
         """Yield (index int64 [m], token ids) for consecutive batches of `order`, starting with batch number `first`."""
         length = self.length
+        most = int(length.max())
         for begin in range(first * batch_size, len(order), batch_size):
             chosen = order[begin : begin + batch_size]
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
-            yield index, self._padded(index, int(length[chosen].max()))
+            yield index, self._padded(index, padded_length(int(length[chosen].max()), most, self.device))
 
-    def _padded(self, index: torch.Tensor, longest: int) -> dict[str, torch.Tensor]:
+    def _padded(self, index: torch.Tensor, width: int) -> dict[str, torch.Tensor]:
         ids, start, first = self.on_device
-        if self.device.type == "cuda":
-            longest = -(-longest // 8) * 8  # what tensor cores like
-        place = torch.arange(longest, device=self.device)
+        place = torch.arange(width, device=self.device)
         begin = start[index, None]
         there = place < start[index + 1, None] - begin
         chosen = ids[(begin + place).clamp_(max=len(ids) - 1)].long()

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spurcli.datasets import Texts
 from spurcli.errors import InputError
-from spurcli.runtime.tokens import TextFeed, TextTokenizer, folder_tokenizer, words_tokenizer
+from spurcli.runtime.tokens import TextFeed, TextTokenizer, folder_tokenizer, padded_length, words_tokenizer
 
 CPU = torch.device("cpu")
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "never", "dog"]
@@ -142,3 +142,13 @@ def test_folders_without_a_usable_tokenizer_are_named(tmp_path):
         folder_tokenizer(tmp_path / "empty", 8)
     with pytest.raises(InputError, match="no padding token"):
         folder_tokenizer(save(tmp_path / "unpadded", pad=None), 8)
+
+
+def test_a_batch_is_never_padded_past_the_longest_text():
+    """A model with positions for 100 tokens must not be given 104."""
+    cuda = torch.device("cuda")
+    for longest in range(1, 101):
+        width = padded_length(longest, 100, cuda)
+        assert longest <= width <= 100
+        assert width % 8 == 0 or width == 100
+        assert padded_length(longest, 100, CPU) == longest
