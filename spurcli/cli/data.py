@@ -22,6 +22,8 @@ def data() -> None:
 @app.command()
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, inject.json, or your own file.py:attr.")],
+    decode_all: Annotated[bool, typer.Option("--decode-all", help="Open and decode every image too.")] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,
     data_root: DataRoot = None,
     recipe: Recipe = None,
     sets: Sets = None,
@@ -31,66 +33,66 @@ def check(
 ) -> None:
     """Counts per split, class and group (against the published ones), fingerprints, spurious features.
 
+    Files that are missing, or with --decode-all unreadable, are listed on stdout, all of them, and the exit code is 3.
+
     Example: spurcli data check celeba --data-root .data
     """
-    from spurcli.cli.console import print_json
+    from spurcli.cli.console import TerminalProgress, print_json
+    from spurcli.cli.data_tables import print_found, print_names
+    from spurcli.datasets import check as looking
     from spurcli.datasets import load_dataset
-    from spurcli.datasets.check import check as look
+    from spurcli.errors import InputError, MissingFilesError
     from spurcli.session import configure
 
-    recipe = recipe or any_recipe(name)
     settings = configure(
-        name, recipe=recipe, overrides=options.parse_sets(sets), feature=feature, data_root=data_root, uses=("dataset",)
+        name,
+        recipe=recipe or any_recipe(name),
+        overrides=options.parse_sets(sets),
+        feature=feature,
+        data_root=data_root,
+        uses=("dataset",),
     )
-    dataset = load_dataset(
-        settings.dataset.name,
-        settings.dataset.options,
-        data_root=settings.data_root,
-        image_size=settings.preprocessing.image_size,
-        injection=settings.injection_path,
-    )
-    found = look(dataset)
+    try:
+        # Without the cache: it is the files that are looked at.
+        dataset = load_dataset(
+            settings.dataset.name,
+            settings.dataset.options,
+            data_root=settings.data_root,
+            image_size=settings.preprocessing.decode_size,
+            injection=settings.injection_path,
+        )
+    except MissingFilesError as error:
+        if as_json:
+            print_json({"name": settings.dataset.name, "missing": list(error.names)})
+        else:
+            print_names("missing", error.names)
+        raise
+    found = looking.check(dataset)
+    unreadable: list[dict[str, Any]] = []
+    if decode_all:
+        progress = TerminalProgress()
+        found["decoded"] = looking.decode_all(dataset, num_workers=workers, progress=progress)
+        progress.close()
+        unreadable = found["decoded"]["unreadable"]
     if as_json:
         print_json(found)
     else:
-        _print(found)
+        print_found(found)
+    if unreadable:
+        raise InputError(
+            f"{len(unreadable):,} of {found['decoded']['num_images']:,} images cannot be decoded: "
+            + ", ".join(item["name"] for item in unreadable[:3])
+            + (", …" if len(unreadable) > 3 else ""),
+            "Fetch them again from where the data set came from.",
+        )
 
 
 def any_recipe(name: str) -> str | None:
-    """Your own data set has no recipe, and only needs one here for the size of its images, which demo leaves open."""
+    """Data sets without a recipe of their name only need one here for the size of images, which demo leaves open."""
     from pathlib import Path
 
     from spurcli.datasets.injection import is_injection, read_injection
-    from spurcli.registry import is_user_code
+    from spurcli.recipes import names
 
     base = read_injection(Path(name)).dataset if is_injection(name) else name
-    return "demo" if is_user_code(base) else None
-
-
-def _print(found: dict[str, Any]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    stdout = Console(highlight=False)
-    splits = found["splits"]
-    rows = next(iter(splits.values()))["groups"] or next(iter(splits.values()))["classes"]
-    key = "groups" if next(iter(splits.values()))["groups"] else "classes"
-    table = Table(box=SIMPLE, title=f"{found['name']}: samples", title_justify="left")
-    table.add_column("group" if key == "groups" else "class")
-    for name in splits:
-        table.add_column(name, justify="right")
-    for row in list(rows)[:40]:
-        table.add_row(row, *(f"{split[key][row]:,}" for split in splits.values()))
-    table.add_section()
-    table.add_row("all", *(f"{split['num_samples']:,}" for split in splits.values()))
-    stdout.print(table)
-    if len(rows) > 40:
-        stdout.print(f"and {len(rows) - 40:,} more {key}; all of them with --json")
-    for name, split in splits.items():
-        fingerprint = split["fingerprint"]
-        stdout.print(f"{name}: image {'×'.join(map(str, split['image']))}, labels {fingerprint['labels_sha256'][:16]}")
-    for label, attribute in found.get("spurious_features", {}).items():
-        stdout.print(f"spurious feature of {label}: {attribute}")
-    if found.get("conflict_groups"):
-        stdout.print(f"groups that conflict with it: {', '.join(found['conflict_groups'])}", soft_wrap=True)
+    return None if base in names() else "demo"

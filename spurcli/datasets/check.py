@@ -1,45 +1,138 @@
-"""What a data set holds: counts per split, class and group, fingerprints, each class's spurious feature."""
+"""What a data set holds: counts per split, class and group, fingerprints, spurious features, images that do not decode."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spurcli.datasets.base import Dataset
-from spurcli.groups import carrier_groups, conflict_groups, named, spurious_attributes
+from spurcli.datasets.base import Dataset, Split
+from spurcli.datasets.inputs import FileImages, Images, Texts
+from spurcli.errors import SpurError
+from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, lift, named, spurious_attributes
+from spurcli.progress import Progress, Silent
+
+_BATCH = 64
 
 
 def check(dataset: Dataset) -> dict[str, Any]:
-    """Counts and fingerprints of a loaded data set; loading it already compared them with the published ones."""
-    splits: dict[str, Any] = {}
-    for name, split in dataset.splits.items():
-        group = dataset.group(name)
-        classes = np.bincount(split.label, minlength=len(dataset.class_names))
-        splits[name] = {
-            "num_samples": len(split),
-            "classes": dict(zip(dataset.class_names, classes.tolist(), strict=True)),
-            "groups": None
-            if group is None
-            else dict(
-                zip(
-                    dataset.group_names,
-                    np.bincount(group, minlength=len(dataset.group_names)).tolist(),
-                    strict=True,
-                )
-            ),
-            "image": list(split.inputs.shape),
-            "fingerprint": split.fingerprint.to_json(),
-        }
-    content: dict[str, Any] = {"name": dataset.name, "splits": splits}
+    """All that is known of a loaded data set without reading its inputs, as JSON.
+
+    Loading it has compared the counts that must be as published; where an option chooses other samples they differ, and
+    both are given. `spurious_features` says for each class which attribute is its spurious feature, P(a|y) in training
+    (`share`) and P(a|y) / P(a) (`lift`). `aligned_groups` are those that `prune --group auto` prunes.
+    """
+    content: dict[str, Any] = {
+        "name": dataset.name,
+        "splits": {name: _about_split(dataset, name) for name in dataset.splits},
+    }
     train_group = dataset.group("train")
     if train_group is not None:
         counts = np.bincount(train_group, minlength=len(dataset.group_names))
         num_classes = len(dataset.class_names)
-        content["spurious_features"] = {
-            dataset.class_names[label]: dataset.attribute_names[attribute] if attribute >= 0 else None
-            for label, attribute in enumerate(spurious_attributes(counts, num_classes).tolist())
-        }
+        content["spurious_features"] = _spurious_features(dataset, counts)
+        content["aligned_groups"] = named(aligned_groups(counts, num_classes), dataset.group_names)
         content["carrier_groups"] = named(carrier_groups(counts, num_classes), dataset.group_names)
         content["conflict_groups"] = named(conflict_groups(counts, num_classes), dataset.group_names)
     return content
+
+
+def _about_split(dataset: Dataset, name: str) -> dict[str, Any]:
+    split, group = dataset.splits[name], dataset.group(name)
+    classes = _counts(split.label, dataset.class_names)
+    groups = None if group is None else _counts(group, dataset.group_names)
+    published = None
+    if name in dataset.published:
+        names = dataset.class_names if groups is None else dataset.group_names
+        published = dict(zip(names, dataset.published[name], strict=True))
+    found = groups or classes
+    return {
+        "num_samples": len(split),
+        "classes": classes,
+        "groups": groups,
+        "published": published,
+        "as_published": None
+        if published is None
+        else all(count in (None, found[key]) for key, count in published.items()),
+        "image": None if isinstance(split.inputs, Texts) else list(split.inputs.shape),
+        "num_texts": len(split.inputs.columns) if isinstance(split.inputs, Texts) else None,
+        "fingerprint": split.fingerprint.to_json(),
+    }
+
+
+def _counts(codes: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+    return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
+
+
+def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str, dict[str, Any] | None]:
+    """Per class its spurious feature and how strongly it goes with it; None for a class without training samples."""
+    num_classes = len(dataset.class_names)
+    strength, per_class = lift(counts, num_classes), counts.reshape(num_classes, -1)
+    features: dict[str, dict[str, Any] | None] = {}
+    for label, attribute in enumerate(spurious_attributes(counts, num_classes).tolist()):
+        features[dataset.class_names[label]] = None if attribute < 0 else {
+            "attribute": dataset.attribute_names[attribute],
+            "share": float(per_class[label, attribute] / per_class[label].sum()),
+            "lift": float(strength[label, attribute]),
+        }  # fmt: skip
+    return features
+
+
+def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | None = None) -> dict[str, Any]:
+    """Open and decode every image that is not in memory, a file of several splits once.
+
+    `num_images` and `unreadable`, a list of {split, index, name, problem} in the order of the splits. Image files are
+    decoded by threads, as when they are cached (Pillow decodes outside Python's lock); other kinds in this one.
+    """
+    report, seen = progress or Silent(), set[Any]()
+    num_images, unreadable = 0, []
+    for name, split in dataset.splits.items():
+        images = split.inputs
+        if isinstance(images, Texts) or images.resident:
+            continue
+        paths = images.paths if isinstance(images, FileImages) else [(name, index) for index in range(len(split))]
+        positions = [index for index, path in enumerate(paths) if path not in seen]
+        seen.update(paths)
+        report.start(f"decoding {name}", len(positions))
+        for index, problem in _decode(images, positions, num_workers, report):
+            if problem:
+                unreadable.append({"split": name, "index": index, "name": _name(split, index), "problem": problem})
+        num_images += len(positions)
+    return {"num_images": num_images, "unreadable": unreadable}
+
+
+def _decode(
+    images: Images, positions: Sequence[int], num_workers: int, report: Progress
+) -> Iterator[tuple[int, str | None]]:
+    """(position, what is wrong with it or None) of each, in order."""
+    threads = max(num_workers, 1) if isinstance(images, FileImages) else 1
+
+    def look(start: int) -> list[tuple[int, str | None]]:
+        return [(index, _problem(images, index)) for index in positions[start : start + _BATCH]]
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for batch in pool.map(look, range(0, len(positions), _BATCH)):
+            yield from batch
+            report.advance(len(batch))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _problem(images: Images, index: int) -> str | None:
+    try:
+        images.read(np.array([index], dtype=np.int64))
+    except SpurError as error:
+        return error.problem
+    except Exception as error:  # your own kind of images may raise anything
+        return f"{type(error).__name__}: {str(error)[:120]}"
+    return None
+
+
+def _name(split: Split, index: int) -> str:
+    if split.sample_id is not None:
+        return split.sample_id[index]
+    return split.inputs.paths[index].name if isinstance(split.inputs, FileImages) else f"image {index:,}"

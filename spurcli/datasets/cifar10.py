@@ -54,7 +54,7 @@ def read_folder(folder: Path, images_per_batch: int = IMAGES_PER_BATCH) -> Datas
     """Read and check the six batches of `folder`, each of `images_per_batch` images, a tenth of each class."""
     is_binary = any((folder / f"{name}.bin").is_file() for name in _all_batches())
     _check_class_names(folder, is_binary)
-    splits = {}
+    splits, published = {}, {}
     for split, names in BATCHES.items():
         num_images = len(names) * images_per_batch
         pixels = np.empty((num_images, 32, 32, 3), dtype=np.uint8)
@@ -67,8 +67,9 @@ def read_folder(folder: Path, images_per_batch: int = IMAGES_PER_BATCH) -> Datas
             pixels[here] = planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
             label[here] = codes
         check_balance(split, label, num_images // len(CLASS_NAMES))
+        published[split] = [num_images // len(CLASS_NAMES)] * len(CLASS_NAMES)
         splits[split] = Split(label, ArrayImages(pixels))
-    return Dataset("cifar10", CLASS_NAMES, splits)
+    return Dataset("cifar10", CLASS_NAMES, splits, published=published)
 
 
 def check_balance(split: str, label: NDArray[np.int64], num_per_class: int) -> None:

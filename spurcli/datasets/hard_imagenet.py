@@ -146,7 +146,7 @@ def _file_names(folder: Path) -> list[str]:
     for entry in os.scandir(folder):
         if entry.name.startswith(".") or entry.name.lower() in _NOT_IMAGES:
             continue
-        if not entry.name.lower().endswith((".jpeg", ".jpg")) or entry.is_dir():
+        if not entry.name.lower().endswith((".jpeg", ".jpg")) or not entry.name.isascii() or entry.is_dir():
             raise InputError(
                 f"{entry.path} is no JPEG image", "Was a download cut short? Remove it, or fetch it again."
             )

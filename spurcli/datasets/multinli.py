@@ -181,4 +181,5 @@ def assemble(rows: Rows, split: NDArray[np.int64], *, negation: bool = True) -> 
             raise UsageError(f"MultiNLI's split {name!r} has no rows here", "More rows are needed.")
         texts = Texts(([rows.first[row] for row in index], [rows.second[row] for row in index]))
         splits[name] = Split(rows.label[index], texts, rows.negation[index], [rows.row_id[row] for row in index])
-    return Dataset("multinli", CLASS_NAMES, splits, ATTRIBUTE_NAMES)
+    published = PUBLISHED if negation else {}
+    return Dataset("multinli", CLASS_NAMES, splits, ATTRIBUTE_NAMES, published=published)

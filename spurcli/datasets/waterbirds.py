@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.inputs import FileImages
 from spurcli.datasets.tables import Table, read_table
-from spurcli.errors import InputError
+from spurcli.errors import InputError, MissingFilesError
 
 SOURCE = "https://github.com/kohpangwei/group_DRO#waterbirds (or the WILDS package's waterbirds_v1.0)"
 FOLDERS = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
@@ -66,7 +66,7 @@ def read_folder(folder: Path, image_size: int, published: Mapping[str, Sequence[
         chosen = [names[row] for row in index.tolist()]
         inputs = FileImages([folder / name for name in chosen], image_size, squash=True)
         splits[name] = Split(label[index], inputs, place[index], chosen)
-    return Dataset("waterbirds", CLASS_NAMES, splits, ATTRIBUTE_NAMES)
+    return Dataset("waterbirds", CLASS_NAMES, splits, ATTRIBUTE_NAMES, published=published)
 
 
 def _refuse_twice(table: Table, column: str) -> None:
@@ -98,5 +98,4 @@ def _require_images(folder: Path, names: Sequence[str]) -> None:
         if file not in there[place]:
             missing.append(name)
     if missing:
-        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-        raise InputError(f"{len(missing):,} of {len(names):,} images are not in {folder}: {shown}", _FETCH_AGAIN)
+        raise MissingFilesError(f"of {len(names):,} images are not in {folder}", _FETCH_AGAIN, missing)

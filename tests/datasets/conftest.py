@@ -12,7 +12,7 @@ from PIL import Image
 Row = tuple[str, int, int, int]  # file name, male, glasses, official split
 
 ATTRIBUTES = [f"Attribute_{number}" for number in range(40)]
-ATTRIBUTES[15], ATTRIBUTES[20] = "Eyeglasses", "Male"
+ATTRIBUTES[9], ATTRIBUTES[15], ATTRIBUTES[20] = "Blond_Hair", "Eyeglasses", "Male"
 
 
 def write_celeba(

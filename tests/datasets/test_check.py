@@ -37,7 +37,14 @@ def test_ones_own_data_needs_no_recipe(spurcli, own):
     assert train["image"] == [5, 6, 3]
     assert train["classes"] == {"class0": 5, "class1": 5}
     assert train["groups"] == {"class0/red": 4, "class0/blue": 1, "class1/red": 1, "class1/blue": 4}
-    assert found.json["spurious_features"] == {"class0": "red", "class1": "blue"}
+    strong = {"share": 0.8, "lift": 1.6}  # 4 of 5, where red and blue are 5 of 10 each
+    assert found.json["spurious_features"] == {
+        "class0": {"attribute": "red", **strong},
+        "class1": {"attribute": "blue", **strong},
+    }
+    assert found.json["aligned_groups"] == ["class0/red", "class1/blue"]
+    assert found.json["conflict_groups"] == ["class0/blue", "class1/red"]
+    assert (train["published"], train["as_published"]) == (None, None)
     assert found.err == ""
 
 
@@ -47,15 +54,18 @@ def test_the_table_for_people(spurcli, own):
     assert ["group", "train", "test"] in lines
     assert ["class1/blue", "3", "3"] in lines
     assert ["all", "8", "8"] in lines
-    assert "train: image 5×6×3" in result.out
-    assert "spurious feature of class1: blue" in result.out
+    (labels,) = {line[-1] for line in lines if line[:3] == ["train", "image", "5×6×3"]}
+    assert labels == load_dataset("own.py:load").splits["train"].fingerprint.labels_sha256[:16]
+    assert ["class1", "blue", "75.0%", "1.50"] in lines
+    assert "Pruned by --group auto: class0/red, class1/blue" in result.out
+    assert "ublished" not in result.out
 
 
 def test_a_long_table_says_what_it_leaves_out(spurcli, own):
     words = ["data", "check", "own.py:load", "--set", "dataset.options.size=60", "--set", "dataset.options.classes=30"]
     result = spurcli(*words)
     assert "class19/blue" in result.out
-    assert "class20/red" not in result.out.partition("train: image")[0]
+    assert "class20/red" not in result.out.partition("Fingerprints")[0]
     assert "and 20 more groups; all of them with --json" in result.out
     assert len(spurcli(*words, "--json").json["splits"]["train"]["groups"]) == 60
 

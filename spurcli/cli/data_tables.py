@@ -1,0 +1,98 @@
+"""What `spurcli data check` prints for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_MAX_ROWS = 40
+
+
+def print_found(found: Mapping[str, Any]) -> None:
+    """The result of `spurcli.datasets.check`, on stdout."""
+    stdout = Console(highlight=False)
+    _counts(stdout, found)
+    _fingerprints(stdout, found["splits"])
+    _features(stdout, found)
+    if "decoded" in found:
+        unreadable = found["decoded"]["unreadable"]
+        _say(stdout, f"{found['decoded']['num_images']:,} images decoded, {len(unreadable):,} unreadable")
+        print_names("unreadable", [f"{item['name']} ({item['split']}): {item['problem']}" for item in unreadable])
+
+
+def print_names(what: str, names: Sequence[str]) -> None:
+    """All of some files' names on stdout, a line each: for people and for grep."""
+    stdout = Console(highlight=False)
+    for name in names:
+        _say(stdout, f"{what}: {name}")
+
+
+def _say(stdout: Console, line: str) -> None:
+    stdout.print(Text(line), soft_wrap=True)
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(box=SIMPLE, title=title, title_justify="left")
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _counts(stdout: Console, found: Mapping[str, Any]) -> None:
+    splits = found["splits"]
+    key = "groups" if splits["train"]["groups"] else "classes"
+    rows = list(splits["train"][key])
+    table = _table(f"{found['name']}: samples", "group" if key == "groups" else "class", *splits)
+    for row in rows[:_MAX_ROWS]:
+        table.add_row(
+            Text(row), *(_count(split[key][row], (split["published"] or {}).get(row)) for split in splits.values())
+        )
+    table.add_section()
+    table.add_row("all", *(f"{split['num_samples']:,}" for split in splits.values()))
+    stdout.print(table)
+    if len(rows) > _MAX_ROWS:
+        stdout.print(f"and {len(rows) - _MAX_ROWS:,} more {key}; all of them with --json")
+    agree = [name for name, split in splits.items() if split["as_published"]]
+    differ = [name for name, split in splits.items() if split["as_published"] is False]
+    if agree:
+        _say(stdout, f"As published: {', '.join(agree)}")
+    if differ:
+        _say(stdout, f"Not as published (here/published): {', '.join(differ)}")
+    if agree or differ:
+        stdout.print()
+
+
+def _count(count: int, published: int | None) -> str:
+    return f"{count:,}" if published in (None, count) else f"{count:,}/{published:,}"
+
+
+def _fingerprints(stdout: Console, splits: Mapping[str, Any]) -> None:
+    table = _table("Fingerprints (first digits of SHA-256)", "split", "input", "ids", "labels")
+    for name, split in splits.items():
+        made_of = f"image {'×'.join(map(str, split['image']))}" if split["image"] else f"{split['num_texts']} texts"
+        ids, labels = (split["fingerprint"][part] for part in ("ids_sha256", "labels_sha256"))
+        table.add_row(name, made_of.replace("1 texts", "1 text"), ids[:16] if ids else "the index", labels[:16])
+    stdout.print(table)
+
+
+def _features(stdout: Console, found: Mapping[str, Any]) -> None:
+    """Each class's spurious feature with its strength, and the groups that follow from it."""
+    features = found.get("spurious_features")
+    if not features:
+        _say(stdout, "No attributes are known: prune per class")
+        return
+    table = _table("Spurious features a of classes y, in training", "class", "feature", "P(a|y)", "P(a|y) / P(a)")
+    for name, feature in list(features.items())[:_MAX_ROWS]:
+        if feature is None:
+            table.add_row(Text(name), "no samples", "", "")
+        else:
+            table.add_row(Text(name), Text(feature["attribute"]), f"{feature['share']:.1%}", f"{feature['lift']:.2f}")
+    stdout.print(table)
+    for what, key in (("Pruned by --group auto", "aligned_groups"), ("Conflict groups", "conflict_groups")):
+        _say(stdout, f"{what}: {', '.join(found[key]) or 'no group'}")
