@@ -41,6 +41,16 @@ DATASETS = Registry(
             "Is it a bird of the water? Water behind it goes with that in training",
             "Sagawa et al., ICLR 2020, https://github.com/kohpangwei/group_DRO",
         ),
+        "folder": Entry(
+            "spurcli.datasets.folder:load",
+            "Your own folder of images, a folder for each class: --dataset photos/",
+            facts={"for": "images"},
+        ),
+        "table": Entry(
+            "spurcli.datasets.own_table:load",
+            "Your own CSV, TSV, JSON lines, Parquet or saved Hugging Face data set: --dataset birds.csv",
+            facts={"for": "images or texts"},
+        ),
         "multinli": Entry(
             "spurcli.datasets.multinli:load",
             "Pairs of sentences: contradiction, entailment, neutral? Negation goes with the first in training",

@@ -10,9 +10,10 @@ from typing import Any
 from spurcli import recipes
 from spurcli.artifacts.envelope import optional_field, require_file
 from spurcli.datasets.injection import is_injection, read_injection
+from spurcli.datasets.own import OWN_DATA, named_by_path
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import DATASETS, METHODS, MODELS
-from spurcli.registry import near
+from spurcli.registry import is_user_code, near
 from spurcli.settings import (
     TABLES,
     DatasetSettings,
@@ -45,7 +46,7 @@ def configure(
 ) -> Settings:
     """Settings for a stage.
 
-    `dataset` is a name, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
+    `dataset` is a name, a folder of images, a table, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
     set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in a parent
     file. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
     for the parts that the stage `uses`, and settings of others are refused: they would change nothing.
@@ -67,23 +68,23 @@ def configure(
 
     chosen = _read_recipe(recipe) if recipe else {}
     inherited = _usable(inherited or {}, inherited_from)
-    named, injection_path = _named_dataset(dataset, inherited, chosen)
+    named, injection_path = _named_dataset(dataset, inherited, chosen, flags["data_root"])
     if named is None:
         raise UsageError("No data set is named", "Name one: --dataset demo (see: spurcli list)")
     _refuse_other_name(named["name"], flags.get("dataset", {}))
     options = flags.get("dataset", {}).get("options")
     if inherited.get("dataset"):
         _refuse_other_dataset(named, dataset, inherited, inherited_from, options, allow_injection_mismatch)
-    recipe_name = recipe or inherited.get("recipe") or _default_recipe(named["name"])
+    recipe_name = recipe or inherited.get("recipe") or _default_recipe(named, uses)
     if recipe:
         inherited = {"dataset": inherited.get("dataset", {})}  # a named recipe replaces the inherited one
     elif not inherited.get("training") or recipe_name in recipes.names():
         chosen = _read_recipe(recipe_name)
-    chosen = _with_dataset(chosen, named["name"])
+    chosen = _with_dataset(chosen, named)
     if named["name"] != inherited.get("dataset", {}).get("name") or dataset:
         inherited = {**inherited, "dataset": named}
     if dataset and not is_injection(dataset):
-        flags.setdefault("dataset", {})["name"] = dataset
+        flags["dataset"] = _with_path(flags.get("dataset", {}), named)
     if injection_path:
         flags["injection_path"] = injection_path
     settings = resolve(flags, inherited, chosen, recipe_name, uses)
@@ -105,18 +106,23 @@ def injection_settings(path: Path) -> dict[str, Any]:
 
 
 def _named_dataset(
-    dataset: str | None, inherited: Mapping[str, Any], recipe: Mapping[str, Any]
+    dataset: str | None, inherited: Mapping[str, Any], recipe: Mapping[str, Any], data_root: Path
 ) -> tuple[dict[str, Any] | None, Path | None]:
     """The `dataset` table that flags, parent or recipe name (in this order), and where its inject.json lies."""
     if dataset and is_injection(dataset):
         return injection_settings(Path(dataset)), Path(dataset)
     if dataset:
-        DATASETS.check(dataset)
+        mine = _table_named(dataset, data_root)
         same = inherited.get("dataset", {})
-        if same_option(same.get("name"), dataset) and not same.get("injection"):
-            return {**same, "name": dataset}, None
-        return {"name": dataset}, None
-    table = inherited.get("dataset") or recipe.get("dataset")
+        if _same_place(same, mine) and not same.get("injection"):
+            options = {**same.get("options", {}), **mine["options"]}
+            return {**same, "name": mine["name"], "options": options}, None
+        return mine, None
+    table = inherited.get("dataset")
+    if not table and isinstance(recipe.get("dataset", {}).get("name"), str):
+        written = recipe["dataset"]
+        mine = _table_named(written["name"], data_root)
+        table = {**written, "name": mine["name"], "options": {**written.get("options", {}), **mine["options"]}}
     if not table or "name" not in table:
         return None, None
     injection = table.get("injection")
@@ -125,6 +131,42 @@ def _named_dataset(
     path = Path(injection.get("file", ""))
     require_file(path, "the injected data set", "Name it with --dataset path/to/inject.json, or make it again.")
     return dict(table), path
+
+
+def _table_named(name: str, data_root: Path) -> dict[str, Any]:
+    """The `dataset` table of a data set's name or, for a user's own data, its path."""
+    if name in DATASETS or is_user_code(name):
+        return {"name": name, "options": {}}
+    found = named_by_path(name, data_root)
+    if found is None:
+        raise UsageError(
+            f"Unknown data set {name!r}{near(name, DATASETS.entries)}",
+            f"Known: {', '.join(DATASETS.entries)}. Your own: a folder of images (photos/), a table (birds.csv), or "
+            "path/to/file.py:attr",
+        )
+    return found
+
+
+def _path_of(table: Mapping[str, Any]) -> Any:
+    """What tells a user's own data sets apart, which all have the same few names; None for others."""
+    return table.get("options", {}).get("path") if table.get("name") in OWN_DATA else None
+
+
+def _same_place(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two `dataset` tables name the same data, perhaps with other options."""
+    return same_option([first.get("name"), _path_of(first)], [second.get("name"), _path_of(second)])
+
+
+def _called(table: Mapping[str, Any]) -> str:
+    return str(_path_of(table) or table.get("name"))
+
+
+def _with_path(flags: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The `dataset` table of the flags, with the name and path that --dataset gives."""
+    options, path = dict(flags.get("options", {})), _path_of(named)
+    if path is not None and not same_option(options.setdefault("path", path), path):
+        raise UsageError(f"--set dataset.options.path={options['path']}: the data set is {path}", "Leave it out.")
+    return {**flags, "name": named["name"], "options": options}
 
 
 def _refuse_other_dataset(
@@ -145,11 +187,11 @@ def _refuse_other_dataset(
         )
     if not flag or same_dataset(parent, mine):
         return
-    both = same_option(parent.name, mine.name)
+    both, called = _same_place(inherited["dataset"], named), _called(inherited["dataset"])
     if both and same_option(parent.options, mine.options) and allow_injection_mismatch:
         return
     raise InputError(
-        f"{inherited_from} was made with {'another injection or options of ' if both else ''}{parent.name}, not {flag}",
+        f"{inherited_from} was made with {'another injection or options of ' if both else ''}{called}, not {flag}",
         "Leave --dataset out, or make the file again."
         + (" --allow-injection-mismatch uses it as it is." if both else ""),
     )
@@ -182,19 +224,28 @@ def _refuse_other_name(name: str, table: Mapping[str, Any]) -> None:
         raise UsageError(f"--set dataset.name={table['name']}: the data set is {name}", "Name it with --dataset.")
 
 
-def _with_dataset(recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _with_dataset(recipe: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without its own data set where another is used: its options would not fit."""
     table = recipe.get("dataset", {})
-    if table.get("name") == name:
+    if table.get("name") == named["name"] and _same_place(table, named):
         return dict(recipe)
-    return {**recipe, "dataset": {"name": name}}
+    return {**recipe, "dataset": {"name": named["name"]}}
 
 
-def _default_recipe(dataset: str) -> str:
-    if dataset in recipes.names():
-        return dataset
+def _default_recipe(named: Mapping[str, Any], uses: Sequence[str]) -> str:
+    """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open."""
+    if named["name"] in recipes.names():
+        return str(named["name"])
+    if tuple(uses) == ("dataset",):
+        return "demo"
+    if named["name"] in OWN_DATA:
+        texts = "" if named["name"] == "folder" else "; for texts own-text-cpu or own-text"
+        raise UsageError(
+            f"{_called(named)} is your own data: which recipe?",
+            f"--recipe own-images-cpu trains on a laptop, own-images wants a GPU{texts}. Change a copy: spurcli recipe copy",
+        )
     raise UsageError(
-        f"There is no recipe for the data set {dataset}",
+        f"There is no recipe for the data set {named['name']}",
         f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of, provenance
+from spurcli.datasets.own import OWN_DATA
 from spurcli.errors import InputError
 from spurcli.reporting import statistics
 from spurcli.reporting.collect import Arm, Run, collect
@@ -157,7 +158,9 @@ def _warnings(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
     for arm in arms:
-        names = [name_of(text(mapping(arm.base.get(part)).get("name"))) for part in ("dataset", "model")]
+        dataset, model = (mapping(arm.base.get(part)) for part in ("dataset", "model"))
+        path = text(mapping(dataset.get("options")).get("path")) if text(dataset.get("name")) in OWN_DATA else ""
+        names = [name_of(path or text(dataset.get("name"))), name_of(text(model.get("name")))]
         if names[0]:
             feature = text(mapping(mapping(arm.base["dataset"]).get("injection")).get("feature")).rpartition(":")[2]
             feature = name_of(feature)

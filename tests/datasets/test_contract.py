@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spurcli.datasets import Dataset, load_dataset
 from spurcli.datasets.check import check
+from spurcli.datasets.own import OWN_DATA
 from spurcli.errors import InputError, SpurWarning
 from spurcli.parts import DATASETS
 
@@ -20,13 +23,31 @@ OPTIONS = {
     "celeba-hair": {"available_only": True},
     "hard-imagenet": {"available_only": True},
     "demo": {"num_test": 2000},
+    "folder": {"path": "photos"},
+    "table": {"path": "photos.csv"},
 }
 
 
+def own_data(root: Path) -> Path:
+    """A folder of made-up images, photos/train/cat/0.png and so on, and a table of the same with groups."""
+    rng, lines = np.random.default_rng(0), ["image,label,split,attribute"]
+    for split, class_name in itertools.product(("train", "valid", "test"), ("cat", "dog")):
+        folder = root / "photos" / split / class_name
+        folder.mkdir(parents=True)
+        for number in range(6):
+            Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+            place = f"photos/{split}/{class_name}/{number}.png"
+            lines.append(f"{place},{class_name},{split},{('day', 'night')[number % 2]}")
+    (root / "photos.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
 @pytest.fixture(scope="module", params=list(DATASETS.entries))
-def loaded(request) -> list[Dataset]:
+def loaded(request, tmp_path_factory) -> list[Dataset]:
     """The same data set loaded twice."""
     root = Path(os.environ.get("SPURCLI_TEST_DATA") or Path(__file__).parents[2] / ".data")
+    if request.param in OWN_DATA:
+        root = own_data(tmp_path_factory.mktemp("own"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SpurWarning)

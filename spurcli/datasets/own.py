@@ -1,0 +1,160 @@
+"""A user's own data: found by its path, kept inside its folder, its values made into classes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets.tables import SUFFIXES, Table
+from spurcli.errors import InputError, UsageError
+from spurcli.registry import near
+
+OWN_DATA = ("folder", "table")  # their names; what tells one from another is its path
+_MANY = 100  # more different values than this, in most rows different ones, are no classes
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_BROKEN = re.compile(r"[\ud800-\udfff]")  # bytes of a file name that are not UTF-8
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
+    """The settings of the data set that a path names: a folder of images, a table, a saved Hugging Face data set.
+
+    None if `name` is no path. What lies in the data root is named from there, however it was typed, so that the same
+    data has one name in every file.
+    """
+    found = next((path for path in (Path(name), data_root / name) if _exists(path)), None)
+    if found is not None and found.is_dir():
+        kind = "table" if is_saved_dataset(found) else "folder"
+    elif found is not None or PurePath(name).suffix.lower() in SUFFIXES:
+        kind = "table"
+    elif "/" in name:
+        kind = "folder"
+    else:
+        return None
+    path = PurePath(name)
+    if found is not None:
+        place, root = (PurePath(os.path.normpath(path.absolute())) for path in (found, data_root))
+        path = place.relative_to(root) if place.is_relative_to(root) else path
+    return {"name": kind, "options": {"path": str(path)}}
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether a folder was written by `save_to_disk` of Hugging Face's `datasets`."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def locate(path: str, data_root: Path) -> Path:
+    """The file or folder `path` in the data root or in the working folder.
+
+    Raises InputError if it is nowhere, with near names, or another one in each.
+    """
+    if not path:
+        raise UsageError("Your own data is not named", "Name it: --dataset photos/, --dataset birds.csv")
+    candidates = list(dict.fromkeys((data_root / path, Path(path))))
+    found = [candidate for candidate in candidates if _exists(candidate)]
+    if len(found) == 2 and not found[0].samefile(found[1]):
+        raise InputError(f"There is {found[0]}, and another {path} here", "Rename one, or name another --data-root.")
+    if found:
+        return found[0]
+    parents = [candidate.parent for candidate in candidates if _exists(candidate.parent)]
+    beside = [entry.name for parent in parents for entry in islice(parent.glob("*"), 10_000)]
+    raise InputError(
+        f"There is no {path[:200]} in {data_root}, nor here{near(PurePath(path).name, beside)}",
+        "Name the folder that holds it with --data-root or SPURCLI_DATA_ROOT.",
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What images may be read: what really lies in the data set's folder or in the data root."""
+
+    roots: tuple[str, ...]
+
+    @classmethod
+    def around(cls, *folders: Path) -> Fence:
+        return cls(tuple(os.path.realpath(folder) for folder in folders))
+
+    def require(self, path: str, where: str) -> str:
+        """Where `path` really lies; InputError that begins with `where` if that is outside, or nowhere."""
+        real = os.path.realpath(path)
+        if not any(PurePath(real).is_relative_to(root) for root in self.roots):
+            raise InputError(
+                f"{where} leads out of the data root by a link, to {real}",
+                "Put the files inside, or name a --data-root that holds them and the data set.",
+            )
+        if not Path(real).exists():
+            raise InputError(f"{where} is a link that leads nowhere", "Mend or remove it.")
+        return real
+
+
+def in_order(values: set[str]) -> tuple[str, ...]:
+    """Names in the order of their numbers if all are numbers, else of their characters."""
+    if all(_NUMBER.fullmatch(value) for value in values):
+        return tuple(sorted(values, key=lambda value: (float(value), value)))
+    return tuple(sorted(values))
+
+
+def require_classes(names: Sequence[str], where: str) -> None:
+    if len(names) < 2:
+        raise InputError(f"{where} has one class only: {names[0]!r}", "There must be two at least to tell apart.")
+
+
+def coded(table: Table, column: str, given: Sequence[str], option: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of a column's values, and the number of each, int64 [n].
+
+    The names are the values in order, or `given` (the option of that name): the values in the order that is wanted, or
+    names for the numbers 0, 1, ….
+
+    Raises InputError for an empty value, for one that is not `given`, and for a column of too many to be classes.
+    """
+    values = [value.strip() for value in table[column]]
+    distinct = set(values)
+    for value in distinct:
+        if not value or len(value) > 200 or _CONTROL.search(value):
+            problem = "empty" if not value else f"{value[:40]!r}, which is no name"
+            raise InputError(
+                f"{table.where(values.index(value))}: {column} is {problem}", "Fill in, or take the row out."
+            )
+    if len(distinct) > _MANY and 2 * len(distinct) > len(values):
+        raise InputError(
+            f"{table.path}: {column} has {len(distinct):,} different values in {len(values):,} rows",
+            f"Name a column of classes with --set dataset.options.{option}=COLUMN.",
+        )
+    names = allowed = in_order(distinct)
+    if given:
+        numbered = names == tuple(map(str, range(len(given)))) and distinct.isdisjoint(given)
+        names, allowed = tuple(given), names if numbered else tuple(given)
+    stripped = replace(table, columns={column: values})
+    return names, np.array(stripped.codes(column, allowed), dtype=np.int64)
+
+
+def names_of(value: Any, option: str) -> tuple[str, ...]:
+    """An option that takes one name or several."""
+    names = [value] if isinstance(value, str) and value else value or []
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+        raise UsageError(f"dataset.options.{option} = {value!r} is no list of names", 'Write it as ["one", "two"].')
+    if len(set(names)) < len(names):
+        raise UsageError(f"dataset.options.{option} names one twice: {', '.join(names)}", "Each once.")
+    return tuple(names)
+
+
+def require_plain(sample_id: Sequence[str], where: str) -> None:
+    """Raise InputError for an id that is no line of UTF-8: ids are hashed and written as such."""
+    for identifier in sample_id:
+        if _CONTROL.search(identifier) or _BROKEN.search(identifier):
+            raise InputError(f"{where} has {identifier[:60]!r}, which is no plain name", "Rename it.")

@@ -1,0 +1,212 @@
+"""Which columns of a user's table are what, and what their values say: classes, groups, splits, ids."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets.inputs import Inputs, Texts
+from spurcli.datasets.own import coded, require_classes, require_plain
+from spurcli.datasets.splitting import Samples, split_name
+from spurcli.datasets.tables import Table
+from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.registry import near
+
+ROLES = ("image", "text", "text_pair", "label", "split", "group", "id")
+_SEPARATORS = "/_- "
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options ask of a table: `roles` maps those of ROLES to columns, "" where nothing was said.
+
+    `attributes` are columns; image paths lie below `folder` and end in `suffix`.
+    """
+
+    roles: Mapping[str, str]
+    attributes: Sequence[str]
+    folder: str
+    suffix: str
+    image_size: int
+    squash: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read: `table` with the columns of `roles` and `attributes`, and the inputs at some rows.
+
+    `sample_id` [n] if no column is the id; `class_names` and `splits` [n] where the source has them outside columns.
+    """
+
+    table: Table
+    roles: Mapping[str, str]
+    attributes: Sequence[str]
+    inputs: Callable[[NDArray[np.int64]], Inputs]
+    sample_id: Sequence[str]
+    class_names: tuple[str, ...] = ()
+    splits: Sequence[str] = ()
+
+
+def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[dict[str, str], list[str]]:
+    """The column of each role, and those of the attributes: as asked for, else those called like their role.
+
+    Raises InputError for a column that is not there, with near names, or if nothing is the input or the label.
+    """
+
+    def require(name: str, role: str) -> str:
+        if name not in known:
+            raise InputError(
+                f"{where} has no column {name!r}{near(name, known)}",
+                f"It has: {', '.join(known[:20])}. Say which with --set dataset.options.{role}=COLUMN",
+            )
+        return name
+
+    roles = {role: require(name, role) for role, name in wanted.roles.items() if name}
+    attributes = [require(name, "attribute") for name in wanted.attributes]
+    asked = {role for role in ("image", "text") if role in roles}
+    found = asked or {role for role in ("image", "text") if role in known}
+    if len(found) == 2:
+        raise UsageError(
+            f"{where} has images and texts: which are classified?",
+            "Name one of them: --set dataset.options.text=COLUMN",
+        )
+    if not found:
+        raise InputError(
+            f"{where} has no column 'image' (paths) or 'text'",
+            f"It has: {', '.join(known[:20])}. Say which: --set dataset.options.image=COLUMN, or text=COLUMN",
+        )
+    roles.update({role: role for role in found - asked})
+    roles.setdefault("label", "label")
+    require(roles["label"], "label")
+    for role in ("split", "id", "text_pair"):
+        if role in known:
+            roles.setdefault(role, role)
+    if "text" not in roles and roles.pop("text_pair", "") and wanted.roles["text_pair"]:
+        raise UsageError(
+            "dataset.options.text_pair goes with text", "Say which is the first: dataset.options.text=COLUMN"
+        )
+    if "attribute" in known and not attributes and "group" not in roles:
+        attributes = ["attribute"]
+    if attributes and "group" in roles:
+        raise UsageError("dataset.options.attribute and group both make groups", "Leave one out.")
+    if "group" in known and not attributes:
+        roles.setdefault("group", "group")
+    return roles, attributes
+
+
+def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]) -> Samples:
+    """The samples that a source holds; `classes` and `attributes` are names in the wanted order, if given."""
+    table, roles = source.table, source.roles
+    class_names, label = coded(table, roles["label"], classes or source.class_names, "label")
+    require_classes(class_names, str(table.path))
+    column = _attribute_column(source, class_names, label)
+    attribute_names, attribute = ((), None) if column is None else coded(*column, attributes, "attribute")
+    if attributes and column is None:
+        raise UsageError("dataset.options.attributes orders attributes, but there are none", "Leave it out.")
+    splits = source.splits or (_split_column(table, roles["split"]) if "split" in roles else ())
+    split_names = tuple(dict.fromkeys(splits))
+    number_of = {name: number for number, name in enumerate(split_names)}
+    return Samples(
+        name=table.path.resolve().name,
+        class_names=class_names,
+        label=label,
+        sample_id=unique_ids(table, table[roles["id"]]) if "id" in roles else source.sample_id,
+        inputs=source.inputs,
+        split=np.array([number_of[name] for name in splits], dtype=np.int64),
+        split_names=split_names,
+        attribute=attribute,
+        attribute_names=attribute_names,
+    )
+
+
+def texts_of(table: Table, roles: Mapping[str, str]) -> Callable[[NDArray[np.int64]], Inputs]:
+    """The texts of some rows; InputError for a row without any."""
+    columns = [table[roles[role]] for role in ("text", "text_pair") if role in roles]
+    for row, texts in enumerate(zip(*columns, strict=True)):
+        if not any(texts):
+            raise InputError(f"{table.where(row)}: {roles['text']} is empty", "Fill in, or take the row out.")
+    return lambda index: Texts(tuple([column[row] for row in index.tolist()] for column in columns))
+
+
+def _attribute_column(source: Source, class_names: Sequence[str], label: NDArray[np.int64]) -> tuple[Table, str] | None:
+    """The table and column whose values are the attribute of each row; None where there are no groups."""
+    table = source.table
+    if source.attributes:
+        name = ", ".join(source.attributes)
+        columns = [[value.strip() for value in table[column]] for column in source.attributes]
+        for column, values in zip(source.attributes, columns, strict=True):
+            if "" in values:
+                raise InputError(f"{table.where(values.index(''))}: {column} is empty", "Fill in, or take the row out.")
+        joined = [", ".join(values) for values in zip(*columns, strict=True)]
+        return replace(table, columns={name: joined}), name
+    if "group" not in source.roles:
+        return None
+    name = source.roles["group"]
+    within = _within_class([value.strip() for value in table[name]], class_names, label, f"{table.path}: {name}")
+    return replace(table, columns={name: within}), name
+
+
+def _within_class(
+    group: Sequence[str], class_names: Sequence[str], label: NDArray[np.int64], where: str
+) -> Sequence[str]:
+    """What each group is apart from its class: "man/dark" of class man is "dark", 3 of the groups 0 … 3 of two classes 1.
+
+    Groups that do not tell are taken as they are: one that several classes share is an attribute.
+    """
+    codes = label.tolist()
+    for separator in _SEPARATORS:
+        rest = [_without(value, class_names[code], separator) for value, code in zip(group, codes, strict=True)]
+        if all(rest):
+            return rest
+    pairs = set(zip(group, codes, strict=True))
+    if all(value.isdecimal() and value.isascii() for value, _ in pairs):
+        # The field's numbering: class · attributes + attribute.
+        width = max(int(value) for value, _ in pairs) // len(class_names) + 1
+        if width > 1 and all(int(value) // width == code for value, code in pairs):
+            return [str(int(value) % width) for value in group]
+    if len(pairs) == len(set(group)) > len(class_names):
+        warnings.warn(
+            SpurWarning(
+                f"{where}: each group lies in one class, and none says what it shares with groups of other classes, so no "
+                "spurious feature can be found; write class/attribute, or bring a column attribute"
+            ),
+            stacklevel=2,
+        )
+    return group
+
+
+def _without(group: str, label: str, separator: str) -> str:
+    if group.startswith(label + separator):
+        return group[len(label) + 1 :]
+    return group[: -len(label) - 1] if group.endswith(separator + label) else ""
+
+
+def _split_column(table: Table, column: str) -> list[str]:
+    values = [value.strip() for value in table[column]]
+    names = {value: split_name(value) for value in set(values)}
+    if "" in names:
+        raise InputError(f"{table.where(values.index(''))}: {column} is empty", "Write train, val or test.")
+    if len(names) > 20 or "train" not in names.values():
+        raise InputError(
+            f"{table.path}: {column} says {', '.join(sorted(names)[:5])}, and no row is for training",
+            "Write train, val or test; or name another column with --set dataset.options.split=COLUMN.",
+        )
+    return [names[value] for value in values]
+
+
+def unique_ids(table: Table, values: Sequence[str]) -> Sequence[str]:
+    """`values` [n], if each can be the id of its row; else InputError with the line."""
+    first: dict[str, int] = {}
+    for row, value in enumerate(values):
+        if first.setdefault(value, row) != row or not value:
+            problem = f"{value[:60]!r} is there already at {table.where(first[value])}" if value else "empty"
+            raise InputError(
+                f"{table.where(row)}: the id {problem}",
+                "Name a column that differs in each row with --set dataset.options.id=COLUMN.",
+            )
+    require_plain(values, str(table.path))
+    return values

@@ -1,0 +1,166 @@
+"""Splits of a user's own data: those that it names, and seeded ones where it names none."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets.base import Dataset, Split
+from spurcli.datasets.inputs import Inputs
+from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.registry import near
+
+_NAMES = {
+    "train": ("train", "training", "0"),
+    "val": ("val", "valid", "validation", "dev", "1"),
+    "test": ("test", "testing", "2"),
+}
+_DEFAULT = {"val": 0.1, "test": 0.2}
+
+
+def split_name(written: str) -> str:
+    """`train`, `val` or `test` for what data sets write for them (valid, dev, 0, 1, 2, …); other names stay."""
+    lowered = written.lower()
+    return next((name for name, spellings in _NAMES.items() if lowered in spellings), written)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What share of the training samples goes to `val` and `test` where the data has no such split, by `seed`.
+
+    None is 0.1 and 0.2 where the data has no splits at all, else 0.
+    """
+
+    val: float | None
+    test: float | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, share in (("val", self.val), ("test", self.test)):
+            if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
+                raise UsageError(f"dataset.options.{name}_share = {share!r} is no number", "Write 0.2, for instance.")
+        if min(self.val or 0, self.test or 0) < 0 or (self.val or 0) + (self.test or 0) >= 1:
+            raise UsageError("dataset.options.val_share and test_share leave nothing to train on", "Lower them.")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples in their order: `label` int64 [n], `sample_id` [n], `split` int64 [n] into `split_names`.
+
+    `inputs` gives those at some positions. Without `split_names` the data names no splits.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    label: NDArray[np.int64]
+    sample_id: Sequence[str]
+    inputs: Callable[[NDArray[np.int64]], Inputs]
+    split: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    split_names: tuple[str, ...] = ()
+    attribute: NDArray[np.int64] | None = None
+    attribute_names: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> NDArray[np.int64]:
+        """Class × attribute, or the class alone."""
+        return self.label if self.attribute is None else self.label * len(self.attribute_names) + self.attribute
+
+
+def assemble(samples: Samples, shares: Shares) -> Dataset:
+    """The data set of all samples, split as they say and as `shares` asks; a warning says what was split here.
+
+    Raises InputError for an id that is there twice, or a class without training samples; UsageError for a share of a
+    split that is there.
+    """
+    if len(set(samples.sample_id)) < len(samples.sample_id):
+        twice, count = Counter(samples.sample_id).most_common(1)[0]
+        raise InputError(f"{samples.name} has the id {twice!r} {count} times", "An id names one sample.")
+    split, names = _with_seeded(samples, shares)
+    if "train" not in names:
+        raise InputError(f"{samples.name} has no split 'train', but {', '.join(names)}", "Name one train.")
+    ordered = sorted(names, key=lambda name: (["train", "val", "test", name].index(name), name))
+    splits = {}
+    for name in ordered:
+        index = np.flatnonzero(split == names.index(name))
+        attribute = None if samples.attribute is None else samples.attribute[index]
+        identifiers = [samples.sample_id[row] for row in index.tolist()]
+        splits[name] = Split(samples.label[index], samples.inputs(index), attribute, identifiers)
+    dataset = Dataset(samples.name, samples.class_names, splits, samples.attribute_names)
+    _require_trained(dataset)
+    if len(set(dataset.group_names)) < len(dataset.group_names):
+        twice, _ = Counter(dataset.group_names).most_common(1)[0]
+        raise InputError(f"{samples.name} has two groups called {twice!r}", "Leave out the / in a class or attribute.")
+    return dataset
+
+
+def _with_seeded(samples: Samples, shares: Shares) -> tuple[NDArray[np.int64], list[str]]:
+    """Split numbers int64 [n] and their names, those that `shares` asks for taken from train."""
+    split, names = samples.split.copy(), list(samples.split_names)
+    asked = {name: share for name, share in (("val", shares.val), ("test", shares.test)) if share is not None}
+    if not names:
+        split, names, asked = np.zeros(len(samples.label), dtype=np.int64), ["train"], _DEFAULT | asked
+    taken = {name: share for name, share in asked.items() if share}
+    for name in taken:
+        if name in names:
+            raise UsageError(
+                f"{samples.name} has a split {name!r} of its own", f"Leave out dataset.options.{name}_share."
+            )
+    if not taken or "train" not in names:
+        return split, names
+    rows = np.flatnonzero(split == names.index("train"))
+    chosen = seeded_split([samples.sample_id[row] for row in rows.tolist()], samples.group[rows], taken, shares.seed)
+    for number, name in enumerate(taken, start=1):
+        if not (chosen == number).any():
+            raise InputError(
+                f"{samples.name} has too few samples for a split {name!r} of {taken[name]:.0%}",
+                f"Bring one, raise dataset.options.{name}_share, or set it to 0 to go without.",
+            )
+        split[rows[chosen == number]] = len(names)
+        names.append(name)
+    parts = ", ".join(f"{share:.0%} {name}" for name, share in taken.items())
+    warnings.warn(
+        SpurWarning(f"{samples.name} has no such split of its own: {parts} taken at random, by seed {shares.seed}"),
+        stacklevel=3,
+    )
+    return split, names
+
+
+def seeded_split(
+    sample_id: Sequence[str], stratum: NDArray[np.int64], shares: dict[str, float], seed: int
+) -> NDArray[np.int64]:
+    """The number (from 1) of the share that each sample falls into, 0 for the rest; int64 [n].
+
+    A function of (seed, id, stratum) whatever the order: of each stratum, by the hash of seed and id, the first
+    floor(share · size) are the first share's, and so on.
+    """
+    hashes = [hashlib.sha256(f"{seed}\n{identifier}".encode()).digest()[:8] for identifier in sample_id]
+    key = np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64)
+    order = np.lexsort((key, stratum))
+    chosen = np.zeros(len(order), dtype=np.int64)
+    for members in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
+        begin = 0
+        for number, share in enumerate(shares.values(), start=1):
+            end = begin + int(Fraction(str(share)) * len(members))
+            chosen[members[begin:end]] = number
+            begin = end
+    return chosen
+
+
+def _require_trained(dataset: Dataset) -> None:
+    trained = np.bincount(dataset.splits["train"].label, minlength=len(dataset.class_names))
+    for label in np.flatnonzero(trained == 0).tolist():
+        name = dataset.class_names[label]
+        others = [other for number, other in enumerate(dataset.class_names) if trained[number]]
+        where = [split for split, samples in dataset.splits.items() if (samples.label == label).any()]
+        raise InputError(
+            f"{dataset.name}: no training sample is of class {name!r}, which is in {', '.join(where) or 'the option'}"
+            f"{near(name, others)}",
+            "Every class needs training samples.",
+        )
