@@ -142,8 +142,10 @@ def _file_names(folder: Path) -> list[str]:
     """The images of a class in the order of their names' bytes; none if there is no such folder."""
     if not folder.is_dir():
         return []
+    with os.scandir(folder) as listing:
+        entries = list(listing)
     names = []
-    for entry in os.scandir(folder):
+    for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in _NOT_IMAGES:
             continue
         if not entry.name.lower().endswith((".jpeg", ".jpg")) or not entry.name.isascii() or entry.is_dir():
