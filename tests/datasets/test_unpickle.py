@@ -168,3 +168,20 @@ def test_a_changed_byte_is_read_or_refused_and_never_more(tmp_path, data):
 def test_no_such_file(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_pickled_dict(tmp_path / "absent")
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4) | st.tuples(inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.dictionaries(st.integers(0, 999) | st.text(max_size=4), PLAIN, max_size=4), protocol=st.integers(0, 5)
+)
+def test_plain_containers_come_back_as_they_were(tmp_path, content, protocol):
+    assert read(tmp_path, pickle.dumps(content, protocol)) == {str(key): value for key, value in content.items()}
