@@ -47,6 +47,7 @@ def load(
     names: list[str] = []
     split, classes = [], []
     for number, place in enumerate(splits.values()):
+        passed_over += [f"{place}{entry.name}" for entry in _scan(f"{folder}/{place}") if _is_image(entry.name)]
         for class_name in _folders(folder / place):
             start = f"{place}{class_name}/"
             found = _images(folder, start, fence, passed_over)
@@ -61,7 +62,10 @@ def load(
     if passed_over:
         shown = ", ".join(sorted(passed_over)[:3])
         warnings.warn(
-            SpurWarning(f"{len(passed_over):,} files in {folder.name} are no images by their ending: {shown}"),
+            SpurWarning(
+                f"{len(passed_over):,} files in {folder.name} are passed over, being no images by their ending or in no "
+                f"class's folder: {shown}"
+            ),
             stacklevel=2,
         )
     class_names = in_order(set(classes))
@@ -108,6 +112,10 @@ def _split_folders(folder: Path) -> dict[str, str]:
     return found
 
 
+def _is_image(name: str) -> bool:
+    return name.rpartition(".")[2].lower() in IMAGE_ENDINGS
+
+
 def _scan(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
@@ -140,8 +148,8 @@ def _images(folder: Path, start: str, fence: Fence, passed_over: list[str]) -> l
                 if real in above:
                     raise InputError(f"{entry.path} is a link into a circle", "Remove it.")
                 waiting.append((f"{name}/", (*above, real)))
-            elif name.rpartition(".")[2].lower() in IMAGE_ENDINGS:
+            elif _is_image(name):
                 found.append(name)
             else:
-                passed_over.append(name)
+                passed_over.append(start + name)
     return found

@@ -46,8 +46,12 @@ class Shares:
         for name, share in (("val", self.val), ("test", self.test)):
             if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
                 raise UsageError(f"dataset.options.{name}_share = {share!r} is no number", "Write 0.2, for instance.")
-        if min(self.val or 0, self.test or 0) < 0 or (self.val or 0) + (self.test or 0) >= 1:
-            raise UsageError("dataset.options.val_share and test_share leave nothing to train on", "Lower them.")
+        val, test = self.val or 0, self.test or 0
+        if not (val >= 0 and test >= 0 and val + test < 1):  # NaN is none of these
+            raise UsageError(
+                "dataset.options.val_share and test_share leave nothing to train on",
+                "Both are at least 0, together below 1.",
+            )
 
 
 @dataclass(frozen=True)
