@@ -1,0 +1,106 @@
+"""Images that a user's table names: found below it, and nothing outside the data root is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spurcli.datasets import load_dataset
+from spurcli.errors import InputError
+
+NAMES = [f"pics/{number}.png" for number in range(4)]
+
+
+def write(root, names=NAMES, there=NAMES, file="own.csv"):
+    for number, name in enumerate(there):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 7), (number, 0, 0)).save(root / name)
+    rows = [f'"{name}",{"ab"[number % 2]},train' for number, name in enumerate(names)]
+    root.mkdir(exist_ok=True)
+    (root / file).write_text("image,label,split\n" + "\n".join(rows) + "\n")
+
+
+def load(root, path="own.csv", **options):
+    return load_dataset("table", {"path": path, **options}, data_root=root, image_size=4).splits["train"]
+
+
+def test_images_lie_below_the_table(tmp_path):
+    write(tmp_path / "data" / "sub", [NAMES[2], NAMES[0], NAMES[3], NAMES[1]])
+    for root, path in (
+        (tmp_path / "data", "sub/own.csv"),
+        (tmp_path / "else", str(tmp_path / "data" / "sub" / "own.csv")),
+    ):
+        train = load(root, path)
+        assert train.sample_id == ["pics/2.png", "pics/0.png", "pics/3.png", "pics/1.png"]
+        assert train.inputs.read(np.array([1, 2]))[:, 0, 0, 0].tolist() == [0, 3]
+        assert train.inputs.shape == (4, 4, 3)
+
+
+def test_a_folder_and_an_ending_for_all(tmp_path):
+    write(tmp_path, ["0", "1", "2", "3"])
+    assert load(tmp_path, folder="pics", suffix=".png").sample_id == ["0.png", "1.png", "2.png", "3.png"]
+    with pytest.raises(InputError, match=r"4 of 4 images are not in .*pics: '0' \(line 2\), '1' \(line 3\).*, …\nThere is 0\.png: add --set dataset\.options\.suffix=\.png"):  # fmt: skip
+        load(tmp_path, folder="pics")
+    with pytest.raises(InputError, match=r"dataset\.options\.folder=FOLDER"):
+        load(tmp_path, suffix=".png")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("/etc/hostname", r"line 5: image is '/etc/hostname', which leads out of"),
+        ("../own.csv", "line 5: image is '../own.csv', which leads out"),
+        ("pics/../../x.png", "line 5: .*leads out"),
+        ("..", "line 5: .*leads out"),
+        ("pics/a\0.png", "line 5: .*leads out"),
+        ("", "line 5: image is empty"),
+        (".", r"'\.' \(line 5\)"),
+        ("pics", r"Image pics cannot be decoded"),
+        ("pics/9.png", r"1 of 4 images are not in .*: 'pics/9\.png' \(line 5\)"),
+        ("nowhere/9.png", r"'nowhere/9\.png' \(line 5\)"),
+        ("https://example.org/9.png", r"line 5.*\nNothing is downloaded"),
+        ("pics//./0.png", r"line 5: the id 'pics/0\.png' is there already at .*line 2"),
+        ("x" * 300, "line 5"),
+        ("x" * 300 + "/y.png", "line 5"),
+        ("pics\\0.png", "line 5"),
+    ],
+)
+def test_paths_that_lead_elsewhere(tmp_path, name, words):
+    write(tmp_path, [*NAMES[:3], name])
+    with pytest.raises(InputError, match=words):
+        load(tmp_path).inputs.read(np.arange(4))
+
+
+def test_links_lead_no_further_than_the_data_root(tmp_path):
+    root, outside = tmp_path / "data", tmp_path / "outside"
+    write(root / "sub", [*NAMES, "away/0.png", "pics/link.png"], NAMES)
+    write(outside, there=["0.png"])
+    (root / "sub" / "away").symlink_to(outside)
+    (root / "sub" / "pics" / "link.png").symlink_to("0.png")
+    with pytest.raises(InputError, match="line 6: image leads out of the data root by a link"):
+        load(root, "sub/own.csv")
+    assert load(tmp_path, "data/sub/own.csv").sample_id[4:] == ["away/0.png", "pics/link.png"]  # a root that holds both
+    (root / "sub" / "away").unlink()
+    (root / "shared").mkdir()
+    (outside / "0.png").rename(root / "shared" / "0.png")
+    (root / "sub" / "away").symlink_to("../shared")
+    assert load(root, "sub/own.csv").inputs.read(np.array([4])).shape == (1, 4, 4, 3)
+    (root / "sub" / "pics" / "link.png").unlink()
+    (root / "sub" / "pics" / "link.png").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=r"line 7: image 'pics/link\.png' leads out of the data root"):
+        load(root, "sub/own.csv")
+    (root / "sub" / "pics" / "link.png").unlink()
+    (root / "sub" / "pics" / "link.png").symlink_to("link.png")
+    with pytest.raises(InputError, match=r"line 7: .*leads nowhere"):
+        load(root, "sub/own.csv")
+
+
+def test_the_table_itself_may_be_anywhere_that_is_named(tmp_path, monkeypatch):
+    write(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert len(load(tmp_path / "data")) == 4
+    write(tmp_path / "data")
+    with pytest.raises(InputError, match=r"and another own\.csv here"):
+        load(tmp_path / "data")
+    assert len(load(tmp_path / "here")) == 4
