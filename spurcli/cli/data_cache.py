@@ -88,9 +88,9 @@ def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
     from spurcli.datasets.cache import in_words
 
     if all(facts["done"] == "nothing" for facts in splits.values()):
-        say(f"Nothing to do: no split of {name} is made of image files or texts")
+        say(f"Nothing to do: no split of {name} has images to decode, or texts")
         return
-    words = {"there": "is there, whole", "written": "written", "replaced": "written anew", "nothing": "no image files"}
+    words = {"there": "is there, whole", "written": "written", "replaced": "written anew", "nothing": "nothing to decode"}
     for split, facts in splits.items():
         size = f" ({in_words(facts['bytes'])})" if "bytes" in facts else ""
         say(f"{split}: {facts['num_samples']:,} samples, {words[facts['done']]}{size}")

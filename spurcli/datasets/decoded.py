@@ -1,7 +1,7 @@
 """The decoded cache: images once resized to uint8 pixels, so that no later stage decodes them again.
 
-Each split is stored on its own, under a key of its fingerprint, its files' names and what was done to them. Loading
-uses what is there and compares a few images with their files, so that a cache of other images, of another Pillow or
+Each split is stored on its own, under a key of its fingerprint, where its images come from and what was done to them. Loading
+uses what is there and compares a few images with what they are decoded to now, so that a cache of other images, of another Pillow or
 with damaged bytes is found and not believed.
 """
 
@@ -32,7 +32,7 @@ from spurcli.datasets.cache import (
     verify_cached,
     write_cached,
 )
-from spurcli.datasets.inputs import FileImages
+from spurcli.datasets.inputs import EncodedImages
 from spurcli.errors import InputError
 from spurcli.progress import Progress
 
@@ -68,7 +68,7 @@ class MappedImages:
 def use_cache(dataset: Dataset, data_root: Path, cache_root: Path) -> Dataset:
     """The data set with those splits mapped that are in the cache: the same pixels, bit for bit.
 
-    Raises InputError if what lies there is damaged, or is not what the image files give.
+    Raises InputError if what lies there is damaged, or is not what decoding gives.
     """
     if not cache_root.is_dir():
         return dataset
@@ -79,10 +79,10 @@ def use_cache(dataset: Dataset, data_root: Path, cache_root: Path) -> Dataset:
 def cache_images(
     dataset: Dataset, data_root: Path, cache_root: Path, *, num_workers: int, progress: Progress
 ) -> dict[str, dict[str, Any]]:
-    """Write the pixels of all splits that are image files; per split what was done, its bytes, its folder.
+    """Write the pixels of all splits that are decoded; per split what was done, its bytes, its folder.
 
     `done` is "written", "there" (and checked whole), "replaced" (what was there was damaged or outdated), or "nothing"
-    (pixels in memory, texts, images of your own kind).
+    (pixels in memory, images of your own kind).
 
     Raises InputError if they do not fit on the disk, before any work, or if an image cannot be decoded.
     """
@@ -91,17 +91,17 @@ def cache_images(
     for name, split in dataset.splits.items():
         key, images = image_key(split, data_root), split.inputs
         found[name] = {"num_samples": len(split), "done": "nothing"}
-        if key is None or not isinstance(images, FileImages):
+        if key is None or not isinstance(images, EncodedImages):
             continue
         folder = cached_folder(cache_root, key)
-        found[name] |= {"done": "written", "bytes": _num_bytes(images), "folder": folder.name}
+        found[name] |= {"done": "written", "bytes": _decoded_bytes(images), "folder": folder.name}
         if folder.exists():
             progress.say(f"Checking what is there of {name}")
             found[name]["done"] = "there" if _is_whole(images, cache_root, key, progress) else "replaced"
         if found[name]["done"] != "there":
             to_write[name] = key, images
     if to_write:
-        total = sum(_num_bytes(images) for _, images in to_write.values())
+        total = sum(_decoded_bytes(images) for _, images in to_write.values())
         require_space(cache_root, total)
         progress.say(f"Writing {in_words(total)} of pixels to {cache_root}: {', '.join(to_write)}")
     for name, (key, images) in to_write.items():
@@ -112,30 +112,30 @@ def cache_images(
 
 
 def image_key(split: Split, data_root: Path) -> Key | None:
-    """All that a split's pixels depend on, as JSON; None unless it is made of image files."""
+    """All that a split's pixels depend on, as JSON; None unless they are decoded from something."""
     images = split.inputs
-    if type(images) is not FileImages:  # a kind derived from it may read differently
+    if not isinstance(images, EncodedImages):
         return None
     digest, root = hashlib.sha256(), f"{data_root}/"
-    for path in images.paths:
-        digest.update(str(path).removeprefix(root).encode(errors="surrogateescape") + b"\n")
+    for source in images.sources():
+        digest.update(source.removeprefix(root).encode(errors="surrogateescape") + b"\n")
     return {
         "kind": "pixels",
         "fingerprint": split.fingerprint.to_json(),
-        "paths_sha256": digest.hexdigest(),
+        "sources": {"kind": type(images).__qualname__, "sha256": digest.hexdigest()},
         "transform": {"size": images.size, "squash": images.squash, "decoder": DECODER},
     }
 
 
 def _mapped(split: Split, data_root: Path, cache_root: Path) -> Split:
     key, images = image_key(split, data_root), split.inputs
-    if key is None or not isinstance(images, FileImages):
+    if key is None or not isinstance(images, EncodedImages):
         return split
     mapped = _open(images, cache_root, key)
     return split if mapped is None else replace(split, inputs=mapped)
 
 
-def _open(images: FileImages, cache_root: Path, key: Key) -> MappedImages | None:
+def _open(images: EncodedImages, cache_root: Path, key: Key) -> MappedImages | None:
     """The mapped twin of `images`, a few compared with their files."""
     arrays = open_cached(cache_root, key)
     if arrays is None:
@@ -150,20 +150,20 @@ def _open(images: FileImages, cache_root: Path, key: Key) -> MappedImages | None
         if not np.array_equal(images.read(chosen), mapped.read(chosen)):
             raise damaged(
                 folder,
-                f"other pixels than {images.paths[int(position)].name} gives now "
-                "(the image or Pillow changed, or the cache is damaged)",
+                f"other pixels than image {position:,} of {len(images):,} gives now "
+                "(it or Pillow changed, or the cache is damaged)",
             )
     return mapped
 
 
-def _is_whole(images: FileImages, cache_root: Path, key: Key, progress: Progress) -> bool:
-    """Whether all bytes are those that were written and all files have their size of then; else it is removed."""
+def _is_whole(images: EncodedImages, cache_root: Path, key: Key, progress: Progress) -> bool:
+    """Whether all bytes are those that were written and all images have their size of then; else it is removed."""
     try:
         _open(images, cache_root, key)
         verify_cached(cache_root, key)
-        sizes = (open_cached(cache_root, key) or {}).get("file_bytes")
-        if sizes is None or not np.array_equal(sizes, next(_sizes(images))):
-            raise damaged(cached_folder(cache_root, key), "image files have changed since")
+        sizes = (open_cached(cache_root, key) or {}).get("num_bytes")
+        if sizes is None or not np.array_equal(sizes, images.num_bytes()):
+            raise damaged(cached_folder(cache_root, key), "images have changed since")
     except InputError as error:
         progress.say(f"{error.problem}; making it again")
         remove_cached(cache_root, key)
@@ -171,25 +171,20 @@ def _is_whole(images: FileImages, cache_root: Path, key: Key, progress: Progress
     return True
 
 
-def _blocks(images: FileImages, num_workers: int, progress: Progress) -> dict[str, Blocks]:
+def _blocks(images: EncodedImages, num_workers: int, progress: Progress) -> dict[str, Blocks]:
     num_images, (height, width, channels) = len(images), images.shape
     planes = _decoded(images, max(num_workers, 1), progress)
     return {
         "pixels": Blocks(np.dtype(np.uint8), (num_images, channels, height, width), planes),
-        "file_bytes": Blocks(np.dtype(np.int64), (num_images,), _sizes(images)),
+        "num_bytes": Blocks(np.dtype(np.int64), (num_images,), (images.num_bytes() for _ in range(1))),
     }
 
 
-def _num_bytes(images: FileImages) -> int:
+def _decoded_bytes(images: EncodedImages) -> int:
     return len(images) * int(np.prod(images.shape))
 
 
-def _sizes(images: FileImages) -> Iterator[NDArray[np.int64]]:
-    """The size of every file, looked at when asked for."""
-    yield np.array([path.stat().st_size for path in images.paths], dtype=np.int64)
-
-
-def _decoded(images: FileImages, num_workers: int, progress: Progress) -> Iterator[NDArray[np.uint8]]:
+def _decoded(images: EncodedImages, num_workers: int, progress: Progress) -> Iterator[NDArray[np.uint8]]:
     """Planes uint8 [m, channels, height, width] of consecutive images, a few batches ahead.
 
     Threads: Pillow decodes and resizes outside Python's lock, and no process outlives a builder that is killed.

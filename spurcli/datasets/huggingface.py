@@ -63,6 +63,17 @@ class SavedImages:
             batch[place] = decode_square(name, self.size, squash=self.squash, content=content)
         return batch
 
+    def sources(self) -> Iterator[str]:
+        yield from (part["filename"] for part in self.rows.cache_files)
+        yield self.column
+        yield from map(str, self.index.tolist())
+
+    def num_bytes(self) -> NDArray[np.int64]:
+        from pyarrow import compute
+
+        length = compute.binary_length(compute.struct_field(self.rows.data.column(self.column), "bytes"))
+        return np.asarray(length.to_numpy()[self.index], dtype=np.int64)
+
 
 def read_saved(folder: Path, wanted: Wanted) -> Source:
     """What `wanted` asks of the data set in a folder: splits of a DatasetDict, or a Dataset, perhaps with a split column.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,22 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+
+
+@runtime_checkable
+class EncodedImages(Images, Protocol):
+    """Images that are decoded as they are read, and can say of what: what `spurcli data cache` stores the pixels of."""
+
+    size: int
+    squash: bool
+
+    def sources(self) -> Iterator[str]:
+        """All that says where they come from: their files' paths, in order."""
+        ...
+
+    def num_bytes(self) -> NDArray[np.int64]:
+        """How many bytes each takes encoded, [n]: another number, another image."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,12 @@ class FileImages:
         for row, index in enumerate(indices.tolist()):
             batch[row] = decode_square(self.paths[index], self.size, squash=self.squash)
         return batch
+
+    def sources(self) -> Iterator[str]:
+        return map(str, self.paths)
+
+    def num_bytes(self) -> NDArray[np.int64]:
+        return np.array([path.stat().st_size for path in self.paths], dtype=np.int64)
 
 
 def decode_square(path: Path, size: int, *, squash: bool = False, content: bytes | None = None) -> NDArray[np.uint8]:

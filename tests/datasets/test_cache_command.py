@@ -61,7 +61,7 @@ def test_nothing_to_do_for_pixels_in_memory(spurcli, tmp_path, extra):
     if extra:
         assert {facts["done"] for facts in result.json["splits"].values()} == {"nothing"}
     else:
-        assert result.err == "Nothing to do: no split of demo is made of image files or texts\n"
+        assert result.err == "Nothing to do: no split of demo has images to decode, or texts\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,24 +102,70 @@ def test_a_data_root_that_moved_takes_its_cache_along(pictures, tmp_path):
     assert all(isinstance(split.inputs, MappedImages) for split in load(moved, cached=True).splits.values())
 
 
-def test_pixels_in_memory_and_images_of_your_own_kind_are_left_alone(pictures):
-    class Mirrored(FileImages):
-        def read(self, indices):
-            return super().read(indices)[:, :, ::-1]
+@dataclass(frozen=True)
+class Unknown:
+    """Images of a user's own kind, which do not say where they come from."""
 
+    pixels: np.ndarray
+    resident = False
+    shape = (8, 8, 3)
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def read(self, indices):
+        return self.pixels[indices]
+
+
+class Mirrored(FileImages):
+    def read(self, indices):
+        return super().read(indices)[:, :, ::-1]
+
+
+def with_inputs(dataset: Dataset, make) -> Dataset:
+    splits = {name: replace(split, inputs=make(split.inputs)) for name, split in dataset.splits.items()}
+    return replace(dataset, splits=splits)
+
+
+def test_pixels_in_memory_and_images_that_do_not_say_where_they_come_from_are_left_alone(pictures):
     assert write(pictures, in_memory=True) == dict.fromkeys(ALL, "nothing")
-    plain = load(pictures)
-    mine = {
-        name: Split(split.label, Mirrored(split.inputs.paths, 8), sample_id=split.sample_id)
-        for name, split in plain.splits.items()
-    }
-    dataset = Dataset("mine", ("even", "odd"), mine)
-    found = cache_images(dataset, pictures, pictures / "cache", num_workers=1, progress=Silent())
+    own = with_inputs(load(pictures), lambda files: Unknown(files.read(np.arange(len(files)))))
+    found = cache_images(own, pictures, pictures / "cache", num_workers=1, progress=Silent())
     assert {facts["done"] for facts in found.values()} == {"nothing"}
     assert not (pictures / "cache").exists()
     write(pictures)
-    assert use_cache(dataset, pictures, pictures / "cache").splits["train"].inputs is mine["train"].inputs
+    assert use_cache(own, pictures, pictures / "cache").splits["train"].inputs is own.splits["train"].inputs
     assert isinstance(load(pictures, cached=True, in_memory=True).splits["train"].inputs, ArrayImages)
+
+
+def test_a_kind_derived_from_image_files_has_a_cache_of_its_own(pictures):
+    write(pictures)
+    own = with_inputs(load(pictures), lambda files: Mirrored(files.paths, 8))
+    assert isinstance(use_cache(own, pictures, pictures / "cache").splits["train"].inputs, Mirrored)
+    cache_images(own, pictures, pictures / "cache", num_workers=1, progress=Silent())
+    for name, split in use_cache(own, pictures, pictures / "cache").splits.items():
+        assert isinstance(split.inputs, MappedImages)
+        assert np.array_equal(split.inputs.read(np.arange(len(split))), pixels(load(pictures))[name][:, :, ::-1])
+
+
+def test_a_saved_hugging_face_data_set(pictures):
+    datasets = pytest.importorskip("datasets")
+    train = load(pictures).splits["train"]
+    rows = {"image": [path.read_bytes() for path in train.inputs.paths], "label": train.label.tolist()}
+    rows["image"] = [{"bytes": content, "path": None} for content in rows["image"]]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["even", "odd"])})
+    saved = datasets.Dataset.from_dict(rows, features=features)
+    datasets.DatasetDict({"train": saved, "test": saved.select([3, 5])}).save_to_disk(pictures / "saved")
+    plain = load_dataset(
+        "table", {"path": "saved", "image": "image", "label": "label"}, data_root=pictures, image_size=8
+    )
+    found = cache_images(plain, pictures, pictures / "cache", num_workers=2, progress=Silent())
+    assert [facts["done"] for facts in found.values()] == ["written"] * 2
+    mapped = use_cache(plain, pictures, pictures / "cache")
+    assert all(isinstance(split.inputs, MappedImages) for split in mapped.splits.values())
+    assert all(np.array_equal(pixels(mapped)[name], pixels(plain)[name]) for name in plain.splits)
+    sizes = [path.stat().st_size for path in train.inputs.paths]
+    assert plain.splits["test"].inputs.num_bytes().tolist() == [sizes[3], sizes[5]]
 
 
 def repaint(path: Path) -> None:
@@ -129,7 +176,9 @@ def repaint(path: Path) -> None:
 def test_another_image_under_the_same_name_is_found_on_opening(pictures, position):
     write(pictures)
     repaint(pictures / "train" / f"{position:02d}.png")
-    with pytest.raises(InputError, match=rf"(?s){position:02d}\.png gives now.*data cache.*delete the folder"):
+    with pytest.raises(
+        InputError, match=rf"(?s)other pixels than image {position} of 12 gives now.*data cache.*delete the folder"
+    ):
         load(pictures, cached=True)
     assert write(pictures) == {"train": "replaced", "val": "there", "test": "there"}
     assert np.array_equal(pixels(load(pictures, cached=True))["train"], pixels(load(pictures))["train"])
@@ -137,7 +186,7 @@ def test_another_image_under_the_same_name_is_found_on_opening(pictures, positio
 
 def test_another_pillow_is_found(pictures, monkeypatch):
     write(pictures)
-    right = decoded_module.FileImages.read
+    right = FileImages.read
 
     def differently(self, indices):
         batch = right(self, indices)
