@@ -66,7 +66,7 @@ def configure(
     if feature:
         flags["feature"] = feature
 
-    chosen = _read_recipe(recipe) if recipe else {}
+    chosen = _read_recipe(recipe, flags["data_root"]) if recipe else {}
     inherited = _usable(inherited or {}, inherited_from)
     named, injection_path = _named_dataset(dataset, inherited, chosen, flags["data_root"])
     if named is None:
@@ -79,7 +79,7 @@ def configure(
     if recipe:
         inherited = {"dataset": inherited.get("dataset", {})}  # a named recipe replaces the inherited one
     elif not inherited.get("training") or recipe_name in recipes.names():
-        chosen = _read_recipe(recipe_name)
+        chosen = _read_recipe(recipe_name, flags["data_root"])
     chosen = _with_dataset(chosen, named)
     if named["name"] != inherited.get("dataset", {}).get("name") or dataset:
         inherited = {**inherited, "dataset": named}
@@ -118,11 +118,7 @@ def _named_dataset(
             options = {**same.get("options", {}), **mine["options"]}
             return {**same, "name": mine["name"], "options": options}, None
         return mine, None
-    table = inherited.get("dataset")
-    if not table and isinstance(recipe.get("dataset", {}).get("name"), str):
-        written = recipe["dataset"]
-        mine = _table_named(written["name"], data_root)
-        table = {**written, "name": mine["name"], "options": {**written.get("options", {}), **mine["options"]}}
+    table = inherited.get("dataset") or recipe.get("dataset")
     if not table or "name" not in table:
         return None, None
     injection = table.get("injection")
@@ -209,10 +205,16 @@ def _usable(inherited: Mapping[str, Any], where: str) -> dict[str, Any]:
     return dict(inherited)
 
 
-def _read_recipe(name: str) -> dict[str, Any]:
+def _read_recipe(name: str, data_root: Path) -> dict[str, Any]:
+    """A checked recipe; where it names a user's own data by its path, that has become an option."""
     recipe = recipes.read_recipe(name)
     check_recipe(recipe, name)
-    return recipe
+    table = recipe.get("dataset", {})
+    if "name" not in table or table["name"] in DATASETS or is_user_code(table["name"]):
+        return recipe
+    mine = _table_named(table["name"], data_root)
+    options = {**table.get("options", {}), **mine["options"]}
+    return {**recipe, "dataset": {**table, "name": mine["name"], "options": options}}
 
 
 def _refuse_other_name(name: str, table: Mapping[str, Any]) -> None:
