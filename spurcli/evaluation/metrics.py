@@ -188,13 +188,15 @@ def confusion_rates(
 ) -> dict[str, Metric]:
     """Share of the samples of one class that are predicted another, and the other way round (`…_reverse`).
 
-    Where nobody knows which samples carry the feature: Hard ImageNet's dog sleds that are predicted ski.
+    Where nobody knows which samples carry the feature: Hard ImageNet's dog sleds that are predicted ski. None of a class
+    without samples.
     """
     metrics = {}
     for suffix, (true, taken_for) in (("", confusion), ("_reverse", confusion[::-1])):
         hits = predicted[evaluated.label == true] == taken_for
         names = {"true": evaluated.class_names[true], "predicted": evaluated.class_names[taken_for]}
-        metrics[f"spurious_misclassification{suffix}"] = share(int(hits.sum()), len(hits), **names)
+        if len(hits):
+            metrics[f"spurious_misclassification{suffix}"] = share(int(hits.sum()), len(hits), **names)
     return metrics
 
 

@@ -138,7 +138,10 @@ def _metric_words(data: Mapping[str, Any], primary: Mapping[str, Any]) -> str:
     facts: Mapping[str, Any] = next((arm["facts"][name] for arm in data["arms"] if arm["facts"].get(name)), {})
     words = lower_first(str(primary["label"]))
     if "true" in facts and "predicted" in facts:
-        words = f"spurious misclassification ({facts['true']} with the feature, taken for {facts['predicted']})"
+        # The other way round is only asked where nobody knows which samples carry the feature.
+        is_unknown = any(metric["name"] == f"{name}_reverse" for metric in data["metrics"])
+        with_feature = "" if is_unknown else " with the feature,"
+        words = f"spurious misclassification ({facts['true']}{with_feature} taken for {facts['predicted']})"
     return words
 
 

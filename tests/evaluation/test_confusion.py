@@ -49,9 +49,9 @@ def test_the_rates_are_those_of_a_plain_count(confusion):
         assert found[name]["interval"][0] < found[name]["value"] < found[name]["interval"][1]
 
 
-def test_without_samples_of_the_class_the_rate_is_undefined():
+def test_a_class_without_samples_has_no_rate():
     found = rates(np.eye(3)[[1, 2, 1]], [1, 2, 1], (0, 1))
-    assert found["spurious_misclassification"]["value"] is None
+    assert list(found) == ["spurious_misclassification_reverse"]
     assert found["spurious_misclassification_reverse"]["value"] == 0
 
 
@@ -71,6 +71,9 @@ def test_through_the_chain_and_from_predictions_alone(spurcli, tmp_path):
     assert predictions.confusion == (0, 1)
     assert compute(evaluated_from(predictions))["metrics"] == metrics
     assert metrics["spurious_misclassification_reverse"]["true"] == "ski"
+    reported = spurcli("report", "-o", "report.md")
+    assert reported.code == 0, reported.err
+    assert "purious misclassification (sled taken for ski)" in reported.err
 
 
 def test_logits_made_elsewhere_have_the_rate_too(spurcli, tmp_path):
