@@ -21,7 +21,9 @@ def data() -> None:
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, inject.json, or your own file.py:attr.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr.")
+    ],
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Open and decode every image too.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,
     data_root: DataRoot = None,
@@ -46,7 +48,7 @@ def check(
 
     settings = configure(
         name,
-        recipe=recipe or any_recipe(name),
+        recipe=recipe,
         overrides=options.parse_sets(sets),
         feature=feature,
         data_root=data_root,
@@ -85,14 +87,3 @@ def check(
             + (", …" if len(unreadable) > 3 else ""),
             "Fetch them again from where the data set came from.",
         )
-
-
-def any_recipe(name: str) -> str | None:
-    """Data sets without a recipe of their name only need one here for the size of images, which demo leaves open."""
-    from pathlib import Path
-
-    from spurcli.datasets.injection import is_injection, read_injection
-    from spurcli.recipes import names
-
-    base = read_injection(Path(name)).dataset if is_injection(name) else name
-    return None if base in names() else "demo"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # heavy, and --help has to be fast
 
 
 def cache(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, inject.json, or your own file.py:attr.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr.")],
     data_root: DataRoot = None,
     recipe: Recipe = None,
     sets: Sets = None,
@@ -35,14 +35,13 @@ def cache(
     Example: spurcli data cache celeba --recipe celeba-cpu --data-root .data
     """
     from spurcli.cli.console import TerminalProgress, print_json
-    from spurcli.cli.data import any_recipe
     from spurcli.datasets import Texts, load_dataset
     from spurcli.datasets.decoded import cache_images
     from spurcli.session import configure
 
     settings = configure(
         name,
-        recipe=recipe or any_recipe(name),
+        recipe=recipe,
         overrides=options.parse_sets(sets),
         feature=feature,
         data_root=data_root,
@@ -90,7 +89,12 @@ def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
     if all(facts["done"] == "nothing" for facts in splits.values()):
         say(f"Nothing to do: no split of {name} has images to decode, or texts")
         return
-    words = {"there": "is there, whole", "written": "written", "replaced": "written anew", "nothing": "nothing to decode"}
+    words = {
+        "there": "is there, whole",
+        "written": "written",
+        "replaced": "written anew",
+        "nothing": "nothing to decode",
+    }
     for split, facts in splits.items():
         size = f" ({in_words(facts['bytes'])})" if "bytes" in facts else ""
         say(f"{split}: {facts['num_samples']:,} samples, {words[facts['done']]}{size}")

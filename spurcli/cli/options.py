@@ -12,7 +12,7 @@ Dataset = Annotated[
     typer.Option(
         "--dataset",
         metavar="NAME",
-        help="Data set: a name, inject.json, or your own file.py:attr.",
+        help="Data set: a name, your folder or table, inject.json, or file.py:attr.",
         rich_help_panel="Data and settings",
     ),
 ]

@@ -16,7 +16,7 @@ from spurcli.datasets.own import Fence, is_saved_dataset, locate, names_of
 from spurcli.datasets.own_columns import Source, Wanted, choose_columns, samples_of, texts_of, unique_ids
 from spurcli.datasets.splitting import Shares, assemble
 from spurcli.datasets.tables import Table, column_names, read_table
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, MissingFilesError, UsageError
 
 _WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl or .parquet file."
 
@@ -135,16 +135,12 @@ def _missing_images(
     table: Table, column: str, missing: list[int], folder: Path, suffix: str, there: dict[str, dict[str, bool]]
 ) -> InputError:
     first = table[column][missing[0]]
-    rows = ", ".join(f"{table[column][row][:60]!r} (line {table.line[row]:,})" for row in missing[:3])
-    problem = f"{table.path}: {len(missing):,} of {len(table):,} images are not in {folder}: {rows}"
-    if len(missing) > 3:
-        problem += ", …"
+    hint = "Paths count from the table's folder; --set dataset.options.folder=FOLDER names one below it."
     place, _, file = (first + suffix).rpartition("/")
     endings = sorted({name[len(file) :] for name in there.get(place, ()) if name.startswith(f"{file}.")})
     if endings:
-        return InputError(problem, f"There is {file}{endings[0]}: add --set dataset.options.suffix={endings[0]}")
-    if "://" in first:
-        return InputError(problem, "Nothing is downloaded: fetch the images, and write where they lie.")
-    return InputError(
-        problem, "Paths count from the table's folder; --set dataset.options.folder=FOLDER names one below it."
-    )
+        hint = f"There is {file}{endings[0]}: add --set dataset.options.suffix={endings[0]}"
+    elif "://" in first:
+        hint = "Nothing is downloaded: fetch the images, and write where they lie."
+    names = [f"{table[column][row][:200]!r} (line {table.line[row]:,})" for row in missing]
+    return MissingFilesError(f"of {len(table):,} images of {table.path} are not in {folder}", hint, names)
