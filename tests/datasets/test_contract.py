@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spurcli.datasets import Dataset, load_dataset
+from spurcli.datasets import Dataset, Texts, load_dataset
 from spurcli.datasets.check import check
 from spurcli.datasets.own import OWN_DATA
 from spurcli.errors import InputError, SpurWarning
@@ -22,6 +22,7 @@ OPTIONS = {
     "celeba": {"available_only": True, "num_train_per_class": 500},
     "celeba-hair": {"available_only": True},
     "hard-imagenet": {"available_only": True},
+    "multinli": {"available_only": True},
     "demo": {"num_test": 2000},
     "folder": {"path": "photos"},
     "table": {"path": "photos.csv"},
@@ -87,9 +88,21 @@ def test_labels_attributes_and_inputs_agree(loaded):
                 assert dataset.attribute_names[split.attribute[row]] == attribute
 
 
+def test_texts_are_strings_read_by_position(loaded):
+    for split in loaded[0].splits.values():
+        if not isinstance(split.inputs, Texts):
+            pytest.skip("images")
+        last = len(split) - 1
+        texts = split.inputs.read(np.array([last, 0, last]))
+        assert texts[0] == texts[2] == tuple(column[last] for column in split.inputs.columns)
+        assert all(isinstance(text, str) for sample in texts for text in sample)
+
+
 def test_pixels_are_bytes_read_by_position(loaded):
     rng = np.random.default_rng(0)
     shapes = set()
+    if isinstance(loaded[0].splits["train"].inputs, Texts):
+        pytest.skip("texts")
     for split in loaded[0].splits.values():
         indices = rng.choice(len(split), size=min(16, len(split)), replace=False)
         pixels = split.inputs.read(indices)
