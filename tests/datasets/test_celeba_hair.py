@@ -9,6 +9,7 @@ from spurcli.datasets.celeba_files import ATTRIBUTES, PARTITION, read_table
 from spurcli.datasets.celeba_hair import PUBLISHED, load, read_folder
 from spurcli.datasets.check import check
 from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.session import configure
 
 SPLITS = ("train", "val", "test")
 
@@ -123,3 +124,11 @@ def test_the_images_at_hand_and_which_feature_each_class_has(celeba_data):
     features = {name: feature["attribute"] for name, feature in found["spurious_features"].items()}
     assert features == {"not blond": "male", "blond": "female"}
     assert found["conflict_groups"] == ["blond/male"]
+
+
+def test_the_recipe_is_the_published_plain_training():
+    settings = configure(recipe="celeba-hair")
+    training = settings.training
+    assert (settings.model.options["arch"], training.epochs, training.batch_size) == ("resnet50", 50, 128)
+    assert (training.optimizer, training.learning_rate, training.weight_decay) == ("sgd", 1e-3, 1e-4)
+    assert (training.schedule, training.momentum, settings.preprocessing.image_size) == ("constant", 0.9, 224)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from spurcli.datasets.hard_imagenet import CLASS_NAMES, CLASSES, LISTED, Counts, load, read_folder
 from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.session import configure
 
 SLED, SKI = "n03218198", "n04228054"
 WNIDS = [wnid for _, wnid, _ in CLASSES]
@@ -213,3 +214,13 @@ def test_the_layout_at_hand(benchmark_data):
     pixels = dataset.splits["test"].inputs.read(np.array([0, 199]))
     assert pixels.shape == (2, 32, 32, 3)
     assert pixels.std() > 20
+
+
+def test_the_recipe_holds_the_papers_numbers():
+    settings = configure(recipe="hard-imagenet")
+    training, preprocessing = settings.training, settings.preprocessing
+    assert (settings.model.options["arch"], training.epochs, training.batch_size) == ("resnet50", 50, 128)
+    assert (training.optimizer, training.learning_rate, training.weight_decay) == ("sgd", 1e-3, 1e-4)
+    assert (training.momentum, training.schedule, settings.scoring.epoch) == (0.9, "constant", 1)
+    assert (preprocessing.decode_size, preprocessing.image_size, preprocessing.flip) == (256, 224, True)
+    assert preprocessing.resized_crop_scale == (0.08, 1.0)
