@@ -235,12 +235,16 @@ def _with_dataset(recipe: Mapping[str, Any], named: Mapping[str, Any]) -> dict[s
 
 
 def _default_recipe(named: Mapping[str, Any], uses: Sequence[str]) -> str:
-    """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open."""
+    """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open.
+
+    But what is cached of a user's own data must be what the stages read, so that asks for theirs.
+    """
     if named["name"] in recipes.names():
         return str(named["name"])
-    if tuple(uses) == ("dataset",):
+    own = named["name"] in OWN_DATA
+    if not {"model", "training"} & set(uses) and not (own and "tokenizer" in uses):
         return "demo"
-    if named["name"] in OWN_DATA:
+    if own:
         texts = "" if named["name"] == "folder" else "; for texts own-text-cpu or own-text"
         raise UsageError(
             f"{_called(named)} is your own data: which recipe?",
