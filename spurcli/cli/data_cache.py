@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # heavy, and --help has to be fast
 
 
 def cache(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr.")
+    ],
     data_root: DataRoot = None,
     recipe: Recipe = None,
     sets: Sets = None,
