@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-SEVERAL_WORDS = ("$SETTINGS", "$run", "$line", "$own", "…", "COMMAND")
+SEVERAL_WORDS = ("$SETTINGS", "$run", "$line", "$own", "$columns", "…", "COMMAND")
 SCRIPTS = sorted((ROOT / "examples").glob("*.sh"))
 
 
@@ -100,6 +100,20 @@ def test_own_parts(tmp_path, bin_folder):
     assert done.returncode == 0, done.stderr
     made = {path.name for path in folder.iterdir()}
     assert {"shapes.safetensors", "frame.h5", "foreign-keep.txt", "own-keep.txt", "own-parts.html"} <= made
+
+
+def test_own_data(tmp_path, bin_folder):
+    """The script, and then what the page tells to look at, on the files that the script made up."""
+    folder = tmp_path / "examples"
+    shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    done = run_shell("sh own_data.sh", folder, bin_folder, SETTINGS="--set training.epochs=1 --set scoring.epoch=1")
+    assert done.returncode == 0, done.stderr
+    assert "gull/sea" in done.stdout
+    assert "birds.csv" in (folder / "own-data.html").read_text(encoding="utf-8")
+    blocks = [block for block in shell_blocks(ROOT / "docs" / "own-data.md") if "data check" in block]
+    looked = run_shell("".join(blocks), folder, bin_folder)
+    assert looked.returncode == 0, looked.stderr
+    assert looked.stderr.count("30% test taken at random") == 1  # only reviews.csv has no split
 
 
 def test_ci_job(tmp_path, bin_folder):
