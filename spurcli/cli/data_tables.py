@@ -37,10 +37,10 @@ def _say(stdout: Console, line: str) -> None:
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(box=SIMPLE, title=title, title_justify="left")
+    table = Table(box=SIMPLE, title=Text(title), title_justify="left")
     table.add_column(first)
     for name in others:
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     return table
 
 
@@ -77,7 +77,7 @@ def _fingerprints(stdout: Console, splits: Mapping[str, Any]) -> None:
     for name, split in splits.items():
         made_of = f"image {'×'.join(map(str, split['image']))}" if split["image"] else f"{split['num_texts']} texts"
         ids, labels = (split["fingerprint"][part] for part in ("ids_sha256", "labels_sha256"))
-        table.add_row(name, made_of.replace("1 texts", "1 text"), ids[:16] if ids else "the index", labels[:16])
+        table.add_row(Text(name), made_of.replace("1 texts", "1 text"), ids[:16] if ids else "the index", labels[:16])
     stdout.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Small tables on stderr."""
+"""Small tables on stderr. Names are Text, not markup: a class called "[bold]" is a name, not a style."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from spurcli.cli.console import console
 
@@ -34,12 +35,13 @@ def removed_table(result: dict[str, Any]) -> None:
 def _add(table: Table, name: str, row: dict[str, Any]) -> None:
     if row["num_samples"]:
         share = row["num_removed"] / row["num_samples"]
-        table.add_row(name, f"{row['num_samples']:,}", f"{row['num_removed']:,}", f"{share:.1%}")
+        table.add_row(Text(name), f"{row['num_samples']:,}", f"{row['num_removed']:,}", f"{share:.1%}")
 
 
 def metrics_table(result: dict[str, Any]) -> None:
     """The metrics of an evaluation, then accuracy per group (or class)."""
-    table = Table(box=SIMPLE, title_justify="left", title=f"Split {result['split']}, {result['num_samples']:,} samples")
+    title = Text(f"Split {result['split']}, {result['num_samples']:,} samples")
+    table = Table(box=SIMPLE, title_justify="left", title=title)
     table.add_column("metric")
     for name in ("value", "95 % interval", "samples"):
         table.add_column(name, justify="right")
@@ -66,4 +68,4 @@ def _metric(table: Table, name: str, metric: dict[str, Any]) -> None:
     value = "undefined" if metric["value"] is None else f"{metric['value']:.1%}"
     interval = metric.get("interval")
     bounds = f"{interval[0]:.1%} … {interval[1]:.1%}" if interval and metric["value"] is not None else ""
-    table.add_row(name, value, bounds, f"{metric['num_samples']:,}")
+    table.add_row(Text(name), value, bounds, f"{metric['num_samples']:,}")
