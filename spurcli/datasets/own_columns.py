@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spurcli.datasets.inputs import Inputs, Texts
 from spurcli.datasets.own import coded, require_classes, require_plain
 from spurcli.datasets.splitting import Samples, split_name
-from spurcli.datasets.tables import Table
+from spurcli.datasets.tables import Table, listed
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.registry import near
 
@@ -61,7 +61,7 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
         if name not in known:
             raise InputError(
                 f"{where} has no column {name!r}{near(name, known)}",
-                f"It has: {', '.join(known[:20])}. Say which with --set dataset.options.{role}=COLUMN",
+                f"It has: {listed(known)}. Say which with --set dataset.options.{role}=COLUMN",
             )
         return name
 
@@ -77,7 +77,7 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
     if not found:
         raise InputError(
             f"{where} has no column 'image' (paths) or 'text'",
-            f"It has: {', '.join(known[:20])}. Say which: --set dataset.options.image=COLUMN, or text=COLUMN",
+            f"It has: {listed(known)}. Say which: --set dataset.options.image=COLUMN, or text=COLUMN",
         )
     roles.update({role: role for role in found - asked})
     roles.setdefault("label", "label")

@@ -95,6 +95,15 @@ def as_text(value: Any, where: str) -> str:
     raise InputError(f"{where}: a value is a {type(value).__name__}", "Use texts and numbers.")
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names of columns for an error: the first twenty, none longer than a name should be."""
+    return ", ".join(name[:40] if name.isprintable() else repr(name[:40]) for name in names[:20]) or "no columns"
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:80]
+
+
 def _open(path: Path, what: str, hint: str, quoted: bool) -> Reader:
     require_file(path, what, hint)
     suffix = path.suffix.lower()
@@ -193,7 +202,7 @@ def _parquet(path: Path) -> Reader:
         file = parquet.ParquetFile(path)
         header: list[str] = file.schema_arrow.names
     except (ArrowException, OSError) as error:
-        raise InputError(f"{path} is no Parquet file ({str(error)[:80]})", "Write it again.") from error
+        raise InputError(f"{path} is no Parquet file ({_reason(error)})", "Write it again.") from error
     _refuse_twice(header, path)
 
     def rows_of(names: list[str]) -> Iterator[Row]:
@@ -204,7 +213,7 @@ def _parquet(path: Path) -> Reader:
                     number += 1
                     yield number, row
         except (ArrowException, OSError, ValueError) as error:  # ValueError: dates beyond Python's
-            raise InputError(f"{path}, after row {number:,}: {str(error)[:80]}", "Write it again.") from error
+            raise InputError(f"{path}, after row {number:,}: {_reason(error)}", "Write it again.") from error
 
     return header, rows_of
 
@@ -212,7 +221,7 @@ def _parquet(path: Path) -> Reader:
 def _refuse_twice(header: Sequence[str], path: Path) -> None:
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise InputError(f"{path} has two columns called {twice!r}", "Rename one of them.")
+        raise InputError(f"{path} has two columns called {twice[:60]!r}", "Rename one of them.")
 
 
 def _present(columns: Sequence[str], known: Sequence[str], path: Path) -> list[str]:
@@ -223,8 +232,5 @@ def _present(columns: Sequence[str], known: Sequence[str], path: Path) -> list[s
         if name in known:
             names.append(name)
         elif name == column:
-            raise InputError(
-                f"{path} has no column {name!r}{near(name, known)}",
-                f"It has: {', '.join(map(str, known[:20])) or 'no columns'}.",
-            )
+            raise InputError(f"{path} has no column {name!r}{near(name, known)}", f"It has: {listed(known)}.")
     return names
