@@ -18,14 +18,14 @@ from train import race, repeats_asked, workbench  # the module beside this one
 
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.parts import SCORES
-from spurcli.runtime.feed import Feed
+from spurcli.runtime.feed import ImageFeed
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring.chosen import registered_scores
 from spurcli.scoring.forward import ScoredRun, score_run
 from spurcli.session import configure
 
 
-def score(bench: Workbench, feed: Feed, model: nn.Module, names: list[str], folder: Path) -> None:
+def score(bench: Workbench, feed: ImageFeed, model: nn.Module, names: list[str], folder: Path) -> None:
     train = bench.dataset.splits["train"]
     header = ScoresHeader(train.fingerprint, bench.dataset.class_names, (), {})
     scores = registered_scores(names)
@@ -35,7 +35,7 @@ def score(bench: Workbench, feed: Feed, model: nn.Module, names: list[str], fold
         score_run(bench, feed, ScoredRun(model, 0, 1, ""), 0, scores, writer)
 
 
-def forward(bench: Workbench, feed: Feed, model: nn.Module, batch_size: int, num_samples: int) -> torch.Tensor:
+def forward(bench: Workbench, feed: ImageFeed, model: nn.Module, batch_size: int, num_samples: int) -> torch.Tensor:
     """What one writes by hand: normalise a slice, run the model, keep the logits."""
     assert feed.pixels is not None
     preprocess = bench.preprocess()
