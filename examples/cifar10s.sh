@@ -2,14 +2,23 @@
 # CIFAR-10S for one seed: which carriers teach the feature, and does pruning help?   cifar10s.sh SEED [OUTPUT]
 #
 #   A  a red line in the 100 easiest, the 100 hardest, or none of the airplanes (Fig. 2 of the paper)
-#   B  the line in a random share of the airplanes: all samples, hardest pruned, the matched random control
+#   B  the line in a random share of the airplanes: all samples, hardest pruned, the matched random control (Sec. 6.1)
+#      SETTING=2  weak: nobody can tell who carries it, so the hardest of every class go
+#      SETTING=1  strong: its carriers can be told, so the hardest inside the groups that carry their class's feature go. auto
+#                 counts "no line" as the feature of the other nine classes; GROUP=airplane/line prunes airplanes only
 #
-# Reported: how many automobiles with the line are taken for airplanes. On a laptop's CPU about half an hour a seed with
-# RECIPE=cifar10-cpu; on a GPU as in the paper with RECIPE=cifar10. PARTS=B runs only B. Interrupted, the same line goes on.
+# Reported: how many automobiles with the line are taken for airplanes, in the paper 13.8 % (setting 2) and 58.0 % (setting 1).
+# The widths and shares that gave these are not published: WIDTH and SHARE here are ours for RECIPE=cifar10-cpu. On a laptop's CPU
+# about half an hour a seed; on a GPU as in the paper with RECIPE=cifar10. PARTS=B runs only B. Interrupted, the same line goes on.
 set -eu
 seed=$1
 out=${2:-cifar10s}/seed$seed
-: "${RECIPE:=cifar10-cpu}" "${WIDTH:=3}" "${SHARE:=0.04}" "${FRACTION:=0.2}" "${SETTINGS:=}" "${PARTS:=AB}"
+: "${RECIPE:=cifar10-cpu}" "${SETTING:=2}" "${WIDTH:=3}" "${FRACTION:=0.2}" "${SETTINGS:=}" "${PARTS:=AB}"
+case $SETTING in
+1) : "${SHARE:=0.1}" "${GROUP:=auto}" && rule="--group $GROUP" like=--match-groups ;;
+2) : "${SHARE:=0.04}" && rule=--per-class like= ;;
+*) echo "SETTING is 1 (strong) or 2 (weak)" >&2 && exit 2 ;;
+esac
 line="--dataset cifar10 --feature line --class airplane --twin-class automobile --set feature.width=$WIDTH --seed $seed"
 run="--recipe $RECIPE --seed $seed $SETTINGS"
 
@@ -27,12 +36,12 @@ part_a() {
 }
 
 part_b() {
-    # B. Scored as it is trained on, line included; the hardest of every class go.
-    share=$out/share-$SHARE
+    # B. Scored as it is trained on, line included. The control has as many of each class (setting 1: of each group).
+    share=$out/setting$SETTING-share-$SHARE
     spurcli inject $line --fraction "$SHARE" -o "$share/inject.json"
     spurcli score --dataset "$share/inject.json" $run -o "$share/scores.h5"
-    spurcli prune "$share/scores.h5" --fraction "$FRACTION" --per-class -o "$share/hardest.txt"
-    spurcli prune "$share/scores.h5" --match "$share/hardest.txt" --seed "$seed" -o "$share/random.txt"
+    spurcli prune "$share/scores.h5" --fraction "$FRACTION" $rule -o "$share/hardest.txt"
+    spurcli prune "$share/scores.h5" --match "$share/hardest.txt" $like --seed "$seed" -o "$share/random.txt"
     for keep in all "$share/hardest.txt" "$share/random.txt"; do
         arm=$share/$(basename "$keep" .txt)
         spurcli train --dataset "$share/inject.json" --keep "$keep" $run -o "$arm/model.safetensors"

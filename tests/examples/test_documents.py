@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-SEVERAL_WORDS = ("$SETTINGS", "$run", "$line", "$own", "$columns", "…", "COMMAND")
+SEVERAL_WORDS = (
+    *("$SETTINGS", "$DATA", "$run", "$line", "$rule", "$like", "$clean", "$word", "$own", "$columns"),
+    *("…", "COMMAND"),
+)
 SCRIPTS = sorted((ROOT / "examples").glob("*.sh"))
 
 

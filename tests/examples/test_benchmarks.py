@@ -1,0 +1,137 @@
+"""The chains of the paper's benchmarks in examples/, run whole on very small models; two want the real data.
+
+The shell is given a `spurcli` that only writes down its words; the commands then run in this process, which spares a
+start of torch for each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spurcli.artifacts.indices import read_indices
+
+ROOT = Path(__file__).parents[2]
+MLP = "--set model.name=mlp --set model.options.hidden=[4] --workers 0"
+
+
+def write_multinli(root: Path) -> None:
+    """Pairs of three words; contradictions mostly negate, others seldom."""
+    folder = root / "multinli_1.0"
+    folder.mkdir(parents=True)
+    lines = []
+    for number, label in zip(range(600), itertools.cycle(("contradiction", "entailment", "neutral")), strict=False):
+        negates = (number // 3) % 10 < (7 if label == "contradiction" else 2)
+        second = f"{label[:2]} {number % 7} {'never' if negates else 'seen'}"
+        lines.append(json.dumps({"gold_label": label, "sentence1": f"a {number % 5} b", "sentence2": second}))
+    (folder / "multinli_1.0_train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def run_example(tmp_path, spurcli):
+    """Run a script of examples/ for one seed in `tmp_path`, its settings as environment variables."""
+    (tmp_path / "bin").mkdir()
+    recorder = tmp_path / "bin" / "spurcli"
+    recorder.write_text(
+        f"#!/bin/sh\nprintf '%s\\t' \"$@\" >> {tmp_path}/words\necho >> {tmp_path}/words\n", encoding="utf-8"
+    )
+    recorder.chmod(0o755)
+
+    def run(name: str, seed: int, **environment: str) -> None:
+        path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(
+            ["sh", ROOT / "examples" / name, str(seed)], cwd=tmp_path, env={"PATH": path, **environment}, check=True
+        )
+        lines = (tmp_path / "words").read_text(encoding="utf-8").splitlines()
+        assert lines
+        for line in lines:
+            words = line.removesuffix("\t").split("\t")
+            result = spurcli(*words)
+            assert result.code == 0, (words, result.err)
+
+    return run
+
+
+def removed_of_groups(path: Path) -> dict[str, int]:
+    return {row["name"]: row["num_removed"] for row in read_indices(path).summary["by_group"]}
+
+
+def test_multinli(tmp_path, run_example):
+    """Both parts: pruned groups against a control of the same counts, and the word in chosen contradictions."""
+    write_multinli(tmp_path / "data")
+    small = "--set model.options.width=8 --set model.options.depth=1 --set model.options.num_heads=1"
+    run_example(
+        "multinli.sh",
+        3,
+        RECIPE="multinli-cpu",
+        COUNT="5",
+        DATA="--set dataset.options.available_only=true",
+        SETTINGS=f"{small} --set training.epochs=1 --set scoring.epoch=1 --set preprocessing.max_length=8",
+    )
+    part_a, part_b = (tmp_path / "multinli" / part / "seed3" for part in "AB")
+    pruned, control = (removed_of_groups(part_a / f"{arm}.txt") for arm in ("pruned", "random"))
+    assert pruned == control
+    assert {name for name, count in pruned.items() if count} == {
+        "contradiction/negation",
+        "entailment/no negation",
+        "neutral/no negation",
+    }
+    carriers = {
+        which: set(json.loads((part_b / f"{which}.json").read_text(encoding="utf-8"))["carriers"]["train"])
+        for which in ("easiest", "hardest", "none")
+    }
+    assert {which: len(found) for which, found in carriers.items()} == {"easiest": 5, "hardest": 5, "none": 0}
+    assert not carriers["easiest"] & carriers["hardest"]
+    for which in carriers:
+        evaluation = json.loads((part_b / which / "evaluation.json").read_text(encoding="utf-8"))
+        groups = {item["group"]: item["accuracy"]["num_samples"] for item in evaluation["per_group"]}
+        assert groups["entailment/word"] == groups["entailment/no word"] > 0
+    assert "random" in (tmp_path / "multinli" / "report-A.html").read_text(encoding="utf-8")
+    assert (tmp_path / "multinli" / "report-B.html").is_file()
+
+
+@pytest.mark.data
+def test_waterbirds(tmp_path, run_example, benchmark_data, monkeypatch):
+    """At a quarter 1,698 of 4,795 are kept, the paper's count, and so many of each group by the control."""
+    if not (benchmark_data / "waterbird_complete95_forest2water2").is_dir():
+        pytest.skip(f"no waterbirds in {benchmark_data}")
+    monkeypatch.setenv("SPURCLI_DATA_ROOT", str(benchmark_data))
+    run_example(
+        "waterbirds.sh",
+        1,
+        RECIPE="waterbirds-cpu",
+        SETTINGS=f"{MLP} --set training.epochs=1 --set preprocessing.image_size=8",
+    )
+    out = tmp_path / "waterbirds" / "seed1"
+    pruned, control = (removed_of_groups(out / f"{arm}.txt") for arm in ("pruned", "random"))
+    assert pruned == control == {
+        "landbird/land": 2833, "landbird/water": 0, "waterbird/land": 0, "waterbird/water": 264,
+    }  # fmt: skip
+    assert (out / "random" / "test.evaluation.json").is_file()
+    assert "random" in (tmp_path / "waterbirds" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.data
+def test_cifar10s_in_the_strong_setting(tmp_path, run_example, benchmark_data, monkeypatch):
+    """Inside the groups that carry their class's feature: no airplane without the line goes."""
+    if not (benchmark_data / "cifar-10-batches-bin").is_dir():
+        pytest.skip(f"no cifar10 in {benchmark_data}")
+    monkeypatch.setenv("SPURCLI_DATA_ROOT", str(benchmark_data))
+    run_example(
+        "cifar10s.sh",
+        1,
+        SETTING="1",
+        PARTS="B",
+        SETTINGS=f"{MLP} --set training.epochs=1 --set scoring.epoch=1 --set training.batch_size=512 --set preprocessing.flip=false",
+    )
+    out = tmp_path / "cifar10s" / "seed1" / "setting1-share-0.1"
+    hardest, control = (removed_of_groups(out / f"{arm}.txt") for arm in ("hardest", "random"))
+    assert hardest == control
+    assert hardest["airplane/line"] == 100
+    assert hardest["airplane/no line"] == 0
+    assert all((out / arm / "evaluation.json").is_file() for arm in ("all", "hardest", "random"))
