@@ -10,8 +10,9 @@ from typing import Any
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import Injection
+from spurcli.datasets.own import OWN_DATA
 from spurcli.reporting.gather import File, Gathered
-from spurcli.reporting.labels import ArmKind, arm_kind, arm_label, fraction_of, lower_first
+from spurcli.reporting.labels import ArmKind, arm_kind, arm_label, fraction_of, lower_first, rule_scope
 from spurcli.reporting.values import flatten, mapping, name_of, number, pair, rows, text, whole
 
 Seed = tuple[int | None, int | None]
@@ -292,23 +293,43 @@ def _order(arm: Arm) -> tuple[Any, ...]:
 
 
 def _told_apart(arms: list[Arm]) -> list[Arm]:
-    """Labels with whatever else differs: settings between any arms, the rest only between arms of equal label."""
+    """Labels with whatever else differs.
+
+    The data set, if there are several; settings between any arms of one data set; the rest only between arms of equal
+    label. Short labels say of what a share is removed if rules differ in that.
+    """
     first_split = arms[0].split if arms else ""
     known = [arm for arm in arms if set(arm.base) != {"file"}]
-    varying = _varying([flatten(arm.base) for arm in known])
+    datasets = {dataset_name(arm.base) for arm in known}
+    varying = {
+        name: _varying([flatten(arm.base) for arm in known if dataset_name(arm.base) == name]) for name in datasets
+    }
+    scopes = {rule_scope(arm.rule) for arm in arms} - {""}
     result = []
     for arm in arms:
-        twins = [other for other in arms if other.label == arm.label and other.split == arm.split]
+        mine = [other for other in arms if dataset_name(other.base) == dataset_name(arm.base)]
+        twins = [other for other in mine if other.label == arm.label and other.split == arm.split]
         details = [flatten({"rule": other.rule or {}, **other.variant}) for other in twins]
-        flat = {**(flatten(arm.base) if arm in known else {}), **flatten({"rule": arm.rule or {}, **arm.variant})}
-        keys = [*varying, *(_varying(details) if len(twins) > 1 else [])] if arm in known else []
+        flat = {**flatten(arm.base), **flatten({"rule": arm.rule or {}, **arm.variant})}
+        keys: list[str] = []
+        if arm in known:
+            keys = [*varying[dataset_name(arm.base)], *(_varying(details) if len(twins) > 1 else [])]
         parts = [f"{name_of(key.rpartition('.')[2])} = {name_of(flat[key])}" for key in keys if key in flat]
         more = ["…"] if len(parts) > 3 else []
+        dataset = [dataset_name(arm.base)] if arm in known and len(datasets) > 1 else []
         split = [f"{arm.split} split" if arm.split else "not evaluated"] if arm.split != first_split else []
-        suffix = "".join(f" · {part}" for part in [*parts[:3], *more, *split])
-        result.append(replace(arm, label=arm.label + suffix, short=arm.short + suffix))
+        suffix = "".join(f" · {part}" for part in [*dataset, *parts[:3], *more, *split])
+        scope = rule_scope(arm.rule) if len(scopes) > 1 and not (arm.rule or {}).get("groups") else ""
+        result.append(replace(arm, label=arm.label + suffix, short=arm.short + scope + suffix))
     shorts = Counter((arm.short, arm.split) for arm in result)
     return [arm if shorts[arm.short, arm.split] == 1 else replace(arm, short=lower_first(arm.label)) for arm in result]
+
+
+def dataset_name(base: Mapping[str, Any]) -> str:
+    """What an arm's data set is called: of a user's own data the path; "" where it is not known."""
+    dataset = mapping(base.get("dataset"))
+    path = text(mapping(dataset.get("options")).get("path")) if text(dataset.get("name")) in OWN_DATA else ""
+    return name_of(path or text(dataset.get("name")))
 
 
 def _varying(flats: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of, provenance
-from spurcli.datasets.own import OWN_DATA
 from spurcli.errors import InputError
 from spurcli.reporting import statistics
-from spurcli.reporting.collect import Arm, Run, collect
+from spurcli.reporting.collect import Arm, Run, collect, dataset_name
 from spurcli.reporting.difficulty import describe_scores
 from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.labels import (
@@ -157,14 +156,14 @@ def _warnings(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
-    for arm in arms:
-        dataset, model = (mapping(arm.base.get(part)) for part in ("dataset", "model"))
-        path = text(mapping(dataset.get("options")).get("path")) if text(dataset.get("name")) in OWN_DATA else ""
-        names = [name_of(path or text(dataset.get("name"))), name_of(text(model.get("name")))]
-        if names[0]:
-            feature = text(mapping(mapping(arm.base["dataset"]).get("injection")).get("feature")).rpartition(":")[2]
-            feature = name_of(feature)
-            return f"{names[0]}{f' with a {feature}' if feature else ''}{f', {names[1]}' if names[1] else ''}"
+    datasets = list(dict.fromkeys(name for arm in arms if (name := dataset_name(arm.base))))
+    if len(datasets) > 1:
+        return ", ".join(datasets[:3]) + (" …" if len(datasets) > 3 else "")
+    if datasets:
+        base = next(arm.base for arm in arms if dataset_name(arm.base))
+        model = name_of(text(mapping(base.get("model")).get("name")))
+        feature = name_of(text(mapping(mapping(base["dataset"]).get("injection")).get("feature")).rpartition(":")[2])
+        return f"{datasets[0]}{f' with a {feature}' if feature else ''}{f', {model}' if model else ''}"
     if not arms and gathered.of("scores"):
         return "Difficulty of the training samples"
     return "What pruning removes" if not arms and gathered.of("list") else "spurcli report"

@@ -137,7 +137,7 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
         return f"{prefix}own list, {share} removed", f"{prefix}own list"
     if ":" in select:
         select = f"slice {select}"
-    scope = {"class": " of each class", "group": " of each group"}.get(text(rule.get("per")), "")
+    scope = rule_scope(rule) if text(rule.get("per")) in ("class", "group") else ""
     groups, where = rule.get("groups"), ""
     if isinstance(groups, list | tuple) and groups:
         shown = ", ".join(name_of(group) for group in groups[:3])
@@ -154,6 +154,13 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
     if rule.get("balance_classes") or rule.get("balance"):
         label += ", classes balanced"
     return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
+
+
+def rule_scope(rule: Mapping[str, Any] | None) -> str:
+    """Of what a rule's share is removed; "" for no rule, or a list that somebody else made."""
+    if rule is None or not text(rule.get("select")):
+        return ""
+    return {"class": " of each class", "group": " of each group"}.get(text(rule.get("per")), " of all samples")
 
 
 def lower_first(label: str) -> str:

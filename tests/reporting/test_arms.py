@@ -110,3 +110,23 @@ def test_an_undefined_metric_is_left_out_and_not_zero(make, tmp_path):
     data = report([tmp_path / "evaluation.json"], output=tmp_path / "out.json")
     assert "spurious_misclassification" not in data["arms"][0]["metrics"]
     assert data["arms"][0]["metrics"]["accuracy"]["mean"] == 0.8
+
+
+def test_several_data_sets_are_told_apart_by_name_and_not_by_their_options(make, tmp_path):
+    """Of settings only those are added that differ between arms of one data set."""
+    birds = {"name": "table", "options": {"path": "birds.csv", "image": "file", "label": "species"}}
+    reviews = {"name": "table", "options": {"path": "in/reviews.csv", "label": "stars"}}
+    settings = [
+        {"dataset": birds, "model": {"name": "small_cnn"}},
+        {"dataset": birds, "model": {"name": "mlp"}},
+        {"dataset": reviews, "model": {"name": "small_transformer"}},
+    ]
+    for number, chosen in enumerate(settings):
+        content = make.evaluation(0.2 + number / 10, settings=chosen)
+        make.save(tmp_path / "runs" / f"{number}.evaluation.json", content)
+    assert set(arms_of(tmp_path / "runs", tmp_path)) == {
+        "ERM, all samples · birds.csv · name = small_cnn",
+        "ERM, all samples · birds.csv · name = mlp",
+        "ERM, all samples · in/reviews.csv",
+    }
+    assert report([tmp_path / "runs"], output=tmp_path / "out.json")["title"] == "birds.csv, in/reviews.csv"

@@ -115,9 +115,8 @@ def test_fractions_of_groups_are_not_mixed_up_with_fractions_of_classes(make, tm
         range(3), ((None, 0.5), (within, 0.2), (make.rule_of("hardest", "0.3"), 0.3))
     ):
         make.save(tmp_path / "runs" / f"{seed}-{value}.evaluation.json", make.evaluation(value, seed=seed, rule=rule))
-    assert (
-        "is lower with the hardest 25 % of cat/hat and 30 % removed" in read(tmp_path / "runs", tmp_path)["verdict"][0]
-    )
+    first = read(tmp_path / "runs", tmp_path)["verdict"][0]
+    assert "is lower with the hardest 25 % of cat/hat and 30 % of each class removed" in first
 
 
 def test_each_rule_is_compared_with_its_own_control_only(make, tmp_path):
@@ -134,7 +133,7 @@ def test_each_rule_is_compared_with_its_own_control_only(make, tmp_path):
         (data["arms"][entry["arm"]]["short"], data["arms"][entry["reference"]]["short"])
         for entry in data["comparisons"]
     }
-    assert pairs == {("hardest 30 %", "random 30 %"), ("hardest 30 % of cat/hat", "random 30 % of cat/hat")}
+    assert pairs == {(f"hardest 30 % of {scope}", f"random 30 % of {scope}") for scope in ("each class", "cat/hat")}
 
 
 def test_a_control_matched_by_class_to_a_rule_about_groups_says_so(make, tmp_path):
