@@ -39,7 +39,7 @@ def check(
 
     Example: spurcli data check celeba --data-root .data
     """
-    from spurcli.cli.console import TerminalProgress, print_json
+    from spurcli.cli.console import TerminalProgress, print_json, say
     from spurcli.cli.data_tables import print_found, print_names
     from spurcli.datasets import check as looking
     from spurcli.datasets import load_dataset
@@ -80,6 +80,8 @@ def check(
         print_json(found)
     else:
         print_found(found)
+    if settings.dataset.name == "table" and not found["splits"]["train"]["groups"]:
+        say("A column of what may be spurious makes groups: --set dataset.options.attribute=COLUMN")
     if unreadable:
         raise InputError(
             f"{len(unreadable):,} of {found['decoded']['num_images']:,} images cannot be decoded: "
