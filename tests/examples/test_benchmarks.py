@@ -1,4 +1,4 @@
-"""The chains of the paper's benchmarks in examples/, run whole on very small models; two want the real data.
+"""The chains of the paper's benchmarks in examples/, run whole on very small models; three want the real data.
 
 The shell is given a `spurcli` that only writes down its words; the commands then run in this process, which spares a
 start of torch for each.
@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,25 @@ def test_cifar10s_in_the_strong_setting(tmp_path, run_example, benchmark_data, m
     assert hardest["airplane/line"] == 100
     assert hardest["airplane/no line"] == 0
     assert all((out / arm / "evaluation.json").is_file() for arm in ("all", "hardest", "random"))
+
+
+@pytest.mark.data
+def test_sky(tmp_path, run_example, benchmark_data, monkeypatch):
+    """The table has the groups that it says, and the chain finds which of them to prune."""
+    if not (benchmark_data / "cifar10-images").is_dir():
+        pytest.skip(f"no cifar10-images in {benchmark_data}")
+    (tmp_path / "photos").symlink_to(benchmark_data.resolve() / "cifar10-images")
+    monkeypatch.setenv("SPURCLI_DATA_ROOT", str(benchmark_data))  # a link may lead there
+    subprocess.run([sys.executable, ROOT / "examples" / "sky.py", "photos"], cwd=tmp_path, check=True)
+    run_example("sky.sh", 1, FRACTIONS="0.3", SETTINGS=f"{MLP} --set training.epochs=1 --set scoring.epoch=1")
+    evaluation = json.loads((tmp_path / "sky" / "seed1" / "all" / "test.evaluation.json").read_text(encoding="utf-8"))
+    assert {
+        item["group"]: (item["num_train"], item["accuracy"]["num_samples"]) for item in evaluation["per_group"]
+    } == {
+        "airplane/other": (100, 450),
+        "airplane/sky": (900, 450),
+        "bird/other": (900, 450),
+        "bird/sky": (100, 450),
+    }
+    pruned, control = (removed_of_groups(tmp_path / "sky" / "seed1" / f"group-0.3{end}.txt") for end in ("", "-random"))
+    assert pruned == control == {"airplane/other": 0, "airplane/sky": 270, "bird/other": 270, "bird/sky": 0}
