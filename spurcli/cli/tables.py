@@ -57,9 +57,11 @@ def metrics_table(result: dict[str, Any]) -> None:
 
 
 def _detail(metric: dict[str, Any]) -> str:
-    """What a metric is about: a group, some groups, or which class is taken for which."""
+    """What a metric is about: a group, some groups, an attribute, or which class is taken for which."""
     if "true" in metric:
         return f"{metric['true']} → {metric['predicted']}"
+    if "feature" in metric:
+        return str(metric["feature"])
     groups = metric.get("groups", [])
     return metric.get("group") or (", ".join(groups) if len(groups) <= 2 else f"{len(groups)} groups")
 

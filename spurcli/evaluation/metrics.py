@@ -203,7 +203,7 @@ def confusion_rates(
 def feature_aurocs(evaluated: Evaluated) -> dict[str, Metric]:
     """AUROC of telling the classes apart among samples with, and without, the feature: no threshold is involved.
 
-    For two classes by z_1 − z_0; for an injected data set by p of `feature_of` against the twin class (or all others).
+    For two classes by z_1 − z_0, and `feature` is the attribute that counts as one; for an injected data set by p of `feature_of` against the twin class (or all others).
     """
     if evaluated.feature_of is not None and evaluated.twin_logits is not None and evaluated.twin_index is not None:
         target, other = evaluated.feature_of, evaluated.twin_class
@@ -224,8 +224,9 @@ def feature_aurocs(evaluated: Evaluated) -> dict[str, Metric]:
     num_attributes = len(evaluated.group_names) // 2
     carries = evaluated.group % num_attributes == feature
     score = evaluated.logits[:, 1] - evaluated.logits[:, 0]
+    called = evaluated.group_names[feature].removeprefix(f"{evaluated.class_names[0]}/")
     return {
-        f"auroc_{name}_feature": auroc(score[chosen], evaluated.label[chosen] == 1)
+        f"auroc_{name}_feature": {**auroc(score[chosen], evaluated.label[chosen] == 1), "feature": called}
         for name, chosen in (("with", carries), ("without", ~carries))
     }
 

@@ -235,7 +235,11 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     read = {}
     for name, entry in metrics.items():
         entry = mapping(entry)
-        facts = {key: name_of(entry[key]) for key in ("group", "true", "predicted") if isinstance(entry.get(key), str)}
+        facts = {
+            key: name_of(entry[key])
+            for key in ("group", "true", "predicted", "feature")
+            if isinstance(entry.get(key), str)
+        }
         read[name] = {
             "value": number(entry.get("value")),
             "num_samples": whole(entry.get("num_samples")),

@@ -78,7 +78,7 @@ def _metrics(arms: Sequence[Arm]) -> list[dict[str, Any]]:
 def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found = {metric["name"]: summarise(arm, metric["name"]) for metric in metrics}
     facts = {
-        name: {key: value for key, value in entry.items() if key in ("true", "predicted", "group")}
+        name: {key: value for key, value in entry.items() if key in ("true", "predicted", "group", "feature")}
         for name, entry in arm.runs[0].metrics.items()
     }
     return {

@@ -177,7 +177,8 @@ def _costs(
             than = "the random control" if arms[entry["reference"]]["kind"] == "random" else "all samples"
             parts.append(f"{_points(found, metric)} against {than}{mark}")
         if parts:
-            said.append(f"{words}: {'; '.join(parts)}.")
+            feature = arms[entries[0]["arm"]]["facts"].get(name, {}).get("feature", "the feature")
+            said.append(f"{words.replace('the feature', feature)}: {'; '.join(parts)}.")
     return " ".join(said)
 
 

@@ -146,6 +146,7 @@ def test_aurocs_of_two_classes_with_and_without_the_marked_feature():
     for name, chosen in (("with", attribute == 1), ("without", attribute == 0)):
         expected = roc_auc_score(label[chosen] == 1, (logits[:, 1] - logits[:, 0])[chosen])
         assert metrics[f"auroc_{name}_feature"]["value"] == pytest.approx(expected)
+        assert metrics[f"auroc_{name}_feature"]["feature"] == "glasses"
 
 
 def test_aurocs_of_a_twin_are_by_the_probability_of_the_features_class():
