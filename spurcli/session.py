@@ -54,7 +54,7 @@ def configure(
     Raises UsageError or InputError that say which flag to type.
     """
     flags: dict[str, Any] = {"seed": seed, "device": device, "num_workers": num_workers}
-    flags["data_root"] = Path(data_root or os.environ.get("SPURCLI_DATA_ROOT") or "data")
+    flags["data_root"] = find_data_root(data_root)
     flags["cache_root"] = Path(os.environ.get("SPURCLI_CACHE") or flags["data_root"] / ".spurcli-cache")
     for key, value in (overrides or {}).items():
         _set(flags, key, value)
@@ -92,6 +92,11 @@ def configure(
     MODELS.check(settings.model.name)
     METHODS.check(settings.method.name)
     return settings
+
+
+def find_data_root(given: Path | str | None = None) -> Path:
+    """Where data sets lie: as given, else SPURCLI_DATA_ROOT, else ./data."""
+    return Path(given or os.environ.get("SPURCLI_DATA_ROOT") or "data")
 
 
 def injection_settings(path: Path) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def report(
     from spurcli.errors import UsageError
     from spurcli.reporting.stage import report as run
     from spurcli.reporting.tables import terminal_table
+    from spurcli.session import find_data_root
 
     standard = FIGURES if format in ("svg", "pdf") else f"report.{format or 'html'}"
     if output == "-" and standard == FIGURES:
@@ -55,7 +56,7 @@ def report(
             format=format,
             title=title,
             notes=note or (),
-            data_root=data_root,
+            data_root=find_data_root(data_root),
             pictures=pictures,
             command=command_line(),
         )
