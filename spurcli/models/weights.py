@@ -16,9 +16,14 @@ _SOURCES = {
 }
 
 
+def places(name: str, root: Path) -> tuple[Path, Path]:
+    """Where a file or folder of weights is looked for: as given, then in `root`/weights."""
+    return Path(name), root / "weights" / name
+
+
 def find_weights(name: str, root: Path) -> Path:
     """The file `name`, as given or in `root`/weights. Raises InputError that says where to get it and put it."""
-    candidates = [Path(name), root / "weights" / name]
+    candidates = places(name, root)
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         source = _SOURCES.get(Path(name).name)
@@ -35,7 +40,7 @@ def find_weights(name: str, root: Path) -> Path:
 
 def find_folder(name: str, root: Path) -> Path:
     """The transformers folder `name`, as given or in `root`/weights: one that holds a config.json."""
-    candidates = [Path(name), root / "weights" / name]
+    candidates = places(name, root)
     folder = next((candidate for candidate in candidates if (candidate / "config.json").is_file()), None)
     if folder is None:
         raise InputError(

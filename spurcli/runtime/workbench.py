@@ -15,6 +15,7 @@ from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_sam
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
+from spurcli.models.weights import places
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import choose_device, mix
 from spurcli.runtime.feed import Feed, ImageFeed
@@ -50,7 +51,7 @@ class Workbench:
         )
         if name == WORDS:
             return words_tokenizer(train, preprocessing.max_length)
-        candidates = [Path(name), self.settings.data_root / "weights" / name]
+        candidates = places(name, self.settings.data_root)
         folder = next((candidate for candidate in candidates if candidate.is_dir()), candidates[-1])
         return folder_tokenizer(folder, preprocessing.max_length)
 
