@@ -42,12 +42,12 @@ DATASETS = Registry(
             "Sagawa et al., ICLR 2020, https://github.com/kohpangwei/group_DRO",
         ),
         "folder": Entry(
-            "spurcli.datasets.folder:load",
+            "spurcli.datasets.own.folder:load",
             "Your own folder of images, a folder for each class: --dataset photos/",
             facts={"for": "images"},
         ),
         "table": Entry(
-            "spurcli.datasets.own_table:load",
+            "spurcli.datasets.own.table:load",
             "Your own CSV, TSV, JSON lines, Parquet or saved Hugging Face data set: --dataset birds.csv",
             facts={"for": "images or texts"},
         ),

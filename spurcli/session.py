@@ -10,7 +10,7 @@ from typing import Any
 from spurcli import recipes
 from spurcli.artifacts.envelope import optional_field, require_file
 from spurcli.datasets.injection import is_injection, read_injection
-from spurcli.datasets.own import OWN_DATA, named_by_path
+from spurcli.datasets.own.naming import OWN_DATA, named_by_path
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import DATASETS, METHODS, MODELS
 from spurcli.registry import is_user_code, near

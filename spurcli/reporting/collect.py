@@ -10,7 +10,7 @@ from typing import Any
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import Injection
-from spurcli.datasets.own import OWN_DATA
+from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.labels import ArmKind, arm_kind, arm_label, fraction_of, lower_first, rule_scope
 from spurcli.reporting.values import flatten, mapping, name_of, number, pair, rows, text, whole

@@ -13,7 +13,7 @@ from PIL import Image
 
 from spurcli.datasets import Dataset, Texts, load_dataset
 from spurcli.datasets.check import check
-from spurcli.datasets.own import OWN_DATA
+from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, SpurWarning
 from spurcli.parts import DATASETS
 

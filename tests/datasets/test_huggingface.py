@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from spurcli.datasets import Texts, load_dataset
-from spurcli.datasets.own import named_by_path
+from spurcli.datasets.own.naming import named_by_path
 from spurcli.errors import InputError, MissingExtraError, SpurWarning, UsageError
 
 datasets = pytest.importorskip("datasets")

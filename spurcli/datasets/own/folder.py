@@ -10,8 +10,8 @@ import numpy as np
 
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.inputs import FileImages, FolderPaths
-from spurcli.datasets.own import Fence, in_order, locate, require_classes, require_plain
-from spurcli.datasets.splitting import Samples, Shares, assemble, split_name
+from spurcli.datasets.own.naming import Fence, in_order, locate, require_classes, require_plain
+from spurcli.datasets.own.splitting import Samples, Shares, assemble, split_name
 from spurcli.errors import InputError, SpurWarning
 
 # What Pillow reads everywhere.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.inputs import Inputs, decode_square
-from spurcli.datasets.own_columns import Source, Wanted, choose_columns, texts_of
-from spurcli.datasets.splitting import split_name
+from spurcli.datasets.own.columns import Source, Wanted, choose_columns, texts_of
+from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.tables import Table, as_text
 from spurcli.errors import InputError, MissingExtraError, UsageError
 

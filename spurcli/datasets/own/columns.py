@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.inputs import Inputs, Texts
-from spurcli.datasets.own import coded, require_classes, require_plain
-from spurcli.datasets.splitting import Samples, split_name
+from spurcli.datasets.own.naming import coded, require_classes, require_plain
+from spurcli.datasets.own.splitting import Samples, split_name
 from spurcli.datasets.tables import Table, listed
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.registry import near

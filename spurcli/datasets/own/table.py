@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.inputs import FileImages, FolderPaths, Inputs
-from spurcli.datasets.own import Fence, is_saved_dataset, locate, names_of
-from spurcli.datasets.own_columns import Source, Wanted, choose_columns, samples_of, texts_of, unique_ids
-from spurcli.datasets.splitting import Shares, assemble
+from spurcli.datasets.own.columns import Source, Wanted, choose_columns, samples_of, texts_of, unique_ids
+from spurcli.datasets.own.naming import Fence, is_saved_dataset, locate, names_of
+from spurcli.datasets.own.splitting import Shares, assemble
 from spurcli.datasets.tables import Table, column_names, read_table
 from spurcli.errors import InputError, MissingFilesError, UsageError
 
@@ -67,7 +67,7 @@ def load(
     if not place.is_dir():
         source = read_file(place, wanted, Fence.around(place.parent, data_root))
     elif is_saved_dataset(place):
-        from spurcli.datasets.huggingface import read_saved
+        from spurcli.datasets.own.huggingface import read_saved
 
         source = read_saved(place, wanted)
     else:
