@@ -130,7 +130,7 @@ def _with_seeded(samples: Samples, shares: Shares) -> tuple[NDArray[np.int64], l
         names.append(name)
     parts = ", ".join(f"{share:.0%} {name}" for name, share in taken.items())
     warnings.warn(
-        SpurWarning(f"{samples.name} has no such split of its own: {parts} taken at random, by seed {shares.seed}"),
+        SpurWarning(f"{samples.name} brings no such split: {parts} taken at random, by seed {shares.seed}"),
         stacklevel=3,
     )
     return split, names
