@@ -7,6 +7,7 @@ room. All give the same batches for the same positions, laid out alike, so that 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -144,7 +145,10 @@ def _read_all(
         yield from _read_ahead(inputs, batches, pin=pin)
         return
     workers = min(num_workers, len(batches))
-    loader = DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin)
+    with warnings.catch_warnings():
+        # torch counts cores and finds two workers too many for one; they wait for disks as well
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        loader = iter(DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin))
     for pixels in loader:
         if isinstance(pixels, SpurError):
             raise pixels

@@ -117,6 +117,8 @@ def test_the_command_that_is_stopped_leaves_nothing_half_done(pictures, signal_n
         env={**os.environ, "PYTHONPATH": str(pictures.parent)},
         stderr=subprocess.PIPE,
         text=True,
+        # a shell that starts the tests in the background lets its children ignore SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while "reading" not in command.stderr.readline():
         pass

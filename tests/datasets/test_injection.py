@@ -154,7 +154,7 @@ def test_data_check_looks_at_the_injected_set(spurcli, tmp_path):
     found = spurcli("data", "check", "inject.json", "--json").json
     assert found["splits"]["train"]["groups"]["3/patch"] == 5
     assert found["splits"]["train"]["groups"]["8/patch"] == 0
-    assert found["spurious_features"]["3"] == "patch"
+    assert found["spurious_features"]["3"]["attribute"] == "patch"
     plain = spurcli("data", "check", *DEMO[1:], "--json").json
     assert plain["splits"]["train"]["groups"] is None
     assert plain["splits"]["train"]["fingerprint"] == found["splits"]["train"]["fingerprint"]
