@@ -37,7 +37,7 @@ def _say(stdout: Console, line: str) -> None:
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(box=SIMPLE, title=Text(title), title_justify="left")
+    table = Table(box=SIMPLE, title=Text(title), title_justify="left", min_width=len(title) + 1)
     table.add_column(first)
     for name in others:
         table.add_column(Text(name), justify="right")
@@ -95,4 +95,6 @@ def _features(stdout: Console, found: Mapping[str, Any]) -> None:
             table.add_row(Text(name), Text(feature["attribute"]), f"{feature['share']:.1%}", f"{feature['lift']:.2f}")
     stdout.print(table)
     for what, key in (("Pruned by --group auto", "aligned_groups"), ("Conflict groups", "conflict_groups")):
-        _say(stdout, f"{what}: {', '.join(found[key]) or 'no group'}")
+        names = found[key]
+        more = f" and {len(names) - _MAX_ROWS:,} more" if len(names) > _MAX_ROWS else ""
+        _say(stdout, f"{what}: {', '.join(names[:_MAX_ROWS]) or 'no group'}{more}")

@@ -70,6 +70,22 @@ def test_a_long_table_says_what_it_leaves_out(spurcli, own):
     assert len(spurcli(*words, "--json").json["splits"]["train"]["groups"]) == 60
 
 
+def test_a_long_list_of_groups_says_what_it_leaves_out(spurcli, tmp_path):
+    rows = [f"film,class{number:02d},feature{number:02d},train" for number in range(50)]
+    (tmp_path / "many.csv").write_text("\n".join(["text,label,attribute,split", *rows * 2]) + "\n")
+    result = spurcli("data", "check", tmp_path / "many.csv")
+    pruned, conflict = result.out.splitlines()[-2:]
+    assert pruned.endswith("class39/feature39 and 10 more")
+    assert pruned.count("/") == conflict.count("/") == 40
+    assert conflict.endswith(f"and {50 * 49 - 40:,} more")
+    assert len(spurcli("data", "check", tmp_path / "many.csv", "--json").json["conflict_groups"]) == 50 * 49
+
+
+def test_a_title_wider_than_its_table_stays_on_its_line(spurcli, tmp_path):
+    (tmp_path / "reviews-of-films.csv").write_text("text,label,split\n" + "good,a,train\nbad,b,train\n")
+    assert "reviews-of-films.csv: samples" in spurcli("data", "check", tmp_path / "reviews-of-films.csv").out
+
+
 def test_an_id_given_twice_is_named(spurcli, own):
     result = spurcli("data", "check", "own.py:twice")
     assert result.code == 3
