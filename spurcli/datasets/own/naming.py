@@ -124,9 +124,10 @@ def coded(table: Table, column: str, given: Sequence[str], option: str) -> tuple
     """
     values = [value.strip() for value in table[column]]
     distinct = set(values)
-    for value in distinct:
+    for value in dict.fromkeys(values):  # in the order of the rows: the first line that is wrong is named
         if not value or len(value) > 200 or _CONTROL.search(value):
-            problem = "empty" if not value else f"{value[:40]!r}, which is no name"
+            reason = "longer than 200 characters" if len(value) > 200 else "with a character that no name has"
+            problem = f"{value[:40]!r}, which is no name: {reason}" if value else "empty"
             raise InputError(
                 f"{table.where(values.index(value))}: {column} is {problem}", "Fill in, or take the row out."
             )
