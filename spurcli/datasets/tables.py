@@ -20,6 +20,7 @@ from spurcli.registry import near
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 _MAX_LINE = 1 << 24
 _MEND = "Mend that line."
+_CLOSE = "A quotation mark may not be closed. Texts as long as that: bring them as .jsonl or .parquet."
 Row = tuple[int, Sequence[Any]]
 Reader = tuple[list[str], Callable[[list[str]], Iterator[Row]]]  # the names of all columns, the rows of some
 
@@ -144,7 +145,8 @@ def _quoted_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}, after line {line:,}: not UTF-8 text", "Save it as UTF-8.") from error
     except csv.Error as error:
-        raise InputError(f"{path}, line {line + 1:,}: {error}", _MEND) from error
+        long = "field limit" in str(error)
+        raise InputError(f"{path}, line {line + 1:,}: {error}", _CLOSE if long else _MEND) from error
 
 
 def _plain_rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
