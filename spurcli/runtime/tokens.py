@@ -100,16 +100,24 @@ def folder_tokenizer(folder: Path, max_length: int) -> TextTokenizer:
     from transformers import AutoTokenizer
 
     if not folder.is_dir():
-        raise InputError(f"No tokeniser in {folder}: there is no such folder", "Save one with save_pretrained.")
+        raise InputError(
+            f"No tokeniser in {folder}: there is no such folder",
+            "Put it there, or name another with --set model.options.path=FOLDER (save_pretrained makes one).",
+        )
     try:
         loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
     except Exception as error:  # a damaged folder raises almost anything
         raise InputError(
-            f"The tokeniser in {folder} cannot be loaded ({str(error)[:100]})", "Save it again."
+            f"The tokeniser in {folder} cannot be loaded ({' '.join(str(error)[:100].split())})", "Save it again."
         ) from error
     tokenizer, pad_id = getattr(loaded, "backend_tokenizer", None), loaded.pad_token_id
-    if not isinstance(tokenizer, Tokenizer) or pad_id is None:
-        raise InputError(f"The tokeniser in {folder} has no tokenizer.json or no padding token", "Use a fast one.")
+    if not isinstance(tokenizer, Tokenizer):
+        raise InputError(f"The tokeniser in {folder} has no tokenizer.json", "Use a fast one.")
+    if pad_id is None:
+        raise InputError(
+            f"The tokeniser in {folder} has no padding token",
+            "In Python: tokenizer.pad_token = tokenizer.eos_token, or another, then tokenizer.save_pretrained(FOLDER).",
+        )
     return TextTokenizer.build(tokenizer, int(pad_id), max_length)
 
 
