@@ -66,7 +66,8 @@ def is_user_code(spec: str) -> bool:
 
 def near(name: str, known: Any) -> str:
     """ ", did you mean …?" for the closest known names, or nothing."""
-    matches = difflib.get_close_matches(name, [str(key) for key in known], n=2)
+    names = dict.fromkeys(map(str, known))  # two folders may hold the same name
+    matches = difflib.get_close_matches(name, names, n=2)
     return f", did you mean {' or '.join(matches)}?" if matches else ""
 
 
