@@ -146,5 +146,5 @@ def _with_missing_weights(error: InputError, settings: Settings) -> InputError:
     try:
         require_files(settings.model.name, settings.model.options, settings.data_root)
     except InputError as missing:
-        return InputError(f"{error.problem}. {missing.problem}", f"{error.hint} {missing.hint}")
+        return InputError(f"{error.problem}. {missing.problem}", f"{error.hint.rstrip('.')}. {missing.hint}")
     return error
