@@ -63,6 +63,7 @@ def prune(
     groups that carry their class's spurious feature (--group auto). A fraction is always what is removed.
 
     Example: spurcli prune --fraction 0.1 --per-class
+
     Example: spurcli prune --fraction 0.25 --group auto --balance-classes
     """
     from spurcli.cli.console import print_json, say, warn
