@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import warnings
 
 import numpy as np
@@ -45,10 +46,12 @@ def test_texts_in_the_order_of_the_rows(tmp_path):
     table(tmp_path, text_pair=[f"second {number}" for number in range(6)])
     found = load(tmp_path)
     assert (found.name, found.class_names, found.attribute_names) == ("own.csv", ("cat", "dog"), ())
+    digests = [hashlib.sha256(f"text {row}\nsecond {row}".encode()).hexdigest()[:8] for row in range(6)]
+    ids = [f"{row + 2}-{digest}" for row, digest in enumerate(digests)]
     assert {name: split.sample_id for name, split in found.splits.items()} == {
-        "train": ["2", "3", "4", "5"],
-        "val": ["6"],
-        "test": ["7"],
+        "train": ids[:4],
+        "val": [ids[4]],
+        "test": [ids[5]],
     }
     train = found.splits["train"]
     assert train.label.tolist() == [1, 0, 1, 0]
@@ -182,7 +185,20 @@ def test_a_seeded_split_keeps_the_shares_of_groups(tmp_path):
         found = load(tmp_path)
     for name, sizes in (("train", [56, 14, 70, 0]), ("val", [8, 2, 10, 0]), ("test", [16, 4, 20, 0])):
         assert np.bincount(found.group(name), minlength=4).tolist() == sizes
-        assert [int(line) for line in found.splits[name].sample_id] == sorted(map(int, found.splits[name].sample_id))
+        lines = [int(identifier.partition("-")[0]) for identifier in found.splits[name].sample_id]
+        assert lines == sorted(lines)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpurWarning)
         assert set(load(tmp_path, val_share=0).splits) == {"train", "test"}
+
+
+def test_rows_of_texts_that_traded_places_are_another_data_set(tmp_path):
+    table(tmp_path, label=["cat"] * 3 + ["dog"] * 3, split=["train"] * 6)
+    before = load(tmp_path).splits["train"].fingerprint
+    path = tmp_path / "own.csv"
+    lines = path.read_text().splitlines()
+    lines[1], lines[2] = lines[2], lines[1]
+    path.write_text("\n".join(lines) + "\n")
+    after = load(tmp_path).splits["train"].fingerprint
+    assert after.labels_sha256 == before.labels_sha256
+    assert after != before

@@ -71,13 +71,16 @@ def test_scores_are_those_of_each_text_alone(table, spurcli):
         np.testing.assert_allclose(el2n_of(table / f"{size}.h5"), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_checkpoint_of_other_words_is_refused(table, spurcli):
+def test_a_checkpoint_of_other_tokens_or_texts_is_refused(table, spurcli):
     run(spurcli, "train", "--keep", "all", **{"training.epochs": 1})
-    text = (table / "reviews.csv").read_text()
-    (table / "reviews.csv").write_text(text.replace("film", "movie"))  # same ids and labels, another vocabulary
-    result = spurcli("evaluate", "model.safetensors")
+    result = spurcli("evaluate", "model.safetensors", "--set", "preprocessing.max_length=20")
     assert result.code == 3
     assert "another tokeniser" in result.err
+    text = (table / "reviews.csv").read_text()
+    (table / "reviews.csv").write_text(text.replace("film", "movie"))
+    result = spurcli("evaluate", "model.safetensors")
+    assert result.code == 3
+    assert "the sample ids differ" in result.err
 
 
 def test_texts_have_no_augmented_view(table, spurcli):

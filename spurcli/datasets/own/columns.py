@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -130,6 +131,16 @@ def texts_of(table: Table, roles: Mapping[str, str]) -> Callable[[NDArray[np.int
         if not any(texts):
             raise InputError(f"{table.where(row)}: {roles['text']} is empty", "Fill in, or take the row out.")
     return lambda index: Texts(tuple([column[row] for row in index.tolist()] for column in columns))
+
+
+def text_ids(table: Table, roles: Mapping[str, str]) -> list[str]:
+    """An id of each row whose texts have none: its line, and the start of a hash of what it says.
+
+    So a list is refused when rows have traded places since, though labels and their number are the same.
+    """
+    columns = [table[roles[role]] for role in ("text", "text_pair") if role in roles]
+    hashes = (hashlib.sha256("\n".join(texts).encode(errors="surrogatepass")) for texts in zip(*columns, strict=True))
+    return [f"{line}-{digest.hexdigest()[:8]}" for line, digest in zip(table.line, hashes, strict=True)]
 
 
 def _attribute_column(source: Source, class_names: Sequence[str], label: NDArray[np.int64]) -> tuple[Table, str] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.inputs import FileImages, FolderPaths, Inputs
-from spurcli.datasets.own.columns import Source, Wanted, choose_columns, samples_of, texts_of, unique_ids
+from spurcli.datasets.own.columns import Source, Wanted, choose_columns, samples_of, text_ids, texts_of, unique_ids
 from spurcli.datasets.own.naming import Fence, is_saved_dataset, locate, names_of
 from spurcli.datasets.own.splitting import Shares, assemble
 from spurcli.datasets.tables import Table, column_names, read_table
@@ -49,7 +49,7 @@ def load(
     names in the wanted order, or names for the numbers 0, 1, …, and `attributes` likewise. There is either `image`, a path
     below the table's folder, or below its folder `folder`, `suffix` added; or `text`, and perhaps `text_pair`. `attribute`
     (one or several) makes groups with the class; `group` names whole groups. Without `split` the split is seeded. Ids are
-    the column `id`, else the images' paths, else the line.
+    the column `id`, else the images' paths, else the line and a hash of the texts.
 
     Raises InputError that names the line of what cannot be used: no row is dropped.
     """
@@ -83,8 +83,7 @@ def read_file(path: Path, wanted: Wanted, fence: Fence) -> Source:
     if "image" not in roles:
         if wanted.folder or wanted.suffix:
             raise UsageError(f"dataset.options.folder and suffix are for images, {path} holds texts", "Leave them out.")
-        lines = [str(line) for line in table.line]
-        return Source(table, roles, attributes, texts_of(table, roles), lines)
+        return Source(table, roles, attributes, texts_of(table, roles), text_ids(table, roles))
     folder = path.parent / wanted.folder
     names = _image_names(table, roles["image"], folder, wanted.suffix, fence)
 
