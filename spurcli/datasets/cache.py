@@ -4,6 +4,7 @@
     write_cached(root, key, arrays)        write them, unless they are there already
     verify_cached(root, key)               compare every byte with what was written
     remove_cached(root, key)               so that they can be written anew
+    is_whole(root, key, check, progress)   verify, else remove
 
 `key` is a JSON object of all that the content depends on; its `kind` ("pixels", "tokens") begins the folder's name.
 A folder below `root` holds one .npy file per array and cache.json, which states the key, kinds, shapes and hashes.
@@ -19,7 +20,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -115,6 +116,18 @@ def remove_cached(root: Path, key: Key) -> None:
             shutil.rmtree(folder.with_suffix(".tmp"), ignore_errors=True)
             folder.rename(folder.with_suffix(".tmp"))  # swept later if this process dies halfway
             shutil.rmtree(folder.with_suffix(".tmp"))
+
+
+def is_whole(root: Path, key: Key, check: Callable[[], object], progress: Progress) -> bool:
+    """Whether what lies under `key` passes `verify_cached` and `check`, which raises InputError; else it is removed."""
+    try:
+        verify_cached(root, key)
+        check()
+    except InputError as error:
+        progress.say(f"{error.problem}; making it again")
+        remove_cached(root, key)
+        return False
+    return True
 
 
 def require_space(root: Path, num_bytes: int) -> None:

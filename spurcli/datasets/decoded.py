@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,12 @@ from spurcli.datasets.cache import (
     cached_folder,
     damaged,
     in_words,
+    is_whole,
     open_cached,
-    remove_cached,
     require_space,
-    verify_cached,
     write_cached,
 )
 from spurcli.datasets.inputs import EncodedImages
-from spurcli.errors import InputError
 from spurcli.progress import Progress
 
 DECODER = 1  # of `decode_square`: a change of it that gives other pixels takes another number
@@ -97,7 +96,8 @@ def cache_images(
         found[name] |= {"done": "written", "bytes": _decoded_bytes(images), "folder": folder.name}
         if folder.exists():
             progress.say(f"Checking what is there of {name}")
-            found[name]["done"] = "there" if _is_whole(images, cache_root, key, progress) else "replaced"
+            check = partial(_require_whole, images, cache_root, key)
+            found[name]["done"] = "there" if is_whole(cache_root, key, check, progress) else "replaced"
         if found[name]["done"] != "there":
             to_write[name] = key, images
     if to_write:
@@ -156,19 +156,12 @@ def _open(images: EncodedImages, cache_root: Path, key: Key) -> MappedImages | N
     return mapped
 
 
-def _is_whole(images: EncodedImages, cache_root: Path, key: Key, progress: Progress) -> bool:
-    """Whether all bytes are those that were written and all images have their size of then; else it is removed."""
-    try:
-        _open(images, cache_root, key)
-        verify_cached(cache_root, key)
-        sizes = (open_cached(cache_root, key) or {}).get("num_bytes")
-        if sizes is None or not np.array_equal(sizes, images.num_bytes()):
-            raise damaged(cached_folder(cache_root, key), "images have changed since")
-    except InputError as error:
-        progress.say(f"{error.problem}; making it again")
-        remove_cached(cache_root, key)
-        return False
-    return True
+def _require_whole(images: EncodedImages, cache_root: Path, key: Key) -> None:
+    """Raise InputError unless a few images are as in the cache, and all have the size of then."""
+    _open(images, cache_root, key)
+    sizes = (open_cached(cache_root, key) or {}).get("num_bytes")
+    if sizes is None or not np.array_equal(sizes, images.num_bytes()):
+        raise damaged(cached_folder(cache_root, key), "images have changed since")
 
 
 def _blocks(images: EncodedImages, num_workers: int, progress: Progress) -> dict[str, Blocks]:

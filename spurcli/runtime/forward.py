@@ -80,7 +80,8 @@ def forward_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield (positions int64 [m], logits float32 [m, classes]) over all of 0 … num_samples − 1.
 
-    Within each WINDOW of positions they come in the order that is read fastest, and no batch lies in two of them. Call inside `evaluation_mode`. `augment` = (seed, epoch) scores the augmented view instead of the plain one.
+    Within each WINDOW of positions they come in the order that is read fastest, and no batch lies in two of them. Call
+    inside `evaluation_mode`. `augment` = (seed, epoch) scores the augmented view instead of the plain one.
     """
     report = progress or Silent()
     report.start(what, num_samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,11 @@ from spurcli.datasets.cache import (
     cached_folder,
     damaged,
     in_words,
+    is_whole,
     open_cached,
-    remove_cached,
     require_space,
-    verify_cached,
     write_cached,
 )
-from spurcli.errors import InputError
 from spurcli.progress import Progress
 from spurcli.runtime.tokens import TextTokenizer, Tokens
 
@@ -81,7 +80,8 @@ def cache_tokens(dataset: Dataset, tokenizer: TextTokenizer, cache_root: Path, p
         found[name] = {"num_samples": len(texts), "done": "written", "folder": folder.name}
         if folder.exists():
             progress.say(f"Checking what is there of {name}")
-            found[name]["done"] = "there" if _is_whole(texts, tokenizer, cache_root, key, progress) else "replaced"
+            check = partial(cached_tokens, texts, tokenizer, cache_root)
+            found[name]["done"] = "there" if is_whole(cache_root, key, check, progress) else "replaced"
         if found[name]["done"] == "there":
             found[name]["bytes"] = sum(array.nbytes for array in (open_cached(cache_root, key) or {}).values())
             continue
@@ -99,14 +99,3 @@ def _all_texts(dataset: Dataset) -> dict[str, Texts]:
     inputs = {name: split.inputs for name, split in dataset.splits.items()}
     inputs |= {f"{name}, all with the feature": twin.inputs for name, twin in (dataset.twins or {}).items()}
     return {name: texts for name, texts in inputs.items() if isinstance(texts, Texts)}
-
-
-def _is_whole(texts: Texts, tokenizer: TextTokenizer, cache_root: Path, key: Key, progress: Progress) -> bool:
-    try:
-        verify_cached(cache_root, key)
-        cached_tokens(texts, tokenizer, cache_root)
-    except InputError as error:
-        progress.say(f"{error.problem}; making it again")
-        remove_cached(cache_root, key)
-        return False
-    return True

@@ -166,8 +166,7 @@ class TextFeed:
 
         Stretches of 50 batches (of a quarter of the order if that is less) are sorted by length and their batches
         shuffled: texts of one length share a batch only if the shuffle brought them within reach, so no two epochs
-        have the same batches. The last, smaller batch is
-        drawn before any sorting and stays the last.
+        have the same batches. The last, smaller batch is drawn before any sorting and stays the last.
         """
         rng, length = generator("buckets", seed, epoch), self.length
         num_full = len(order) // batch_size * batch_size
