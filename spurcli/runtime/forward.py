@@ -128,3 +128,45 @@ def predict_logits(
         ):
             result.index_copy_(0, index, require_logits(logits, num_classes))
     return result.cpu().numpy()
+
+
+def embed(
+    model: nn.Module,
+    feed: Feed,
+    preprocess: Preprocess,
+    *,
+    num_samples: int,
+    batch_size: int = 512,
+    precision: str = "float32",
+    what: str = "reading features",
+    progress: Progress | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings h float32 [num_samples, features] (inputs of the last linear layer) and logits, in eval mode.
+
+    All of them are held in memory: 4 · num_samples · features bytes. Raises InputError for a model without such a layer.
+    """
+    embedding: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
+    with evaluation_mode(model), embedding_hook(model) as caught:
+        for index, output in forward_batches(
+            model,
+            feed,
+            preprocess,
+            num_samples=num_samples,
+            batch_size=batch_size,
+            precision=precision,
+            what=what,
+            progress=progress,
+        ):
+            if not caught or caught[0].ndim != 2 or len(caught[0]) != len(index):
+                raise InputError(
+                    "The model has no last linear layer with one embedding a sample", "Use a model that ends in one."
+                )
+            if embedding is None or logits is None:
+                embedding = np.empty((num_samples, caught[0].shape[1]), dtype=np.float32)
+                logits = np.empty((num_samples, output.shape[1]), dtype=np.float32)
+            places = index.cpu().numpy()
+            embedding[places], logits[places] = caught[0].float().cpu().numpy(), output.cpu().numpy()
+    assert embedding is not None
+    assert logits is not None
+    return embedding, logits

@@ -11,7 +11,7 @@ from spurcli.datasets import ArrayImages
 from spurcli.errors import InputError, SpurError
 from spurcli.models import last_linear
 from spurcli.runtime.feed import ImageFeed
-from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_batches, predict_logits
+from spurcli.runtime.forward import embed, embedding_hook, evaluation_mode, forward_batches, predict_logits
 from spurcli.runtime.preprocess import ImagePreprocess
 from spurcli.settings import PreprocessingSettings
 
@@ -136,3 +136,18 @@ def test_other_errors_of_a_model_pass_through():
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         predict(Broken(), 16)
+
+
+def test_embeddings_are_the_last_layers_inputs_in_order_for_every_batch_size():
+    model = network().train()
+    feed, preprocess = parts()
+    with evaluation_mode(model):
+        expected = model[:5](preprocess.evaluation(torch.from_numpy(PIXELS).permute(0, 3, 1, 2))).numpy()
+        logits = model[5](torch.from_numpy(expected)).numpy()
+    for size in (1, 5, 64):
+        found = embed(model, feed, preprocess, num_samples=37, batch_size=size)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[1], logits, rtol=1e-5, atol=1e-6)
+    assert model.training
+    with pytest.raises(InputError, match="no last linear layer"):
+        embed(nn.Sequential(nn.Flatten(), nn.ReLU()), feed, preprocess, num_samples=37)
