@@ -42,7 +42,7 @@ def ours(bench: Workbench, epochs: int) -> nn.Module:
     train = bench.dataset.splits["train"]
     trainer = Trainer(
         model=bench.model(0),
-        method=build_method("erm", {}, TrainingSamples(np.arange(len(train)), train.label, 10)),
+        method=build_method("erm", {}, TrainingSamples(np.arange(len(train)), train.label, 10, 64)),
         feed=bench.feed(train.inputs),
         preprocess=bench.preprocess(),
         label=torch.from_numpy(train.label),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from torch.nn import functional
 
-from spurcli.training.method import Batch, TrainingSamples, shuffled
+from spurcli.training.method import Batch, TrainingSamples
+from spurcli.training.sampling import shuffled
 
 
 class Focal:

@@ -146,6 +146,40 @@ METHODS = Registry(
         "erm": Entry(
             "spurcli.training.methods.erm:ERM", "Empirical risk minimisation: mean cross-entropy, plain shuffling"
         ),
+        "group_dro": Entry(
+            "spurcli.training.methods.group_dro:GroupDRO",
+            "Minimises the loss of the worst groups; options: step_size, size_adjustment, balanced",
+            "Sagawa et al., ICLR 2020",
+            {"needs": "groups"},
+        ),
+        "jtt": Entry(
+            "spurcli.training.methods.jtt:JTT",
+            "Just train twice: what an early model got wrong counts more often; options: upweight",
+            "Liu et al., ICML 2021",
+            {"needs": "errors"},
+        ),
+        "subg": Entry(
+            "spurcli.training.methods.balancing:SUBG",
+            "ERM on a random subset with groups of equal size",
+            "Idrissi et al., CLeaR 2022",
+            {"needs": "groups"},
+        ),
+        "suby": Entry(
+            "spurcli.training.methods.balancing:SUBY",
+            "ERM on a random subset with classes of equal size",
+            "Idrissi et al., CLeaR 2022",
+        ),
+        "rwg": Entry(
+            "spurcli.training.methods.balancing:RWG",
+            "ERM that draws from all groups equally often",
+            "Idrissi et al., CLeaR 2022",
+            {"needs": "groups"},
+        ),
+        "rwy": Entry(
+            "spurcli.training.methods.balancing:RWY",
+            "ERM that draws from all classes equally often",
+            "Idrissi et al., CLeaR 2022",
+        ),
     },
 )
 

@@ -81,6 +81,7 @@ def list_parts(
         for row in rows:
             direction = f" [dim](higher is {row['higher_is']})[/dim]" if "higher_is" in row else ""
             inputs = f" [dim](for {row['for']})[/dim]" if "for" in row else ""
+            inputs += f" [dim](needs {row['needs']})[/dim]" if "needs" in row else ""
             source = f"\n[dim]{row['source']}[/dim]" if row["source"] else ""
             words = ", ".join(f"{key}={_typed(value)}" for key, value in row.get("options", {}).items())
             options = f"\nOptions: {escape(words)}" if words else ""

@@ -47,11 +47,23 @@ def train(
     groups: Annotated[
         Path | None, typer.Option("--groups", metavar="FILE", help="groups.txt, instead of the data set's groups.")
     ] = None,
+    errors: Annotated[
+        Path | None, typer.Option("--errors", metavar="LIST", help="What an earlier model got wrong (method jtt).")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="FILE", help="The model whose last layer is fitted anew (method dfr)."),
+    ] = None,
     same_steps: Annotated[
         bool, typer.Option("--steps", help="Keep the number of updates of the full set, not the epochs.")
     ] = False,
-    checkpoint_epochs: Annotated[
-        str, typer.Option("--checkpoint-epochs", metavar="N,N", help="Also write the model after these epochs.")
+    checkpoints: Annotated[
+        str,
+        typer.Option(
+            "--checkpoints",
+            metavar="N,RULE",
+            help="Also write the model after these epochs, or as these rules choose: last, best-val-mean, best-val-worst-group.",
+        ),
     ] = "",
     evaluate_each: Annotated[
         list[str] | None,
@@ -70,7 +82,7 @@ def train(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train from scratch on what the list keeps.
+    """Train from scratch on what the list keeps, by a method (spurcli list methods).
 
     Data set, model and recipe come from the list unless named here. history.json is written beside the model.
     Interrupted (even killed), the same command goes on to the same bits.
@@ -87,12 +99,9 @@ def train(
         raise UsageError("--keep and --remove contradict each other", "Name one list.")
     wants_all = keep == "all"
     asked: Kind = "remove" if remove else "keep"
-    try:
-        epochs = [int(part) for part in checkpoint_epochs.split(",") if part.strip()]
-    except ValueError:
-        raise UsageError(f"--checkpoint-epochs {checkpoint_epochs} is not a list of numbers", "Write 2,10.") from None
-    if epochs and output == "-":
-        raise UsageError("--checkpoint-epochs writes beside the model, and -o - is no place", "Name a file with -o.")
+    also = [int(part) if part.isdecimal() else part for part in map(str.strip, checkpoints.split(",")) if part]
+    if also and output == "-":
+        raise UsageError("--checkpoints writes beside the model, and -o - is no place", "Name a file with -o.")
     named = keep or remove
     if not named and Path("remove.txt").is_file():  # what prune --kind remove wrote
         if Path("keep.txt").is_file():
@@ -132,8 +141,10 @@ def train(
                 keep=list_path,
                 bare_kind=asked,
                 groups=groups,
+                errors=errors,
+                checkpoint=checkpoint,
                 same_steps=same_steps,
-                checkpoint_epochs=epochs,
+                checkpoints=also,
                 evaluate_each=evaluate_each or (),
                 output=path,
                 write_sidecar=output != "-",

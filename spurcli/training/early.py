@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from spurcli.artifacts.indices import indices_sha256
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.workbench import Workbench
 from spurcli.training.loop import Trainer, fit
-from spurcli.training.method import TrainingSamples, build_method
+from spurcli.training.method import TrainingSamples
+from spurcli.training.methods.erm import ERM
 from spurcli.training.state import StateFile
 
 
@@ -23,25 +26,30 @@ def train_early(
     state_folder: Path,
     what: str = "training",
     *,
+    kept: NDArray[np.int64] | None = None,
     replace_other: bool = False,
 ) -> nn.Module:
-    """The model of `seed` after `epoch` full passes of plain ERM over the whole training split.
+    """The model of `seed` after `epoch` full passes of plain ERM over the training split, or over `kept` int64 of it.
 
     `feed` reads that split; several runs and the scoring after them share it, so that images are decoded once.
     An interrupted call goes on from `state_folder`; another run's state there is an error unless `replace_other`.
     """
     train = bench.dataset.splits["train"]
-    kept = np.arange(len(train), dtype=np.int64)
-    settings = bench.settings.to_json()
+    settings, num_classes = bench.settings.to_json(), len(bench.dataset.class_names)
     tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
     identity = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json()}
+    if kept is None:
+        kept = np.arange(len(train), dtype=np.int64)
+    else:
+        identity["keep_sha256"] = indices_sha256(kept)
+    samples = TrainingSamples(kept, train.label[kept], num_classes, bench.settings.training.batch_size)
     trainer = Trainer(
         model=bench.model(seed),
-        method=build_method("erm", {}, TrainingSamples(kept, train.label, len(bench.dataset.class_names))),
+        method=ERM(samples),
         feed=feed,
         preprocess=bench.preprocess(),
         label=torch.from_numpy(train.label).to(bench.device),
-        num_classes=len(bench.dataset.class_names),
+        num_classes=num_classes,
         settings=bench.settings.training,
         seed=seed,
         state_file=StateFile(state_folder, identity, bench.device.type, replace_other),

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
-from spurcli.errors import Interrupted, SpurError
+from spurcli.errors import InputError, Interrupted, SpurError
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import autocast, memory_advice, mix, seed_step
 from spurcli.runtime.feed import Feed
-from spurcli.runtime.forward import require_logits
+from spurcli.runtime.forward import embedding_hook, require_logits
 from spurcli.runtime.preprocess import Preprocess
 from spurcli.runtime.signals import StopRequest, stop_requests
 from spurcli.settings import TrainingSettings
-from spurcli.training.method import Batch, Method
+from spurcli.training.best import LAST, BestEpochs, Selected
+from spurcli.training.method import Annotation, Batch, Method, Phase, Phased
 from spurcli.training.optimization import build_optimizer, learning_rate
 from spurcli.training.state import Position, StateFile, pack, unpack
 from spurcli.training.tally import Tally
 
 Evaluate = Callable[[nn.Module, int], dict[str, Any]]
-_SELECTED = {"best-val-mean": "accuracy", "best-val-worst-group": "worst_group_accuracy"}
 
 
 @dataclass
 class Trainer:
-    """All that one run needs. `label` and `group` int64 [n] on the device, in the order of the training split.
+    """All that one run needs. `label` int64 [n] on the device, in the order of the training split.
 
-    The schedule spans `settings.epochs`; a run may stop after fewer epochs (early scoring does) and still be on it.
+    The schedule spans `settings.epochs`; a run may stop after fewer epochs (early scoring does) and still be on it. The
+    weights of the epoch that each of `selections` chooses are kept, so that one run answers for all of them.
     """
 
     model: nn.Module
@@ -45,7 +49,8 @@ class Trainer:
     settings: TrainingSettings
     seed: int
     state_file: StateFile | None = None
-    group: torch.Tensor | None = None
+    groups: Annotation | None = None
+    selections: Sequence[str] = ()
     progress: Progress = field(default_factory=Silent)
     evaluate: Evaluate | None = None
     after_epoch: Callable[[nn.Module, int], None] | None = None
@@ -54,11 +59,11 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Fitted:
-    """One record per epoch; the weights that the recipe's selection chose, and after how many epochs they were."""
+    """One record per epoch, what each rule selected (`last` is always there), and that of the recipe's rule."""
 
     records: list[dict[str, Any]]
-    weights: dict[str, torch.Tensor]
-    epoch: int
+    selected: dict[str, Selected]
+    chosen: Selected
 
 
 @dataclass
@@ -68,10 +73,10 @@ class _Run:
     trainer: Trainer
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    best: BestEpochs
     until_epoch: int
     num_steps: int | None
     position: Position = field(default_factory=Position)
-    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     next_save: float = 0.0
 
     def is_done(self) -> bool:
@@ -91,7 +96,8 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     if settings.channels_last:
         trainer.model.to(memory_format=torch.channels_last)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
-    run = _Run(trainer, build_optimizer(trainer.model, settings), scaler, until_epoch, num_steps)
+    best = BestEpochs({settings.selection, *trainer.selections})
+    run = _Run(trainer, build_optimizer(trainer.model, settings), scaler, best, until_epoch, num_steps)
     _restore(run)
     run.next_save = time.monotonic() + settings.save_seconds
     forward: Any = torch.compile(trainer.model) if settings.compile else trainer.model
@@ -109,47 +115,75 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
             f"{error}: the training diverged",
             f"Lower the learning rate (--set training.learning_rate={settings.learning_rate / 10:g}).",
         ) from error
-    records, best = run.position.records, run.position.best
-    if best is None:
-        return Fitted(records, plain_weights(trainer.model), run.position.epoch)
-    return Fitted(records, run.best_weights, best["epoch"])
+    last = Selected(plain_weights(trainer.model), run.position.epoch)
+    selected = {LAST: last, **best.selected}
+    return Fitted(run.position.records, selected, selected[settings.selection])
 
 
 def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     """The batches of one epoch that are still to be done."""
     trainer, settings, position = run.trainer, run.trainer.settings, run.position
-    device, size = trainer.feed.device, settings.batch_size
-    order = trainer.feed.training_order(
-        trainer.method.order(trainer.seed, position.epoch), size, trainer.seed, position.epoch
-    )
-    total_steps = run.num_steps or settings.epochs * math.ceil(len(order) / size)
-    if run.num_steps is not None:
-        order = order[: (position.step + run.num_steps - position.global_step) * size]
+    method, device, size = trainer.method, trainer.feed.device, settings.batch_size
+    order, num_steps = _order(run)
+    phase = method.phase(position.epoch) if isinstance(method, Phased) else Phase()
+    if phase.restart and not position.step:
+        run.optimizer.state.clear()
     trainer.model.train()
     trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1} of {run.until_epoch}", len(order))
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position)
-    for index, samples in trainer.feed.batches(order, size, position.step):
-        if _is_due(run, request):
-            tally.note()
-            _save(run, request)
-        seed_step(device, mix(trainer.seed, position.global_step, 0))
-        position.rate = learning_rate(settings, position.global_step, total_steps)
-        for parameters in run.optimizer.param_groups:
-            parameters["lr"] = position.rate
-        label = trainer.label[index]
-        group = trainer.group[index] if trainer.group is not None else None
-        inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
-        with autocast(device, settings.precision):
-            logits = require_logits(forward(inputs), trainer.num_classes)
-            loss = trainer.method.loss(logits.float(), Batch(index, label, group, len(index)))
-        _update(run, loss)
-        position.step += 1
-        position.global_step += 1
-        position.num_seen += len(index)
-        tally.add(loss, logits, label)
-        trainer.progress.advance(len(index))
+    with _embeddings(trainer) as caught:
+        for index, samples in trainer.feed.batches(order, size, position.step):
+            if _is_due(run, request):
+                tally.note()
+                _save(run, request)
+            seed_step(device, mix(trainer.seed, position.global_step, 0))
+            _set_rate(run, phase, num_steps)
+            label = trainer.label[index]
+            inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
+            with autocast(device, settings.precision):
+                logits = require_logits(forward(inputs), trainer.num_classes)
+                embedding = caught[0].float() if caught else None
+                loss = method.loss(logits.float(), Batch(index, label, len(index), trainer.groups, embedding))
+            _update(run, loss)
+            position.step += 1
+            position.global_step += 1
+            position.num_seen += len(index)
+            tally.add(loss, logits, label)
+            trainer.progress.advance(len(index))
     tally.note()
+
+
+def _embeddings(trainer: Trainer) -> contextlib.AbstractContextManager[list[torch.Tensor]]:
+    """A list that holds the embeddings of the last batch, or nothing if the method has no use for them."""
+    wanted = getattr(trainer.method, "needs_embedding", False)
+    return embedding_hook(trainer.model) if wanted else contextlib.nullcontext([])
+
+
+def _order(run: _Run) -> tuple[NDArray[np.int64], int]:
+    """The positions that this epoch visits, as far as the run goes, and of how many steps the whole epoch would be."""
+    trainer, position, size = run.trainer, run.position, run.trainer.settings.batch_size
+    order = trainer.method.order(trainer.seed, position.epoch)
+    if not len(order):
+        raise InputError(f"The method visits no sample in epoch {position.epoch + 1}", "Check its order().")
+    if not getattr(trainer.method, "fixed_order", False):
+        order = trainer.feed.training_order(order, size, trainer.seed, position.epoch)
+    num_steps = math.ceil(len(order) / size)
+    if run.num_steps is not None:
+        order = order[: (position.step + run.num_steps - position.global_step) * size]
+    return order, num_steps
+
+
+def _set_rate(run: _Run, phase: Phase, num_steps: int) -> None:
+    """The learning rate of the next step. Epochs may differ in length: the schedule counts each as one of the recipe's."""
+    settings, position = run.trainer.settings, run.position
+    if run.num_steps is not None:
+        step, total_steps = position.global_step, run.num_steps
+    else:
+        step, total_steps = position.epoch * num_steps + position.step, settings.epochs * num_steps
+    position.rate = phase.rate * learning_rate(settings, step, total_steps)
+    for parameters in run.optimizer.param_groups:
+        parameters["lr"] = position.rate
 
 
 def _update(run: _Run, loss: torch.Tensor) -> None:
@@ -182,19 +216,10 @@ def _close_epoch(run: _Run) -> None:
     if trainer.evaluate:
         record["evaluations"] = trainer.evaluate(trainer.model, epoch)
     position.records.append(record)
-    _note_best(run, record)
+    run.best.note(trainer.model, record)
     position.next_epoch()
     if trainer.after_epoch:
         trainer.after_epoch(trainer.model, epoch)
-
-
-def _note_best(run: _Run, record: dict[str, Any]) -> None:
-    """Keep the weights of the best epoch so far on the validation split, by the recipe's selection; ties: the first."""
-    metric, best = _SELECTED.get(run.trainer.settings.selection), run.position.best
-    value = record["evaluations"]["val"].get(metric) if metric else None
-    if value is not None and (best is None or value > best["value"]):
-        run.position.best = {"epoch": record["epoch"], "metric": metric, "value": value}
-        run.best_weights = plain_weights(run.trainer.model)
 
 
 def _is_due(run: _Run, request: StopRequest) -> bool:
@@ -207,8 +232,9 @@ def _save(run: _Run, request: StopRequest) -> None:
     if trainer.state_file:
         tensors, numbers = pack(trainer.model, run.optimizer)
         tensors |= {f"method/{name}": value.cpu() for name, value in trainer.method.state().items()}
-        tensors |= {f"best/{name}": value for name, value in run.best_weights.items()}
-        trainer.state_file.save(tensors, position, {"optimizer": numbers, "scaler": run.scaler.state_dict()})
+        tensors |= {f"best/{name}": value for name, value in run.best.tensors().items()}
+        extra = {"optimizer": numbers, "scaler": run.scaler.state_dict(), "best": run.best.facts}
+        trainer.state_file.save(tensors, position, extra)
     run.next_save = time.monotonic() + trainer.settings.save_seconds
     if request.signal_number:
         where = f"epoch {position.epoch + 1}, step {position.step}"
@@ -224,7 +250,7 @@ def _restore(run: _Run) -> None:
     unpack(trainer.model, run.optimizer, tensors, extra["optimizer"])
     run.scaler.load_state_dict(extra["scaler"])
     trainer.method.load_state(_below(tensors, "method/"))
-    run.best_weights = _below(tensors, "best/")
+    run.best.restore(extra["best"], _below(tensors, "best/"))
     trainer.progress.say(f"Going on after epoch {run.position.epoch}, step {run.position.step}")
 
 

@@ -1,10 +1,10 @@
-"""What a training method supplies to the loop."""
+"""What a training method supplies to the loop, and what it may ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,39 +12,116 @@ from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import METHODS
-from spurcli.randomness import generator
+
+
+class Annotation:
+    """What is known about samples beyond their labels. Notes that it was read, so that a result can say what it used.
+
+    Of groups: `values` int64 [n], codes into `names`, for each sample of a split. Of an error set: positions, ascending.
+    `source` says where it comes from.
+    """
+
+    def __init__(self, values: NDArray[np.int64], source: str, names: tuple[str, ...] = ()) -> None:
+        self.source, self.names, self.was_read = source, names, False
+        self._values = values
+        self._on_device: torch.Tensor | None = None
+
+    def read(self) -> NDArray[np.int64]:
+        self.was_read = True
+        return self._values
+
+    def at(self, index: torch.Tensor) -> torch.Tensor:
+        """The values int64 [m] of the samples at `index` [m], where that lies."""
+        if self._on_device is None or self._on_device.device != index.device:
+            self._on_device = torch.from_numpy(self.read()).to(index.device)
+        return self._on_device[index]
 
 
 @dataclass(frozen=True)
 class TrainingSamples:
-    """What a method may know about the samples it trains on: positions, labels and groups, all int64 [num_kept]."""
+    """What a method may know about the samples it trains on: positions and labels, int64 [num_kept].
+
+    What not every run has, or what a result must own up to, is asked for: `group` and `errors` raise InputError where
+    they are not known. `batch_size` is that of the whole batch, over all devices.
+    """
 
     kept: NDArray[np.int64]
     label: NDArray[np.int64]
     num_classes: int
-    group: NDArray[np.int64] | None = None
-    group_names: tuple[str, ...] = ()
+    batch_size: int
+    groups: Annotation | None = None
+    error_set: Annotation | None = None
+
+    @property
+    def group(self) -> NDArray[np.int64]:
+        """Group of each kept sample, int64 [num_kept]; some of the named groups may be empty."""
+        return _known(self.groups).read()[self.kept]
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        return _known(self.groups).names
+
+    @property
+    def errors(self) -> NDArray[np.int64]:
+        """Kept positions that an earlier model got wrong, ascending."""
+        if self.error_set is None:
+            raise InputError(
+                "This method needs to know which samples an earlier model got wrong",
+                "Make the list with spurcli infer --by mistakes --errors errors.txt, and name it: --errors errors.txt",
+            )
+        return np.intersect1d(self.kept, self.error_set.read())
+
+
+def _known(groups: Annotation | None) -> Annotation:
+    if groups is None:
+        without = [name for name, entry in METHODS.entries.items() if "groups" not in entry.facts.get("needs", "")]
+        raise InputError(
+            "This method needs groups, and none are known",
+            "Name a list with --groups groups.txt (spurcli infer makes one without labels), or take a method that "
+            f"needs none: {', '.join(without)}",
+        )
+    return groups
+
+
+def _alone(amounts: torch.Tensor) -> torch.Tensor:
+    return amounts
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch on the device: positions and labels int64 [m], groups if known; `global_size` over all devices."""
+    """This device's share of one batch: positions and labels int64 [m]; `global_size` counts all devices.
+
+    `embedding` [m, features] is the last linear layer's input, if the method `needs_embedding`; `total` adds a tensor up
+    over all devices, for what a method must know of the whole batch.
+    """
 
     index: torch.Tensor
     label: torch.Tensor
-    group: torch.Tensor | None
     global_size: int
+    groups: Annotation | None = None
+    embedding: torch.Tensor | None = None
+    total: Callable[[torch.Tensor], torch.Tensor] = _alone
+
+    @property
+    def group(self) -> torch.Tensor:
+        """Groups int64 [m]; a method that wants them has asked `TrainingSamples` for them first."""
+        assert self.groups is not None
+        return self.groups.at(self.index)
 
 
 class Method(Protocol):
-    """Loss, sampling order and state. The loop does the rest."""
+    """Loss, sampling order and state. The loop does the rest.
+
+    A method may also say `needs_embedding = True`, to find the embedding in the batch, and `fixed_order = True`, if
+    its batches are to be consecutive slices of the order as it stands (a text feed sorts by length otherwise).
+    """
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Positions to visit in `epoch` (counted from 0), a function of (seed, epoch) alone."""
+        """Positions to visit in `epoch` (counted from 0), perhaps repeated: a function of (seed, epoch) alone."""
         ...
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """This device's share of the loss of the global batch: per-sample sums are divided by `global_size`."""
+        """This device's share of the loss of the whole batch: sums over its samples, divided by what `batch` counts."""
         ...
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -54,21 +131,66 @@ class Method(Protocol):
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None: ...
 
 
-def build_method(name: str, options: Mapping[str, Any], samples: TrainingSamples) -> Method:
+@dataclass(frozen=True)
+class Phase:
+    """How an epoch is optimised: a factor for the learning rate, and whether what the optimizer remembers is dropped first."""
+
+    rate: float = 1.0
+    restart: bool = False
+
+
+@runtime_checkable
+class Phased(Protocol):
+    """A method whose training has phases."""
+
+    def phase(self, epoch: int) -> Phase: ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Samples of a split as a trained model sees them: embeddings float32 [m, features], the inputs of its last layer.
+
+    They are those at positions `index` int64 [m] of the split; `labels` and `groups` are about all of it.
+    """
+
+    embedding: NDArray[np.float32]
+    index: NDArray[np.int64]
+    labels: Annotation
+    groups: Annotation | None = None
+
+    @property
+    def label(self) -> NDArray[np.int64]:
+        """Label of each sample, int64 [m]."""
+        return self.labels.read()[self.index]
+
+    @property
+    def group(self) -> NDArray[np.int64]:
+        """Group of each sample, int64 [m]; InputError where none are known."""
+        return _known(self.groups).read()[self.index]
+
+
+@runtime_checkable
+class LastLayerMethod(Protocol):
+    """A method that keeps a trained model and fits its last linear layer anew."""
+
+    def refit(
+        self, train: Embedded, val: Embedded | None, seed: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weight [classes, features] and bias [classes] of the new layer."""
+        ...
+
+
+def build_method(name: str, options: Mapping[str, Any], samples: TrainingSamples) -> Method | LastLayerMethod:
     """Build a method by registered name or the user's own `file.py:attr`: called with the samples and its options."""
-    factory = METHODS.load(name)
     try:
-        method: Method = factory(samples, **options)
+        method: Method | LastLayerMethod = METHODS.load(name)(samples, **options)
     except TypeError as error:
         raise UsageError(f"Method {name!r} could not be built: {error}", "Check method.options.") from error
+    if isinstance(method, LastLayerMethod):
+        return method
     for part in ("order", "loss", "state", "load_state"):
         if not callable(getattr(method, part, None)):
             raise InputError(
                 f"Method {name!r} has no {part}()", "See spurcli.training.method.Method for what it needs."
             )
     return method
-
-
-def shuffled(kept: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """`kept` in an order that is a function of (seed, epoch)."""
-    return generator("order", seed, epoch).permutation(kept)

@@ -1,35 +1,35 @@
-"""The stage `train`: a model from scratch on what the list keeps. Writes model.safetensors and history.json."""
+"""The stage `train`: a model by some method on what the list keeps. Writes model.safetensors and history.json."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, weights_sha256
-from spurcli.artifacts.envelope import sha256_of_file
-from spurcli.artifacts.fingerprint import require_same, require_same_injection
+from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, save_checkpoint, weights_sha256
 from spurcli.artifacts.history import history_path, write_history
-from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_groups, read_indices
-from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.indices import Kind
+from spurcli.artifacts.provenance import provenance
 from spurcli.artifacts.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
-from spurcli.datasets.injection import injection_parents
-from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.errors import SpurWarning, UsageError
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
 from spurcli.progress import Progress
+from spurcli.registry import near
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
-from spurcli.training.loop import Trainer, fit
-from spurcli.training.method import TrainingSamples, build_method
+from spurcli.training.best import LAST, SELECTIONS, Selected, reads_groups
+from spurcli.training.given import Given, read_given
+from spurcli.training.loop import Fitted, Trainer, fit
+from spurcli.training.method import LastLayerMethod, Method, build_method
+from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile
 
 
@@ -39,8 +39,10 @@ def train(
     keep: Path | None = None,
     bare_kind: Kind = "keep",
     groups: Path | None = None,
+    errors: Path | None = None,
+    checkpoint: Path | None = None,
     same_steps: bool = False,
-    checkpoint_epochs: Sequence[int] = (),
+    checkpoints: Sequence[int | str] = (),
     evaluate_each: Sequence[str] = (),
     output: Path = Path("model.safetensors"),
     write_sidecar: bool = True,
@@ -49,73 +51,160 @@ def train(
     progress: Progress | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Train the model in `settings` from scratch on the samples that the list `keep` keeps (all without it).
+    """Train the model in `settings`, by its method, on the samples that the list `keep` keeps (all without it).
 
-    A bare list without header lists what `bare_kind` says.
+    From scratch, or, for methods that only fit the last layer anew, from `checkpoint`. A bare list without header lists
+    what `bare_kind` says. `groups` replaces the data set's groups, `errors` lists what an earlier model got wrong; both
+    are refused if the method does not ask for them.
 
     With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the
-    paper). `checkpoint_epochs` also writes `model.epochN.safetensors`; `evaluate_each` names splits to evaluate
-    after every epoch. An interrupted call goes on from OUTPUT.state/ to the same bits.
+    paper). `checkpoints` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that
+    these rules select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every
+    epoch. An interrupted call goes on from OUTPUT.state/ to the same bits.
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
-    bench = Workbench.open(settings, progress)
-    dataset, split = bench.dataset, bench.dataset.splits["train"]
-    index_list = _read_list(keep, bare_kind, bench, allow_injection_mismatch)
-    kept = index_list.kept(len(split)) if index_list else np.arange(len(split), dtype=np.int64)
-    if not len(kept):
-        raise InputError(f"{keep} keeps no sample at all", "Prune a smaller fraction.")
-    group, group_names = _groups(bench, groups)
-    beyond = [epoch for epoch in checkpoint_epochs if not 1 <= epoch <= settings.training.epochs]
-    if beyond and not same_steps:
-        raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --checkpoint-epochs.")
-    predictors = _predictors(bench, settings, evaluate_each)
-    parents = injection_parents(settings.injection_path)
-    if keep and index_list:
-        parents.append(Parent.of(keep, index_list.provenance))
+    bench = Workbench.open(settings, progress, pretrained=checkpoint is None)
+    given = read_given(bench, keep, bare_kind, groups, errors, checkpoint, allow_mismatch=allow_injection_mismatch)
+    method = build_method(settings.method.name, settings.method.options, given.samples)
+    given.refuse_idle(settings.method.name)
+    wanted = _Wanted.of(checkpoints, same_steps, evaluate_each)
+    if isinstance(method, LastLayerMethod):
+        wanted.refuse(settings.method.name, checkpoint)
+        selection, predictors = LAST, {}
+    else:
+        wanted.check(settings, checkpoint)
+        selection = settings.training.selection
+        predictors = _predictors(bench, {selection, *wanted.rules}, evaluate_each)
     arguments = {
-        "keep_sha256": indices_sha256(kept) if index_list else None,
-        "groups_sha256": sha256_of_file(groups) if groups else None,
+        **given.hashes,
         "same_steps": same_steps,
         "evaluate_each": sorted(predictors),
-        "checkpoint_epochs": sorted(checkpoint_epochs),
+        "checkpoints": [*wanted.epochs, *wanted.rules],
     }
-    made = provenance("train", command=command, settings=settings.to_json(), arguments=arguments, parents=parents)
-    facts = _facts(settings, index_list, kept, len(split), same_steps)
+    made = provenance("train", command=command, settings=settings.to_json(), arguments=arguments, parents=given.parents)
+    facts = {**given.facts(), "recipe": settings.recipe, "seed": settings.seed, "method": settings.method.name}
+    facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
     if finished_before(output, made, lambda path: read_checkpoint_metadata(path)["provenance"]) and not force:
         bench.progress.say(f"{output} is already complete; nothing to do")
         return {"output": str(output), **facts}
     require_replaceable(output, force)
     model = bench.model(settings.seed)
-    require_writable(output, bytes_while_training(plain_weights(model)))
-    identity = {**made["settings"], **arguments, "fingerprint": split.fingerprint.to_json()}
-    state = StateFile(output.with_name(f"{output.name}.state"), identity, bench.device.type, replace_other=force)
+    require_writable(output, (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model)))
 
-    metadata = {
-        "architecture": settings.to_json()["model"],
-        "class_names": list(dataset.class_names),
-        "preprocessing": settings.to_json()["preprocessing"],
-        "fingerprint": split.fingerprint.to_json(),
-        "injection_sha256": dataset.injection_sha256,
-        **({"tokenizer_sha256": bench.tokenizer.sha256} if bench.tokenizer else {}),
-        "provenance": made,
-    }
+    files = _Files(output, _metadata(bench, made), facts, given)
+    if isinstance(method, LastLayerMethod):
+        assert checkpoint
+        restore(model, load_weights(checkpoint), str(checkpoint))
+        record = refit_last_layer(bench, model, method, given.samples, given.val_labels, given.val_groups)
+        refitted = Selected(plain_weights(model), given.checkpoint_epoch or 0)
+        fitted = Fitted([record], {LAST: refitted}, refitted)
+    else:
+        identity = {**made["settings"], **arguments, "fingerprint": bench.dataset.splits["train"].fingerprint.to_json()}
+        state = StateFile(output.with_name(f"{output.name}.state"), identity, bench.device.type, replace_other=force)
+        fitted = _fit(bench, model, method, given, wanted, state, predictors, files)
+    for rule in wanted.rules:
+        files.save(fitted.selected[rule], rule, name=rule)
+    if write_sidecar:
+        history = {"device": bench.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
+        write_history(history_path(output), fitted.records, files.facts_of(fitted.chosen, selection) | history, made)
+    facts = files.save(fitted.chosen, selection)
+    StateFile(output.with_name(f"{output.name}.state"), {}).remove()
+    return {"output": str(output), **facts, "last": fitted.records[-1]}
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which models are written beside the chosen one: after these epochs, and of the epochs that these rules select."""
+
+    epochs: list[int]
+    rules: list[str]
+    same_steps: bool
+    evaluate_each: list[str]
+
+    @classmethod
+    def of(cls, checkpoints: Sequence[int | str], same_steps: bool, evaluate_each: Sequence[str]) -> _Wanted:
+        epochs = sorted({item for item in checkpoints if isinstance(item, int)})
+        rules = sorted({item for item in checkpoints if isinstance(item, str)})
+        return cls(epochs, rules, same_steps, list(evaluate_each))
+
+    def check(self, settings: Settings, checkpoint: Path | None) -> None:
+        """Raise UsageError for what there is not, or what a training in epochs has no use for."""
+        known = (LAST, *SELECTIONS)
+        for rule in self.rules:
+            if rule not in known:
+                raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, known)}", f"Epochs, or: {', '.join(known)}.")
+        beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
+        if beyond and not self.same_steps:
+            raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --checkpoints.")
+        if checkpoint:
+            raise UsageError(
+                f"--checkpoint changes nothing: {settings.method.name} trains from scratch",
+                "Leave it out. To start from weights: --set model.options.weights=FILE",
+            )
+
+    def refuse(self, method: str, checkpoint: Path | None) -> None:
+        """Raise UsageError for what a method that trains no epochs cannot do, and without a model to start from."""
+        if not checkpoint:
+            raise UsageError(
+                f"{method} fits the last layer of a trained model anew: which model?",
+                "Train one (spurcli train -o erm.safetensors) and name it: --checkpoint erm.safetensors",
+            )
+        for flag, asked in (
+            ("--steps", self.same_steps),
+            ("--checkpoints", self.epochs or self.rules),
+            ("--evaluate-each", self.evaluate_each),
+        ):
+            if asked:
+                raise UsageError(f"{flag} changes nothing: {method} trains no epochs", "Leave it out.")
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Writes the checkpoints of a run, each saying how its epoch was chosen and which labels that took."""
+
+    output: Path
+    metadata: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    given: Given
+
+    def facts_of(self, selected: Selected, selection: str) -> dict[str, Any]:
+        labels = self.given.labels_used(selection)
+        return {**self.facts, "epoch": selected.epoch, "selection": selection, "labels_used": labels}
+
+    def save(self, selected: Selected, selection: str, name: str = "") -> dict[str, Any]:
+        """Write `selected` as OUTPUT, or beside it under `name`; returns its facts."""
+        path = self.output.with_name(f"{self.output.stem}.{name}{self.output.suffix}") if name else self.output
+        facts = self.facts_of(selected, selection)
+        save_checkpoint(path, selected.weights, {**self.metadata, "training": facts})
+        return facts
+
+
+def _fit(
+    bench: Workbench,
+    model: nn.Module,
+    method: Method,
+    given: Given,
+    wanted: _Wanted,
+    state: StateFile,
+    predictors: dict[str, SplitPredictor],
+    files: _Files,
+) -> Fitted:
+    settings, split = bench.settings, bench.dataset.splits["train"]
 
     def after_epoch(model: nn.Module, epoch: int) -> None:
-        if epoch in checkpoint_epochs:
-            path = output.with_name(f"{output.stem}.epoch{epoch}{output.suffix}")
-            save_checkpoint(path, plain_weights(model), {**metadata, "training": {**facts, "epoch": epoch}})
+        if epoch in wanted.epochs:
+            files.save(Selected(plain_weights(model), epoch), LAST, name=f"epoch{epoch}")
 
-    kept_group = group[kept] if group is not None else None
-    samples = TrainingSamples(kept, split.label[kept], len(dataset.class_names), kept_group, group_names)
     trainer = Trainer(
         model=model,
-        method=build_method(settings.method.name, settings.method.options, samples),
+        method=method,
         feed=bench.feed(split.inputs),
         preprocess=bench.preprocess(),
         label=torch.from_numpy(split.label).to(bench.device),
-        group=torch.from_numpy(group).to(bench.device) if group is not None else None,
-        num_classes=len(dataset.class_names),
+        groups=given.samples.groups,
+        selections=wanted.rules,
+        num_classes=len(bench.dataset.class_names),
         settings=settings.training,
         seed=settings.seed,
         state_file=state,
@@ -124,82 +213,36 @@ def train(
         after_epoch=after_epoch,
     )
     steps_full = settings.training.epochs * math.ceil(len(split) / settings.training.batch_size)
-    fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if same_steps else None)
-    records, weights = fitted.records, fitted.weights
-    if never := [epoch for epoch in checkpoint_epochs if epoch > len(records)]:
-        message = f"Training ended after epoch {len(records)}: no checkpoint of epoch {never[0]} was written"
+    fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
+    if never := [epoch for epoch in wanted.epochs if epoch > len(fitted.records)]:
+        message = f"Training ended after epoch {len(fitted.records)}: no checkpoint of epoch {never[0]} was written"
         warnings.warn(message, SpurWarning, stacklevel=2)
-    facts["epoch"] = fitted.epoch
-    if write_sidecar:
-        history = {**facts, "device": bench.device.type, "weights_sha256": weights_sha256(weights)}
-        write_history(history_path(output), records, history, made)
-    save_checkpoint(output, weights, {**metadata, "training": facts})
-    state.remove()
-    return {"output": str(output), **facts, "last": records[-1]}
+    return fitted
 
 
-def _read_list(
-    path: Path | None, bare_kind: Kind, bench: Workbench, allow_injection_mismatch: bool
-) -> IndexList | None:
-    if path is None:
-        return None
-    index_list = read_indices(path, bare_kind=bare_kind)
-    split = bench.dataset.splits["train"]
-    if index_list.fingerprint:
-        require_same(index_list.fingerprint, str(path), split.fingerprint, f"data set {bench.dataset.name!r}")
-    if index_list.checked_injection and not allow_injection_mismatch:
-        require_same_injection(index_list.injection_sha256, str(path), bench.dataset.injection_sha256, "the data set")
-    check_indices(index_list.indices, len(split), str(path))
-    return index_list
-
-
-def _groups(bench: Workbench, groups: Path | None) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    """Group int64 [n] of each training sample and their names: of the file if there is one, else the data set's."""
-    dataset, split = bench.dataset, bench.dataset.splits["train"]
-    if groups is None:
-        return dataset.group("train"), dataset.group_names
-    group, names, fingerprint = read_groups(groups)
-    if fingerprint:
-        require_same(fingerprint, str(groups), split.fingerprint, f"data set {dataset.name!r}")
-    if len(group) != len(split):
-        raise InputError(f"{groups} has {len(group):,} lines for {len(split):,} training samples", "One line each.")
-    return group, names
-
-
-def _facts(
-    settings: Settings, index_list: IndexList | None, kept: NDArray[np.int64], num_train: int, same_steps: bool
-) -> dict[str, Any]:
-    keep = None
-    if index_list:
-        keep = {
-            "kind": index_list.kind,
-            "sha256": index_list.sha256,
-            "rule": dict(index_list.rule),
-            "summary": dict(index_list.summary),
-        }
+def _metadata(bench: Workbench, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of itself, but for the training's facts."""
+    dataset, settings = bench.dataset, bench.settings.to_json()
     return {
-        "recipe": settings.recipe,
-        "seed": settings.seed,
-        "method": settings.method.name,
-        "num_train": num_train,
-        "num_kept": len(kept),
-        "budget": "steps" if same_steps else "epochs",
-        "selection": settings.training.selection,
-        "keep": keep,
+        "architecture": settings["model"],
+        "class_names": list(dataset.class_names),
+        "preprocessing": settings["preprocessing"],
+        "fingerprint": dataset.splits["train"].fingerprint.to_json(),
+        "injection_sha256": dataset.injection_sha256,
+        **({"tokenizer_sha256": bench.tokenizer.sha256} if bench.tokenizer else {}),
+        "provenance": dict(made),
     }
 
 
-def _predictors(bench: Workbench, settings: Settings, splits: Sequence[str]) -> dict[str, SplitPredictor]:
+def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -> dict[str, SplitPredictor]:
     wanted = set(splits)
-    if settings.training.selection != "last":
+    for selection in selections - {LAST}:
         if "val" not in bench.dataset.splits:
             raise UsageError(
-                f"training.selection = {settings.training.selection} needs a validation split; "
-                f"{bench.dataset.name} has none",
-                "Use --set training.selection=last.",
+                f"{selection} needs a validation split; {bench.dataset.name} has none", "Use the last epoch: last."
             )
-        if settings.training.selection == "best-val-worst-group" and bench.dataset.group("val") is None:
-            raise UsageError("best-val-worst-group needs groups in the validation split", "Use best-val-mean.")
+        if reads_groups(selection) and bench.dataset.group("val") is None:
+            raise UsageError(f"{selection} needs groups in the validation split", "Use best-val-mean.")
         wanted.add("val")
     return {name: SplitPredictor.open(bench, name) for name in sorted(wanted)}
 

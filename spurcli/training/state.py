@@ -35,7 +35,6 @@ class Position:
     seconds: float = 0.0
     rate: float = 0.0
     records: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] | None = None
 
     def next_epoch(self) -> None:
         self.epoch, self.step = self.epoch + 1, 0

@@ -37,7 +37,7 @@ def build_trainer() -> Callable[..., Trainer]:
         given = {"epochs": 3, "batch_size": 10, "learning_rate": 0.05, **changes}
         parts = {
             "model": model,
-            "method": ERM(TrainingSamples(kept, label[kept], 3)),
+            "method": ERM(TrainingSamples(kept, label[kept], 3, 10)),
             "feed": ImageFeed.build(ArrayImages(pixels), CPU, 0),
             "preprocess": ImagePreprocess.build(preprocessing, 1, CPU),
             "label": torch.from_numpy(label),

@@ -70,8 +70,8 @@ def test_erm_is_a_bare_loop_to_the_bit(build_trainer, changes, optimizer_of):
         assert record["accuracy"] == wanted["accuracy"]
         assert record["samples_seen"] == 47
     assert [record["num_steps"] for record in fitted.records] == [5, 10]
-    assert fitted.epoch == 2
-    assert all(torch.equal(fitted.weights[name], value) for name, value in mine.model.state_dict().items())
+    assert fitted.chosen.epoch == 2
+    assert all(torch.equal(fitted.chosen.weights[name], value) for name, value in mine.model.state_dict().items())
 
 
 def test_clip_norm_scales_the_whole_gradient(build_trainer):
@@ -146,8 +146,8 @@ def test_selection_keeps_the_first_best_epoch(build_trainer, selection, metric, 
     fitted = fit(trainer, until_epoch=3)
     alone = build_trainer()
     fit(alone, until_epoch=best)
-    assert fitted.epoch == best
-    assert all(torch.equal(fitted.weights[name], value) for name, value in alone.model.state_dict().items())
+    assert fitted.chosen.epoch == best
+    assert all(torch.equal(fitted.chosen.weights[name], value) for name, value in alone.model.state_dict().items())
 
 
 def poisoned(trainer, position: int):
@@ -194,7 +194,7 @@ def test_channels_last_changes_the_layout_only(build_trainer):
 
     plain, last = build_trainer(model=model()), build_trainer(model=model(), channels_last=True)
     fit(plain, until_epoch=1)
-    weights = fit(last, until_epoch=1).weights
+    weights = fit(last, until_epoch=1).chosen.weights
     for name, value in plain.model.state_dict().items():
         torch.testing.assert_close(weights[name], value)
         assert weights[name].is_contiguous()

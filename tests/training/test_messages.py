@@ -70,10 +70,10 @@ def test_a_compiled_model_gives_the_same_weights_under_plain_names(build_trainer
 
     plain = partial(torch.compile, backend="eager")
     monkeypatch.setattr(torch, "compile", compile_plainly)
-    expected = fit(build_trainer(), until_epoch=2).weights
+    expected = fit(build_trainer(), until_epoch=2).chosen.weights
     assert compiled == []
     trainer = build_trainer(compile=True)
-    found = fit(trainer, until_epoch=2).weights
+    found = fit(trainer, until_epoch=2).chosen.weights
     assert compiled == [trainer.model]
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], value) for name, value in expected.items())

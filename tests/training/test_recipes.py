@@ -74,7 +74,7 @@ def test_every_recipe_trains_two_steps(name, tmp_path):
     train = bench.dataset.splits["train"]
     trainer = Trainer(
         model=bench.model(0),
-        method=build_method("erm", {}, TrainingSamples(np.arange(24), train.label, NUM_CLASSES)),
+        method=build_method("erm", {}, TrainingSamples(np.arange(24), train.label, NUM_CLASSES, 8)),
         feed=bench.feed(train.inputs),
         preprocess=bench.preprocess(),
         label=torch.from_numpy(train.label),

@@ -151,11 +151,11 @@ def test_steps_keeps_the_number_of_updates(train):
 
 
 def test_checkpoints_of_epochs_are_those_of_shorter_runs_on_the_same_schedule(train):
-    assert train("--checkpoint-epochs", "1,3").code == 0
+    assert train("--checkpoints", "1,3").code == 0
     assert read_checkpoint_metadata(Path("model.epoch1.safetensors"))["training"]["epoch"] == 1
     assert same_weights("model.epoch3.safetensors", "model.safetensors")
     assert not same_weights("model.epoch1.safetensors", "model.safetensors")
-    beyond = train("--checkpoint-epochs", "4", "-o", "x.safetensors")
+    beyond = train("--checkpoints", "4", "-o", "x.safetensors")
     assert (beyond.code, "no epoch 4 in 3" in beyond.err) == (2, True)
 
 
@@ -165,7 +165,7 @@ def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, 
     flags = [word for pair in pairs for word in pair if not pair[1].startswith("dataset")]
     words = ["inject", "--dataset", "demo", "--feature", "patch", "--class", "3", "--fraction", "0.3", *of_data]
     assert spurcli(*words).code == 0
-    words = ["--evaluate-each", "val", "--evaluate-each", "test", "--checkpoint-epochs", "1,2"]
+    words = ["--evaluate-each", "val", "--evaluate-each", "test", "--checkpoints", "1,2"]
     result = spurcli("train", "--dataset", "inject.json", "--keep", "all", *flags, *words)
     assert result.code == 0, result.err
     epochs = read_history(Path("history.json"))["epochs"]
@@ -182,7 +182,7 @@ def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, 
 
 
 def test_selection_takes_the_best_epoch_of_the_history(train, tiny_flags):
-    words = ["--set", "training.selection=best-val-mean", "--checkpoint-epochs", "1,2,3"]
+    words = ["--set", "training.selection=best-val-mean", "--checkpoints", "1,2,3"]
     assert train(*words, "--set", "training.learning_rate=0.03").code == 0
     values = [epoch["evaluations"]["val"]["accuracy"] for epoch in read_history(Path("history.json"))["epochs"]]
     best = int(np.argmax(values)) + 1

@@ -79,9 +79,9 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_bits(build_trainer, tmp_path, ch
         assert state.path.exists() == (save_seconds == 0.0)
         trainer = build_trainer(model=with_dropout(), state_file=state, **changes)
         fitted = fit(trainer, until_epoch=3)
-        assert same(whole.weights, fitted.weights)
+        assert same(whole.chosen.weights, fitted.chosen.weights)
         assert stable(whole.records) == stable(fitted.records)
-        assert fitted.epoch == whole.epoch == (2 if evaluate else 3)
+        assert fitted.chosen.epoch == whole.chosen.epoch == (2 if evaluate else 3)
 
 
 def test_a_cut_run_of_so_many_steps_goes_on_to_the_same_bits(build_trainer, tmp_path):
@@ -92,7 +92,7 @@ def test_a_cut_run_of_so_many_steps_goes_on_to_the_same_bits(build_trainer, tmp_
         with pytest.raises(Stop):
             fit(trainer, until_epoch=1, num_steps=13)
         fitted = fit(build_trainer(schedule="linear", state_file=state), until_epoch=1, num_steps=13)
-        assert same(whole.weights, fitted.weights)
+        assert same(whole.chosen.weights, fitted.chosen.weights)
         assert stable(whole.records) == stable(fitted.records)
 
 
@@ -107,14 +107,14 @@ def test_a_signal_saves_the_state_and_says_where(build_trainer, tmp_path, number
     assert saved is not None
     assert (saved[1].epoch, saved[1].step, saved[1].global_step, saved[1].num_seen) == (1, 2, 7, 20)
     whole = fit(build_trainer(), until_epoch=3)
-    assert same(whole.weights, fit(build_trainer(state_file=state), until_epoch=3).weights)
+    assert same(whole.chosen.weights, fit(build_trainer(state_file=state), until_epoch=3).chosen.weights)
 
 
 def test_a_finished_state_is_not_trained_again(build_trainer, tmp_path):
     state = StateFile(tmp_path / "s", {})
     first = fit(build_trainer(state_file=state), until_epoch=2)
     again = fit(build_trainer(state_file=state, progress=StopAfter(1)), until_epoch=2)
-    assert same(first.weights, again.weights)
+    assert same(first.chosen.weights, again.chosen.weights)
     assert first.records == again.records
 
 
@@ -142,7 +142,7 @@ def test_state_of_a_method_is_saved_and_given_back(build_trainer, tmp_path):
     with pytest.raises(Stop):
         fit(trainer(state_file=state, save_seconds=0.0, progress=StopAfter(8)), until_epoch=2)
     resumed = trainer(state_file=state)
-    assert same(whole.weights, fit(resumed, until_epoch=2).weights)
+    assert same(whole.chosen.weights, fit(resumed, until_epoch=2).chosen.weights)
     assert resumed.method.counter.tolist() == [10.0, 94.0]
 
 

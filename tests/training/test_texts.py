@@ -62,7 +62,7 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_bits(text_trainer, tmp_path):
         with pytest.raises(Stop):
             fit(text_trainer(state_file=state, progress=StopAfter(count), save_seconds=0.0), until_epoch=3)
         fitted = fit(text_trainer(state_file=state), until_epoch=3)
-        assert all(torch.equal(value, fitted.weights[name]) for name, value in whole.weights.items())
+        assert all(torch.equal(value, fitted.chosen.weights[name]) for name, value in whole.chosen.weights.items())
         assert [r["loss"] for r in fitted.records] == [r["loss"] for r in whole.records]
 
 

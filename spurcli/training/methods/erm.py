@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from spurcli.training.method import Batch, TrainingSamples, shuffled
+from spurcli.training.method import Batch, TrainingSamples
+from spurcli.training.sampling import shuffled
 
 
 class ERM:

@@ -1,0 +1,61 @@
+"""Which epoch's weights a run hands over: named rules, all answered by one training run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from spurcli.artifacts.checkpoint_torch import plain_weights
+
+LAST = "last"
+# The metric of the validation split that is to be highest; of ties the first epoch.
+SELECTIONS = {"best-val-mean": "accuracy", "best-val-worst-group": "worst_group_accuracy"}
+
+
+def reads_groups(rule: str) -> bool:
+    """Whether choosing by this rule looks at the validation split's groups."""
+    return "group" in SELECTIONS.get(rule, "")
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The weights that one rule chose, and after how many epochs they were."""
+
+    weights: dict[str, torch.Tensor]
+    epoch: int
+
+
+class BestEpochs:
+    """The weights of the best epoch so far, by each of some rules."""
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        self._rules = sorted(set(rules) - {LAST})
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.selected: dict[str, Selected] = {}
+
+    def note(self, model: nn.Module, record: Mapping[str, Any]) -> None:
+        """Look at a finished epoch; its record holds the evaluation of the validation split."""
+        for rule in self._rules:
+            value = record["evaluations"]["val"].get(SELECTIONS[rule])
+            if value is not None and (rule not in self.facts or value > self.facts[rule]["value"]):
+                self.facts[rule] = {"epoch": record["epoch"], "metric": SELECTIONS[rule], "value": value}
+                self.selected[rule] = Selected(plain_weights(model), record["epoch"])
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All weights, for the state of an unfinished run."""
+        return {
+            f"{rule}/{name}": value
+            for rule, selected in self.selected.items()
+            for name, value in selected.weights.items()
+        }
+
+    def restore(self, facts: Mapping[str, dict[str, Any]], tensors: Mapping[str, torch.Tensor]) -> None:
+        """Put back `facts` and what `tensors` gave."""
+        self.facts = dict(facts)
+        for rule, found in facts.items():
+            weights = {n.removeprefix(f"{rule}/"): tensor for n, tensor in tensors.items() if n.startswith(f"{rule}/")}
+            self.selected[rule] = Selected(weights, found["epoch"])

@@ -1,0 +1,184 @@
+"""The files that a training is given: which samples, which groups, which errors of an earlier model; all checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.fingerprint import require_same, require_same_injection
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_indices
+from spurcli.artifacts.provenance import Parent
+from spurcli.datasets.injection import injection_parents
+from spurcli.errors import InputError, UsageError
+from spurcli.runtime.workbench import Workbench
+from spurcli.training.best import LAST, reads_groups
+from spurcli.training.method import Annotation, TrainingSamples
+
+DATA_SET = "data set"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run trains on, and the files that say so."""
+
+    samples: TrainingSamples
+    num_train: int
+    val_labels: Annotation | None
+    val_groups: Annotation | None
+    index_list: IndexList | None
+    groups: Path | None
+    errors: Path | None
+    checkpoint_epoch: int | None
+    hashes: Mapping[str, str | None]
+    parents: tuple[Parent, ...]
+
+    def refuse_idle(self, method: str) -> None:
+        """Raise UsageError if a file was named that the method, once built, has not asked for."""
+        for path, known, flag in (
+            (self.groups, self.samples.groups, "--groups"),
+            (self.errors, self.samples.error_set, "--errors"),
+        ):
+            if path and known and not known.was_read:
+                raise UsageError(f"{flag} {path} changes nothing: {method} does not read it", "Leave it out.")
+
+    def facts(self) -> dict[str, Any]:
+        """How many samples, and by which list."""
+        keep = None
+        if self.index_list:
+            keep = {
+                "kind": self.index_list.kind,
+                "sha256": self.index_list.sha256,
+                "rule": dict(self.index_list.rule),
+                "summary": dict(self.index_list.summary),
+            }
+        return {"num_train": self.num_train, "num_kept": len(self.samples.kept), "keep": keep}
+
+    def labels_used(self, selection: str) -> dict[str, Any]:
+        """Which labels beyond those of the classes led to a model, by what was read: None for none, else from where.
+
+        `selection` chose its epoch.
+        """
+        rule = self.index_list.rule if self.index_list else {}
+        return {
+            "pruning_groups": rule.get("group_labels"),
+            "training_groups": _source(self.samples.groups),
+            "errors": _source(self.samples.error_set),
+            "val_labels": _source(self.val_labels, also=selection != LAST),
+            "val_groups": _source(self.val_groups, also=reads_groups(selection)),
+        }
+
+
+def _source(known: Annotation | None, *, also: bool = False) -> str | None:
+    return known.source if known and (known.was_read or also) else None
+
+
+def read_given(
+    bench: Workbench,
+    keep: Path | None,
+    bare_kind: Kind,
+    groups: Path | None,
+    errors: Path | None,
+    checkpoint: Path | None,
+    *,
+    allow_mismatch: bool,
+) -> Given:
+    """Read what the files say, and check that they speak about this data set."""
+    dataset, split = bench.dataset, bench.dataset.splits["train"]
+    parents = injection_parents(bench.settings.injection_path)
+    index_list = None
+    kept = np.arange(len(split), dtype=np.int64)
+    if keep:
+        index_list = read_list(keep, bare_kind, bench, allow_injection_mismatch=allow_mismatch)
+        kept = index_list.kept(len(split))
+        parents.append(Parent.of(keep, index_list.provenance))
+    if not len(kept):
+        raise InputError(f"{keep} keeps no sample at all", "Prune a smaller fraction.")
+    samples = TrainingSamples(
+        kept,
+        split.label[kept],
+        len(dataset.class_names),
+        bench.settings.training.batch_size,
+        known_groups(groups, bench, allow_injection_mismatch=allow_mismatch),
+        read_errors(errors, bench, allow_injection_mismatch=allow_mismatch) if errors else None,
+    )
+    parents += [Parent.of(path) for path in (groups, errors) if path]
+    checkpoint_epoch = None
+    if checkpoint:
+        metadata = read_checkpoint_metadata(checkpoint, required=False)
+        bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_mismatch)
+        parents.append(Parent.of(checkpoint, metadata.get("provenance")))
+        checkpoint_epoch = (metadata.get("training") or {}).get("epoch")
+    return Given(
+        samples=samples,
+        num_train=len(split),
+        val_labels=Annotation(dataset.splits["val"].label, DATA_SET) if "val" in dataset.splits else None,
+        val_groups=split_groups(bench, "val") if "val" in dataset.splits else None,
+        index_list=index_list,
+        groups=groups,
+        errors=errors,
+        checkpoint_epoch=checkpoint_epoch,
+        hashes={
+            "keep_sha256": indices_sha256(kept) if index_list else None,
+            "groups_sha256": sha256_of_file(groups) if groups else None,
+            "errors_sha256": sha256_of_file(errors) if errors else None,
+            "checkpoint_sha256": sha256_of_file(checkpoint) if checkpoint else None,
+        },
+        parents=tuple(parents),
+    )
+
+
+def read_list(path: Path, bare_kind: Kind, bench: Workbench, *, allow_injection_mismatch: bool) -> IndexList:
+    """An index list about the training split of this data set, and about its injection."""
+    index_list = read_indices(path, bare_kind=bare_kind)
+    split = bench.dataset.splits["train"]
+    if index_list.fingerprint:
+        require_same(index_list.fingerprint, str(path), split.fingerprint, f"data set {bench.dataset.name!r}")
+    if index_list.checked_injection and not allow_injection_mismatch:
+        require_same_injection(index_list.injection_sha256, str(path), bench.dataset.injection_sha256, "the data set")
+    check_indices(index_list.indices, len(split), str(path))
+    return index_list
+
+
+def read_errors(path: Path, bench: Workbench, *, allow_injection_mismatch: bool) -> Annotation:
+    """The positions that an earlier model got wrong."""
+    error_list = read_list(path, "errors", bench, allow_injection_mismatch=allow_injection_mismatch)
+    if error_list.kind != "errors":
+        raise InputError(
+            f"{path} lists what to {error_list.kind}, not what a model got wrong",
+            "Make the list with spurcli infer --by mistakes --errors errors.txt",
+        )
+    return Annotation(error_list.indices, _origin(error_list.provenance))
+
+
+def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatch: bool) -> Annotation | None:
+    """Groups of the training samples: of the file if there is one, else the data set's, if it has any."""
+    dataset, split = bench.dataset, bench.dataset.splits["train"]
+    if path is None:
+        return split_groups(bench, "train")
+    found = read_groups(path)
+    if found.fingerprint:
+        require_same(found.fingerprint, str(path), split.fingerprint, f"data set {dataset.name!r}")
+    if found.checked_injection and not allow_injection_mismatch:
+        require_same_injection(found.injection_sha256, str(path), dataset.injection_sha256, "the data set")
+    if len(found.group) != len(split):
+        raise InputError(f"{path} has {len(found.group):,} lines for {len(split):,} training samples", "One line each.")
+    return Annotation(found.group, _origin(found.provenance), found.names)
+
+
+def split_groups(bench: Workbench, split: str) -> Annotation | None:
+    """The data set's own groups of a split, if it has any."""
+    group = bench.dataset.group(split)
+    return None if group is None else Annotation(group, DATA_SET, bench.dataset.group_names)
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    """ "inferred: mistakes" for what `spurcli infer` wrote, else "file"."""
+    way = (provenance.get("arguments") or {}).get("by")
+    return f"inferred: {way}" if provenance.get("stage") == "infer" and isinstance(way, str) else "file"
