@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from spurcli.artifacts import evaluation, hdf5, history
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, read_safetensors_header
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
-from spurcli.artifacts.indices import read_groups, read_indices
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.indices import read_indices, read_list_header
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.artifacts.scores import open_scores
@@ -46,9 +45,10 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _describe_indices(path: Path) -> dict[str, Any]:
-    found = read_indices(path)
+    errors = read_list_header(path).get("kind") == "errors"
+    found = read_indices(path, bare_kind="errors" if errors else "keep")
     return {
-        "kind": f"index list ({found.kind})",
+        "kind": "error list" if errors else f"index list ({found.kind})",
         "num_indices": len(found.indices),
         "num_samples": found.fingerprint.num_samples if found.fingerprint else None,
         "rule": dict(found.rule),
@@ -57,10 +57,16 @@ def _describe_indices(path: Path) -> dict[str, Any]:
 
 
 def _describe_groups(path: Path) -> dict[str, Any]:
-    group, names, _ = read_groups(path)
-    counts = np.bincount(group, minlength=len(names)).tolist()
-    sizes = dict(zip(names, counts, strict=True))
-    return {"kind": "groups", "num_samples": len(group), "groups": sizes, "provenance": {}}
+    found = read_groups(path)
+    provenance = dict(found.provenance)
+    inferred = (provenance.get("arguments") or {}).get("by") if provenance.get("stage") == "infer" else None
+    return {
+        "kind": "groups",
+        "num_samples": len(found.group),
+        "inferred_by": inferred,
+        "groups": found.sizes(),
+        "provenance": provenance,
+    }
 
 
 def _describe_hdf5(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""keep.txt, remove.txt and groups.txt: plain text with one header line that says what they speak about."""
+"""keep.txt, remove.txt and errors.txt: plain text, an index a line under a header that says what they speak about."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -23,17 +23,18 @@ from spurcli.errors import InputError, SpurWarning
 
 VERSION = 1
 STANDARD_NAME = "keep.txt"
-_ANY_MAGIC, _MAGIC, _GROUPS_MAGIC = "# spurcli ", "# spurcli indices v", "# spurcli groups v"
+_ANY_MAGIC, _MAGIC = "# spurcli ", "# spurcli indices v"
 _HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
+_ERRORS_HINT = "Make one with: spurcli infer --by mistakes --errors errors.txt"
 _LINES = 1 << 18
 _MAX_HEADER = 1 << 24
 
-Kind = Literal["keep", "remove"]
+Kind = Literal["keep", "remove", "errors"]
 
 
 @dataclass(frozen=True)
 class IndexList:
-    """Which samples of a training split to keep or remove: ascending, unique int64 `indices`."""
+    """Samples of a training split, ascending, unique int64 `indices`: to keep, to remove, or that a model got wrong."""
 
     indices: NDArray[np.int64]
     kind: Kind
@@ -50,6 +51,7 @@ class IndexList:
 
     def kept(self, num_samples: int) -> NDArray[np.int64]:
         """The kept positions, ascending, of a split of `num_samples`."""
+        assert self.kind != "errors"
         if self.kind == "keep":
             return self.indices
         mask = np.ones(num_samples, dtype=bool)
@@ -81,15 +83,16 @@ def write_indices(path: Path, index_list: IndexList) -> None:
 
 
 def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
-    """Read an index list in any order; a bare list of integers is accepted with a warning.
+    """Read an index list in any order; a bare list of integers is accepted with a warning, and is of `bare_kind`.
 
     Raises InputError on duplicates, negative or out-of-range indices, text that is no integer, and a file with
-    fewer lines than its header promises (a cut stream).
+    fewer lines than its header promises (a cut stream). Errors say nothing about what to keep: unless `bare_kind` is
+    "errors" they are refused, and with it everything else is.
     """
     require_file(path, "an index list", _HINT)
     with path.open(encoding="utf-8-sig") as stream:  # editors on Windows begin a text with a mark
         try:
-            header = _header(stream, path, _MAGIC)
+            header = read_header_line(stream, path, _MAGIC)
             indices, complete = _read_integers(stream, path, first_line=1 if header is None else 2)
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", _HINT) from error
@@ -104,9 +107,7 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
         result = IndexList(np.sort(indices), bare_kind)
     else:
         where = f"{path}: header"
-        kind = header.get("kind")
-        if kind not in ("keep", "remove"):
-            raise InputError(f"{path} does not say whether its indices are kept or removed", _HINT)
+        kind = _checked_kind(header.get("kind"), path, bare_kind)
         num_indices = checked_field(header, "num_indices", int, where)
         if len(indices) != num_indices or not complete:
             raise InputError(
@@ -129,12 +130,27 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     return result
 
 
+def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
+    """The kind that a header states, if it is of use where lists of `bare_kind` are."""
+    if kind not in ("keep", "remove", "errors"):
+        raise InputError(f"{path} does not say whether its indices are kept or removed", _HINT)
+    if kind == "errors" and bare_kind != "errors":
+        raise InputError(
+            f"{path} lists what a model got wrong, not what to keep or remove",
+            f"Train with it: spurcli train --method jtt --errors {path}",
+        )
+    if kind != "errors" and bare_kind == "errors":
+        raise InputError(f"{path} lists what to {kind}, not what a model got wrong", _ERRORS_HINT)
+    found: Kind = kind
+    return found
+
+
 def read_list_header(path: Path) -> dict[str, Any]:
     """What an index list says about itself, from its first line alone; {} for a bare list."""
     require_file(path, "an index list", _HINT)
     with path.open(encoding="utf-8-sig") as stream:
         try:
-            return _header(stream, path, _MAGIC) or {}
+            return read_header_line(stream, path, _MAGIC) or {}
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", _HINT) from error
 
@@ -152,54 +168,8 @@ def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: 
         )
 
 
-def write_groups(path: Path, names: Sequence[str], fingerprint: Fingerprint, provenance: Mapping[str, Any]) -> None:
-    """Write groups.txt: one group name a line, in the order of the split."""
-    for name in dict.fromkeys(names):
-        if not name or name.startswith("#") or name.splitlines() != [name]:
-            raise InputError(f"{name[:40]!r} cannot be a line of a groups list", "Rename the group.")
-    header = {
-        "fingerprint": fingerprint.to_json(),
-        "num_samples": len(names),
-        "provenance": dict(provenance),
-    }
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(f"{_GROUPS_MAGIC}{VERSION} {canonical_json(header)}\n")
-        stream.writelines(f"{name}\n" for name in names)
-
-
-def read_groups(path: Path) -> tuple[NDArray[np.int64], tuple[str, ...], Fingerprint | None]:
-    """Read groups.txt: group int64 [n] in first-seen order of the names, the names, the fingerprint if stated.
-
-    Without a header it is accepted too, one name a line. Raises InputError on empty lines and a cut stream.
-    """
-    require_file(path, "a groups list", "It has one group name a line, one line a sample.")
-    codes: dict[str, int] = {}
-    group: list[int] = []
-    line = "\n"
-    with path.open(encoding="utf-8-sig") as stream:
-        try:
-            header = _header(stream, path, _GROUPS_MAGIC)
-            for line in stream:
-                name = line.removesuffix("\n")
-                if not name:
-                    raise InputError(f"{path} has no group name for sample {len(group):,}", "Fill the empty line.")
-                if not name.startswith("#"):
-                    group.append(codes.setdefault(name, len(codes)))
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file", "It has one group name a line.") from error
-    if not group:
-        raise InputError(f"{path} holds no group", "It has one group name a line, one line a sample.")
-    fingerprint = None
-    if header is not None:
-        num_samples = checked_field(header, "num_samples", int, f"{path}: header")
-        if num_samples != len(group) or not line.endswith("\n"):
-            raise InputError(f"{path} is cut: {len(group):,} lines of {num_samples:,}", "Make it again.")
-        if header.get("fingerprint") is not None:
-            fingerprint = Fingerprint.from_json(header["fingerprint"], f"{path}: header")
-    return np.array(group, dtype=np.int64), tuple(codes), fingerprint
-
-
-def _header(stream: TextIO, path: Path, magic: str) -> dict[str, Any] | None:
+def read_header_line(stream: TextIO, path: Path, magic: str) -> dict[str, Any] | None:
+    """The JSON of a list's first line, which begins with `magic`; None, and nothing read, if there is no such line."""
     start = stream.readline(_MAX_HEADER)
     if not start.startswith(magic):
         if start.startswith(_ANY_MAGIC):

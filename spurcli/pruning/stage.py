@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
-from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_groups, read_indices, write_indices
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_indices, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
@@ -78,12 +79,13 @@ def prune(
         _require_same_samples(readers, allow_injection_mismatch)
         num_samples = first.header.num_samples
         label, class_names = _labels(first)
-        group, group_names = _groups(first, groups_file)
+        group, group_names, is_local = _groups(first, groups_file, allow_injection_mismatch)
+        is_crossed = is_grid(group_names, class_names) and not is_local
         score = deciding_score(first.scores, score)
         higher_is = _direction(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
         if AUTO in groups and AUTO not in group_names:
-            rule = replace(rule, groups=_found_groups(groups, group, group_names, class_names))
+            rule = replace(rule, groups=_found_groups(groups, group, group_names, class_names, is_crossed=is_crossed))
         injection, fingerprint = first.header.injection_sha256, first.header.fingerprint
         settings = first.header.provenance.get("settings", {})
         parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
@@ -110,7 +112,7 @@ def prune(
     if removed.all():
         raise InputError("Nothing would be kept", "Remove a smaller fraction.")
     rule_facts |= {"score": score, "seed": seed if rule_facts["select"] == "random" else None}
-    summary = summarise(removed, quartile, label, class_names, group, group_names)
+    summary = summarise(removed, quartile, label, class_names, group, group_names, is_crossed=is_crossed)
     del quartile, label, group  # what is written needs eight bytes an index
     made = provenance("prune", command=command, settings=settings, arguments=rule_facts, parents=parents)
     indices = np.flatnonzero(removed if kind == "remove" else ~removed)
@@ -125,7 +127,7 @@ def prune(
         "num_kept": num_samples - summary["total"]["num_removed"],
         "rule": rule_facts,
         "summary": summary,
-        "warnings": warnings_of(summary, class_names, group_names),
+        "warnings": warnings_of(summary, class_names, group_names, is_crossed=is_crossed),
     }
 
 
@@ -158,7 +160,12 @@ def _rule(
 
 
 def _found_groups(
-    groups: Sequence[str], group: Codes | None, group_names: Sequence[str], class_names: Sequence[str]
+    groups: Sequence[str],
+    group: Codes | None,
+    group_names: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    is_crossed: bool,
 ) -> tuple[str, ...]:
     """The names of the groups that carry their class's spurious feature."""
     if list(groups) != [AUTO]:
@@ -167,9 +174,10 @@ def _found_groups(
         raise InputError(
             "The scores hold no groups, so none can be found", "Use --per-class, or score a data set with groups."
         )
-    if not is_grid(group_names, class_names):
+    if not is_crossed:
         raise InputError(
-            "The groups are not those of class/attribute, so which carry a class's feature cannot be found",
+            "The groups are not those of class/attribute with the same attributes in every class, so which carry a "
+            "class's feature cannot be found",
             "Name them: --group NAME.",
         )
     found = aligned_groups(count_codes(group, len(group_names)), len(class_names))
@@ -222,20 +230,26 @@ def _labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
     return _codes(reader.labels, num_samples, len(names), f"{reader.path}: label"), names
 
 
-def _groups(reader: ScoresReader, groups_file: Path | None) -> tuple[Codes | None, tuple[str, ...]]:
+def _groups(
+    reader: ScoresReader, groups_file: Path | None, allow_injection_mismatch: bool
+) -> tuple[Codes | None, tuple[str, ...], bool]:
+    """Groups [n], their names, and whether their attributes mean another thing in each class (`GroupList`)."""
+    header = reader.header
     if groups_file is not None:
-        group, names, fingerprint = read_groups(groups_file)
-        if fingerprint:
-            require_same(fingerprint, str(groups_file), reader.header.fingerprint, str(reader.path))
-        if len(group) != reader.header.num_samples:
+        found = read_groups(groups_file)
+        if found.fingerprint:
+            require_same(found.fingerprint, str(groups_file), header.fingerprint, str(reader.path))
+        if found.checked_injection and not allow_injection_mismatch:
+            require_same_injection(found.injection_sha256, str(groups_file), header.injection_sha256, str(reader.path))
+        if len(found.group) != header.num_samples:
             raise InputError(
-                f"{groups_file} has {len(group):,} lines for {reader.header.num_samples:,} samples", "One line each."
+                f"{groups_file} has {len(found.group):,} lines for {header.num_samples:,} samples", "One line each."
             )
-        return group.astype(np.int32), names
+        return found.group.astype(np.int32), found.names, found.within_class
     if not reader.has_groups:
-        return None, ()
-    names = reader.header.group_names
-    return _codes(reader.groups, reader.header.num_samples, len(names), f"{reader.path}: group"), names
+        return None, (), False
+    names = header.group_names
+    return _codes(reader.groups, header.num_samples, len(names), f"{reader.path}: group"), names, False
 
 
 def _codes(read: Any, num_samples: int, num_names: int, where: str) -> Codes:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, is_grid, named
+from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, named
 from spurcli.selection import Codes, count_codes
 
 
@@ -19,8 +19,13 @@ def summarise(
     class_names: Sequence[str],
     group: Codes | None,
     group_names: Sequence[str],
+    *,
+    is_crossed: bool,
 ) -> dict[str, Any]:
-    """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest."""
+    """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest.
+
+    `is_crossed`: the groups are class × attribute, with the same attributes in every class (as `spurcli.groups` wants).
+    """
     summary: dict[str, Any] = {
         "total": {"num_samples": len(removed), "num_removed": int(removed.sum())},
         "by_class": _counts(label, removed, class_names),
@@ -34,7 +39,7 @@ def summarise(
     }
     if group is not None:
         summary["by_group"] = _counts(group, removed, group_names)
-        if is_grid(group_names, class_names):
+        if is_crossed:
             counts = np.array([row["num_samples"] for row in summary["by_group"]], dtype=np.int64)
             codes = carrier_groups(counts, len(class_names))
             summary["carriers_by_quartile"] = _carriers_by_quartile(quartile, group, codes, len(group_names))
@@ -60,7 +65,9 @@ def _carriers_by_quartile(
     ]
 
 
-def warnings_of(summary: dict[str, Any], class_names: Sequence[str], group_names: Sequence[str]) -> list[str]:
+def warnings_of(
+    summary: dict[str, Any], class_names: Sequence[str], group_names: Sequence[str], *, is_crossed: bool
+) -> list[str]:
     """Classes that vanish, and groups known to conflict with the feature that lose more than their share.
 
     More means beyond two standard deviations of a random draw, so that a random control gives no alarm.
@@ -72,7 +79,7 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], group_names
         if row["num_samples"] and row["num_samples"] == row["num_removed"]:
             found.append(f"Class {row['name']} loses all its samples")
     rows = summary["by_group"]
-    if not rows or not is_grid(group_names, class_names):
+    if not rows or not is_crossed:
         return found
     counts = np.array([row["num_samples"] for row in rows], dtype=np.int64)
     share = summary["total"]["num_removed"] / summary["total"]["num_samples"]

@@ -14,8 +14,9 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha25
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
-from spurcli.artifacts.indices import read_groups, read_indices
+from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets.injection import read_injection
@@ -45,9 +46,10 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
     listed = read_indices(Path("remove.txt"))
     assert (listed.kind, listed.indices.tolist(), listed.fingerprint) == ("remove", [2, 3], fingerprint)
     assert not listed.checked_injection
-    group, names, stated = read_groups(Path("groups.txt"))
-    assert [names[code] for code in group] == written["names"]
-    assert stated == fingerprint
+    groups = read_groups(Path("groups.txt"))
+    assert [groups.names[code] for code in groups.group] == written["names"]
+    assert groups.names == ("cat/grass", "cat/sand", "dog/grass", "dog/sand")
+    assert groups.fingerprint == fingerprint
     metadata = read_checkpoint_metadata(Path("model.safetensors"))
     assert metadata["weights_sha256"] == weights_sha256_of_file(Path("model.safetensors"))
     assert Fingerprint.from_json(metadata["fingerprint"], "the example") == fingerprint

@@ -18,8 +18,9 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha25
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.evaluation import read_evaluation
+from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
-from spurcli.artifacts.indices import read_groups, read_indices
+from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets.injection import read_injection

@@ -12,8 +12,9 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha25
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
-from spurcli.artifacts.indices import read_groups, read_indices
+from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import ScoreInfo, open_scores
 from spurcli.datasets.injection import read_injection
@@ -66,9 +67,13 @@ def test_lists_v1(golden):
 
 
 def test_groups_v1(golden):
-    group, names, fingerprint = read_groups(golden / "groups-v1.txt")
-    assert [names[code] for code in group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]
-    assert fingerprint == FINGERPRINT
+    found = read_groups(golden / "groups-v1.txt")  # its header states no names: they are in the order of the lines
+    assert [found.names[code] for code in found.group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]
+    assert found.names == tuple(GROUP_NAMES[code] for code in (0, 2, 1, 3))
+    assert found.fingerprint == FINGERPRINT
+    assert not found.checked_injection
+    assert not found.within_class
+    assert found.provenance["lineage"] == LINEAGE
 
 
 def test_checkpoint_v1(golden):

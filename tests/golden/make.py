@@ -17,8 +17,9 @@ from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.group_list import GroupList, write_groups
 from spurcli.artifacts.history import write_history
-from spurcli.artifacts.indices import IndexList, write_groups, write_indices
+from spurcli.artifacts.indices import IndexList, write_indices
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.datasets.injection import Injection, write_injection
@@ -79,7 +80,7 @@ def make(folder: Path) -> None:
             provenance=PROVENANCE,
         )
         write_indices(folder / f"{kind}-v1.txt", listed)
-    write_groups(folder / "groups-v1.txt", [GROUP_NAMES[group] for group in GROUP], FINGERPRINT, PROVENANCE)
+    write_groups(folder / "groups-v1.txt", GroupList(GROUP, GROUP_NAMES, FINGERPRINT, provenance=PROVENANCE))
     weights = {"layer.weight": torch.tensor([[1.5, -2.0], [0.0, 3.25]]), "layer.bias": torch.tensor([0.5, -0.5])}
     facts = {"recipe": "demo", "seed": 7, "method": "erm", "num_train": 6, "num_kept": 4, "epoch": 2}
     metadata = {

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.indices import IndexList, read_indices, write_groups, write_indices
+from spurcli.artifacts.group_list import GroupList, write_groups
+from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.errors import InputError, UsageError
 from spurcli.features.stage import _choose
 from spurcli.pruning.stage import prune
@@ -161,7 +162,8 @@ def test_groups_of_a_users_own_file(score_file, tmp_path):
     label = np.array([0, 0, 0, 1, 1, 1] * 10)
     names = ["young", "old", "old"] * 20  # span classes: no class/attribute grid, so nothing is said to conflict
     path = score_file(np.arange(60), label)
-    write_groups(tmp_path / "groups.txt", names, Fingerprint.of(label), {})
+    group = np.array([["young", "old"].index(name) for name in names])
+    write_groups(tmp_path / "groups.txt", GroupList(group, ("young", "old"), Fingerprint.of(label)))
     result = prune([path], fraction="0.5", groups=["old"], groups_file=tmp_path / "groups.txt", output=tmp_path / "k")
     assert {row["name"]: row["num_removed"] for row in result["summary"]["by_group"]} == {"young": 0, "old": 20}
     assert result["summary"]["carriers_by_quartile"] is None
