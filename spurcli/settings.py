@@ -169,8 +169,8 @@ def resolve(
         table = dict(recipe.get(name, {}))
         if inherited and isinstance(inherited.get(name), Mapping):
             kept = {key: value for key, value in inherited[name].items() if key not in _NEVER_INHERITED.get(name, ())}
-            table = _merge(table, kept)
-        merged[name] = _merge(table, flags.get(name, {}))
+            table = merge(table, kept)
+        merged[name] = merge(table, flags.get(name, {}))
     _require_named_user_code(merged, flags, uses)
     merged["method"] = merged["method"] or {"name": "erm"}
     tables = {name: from_table(_KINDS[name], merged[name], name) for name in TABLES}
@@ -264,13 +264,14 @@ def _require_storable(value: Any, where: str) -> None:
         raise UsageError(f"{where} = {value} is a {type(value).__name__}", "Write it as a text, number or list.")
 
 
-def _merge(below: Table, above: Table) -> dict[str, Any]:
+def merge(below: Table, above: Table) -> dict[str, Any]:
+    """`below` with what `above` changes; a part of another name does not keep the options of the one before."""
     merged = dict(below)
     if "name" in above and _plain(above["name"]) != _plain(below.get("name")):
         merged.pop("options", None)  # options belong to the part they were written for
     for key, value in above.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = _merge(merged[key], value)
+            merged[key] = merge(merged[key], value)
         else:
             merged[key] = value
     return merged

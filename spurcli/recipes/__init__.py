@@ -1,4 +1,7 @@
-"""Recipes: one TOML file per benchmark with the paper's hyper-parameters, and its `-cpu` twin for laptops."""
+"""Recipes: one TOML file per benchmark with the paper's hyper-parameters, its `-cpu` twin for laptops, and other methods'.
+
+A recipe may begin from another: `extends = "waterbirds"` at its top takes all that it does not change.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from spurcli.artifacts.envelope import require_file
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
+from spurcli.settings import merge
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,8 +40,21 @@ def recipe_path(name: str) -> Path:
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """The parsed tables of a recipe, by name or file."""
-    path = recipe_path(name)
+    """The tables of a recipe, by name or file, joined with those of the recipe that it extends."""
+    return _joined(name, ())
+
+
+def _joined(name: str, above: tuple[str, ...]) -> dict[str, Any]:
+    recipe = _parsed(recipe_path(name))
+    base = recipe.pop("extends", None)
+    if base is None:
+        return recipe
+    if not isinstance(base, str) or base in (name, *above):
+        raise InputError(f"Recipe {name} extends {str(base)[:40]!r}, which cannot be", "Name another recipe.")
+    return merge(_joined(base, (name, *above)), recipe)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     require_file(path, "a recipe", "Start from one: spurcli recipe copy demo my.toml")
     if path.stat().st_size > 1 << 20:
         raise InputError(f"{path} is larger than any recipe should be", "Check that the right file is named.")

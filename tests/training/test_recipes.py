@@ -128,7 +128,8 @@ def test_recipes_hold_the_papers_numbers(name):
 def test_each_benchmark_has_a_twin_for_laptops():
     names = recipes.names()
     assert {"demo", *PAPER, "celeba-hair", "own-images", "own-text"} <= set(names)
-    assert all(f"{name}-cpu" in names for name in names if not name.endswith("-cpu") and name != "demo")
+    own = [name for name in names if "extends" not in recipes.recipe_path(name).read_text()]  # others are a method's
+    assert all(f"{name}-cpu" in names for name in own if not name.endswith("-cpu") and name != "demo")
     assert all(recipes.read_recipe(name)["summary"] for name in names)
 
 
@@ -176,3 +177,30 @@ def test_unknown_recipes_are_answered_with_near_ones():
 def test_values_on_the_command_line_are_toml_or_text(text, value):
     assert recipes.parse_value(text) == value
     assert type(recipes.parse_value(text)) is type(value)
+
+
+def test_a_recipe_extends_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(
+        'extends = "waterbirds"\nsummary = "mine"\n[training]\nepochs = 7\n[method]\nname = "group_dro"\n'
+    )
+    mine, base = recipes.read_recipe("mine.toml"), recipes.read_recipe("waterbirds")
+    assert mine == {
+        **base,
+        "summary": "mine",
+        "training": {**base["training"], "epochs": 7},
+        "method": {"name": "group_dro"},
+    }
+    Path("again.toml").write_text('extends = "mine.toml"\n[model]\nname = "small_cnn"\n')
+    again = recipes.read_recipe("again.toml")
+    assert again["model"] == {"name": "small_cnn"}  # the options were ResNet-50's
+    assert again["training"]["epochs"] == 7
+
+
+@pytest.mark.parametrize("base", ['"loop.toml"', '"other.toml"', "3", '["demo"]'])
+def test_a_recipe_cannot_extend_itself(tmp_path, monkeypatch, base):
+    monkeypatch.chdir(tmp_path)
+    Path("loop.toml").write_text(f"extends = {base}\n")
+    Path("other.toml").write_text('extends = "loop.toml"\n')
+    with pytest.raises(InputError, match=r"Recipe (loop|other).toml extends"):
+        recipes.read_recipe("loop.toml")
