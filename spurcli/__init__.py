@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spurcli.datasets import load_dataset
     from spurcli.evaluation.stage import evaluate
     from spurcli.features.stage import inject
+    from spurcli.inferring.stage import infer
     from spurcli.pruning.stage import prune
     from spurcli.reporting.stage import report
     from spurcli.scoring.formulas import el2n
@@ -26,6 +27,7 @@ _PUBLIC = {
     "train": "spurcli.training.stage",
     "evaluate": "spurcli.evaluation.stage",
     "report": "spurcli.reporting.stage",
+    "infer": "spurcli.inferring.stage",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.scoring.formulas",
@@ -35,6 +37,7 @@ __all__ = [
     "configure",
     "el2n",
     "evaluate",
+    "infer",
     "inject",
     "load_dataset",
     "prune",

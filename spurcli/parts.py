@@ -1,4 +1,4 @@
-"""All that is registered: one line per data set, feature, score, model, method. Imports none of it.
+"""All that is registered: one line per data set, feature, score, model, method, way of inferring. Imports none of it.
 
 To add one, write its file and add its line; docs and `spurcli list` follow, and the contract tests run on it.
 """
@@ -158,6 +158,12 @@ METHODS = Registry(
             "Liu et al., ICML 2021",
             {"needs": "errors"},
         ),
+        "dfr": Entry(
+            "spurcli.training.methods.dfr:DFR",
+            "A trained model's last layer fitted anew on groups of equal size; options: on (train, val), C, num_refits",
+            "Kirichenko et al., ICLR 2023",
+            {"needs": "groups and a checkpoint"},
+        ),
         "subg": Entry(
             "spurcli.training.methods.balancing:SUBG",
             "ERM on a random subset with groups of equal size",
@@ -208,4 +214,31 @@ SCORES = Registry(
     },
 )  # fmt: skip
 
-ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS)
+WAYS = Registry(
+    "way of inferring",
+    "--by",
+    {
+        "mistakes": Entry(
+            "spurcli.inferring.mistakes:mistakes",
+            "What an early model gets wrong: class/right, class/wrong",
+            "JTT's first stage: Liu et al., ICML 2021",
+        ),
+        "predictions": Entry(
+            "spurcli.inferring.predictions:predictions",
+            "What an early model predicts: class/predicted class",
+            "CnC's first stage: Zhang et al., ICML 2022",
+        ),
+        "cross-mistakes": Entry(
+            "spurcli.inferring.cross_mistakes:cross_mistakes",
+            "What the one of two models gets wrong that has not seen the sample: class/right, class/wrong",
+            "As in XRM, without its label flipping: Pezeshki et al., ICML 2024",
+        ),
+        "clusters": Entry(
+            "spurcli.inferring.clusters:clusters",
+            "k-means on a model's embeddings inside each class: class/c0 (the largest), class/c1, …; --num-clusters",
+            "As in GEORGE: Sohoni et al., NeurIPS 2020",
+        ),
+    },
+)
+
+ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS)

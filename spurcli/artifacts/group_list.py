@@ -59,7 +59,7 @@ def check_names(names: Iterable[str]) -> None:
 def write_groups(path: Path, groups: GroupList) -> None:
     """Write groups.txt atomically."""
     check_names(groups.names)
-    header = {
+    header: dict[str, Any] = {
         "fingerprint": groups.fingerprint.to_json() if groups.fingerprint else None,
         "num_samples": len(groups.group),
         "group_names": list(groups.names),

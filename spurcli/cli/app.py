@@ -21,6 +21,7 @@ COMMANDS = {
     "train": _STAGES,
     "evaluate": _STAGES,
     "report": _STAGES,
+    "infer": _BESIDE,
     "demo": _BESIDE,
     "list": _BESIDE,
     "show": _BESIDE,

@@ -21,6 +21,8 @@ KINDS = {
     "scores.h5": "scores",
     "keep.txt": "index list",
     "remove.txt": "index list",
+    "groups.txt": "groups",
+    "errors.txt": "error list",
     "model.safetensors": "checkpoint",
     "evaluation.json": "evaluation",
 }

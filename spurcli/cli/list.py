@@ -22,12 +22,12 @@ _CAPTIONS = {
 @app.command(name="list")
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(metavar="KIND", help="datasets, features, scores, models, methods or recipes.")
+        str | None, typer.Argument(metavar="KIND", help="datasets, features, scores, models, methods, ways or recipes.")
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what is registered: data sets, features, scores, models, methods, recipes.
+    """List what is registered: data sets, features, scores, models, methods, ways of inferring, recipes.
 
     Wherever one of these names is accepted, so is your own package.module:attr or path/to/file.py:attr.
     """
@@ -44,7 +44,9 @@ def list_parts(
 
     tables: dict[str, list[dict[str, Any]]] = {}
     for registry in ALL:
-        plural = registry.kind.replace("data set", "dataset").removeprefix("training ") + "s"
+        plural = (
+            registry.kind.replace("data set", "dataset").removeprefix("training ").removesuffix(" of inferring") + "s"
+        )
         tables[plural] = [
             {
                 "name": name,

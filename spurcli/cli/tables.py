@@ -11,6 +11,7 @@ from rich.text import Text
 from spurcli.cli.console import console
 
 _MAX_ROWS = 20
+_MAX_COLUMNS = 10
 
 
 def removed_table(result: dict[str, Any]) -> None:
@@ -36,6 +37,23 @@ def _add(table: Table, name: str, row: dict[str, Any]) -> None:
     if row["num_samples"]:
         share = row["num_removed"] / row["num_samples"]
         table.add_row(Text(name), f"{row['num_samples']:,}", f"{row['num_removed']:,}", f"{share:.1%}")
+
+
+def inferred_table(result: dict[str, Any]) -> None:
+    """How many samples of each true group (or class) have each attribute that was inferred."""
+    rows = [row for row in result["counts"] if any(row["counts"].values())]
+    names = list(result["counts"][0]["counts"])
+    table = Table(box=SIMPLE, title_justify="left", title=Text(f"Inferred: {result['by']}"))
+    table.add_column(result["rows"])
+    for name in names[:_MAX_COLUMNS]:
+        table.add_column(Text(name), justify="right")
+    for row in rows[:_MAX_ROWS]:
+        table.add_row(Text(row["name"]), *(f"{row['counts'][name]:,}" for name in names[:_MAX_COLUMNS]))
+    console().print(table)
+    hidden = [f"{len(rows) - _MAX_ROWS} more rows"] if len(rows) > _MAX_ROWS else []
+    hidden += [f"{len(names) - _MAX_COLUMNS} more columns"] if len(names) > _MAX_COLUMNS else []
+    if hidden:
+        console().print(Text(f"… {' and '.join(hidden)}: --json shows all"))
 
 
 def metrics_table(result: dict[str, Any]) -> None:

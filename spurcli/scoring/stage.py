@@ -27,7 +27,7 @@ from spurcli.scoring.chosen import ChosenScore, load_own_scores, registered_scor
 from spurcli.scoring.forward import ScoredRun, ends_in_linear, score_run
 from spurcli.scoring.from_logits import read_foreign, score_logits
 from spurcli.settings import Settings
-from spurcli.training.early import train_early
+from spurcli.training.early import early_epoch, train_early
 
 
 def score(
@@ -60,7 +60,7 @@ def score(
     if checkpoint and num_runs != 1:
         raise UsageError("--checkpoint is one run", "Score other checkpoints into other files; prune averages files.")
     if logits is None and checkpoint is None and settings is not None:
-        _require_epoch(settings)
+        early_epoch(settings)
     own = load_own_scores(own_scores)  # the user's mistakes in them come before hours of training
     report = progress or Silent()
     bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
@@ -135,8 +135,7 @@ def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
 
 def _trained(bench: Workbench, feed: Feed, num_runs: int, state_folder: Path, force: bool) -> list[ScoredRun]:
     """One early training a run; each keeps its own state until the file is written, so a killed call repeats none."""
-    epoch = bench.settings.scoring.epoch
-    assert epoch is not None
+    epoch = early_epoch(bench.settings)
     runs = []
     for number in range(num_runs):
         seed = bench.settings.seed + number
@@ -177,18 +176,6 @@ def _header(dataset: Dataset, made: dict[str, Any]) -> ScoresHeader:
         provenance=made,
         injection_sha256=dataset.injection_sha256,
     )
-
-
-def _require_epoch(settings: Settings) -> None:
-    """Raise UsageError unless it is said after how many epochs to score, on the schedule of the full recipe."""
-    epoch, epochs = settings.scoring.epoch, settings.training.epochs
-    if epoch is None:
-        raise UsageError("After how many epochs should it score?", "Say --epoch N, or scoring.epoch in the recipe.")
-    if epoch > epochs:
-        raise UsageError(
-            f"Scoring after {epoch} epochs is beyond the recipe's {epochs}",
-            "Say a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
-        )
 
 
 def _parents(

@@ -1,4 +1,4 @@
-"""The short training before scoring: the first epochs of the full recipe, on its schedule."""
+"""The short training before scoring and inferring: the first epochs of the full recipe, on its schedule."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.indices import indices_sha256
+from spurcli.errors import UsageError
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.workbench import Workbench
+from spurcli.settings import Settings
 from spurcli.training.loop import Trainer, fit
 from spurcli.training.method import TrainingSamples
 from spurcli.training.methods.erm import ERM
 from spurcli.training.state import StateFile
+
+
+def early_epoch(settings: Settings) -> int:
+    """After how many full passes the early model is taken; UsageError unless the recipe or a flag says, and is that long."""
+    epoch, epochs = settings.scoring.epoch, settings.training.epochs
+    if epoch is None:
+        raise UsageError("After how many epochs should it stop?", "Say --epoch N, or scoring.epoch in the recipe.")
+    if epoch > epochs:
+        raise UsageError(
+            f"Stopping after {epoch} epochs is beyond the recipe's {epochs}",
+            "Say a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
+        )
+    return epoch
 
 
 def train_early(

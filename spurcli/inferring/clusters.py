@@ -1,0 +1,55 @@
+"""As in GEORGE: subclasses are clusters of a model's embeddings inside each class."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import InputError
+from spurcli.inferring.evidence import Attribute, Evidence
+from spurcli.randomness import generator
+
+_NUM_STARTS = 10
+
+
+def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
+    """k-means inside each class, its clusters named c0, c1, … from the largest; of equal ones the first begun.
+
+    Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, Algorithm 1, stage 1, with a number of clusters that is given.
+    Embeddings are taken as they are: to standardise them would give directions in which a class hardly varies, which
+    are mostly noise, the same weight as those in which its subclasses lie apart.
+    """
+    value = np.zeros(len(evidence.label), dtype=np.int64)
+    embedding = evidence.embedding
+    for y, name in enumerate(evidence.class_names):
+        members = np.flatnonzero(evidence.label == y)
+        if 0 < len(members) < num_clusters:
+            raise InputError(
+                f"Class {name!r} has {len(members):,} training samples for {num_clusters} clusters",
+                "Ask for fewer with --num-clusters.",
+            )
+        if len(members):
+            value[members] = _by_size(_k_means(embedding[members], num_clusters, evidence.seed, y))
+    return Attribute(value, tuple(f"c{number}" for number in range(num_clusters)), within_class=True)
+
+
+def _k_means(points: NDArray[np.float32], num_clusters: int, seed: int, label: int) -> NDArray[np.int64]:
+    """Cluster int64 [m] of each point: the best of several starts, which depend on the seed and the class."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    start = int(generator("clusters", seed, label).integers(2**31))
+    k_means = KMeans(num_clusters, n_init=_NUM_STARTS, random_state=start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters: some stay empty
+        return np.asarray(k_means.fit_predict(points), dtype=np.int64)
+
+
+def _by_size(found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same clusters, numbered from the largest; of equal ones the one whose first member comes first."""
+    codes, first, counts = np.unique(found, return_index=True, return_counts=True)
+    number = np.empty(int(codes.max()) + 1, dtype=np.int64)
+    number[codes[np.lexsort((first, -counts))]] = np.arange(len(codes))
+    return number[found]

@@ -1,0 +1,15 @@
+"""As in XRM: two models, each trained on half of the samples; each sample is judged by the model that has not seen it."""
+
+from __future__ import annotations
+
+from spurcli.inferring.evidence import Attribute, Evidence, right_or_wrong
+
+
+def cross_mistakes(evidence: Evidence) -> Attribute:
+    """right or wrong: argmax of the held-out logits against the label.
+
+    Pezeshki et al., "Discovering Environments with XRM", ICML 2024: environments are the mistakes on held-out samples. XRM
+    also flips labels while the two models train, each towards what the other is confident of, so that they lean on the
+    spurious feature all the more; that is left out here.
+    """
+    return right_or_wrong(evidence.held_out_errors, len(evidence.label))

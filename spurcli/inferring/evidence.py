@@ -1,0 +1,102 @@
+"""What a way of inferring groups may look at, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Attribute int64 [n] of each training sample, and the names of its values; groups are class/attribute.
+
+    `within_class`: a value means another thing in each class (right and wrong, clusters), so that nothing may be
+    concluded from how often it goes with which class.
+    """
+
+    value: NDArray[np.int64]
+    names: tuple[str, ...]
+    within_class: bool = False
+
+
+class Source(Protocol):
+    """Where the outputs for the training split come from; all in eval mode, in the order of the split."""
+
+    def logits(self) -> NDArray[np.float32]: ...
+
+    def embedding(self) -> NDArray[np.float32]: ...
+
+    def held_out_logits(self) -> NDArray[np.float32]: ...
+
+
+class Evidence:
+    """Labels int64 [n] and what models say about the training samples. What is not asked for is not computed."""
+
+    def __init__(self, label: NDArray[np.int64], class_names: tuple[str, ...], seed: int, source: Source) -> None:
+        self.label, self.class_names, self.seed = label, class_names, seed
+        self._source = source
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """Logits float32 [n, classes] of one model."""
+        return self._source.logits()
+
+    @property
+    def prediction(self) -> NDArray[np.int64]:
+        """The class int64 [n] that it predicts."""
+        return _predicted(self.logits)
+
+    @property
+    def errors(self) -> NDArray[np.int64]:
+        """Positions that it gets wrong, ascending; InputError if there is none."""
+        return self._errors(self.prediction)
+
+    @cached_property
+    def embedding(self) -> NDArray[np.float32]:
+        """The input float32 [n, features] of its last linear layer."""
+        return self._source.embedding()
+
+    @cached_property
+    def held_out_logits(self) -> NDArray[np.float32]:
+        """Logits float32 [n, classes], each sample's of the one of two models that was not trained on it."""
+        return self._source.held_out_logits()
+
+    @property
+    def held_out_errors(self) -> NDArray[np.int64]:
+        """Positions that the model that has not seen them gets wrong, ascending; InputError if there is none."""
+        return self._errors(_predicted(self.held_out_logits))
+
+    def used_errors(self) -> NDArray[np.int64]:
+        """The errors of the twins if those were looked at, else those of the one model."""
+        return self.held_out_errors if "held_out_logits" in self.__dict__ else self.errors
+
+    def _errors(self, prediction: NDArray[np.int64]) -> NDArray[np.int64]:
+        wrong = np.flatnonzero(prediction != self.label).astype(np.int64)
+        if not len(wrong):
+            raise InputError(
+                "The model gets every training sample right, so its mistakes tell nothing",
+                "Take an earlier model (a smaller --epoch) or a more strongly regularised one (--set "
+                "training.weight_decay=1.0 and a smaller learning rate, as JTT does).",
+            )
+        return wrong
+
+
+Way = Callable[..., Attribute]
+
+
+def _predicted(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.asarray(logits.argmax(axis=1), dtype=np.int64)
+
+
+def right_or_wrong(errors: NDArray[np.int64], num_samples: int) -> Attribute:
+    """The attribute of an error set."""
+    value = np.zeros(num_samples, dtype=np.int64)
+    value[errors] = 1
+    return Attribute(value, ("right", "wrong"), within_class=True)

@@ -1,0 +1,165 @@
+"""The command `infer`: groups of the training samples without group labels. Writes groups.txt, and errors.txt if asked."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
+from spurcli.artifacts.indices import IndexList, read_indices, write_indices
+from spurcli.artifacts.predictions import read_predictions
+from spurcli.artifacts.provenance import portable_word, provenance
+from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable
+from spurcli.datasets.injection import injection_parents
+from spurcli.errors import InputError, UsageError
+from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
+from spurcli.inferring.known import Known, known_of_dataset, known_of_predictions
+from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
+from spurcli.parts import WAYS
+from spurcli.progress import Progress, Silent
+from spurcli.runtime.workbench import Workbench
+from spurcli.settings import Settings
+from spurcli.training.early import early_epoch
+
+
+def infer(
+    settings: Settings | None = None,
+    *,
+    by: str,
+    source: Path | None = None,
+    num_clusters: int | None = None,
+    errors: Path | None = None,
+    output: Path = Path("groups.txt"),
+    force: bool = False,
+    allow_injection_mismatch: bool = False,
+    progress: Progress | None = None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Infer a group for each training sample of the data set in `settings`, the way `by` does, and write them.
+
+    `source` is a checkpoint or predictions of the training split; without it models are trained for
+    `settings.scoring.epoch` epochs on the schedule of the full recipe. Predictions made elsewhere need no `settings`.
+    `errors` is where to write the positions that the model (or the twin that has not seen them) gets wrong.
+
+    Returns a summary: the groups' sizes, and counts by true group (by class where none is known) and attribute. True
+    groups are counted against, never used. An interrupted call goes on from OUTPUT.state/; a finished one is not repeated,
+    another's output is replaced only with `force`.
+    """
+    way, options = _chosen_way(by, num_clusters)
+    if errors == output:
+        raise UsageError(f"Groups and errors would both be {output}", "Name another file with --errors or -o.")
+    report = progress or Silent()
+    predictions = read_predictions(source) if source and is_predictions(source) else None
+    if settings is None and predictions is None:
+        raise UsageError(
+            "Nothing to infer from", "Name a data set, a checkpoint, or predictions of the training split."
+        )
+    if settings and not source:
+        early_epoch(settings)  # a slip is said before the data set is opened
+    bench = Workbench.open(settings, report, pretrained=source is None) if settings else None
+    if bench:
+        known = known_of_dataset(bench, source, predictions, allow_injection_mismatch=allow_injection_mismatch)
+    else:
+        assert predictions is not None
+        assert source is not None
+        known = known_of_predictions(predictions, source)
+    check_names(f"{name}/" for name in known.class_names)  # not after hours of training
+    made = provenance(
+        "infer",
+        command=command,
+        settings=settings.to_json() if settings else {},
+        arguments={"by": portable_word(by), **options, **_code_of(by), "trains": source is None},
+        parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
+    )
+    outputs = {output: _groups_provenance} | ({errors: _errors_provenance} if errors else {})
+    finished = {path: finished_before(path, made, read) for path, read in outputs.items()}
+    if all(finished.values()) and not force:
+        report.say(f"{output} is already complete; nothing to do")
+        return _summary(output, errors, known)
+    for path, is_finished in finished.items():
+        require_replaceable(path, force or is_finished)
+        require_writable(path, 100 * len(known.label))
+    state_folder = output.with_name(f"{output.name}.state")
+    found: Source
+    if predictions is not None and source is not None:
+        found = FromPredictions(predictions, source)
+    else:
+        assert bench is not None
+        found = FromModels(bench, source, state_folder, replace_other=force)
+    evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found)
+    attribute = way(evidence, **options)
+    group, names = _crossed(attribute, known)
+    wrong = evidence.used_errors() if errors else None
+    common: dict[str, Any] = {
+        "fingerprint": known.fingerprint,
+        "injection_sha256": known.injection_sha256,
+        "checked_injection": True,
+        "provenance": made,
+    }
+    if errors and wrong is not None:
+        write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
+    write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))
+    shutil.rmtree(state_folder, ignore_errors=True)
+    return _summary(output, errors, known)
+
+
+def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, Any]]:
+    """The way, and its options with their values."""
+    way: Way = WAYS.load(by)
+    parameters = inspect.signature(way).parameters
+    if "num_clusters" not in parameters:
+        if num_clusters is not None:
+            raise UsageError(f"--num-clusters changes nothing for --by {by}", "Leave it out.")
+        return way, {}
+    return way, {"num_clusters": parameters["num_clusters"].default if num_clusters is None else num_clusters}
+
+
+def _code_of(by: str) -> dict[str, Any]:
+    """What identifies a way of the user's own, so that a changed one is run again."""
+    place = by.rpartition(":")[0]
+    return {"by_sha256": sha256_of_file(Path(place))} if place.endswith(".py") else {}
+
+
+def _crossed(attribute: Attribute, known: Known) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Group int64 [n] and the names of all of class × attribute, in order: what `spurcli.groups.is_grid` is."""
+    value, names = attribute.value, attribute.names
+    fits = isinstance(value, np.ndarray) and value.shape == known.label.shape and value.dtype == np.int64
+    if not fits or value.min() < 0 or value.max() >= len(names):
+        raise InputError(
+            f"The way gives no attribute 0 … {len(names) - 1} as int64 [{len(known.label)}]",
+            "See spurcli.inferring.evidence.Attribute for what it must return.",
+        )
+    return known.label * len(names) + value, tuple(f"{label}/{name}" for label in known.class_names for name in names)
+
+
+def _summary(output: Path, errors: Path | None, known: Known) -> dict[str, Any]:
+    """What the finished files hold."""
+    found = read_groups(output)
+    width = len(found.names) // len(known.class_names)
+    prefix = f"{known.class_names[0]}/"
+    attributes = tuple(name.removeprefix(prefix) for name in found.names[:width])
+    return {
+        "output": str(output),
+        "by": found.provenance["arguments"]["by"],
+        "num_samples": len(found.group),
+        "groups": found.sizes(),
+        "errors": str(errors) if errors else None,
+        "num_errors": len(read_indices(errors, bare_kind="errors").indices) if errors else None,
+        "rows": "class" if known.group is None else "true group",
+        "counts": known.counts(found.group % width, attributes),
+    }
+
+
+def _groups_provenance(path: Path) -> Mapping[str, Any]:
+    return read_groups(path).provenance
+
+
+def _errors_provenance(path: Path) -> Mapping[str, Any]:
+    return read_indices(path, bare_kind="errors").provenance
