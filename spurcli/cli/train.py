@@ -116,7 +116,7 @@ def train(
         header = read_list_header(list_path) if list_path else {}
         kind = header.get("kind", asked)
         if (keep or remove) and kind != asked:
-            raise UsageError(f"{list_path} lists what to {kind}", f"Name it with --{kind}.")
+            raise UsageError(f"{list_path} is a list of kind {kind}, not {asked}", f"Name it with --{kind}.")
         settings = configure(
             dataset,
             recipe=recipe,
