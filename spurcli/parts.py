@@ -164,6 +164,13 @@ METHODS = Registry(
             "Kirichenko et al., ICLR 2023",
             {"needs": "groups and a checkpoint"},
         ),
+        "pde": Entry(
+            "spurcli.training.methods.pde:PDE",
+            "Progressive data expansion: a group-balanced subset that grows; options: warmup_epochs, expansion_size, "
+            "expansion_interval, rate_after_warmup, balanced_expansion",
+            "Deng et al., NeurIPS 2023",
+            {"needs": "groups"},
+        ),
         "subg": Entry(
             "spurcli.training.methods.balancing:SUBG",
             "ERM on a random subset with groups of equal size",

@@ -14,7 +14,7 @@ from spurcli.datasets import ArrayImages
 from spurcli.runtime.feed import ImageFeed
 from spurcli.runtime.preprocess import ImagePreprocess
 from spurcli.settings import PreprocessingSettings, TrainingSettings
-from spurcli.training import Trainer
+from spurcli.training import Trainer, fit
 from spurcli.training.method import TrainingSamples
 from spurcli.training.methods.erm import ERM
 
@@ -48,3 +48,37 @@ def build_trainer() -> Callable[..., Trainer]:
         return Trainer(**{**parts, **fields})
 
     return build
+
+
+class _Killed(BaseException):
+    """Ends a run at once, as a kill does: nothing of ours catches it."""
+
+
+class _KillAt:
+    """Progress that kills the run at its batch number `count`."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def start(self, what: str, total: int) -> None:
+        pass
+
+    def say(self, message: str) -> None:
+        pass
+
+    def advance(self, num_samples: int) -> None:
+        self.count -= num_samples > 0
+        if self.count == 0:
+            raise _Killed
+
+
+@pytest.fixture
+def fit_killed_at() -> Callable[..., None]:
+    """`fit` that a kill ends at its batch number `count`."""
+
+    def run(count: int, trainer: Trainer, **until: int) -> None:
+        trainer.progress = _KillAt(count)
+        with pytest.raises(_Killed):
+            fit(trainer, **until)
+
+    return run
