@@ -11,10 +11,15 @@ import pytest
 import spurcli as package
 
 SOURCE = Path(package.__file__).parent
-STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting"}
-# Which stages a stage may call: scoring trains its own short run, training evaluates after each epoch, a report says
+STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring"}
+# Which stages a stage may call: scoring and inferring train their own short runs, training evaluates after each epoch, a report says
 # how far scoring runs agree.
-MAY_CALL = {"scoring": {"training"}, "training": {"evaluation"}, "reporting": {"scoring"}}
+MAY_CALL = {
+    "scoring": {"training"},
+    "inferring": {"training"},
+    "training": {"evaluation"},
+    "reporting": {"scoring"},
+}
 
 
 def imports() -> dict[str, set[str]]:

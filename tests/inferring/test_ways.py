@@ -1,0 +1,155 @@
+"""Each way of inferring against a slow version of its own, on outputs that are made up."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spurcli.errors import InputError
+from spurcli.inferring.clusters import clusters
+from spurcli.inferring.cross_mistakes import cross_mistakes
+from spurcli.inferring.evidence import Evidence
+from spurcli.inferring.mistakes import mistakes
+from spurcli.inferring.predictions import predictions
+from spurcli.inferring.sources import random_halves
+from spurcli.parts import WAYS
+
+CLASSES = ("a", "b", "c")
+
+
+class Given:
+    """A source that holds what it is asked for, and nothing else."""
+
+    def __init__(self, **outputs):
+        self.outputs = {name: np.asarray(values, dtype=np.float32) for name, values in outputs.items()}
+
+    def logits(self):
+        return self.outputs["logits"]
+
+    def embedding(self):
+        return self.outputs["embedding"]
+
+    def held_out_logits(self):
+        return self.outputs["held_out"]
+
+
+def evidence_of(label, seed=0, **outputs) -> Evidence:
+    return Evidence(np.asarray(label, dtype=np.int64), CLASSES, seed, Given(**outputs))
+
+
+def largest(row) -> int:
+    """The first of the largest."""
+    best = 0
+    for place, value in enumerate(row):
+        if value > row[best]:
+            best = place
+    return best
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 2), st.lists(st.integers(-3, 3), min_size=3, max_size=3)), min_size=1, max_size=20
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=ROWS)
+def test_mistakes_and_predictions(rows):
+    label, logits = [y for y, _ in rows], [row for _, row in rows]
+    wrong = [largest(row) != y for y, row in rows]
+    for way, name in ((mistakes, "logits"), (cross_mistakes, "held_out")):  # neither looks at what the other does
+        evidence = evidence_of(label, **{name: logits})
+        if not any(wrong):
+            with pytest.raises(InputError, match="gets every training sample right"):
+                way(evidence)
+            continue
+        found = way(evidence)
+        assert [found.names[value] for value in found.value] == ["wrong" if each else "right" for each in wrong]
+        assert found.within_class
+        assert evidence.used_errors().tolist() == [place for place, each in enumerate(wrong) if each]
+    if any(wrong):
+        found = predictions(evidence_of(label, logits=logits))
+        assert [found.names[value] for value in found.value] == [CLASSES[largest(row)] for row in logits]
+        assert not found.within_class
+    else:
+        with pytest.raises(InputError, match="tell nothing"):
+            predictions(evidence_of(label, logits=logits))
+
+
+def best_split(points):
+    """The two clusters of the smallest sum of squares, by trying every partition: sets of positions."""
+
+    def cost(members):
+        centre = sum(points[i] for i in members) / len(members)
+        return sum(float(((points[i] - centre) ** 2).sum()) for i in members)
+
+    places = range(len(points))
+    splits = [
+        (set(part), set(places) - set(part))
+        for size in range(1, len(points))
+        for part in itertools.combinations(places, size)
+    ]
+    return min(splits, key=lambda pair: cost(pair[0]) + cost(pair[1]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clusters_are_the_best_split_of_each_class_named_by_size(seed):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(3, size=24)
+    embedding = rng.normal(size=(24, 2)) + 3 * rng.integers(2, size=(24, 1)) + 10 * label[:, None]
+    found = clusters(evidence_of(label, seed, embedding=embedding))
+    assert found.names == ("c0", "c1")
+    for y in range(3):
+        members = np.flatnonzero(label == y)
+        pair = best_split(embedding[members].astype(np.float32).astype(np.float64))
+        large, small = sorted(pair, key=lambda part: (-len(part), min(part)))
+        assert set(np.flatnonzero(found.value[members] == 0)) == large
+        assert set(np.flatnonzero(found.value[members] == 1)) == small
+
+
+def test_clusters_of_equal_size_and_of_fewer_points_than_clusters():
+    far = [[0.0], [9.0], [0.0], [9.0], [5.0], [5.0], [5.0]]
+    found = clusters(evidence_of([0, 0, 0, 0, 2, 2, 2], embedding=far))
+    assert found.value.tolist() == [0, 1, 0, 1, 0, 0, 0]
+    with pytest.raises(InputError, match="'c' has 3 training samples for 4 clusters"):
+        clusters(evidence_of([0, 0, 0, 0, 2, 2, 2], embedding=far), num_clusters=4)
+
+
+def test_clusters_keep_the_scale_of_the_embedding():
+    rng = np.random.default_rng(0)
+    embedding = np.stack([np.repeat([0.0, 5.0], 20), rng.normal(size=40) * 0.1], axis=1)
+    noise_first = embedding[:, ::-1]
+    for points in (embedding, noise_first):
+        found = clusters(evidence_of([1] * 40, embedding=points)).value
+        assert found.tolist() == [0] * 20 + [1] * 20
+
+
+@settings(max_examples=50, deadline=None)
+@given(label=st.lists(st.integers(0, 4), min_size=1, max_size=40), seed=st.integers(0, 1000))
+def test_halves_split_each_class_and_the_whole(label, seed):
+    label = np.array(label)
+    half = random_halves(label, seed)
+    assert abs(int((half == 0).sum()) - int((half == 1).sum())) <= 1
+    for y in set(label.tolist()):
+        assert abs(int((half[label == y] == 0).sum()) - int((half[label == y] == 1).sum())) <= 1
+    assert np.array_equal(half, random_halves(label, seed))
+
+
+def test_halves_are_random():
+    label = np.repeat([0, 1], 50)
+    first, second = random_halves(label, 0), random_halves(label, 1)
+    assert 20 < int((first == second).sum()) < 80
+    assert len(set(np.flatnonzero(first == 0) % 2)) == 2  # not every other sample
+
+
+def test_every_registered_way_is_called_with_evidence_and_gives_an_attribute():
+    label = [0, 1, 2, 0, 1, 2]
+    logits = np.eye(3)[[0, 1, 2, 1, 1, 2]]
+    for name in WAYS.entries:
+        evidence = evidence_of(label, logits=logits, held_out=logits, embedding=np.arange(12).reshape(6, 2) % 5)
+        found = WAYS.load(name)(evidence)
+        assert found.value.shape == (6,)
+        assert 0 <= found.value.min() <= found.value.max() < len(found.names)
