@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -148,15 +149,21 @@ class Phased(Protocol):
 
 @dataclass(frozen=True)
 class Embedded:
-    """Samples of a split as a trained model sees them: embeddings float32 [m, features], the inputs of its last layer.
+    """Samples of a split as a trained model sees them: those at positions `index` int64 [m] of the split.
 
-    They are those at positions `index` int64 [m] of the split; `labels` and `groups` are about all of it.
+    `labels` and `groups` are about all of it, and so is what `embed` returns, which may take minutes: a method that asks
+    for labels and groups first finds out at once what is missing.
     """
 
-    embedding: NDArray[np.float32]
+    embed: Callable[[], NDArray[np.float32]]
     index: NDArray[np.int64]
     labels: Annotation
     groups: Annotation | None = None
+
+    @cached_property
+    def embedding(self) -> NDArray[np.float32]:
+        """The input of the model's last layer for each sample, float32 [m, features]; computed when first asked for."""
+        return self.embed()[self.index]
 
     @property
     def label(self) -> NDArray[np.int64]:
@@ -171,7 +178,10 @@ class Embedded:
 
 @runtime_checkable
 class LastLayerMethod(Protocol):
-    """A method that keeps a trained model and fits its last linear layer anew."""
+    """A method that keeps a trained model and fits its last linear layer anew.
+
+    What it chose on the way it may leave in `chosen`, a dict for the history.
+    """
 
     def refit(
         self, train: Embedded, val: Embedded | None, seed: int

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -14,6 +16,7 @@ from spurcli.errors import InputError
 from spurcli.models import last_linear
 from spurcli.runtime.forward import embed
 from spurcli.runtime.workbench import Workbench
+from spurcli.training.given import DATA_SET
 from spurcli.training.method import Annotation, Embedded, LastLayerMethod, TrainingSamples
 
 
@@ -27,38 +30,29 @@ def refit_last_layer(
 ) -> dict[str, Any]:
     """Give `model` the last layer that `method` fits on the samples kept and on the validation split, if there is one.
 
-    Returns one record, as of an epoch: loss and accuracy on the samples kept, and how long features and fit took.
+    Returns one record, as of an epoch: loss and accuracy on the samples kept, seconds with and without the features.
+    Raises InputError for a model that does not end in a linear layer, or a method that returns another layer.
     """
-    dataset = bench.dataset
     layer = last_linear(model)
     if layer is None or layer.bias is None:
         raise InputError("The model has no last linear layer with a bias to fit anew", "Use a model that ends in one.")
-    started = time.monotonic()
-    embedded = {}
-    train_labels = Annotation(dataset.splits["train"].label, "data set")
-    for name, labels, groups in (("train", train_labels, samples.groups), ("val", val_labels, val_groups)):
-        if labels is None:
-            continue
-        split = dataset.splits[name]
-        features, _ = embed(
-            model,
-            bench.feed(split.inputs),
-            bench.preprocess(),
-            num_samples=len(split),
-            batch_size=bench.settings.scoring.batch_size,
-            precision=bench.settings.scoring.precision,
-            what=f"features of {name}",
-            progress=bench.progress,
-        )
-        index = samples.kept if name == "train" else np.arange(len(split), dtype=np.int64)
-        embedded[name] = Embedded(features[index], index, labels, groups)
-    train = embedded["train"]
-    bench.progress.say("Fitting the last layer")
-    weight, bias = method.refit(train, embedded.get("val"), bench.settings.seed)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight))
-        layer.bias.copy_(torch.from_numpy(bias))
-    logits = torch.from_numpy(train.embedding @ weight.T.astype(np.float32) + bias.astype(np.float32))
+    started, waited = time.monotonic(), [0.0]
+
+    def features(name: str) -> NDArray[np.float32]:
+        begun = time.monotonic()
+        found = _features(bench, model, layer, name)
+        waited.append(time.monotonic() - begun)
+        return found
+
+    splits = bench.dataset.splits
+    train_labels = Annotation(splits["train"].label, DATA_SET)
+    train = Embedded(partial(features, "train"), samples.kept, train_labels, samples.groups)
+    val = None
+    if val_labels:
+        val = Embedded(partial(features, "val"), np.arange(len(splits["val"])), val_labels, val_groups)
+    weight, bias = method.refit(train, val, bench.settings.seed)
+    fit_seconds = time.monotonic() - started - sum(waited)
+    logits = torch.from_numpy(_outputs(train.embedding, _put(layer, weight, bias)))
     label = torch.from_numpy(train.label)
     return {
         "epoch": 0,
@@ -67,4 +61,47 @@ def refit_last_layer(
         "num_steps": 0,
         "samples_seen": len(samples.kept),
         "seconds": round(time.monotonic() - started, 3),
+        "fit_seconds": round(fit_seconds, 3),
+        "chosen": dict(getattr(method, "chosen", {})),
     }
+
+
+def _features(bench: Workbench, model: nn.Module, layer: nn.Linear, name: str) -> NDArray[np.float32]:
+    """The inputs of `layer` for a whole split. Raises InputError unless its outputs are the model's logits."""
+    split, scoring = bench.dataset.splits[name], bench.settings.scoring
+    embedding, logits = embed(
+        model,
+        bench.feed(split.inputs),
+        bench.preprocess(),
+        num_samples=len(split),
+        batch_size=scoring.batch_size,
+        precision=scoring.precision,
+        what=f"features of {name}",
+        progress=bench.progress,
+    )
+    again = _outputs(embedding, layer)
+    # a twentieth of their size: far more than half precision loses, far less than another layer after it leaves
+    if again.shape != logits.shape or np.abs(again - logits).max() > 0.05 * np.abs(logits).max():
+        raise InputError(
+            "What the model returns is not what its last linear layer returns, so fitting that anew makes no sense",
+            "Use a model that ends in a linear layer, and registers that one last.",
+        )
+    return embedding
+
+
+def _outputs(embedding: NDArray[np.float32], layer: nn.Linear) -> NDArray[np.float32]:
+    weight, bias = (part.detach().float().cpu().numpy() for part in (layer.weight, layer.bias))
+    return np.asarray(embedding @ weight.T + bias)
+
+
+def _put(layer: nn.Linear, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> nn.Linear:
+    """`layer` with these weights. Raises InputError if they have other shapes or are not finite."""
+    for name, found, place in (("weight", weight, layer.weight), ("bias", bias, layer.bias)):
+        if found.shape != tuple(place.shape) or not np.isfinite(found).all():
+            raise InputError(
+                f"The method returned a {name} {list(found.shape)} for one of {list(place.shape)}, or one not finite",
+                "See spurcli.training.method.LastLayerMethod for what it returns.",
+            )
+        with torch.no_grad():
+            place.copy_(torch.from_numpy(found))
+    return layer

@@ -26,9 +26,12 @@ def equally_often(positions: NDArray[np.int64], stratum: NDArray[np.int64], seed
     return np.asarray(positions[by_stratum[start[drawn] + member]])
 
 
-def balanced_subset(positions: NDArray[np.int64], stratum: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Of each stratum that is not empty as many as the smallest has, drawn at random without replacement; ascending."""
-    rng = generator("balanced subset", seed)
+def balanced_subset(positions: NDArray[np.int64], stratum: NDArray[np.int64], *seed: int) -> NDArray[np.int64]:
+    """Of each stratum that is not empty as many as the smallest has, drawn at random without replacement; ascending.
+
+    `seed` is one number, or several: those of one draw of many.
+    """
+    rng = generator("balanced subset", *seed)
     codes, size = np.unique(stratum, return_counts=True)
     chosen = [rng.choice(positions[stratum == code], size.min(), replace=False) for code in codes]
     return np.sort(np.concatenate(chosen))
