@@ -84,11 +84,12 @@ def train(
 ) -> None:
     """Train from scratch on what the list keeps, by a method (spurcli list methods).
 
-    Data set, model and recipe come from the list unless named here. history.json is written beside the model.
-    Interrupted (even killed), the same command goes on to the same bits.
+    Data set, model and recipe come from the --checkpoint, else from the list, unless named here. history.json is
+    written beside the model. Interrupted (even killed), the same command goes on to the same bits.
 
     Example: spurcli train --keep keep.txt --seed 1
     """
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.indices import Kind, read_list_header
     from spurcli.cli.console import TerminalProgress, print_json, say
     from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
@@ -117,6 +118,12 @@ def train(
         kind = header.get("kind", asked)
         if (keep or remove) and kind != asked:
             raise UsageError(f"{list_path} is a list of kind {kind}, not {asked}", f"Name it with --{kind}.")
+        inherited, inherited_from = settings_of(header.get("provenance")), list_path
+        if checkpoint:
+            named_otherwise = bool(dataset or recipe or inherited)
+            trained = read_checkpoint_metadata(checkpoint, required=not named_otherwise)
+            if trained_with := settings_of(trained.get("provenance")):
+                inherited, inherited_from = trained_with, checkpoint
         settings = configure(
             dataset,
             recipe=recipe,
@@ -124,8 +131,8 @@ def train(
             method=method,
             feature=feature,
             overrides=options.parse_sets(sets),
-            inherited=settings_of(header.get("provenance")),
-            inherited_from=str(list_path),
+            inherited=inherited,
+            inherited_from=str(inherited_from),
             allow_injection_mismatch=allow_injection_mismatch,
             seed=seed,
             device=device,

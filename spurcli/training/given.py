@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.envelope import optional_field, sha256_of_file
 from spurcli.artifacts.fingerprint import require_same, require_same_injection
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_indices
@@ -35,7 +35,7 @@ class Given:
     index_list: IndexList | None
     groups: Path | None
     errors: Path | None
-    checkpoint_epoch: int | None
+    checkpoint_training: Mapping[str, Any]
     hashes: Mapping[str, str | None]
     parents: tuple[Parent, ...]
 
@@ -63,20 +63,26 @@ class Given:
     def labels_used(self, selection: str) -> dict[str, Any]:
         """Which labels beyond those of the classes led to a model, by what was read: None for none, else from where.
 
-        `selection` chose its epoch.
+        `selection` chose its epoch. What led to the checkpoint that was started from, led to this model too.
         """
         rule = self.index_list.rule if self.index_list else {}
-        return {
+        used = {
             "pruning_groups": rule.get("group_labels"),
             "training_groups": _source(self.samples.groups),
             "errors": _source(self.samples.error_set),
             "val_labels": _source(self.val_labels, also=selection != LAST),
             "val_groups": _source(self.val_groups, also=reads_groups(selection)),
         }
+        before = self.checkpoint_training.get("labels_used") or {}
+        return {what: _both(before.get(what), source) for what, source in used.items()}
 
 
 def _source(known: Annotation | None, *, also: bool = False) -> str | None:
     return known.source if known and (known.was_read or also) else None
+
+
+def _both(first: str | None, second: str | None) -> str | None:
+    return f"{first}, {second}" if first and second and first != second else first or second
 
 
 def read_given(
@@ -109,12 +115,13 @@ def read_given(
         read_errors(errors, bench, allow_injection_mismatch=allow_mismatch) if errors else None,
     )
     parents += [Parent.of(path) for path in (groups, errors) if path]
-    checkpoint_epoch = None
+    checkpoint_training: Mapping[str, Any] = {}
     if checkpoint:
         metadata = read_checkpoint_metadata(checkpoint, required=False)
         bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_mismatch)
         parents.append(Parent.of(checkpoint, metadata.get("provenance")))
-        checkpoint_epoch = (metadata.get("training") or {}).get("epoch")
+        checkpoint_training = metadata.get("training") or {}
+        optional_field(checkpoint_training, "labels_used", dict, f"{checkpoint}: metadata: training")
     return Given(
         samples=samples,
         num_train=len(split),
@@ -123,7 +130,7 @@ def read_given(
         index_list=index_list,
         groups=groups,
         errors=errors,
-        checkpoint_epoch=checkpoint_epoch,
+        checkpoint_training=checkpoint_training,
         hashes={
             "keep_sha256": indices_sha256(kept) if index_list else None,
             "groups_sha256": sha256_of_file(groups) if groups else None,

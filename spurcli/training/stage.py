@@ -97,7 +97,7 @@ def train(
         assert checkpoint
         restore(model, load_weights(checkpoint), str(checkpoint))
         record = refit_last_layer(bench, model, method, given.samples, given.val_labels, given.val_groups)
-        refitted = Selected(plain_weights(model), given.checkpoint_epoch or 0)
+        refitted = Selected(plain_weights(model), given.checkpoint_training.get("epoch") or 0)
         fitted = Fitted([record], {LAST: refitted}, refitted)
     else:
         identity = {**made["settings"], **arguments, "fingerprint": bench.dataset.splits["train"].fingerprint.to_json()}
