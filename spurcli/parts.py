@@ -218,6 +218,18 @@ SCORES = Registry(
             ),
             ("random", "harder", "seeded uniform numbers", "A baseline that knows nothing", ""),
         )
+    } | {
+        # only when asked for: these hold the embeddings h (input of the last linear layer) of all samples
+        "prototype": Entry(
+            "spurcli.scoring.embeddings:prototype", "How far from the class's mean embedding; with --score prototype",
+            "Sorscher et al., NeurIPS 2022",
+            {"higher_is": "harder", "formula": "1 - cos(h, mean h of the class)", "needs": "embeddings"},
+        ),
+        "k_centre": Entry(
+            "spurcli.scoring.embeddings:k_centre", "When the greedy k-centre coreset picks it; with --score k_centre",
+            "Sener and Savarese, ICLR 2018",
+            {"higher_is": "harder", "formula": "rank in farthest-first order of h", "needs": "embeddings"},
+        ),
     },
 )  # fmt: skip
 

@@ -48,8 +48,13 @@ def score(
         typer.Option("--logits", metavar="FILE", help="Score logits made elsewhere (.npy, .safetensors, .h5)."),
     ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Labels of those logits.")] = None,
-    own_scores: Annotated[
-        list[str] | None, typer.Option("--score", metavar="FILE:ATTR", help="A score of your own, besides. Repeatable.")
+    further_scores: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--score",
+            metavar="NAME",
+            help="A score besides: prototype or k_centre (of the embeddings of all samples), or your own FILE:ATTR. Repeatable.",
+        ),
     ] = None,
     output: Annotated[str | None, options.output("scores.h5")] = None,
     force: Force = False,
@@ -122,7 +127,7 @@ def score(
                 checkpoint=checkpoint,
                 logits=logits,
                 labels=labels,
-                own_scores=own_scores or (),
+                further_scores=further_scores or (),
                 output=path,
                 force=force,
                 allow_injection_mismatch=allow_injection_mismatch,

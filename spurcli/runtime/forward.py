@@ -53,6 +53,15 @@ def embedding_hook(model: nn.Module) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
+def require_embedding(caught: list[torch.Tensor], num_samples: int) -> torch.Tensor:
+    """What `embedding_hook` caught, if that is one embedding a sample [m, features]."""
+    if not caught or caught[0].ndim != 2 or len(caught[0]) != num_samples:
+        raise InputError(
+            "The model has no last linear layer with one embedding a sample", "Use a model that ends in one."
+        )
+    return caught[0]
+
+
 def require_logits(output: Any, num_classes: int | None = None) -> torch.Tensor:
     """What a model returned, if that is logits [m, num_classes] (any number of classes without it)."""
     if not isinstance(output, torch.Tensor) or output.ndim != 2:
@@ -158,15 +167,12 @@ def embed(
             what=what,
             progress=progress,
         ):
-            if not caught or caught[0].ndim != 2 or len(caught[0]) != len(index):
-                raise InputError(
-                    "The model has no last linear layer with one embedding a sample", "Use a model that ends in one."
-                )
+            h = require_embedding(caught, len(index))
             if embedding is None or logits is None:
-                embedding = np.empty((num_samples, caught[0].shape[1]), dtype=np.float32)
+                embedding = np.empty((num_samples, h.shape[1]), dtype=np.float32)
                 logits = np.empty((num_samples, output.shape[1]), dtype=np.float32)
             places = index.cpu().numpy()
-            embedding[places], logits[places] = caught[0].float().cpu().numpy(), output.cpu().numpy()
+            embedding[places], logits[places] = h.float().cpu().numpy(), output.cpu().numpy()
     assert embedding is not None
     assert logits is not None
     return embedding, logits

@@ -1,4 +1,4 @@
-"""Which scores are taken: the registered ones, and the user's own, checked before any work is done."""
+"""Which scores are taken: the registered ones, those that are asked for, and the user's own; all checked before any work."""
 
 from __future__ import annotations
 
@@ -16,41 +16,58 @@ from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.parts import SCORES
 from spurcli.registry import is_user_code
 from spurcli.scoring import formulas
+from spurcli.scoring.embeddings import SplitFormula
 
 
 @dataclass(frozen=True)
 class ChosenScore:
-    """A score and what the file says of it; `compute` is None for `random`, which needs no prediction."""
+    """A score and what the file says of it.
+
+    `compute` takes a batch, `compute_split` all embeddings of the split at once; `random` needs neither.
+    """
 
     name: str
     higher_is: Direction
     formula: str
     source: str
-    compute: formulas.Formula | None
+    compute: formulas.Formula | None = None
+    compute_split: SplitFormula | None = None
     origin: dict[str, Any] = field(default_factory=dict)
+
+
+# Registered, and taken only when asked: they cost memory or time beyond the pass.
+ON_DEMAND = tuple(name for name, entry in SCORES.entries.items() if "needs" in entry.facts)
 
 
 def registered_scores(names: Sequence[str]) -> list[ChosenScore]:
     computed = {**formulas.FROM_LOGITS, "grand_last": formulas.grand_last_of}
-    entries = [(name, SCORES.entries[name]) for name in names]
-    return [
-        ChosenScore(name, entry.facts["higher_is"], entry.facts["formula"], entry.source, computed.get(name))
-        for name, entry in entries
-    ]
+    chosen = []
+    for name in names:
+        entry = SCORES.entries[name]
+        of_split = SCORES.load(name) if name in ON_DEMAND else None
+        facts = entry.facts["higher_is"], entry.facts["formula"], entry.source
+        chosen.append(ChosenScore(name, *facts, compute=computed.get(name), compute_split=of_split))
+    return chosen
 
 
-def load_own_scores(specs: Sequence[str]) -> list[ChosenScore]:
-    """The user's own scores, `file.py:attr` or `package.module:attr`, called by the attribute.
+def load_further_scores(specs: Sequence[str]) -> list[ChosenScore]:
+    """Scores besides those that are always taken: one of `ON_DEMAND`, or the user's own.
 
-    Each is a function (logits float32 [m, classes], label int64 [m]) → [m] with an attribute `higher_is`.
+    Own ones are `file.py:attr` or `package.module:attr`, called by the attribute; each is a function (logits float32
+    [m, classes], label int64 [m]) → [m] with an attribute `higher_is`.
     """
     chosen: list[ChosenScore] = []
     for spec in specs:
+        taken = [other.name for other in chosen]
+        if spec in ON_DEMAND and spec not in taken:
+            chosen += registered_scores([spec])
+            continue
         if not is_user_code(spec):
-            SCORES.load(spec)
-            raise UsageError(f"--score {spec}: every registered score is taken anyway", "Leave it out.")
+            SCORES.check(spec)
+            why = "it is named twice" if spec in taken else "this score is taken anyway"
+            raise UsageError(f"--score {spec}: {why}", "Leave it out.")
         function, (place, _, name) = SCORES.load(spec), spec.rpartition(":")
-        if name in SCORES or name in [other.name for other in chosen]:
+        if name in SCORES or name in taken:
             raise UsageError(f"--score {spec}: there is a score called {name} already", "Give yours another name.")
         higher_is = getattr(function, "higher_is", None)
         if not callable(function) or higher_is not in ("harder", "easier"):
@@ -60,7 +77,7 @@ def load_own_scores(specs: Sequence[str]) -> list[ChosenScore]:
         formula = (function.__doc__ or "").strip().partition("\n")[0]
         digest = sha256_of_file(Path(place)) if place.endswith(".py") else None
         origin = {"name": name, "from": portable_path(place), "sha256": digest}
-        chosen.append(ChosenScore(name, higher_is, formula, "user code", _checked(function, spec), origin))
+        chosen.append(ChosenScore(name, higher_is, formula, "user code", _checked(function, spec), origin=origin))
     return chosen
 
 

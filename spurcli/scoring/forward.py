@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,13 @@ from torch.nn import functional
 from spurcli.artifacts.scores import ScoresWriter
 from spurcli.models import last_linear
 from spurcli.runtime.feed import Feed
-from spurcli.runtime.forward import embedding_hook, evaluation_mode, forward_batches, window
+from spurcli.runtime.forward import (
+    embedding_hook,
+    evaluation_mode,
+    forward_batches,
+    require_embedding,
+    window,
+)
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.chosen import ChosenScore
@@ -30,18 +37,30 @@ class ScoredRun:
     weights_sha256: str
 
 
+def require_embeddings(bench: Workbench, feed: Feed, model: nn.Module) -> None:
+    """Raise InputError unless the model has one embedding a sample, tried on one: before hours of work."""
+    with evaluation_mode(model), embedding_hook(model) as embedding:
+        model(_first(bench, feed))
+        require_embedding(embedding, 1)
+
+
 def ends_in_linear(bench: Workbench, feed: Feed, model: nn.Module) -> bool:
     """Whether the model's logits are its last linear layer's output, tried on one sample: grand_last needs that."""
     layer = last_linear(model)
     if layer is None:
         return False
     with evaluation_mode(model), embedding_hook(model) as embedding:
-        _, samples = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
-        logits = model(bench.preprocess().evaluation(samples))
+        logits = model(_first(bench, feed))
         if not embedding or embedding[0].ndim != 2:
             return False
         expected = functional.linear(embedding[0], layer.weight, layer.bias)
         return expected.shape == logits.shape and torch.allclose(expected, logits, rtol=1e-4, atol=1e-4)
+
+
+def _first(bench: Workbench, feed: Feed) -> Any:
+    """The first training sample, as the model takes it."""
+    _, samples = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
+    return bench.preprocess().evaluation(samples)
 
 
 def score_run(
@@ -51,6 +70,9 @@ def score_run(
     settings, train = bench.settings.scoring, bench.dataset.splits["train"]
     label = torch.from_numpy(train.label).to(bench.device)
     computed = {score.name: score.compute for score in scores if score.compute is not None}
+    of_split = {score.name: score.compute_split for score in scores if score.compute_split is not None}
+    embeddings: torch.Tensor | None = None
+    place = bench.device if bench.device.type == "cuda" else torch.device("cpu")  # MPS has no float64
     # values stay on the device until the buffer is full: one wait per buffer instead of one per batch
     buffer = torch.empty((len(computed), window(settings.batch_size)), device=bench.device)
     layer = last_linear(run.model)
@@ -83,6 +105,15 @@ def score_run(
             values = torch.stack([compute(prediction) for compute in computed.values()])
             buffer.index_copy_(1, index - begun, values)
             filled += len(logits)
+            if of_split:
+                found = require_embedding(embedding, len(index))
+                if embeddings is None:
+                    embeddings = torch.empty((len(train), found.shape[1]), device=place)
+                embeddings.index_copy_(0, index.to(place), found.to(place, torch.float32))
         flush()
-    if len(computed) < len(scores):
+    for name, compute_split in of_split.items():
+        assert embeddings is not None
+        values = compute_split(embeddings, label.to(place), bench.progress)
+        writer.write(name, number, 0, values.cpu().numpy())
+    if any(score.name == "random" for score in scores):
         writer.write("random", number, 0, formulas.random(len(train), run.seed))

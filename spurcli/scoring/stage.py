@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from spurcli.runtime.feed import Feed
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.agreement import agreement
-from spurcli.scoring.chosen import ChosenScore, load_own_scores, registered_scores
-from spurcli.scoring.forward import ScoredRun, ends_in_linear, score_run
+from spurcli.scoring.chosen import ON_DEMAND, ChosenScore, load_further_scores, registered_scores
+from spurcli.scoring.forward import ScoredRun, ends_in_linear, require_embeddings, score_run
 from spurcli.scoring.from_logits import read_foreign, score_logits
 from spurcli.settings import Settings
 from spurcli.training.early import early_epoch, train_early
@@ -37,7 +38,7 @@ def score(
     checkpoint: Path | None = None,
     logits: Path | None = None,
     labels: Path | None = None,
-    own_scores: Sequence[str] = (),
+    further_scores: Sequence[str] = (),
     output: Path = Path("scores.h5"),
     force: bool = False,
     allow_injection_mismatch: bool = False,
@@ -48,7 +49,8 @@ def score(
 
     The model is trained afresh for `settings.scoring.epoch` epochs on the schedule of the full recipe, `num_runs`
     times with seeds seed, seed + 1, …; or comes from `checkpoint`; or only its `logits` [n, classes] are given
-    (with `labels`, or with a data set that has them). `own_scores` are further `file.py:attr` formulas.
+    (with `labels`, or with a data set that has them). `further_scores` are formulas of one's own, `file.py:attr`, and
+    those of `ON_DEMAND`, which need the embeddings of all samples.
 
     Returns a summary: number of samples, names, and for several runs their agreement. An interrupted call goes on
     from OUTPUT.state/; a finished one is not repeated, another's output is replaced only with `force`.
@@ -61,7 +63,11 @@ def score(
         raise UsageError("--checkpoint is one run", "Score other checkpoints into other files; prune averages files.")
     if logits is None and checkpoint is None and settings is not None:
         early_epoch(settings)
-    own = load_own_scores(own_scores)  # the user's mistakes in them come before hours of training
+    further = load_further_scores(further_scores)  # the user's mistakes in them come before hours of training
+    if logits is not None and (needy := [score.name for score in further if score.compute_split]):
+        raise UsageError(
+            f"--score {needy[0]} needs embeddings, and logits alone have none", "Score with --checkpoint or --epoch."
+        )
     report = progress or Silent()
     bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
     parents = _parents(checkpoint, logits, labels, bench, allow_injection_mismatch)
@@ -69,7 +75,11 @@ def score(
         "score",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments={"num_runs": num_runs, "own_scores": [score.origin for score in own]},
+        arguments={
+            "num_runs": num_runs,
+            "own_scores": [score.origin for score in further if score.origin],
+            **({"on_demand": on_demand} if (on_demand := [s.name for s in further if not s.origin]) else {}),
+        },
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
     if finished_before(output, made, _provenance_of) and not force:
@@ -77,10 +87,10 @@ def score(
         return _summary(output)
     require_replaceable(output, force)
     if logits is not None:
-        _from_logits(logits, labels, bench.dataset if bench else None, own, output, made)
+        _from_logits(logits, labels, bench.dataset if bench else None, further, output, made)
     else:
         assert bench is not None
-        _from_models(bench, checkpoint, num_runs, own, output, force, made)
+        _from_models(bench, checkpoint, num_runs, further, output, force, made)
     return _summary(output)
 
 
@@ -88,21 +98,26 @@ def _from_models(
     bench: Workbench,
     checkpoint: Path | None,
     num_runs: int,
-    own: Sequence[ChosenScore],
+    further: Sequence[ChosenScore],
     output: Path,
     force: bool,
     made: dict[str, Any],
 ) -> None:
     train = bench.dataset.splits["train"]
-    require_writable(output, 4 * (len(SCORES.entries) + len(own)) * num_runs * len(train))
+    require_writable(output, 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train))
     feed = bench.feed(train.inputs)
     state_folder = output.with_name(f"{output.name}.state")
+    needs_embeddings = any(score.compute_split for score in further)
     if checkpoint is not None:
         runs = [_restored(bench, checkpoint)]
     else:
+        if needs_embeddings:
+            untrained = replace(bench, progress=Silent(), pretrained=False)
+            require_embeddings(bench, feed, untrained.model(bench.settings.seed))
         runs = _trained(bench, feed, num_runs, state_folder, force)
-    names = [name for name in SCORES.entries if name != "grand_last" or ends_in_linear(bench, feed, runs[0].model)]
-    scores = [*registered_scores(names), *own]
+    always = [name for name in SCORES.entries if name not in ON_DEMAND]
+    names = [name for name in always if name != "grand_last" or ends_in_linear(bench, feed, runs[0].model)]
+    scores = [*registered_scores(names), *further]
     header = _header(bench.dataset, made)
     group = bench.dataset.group("train")
     with write_scores(output, header, train.label, sample_id=train.sample_id, group=group) as writer:
@@ -149,7 +164,7 @@ def _from_logits(
     logits_path: Path,
     labels_path: Path | None,
     dataset: Dataset | None,
-    own: Sequence[ChosenScore],
+    further: Sequence[ChosenScore],
     output: Path,
     made: dict[str, Any],
 ) -> None:
@@ -160,7 +175,7 @@ def _from_logits(
     else:
         header, group = _header(dataset, made), dataset.group("train")
         sample_id = dataset.splits["train"].sample_id
-    scores = [*registered_scores(list(formulas.FROM_LOGITS)), *own]
+    scores = [*registered_scores(list(formulas.FROM_LOGITS)), *further]
     with write_scores(output, header, label, sample_id=sample_id, group=group) as writer:
         for each in scores:
             info = ScoreInfo(each.name, each.higher_is, each.formula, each.source, view="unknown", precision="unknown")

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from spurcli.parts import SCORES
 from spurcli.scoring import formulas
+from spurcli.scoring.chosen import ON_DEMAND
 
 
 def softmax(row):
@@ -64,7 +65,7 @@ def test_against_a_slow_loop(name, batch):
 
 
 def test_all_registered_scores_are_covered():
-    assert set(SCORES.entries) == {*formulas.FROM_LOGITS, "grand_last", "random"}
+    assert set(SCORES.entries) == {*formulas.FROM_LOGITS, "grand_last", "random", *ON_DEMAND}
 
 
 def test_trap_1_confident_samples_are_no_ties_in_float32():

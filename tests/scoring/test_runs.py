@@ -103,7 +103,7 @@ def test_finished_work_is_not_repeated_and_not_replaced(configured, parts, tmp_p
         (configured(seed=1), {"num_runs": 2}),
         (configured(), {}),
         (configured({"training.batch_size": 8}), {"num_runs": 2}),
-        (configured(), {"num_runs": 2, "own_scores": [f"{parts}:brier"]}),
+        (configured(), {"num_runs": 2, "further_scores": [f"{parts}:brier"]}),
     ):
         with pytest.raises(SpurError, match="--force"):
             score(settings, output=out, **more)
@@ -114,10 +114,10 @@ def test_finished_work_is_not_repeated_and_not_replaced(configured, parts, tmp_p
 
 def test_an_edited_score_of_ones_own_is_another_run(configured, parts, tmp_path):
     out = tmp_path / "scores.h5"
-    score(configured(), own_scores=[f"{parts}:brier"], output=out)
+    score(configured(), further_scores=[f"{parts}:brier"], output=out)
     parts.write_text(parts.read_text() + "\n# edited\n")
     with pytest.raises(SpurError, match="--force"):
-        score(configured(), own_scores=[f"{parts}:brier"], output=out)
+        score(configured(), further_scores=[f"{parts}:brier"], output=out)
     with h5py.File(out) as file:
         origin = json.loads(file.attrs["provenance"])["arguments"]["own_scores"]
     assert [item["from"] for item in origin] == ["parts.py"]  # no absolute path
@@ -138,7 +138,7 @@ def test_logits_with_labels_or_with_a_data_set_or_both(configured, parts, tmp_pa
     for name, (given, file, with_labels) in sources.items():
         labels = tmp_path / "label.npy" if with_labels else None
         out = tmp_path / f"{name}.h5"
-        score(given, logits=tmp_path / file, labels=labels, own_scores=[f"{parts}:brier"], output=out)
+        score(given, logits=tmp_path / file, labels=labels, further_scores=[f"{parts}:brier"], output=out)
         with open_scores(out) as reader:
             assert set(reader.scores) == {*formulas.FROM_LOGITS, "brier"}
             for each, function in ((name, getattr(formulas, name)) for name in formulas.FROM_LOGITS):

@@ -15,6 +15,7 @@ from spurcli.parts import SCORES
 from spurcli.runtime import feed
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
+from spurcli.scoring.chosen import ON_DEMAND
 
 
 def read(path):
@@ -40,7 +41,7 @@ def test_scores_after_k_epochs_are_those_of_the_full_training_at_epoch_k(configu
     score(configured(schedule), output=tmp_path / "early.h5")
     score(configured(schedule), checkpoint=tmp_path / "full.epoch2.safetensors", output=tmp_path / "late.h5")
     early, late = read(tmp_path / "early.h5"), read(tmp_path / "late.h5")
-    assert list(early) == list(late) == sorted(SCORES.entries)
+    assert list(early) == list(late) == sorted(set(SCORES.entries) - set(ON_DEMAND))
     for name in early:
         assert np.array_equal(early[name], late[name]), name
     with open_scores(tmp_path / "early.h5") as reader:
@@ -108,7 +109,8 @@ def test_trap_3_permuting_the_data_permutes_the_scores(configured, checkpoint, t
     safetensors.torch.save_file(weights, tmp_path / "plain.safetensors")
     for output, order in (("a.h5", 0), ("again.h5", 0), ("b.h5", 5)):
         settings = configured({"dataset.options.order": order})
-        score(settings, checkpoint=tmp_path / "plain.safetensors", output=tmp_path / output)
+        more = {"further_scores": [name] if name in ON_DEMAND else []}
+        score(settings, checkpoint=tmp_path / "plain.safetensors", output=tmp_path / output, **more)
     ids = []
     for output in ("a.h5", "b.h5"):
         with open_scores(tmp_path / output) as reader:
@@ -164,7 +166,7 @@ def test_trap_8_the_scores_are_those_of_the_files_weights_not_of_new_ones(config
 
 def test_grand_last_only_where_the_last_layer_gives_the_logits(configured, tmp_path):
     score(configured(model="tail"), output=tmp_path / "tail.h5")
-    assert set(read(tmp_path / "tail.h5")) == set(SCORES.entries) - {"grand_last"}
+    assert set(read(tmp_path / "tail.h5")) == set(SCORES.entries) - {"grand_last", *ON_DEMAND}
     score(configured({"model.options.bias": False}), output=tmp_path / "bare.h5")
     assert "grand_last" in read(tmp_path / "bare.h5")
 
@@ -181,9 +183,9 @@ def test_groups_and_ids_come_along(configured, checkpoint, tmp_path):
 
 def test_user_scores_stand_beside_the_registered_ones(configured, parts, checkpoint, tmp_path):
     own = [f"{parts}:brier", f"{parts}:as_numpy"]
-    score(configured(), checkpoint=checkpoint, own_scores=own, output=tmp_path / "scores.h5")
+    score(configured(), checkpoint=checkpoint, further_scores=own, output=tmp_path / "scores.h5")
     found = read(tmp_path / "scores.h5")
-    assert set(found) == {*SCORES.entries, "brier", "as_numpy"}
+    assert set(found) == {*SCORES.entries, "brier", "as_numpy"} - set(ON_DEMAND)
     np.testing.assert_allclose(found["brier"], found["el2n"] ** 2, rtol=1e-4, atol=1e-6)
     with open_scores(tmp_path / "scores.h5") as reader:
         assert (reader.scores["brier"].higher_is, reader.scores["as_numpy"].higher_is) == ("harder", "easier")
@@ -202,7 +204,7 @@ def test_user_scores_stand_beside_the_registered_ones(configured, parts, checkpo
 )
 def test_user_scores_that_cannot_be_used(configured, parts, checkpoint, tmp_path, name, kind, says):
     with pytest.raises(kind, match=says):
-        score(configured(), checkpoint=checkpoint, own_scores=[f"{parts}:{name}"], output=tmp_path / "none.h5")
+        score(configured(), checkpoint=checkpoint, further_scores=[f"{parts}:{name}"], output=tmp_path / "none.h5")
     assert not (tmp_path / "none.h5").exists()
     with pytest.raises(UsageError, match="taken anyway"):
-        score(configured(), checkpoint=checkpoint, own_scores=["loss"], output=tmp_path / "none.h5")
+        score(configured(), checkpoint=checkpoint, further_scores=["loss"], output=tmp_path / "none.h5")
