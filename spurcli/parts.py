@@ -164,6 +164,13 @@ METHODS = Registry(
             "Kirichenko et al., ICLR 2023",
             {"needs": "groups and a checkpoint"},
         ),
+        "cnc": Entry(
+            "spurcli.training.methods.cnc:CnC",
+            "Correct-n-contrast: pulls samples of a class together that an early model told apart; options: temperature, "
+            "contrastive_weight, num_anchors, num_positives, num_negatives, anchor_fraction",
+            "Zhang et al., ICML 2022",
+            {"needs": "groups"},
+        ),
         "pde": Entry(
             "spurcli.training.methods.pde:PDE",
             "Progressive data expansion: a group-balanced subset that grows; options: warmup_epochs, expansion_size, "

@@ -176,7 +176,7 @@ def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatc
         require_same_injection(found.injection_sha256, str(path), dataset.injection_sha256, "the data set")
     if len(found.group) != len(split):
         raise InputError(f"{path} has {len(found.group):,} lines for {len(split):,} training samples", "One line each.")
-    return Annotation(found.group, _origin(found.provenance), found.names)
+    return Annotation(found.group, _origin(found.provenance), found.names, within_class=found.within_class)
 
 
 def split_groups(bench: Workbench, split: str) -> Annotation | None:
