@@ -114,7 +114,9 @@ def read_given(
         known_groups(groups, bench, allow_injection_mismatch=allow_mismatch),
         read_errors(errors, bench, allow_injection_mismatch=allow_mismatch) if errors else None,
     )
-    parents += [Parent.of(path) for path in (groups, errors) if path]
+    for path, known in ((groups, samples.groups), (errors, samples.error_set)):
+        if path and known:
+            parents.append(Parent.of(path, known.provenance))
     checkpoint_training: Mapping[str, Any] = {}
     if checkpoint:
         metadata = read_checkpoint_metadata(checkpoint, required=False)
@@ -161,7 +163,7 @@ def read_errors(path: Path, bench: Workbench, *, allow_injection_mismatch: bool)
             f"{path} lists what to {error_list.kind}, not what a model got wrong",
             "Make the list with spurcli infer --by mistakes --errors errors.txt",
         )
-    return Annotation(error_list.indices, _origin(error_list.provenance))
+    return Annotation(error_list.indices, _origin(error_list.provenance), provenance=error_list.provenance)
 
 
 def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatch: bool) -> Annotation | None:
@@ -176,7 +178,13 @@ def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatc
         require_same_injection(found.injection_sha256, str(path), dataset.injection_sha256, "the data set")
     if len(found.group) != len(split):
         raise InputError(f"{path} has {len(found.group):,} lines for {len(split):,} training samples", "One line each.")
-    return Annotation(found.group, _origin(found.provenance), found.names, within_class=found.within_class)
+    return Annotation(
+        found.group,
+        _origin(found.provenance),
+        found.names,
+        within_class=found.within_class,
+        provenance=found.provenance,
+    )
 
 
 def split_groups(bench: Workbench, split: str) -> Annotation | None:

@@ -19,14 +19,21 @@ class Annotation:
     """What is known about samples beyond their labels. Notes that it was read, so that a result can say what it used.
 
     Of groups: `values` int64 [n], codes into `names`, for each sample of a split. Of an error set: positions, ascending.
-    `source` says where it comes from, `within_class` whether an attribute means another thing in each class (right and
-    wrong, clusters).
+    `source` says where it comes from, `provenance` how its file was made, `within_class` whether an attribute means
+    another thing in each class (right and wrong, clusters).
     """
 
     def __init__(
-        self, values: NDArray[np.int64], source: str, names: tuple[str, ...] = (), *, within_class: bool = False
+        self,
+        values: NDArray[np.int64],
+        source: str,
+        names: tuple[str, ...] = (),
+        *,
+        within_class: bool = False,
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        self.source, self.names, self.within_class, self.was_read = source, names, within_class, False
+        self.source, self.names, self.within_class = source, names, within_class
+        self.provenance, self.was_read = provenance or {}, False
         self._values = values
         self._on_device: torch.Tensor | None = None
 
