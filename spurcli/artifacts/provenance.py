@@ -80,6 +80,12 @@ def lineage_of(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(line for line in lineage if isinstance(line, str)) if isinstance(lineage, list | tuple) else ()
 
 
+def origin_of(content: Mapping[str, Any]) -> str:
+    """Where groups or errors in a file come from: "inferred: mistakes" if `spurcli infer` wrote it, else "file"."""
+    way = (content.get("arguments") or {}).get("by")
+    return f"inferred: {way}" if content.get("stage") == "infer" and isinstance(way, str) else "file"
+
+
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _VERSIONED:

@@ -38,6 +38,17 @@ def prune(
     balance_classes: Annotated[
         bool, typer.Option("--balance-classes", help="Go on until all classes are as small as the smallest.")
     ] = False,
+    balance_groups: Annotated[
+        bool, typer.Option("--balance-groups", help="Go on until all groups are as small as the smallest.")
+    ] = False,
+    quotas: Annotated[
+        Path | None,
+        typer.Option(
+            "--quotas",
+            metavar="FILE",
+            help="Keep of each class in proportion to 1 − recall, by this evaluation.json of the split val (DRoP, with --select random).",
+        ),
+    ] = None,
     select: Annotated[
         str, typer.Option("--select", metavar="HOW", help="hardest, easiest, random, or A:B from easiest to hardest.")
     ] = "hardest",
@@ -86,6 +97,8 @@ def prune(
             groups=group or (),
             groups_file=groups_file,
             balance_classes=balance_classes,
+            balance_groups=balance_groups,
+            quotas=quotas,
             select=select,
             match=match,
             match_groups=match_groups,

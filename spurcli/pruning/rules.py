@@ -11,8 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
+from spurcli.groups import aligned_groups, named
+from spurcli.pruning.quotas import kept_by_recall
+from spurcli.pruning.samples import KnownGroups
 from spurcli.registry import near
 from spurcli.selection import Codes, count_codes, select_hardest
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -21,15 +26,17 @@ class Rule:
 
     `fraction` is an exact decimal, always what is **removed**: floor(fraction · n) of the whole set, of each class
     (`per` = class) or of each of the named `groups` (`per` = group). `select` is hardest, easiest, random, or a
-    slice (start, stop) of the order from easiest to hardest, in which case `fraction` is None. With
-    `balance_classes` more of the same goes until all classes are as small as the smallest.
+    slice (start, stop) of the order from easiest to hardest, in which case `fraction` is None. With `balance` more of
+    the same goes until all classes (`class`) or groups (`group`) are as small as the smallest that has samples. With
+    `recall`, of each class, `fraction` of the whole set goes by class quotas (`spurcli.pruning.quotas`).
     """
 
     fraction: Fraction | None
     per: str = "all"
     select: str | tuple[int, int] = "hardest"
     groups: tuple[str, ...] = ()
-    balance_classes: bool = False
+    balance: str = ""
+    recall: tuple[Fraction, ...] = ()
 
 
 def quota_of(fraction: Fraction, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -50,11 +57,10 @@ def removed_by(
     keys: NDArray[np.uint32],
     label: Codes,
     num_classes: int,
-    group: Codes | None,
-    group_names: Sequence[str],
+    groups: KnownGroups,
 ) -> NDArray[np.bool_]:
     """Mark what `rule` removes, bool [n]. `keys` uint32 [n]: larger is harder (random keys for `random`)."""
-    stratum = _strata(rule, label, group, group_names)
+    stratum = _strata(rule, label, groups)
     sizes = count_codes(stratum, int(stratum.max(initial=0)) + 1)
     if isinstance(rule.select, tuple):
         start, stop = rule.select
@@ -67,44 +73,65 @@ def removed_by(
         above_stop = np.maximum(sizes - stop, 0)
         return select_hardest(keys, stratum, above_start) & ~select_hardest(keys, stratum, above_stop)
     invert = rule.select == "easiest"
-    quota = quota_of(rule.fraction or Fraction(0), sizes)
+    if rule.recall:
+        kept = kept_by_recall(len(keys) - int((rule.fraction or 0) * len(keys)), sizes.tolist(), rule.recall)
+        quota = sizes - np.array(kept, dtype=np.int64)
+    else:
+        quota = quota_of(rule.fraction or Fraction(0), sizes)
     removed = select_hardest(keys, stratum, quota, invert=invert)
-    if rule.balance_classes:
-        removed |= _balancing(removed, keys, stratum, label, num_classes, invert)
+    if rule.balance:
+        codes, num_codes = label, num_classes
+        if rule.balance == "group":
+            codes, num_codes = groups.require(", so none can be balanced", "Use --balance-classes"), len(groups.names)
+        removed |= _balancing(removed, keys, stratum, codes, num_codes, invert)
     return removed
 
 
-def _strata(rule: Rule, label: Codes, group: Codes | None, group_names: Sequence[str]) -> Codes:
+def _strata(rule: Rule, label: Codes, groups: KnownGroups) -> Codes:
     """The stratum int [n] in which each sample competes; −1 where nothing is removed."""
     if rule.groups:
-        if group is None:
-            raise InputError(
-                "The scores hold no groups, so none can be named", "Use --per-class, or score a data set with groups."
-            )
-        table = np.full(len(group_names), -1, dtype=group.dtype)
-        sizes = count_codes(group, len(group_names))
-        for number, code in enumerate(group_codes(rule.groups, group_names)):
+        group = groups.require(", so none can be named", "Use --per-class")
+        table = np.full(len(groups.names), -1, dtype=group.dtype)
+        sizes = count_codes(group, len(groups.names))
+        for number, code in enumerate(group_codes(rule.groups, groups.names)):
             if not sizes[code]:
-                raise InputError(f"Group {group_names[code]} has no training samples", "Leave that --group out.")
+                raise InputError(f"Group {groups.names[code]} has no training samples", "Leave that --group out.")
             table[code] = number
         return np.asarray(table[group])
-    return label if rule.per == "class" else np.zeros(len(label), dtype=np.int16)
+    return label if rule.per == "class" or rule.recall else np.zeros(len(label), dtype=np.int16)
 
 
 def _balancing(
     removed: NDArray[np.bool_],
     keys: NDArray[np.uint32],
     stratum: Codes,
-    label: Codes,
-    num_classes: int,
+    codes: Codes,
+    num_codes: int,
     invert: bool,
 ) -> NDArray[np.bool_]:
-    """Mark more of the same samples until every class is as small as the smallest, or none is left to take."""
-    left = count_codes(label, num_classes) - count_codes(label, num_classes, removed)
-    candidates = np.where(removed | (stratum < 0), label.dtype.type(-1), label)
-    available = count_codes(candidates, num_classes)
-    surplus = np.minimum(left - left[left > 0].min(), available)
+    """Mark more of the same samples until each of `codes` is as small as the smallest, or none is left to take."""
+    left = count_codes(codes, num_codes) - count_codes(codes, num_codes, removed)
+    candidates = np.where(removed | (stratum < 0), codes.dtype.type(-1), codes)
+    available = count_codes(candidates, num_codes)
+    surplus = np.minimum(left - left[left > 0].min(initial=len(codes)), available)
     return select_hardest(keys, candidates, np.maximum(surplus, 0), invert=invert)
+
+
+def found_groups(asked: Sequence[str], groups: KnownGroups, num_classes: int) -> tuple[str, ...]:
+    """What `--group auto` stands for: the names of the groups that carry their class's spurious feature."""
+    if list(asked) != [AUTO]:
+        raise UsageError("--group auto finds all groups itself", "Leave the others out, or name each.")
+    group = groups.require(", so none can be found", "Use --per-class")
+    if not groups.is_crossed:
+        raise InputError(
+            "The groups are not those of class/attribute with the same attributes in every class, so which carry a "
+            "class's feature cannot be found",
+            "Name them: --group NAME.",
+        )
+    found = aligned_groups(count_codes(group, len(groups.names)), num_classes)
+    if not found:
+        raise InputError("No attribute goes with one class more than with others", "Use --per-class, or name groups.")
+    return tuple(named(found, groups.names))
 
 
 def within_class(group: Codes, label: Codes, num_classes: int) -> Codes:
@@ -129,5 +156,7 @@ def describe(rule: Rule, fraction_text: str | None) -> dict[str, Any]:
         "fraction": fraction_text,
         "per": "group" if rule.groups else rule.per,
         "groups": list(rule.groups),
-        "balance_classes": rule.balance_classes,
+        "balance_classes": rule.balance == "class",
+        "balance_groups": rule.balance == "group",
+        "quotas": "recall" if rule.recall else None,
     }

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
-from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.fingerprint import require_same, require_same_injection
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_indices, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.artifacts.scores import ScoresReader, mean_of_runs, open_scores
+from spurcli.artifacts.scores import ScoresHeader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
-from spurcli.groups import aligned_groups, is_grid, named
-from spurcli.pruning.rules import Rule, describe, matched_random, removed_by, within_class
-from spurcli.pruning.summary import summarise, warnings_of
+from spurcli.pruning.quotas import read_recalls
+from spurcli.pruning.rules import AUTO, Rule, describe, found_groups, matched_random, removed_by, within_class
+from spurcli.pruning.samples import direction_of, read_class_labels, read_known_groups, require_same_samples
+from spurcli.pruning.summary import summarise, unbalanced, warnings_of
 from spurcli.selection import (
-    BLOCK,
-    Codes,
     count_codes,
     deciding_score,
     hardness_keys,
@@ -31,9 +29,6 @@ from spurcli.selection import (
     quartiles,
     random_keys,
 )
-
-_MAX_CODE = 1 << 20
-AUTO = "auto"
 
 
 def prune(
@@ -44,6 +39,8 @@ def prune(
     groups: Sequence[str] = (),
     groups_file: Path | None = None,
     balance_classes: bool = False,
+    balance_groups: bool = False,
+    quotas: Path | None = None,
     select: str = "hardest",
     match: Path | None = None,
     match_groups: bool = False,
@@ -58,9 +55,13 @@ def prune(
 
     Several score files are averaged. `fraction` is what is removed, an exact decimal: of the whole set, of each
     class (`per_class`), or inside the named `groups`; `auto` alone stands for the groups that carry their class's
-    spurious feature (`spurcli.groups.aligned_groups` of the training counts), the rule of identifiable settings. `match` makes the random control of another list instead: as
-    many samples of each class (of each class and group with `match_groups`), drawn with `seed`. `groups_file` names
-    groups that the score file does not hold. `score` is the one that decides (default: el2n, or the only one there).
+    spurious feature (`spurcli.groups.aligned_groups` of the training counts), the rule of identifiable settings. More
+    of the same goes with `balance_classes` or `balance_groups`, until all classes or groups are as small as the
+    smallest. `quotas`, an evaluation of val, shares the fraction out among the classes by their recall (DRoP).
+
+    `match` makes the random control of another list instead: as many samples of each class (of each class and group
+    with `match_groups`), drawn with `seed`. `groups_file` names groups that the score file does not hold. `score` is
+    the one that decides (default: el2n, or the only one there).
 
     Returns the list's rule, summary and warnings. Raises UsageError for contradicting options, InputError for files
     that do not belong together.
@@ -72,52 +73,81 @@ def prune(
         raise UsageError(f"{twice[0]} is named twice", "Name each score file once.")
     if match_groups and match is None:
         raise UsageError("--match-groups says how --match counts", "Name a list with --match LIST.")
-    rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, select, match)
+    rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, balance_groups, quotas, select, match)
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(open_scores(path)) for path in scores]
-        first = readers[0]
-        _require_same_samples(readers, allow_injection_mismatch)
-        num_samples = first.header.num_samples
-        label, class_names = _labels(first)
-        group, group_names, is_local = _groups(first, groups_file, allow_injection_mismatch)
-        is_crossed = is_grid(group_names, class_names) and not is_local
-        score = deciding_score(first.scores, score)
-        higher_is = _direction(readers, score)
+        header = readers[0].header
+        require_same_samples(readers, allow_injection_mismatch=allow_injection_mismatch)
+        num_samples = header.num_samples
+        label, class_names = read_class_labels(readers[0])
+        known = read_known_groups(
+            readers[0], groups_file, class_names, allow_injection_mismatch=allow_injection_mismatch
+        )
+        score = deciding_score(readers[0].scores, score)
+        higher_is = direction_of(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
-        if AUTO in groups and AUTO not in group_names:
-            rule = replace(rule, groups=_found_groups(groups, group, group_names, class_names, is_crossed=is_crossed))
-        injection, fingerprint = first.header.injection_sha256, first.header.fingerprint
-        settings = first.header.provenance.get("settings", {})
+        settings = header.provenance.get("settings", {})
         parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
 
+    if known.parent:
+        parents.append(known.parent)
+    recalls = None
+    if quotas is not None:
+        sizes = count_codes(label, len(class_names)).tolist()
+        injection = None if allow_injection_mismatch else (header.injection_sha256, str(scores[0]))
+        recalls = read_recalls(quotas, class_names, sizes, injection)
+        parents.append(recalls.parent)
+        rule = replace(rule, recall=tuple(recalls.recall))
+    if AUTO in groups and AUTO not in known.names:
+        rule = replace(rule, groups=found_groups(groups, known, len(class_names)))
     quartile = quartiles(keys, label, len(class_names))
     if match is not None:
         del keys
-        other = _read_match(match, fingerprint, injection, num_samples, str(scores[0]), allow_injection_mismatch)
-        if match_groups and group is None:
-            raise InputError("The scores hold no groups to match", "Leave out --match-groups, or name --groups FILE.")
-        stratum = within_class(group, label, len(class_names)) if match_groups and group is not None else label
+        other = _read_match(match, header, str(scores[0]), allow_injection_mismatch)
+        stratum = label
+        rule_facts = {**dict(other.rule), "select": "random", "matched": "class"}
+        if match_groups:
+            group = known.require(" to match", "Leave out --match-groups")
+            stratum = within_class(group, label, len(class_names))
+            of_either = (other.rule.get("group_labels"), known.source)
+            rule_facts |= {"matched": "group", "group_labels": "scores" if "scores" in of_either else known.source}
         removed = np.ones(num_samples, dtype=bool)
         removed[other.kept(num_samples)] = False
         removed = matched_random(removed, stratum, random_keys(num_samples, seed, "matched control"))
         del stratum
-        rule_facts = {**dict(other.rule), "select": "random", "matched": "group" if match_groups else "class"}
         parents.append(Parent.of(match, other.provenance))
     else:
         if rule.select == "random":
             keys = random_keys(num_samples, seed, "prune")
-        removed = removed_by(rule, keys, label, len(class_names), group, group_names)
+        removed = removed_by(rule, keys, label, len(class_names), known)
         del keys
         rule_facts = {**describe(rule, fraction_text), "matched": None}
+        rule_facts["group_labels"] = known.source if rule.groups or rule.balance == "group" else None
+        if recalls:
+            rule_facts["recall_counts"] = recalls.to_json()
     if removed.all():
         raise InputError("Nothing would be kept", "Remove a smaller fraction.")
     rule_facts |= {"score": score, "seed": seed if rule_facts["select"] == "random" else None}
-    summary = summarise(removed, quartile, label, class_names, group, group_names, is_crossed=is_crossed)
-    del quartile, label, group  # what is written needs eight bytes an index
+    summary = summarise(removed, quartile, label, class_names, known)
+    warnings = [
+        *(recalls.warnings if recalls else ()),
+        *(unbalanced(summary) if rule.balance == "group" else ()),
+        *warnings_of(summary, class_names, known),
+    ]
+    del quartile, label, known  # what is written needs eight bytes an index
     made = provenance("prune", command=command, settings=settings, arguments=rule_facts, parents=parents)
     indices = np.flatnonzero(removed if kind == "remove" else ~removed)
     write_indices(
-        output, IndexList(indices, kind, fingerprint, injection, rule=rule_facts, summary=summary, provenance=made)
+        output,
+        IndexList(
+            indices,
+            kind,
+            header.fingerprint,
+            header.injection_sha256,
+            rule=rule_facts,
+            summary=summary,
+            provenance=made,
+        ),
     )
     return {
         "output": str(output),
@@ -127,7 +157,7 @@ def prune(
         "num_kept": num_samples - summary["total"]["num_removed"],
         "rule": rule_facts,
         "summary": summary,
-        "warnings": warnings_of(summary, class_names, group_names, is_crossed=is_crossed),
+        "warnings": warnings,
     }
 
 
@@ -136,19 +166,26 @@ def _rule(
     per_class: bool,
     groups: Sequence[str],
     balance_classes: bool,
+    balance_groups: bool,
+    quotas: Path | None,
     select: str,
     match: Path | None,
 ) -> tuple[Rule, str | None]:
-    """The rule that the options say, or a word on how they contradict."""
+    """The rule that the options say (the recalls of `quotas` come later), or a word on how they contradict."""
     chosen = parse_select(select)
+    balance = "class" if balance_classes else "group" if balance_groups else ""
     if match is not None:
-        if fraction is not None or per_class or groups or balance_classes or select != "hardest":
+        if fraction is not None or per_class or groups or balance or quotas or select != "hardest":
             raise UsageError("--match copies the counts of another list", "Leave out the options that choose counts.")
         return Rule(None), None
+    if balance_classes and balance_groups:
+        raise UsageError("--balance-classes and --balance-groups are two rules", "Choose one.")
+    if quotas and (per_class or groups or balance):
+        raise UsageError("--quotas says how much of each class goes", "Leave out --per-class, --group and --balance-….")
     if isinstance(chosen, tuple):
-        if fraction is not None or balance_classes:
-            raise UsageError("A slice says how much is removed", "Leave out --fraction and --balance-classes.")
-    elif fraction is None and not balance_classes:
+        if fraction is not None or balance or quotas:
+            raise UsageError("A slice says how much is removed", "Leave out --fraction, --balance-… and --quotas.")
+    elif fraction is None and not balance:
         raise UsageError(
             "How much is to be removed?", "Say --fraction 0.1 (a tenth), or --select A:B, or --match FILE."
         )
@@ -156,109 +193,15 @@ def _rule(
         raise UsageError("--per-class and --group are two rules", "Choose one: groups already lie within a class.")
     text = None if fraction is None else str(fraction)
     share: Fraction | None = parse_fraction(text) if text is not None else None
-    return Rule(share, "class" if per_class else "all", chosen, tuple(groups), balance_classes), text
+    return Rule(share, "class" if per_class else "all", chosen, tuple(groups), balance), text
 
 
-def _found_groups(
-    groups: Sequence[str],
-    group: Codes | None,
-    group_names: Sequence[str],
-    class_names: Sequence[str],
-    *,
-    is_crossed: bool,
-) -> tuple[str, ...]:
-    """The names of the groups that carry their class's spurious feature."""
-    if list(groups) != [AUTO]:
-        raise UsageError("--group auto finds all groups itself", "Leave the others out, or name each.")
-    if group is None:
-        raise InputError(
-            "The scores hold no groups, so none can be found", "Use --per-class, or score a data set with groups."
-        )
-    if not is_crossed:
-        raise InputError(
-            "The groups are not those of class/attribute with the same attributes in every class, so which carry a "
-            "class's feature cannot be found",
-            "Name them: --group NAME.",
-        )
-    found = aligned_groups(count_codes(group, len(group_names)), len(class_names))
-    if not found:
-        raise InputError("No attribute goes with one class more than with others", "Use --per-class, or name groups.")
-    return tuple(named(found, group_names))
-
-
-def _require_same_samples(readers: Sequence[ScoresReader], allow_injection_mismatch: bool) -> None:
-    first = readers[0]
-    for reader in readers[1:]:
-        require_same(first.header.fingerprint, str(first.path), reader.header.fingerprint, str(reader.path))
-        if not allow_injection_mismatch:
-            require_same_injection(
-                first.header.injection_sha256, str(first.path), reader.header.injection_sha256, str(reader.path)
-            )
-
-
-def _read_match(
-    path: Path,
-    fingerprint: Fingerprint,
-    injection_sha256: str | None,
-    num_samples: int,
-    scores_name: str,
-    allow_injection_mismatch: bool,
-) -> IndexList:
+def _read_match(path: Path, header: ScoresHeader, scores_name: str, allow_injection_mismatch: bool) -> IndexList:
     """The list whose counts the control copies, checked to be about the same samples."""
     other = read_indices(path)
     if other.fingerprint:
-        require_same(other.fingerprint, str(path), fingerprint, scores_name)
+        require_same(other.fingerprint, str(path), header.fingerprint, scores_name)
     if other.checked_injection and not allow_injection_mismatch:
-        require_same_injection(other.injection_sha256, str(path), injection_sha256, scores_name)
-    check_indices(other.indices, num_samples, str(path))
+        require_same_injection(other.injection_sha256, str(path), header.injection_sha256, scores_name)
+    check_indices(other.indices, header.num_samples, str(path))
     return other
-
-
-def _direction(readers: Sequence[ScoresReader], score: str) -> str:
-    directions = {reader.require(score).higher_is for reader in readers}
-    if len(directions) > 1:
-        raise InputError(f"The files disagree on which way {score!r} points", "Do not mix them.")
-    return directions.pop()
-
-
-def _labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
-    """Labels [n] and class names; numbers are the names of classes that have none."""
-    names, num_samples = reader.header.class_names, reader.header.num_samples
-    if not names:
-        last = max(int(reader.labels(start, start + BLOCK).max()) for start in range(0, num_samples, BLOCK))
-        names = tuple(map(str, range(min(last, _MAX_CODE) + 1)))
-    return _codes(reader.labels, num_samples, len(names), f"{reader.path}: label"), names
-
-
-def _groups(
-    reader: ScoresReader, groups_file: Path | None, allow_injection_mismatch: bool
-) -> tuple[Codes | None, tuple[str, ...], bool]:
-    """Groups [n], their names, and whether their attributes mean another thing in each class (`GroupList`)."""
-    header = reader.header
-    if groups_file is not None:
-        found = read_groups(groups_file)
-        if found.fingerprint:
-            require_same(found.fingerprint, str(groups_file), header.fingerprint, str(reader.path))
-        if found.checked_injection and not allow_injection_mismatch:
-            require_same_injection(found.injection_sha256, str(groups_file), header.injection_sha256, str(reader.path))
-        if len(found.group) != header.num_samples:
-            raise InputError(
-                f"{groups_file} has {len(found.group):,} lines for {header.num_samples:,} samples", "One line each."
-            )
-        return found.group.astype(np.int32), found.names, found.within_class
-    if not reader.has_groups:
-        return None, (), False
-    names = header.group_names
-    return _codes(reader.groups, header.num_samples, len(names), f"{reader.path}: group"), names, False
-
-
-def _codes(read: Any, num_samples: int, num_names: int, where: str) -> Codes:
-    """Codes 0 … num_names − 1, read a block at a time into two bytes each (four above 32,768)."""
-    codes: Codes = np.empty(num_samples, dtype=np.int16 if num_names <= 1 << 15 else np.int32)
-    for start in range(0, num_samples, BLOCK):
-        block = read(start, min(start + BLOCK, num_samples))
-        if block.min() < 0 or block.max() >= num_names:
-            bad = start + int(np.flatnonzero((block < 0) | (block >= num_names))[0])
-            raise InputError(f"{where} of sample {bad:,} is outside the {num_names:,} that have names", "Count from 0.")
-        codes[start : start + len(block)] = block
-    return codes

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, named
+from spurcli.pruning.samples import KnownGroups
 from spurcli.selection import Codes, count_codes
 
 
@@ -17,15 +18,9 @@ def summarise(
     quartile: NDArray[np.int8],
     label: Codes,
     class_names: Sequence[str],
-    group: Codes | None,
-    group_names: Sequence[str],
-    *,
-    is_crossed: bool,
+    groups: KnownGroups,
 ) -> dict[str, Any]:
-    """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest.
-
-    `is_crossed`: the groups are class × attribute, with the same attributes in every class (as `spurcli.groups` wants).
-    """
+    """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest."""
     summary: dict[str, Any] = {
         "total": {"num_samples": len(removed), "num_removed": int(removed.sum())},
         "by_class": _counts(label, removed, class_names),
@@ -37,12 +32,12 @@ def summarise(
         "by_group": None,
         "carriers_by_quartile": None,
     }
-    if group is not None:
-        summary["by_group"] = _counts(group, removed, group_names)
-        if is_crossed:
+    if groups.codes is not None:
+        summary["by_group"] = _counts(groups.codes, removed, groups.names)
+        if groups.is_crossed:
             counts = np.array([row["num_samples"] for row in summary["by_group"]], dtype=np.int64)
             codes = carrier_groups(counts, len(class_names))
-            summary["carriers_by_quartile"] = _carriers_by_quartile(quartile, group, codes, len(group_names))
+            summary["carriers_by_quartile"] = _carriers_by_quartile(quartile, groups.codes, codes, len(groups.names))
     return summary
 
 
@@ -65,9 +60,15 @@ def _carriers_by_quartile(
     ]
 
 
-def warnings_of(
-    summary: dict[str, Any], class_names: Sequence[str], group_names: Sequence[str], *, is_crossed: bool
-) -> list[str]:
+def unbalanced(summary: dict[str, Any]) -> list[str]:
+    """Groups that a balance leaves out, because none of their samples are there to stay."""
+    empty = [row["name"] for row in summary["by_group"] if not row["num_samples"]]
+    gone = [row["name"] for row in summary["by_group"] if 0 < row["num_samples"] == row["num_removed"]]
+    found = [f"Not balanced, for want of training samples: {', '.join(empty)}"] if empty else []
+    return [*found, *[f"Group {name} loses all its samples, so the others are balanced without it" for name in gone]]
+
+
+def warnings_of(summary: dict[str, Any], class_names: Sequence[str], groups: KnownGroups) -> list[str]:
     """Classes that vanish, and groups known to conflict with the feature that lose more than their share.
 
     More means beyond two standard deviations of a random draw, so that a random control gives no alarm.
@@ -79,7 +80,7 @@ def warnings_of(
         if row["num_samples"] and row["num_samples"] == row["num_removed"]:
             found.append(f"Class {row['name']} loses all its samples")
     rows = summary["by_group"]
-    if not rows or not is_crossed:
+    if not rows or not groups.is_crossed:
         return found
     counts = np.array([row["num_samples"] for row in rows], dtype=np.int64)
     share = summary["total"]["num_removed"] / summary["total"]["num_samples"]
@@ -87,7 +88,7 @@ def warnings_of(
         row = rows[code]
         size, gone = row["num_samples"], row["num_removed"]
         if gone > size * share + 2 * (size * share * (1 - share)) ** 0.5:
-            aligned = ", ".join(named(aligned_groups(counts, len(class_names)), group_names))
+            aligned = ", ".join(named(aligned_groups(counts, len(class_names)), groups.names))
             found.append(
                 f"Group {row['name']} works against the spurious feature and loses {gone / size:.0%} of its samples "
                 f"(all: {share:.0%}). Prune inside the groups that carry their class's feature, {aligned}: --group auto"

@@ -215,7 +215,8 @@ def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[dict[str, 
 
 
 def _stable(rule: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: rule[key] for key in ("select", "fraction", "per", "groups", "score", "matched") if key in rule}
+    keys = ("select", "fraction", "per", "groups", "balance_classes", "balance_groups", "quotas", "score", "matched")
+    return {key: rule[key] for key in keys if key in rule}
 
 
 def _checkpoint(file: File) -> dict[str, Any]:

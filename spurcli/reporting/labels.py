@@ -137,7 +137,7 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
         return f"{prefix}own list, {share} removed", f"{prefix}own list"
     if ":" in select:
         select = f"slice {select}"
-    scope = rule_scope(rule) if text(rule.get("per")) in ("class", "group") else ""
+    scope = rule_scope(rule) if text(rule.get("per")) in ("class", "group") or rule.get("quotas") else ""
     groups, where = rule.get("groups"), ""
     if isinstance(groups, list | tuple) and groups:
         shown = ", ".join(name_of(group) for group in groups[:3])
@@ -153,6 +153,8 @@ def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | Non
         label += ", matched counts"
     if rule.get("balance_classes") or rule.get("balance"):
         label += ", classes balanced"
+    if rule.get("balance_groups"):
+        label += ", groups balanced"
     return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
 
 
@@ -160,6 +162,8 @@ def rule_scope(rule: Mapping[str, Any] | None) -> str:
     """Of what a rule's share is removed; "" for no rule, or a list that somebody else made."""
     if rule is None or not text(rule.get("select")):
         return ""
+    if rule.get("quotas"):
+        return " by class quotas"
     return {"class": " of each class", "group": " of each group"}.get(text(rule.get("per")), " of all samples")
 
 

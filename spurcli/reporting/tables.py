@@ -98,7 +98,8 @@ def _same_size(first: Arm, second: Arm) -> bool:
     if first.fraction is None or second.fraction is None or abs(first.fraction - second.fraction) > 1e-3:
         return False
     # a matched control carries the scope of the list that it matches
-    scopes = [[(arm.rule or {}).get(key) for key in ("per", "groups", "balance_classes")] for arm in (first, second)]
+    keys = ("per", "groups", "balance_classes", "balance_groups", "quotas")
+    scopes = [[(arm.rule or {}).get(key) for key in keys] for arm in (first, second)]
     return scopes[0] == scopes[1] and _same_budget(first, second)
 
 

@@ -28,6 +28,8 @@ def test_fractions_scopes_groups_and_slices_stand_apart(make, tmp_path):
         {**make.rule_of("hardest", "0.1"), "per": "all"},
         {**make.rule_of("hardest", "0.1"), "per": "group", "groups": ["cat/hat"]},
         {**make.rule_of("hardest", "0.1"), "balance_classes": True},
+        {**make.rule_of("hardest", "0.1"), "balance_groups": True, "group_labels": "scores"},
+        {**make.rule_of("hardest", "0.1"), "per": "all", "quotas": "recall"},
         {**make.rule_of("0:50", "0.1"), "fraction": None},
         {**make.rule_of("hardest", "0.1"), "score": "loss"},
     ]
@@ -39,8 +41,25 @@ def test_fractions_scopes_groups_and_slices_stand_apart(make, tmp_path):
     arms = arms_of(tmp_path / "runs", tmp_path)
     assert [arm["num_seeds"] for arm in arms.values()] == [2] * len(rules)
     assert len({arm["short"] for arm in arms.values()}) == len(rules)
-    for part in ("29 % of each class", "of cat/hat removed", "classes balanced", "Slice 0:50", "score = loss"):
+    for part in (
+        "29 % of each class",
+        "of cat/hat removed",
+        "classes balanced",
+        "groups balanced",
+        "by class quotas",
+        "Slice 0:50",
+        "score = loss",
+    ):
         assert sum(part in label for label in arms) == 1, (part, list(arms))
+
+
+def test_the_recalls_of_each_seeds_model_are_no_rules_of_their_own(make, tmp_path):
+    for seed in range(3):
+        counts = [{"name": "cat", "num_correct": 40 + seed, "num_samples": 50}]
+        rule = {**make.rule_of("random", "0.3", seed=seed), "per": "all", "quotas": "recall", "recall_counts": counts}
+        make.save(tmp_path / "runs" / f"{seed}.evaluation.json", make.evaluation(0.2, seed=seed, rule=rule))
+    arms = arms_of(tmp_path / "runs", tmp_path)
+    assert {label: arm["num_seeds"] for label, arm in arms.items()} == {"Random 30 % by class quotas removed": 3}
 
 
 def test_methods_budgets_and_epochs_stand_apart(make, tmp_path):

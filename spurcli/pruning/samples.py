@@ -1,0 +1,113 @@
+"""What is known of the samples whose scores decide: labels, groups and where those come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spurcli.artifacts.fingerprint import require_same, require_same_injection
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.provenance import Parent, origin_of
+from spurcli.artifacts.scores import ScoresReader
+from spurcli.errors import InputError
+from spurcli.groups import is_grid
+from spurcli.selection import BLOCK, Codes
+
+_MAX_CODE = 1 << 20
+
+
+@dataclass(frozen=True)
+class KnownGroups:
+    """Group int [n] of each sample (None where nothing is known) and the groups' names.
+
+    `is_crossed`: they are class × attribute with the same attributes in every class, as `spurcli.groups` wants.
+    `source` is where they come from: "scores", or "file" or "inferred: WAY" for groups.txt, whose `parent` that is.
+    """
+
+    codes: Codes | None
+    names: tuple[str, ...]
+    is_crossed: bool = False
+    source: str | None = None
+    parent: Parent | None = None
+
+    def require(self, consequence: str, instead: str) -> Codes:
+        """The groups of the samples; InputError where there are none."""
+        if self.codes is None:
+            raise InputError(
+                f"The scores hold no groups{consequence}",
+                f"{instead}, or --groups FILE, or score a data set with groups.",
+            )
+        return self.codes
+
+
+def read_class_labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
+    """Labels [n] and class names; numbers are the names of classes that have none."""
+    names, num_samples = reader.header.class_names, reader.header.num_samples
+    if not names:
+        last = max(int(reader.labels(start, start + BLOCK).max()) for start in range(0, num_samples, BLOCK))
+        names = tuple(map(str, range(min(last, _MAX_CODE) + 1)))
+    return _codes(reader.labels, num_samples, len(names), f"{reader.path}: label"), names
+
+
+def read_known_groups(
+    reader: ScoresReader, groups_file: Path | None, class_names: Sequence[str], *, allow_injection_mismatch: bool
+) -> KnownGroups:
+    """The groups of `groups_file`, checked to be about the same samples, else those of the scores, if any."""
+    header = reader.header
+    if groups_file is not None:
+        found = read_groups(groups_file)
+        if found.fingerprint:
+            require_same(found.fingerprint, str(groups_file), header.fingerprint, str(reader.path))
+        if found.checked_injection and not allow_injection_mismatch:
+            require_same_injection(found.injection_sha256, str(groups_file), header.injection_sha256, str(reader.path))
+        if len(found.group) != header.num_samples:
+            raise InputError(
+                f"{groups_file} has {len(found.group):,} lines for {header.num_samples:,} samples", "One line each."
+            )
+        return KnownGroups(
+            found.group.astype(np.int32),
+            found.names,
+            is_grid(found.names, class_names) and not found.within_class,
+            origin_of(found.provenance),
+            Parent.of(groups_file, found.provenance),
+        )
+    if not reader.has_groups:
+        return KnownGroups(None, ())
+    names = header.group_names
+    codes = _codes(reader.groups, header.num_samples, len(names), f"{reader.path}: group")
+    return KnownGroups(codes, names, is_grid(names, class_names), "scores")
+
+
+def require_same_samples(readers: Sequence[ScoresReader], *, allow_injection_mismatch: bool) -> None:
+    """Raise InputError unless all files are about the samples, and the injection, of the first."""
+    first = readers[0]
+    for reader in readers[1:]:
+        require_same(first.header.fingerprint, str(first.path), reader.header.fingerprint, str(reader.path))
+        if not allow_injection_mismatch:
+            require_same_injection(
+                first.header.injection_sha256, str(first.path), reader.header.injection_sha256, str(reader.path)
+            )
+
+
+def direction_of(readers: Sequence[ScoresReader], score: str) -> str:
+    """Which way `score` points in all of the files."""
+    directions = {reader.require(score).higher_is for reader in readers}
+    if len(directions) > 1:
+        raise InputError(f"The files disagree on which way {score!r} points", "Do not mix them.")
+    return directions.pop()
+
+
+def _codes(read: Any, num_samples: int, num_names: int, where: str) -> Codes:
+    """Codes 0 … num_names − 1, read a block at a time into two bytes each (four above 32,768)."""
+    codes: Codes = np.empty(num_samples, dtype=np.int16 if num_names <= 1 << 15 else np.int32)
+    for start in range(0, num_samples, BLOCK):
+        block = read(start, min(start + BLOCK, num_samples))
+        if block.min() < 0 or block.max() >= num_names:
+            bad = start + int(np.flatnonzero((block < 0) | (block >= num_names))[0])
+            raise InputError(f"{where} of sample {bad:,} is outside the {num_names:,} that have names", "Count from 0.")
+        codes[start : start + len(block)] = block
+    return codes
