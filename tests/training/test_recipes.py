@@ -18,7 +18,7 @@ from spurcli.runtime.workbench import Workbench
 from spurcli.session import configure
 from spurcli.settings import Settings
 from spurcli.training import Trainer, fit
-from spurcli.training.method import TrainingSamples, build_method
+from spurcli.training.method import Annotation, TrainingSamples, build_method
 
 NATIVE = {"demo": (16, 16, 1), "cifar10": (32, 32, 3)}
 NUM_CLASSES, LARGEST = 3, 40  # pixels; a ResNet-50 at 224 is a GPU's work
@@ -59,7 +59,10 @@ def write_bert(folder: Path) -> None:
     BertForSequenceClassification(config).save_pretrained(folder)
 
 
-@pytest.mark.parametrize("name", recipes.names())
+METHOD_RECIPES = [name for name in recipes.names() if "extends" in recipes.recipe_path(name).read_text()]
+
+
+@pytest.mark.parametrize("name", sorted(set(recipes.names()) - set(METHOD_RECIPES)))
 def test_every_recipe_trains_two_steps(name, tmp_path):
     settings = small(configure(recipe=name, overrides={"training.batch_size": 12}, data_root=tmp_path))
     needs = settings.model.options.get("weights") or settings.model.options.get("path")
@@ -125,10 +128,50 @@ def test_recipes_hold_the_papers_numbers(name):
         assert preprocessing.resized_crop_ratio == pytest.approx((3 / 4, 4 / 3))
 
 
+# method, its options, epochs, batch, learning rate, weight decay, as their authors publish them
+METHODS = {
+    "waterbirds-group-dro": ("group_dro", {"step_size": 0.01}, 300, 128, 1e-3, 1e-4),
+    "celeba-hair-group-dro": ("group_dro", {"step_size": 0.01}, 50, 128, 1e-4, 1e-4),
+    "multinli-group-dro": ("group_dro", {"step_size": 0.01}, 20, 32, 2e-5, 0.0),
+    "waterbirds-jtt": ("jtt", {"upweight": 100}, 300, 64, 1e-5, 1.0),
+    "celeba-hair-jtt": ("jtt", {"upweight": 50}, 50, 128, 1e-5, 0.1),
+    "multinli-jtt": ("jtt", {"upweight": 4}, 5, 32, 1e-5, 0.1),
+    "waterbirds-cnc": ("cnc", {"temperature": 0.1, "contrastive_weight": 0.75, "num_anchors": 17}, 5, 136, 1e-4, 1e-3),
+    "celeba-hair-cnc": (
+        "cnc",
+        {"temperature": 0.05, "contrastive_weight": 0.75, "num_anchors": 64},
+        15,
+        256,
+        1e-5,
+        0.1,
+    ),
+    "waterbirds-dfr": ("dfr", {}, 100, 32, 1e-3, 1e-3),
+    "waterbirds-pde": ("pde", {"warmup_epochs": 140, "expansion_size": 10}, 300, 64, 1e-2, 1e-2),
+    "celeba-hair-pde": ("pde", {"warmup_epochs": 16, "expansion_size": 50}, 50, 128, 1e-2, 1e-4),
+}
+
+
+@pytest.mark.parametrize("name", METHOD_RECIPES)
+def test_a_methods_recipe_has_its_authors_settings_and_the_data_sets_model(name):
+    settings = configure(recipe=name)
+    training, (method, options, *numbers) = settings.training, METHODS[name]
+    assert settings.method.name == method
+    assert options.items() <= settings.method.options.items()
+    assert [training.epochs, training.batch_size, training.learning_rate, training.weight_decay] == numbers
+    base = configure(recipe=settings.dataset.name)
+    assert (settings.dataset, settings.model) == (base.dataset, base.model)
+    label = np.arange(1200) % 2
+    group = 2 * label + (np.arange(1200) % 5 == 0)
+    known = Annotation(group, "data set", ("0/0", "0/1", "1/0", "1/1"))
+    samples = TrainingSamples(np.arange(1200), label, 2, training.batch_size, known, Annotation(np.arange(9), "file"))
+    build_method(method, settings.method.options, samples)
+    assert settings.scoring.epoch == {"waterbirds-jtt": 60, "multinli-jtt": 2}.get(name, base.scoring.epoch)
+
+
 def test_each_benchmark_has_a_twin_for_laptops():
     names = recipes.names()
     assert {"demo", *PAPER, "celeba-hair", "own-images", "own-text"} <= set(names)
-    own = [name for name in names if "extends" not in recipes.recipe_path(name).read_text()]  # others are a method's
+    own = set(names) - set(METHOD_RECIPES)
     assert all(f"{name}-cpu" in names for name in own if not name.endswith("-cpu") and name != "demo")
     assert all(recipes.read_recipe(name)["summary"] for name in names)
 
