@@ -12,6 +12,8 @@ from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, name
 from spurcli.pruning.samples import KnownGroups
 from spurcli.selection import Codes, count_codes
 
+_MAX_NAMES = 10
+
 
 def summarise(
     removed: NDArray[np.bool_],
@@ -64,7 +66,10 @@ def unbalanced(summary: dict[str, Any]) -> list[str]:
     """Groups that a balance leaves out, because none of their samples are there to stay."""
     empty = [row["name"] for row in summary["by_group"] if not row["num_samples"]]
     gone = [row["name"] for row in summary["by_group"] if 0 < row["num_samples"] == row["num_removed"]]
-    found = [f"Not balanced, for want of training samples: {', '.join(empty)}"] if empty else []
+    shown = ", ".join(empty[:_MAX_NAMES]) + (
+        f" and {len(empty) - _MAX_NAMES:,} more" if len(empty) > _MAX_NAMES else ""
+    )
+    found = [f"Not balanced, for want of training samples: {shown}"] if empty else []
     return [*found, *[f"Group {name} loses all its samples, so the others are balanced without it" for name in gone]]
 
 

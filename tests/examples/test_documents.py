@@ -96,6 +96,17 @@ def test_readme_blocks_on_the_built_in_data_run_as_they_stand(tmp_path, bin_fold
     assert (tmp_path / "block0" / "report.html").is_file()
 
 
+def test_pruning_baselines_run_as_they_stand(tmp_path, bin_folder):
+    blocks = shell_blocks(ROOT / "docs" / "baselines.md")
+    assert len(blocks) == 1
+    settings = "--set training.epochs=1 --set dataset.options.num_train=500"
+    done = run_shell(blocks[0].replace("--keep all", f"--keep all {settings}"), tmp_path, bin_folder)
+    assert done.returncode == 0, done.stderr
+    assert {f"{name}.txt" for name in ("random", "drop", "prototypes", "k-centre", "balanced")} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+
+
 def test_own_parts(tmp_path, bin_folder):
     folder = tmp_path / "examples"
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))

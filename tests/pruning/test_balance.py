@@ -78,6 +78,13 @@ def test_all_groups_that_have_samples_end_equal(birds, tmp_path, counts):
     assert said == ([f"Not balanced, for want of training samples: {', '.join(empty)}"] if empty else [])
 
 
+def test_many_empty_groups_are_counted(score_file, tmp_path):
+    attributes = tuple(map(str, range(15)))
+    path = score_file(np.arange(4), [0, 0, 1, 1], classes=CLASSES, attributes=attributes, attribute=[0, 0, 0, 1])
+    warned = prune([path], balance_groups=True, output=tmp_path / "keep.txt")["warnings"]
+    assert warned[0].endswith("landbird/9, landbird/10 and 17 more")
+
+
 def test_a_group_that_the_fraction_empties_is_said(birds, tmp_path):
     path, group = birds([20, 8, 6, 10])
     result = prune([path], fraction="1", groups=["waterbird/land"], balance_groups=True, output=tmp_path / "keep.txt")
