@@ -14,7 +14,7 @@ from spurcli.artifacts.envelope import optional_field, sha256_of_file
 from spurcli.artifacts.fingerprint import require_same, require_same_injection
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_indices
-from spurcli.artifacts.provenance import Parent
+from spurcli.artifacts.provenance import Parent, origin_of
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.runtime.workbench import Workbench
@@ -163,7 +163,7 @@ def read_errors(path: Path, bench: Workbench, *, allow_injection_mismatch: bool)
             f"{path} lists what to {error_list.kind}, not what a model got wrong",
             "Make the list with spurcli infer --by mistakes --errors errors.txt",
         )
-    return Annotation(error_list.indices, _origin(error_list.provenance), provenance=error_list.provenance)
+    return Annotation(error_list.indices, origin_of(error_list.provenance), provenance=error_list.provenance)
 
 
 def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatch: bool) -> Annotation | None:
@@ -180,7 +180,7 @@ def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatc
         raise InputError(f"{path} has {len(found.group):,} lines for {len(split):,} training samples", "One line each.")
     return Annotation(
         found.group,
-        _origin(found.provenance),
+        origin_of(found.provenance),
         found.names,
         within_class=found.within_class,
         provenance=found.provenance,
@@ -191,9 +191,3 @@ def split_groups(bench: Workbench, split: str) -> Annotation | None:
     """The data set's own groups of a split, if it has any."""
     group = bench.dataset.group(split)
     return None if group is None else Annotation(group, DATA_SET, bench.dataset.group_names)
-
-
-def _origin(provenance: Mapping[str, Any]) -> str:
-    """ "inferred: mistakes" for what `spurcli infer` wrote, else "file"."""
-    way = (provenance.get("arguments") or {}).get("by")
-    return f"inferred: {way}" if provenance.get("stage") == "infer" and isinstance(way, str) else "file"
