@@ -70,7 +70,7 @@ class Given:
             "pruning_groups": rule.get("group_labels"),
             "training_groups": _source(self.samples.groups),
             "errors": _source(self.samples.error_set),
-            "val_labels": _source(self.val_labels, also=selection != LAST),
+            "val_labels": _source(self.val_labels, also=selection != LAST or bool(rule.get("quotas"))),
             "val_groups": _source(self.val_groups, also=reads_groups(selection)),
         }
         before = self.checkpoint_training.get("labels_used") or {}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, UsageError
@@ -177,7 +178,7 @@ def test_warnings_of_a_pruned_model_and_of_a_class_that_vanishes(scores, val, tm
     assert warned[1:] == ["Class ant loses all its samples"]
 
 
-def test_the_whole_way_as_typed(spurcli, tiny_flags):
+def test_the_whole_way_as_typed(spurcli, tiny_flags, tmp_path):
     assert spurcli("score", "--dataset", "demo", *tiny_flags).code == 0
     assert spurcli("train", "--dataset", "demo", "--keep", "all", *tiny_flags).code == 0
     for split in ("val", "test"):
@@ -186,6 +187,10 @@ def test_the_whole_way_as_typed(spurcli, tiny_flags):
     done = spurcli(*words, "val.json", "--json")
     assert done.code == 0, done.err
     assert done.json["num_removed"] == 90
+    assert spurcli("train", "-o", "drop.safetensors").code == 0
+    for name, labels in (("model", None), ("drop", "data set")):
+        training = read_checkpoint_metadata(tmp_path / f"{name}.safetensors")["training"]
+        assert training["labels_used"]["val_labels"] == labels
     refused = spurcli(*words, "test.json")
     assert refused.code == 3
     assert "nothing may be chosen by test" in refused.err
