@@ -123,7 +123,8 @@ def read_given(
         bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_mismatch)
         parents.append(Parent.of(checkpoint, metadata.get("provenance")))
         checkpoint_training = metadata.get("training") or {}
-        optional_field(checkpoint_training, "labels_used", dict, f"{checkpoint}: metadata: training")
+        for key, kind in (("labels_used", dict), ("selection", str)):
+            optional_field(checkpoint_training, key, kind, f"{checkpoint}: metadata: training")
     return Given(
         samples=samples,
         num_train=len(split),

@@ -71,7 +71,7 @@ def train(
     wanted = _Wanted.of(checkpoints, same_steps, evaluate_each)
     if isinstance(method, LastLayerMethod):
         wanted.refuse(settings.method.name, checkpoint)
-        selection, predictors = LAST, {}
+        selection, predictors = given.checkpoint_training.get("selection") or LAST, {}  # what chose the features
     else:
         wanted.check(settings, checkpoint)
         selection = settings.training.selection

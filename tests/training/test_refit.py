@@ -57,6 +57,10 @@ def labels_used(path: str) -> dict:
     return {what: source for what, source in training["labels_used"].items() if source}
 
 
+def selection_of(path: str) -> str:
+    return read_checkpoint_metadata(Path(path))["training"]["selection"]
+
+
 @pytest.mark.parametrize("on", ["train", "val"])
 def test_only_the_last_layer_is_new(erm, dfr, spurcli, on):
     result = dfr("--set", f"method.options.on={on}", "--json", "--seed", "3")
@@ -169,8 +173,10 @@ def test_labels_that_chose_the_checkpoint_count_too(erm, dfr, spurcli):
     assert spurcli("train", "--keep", "all", *erm, *selection).code == 0
     assert dfr(*ONE_C).code == 0
     assert labels_used("model.safetensors") == {"training_groups": "data set"}
+    assert selection_of("model.safetensors") == "last"
     assert dfr(*ONE_C, "-o", "two.safetensors", checkpoint="best.safetensors").code == 0
     assert labels_used("two.safetensors") == {"training_groups": "data set", "val_labels": "data set", "val_groups": "data set"}  # fmt: skip
+    assert selection_of("two.safetensors") == "best-val-worst-group"
     Path("groups.txt").write_text("\n".join(f"{index % 4}" for index in range(300)) + "\n")
     assert dfr(*ONE_C, "--groups", "groups.txt", "-o", "three.safetensors", checkpoint="two.safetensors").code == 0
     assert labels_used("three.safetensors")["training_groups"] == "data set, file"
