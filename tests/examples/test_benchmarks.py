@@ -96,6 +96,76 @@ def test_multinli(tmp_path, run_example):
     assert (tmp_path / "multinli" / "report-B.html").is_file()
 
 
+SMALL_TEXT = {
+    "RECIPE": "multinli-cpu",
+    "PRUNE": "--group auto",
+    "SUBSET_EPOCHS": "2",
+    "CNC": "--set training.batch_size=16 --set method.options.num_anchors=4 --set method.options.num_positives=4 "
+    "--set method.options.num_negatives=4",
+    "SETTINGS": "--set dataset.options.available_only=true --set model.options.width=8 --set model.options.depth=1 "
+    "--set model.options.num_heads=1 --set training.epochs=2 --set preprocessing.max_length=8",
+}
+
+
+def test_methods(tmp_path, run_example):
+    """Every method runs, and each result says which labels led to it; the report shows all of them."""
+    write_multinli(tmp_path / "data")
+    tries = {f"TRY_{name}": "5e-4" for name in ("erm", "subg", "suby", "rwg", "rwy")}
+    tries |= {f"TRY_{name}": "0.2" for name in ("pruning", "drop", "prototype", "k_centre")}
+    tries |= {"TRY_group_dro": "0.1", "TRY_jtt": "3", "TRY_cnc": "0.5", "TRY_pde": "1"}
+    run_example("methods.sh", 3, RULES="last best-val-worst-group", **SMALL_TEXT, **tries)
+    out = tmp_path / "methods" / "seed3"
+    used = {}
+    for path in out.glob("*/*.evaluation.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert content["split"] == ("val" if path.name.startswith("val") else "test")
+        labels = {what: source for what, source in content["training"]["labels_used"].items() if source}
+        used[path.parent.name, path.name.partition(".")[0]] = labels
+    by_val = {"val_labels": "data set", "val_groups": "data set"}
+    groups = {"training_groups": "data set"}
+    expected = {
+        "erm-5e-4": {},
+        "pruning-0.2": {"pruning_groups": "scores"},
+        "random-0.2": {"pruning_groups": "scores"},
+        "drop-0.2": {"val_labels": "data set"},
+        "prototype-0.2": {},
+        "k_centre-0.2": {},
+        "subg-5e-4": groups,
+        "suby-5e-4": {},
+        "rwg-5e-4": groups,
+        "rwy-5e-4": {},
+        "group_dro-0.1": groups,
+        "inferred-0.1": {"training_groups": "inferred: mistakes"},
+        "jtt-3": {"errors": "inferred: mistakes"},
+        "cnc-0.5": {"training_groups": "inferred: predictions"},
+        "pde-1": groups,
+    }
+    for arm, labels in expected.items():
+        assert used.pop((arm, "last")) == labels, arm
+        assert used.pop((arm, "best-val-worst-group")) == {**labels, **by_val}, arm
+    assert used["dfr-train", "last"] == {**groups, **by_val}
+    assert used["dfr-val", "last"] == by_val
+
+
+def test_a_value_is_chosen_on_val_and_tried_on_another_seed(tmp_path, run_example):
+    write_multinli(tmp_path / "data")
+    tries = {"METHODS": "group_dro pde dfr", "TRY_group_dro": "0.1 1e-9", "TRY_pde": "1 2"}
+    run_example("methods.sh", 0, RULES="", **SMALL_TEXT, **tries)
+    tuned = tmp_path / "methods" / "seed0"
+    assert not list(tuned.glob("*-*/*evaluation.json"))  # no look at test
+    command = [sys.executable, ROOT / "examples" / "choose.py", tuned]
+    for metric in ("worst_group_accuracy", "accuracy"):
+        best = {}
+        for path in sorted(tuned.glob("*-*/history.json")):
+            method, _, value = path.parent.name.partition("-")
+            epochs = json.loads(path.read_text(encoding="utf-8"))["epochs"]
+            if method != "dfr":
+                top = max(epoch["evaluations"]["val"][metric] for epoch in epochs)
+                best[method] = max(best.get(method, (-1.0, "")), (top, value), key=lambda found: found[0])
+        chosen = subprocess.run([*command, metric], capture_output=True, text=True, check=True).stdout.split()
+        assert chosen == [f"TRY_{method}={value}" for method, (_, value) in best.items()]
+
+
 @pytest.mark.data
 def test_waterbirds(tmp_path, run_example, benchmark_data, monkeypatch):
     """At a quarter 1,698 of 4,795 are kept, the paper's count, and so many of each group by the control."""
