@@ -35,11 +35,11 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def embedding_hook(model: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """A list that holds, after each forward pass, the input h [m, features] of the last linear layer."""
+def embedding_hook(model: nn.Module, *, wanted: bool = True) -> Iterator[list[torch.Tensor]]:
+    """A list that holds, after each forward pass, the input h [m, features] of the last linear layer, if `wanted`."""
     caught: list[torch.Tensor] = []
     layer = last_linear(model)
-    if layer is None:
+    if layer is None or not wanted:
         yield caught
         return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -115,8 +114,7 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
             f"{error}: the training diverged",
             f"Lower the learning rate (--set training.learning_rate={settings.learning_rate / 10:g}).",
         ) from error
-    last = Selected(plain_weights(trainer.model), run.position.epoch)
-    selected = {LAST: last, **best.selected}
+    selected = {LAST: Selected(plain_weights(trainer.model), run.position.epoch), **best.selected}
     return Fitted(run.position.records, selected, selected[settings.selection])
 
 
@@ -132,7 +130,7 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1} of {run.until_epoch}", len(order))
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position)
-    with _embeddings(trainer) as caught:
+    with embedding_hook(trainer.model, wanted=getattr(method, "needs_embedding", False)) as caught:
         for index, samples in trainer.feed.batches(order, size, position.step):
             if _is_due(run, request):
                 tally.note()
@@ -143,8 +141,8 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
             inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
             with autocast(device, settings.precision):
                 logits = require_logits(forward(inputs), trainer.num_classes)
-                embedding = caught[0].float() if caught else None
-                loss = method.loss(logits.float(), Batch(index, label, len(index), trainer.groups, embedding))
+            embedding = caught[0].float() if caught else None
+            loss = method.loss(logits.float(), Batch(index, label, len(index), trainer.groups, embedding))
             _update(run, loss)
             position.step += 1
             position.global_step += 1
@@ -152,12 +150,6 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
             tally.add(loss, logits, label)
             trainer.progress.advance(len(index))
     tally.note()
-
-
-def _embeddings(trainer: Trainer) -> contextlib.AbstractContextManager[list[torch.Tensor]]:
-    """A list that holds the embeddings of the last batch, or nothing if the method has no use for them."""
-    wanted = getattr(trainer.method, "needs_embedding", False)
-    return embedding_hook(trainer.model) if wanted else contextlib.nullcontext([])
 
 
 def _order(run: _Run) -> tuple[NDArray[np.int64], int]:

@@ -39,14 +39,13 @@ class GroupDRO:
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         self.q, self.adjustment = self.q.to(logits.device), self.adjustment.to(logits.device)
-        losses = functional.cross_entropy(logits, batch.label, reduction="none")
-        mine = torch.zeros_like(self.q).index_add_(0, batch.group, losses)
-        counts = torch.zeros_like(self.q).index_add_(0, batch.group, torch.ones_like(losses))
-        counts = batch.total(counts).clamp_min(1)
-        means = batch.total(mine.detach()) / counts
-        self.q = self.q * (self.step_size * (means + self.adjustment)).exp()
+        group, losses = batch.group, functional.cross_entropy(logits, batch.label, reduction="none")
+        each = torch.stack([losses.detach(), torch.ones_like(losses)])
+        sums, counts = batch.total(each.new_zeros(2, len(self.q)).index_add_(1, group, each))
+        counts = counts.clamp_min(1)
+        self.q = self.q * (self.step_size * (sums / counts + self.adjustment)).exp()
         self.q = self.q / self.q.sum()
-        return (self.q * mine / counts).sum()
+        return (losses * (self.q / counts)[group]).sum()
 
     def state(self) -> dict[str, torch.Tensor]:
         return {"q": self.q}
