@@ -236,6 +236,12 @@ def _metadata(bench: Workbench, made: Mapping[str, Any]) -> dict[str, Any]:
 
 def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -> dict[str, SplitPredictor]:
     wanted = set(splits)
+    for split in splits:
+        if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
+            raise UsageError(
+                f"Training does not look at {split}",
+                f"Keep the epochs of interest (--checkpoints 1,2) and read it once: spurcli evaluate MODEL --split {split}",
+            )
     for selection in selections - {LAST}:
         if "val" not in bench.dataset.splits:
             raise UsageError(

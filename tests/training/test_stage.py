@@ -159,26 +159,33 @@ def test_checkpoints_of_epochs_are_those_of_shorter_runs_on_the_same_schedule(tr
     assert (beyond.code, "no epoch 4 in 3" in beyond.err) == (2, True)
 
 
+@pytest.mark.parametrize("split", ["test", "test_official"])
+def test_training_does_not_look_at_test(train, no_work, split):
+    result = train("--evaluate-each", split)
+    assert result.code == 2
+    assert f"Training does not look at {split}" in result.err
+
+
 def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, tiny_flags):
     pairs = [tiny_flags[start : start + 2] for start in range(0, len(tiny_flags), 2)]
     of_data = [word for pair in pairs for word in pair if pair[1].startswith("dataset")]
     flags = [word for pair in pairs for word in pair if not pair[1].startswith("dataset")]
     words = ["inject", "--dataset", "demo", "--feature", "patch", "--class", "3", "--fraction", "0.3", *of_data]
     assert spurcli(*words).code == 0
-    words = ["--evaluate-each", "val", "--evaluate-each", "test", "--checkpoints", "1,2"]
+    words = ["--evaluate-each", "val", "--evaluate-each", "train", "--checkpoints", "1,2"]
     result = spurcli("train", "--dataset", "inject.json", "--keep", "all", *flags, *words)
     assert result.code == 0, result.err
     epochs = read_history(Path("history.json"))["epochs"]
-    assert [sorted(epoch["evaluations"]) for epoch in epochs] == [["test", "val"]] * 3
+    assert [sorted(epoch["evaluations"]) for epoch in epochs] == [["train", "val"]] * 3
     for number, file in ((1, "model.epoch1.safetensors"), (2, "model.epoch2.safetensors"), (3, "model.safetensors")):
-        for split in ("val", "test"):
+        for split in ("val", "train"):
             command = ("evaluate", file, "--split", split, "--json", "-o", f"{split}{number}.json")
             assert spurcli(*command).code == 0
             found = json.loads(Path(f"{split}{number}.json").read_text())["metrics"]
             each = epochs[number - 1]["evaluations"][split]
             assert each["accuracy"] == pytest.approx(found["accuracy"]["value"])
             assert set(found) <= set(each)
-            assert any("misclassification" in metric for metric in found)
+            assert any("misclassification" in metric for metric in found) == (split == "val")  # train has no twin
 
 
 def test_selection_takes_the_best_epoch_of_the_history(train, tiny_flags):
