@@ -88,6 +88,8 @@ def train(
     written beside the model. Interrupted (even killed), the same command goes on to the same bits.
 
     Example: spurcli train --keep keep.txt --seed 1
+
+    Example: spurcli train --dataset waterbirds --keep all --method group_dro
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.indices import Kind, read_list_header
