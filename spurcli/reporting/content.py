@@ -9,19 +9,15 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of, provenance
 from spurcli.errors import InputError
 from spurcli.reporting import statistics
-from spurcli.reporting.collect import Arm, Run, collect, dataset_name
+from spurcli.reporting.arms import Arm, collect, dataset_name
 from spurcli.reporting.difficulty import describe_scores
 from spurcli.reporting.gather import File, Gathered
-from spurcli.reporting.labels import (
-    arm_kind,
-    arm_label,
-    describe_metric,
-    fraction_of,
-    main_columns,
-    order_metrics,
-    primary_metric,
-)
+from spurcli.reporting.labels import describe_metric, main_columns, order_metrics, primary_metric
+from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels
+from spurcli.reporting.ranking import rankings
 from spurcli.reporting.removed import removed_by
+from spurcli.reporting.runs import Run
+from spurcli.reporting.sections import sections
 from spurcli.reporting.tables import comparisons, summarise
 from spurcli.reporting.values import mapping, name_of, number, plain, text, whole
 from spurcli.reporting.verdict import reading, verdict
@@ -34,7 +30,8 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
     """Everything that a report says, as JSON (see docs/formats.md); reads the values of the score files."""
     collected = collect(gathered)
     arms = list(collected.arms)
-    metrics = _metrics(arms)
+    metrics, parts = _metrics(arms), sections(arms)
+    primary = primary_metric([metric["name"] for metric in metrics])
     remarks = [*collected.remarks]
     skipped = list(gathered.skipped)
     runs = [run for arm in arms for run in arm.runs]
@@ -48,9 +45,12 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
         "skipped": [{"file": name, "reason": reason} for name, reason in skipped],
         "warnings": _warnings(runs),
         "metrics": metrics,
-        "primary_metric": primary_metric([metric["name"] for metric in metrics]),
+        "primary_metric": primary,
         "arms": [_arm(arm, metrics) for arm in arms],
+        "sections": parts,
+        "common_settings": list(collected.common),
         "comparisons": comparisons(arms, metrics),
+        "rankings": rankings(arms, parts, next((metric for metric in metrics if metric["name"] == primary), None)),
         "runs": [_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],
         "lists": _unused_lists(gathered.of("list"), runs),
         "scores": scores,
@@ -89,11 +89,17 @@ def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "rule": arm.rule,
         "fraction": arm.fraction,
         "split": arm.split,
-        "settings": {**arm.base, **arm.variant},
+        "selection": arm.selection,
+        "details": list(arm.details),
+        "group_labels": group_labels(arm.labels_used),
+        "labels_used": arm.labels_used,
+        "settings": {**arm.base, **({"training": arm.training} if arm.is_known else {}), **arm.variant},
         "num_runs": len(arm.runs),
         "num_seeds": len({run.at if run.seed is not None else position for position, run in enumerate(arm.runs)}),
         "num_train": _mean([run.num_train for run in arm.runs]),
         "num_kept": _mean([run.num_kept for run in arm.runs]),
+        "seconds": _mean([run.seconds for run in arm.runs]),
+        "devices": sorted({run.device for run in arm.runs if run.device}),
         "metrics": {name: entry for name, entry in found.items() if entry},
         "facts": {name: entry for name, entry in facts.items() if entry},
         "per_class": _parts([run.per_class for run in arm.runs]),
@@ -104,7 +110,7 @@ def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _mean(values: Sequence[int | None]) -> float | None:
+def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known else None
 
@@ -129,6 +135,10 @@ def _run(run: Run, arm: int) -> dict[str, Any]:
         "split": run.split,
         "seed": run.seed,
         "draw": run.draw,
+        "selection": run.selection,
+        "epoch": run.epoch,
+        "seconds": run.seconds,
+        "history": run.history,
         "num_train": run.num_train,
         "num_kept": run.num_kept,
         "weights_sha256": run.weights_sha256,

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spurcli.reporting.figures import csv_text
-from spurcli.reporting.tables import difference, interval_text, mean_sd
+from spurcli.reporting.tables import (
+    difference,
+    duration,
+    interval_text,
+    mean_sd,
+    shows_labels,
+    shows_seconds,
+    table_notes,
+)
 from spurcli.reporting.values import printable
 
 MAX_ROWS = 60
@@ -27,12 +35,18 @@ def markdown(data: Mapping[str, Any]) -> str:
     metrics = [metric for metric in data["metrics"] if metric["main"]]
     if metrics:
         lines += ["## Results", "", "Mean ± sd over seeds; in brackets the 95 % interval.", ""]
-        header = ["arm", "seeds", *[metric["label"] for metric in metrics]]
+        labels, seconds = shows_labels(data), shows_seconds(data)
+        header = ["arm", *["group labels"] * labels, "seeds", *[m["label"] for m in metrics], *["time"] * seconds]
         body = [
-            [arm["label"], str(arm["num_seeds"]), *[_cell(arm["metrics"].get(m["name"]), m["unit"]) for m in metrics]]
+            [
+                *[arm["label"], *[arm["group_labels"]] * labels, str(arm["num_seeds"])],
+                *[_cell(arm["metrics"].get(m["name"]), m["unit"]) for m in metrics],
+                *[duration(arm["seconds"])] * seconds,
+            ]
             for arm in data["arms"][:MAX_ROWS]
         ]
         lines += [*_table(header, body), *_hidden(len(data["arms"]), "arms")]
+        lines += [line for note in table_notes(data) for line in (_escape(note), "")]
         lines += _differences(data, metrics)
     for heading, items in (("Notes", data["notes"]), ("Remarks", data["remarks"])):
         if items:
@@ -101,14 +115,16 @@ def csv_of_runs(data: Mapping[str, Any]) -> str:
     """One row a run: who it is, then value, interval and number of samples of every metric."""
     names = [metric["name"] for metric in data["metrics"]]
     columns = ["run", "arm", "split", "seed", "draw", "method", "select", "fraction", "per", "num_train", "num_kept"]
-    columns += ["weights_sha256"]
+    columns += ["selection", "epoch", "group_labels", "details", "seconds", "weights_sha256"]
     columns += [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high", "_num_samples")]
     table = []
     for run in data["runs"]:
         arm = data["arms"][run["arm"]]
         rule = arm["rule"] or {}
         row = [run["name"], arm["label"], run["split"], run["seed"], run["draw"], arm["method"], rule.get("select")]
-        row += [arm["fraction"], rule.get("per"), run["num_train"], run["num_kept"], run["weights_sha256"]]
+        row += [arm["fraction"], rule.get("per"), run["num_train"], run["num_kept"]]
+        row += [run["selection"], run["epoch"], arm["group_labels"], ", ".join(arm["details"]), run["seconds"]]
+        row += [run["weights_sha256"]]
         for name in names:
             entry = run["metrics"].get(name, {})
             low, high = entry.get("interval") or (None, None)

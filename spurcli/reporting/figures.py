@@ -22,12 +22,17 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def arm_styles(arms: Sequence[Mapping[str, Any]]) -> list[Style]:
-    """A colour for each kind of arm, a marker and line style for each arm of a kind; other arms share the rest."""
-    counts: dict[str, int] = {}
+    """A colour for each kind of arm, a marker and line style for each arm of a kind; other arms share the rest.
+
+    Arms of the same short name, in sections of other splits or selections, look the same.
+    """
+    shorts: dict[str, list[str]] = {}
     styles = []
     for arm in arms:
-        number = counts.get(arm["kind"], 0)
-        counts[arm["kind"]] = number + 1
+        mine, short = shorts.setdefault(arm["kind"], []), arm.get("short", arm["label"])
+        if short not in mine:
+            mine.append(short)
+        number = mine.index(short)
         name = _COLOR_OF_KIND.get(arm["kind"])
         color = COLORS[name] if name else OTHER_COLORS[number % len(OTHER_COLORS)]
         turn = number if name else number // len(OTHER_COLORS)

@@ -1,14 +1,11 @@
-"""What things are called: metrics, their direction and unit; pruning rules; numbers as text."""
+"""What metrics are called, their direction and unit, and which of them is asked first; numbers as text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from spurcli.reporting.values import name_of, text
-
-ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
+from spurcli.reporting.values import name_of
 
 METRIC_LABELS = {
     "spurious_misclassification": "Spurious misclassification",
@@ -33,23 +30,27 @@ _PRIMARY = (
     "worst_group_accuracy",
     "accuracy",
 )
+# Where there are several conflict groups: all of them together is mostly the largest, so the worst group comes first.
+_SEVERAL_CONFLICT_GROUPS = "worst_conflict_accuracy"
+_MAX_COLUMNS = 7
 _INJECTED_COLUMNS = (
     "spurious_misclassification",
     "spurious_misclassification_without",
     "spurious_misclassification_all",
     "spurious_misclassification_reverse",
-    "conflict_accuracy",
     "worst_group_accuracy",
-    "auroc_with_feature",
+    "conflict_accuracy",
+    "adjusted_mean_accuracy",
     "accuracy",
+    "auroc_with_feature",
 )
 _GROUP_COLUMNS = (
-    "conflict_accuracy",
     "worst_group_accuracy",
+    "conflict_accuracy",
     "adjusted_mean_accuracy",
+    "accuracy",
     "auroc_with_feature",
     "auroc_without_feature",
-    "accuracy",
 )
 
 
@@ -60,15 +61,18 @@ def order_metrics(names: Sequence[str]) -> list[str]:
 
 
 def primary_metric(names: Sequence[str]) -> str | None:
-    return next((name for name in _PRIMARY if name in names), names[0] if names else None)
+    hidden = "conflict_accuracy" if _SEVERAL_CONFLICT_GROUPS in names else ""
+    return next((name for name in _PRIMARY if name in names and name != hidden), names[0] if names else None)
 
 
 def main_columns(names: Sequence[str]) -> list[str]:
     """The metrics of the main table; the others stand in the full one."""
     wanted = _INJECTED_COLUMNS if any(name.startswith("spurious") for name in names) else _GROUP_COLUMNS
     chosen = [name for name in wanted if name in names]
+    if len(chosen) > _MAX_COLUMNS:  # of one class rather than of all others together
+        chosen = [name for name in chosen if name != "spurious_misclassification_all"]
     others = [name for name in names if name not in METRIC_LABELS]
-    return chosen + others[: max(0, 7 - len(chosen))]
+    return chosen + others[: max(0, _MAX_COLUMNS - len(chosen))]
 
 
 def describe_metric(name: str, values: Sequence[float]) -> dict[str, Any]:
@@ -92,81 +96,3 @@ def amount(value: float | None, unit: str, *, signed: bool = False, bare: bool =
         shown = shown.lstrip("-")
     sign = "+" if signed and float(shown) > 0 else ""
     return sign + shown.replace("-", "−") + (" %" if unit == "%" and not bare else "")
-
-
-def percent_of_fraction(fraction: float) -> str:
-    """0.3 as "30 %", 0.125 as "12.5 %"."""
-    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
-
-
-def fraction_of(rule: Mapping[str, Any], num_train: float | None, num_kept: float | None) -> float | None:
-    """The fraction that a rule removes: as stated, else from the counts."""
-    stated = rule.get("fraction")
-    if isinstance(stated, str | int | float) and not isinstance(stated, bool):
-        try:
-            exact = Decimal(str(stated))
-        except InvalidOperation:
-            exact = Decimal(-1)
-        if 0 <= exact <= 1:
-            return float(exact)
-    if num_train and num_kept is not None:
-        return 1 - num_kept / num_train
-    return None
-
-
-def arm_kind(method: str, rule: Mapping[str, Any] | None) -> ArmKind:
-    if rule is None:
-        return "all" if method in ("", "erm") else "other"
-    if method not in ("", "erm"):
-        return "other"
-    select = text(rule.get("select"))
-    if select in ("hardest", "random", "easiest"):
-        return select  # type: ignore[return-value]
-    return "slice" if ":" in select else "other"
-
-
-def arm_label(method: str, rule: Mapping[str, Any] | None, fraction: float | None) -> tuple[str, str]:
-    """A label for tables, and a short one for sentences."""
-    name = "ERM" if method in ("", "erm") else name_of(method)
-    if rule is None:
-        return f"{name}, all samples", name
-    prefix = "" if name == "ERM" else f"{name}, "
-    select = name_of(text(rule.get("select")))
-    share = percent_of_fraction(fraction) if fraction is not None else "some"
-    if not select:
-        return f"{prefix}own list, {share} removed", f"{prefix}own list"
-    if ":" in select:
-        select = f"slice {select}"
-    scope = rule_scope(rule) if text(rule.get("per")) in ("class", "group") or rule.get("quotas") else ""
-    groups, where = rule.get("groups"), ""
-    if isinstance(groups, list | tuple) and groups:
-        shown = ", ".join(name_of(group) for group in groups[:3])
-        scope = f" of {shown}" + (" …" if len(groups) > 3 else "")
-        where = f" of {shown}" if len(groups) == 1 else f" of {len(groups)} groups"
-        if rule.get("matched") == "class":  # drawn from whole classes, not from those groups
-            return (
-                f"{prefix}Random samples, per class as many as {share}{scope}",
-                f"{prefix}random per class, {share}{where}",
-            )
-    label = f"{prefix}{select} {share}{scope} removed"
-    if rule.get("matched"):
-        label += ", matched counts"
-    if rule.get("balance_classes") or rule.get("balance"):
-        label += ", classes balanced"
-    if rule.get("balance_groups"):
-        label += ", groups balanced"
-    return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
-
-
-def rule_scope(rule: Mapping[str, Any] | None) -> str:
-    """Of what a rule's share is removed; "" for no rule, or a list that somebody else made."""
-    if rule is None or not text(rule.get("select")):
-        return ""
-    if rule.get("quotas"):
-        return " by class quotas"
-    return {"class": " of each class", "group": " of each group"}.get(text(rule.get("per")), " of all samples")
-
-
-def lower_first(label: str) -> str:
-    """For the middle of a sentence: "Hardest 10 %" as "hardest 10 %", "ERM" as it is."""
-    return label[0].lower() + label[1:] if label and not label[:2].isupper() else label

@@ -12,8 +12,18 @@ from typing import Any
 from spurcli.reporting.drawing import Figure, Style, render_svg
 from spurcli.reporting.figures import all_figures, arm_styles, csv_text, slug
 from spurcli.reporting.labels import amount
+from spurcli.reporting.naming import selection_words
 from spurcli.reporting.pictures import Gallery
-from spurcli.reporting.tables import difference, interval_text, mean_sd
+from spurcli.reporting.sections import headings
+from spurcli.reporting.tables import (
+    difference,
+    duration,
+    interval_text,
+    mean_sd,
+    shows_labels,
+    shows_seconds,
+    table_notes,
+)
 from spurcli.reporting.values import printable
 
 MAX_ROWS = 60
@@ -30,14 +40,20 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["tight"] = _tight
-    environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text, amount=amount)
+    environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text)
+    environment.globals.update(amount=amount, duration=duration)
     styles = arm_styles(data["arms"])
     figures = [_figure_view(figure, number, Markup) for number, figure in enumerate(all_figures(data))]
     text = environment.from_string(_resource("page.html.j2")).render(
         data=data,
         css=Markup(_resource("style.css")),
         keys=[Markup(_key(style)) for style in styles],
-        names=[_name(arm) for arm in data["arms"]],
+        names=[_name(arm, has_heading=len(data["sections"]) > 1) for arm in data["arms"]],
+        arm_headings=headings(data, range(len(data["arms"]))),
+        pair_headings=headings(data, [entry["arm"] for entry in data["comparisons"]]),
+        shows_labels=shows_labels(data),
+        shows_seconds=shows_seconds(data),
+        table_notes=table_notes(data),
         groups=_figure_groups(figures),
         gallery=asdict(gallery) if gallery else None,
         max_rows=MAX_ROWS,
@@ -106,12 +122,15 @@ def _key(style: Style) -> str:
     return f'<svg class="key" viewBox="0 0 26 12" aria-hidden="true">{line}{shape}</svg>'
 
 
-def _name(arm: Mapping[str, Any]) -> tuple[str, str]:
-    """An arm's label in two lines: its short form, and the rest."""
-    label, dot, suffix = arm["label"].partition(" · ")
+def _name(arm: Mapping[str, Any], *, has_heading: bool) -> tuple[str, str]:
+    """An arm's label in two lines: its short form, and the rest, but for what the heading above it says."""
+    label = arm["label"]
+    if has_heading:
+        label = label.replace(f", {selection_words(arm['selection'])}", "", 1).removesuffix(f" · {arm['split']} split")
+    label, dot, suffix = label.partition(" · ")
     short = arm["short"].partition(" · ")[0]
     if not label.lower().startswith(short.lower()):
-        return arm["label"], ""
+        return label, suffix
     first = label[: len(short)]
     first = first.replace(" ", "\u00a0") if len(first) <= _MAX_UNBROKEN else first
     return first, f"{label[len(short) :].strip(' ,')}{dot}{suffix}".removeprefix(" · ")

@@ -61,10 +61,10 @@ def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
 
 
 def _trained_once(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Runs with a history, each training once even if several splits were evaluated."""
+    """Runs with a history, each training once even if several splits or epochs were evaluated."""
     seen, chosen = set(), []
     for run in runs:
-        key = run["weights_sha256"] or run["name"]
+        key = run["history"] or run["name"]
         if run["epochs"] and key not in seen:
             seen.add(key)
             chosen.append(run)

@@ -8,15 +8,17 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting.drawing import FONT_SIZE, INK, MUTED, Figure, Panel, Style, scaled, share_axis
+from spurcli.reporting.naming import arm_label, percent_of_fraction
+from spurcli.reporting.sections import first_section
 
-_MAX_ARMS = 14
+_MAX_ARMS = 20
 _MAX_PANELS = 4
 _MAX_TICKS = 8
 
 
 def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     """Each arm's seeds, mean and interval for the main metrics, one panel a metric; None for fewer than two arms."""
-    positions = _first_split(data)
+    positions = first_section(data)
     metrics = _shown_metrics(data, positions)
     if not metrics or len(positions) < 2:
         return None
@@ -30,12 +32,15 @@ def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
         )
         for metric in metrics
     ]
-    hidden = f" The first {_MAX_ARMS} of {len(positions)} arms." if len(positions) > _MAX_ARMS else ""
+    hidden = f"The first {_MAX_ARMS} of {len(positions)} arms." if len(positions) > _MAX_ARMS else ""
     return Figure(
         name="results",
         heading="Arms and metrics",
-        caption="Small dots are single seeds, the large mark is their mean, the bar its 95 % interval (over seeds from "
-        f"three seeds on, else of the test samples). The dashed line is training on all samples.{hidden}",
+        caption=_caption(
+            "Small dots are single seeds, the large mark is their mean, the bar its 95 % interval (over seeds from "
+            "three seeds on, else of the test samples).",
+            *(_line(data, positions), hidden, _section_words(data, positions)),
+        ),
         panels=panels,
         columns=("metric", "arm", "seed", "draw", "value"),
         data=[
@@ -52,9 +57,25 @@ def _wrapped(label: str) -> str:
     return "\n".join(textwrap.wrap(label[:1].upper() + label[1:], 22, max_lines=3, placeholder=" …"))
 
 
-def _first_split(data: Mapping[str, Any]) -> list[int]:
-    split = next((arm["split"] for arm in data["arms"] if arm["metrics"]), None)
-    return [number for number, arm in enumerate(data["arms"]) if arm["metrics"] and arm["split"] == split]
+def _caption(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _section_words(data: Mapping[str, Any], positions: Sequence[int]) -> str:
+    """Which arms a figure shows, where there are others."""
+    headings = [section["heading"] for section in data["sections"] if set(positions) & set(section["arms"])]
+    return f"Shown: {headings[0].lower()}; the others are in the table." if headings and headings[0] else ""
+
+
+def _line(data: Mapping[str, Any], positions: Sequence[int]) -> str:
+    return "" if _plain(data, positions) is None else "The dashed line is training on all samples."
+
+
+def _plain(data: Mapping[str, Any], positions: Sequence[int]) -> int | None:
+    """The arm that is plain training on all samples, in the settings of most; None if none or several are."""
+    found = [position for position in positions if data["arms"][position]["kind"] == "all"]
+    plain = [position for position in found if not data["arms"][position]["details"]] if len(found) > 1 else found
+    return plain[0] if len(plain) == 1 else None
 
 
 def _shown_metrics(data: Mapping[str, Any], positions: Sequence[int]) -> list[Mapping[str, Any]]:
@@ -87,7 +108,7 @@ def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[
             if len(values) > 1:
                 axes.plot(values, [row + 0.3] * len(values), "o", color=style.color, markersize=4, alpha=0.6, mew=0)
             axes.plot([scaled(entry["mean"], unit)], [row], style.marker, color=style.color, markersize=7)
-        reference = next((p for p in positions if data["arms"][p]["kind"] == "all"), None)
+        reference = _plain(data, positions)
         level = data["arms"][reference]["metrics"].get(metric["name"]) if reference is not None else None
         if level:
             axes.axvline(scaled(level["mean"], unit), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
@@ -107,7 +128,7 @@ def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[
 
 def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     """Metrics against the fraction removed, one line a rule; None unless a rule has two fractions."""
-    positions = _first_split(data)
+    positions = first_section(data)
     series: dict[str, list[int]] = {}
     for position in positions:
         arm = data["arms"][position]
@@ -119,13 +140,17 @@ def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure
     if not lines or not metrics:
         return None
     legend = [_line_style(data, styles, found, lines) for found in lines]
-    reference = next((p for p in positions if data["arms"][p]["kind"] == "all"), None)
+    reference = _plain(data, positions)
     every = [position for found in lines for position in found]
     return Figure(
         name="fraction",
         heading="Against the fraction removed",
-        caption="Small dots are single seeds, lines join the means, bars are 95 % intervals. The dashed line is training "
-        "on all samples. All fractions that were run are shown; none was picked by its test result.",
+        caption=_caption(
+            "Small dots are single seeds, lines join the means, bars are 95 % intervals.",
+            _line(data, positions),
+            "All fractions that were run are shown; none was picked by its test result.",
+            _section_words(data, positions),
+        ),
         panels=[Panel(metric["name"], _fractions(data, lines, legend, metric, reference)) for metric in metrics],
         columns=("metric", "arm", "fraction_removed", "seed", "draw", "value"),
         data=[
@@ -149,8 +174,6 @@ def _of_what(data: Mapping[str, Any], lines: Sequence[Sequence[int]]) -> str:
 def _line_style(
     data: Mapping[str, Any], styles: Sequence[Style], found: Sequence[int], lines: Sequence[Sequence[int]]
 ) -> Style:
-    from spurcli.reporting.labels import arm_label, percent_of_fraction
-
     arm = data["arms"][found[0]]
     label, _ = arm_label(arm["method"], arm["rule"], arm["fraction"])
     label = label.replace(f" {percent_of_fraction(arm['fraction'])}", "")

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting import statistics
-from spurcli.reporting.collect import Arm, Seed
+from spurcli.reporting.arms import Arm
 from spurcli.reporting.labels import amount
+from spurcli.reporting.runs import Seed
+from spurcli.reporting.sections import headings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _TERMINAL_ARMS = 40
+_LABELS_NOTE = (
+    "Group labels: recorded from what was read, not declared. “train”: pruning or training read the groups of training "
+    "samples; “val”: those of validation samples chose the epoch or were learned from; “inferred: …” and “file”: groups, or "
+    "errors of an earlier model, that stood in for them. Class labels are used by all."
+)
+_TIME_NOTE = (
+    "Time: training as in history.json, all epochs whichever was chosen, mean over seeds. What came before is not in it: "
+    "scores, inferred groups, the model whose last layer is fitted anew."
+)
 
 
 def by_seed(arm: Arm, metric: str) -> dict[Seed, float]:
@@ -64,8 +75,8 @@ def summarise(arm: Arm, metric: str) -> dict[str, Any] | None:
 def comparisons(arms: Sequence[Arm], metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each arm that prunes by difficulty against the random control of equal size and against no pruning.
 
-    Only arms with equal settings and split are compared, only at seeds that both have, and only where both saw the
-    same injection. `arm` and `reference` are positions in `arms`.
+    Only arms with equal settings (training too), split and selection are compared, only at seeds that both have, and
+    only where both saw the same injection. `arm` and `reference` are positions in `arms`.
     """
     found = []
     for position, arm in enumerate(arms):
@@ -74,7 +85,7 @@ def comparisons(arms: Sequence[Arm], metrics: Sequence[Mapping[str, Any]]) -> li
         for other_position in _references(arms, position):
             entry: dict[str, Any] = {"arm": position, "reference": other_position, "metrics": {}}
             for metric in metrics:
-                pairs = _paired(arm, arms[other_position], metric)
+                pairs = paired_arms(arm, arms[other_position], metric)
                 if pairs:
                     entry["metrics"][metric["name"]] = pairs.to_json()
             if entry["metrics"]:
@@ -84,14 +95,14 @@ def comparisons(arms: Sequence[Arm], metrics: Sequence[Mapping[str, Any]]) -> li
 
 def _references(arms: Sequence[Arm], position: int) -> list[int]:
     arm = arms[position]
-    same = [
-        number
-        for number, other in enumerate(arms)
-        if other.split == arm.split and canonical_json(dict(other.base)) == canonical_json(dict(arm.base))
-    ]
+    same = [number for number, other in enumerate(arms) if _shared(other) == _shared(arm)]
     random = [n for n in same if arms[n].kind == "random" and _same_size(arms[n], arm)]
     matched = [n for n in random if (arms[n].rule or {}).get("matched")]
     return [*(matched or random), *[n for n in same if arms[n].kind == "all" and _same_budget(arms[n], arm)]]
+
+
+def _shared(arm: Arm) -> str:
+    return canonical_json([arm.split, arm.selection, arm.base, arm.training])
 
 
 def _same_size(first: Arm, second: Arm) -> bool:
@@ -107,7 +118,9 @@ def _same_budget(first: Arm, second: Arm) -> bool:
     return first.variant.get("budget") == second.variant.get("budget")
 
 
-def _paired(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistics.Paired | None:
+def paired_arms(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistics.Paired | None:
+    """first − second, seed by seed, where both saw the same injection; None if they share no such seed."""
+
     def injections(arm: Arm) -> dict[Seed, str | None]:
         return {run.at: run.injection_sha256 for run in arm.runs}
 
@@ -117,6 +130,17 @@ def _paired(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistics.Pa
         {at: value for at, value in by_seed(arm, metric["name"]).items() if at in same} for arm in (first, second)
     ]
     return statistics.paired(*values, lower_is_better=metric["lower_is_better"])
+
+
+def duration(seconds: float | None) -> str:
+    """ "2.1 s", "45 s", "12.3 min", "2.5 h"."""
+    if seconds is None:
+        return "–"
+    for limit, size, unit in ((10, 1, "s"), (100, 1, "s"), (5400, 60, "min"), (float("inf"), 3600, "h")):
+        if seconds < limit:
+            digits = 0 if limit == 100 else 1
+            return f"{seconds / size:.{digits}f} {unit}"
+    raise AssertionError(seconds)
 
 
 def mean_sd(entry: Mapping[str, Any] | None, unit: str) -> str:
@@ -143,6 +167,27 @@ def interval_text(entry: Mapping[str, Any] | None, unit: str) -> str:
     return f"{low} to {high}" if low.startswith("−") else f"{low}–{high}"
 
 
+def shows_labels(data: Mapping[str, Any]) -> bool:
+    """Whether it is known of any arm which labels it used; else a column of them says nothing."""
+    return any(arm["labels_used"] is not None for arm in data["arms"])
+
+
+def shows_seconds(data: Mapping[str, Any]) -> bool:
+    return any(arm["seconds"] is not None for arm in data["arms"])
+
+
+def table_notes(data: Mapping[str, Any]) -> list[str]:
+    """What stands below the table of arms: settings that most share, what the columns on labels and time are about."""
+    notes = [f"Unless an arm says otherwise: {words}." for words in data["common_settings"]]
+    if shows_labels(data):
+        notes.append(_LABELS_NOTE)
+    if shows_seconds(data):
+        devices = sorted({device for arm in data["arms"] for device in arm["devices"]})
+        where = f" Devices differ ({', '.join(devices)}), and with them the times." if len(devices) > 1 else ""
+        notes.append(f"{_TIME_NOTE}{where}")
+    return notes
+
+
 def terminal_table(data: Mapping[str, Any]) -> Table:
     """The metrics asked first of a report's data (what `report` returns), in 80 columns for the terminal."""
     from rich.box import SIMPLE
@@ -156,7 +201,10 @@ def terminal_table(data: Mapping[str, Any]) -> Table:
     table.add_column("seeds", justify="right")
     for metric in metrics:
         table.add_column(Text(metric["label"]), justify="right", min_width=max(12, *map(len, metric["label"].split())))
-    for arm in data["arms"][:_TERMINAL_ARMS]:
+    before = headings(data, range(len(data["arms"])))
+    for number, arm in enumerate(data["arms"][:_TERMINAL_ARMS]):
+        if number in before:
+            table.add_row(Text(before[number], style="bold"))
         cells = [mean_sd(arm["metrics"].get(metric["name"]), metric["unit"]) for metric in metrics]
         # Text, not markup: a class called "[bold]" is a name, not a style
         table.add_row(Text(arm["short"]), str(arm["num_seeds"]), *map(Text, cells))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spurcli.reporting.labels import amount, lower_first
+from spurcli.reporting.labels import amount
+from spurcli.reporting.naming import lower_first
+from spurcli.reporting.ranking import ranking_words
+from spurcli.reporting.sections import section_name
 from spurcli.reporting.tables import mean_sd
 
 _MAX_FRACTIONS = 4
@@ -13,21 +16,29 @@ _FEW_SEEDS = 5
 # Of how many comparisons without an effect one is two standard errors off: 1 / P(|t| > 2) with pairs − 1 degrees.
 _CHANCE = {3: "five", 4: "seven"}
 _REFERENCES = {"random": "the random control of equal size", "all": "training on all samples"}
+_COSTS = {
+    "accuracy": "Accuracy",
+    "adjusted_mean_accuracy": "Adjusted mean",  # on Waterbirds, whose test groups are balanced, the cost is here
+    "auroc_with_feature": "AUROC among samples with the feature",
+}
 _OUTCOMES = ("lower", "higher", "not clearly different", "undecided (too few seeds)")
 
 
 def verdict(data: Mapping[str, Any]) -> list[str]:
-    """What the page says first: one paragraph on the primary metric, then one on each arm of hardest pruned samples.
+    """What the page says first: on the primary metric, pruned against its controls, and method against method.
 
-    A difference is called one only if it is at least two standard errors over three or more paired seeds.
+    Then a paragraph on each arm of hardest pruned samples. A difference is called one only if it is at least two
+    standard errors over three or more paired seeds.
     """
     primary = _primary(data)
     if primary is None:
         return [_nothing_evaluated(data)]
     compared = _compared(data, primary)
+    ranked = ranking_words(data, primary, _metric_words(data, primary))
     if not compared:
-        return [_levels(data, primary)]
-    paragraphs = [_answer(data, compared, primary)]
+        has_ranking = any(entry["best"] is not None for entry in data["rankings"])
+        return ranked if has_ranking else [*ranked, _levels(data, primary)]
+    paragraphs = [*_answers(data, compared, primary), *ranked]
     paragraphs += [_about_arm(data, number, primary) for number in compared[:_MAX_FRACTIONS]]
     if len(compared) > _MAX_FRACTIONS:
         paragraphs.append(f"{len(compared) - _MAX_FRACTIONS} more pruned arms are in the tables.")
@@ -38,15 +49,18 @@ def reading(data: Mapping[str, Any]) -> list[str]:
     """How far the verdict carries: sentences on standard errors, seeds and controls."""
     primary = _primary(data)
     compared = _compared(data, primary) if primary else []
-    if not primary or not compared:
+    ranked = [entry for entry in data["rankings"] if entry["best"] is not None]
+    if not primary or not (compared or ranked):
         return []
     entries = [entry for entry in data["comparisons"] if entry["arm"] in compared]
-    pairs = min(
-        entry["metrics"][primary["name"]]["num_pairs"] for entry in entries if primary["name"] in entry["metrics"]
-    )
+    found = [entry["metrics"].get(primary["name"]) for entry in entries]
+    found += [other["difference"] for entry in ranked for other in entry["others"]]
+    pairs = min(item["num_pairs"] for item in found if item)
     sentences = [
         "± is a standard deviation after a level, the standard error of differences paired by seed after a difference."
     ]
+    if ranked:
+        sentences.append("The best of several means is so in part by luck: its level is read with that in mind.")
     if pairs < _FEW_SEEDS:
         chance = _CHANCE.get(pairs)
         sentences.append(
@@ -56,7 +70,7 @@ def reading(data: Mapping[str, Any]) -> list[str]:
     controlled = {entry["arm"] for entry in entries if data["arms"][entry["reference"]]["kind"] == "random"}
     if missing := [data["arms"][number]["short"] for number in compared if number not in controlled]:
         sentences.append(
-            f"No random control of equal size for the hardest {_shares(missing)}: which samples went cannot be told from how many."
+            f"No random control of equal size for the hardest {_shares(list(dict.fromkeys(missing)))}: which samples went cannot be told from how many."
         )
     return sentences
 
@@ -80,27 +94,40 @@ def _split(data: Mapping[str, Any]) -> str:
     return next((str(arm["split"]) for arm in data["arms"] if arm["metrics"]), "")
 
 
-def _answer(data: Mapping[str, Any], compared: Sequence[int], primary: Mapping[str, Any]) -> str:
-    """In which direction the metric went, against each reference, for which arms; no numbers."""
+def _answers(data: Mapping[str, Any], compared: Sequence[int], primary: Mapping[str, Any]) -> list[str]:
+    """In which direction the metric went, against each reference, for which arms; no numbers.
+
+    A paragraph for each rule by which epochs were chosen.
+    """
+    split = _split(data)
+    on_split = "" if split in ("", "test") else f" ({split} split)"
+    answers: list[str] = []
+    for position, section in enumerate(data["sections"]):
+        words = lower_first(str(primary["label"])) if answers else _metric_words(data, primary)
+        mine = [number for number in compared if number in section["arms"]]
+        if said := _against_references(data, mine, words):
+            name = section_name(data, position)
+            answers.append((f"{name.capitalize()}: {lower_first(said)}" if name else said) + f"{on_split}.")
+    return answers
+
+
+def _against_references(data: Mapping[str, Any], compared: Sequence[int], words: str) -> str:
+    name = data["primary_metric"]
     sentences: list[str] = []
     for kind, than in _REFERENCES.items():
         outcomes: dict[str, list[str]] = {}
         for entry in data["comparisons"]:
-            found = entry["metrics"].get(primary["name"])
+            found = entry["metrics"].get(name)
             if entry["arm"] in compared and found and data["arms"][entry["reference"]]["kind"] == kind:
                 outcomes.setdefault(_outcome(found), []).append(data["arms"][entry["arm"]]["short"])
         said = [
-            f"{words} with the hardest {_shares(outcomes[words])} removed" for words in _OUTCOMES if words in outcomes
+            f"{outcome} with the hardest {_shares(outcomes[outcome])} removed"
+            for outcome in _OUTCOMES
+            if outcome in outcomes
         ]
         if said:
-            sentences.append(
-                f"against {than}, it is {'; '.join(said)}"
-                if sentences
-                else f"Against {than}, {_metric_words(data, primary)} is {'; '.join(said)}"
-            )
-    split = _split(data)
-    on_split = "" if split in ("", "test") else f" ({split} split)"
-    return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + f"{on_split}."
+            sentences.append(f"Against {than}, {'it' if sentences else words} is {'; '.join(said)}")
+    return ". ".join(sentences)
 
 
 def _outcome(entry: Mapping[str, Any]) -> str:
@@ -163,9 +190,9 @@ def _against(entry: Mapping[str, Any] | None, reference: Mapping[str, Any], metr
 def _costs(
     entries: Sequence[Mapping[str, Any]], arms: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], primary: str
 ) -> str:
-    """What else moved against each reference: accuracy, and the threshold-free twin of the primary metric."""
+    """What else moved against each reference: accuracy, raw and by training proportions, and the threshold-free twin."""
     said = []
-    for name, words in (("accuracy", "Accuracy"), ("auroc_with_feature", "AUROC among samples with the feature")):
+    for name, words in _COSTS.items():
         if name == primary or name not in metrics:
             continue
         metric, parts = metrics[name], []

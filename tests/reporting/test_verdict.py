@@ -89,14 +89,15 @@ def test_seeds_are_paired_only_where_both_saw_the_same_injection(make, tmp_path)
 
 def test_arms_of_other_settings_are_not_compared(make, tmp_path):
     for seed in range(3):
-        slow = {"training": {"epochs": 300}}
-        make.save(tmp_path / "runs" / f"a{seed}" / "evaluation.json", make.evaluation(0.5, seed=seed, settings=slow))
+        slow = make.evaluation(0.5, seed=seed, settings={"training": {"epochs": 300}})
+        slow["training"]["epoch"] = 300
+        make.save(tmp_path / "runs" / f"a{seed}" / "evaluation.json", slow)
         content = make.evaluation(0.1, seed=seed, rule=make.rule_of("hardest", "0.3"))
         make.save(tmp_path / "runs" / f"h{seed}" / "evaluation.json", content)
     data = read(tmp_path / "runs", tmp_path)
     assert data["comparisons"] == []
     assert "no difference is claimed" in data["verdict"][0]
-    assert {arm["label"].partition(" · ")[2] for arm in data["arms"]} == {"epochs = 3", "epochs = 300"}
+    assert {arm["label"].partition(" · ")[2] for arm in data["arms"]} == {"3 epochs", "300 epochs"}
 
 
 def test_one_run_reads_as_one_run(make, tmp_path):

@@ -1,0 +1,236 @@
+"""Arms: runs that differ only in their seeds, what they are called, and what else tells them apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.datasets.own.naming import OWN_DATA
+from spurcli.reporting.gather import Gathered
+from spurcli.reporting.naming import (
+    SELECTIONS,
+    ArmKind,
+    arm_kind,
+    arm_label,
+    fraction_of,
+    group_labels,
+    lower_first,
+    rule_scope,
+    selection_words,
+    setting_words,
+)
+from spurcli.reporting.runs import Run, read_runs
+from spurcli.reporting.values import flatten, mapping, name_of, text
+
+_KINDS: tuple[ArmKind, ...] = ("all", "hardest", "random", "easiest", "slice", "other")
+_SPLITS = ("test", "val", "train")
+_MAX_DETAILS = 6
+_NO_MOST = object()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ only in seed and draw.
+
+    `short` is unique among the arms of one split and selection, `label` among all. `details` are what it does not
+    share with the others: the method's options, and settings other than those of most arms.
+    """
+
+    kind: ArmKind
+    label: str
+    short: str
+    method: str
+    rule: Mapping[str, Any] | None
+    fraction: float | None
+    split: str
+    selection: str
+    base: Mapping[str, Any]
+    training: Mapping[str, Any]
+    labels_used: Mapping[str, Any] | None
+    variant: Mapping[str, Any]
+    runs: tuple[Run, ...]
+    details: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its settings are; of logits made elsewhere nothing is known but the file."""
+        return set(self.base) != {"file"}
+
+    @property
+    def section(self) -> tuple[str, str]:
+        """What arms must share to stand side by side: the split, and how the epoch was chosen."""
+        return self.split, self.selection
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All arms in a fixed order; sentences on the settings that most share, and on what was noticed."""
+
+    arms: tuple[Arm, ...]
+    common: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def collect(gathered: Gathered) -> Collected:
+    """Runs and arms of everything that was trained or evaluated."""
+    runs, remarks = read_runs(gathered)
+    members: dict[str, list[Run]] = {}
+    for run in runs:
+        told_by = [run.split, run.selection, run.base, run.training, run.method, run.rule, run.labels_used, run.variant]
+        members.setdefault(canonical_json(told_by), []).append(run)
+    arms, common = _told_apart([_arm(mine) for mine in members.values()])
+    datasets = list(dict.fromkeys(dataset_name(run.base) for run in runs))
+    arms.sort(key=lambda arm: _order(arm, datasets))
+    for arm in arms:
+        places = [run.at for run in arm.runs]
+        if len(set(places)) < len(places) and arm.runs[0].seed is not None:
+            remarks.append(f"{arm.label}: several runs share a seed and draw; they are averaged first, as one seed.")
+    return Collected(tuple(arms), tuple(common), tuple(remarks))
+
+
+def _arm(mine: Sequence[Run]) -> Arm:
+    first = mine[0]
+    fraction = fraction_of(first.rule, first.num_train, first.num_kept) if first.rule is not None else None
+    label, short = arm_label(
+        first.method, first.rule, fraction, text(mapping(first.labels_used).get("training_groups"))
+    )
+    arm = Arm(
+        kind=arm_kind(first.method, first.rule),
+        label=label,
+        short=short,
+        method=first.method,
+        rule=first.rule,
+        fraction=fraction,
+        split=first.split,
+        selection=first.selection,
+        base=first.base,
+        training=first.training,
+        labels_used=first.labels_used,
+        variant=first.variant,
+        runs=tuple(sorted(mine, key=lambda run: (run.draw or 0, run.seed or 0, run.name))),
+    )
+    return arm if arm.is_known else replace(arm, kind="other", label=first.name, short=first.name)
+
+
+def _order(arm: Arm, datasets: Sequence[str]) -> tuple[Any, ...]:
+    """By split, selection and data set; then plain training, pruning and other methods, the most usual settings first."""
+    rules = list(SELECTIONS)
+    return (
+        *_split_order(arm.split),
+        *(rules.index(arm.selection) if arm.selection in rules else len(rules), arm.selection),
+        datasets.index(dataset_name(arm.base)),
+        *(_KINDS.index(arm.kind), arm.fraction or 0, arm.short.partition(" · ")[0], len(arm.details), arm.label),
+    )
+
+
+def _split_order(split: str) -> tuple[int, str]:
+    """Test first; what was not evaluated last."""
+    return (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS) + (not split), split)
+
+
+def _told_apart(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
+    """Arms with labels that say whatever else differs, and what most of them share.
+
+    Said are: the data set, if there are several; settings of data set and model that any arms of one data set differ
+    in; the method's options; of the training what is not as in most arms; anything else only between arms of equal
+    label. Short labels say of what a share is removed if rules differ in that, and the rest only where they must.
+    """
+    datasets = list(dict.fromkeys(dataset_name(arm.base) for arm in arms if arm.is_known))
+    named, shared = [arm for arm in arms if not arm.is_known], []
+    for name in datasets:
+        mine = [arm for arm in arms if arm.is_known and dataset_name(arm.base) == name]
+        varying, common = _varying(arm.base for arm in mine), _common(mine)
+        heading = [name] if len(datasets) > 1 else []
+        for arm in mine:
+            details = [*heading, *_stated(arm.base, varying), *_own_settings(arm, common)]
+            named.append(replace(arm, details=tuple(details)))
+        if words := [setting_words(key, value) for key, value in common.items() if value not in (None, _NO_MOST)]:
+            shared.append(": ".join([*heading, ", ".join(words)]))
+    twins = _by(named, lambda arm: [arm.label, arm.details, arm.section])
+    rest = {key: _varying(map(_what_else, found)) for key, found in twins.items()}
+    named = [
+        replace(arm, details=(*arm.details, *_stated(_what_else(arm), rest[key])))
+        for key, found in twins.items()
+        for arm in found
+    ]
+    return _with_labels(named), shared
+
+
+def _with_labels(arms: Sequence[Arm]) -> list[Arm]:
+    families = _by(arms, lambda arm: [arm.label, arm.details, arm.split])
+    scopes = {rule_scope(arm.rule) for arm in arms} - {""}
+    first_split = min((arm.split for arm in arms), key=_split_order, default="")
+    result = []
+    for family in families.values():
+        for arm in family:
+            several = len({other.selection for other in family}) > 1
+            chosen = selection_words(arm.selection) if several or arm.selection not in ("", "last") else ""
+            split = (f"{arm.split} split" if arm.split else "not evaluated") if arm.split != first_split else ""
+            label = ", ".join(filter(None, [arm.label, chosen]))
+            label = " · ".join(filter(None, [label, _joined(arm.details), split]))
+            scope = rule_scope(arm.rule) if len(scopes) > 1 and not (arm.rule or {}).get("groups") else ""
+            result.append(replace(arm, label=label, short=arm.short + scope))
+    result = _unique(result, lambda arm: " · ".join(filter(None, [arm.short, _joined(arm.details)])))
+    return _unique(result, lambda arm: lower_first(arm.label))
+
+
+def _joined(details: Sequence[str]) -> str:
+    return ", ".join([*details[:_MAX_DETAILS], *(["…"] if len(details) > _MAX_DETAILS else [])])
+
+
+def _unique(arms: Sequence[Arm], longer: Callable[[Arm], str]) -> list[Arm]:
+    """Arms with longer short labels where two of a section have the same."""
+    shorts = Counter((arm.short, arm.section) for arm in arms)
+    return [replace(arm, short=longer(arm)) if shorts[arm.short, arm.section] > 1 else arm for arm in arms]
+
+
+def _by(arms: Iterable[Arm], key: Callable[[Arm], Any]) -> dict[str, list[Arm]]:
+    found: dict[str, list[Arm]] = {}
+    for arm in arms:
+        found.setdefault(canonical_json(key(arm)), []).append(arm)
+    return found
+
+
+def _common(arms: Sequence[Arm]) -> dict[str, Any]:
+    """Of each training setting that differs between `arms` the value that most have, if there is one."""
+    flats = [flatten(arm.training) for arm in arms]
+    common = {}
+    for key in _varying(flats):
+        counts = Counter(canonical_json(flat.get(key)) for flat in flats).most_common(2)
+        values = [flat.get(key) for flat in flats if canonical_json(flat.get(key)) == counts[0][0]]
+        common[key] = values[0] if counts[0][1] > counts[1][1] else _NO_MOST
+    return common
+
+
+def _own_settings(arm: Arm, common: Mapping[str, Any]) -> list[str]:
+    """The method's options, and how the arm was trained where that is not as in most arms."""
+    own = {key: value for key, value in flatten(arm.training).items() if key in common and value != common[key]}
+    options = flatten(mapping(arm.variant.get("options")))
+    words = [setting_words(key, value) for key, value in {**options, **own}.items()]
+    return words + ([f"after epoch {arm.variant['epoch']}"] if "epoch" in arm.variant else [])
+
+
+def _what_else(arm: Arm) -> dict[str, Any]:
+    left = {key: value for key, value in arm.variant.items() if key not in ("options", "epoch")}
+    return {"rule": arm.rule or {}, "group labels": group_labels(arm.labels_used), **left}
+
+
+def _stated(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    flat = flatten(content)
+    return [f"{name_of(key.rpartition('.')[2])} = {name_of(flat[key])}" for key in keys if key in flat]
+
+
+def _varying(contents: Iterable[Mapping[str, Any]]) -> list[str]:
+    flats = [flatten(content) for content in contents]
+    keys = sorted({key for flat in flats for key in flat})
+    return [key for key in keys if len({canonical_json(flat.get(key)) for flat in flats}) > 1]
+
+
+def dataset_name(base: Mapping[str, Any]) -> str:
+    """What an arm's data set is called: of a user's own data the path; "" where it is not known."""
+    dataset = mapping(base.get("dataset"))
+    path = text(mapping(dataset.get("options")).get("path")) if text(dataset.get("name")) in OWN_DATA else ""
+    return name_of(path or text(dataset.get("name")))

@@ -1,0 +1,94 @@
+"""What of a run's settings and facts tells it from other runs, without what differs between seeds of one arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spurcli.datasets.injection import Injection
+from spurcli.reporting.values import mapping, text, whole
+
+# What differs between the seeds of one rule: its own seed, the files and counts it worked on.
+_RULE_OF_A_RUN = ("seed", "seeds", "scores", "sources", "files", "like", "runs", "num_", "counts", "sha256")
+# Which labels made a list stands in `labels_used`, with all other labels.
+_RULE_ELSEWHERE = ("group_labels",)
+_AUGMENTATION = ("flip", "crop_padding", "resized_crop_scale", "resized_crop_ratio")
+_WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint stands in its training's facts
+
+
+def base_of(settings: Mapping[str, Any], injection: Injection | None) -> dict[str, Any]:
+    """What arms must share to be compared: data set, model, preprocessing without augmentation; no seed, no draw."""
+    base = {name: dict(mapping(settings.get(name))) for name in ("dataset", "model", "preprocessing")}
+    base["preprocessing"] = _without(base["preprocessing"], _AUGMENTATION)
+    dataset = base["dataset"]
+    dataset["options"] = _without(mapping(dataset.get("options")), ("draw",))
+    stored = mapping(dataset.pop("injection", None))
+    if injection is not None:
+        dataset["injection"] = _feature(injection)
+    elif stored:
+        # without the inject.json two injections cannot be told from two draws of one
+        dataset["injection"] = {"feature": text(stored.get("feature")) or "unknown"}
+    return base
+
+
+def training_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run was trained: optimisation and augmentation."""
+    preprocessing = mapping(settings.get("preprocessing"))
+    augmentation = {key: preprocessing[key] for key in _AUGMENTATION if key in preprocessing}
+    return {**_without(mapping(settings.get("training")), _WITHOUT_EFFECT), **augmentation}
+
+
+def _without(table: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}
+
+
+def _feature(injection: Injection) -> dict[str, Any]:
+    asked = mapping(injection.provenance.get("arguments"))
+    return {
+        "feature": injection.feature,
+        "parameters": dict(injection.parameters),
+        "feature_of": injection.feature_of,
+        "twin_class": injection.twin_class,
+        **{key: value for key, value in asked.items() if not _of_a_run(key) and isinstance(value, str | int | float)},
+    }
+
+
+def _of_a_run(key: str) -> bool:
+    return any(part in key for part in (*_RULE_OF_A_RUN, "draw", "path", "output")) and key != "score"
+
+
+def rule_of(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule without what differs from seed to seed, and what it says elsewhere."""
+    stable = {key: value for key, value in rule.items() if not _of_a_run(key) and key not in _RULE_ELSEWHERE}
+    return {key: value for key, value in stable.items() if value not in (None, False, [], {})}
+
+
+def labels_used_of(training: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Which labels led to a model, as recorded; None where nobody recorded it."""
+    used = training.get("labels_used")
+    if not isinstance(used, Mapping):
+        return None
+    rule = mapping(mapping(training.get("keep")).get("rule"))
+    names_groups = bool(rule.get("groups")) or rule.get("matched") == "group" or rule.get("per") == "group"
+    if names_groups and not used.get("pruning_groups"):
+        return None  # a list of before this was recorded
+    return {str(key): text(value) or None for key, value in used.items()}
+
+
+def variant_of(settings: Mapping[str, Any], training: Mapping[str, Any], index_list: Any) -> dict[str, Any]:
+    """What else tells arms of the same rule apart: the method's options, the budget, the epoch of weights and scores."""
+    asked = mapping(settings.get("method"))
+    variant: dict[str, Any] = {
+        "options": dict(mapping(training.get("method_options")) or mapping(asked.get("options")))
+    }
+    budget, epoch = text(training.get("budget"), "epochs"), whole(training.get("epoch"))
+    asked_epochs = whole(mapping(settings.get("training")).get("epochs"))
+    if budget != "epochs":
+        variant["budget"] = budget
+    elif text(training.get("selection"), "last") == "last" and epoch and epoch != asked_epochs:
+        variant["epoch"] = epoch  # a checkpoint on the way; the best epoch would differ from seed to seed
+    if index_list is not None:  # the settings of an evaluation no longer say when the samples were scored
+        scoring = mapping(mapping(mapping(index_list.provenance).get("settings")).get("scoring"))
+        if whole(scoring.get("epoch")) is not None:
+            variant["scored_after_epoch"] = scoring["epoch"]
+    return variant

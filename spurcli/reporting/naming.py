@@ -1,0 +1,143 @@
+"""What arms are called: by method, pruning rule, and whatever else must be said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from spurcli.parts import METHODS
+from spurcli.reporting.values import name_of, text
+
+ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
+
+# How an epoch was chosen, in the order in which a report speaks of it.
+SELECTIONS = {
+    "last": "last epoch",
+    "best-val-mean": "best val mean",
+    "best-val-worst-group": "best val worst group",
+    "": "epoch chosen elsewhere",
+}
+_BALANCED = {"balance_classes": "classes balanced", "balance": "classes balanced", "balance_groups": "groups balanced"}
+_REAL = "data set"  # what `labels_used` calls labels that came with the data
+
+
+def selection_words(selection: str) -> str:
+    return SELECTIONS.get(selection) or name_of(selection)
+
+
+def setting_words(key: str, value: Any) -> str:
+    """ "15 epochs", "learning rate 0.001", "no flip"; the key may be dotted."""
+    words = name_of(key.rpartition(".")[2].replace("_", " "))
+    if words == "epochs":
+        return f"{name_of(value)} epochs"
+    if isinstance(value, bool) or value in (None, "", [], ()):
+        return words if value is True else f"no {words}"
+    if isinstance(value, list | tuple):
+        return f"{words} {name_of(', '.join(map(str, value)))}"
+    return f"{words} {value:g}" if isinstance(value, float) else f"{words} {name_of(value)}"
+
+
+def group_labels(labels_used: Mapping[str, Any] | None) -> str:
+    """Which group labels led to a model: "none", "train", "val", "train and val", and what stood in for them.
+
+    What stands in is inferred groups or errors ("inferred: mistakes"), or a file that nothing is known about ("file").
+    """
+    if labels_used is None:
+        return "unknown"
+    sources = {key: text(source).split(", ") for key, source in labels_used.items() if text(source)}
+    training = [source for key in ("pruning_groups", "training_groups", "errors") for source in sources.get(key, ())]
+    val = sources.get("val_groups", [])
+    real = [split for split, found in (("train", training), ("val", val)) if _REAL in found]
+    instead = [name_of(source) for source in [*training, *val] if source != _REAL]
+    return "; ".join(filter(None, [" and ".join(real), *dict.fromkeys(instead)])) or "none"
+
+
+def method_name(method: str) -> str:
+    """A registered method by the name of its class, "GroupDRO" as "Group DRO"; any other as it is."""
+    if method in METHODS:
+        return re.sub(r"(?<=[a-z])(?=[A-Z]{2})", " ", METHODS.entries[method].target.rpartition(":")[2])
+    return name_of(method) or "ERM"
+
+
+def percent_of_fraction(fraction: float) -> str:
+    """0.3 as "30 %", 0.125 as "12.5 %"."""
+    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
+
+
+def fraction_of(rule: Mapping[str, Any], num_train: float | None, num_kept: float | None) -> float | None:
+    """The fraction that a rule removes: as stated, else from the counts."""
+    stated = rule.get("fraction")
+    if isinstance(stated, str | int | float) and not isinstance(stated, bool):
+        try:
+            exact = Decimal(str(stated))
+        except InvalidOperation:
+            exact = Decimal(-1)
+        if 0 <= exact <= 1:
+            return float(exact)
+    if num_train and num_kept is not None:
+        return 1 - num_kept / num_train
+    return None
+
+
+def arm_kind(method: str, rule: Mapping[str, Any] | None) -> ArmKind:
+    if rule is None:
+        return "all" if method in ("", "erm") else "other"
+    if method not in ("", "erm"):
+        return "other"
+    select = text(rule.get("select"))
+    if select in ("hardest", "random", "easiest"):
+        return select  # type: ignore[return-value]
+    return "slice" if ":" in select else "other"
+
+
+def arm_label(
+    method: str, rule: Mapping[str, Any] | None, fraction: float | None, training_groups: str = ""
+) -> tuple[str, str]:
+    """A label for tables, and a short one for sentences; `training_groups` says where the groups came from."""
+    name = method_name(method)
+    if training_groups not in ("", _REAL):
+        way = re.fullmatch(r"inferred: (\w+)", training_groups)
+        name += f" on inferred groups ({way[1]})" if way else f" on groups of: {name_of(training_groups)}"
+    if rule is None:
+        return (f"{name}, all samples" if name == "ERM" else name), name
+    prefix = "" if name == "ERM" else f"{name}, "
+    select = name_of(text(rule.get("select")))
+    share = percent_of_fraction(fraction) if fraction is not None else "some"
+    if not select:
+        return f"{prefix}own list, {share} removed", f"{prefix}own list"
+    if ":" in select:
+        select = f"slice {select}"
+    scope = rule_scope(rule) if text(rule.get("per")) in ("class", "group") or rule.get("quotas") else ""
+    groups, where = rule.get("groups"), ""
+    if isinstance(groups, list | tuple) and groups:
+        shown = ", ".join(name_of(group) for group in groups[:3])
+        scope = f" of {shown}" + (" …" if len(groups) > 3 else "")
+        where = f" of {shown}" if len(groups) == 1 else f" of {len(groups)} groups"
+        if rule.get("matched") == "class":  # drawn from whole classes, not from those groups
+            return (
+                f"{prefix}Random samples, per class as many as {share}{scope}",
+                f"{prefix}random per class, {share}{where}",
+            )
+    label = f"{prefix}{select} {share}{scope} removed"
+    if rule.get("matched"):
+        label += ", matched counts"
+    for key, words in _BALANCED.items():
+        label += f", {words}" if rule.get(key) else ""
+    return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
+
+
+def rule_scope(rule: Mapping[str, Any] | None) -> str:
+    """Of what a rule's share is removed; "" for no rule, or a list that somebody else made."""
+    if rule is None or not text(rule.get("select")):
+        return ""
+    if rule.get("quotas"):
+        return " by class quotas"
+    return {"class": " of each class", "group": " of each group"}.get(text(rule.get("per")), " of all samples")
+
+
+def lower_first(label: str) -> str:
+    """For the middle of a sentence: "Hardest 10 %" as "hardest 10 %", "ERM" and "CnC" as they are."""
+    first = label.partition(" ")[0]
+    return label if any(letter.isupper() for letter in first[1:]) else label[:1].lower() + label[1:]

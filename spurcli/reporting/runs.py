@@ -1,0 +1,234 @@
+"""Runs: an evaluation, what is known of its training, and the history of that training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.provenance import lineage_of
+from spurcli.datasets.injection import Injection
+from spurcli.reporting.gather import File, Gathered
+from spurcli.reporting.identity import base_of, labels_used_of, rule_of, training_of, variant_of
+from spurcli.reporting.values import mapping, name_of, number, pair, rows, text, whole
+
+Seed = tuple[int | None, int | None]
+# What differs between the checkpoints of one training.
+_OF_A_CHECKPOINT = ("epoch", "selection", "labels_used")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model: what was evaluated (`metrics` is empty if nothing was), and its training if known.
+
+    `base` is what runs must share to be compared at all (data set, model, preprocessing), `training` how they were
+    trained (optimisation, augmentation), `variant` what else tells runs of one method and rule apart.
+    """
+
+    name: str
+    split: str
+    seed: int | None
+    draw: int | None
+    base: Mapping[str, Any]
+    training: Mapping[str, Any]
+    method: str
+    rule: Mapping[str, Any] | None
+    selection: str
+    labels_used: Mapping[str, Any] | None
+    variant: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    epoch: int | None
+    num_train: int | None
+    num_kept: int | None
+    lineage: Sequence[str]
+    versions: Mapping[str, str]
+    keep_sha256: str | None
+    injection_sha256: str | None
+    weights_sha256: str | None = None
+    metrics: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    per_class: Sequence[dict[str, Any]] = ()
+    per_group: Sequence[dict[str, Any]] = ()
+    warnings: Sequence[str] = ()
+    history: str | None = None
+    epochs: Sequence[Mapping[str, Any]] = ()
+    device: str = ""
+
+    @property
+    def at(self) -> Seed:
+        """What pairs runs of different arms: the training seed and the draw of the data set."""
+        return self.seed, self.draw
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole training, whichever of its epochs was evaluated; None unless every epoch says."""
+        found = [number(epoch.get("seconds")) for epoch in self.epochs]
+        known = [value for value in found if value is not None]
+        return sum(known) if known and len(known) == len(found) else None
+
+
+def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
+    """All evaluations, each with the history of its training, and all histories without one; remarks on what was dropped."""
+    injections = {file.content.sha256: file.content for file in gathered.of("injection")}
+    lists = {file.content.sha256: file.content for file in gathered.of("list")}
+    histories: dict[str, File] = {}
+    for file in gathered.of("history"):
+        histories.setdefault(text(file.content.get("weights_sha256")) or file.name, file)
+    remarks: list[str] = []
+    runs: list[Run] = []
+    for file in gathered.of("evaluation"):
+        training = mapping(file.content.get("training"))
+        history = _history_of(file, histories)
+        run = _run(file, training or (history.content if history else {}), history, injections, lists)
+        run = _evaluated(run, file)
+        if any(_same(run, other) for other in runs):
+            remarks.append(f"{file.name} repeats an evaluation that is already shown; it is counted once.")
+        else:
+            runs.append(run)
+    evaluated = {run.history for run in runs}
+    for file in histories.values():
+        if file.name not in evaluated:
+            runs.append(_run(file, file.content, file, injections, lists))
+    return runs, remarks
+
+
+def _history_of(file: File, histories: Mapping[str, File]) -> File | None:
+    """The history of the evaluated model's training.
+
+    It holds the hash of the weights that the training handed over. Of the other checkpoints of that training (other
+    epochs, other rules of selection) it tells by the same command, facts and settings; if several do, the nearest file.
+    """
+    digest = text(mapping(file.content.get("model")).get("weights_sha256"))
+    if digest in histories:
+        return histories[digest]
+    training = mapping(file.content.get("training"))
+    lineage = lineage_of(mapping(file.content.get("provenance")))
+    found = [
+        other
+        for other in histories.values()
+        if training
+        and _training_facts(training) == {key: other.content.get(key) for key in _training_facts(training)}
+        and lineage_of(mapping(other.content.get("provenance")))[-1:] in [(line,) for line in lineage]
+        and _trained_with(other.content) == _trained_with(file.content)
+    ]
+    return max(found, key=lambda other: _shared_folders(file.name, other.name), default=None)
+
+
+def _training_facts(training: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in training.items() if key not in _OF_A_CHECKPOINT}
+
+
+def _trained_with(content: Mapping[str, Any]) -> str:
+    settings = mapping(mapping(content.get("provenance")).get("settings"))
+    return canonical_json([base_of(settings, None), training_of(settings), settings.get("seed")])
+
+
+def _shared_folders(first: str, second: str) -> int:
+    parts = zip(PurePath(first).parts[:-1], PurePath(second).parts[:-1], strict=False)
+    return next((depth for depth, (one, other) in enumerate(parts) if one != other), 1000)
+
+
+def _same(first: Run, second: Run) -> bool:
+    """Whether both are one evaluation; two rules of selection may well have chosen the same weights."""
+    if not first.weights_sha256:
+        return False
+    return (first.weights_sha256, first.selection, first.split, first.metrics, first.at) == (
+        second.weights_sha256, second.selection, second.split, second.metrics, second.at,
+    )  # fmt: skip
+
+
+def _evaluated(run: Run, file: File) -> Run:
+    content = file.content
+    return replace(
+        run,
+        split=name_of(text(content.get("split"), "test")),
+        weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,
+        metrics=_metrics(mapping(content.get("metrics"))),
+        per_class=_accuracies(content.get("per_class"), "class"),
+        per_group=_accuracies(content.get("per_group"), "group"),
+        warnings=[item for item in content.get("warnings") or [] if isinstance(item, str)],
+    )
+
+
+def _run(
+    file: File,
+    training: Mapping[str, Any],
+    history: File | None,
+    injections: Mapping[str, Injection],
+    lists: Mapping[str, Any],
+) -> Run:
+    content = file.content
+    made = mapping(content.get("provenance"))
+    settings = mapping(made.get("settings"))
+    dataset = mapping(settings.get("dataset"))
+    keep = mapping(training.get("keep")) or None
+    keep_sha256 = text(keep.get("sha256")) if keep else ""
+    sha256 = text(mapping(dataset.get("injection")).get("sha256"))
+    injection = injections.get(sha256)
+    seed = whole(training.get("seed"))
+    told = history.content if history else content  # logits made elsewhere may tell of epochs themselves
+    return Run(
+        name=file.name,
+        split="",
+        seed=seed if seed is not None else (whole(settings.get("seed")) if training else None),
+        draw=whole(mapping(dataset.get("options")).get("draw")),
+        base=base_of(settings, injection) if settings else {"file": file.name},
+        training=training_of(settings) if settings else {},
+        method=text(training.get("method")) or text(mapping(settings.get("method")).get("name")),
+        rule=rule_of(mapping(keep.get("rule"))) if keep else None,
+        selection=text(training.get("selection"), "last" if training else ""),
+        labels_used=labels_used_of(training),
+        variant=variant_of(settings, training, lists.get(keep_sha256)),
+        summary=mapping(keep.get("summary")) if keep else {},
+        epoch=whole(training.get("epoch")),
+        num_train=whole(training.get("num_train")),
+        num_kept=whole(training.get("num_kept")),
+        lineage=_lineage(made, injection),
+        versions={str(key): str(value) for key, value in mapping(made.get("versions")).items()},
+        weights_sha256=text(content.get("weights_sha256")) or None,
+        keep_sha256=keep_sha256 or None,
+        injection_sha256=text(content.get("injection_sha256")) or sha256 or None,
+        history=history.name if history else None,
+        epochs=rows(told.get("epochs")),
+        device=text(told.get("device")),
+    )
+
+
+def _lineage(made: Mapping[str, Any], injection: Injection | None) -> list[str]:
+    lines = list(lineage_of(made))
+    if injection is not None:
+        before = [line for line in lineage_of(injection.provenance) if line not in lines]
+        lines = before + lines
+    return lines
+
+
+def _metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    read = {}
+    for name, entry in metrics.items():
+        entry = mapping(entry)
+        facts = {
+            key: name_of(entry[key])
+            for key in ("group", "true", "predicted", "feature")
+            if isinstance(entry.get(key), str)
+        }
+        read[name] = {
+            "value": number(entry.get("value")),
+            "num_samples": whole(entry.get("num_samples")),
+            "interval": pair(entry.get("interval")),
+            **facts,
+        }
+    return read
+
+
+def _accuracies(items: Any, key: str) -> list[dict[str, Any]]:
+    found = []
+    for item in rows(items):
+        accuracy = mapping(item.get("accuracy"))
+        entry = {
+            "name": name_of(item.get(key, "?")),
+            "value": number(accuracy.get("value")),
+            "num_samples": whole(accuracy.get("num_samples")),
+        }
+        found.append(entry)
+    return found

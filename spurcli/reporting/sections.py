@@ -1,0 +1,58 @@
+"""Sections of a report: arms that may stand side by side, of one split and with epochs chosen by one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spurcli.reporting.arms import Arm
+from spurcli.reporting.naming import selection_words
+
+
+def sections(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Arms that may stand side by side: of one split, their epochs chosen by one rule, in the order of the arms.
+
+    {"heading", "split", "selection", "arms"}; the heading is empty where there is one section only. Logits made
+    elsewhere, of which no rule is known, stand with the others where those have but one.
+    """
+    rules: dict[str, set[str]] = {}
+    for arm in arms:
+        rules.setdefault(arm.split, set()).add(arm.selection)
+    places: dict[tuple[str, str], list[int]] = {}
+    for position, arm in enumerate(arms):
+        known = rules[arm.split] - {""}
+        selection = next(iter(known)) if len(known) == 1 else arm.selection
+        places.setdefault((arm.split, selection), []).append(position)
+    several = len({selection for split, selection in places if split}) > 1
+    found = []
+    for (split, selection), positions in places.items():
+        about = [f"{split} split" if split else "not evaluated"] if len(rules) > 1 else []
+        words = ", ".join([*about, *([selection_words(selection)] if several and split else [])])
+        heading = words[:1].upper() + words[1:]
+        found.append({"heading": heading, "split": split, "selection": selection, "arms": positions})
+    return found
+
+
+def section_name(data: Mapping[str, Any], number: int) -> str:
+    """How a section's epochs were chosen, for a text that speaks of one split; "" where that split has one section."""
+    section = data["sections"][number]
+    same_split = [other for other in data["sections"] if other["split"] == section["split"]]
+    return selection_words(section["selection"]) if len(same_split) > 1 else ""
+
+
+def headings(data: Mapping[str, Any], positions: Sequence[int]) -> dict[int, str]:
+    """Headings that stand before rows about the arms at `positions`: row → heading of the section that begins there."""
+    section_of = {n: section for section in data["sections"] for n in section["arms"]}
+    found, last = {}, None
+    for row, position in enumerate(positions):
+        section = section_of[position]
+        if section["heading"] and section is not last:
+            found[row] = section["heading"]
+        last = section
+    return found
+
+
+def first_section(data: Mapping[str, Any]) -> list[int]:
+    """The evaluated arms of the first section that has any."""
+    evaluated = [[n for n in section["arms"] if data["arms"][n]["metrics"]] for section in data["sections"]]
+    return next(filter(None, evaluated), [])
