@@ -20,7 +20,8 @@ SELECTIONS = {
     "": "epoch chosen elsewhere",
 }
 _BALANCED = {"balance_classes": "classes balanced", "balance": "classes balanced", "balance_groups": "groups balanced"}
-_REAL = "data set"  # what `labels_used` calls labels that came with the data
+# What `labels_used` calls labels that came with the data; scores.h5 holds those of the data set that was scored.
+_REAL = ("data set", "scores")
 
 
 def selection_words(selection: str) -> str:
@@ -49,8 +50,8 @@ def group_labels(labels_used: Mapping[str, Any] | None) -> str:
     sources = {key: text(source).split(", ") for key, source in labels_used.items() if text(source)}
     training = [source for key in ("pruning_groups", "training_groups", "errors") for source in sources.get(key, ())]
     val = sources.get("val_groups", [])
-    real = [split for split, found in (("train", training), ("val", val)) if _REAL in found]
-    instead = [name_of(source) for source in [*training, *val] if source != _REAL]
+    real = [split for split, found in (("train", training), ("val", val)) if set(found) & set(_REAL)]
+    instead = [name_of(source) for source in [*training, *val] if source not in _REAL]
     return "; ".join(filter(None, [" and ".join(real), *dict.fromkeys(instead)])) or "none"
 
 
@@ -97,7 +98,7 @@ def arm_label(
 ) -> tuple[str, str]:
     """A label for tables, and a short one for sentences; `training_groups` says where the groups came from."""
     name = method_name(method)
-    if training_groups not in ("", _REAL):
+    if training_groups not in ("", *_REAL):
         way = re.fullmatch(r"inferred: (\w+)", training_groups)
         name += f" on inferred groups ({way[1]})" if way else f" on groups of: {name_of(training_groups)}"
     if rule is None:

@@ -127,6 +127,7 @@ def _name(arm: Mapping[str, Any], *, has_heading: bool) -> tuple[str, str]:
     label = arm["label"]
     if has_heading:
         label = label.replace(f", {selection_words(arm['selection'])}", "", 1).removesuffix(f" · {arm['split']} split")
+        label = label.removesuffix(" · not evaluated")
     label, dot, suffix = label.partition(" · ")
     short = arm["short"].partition(" · ")[0]
     if not label.lower().startswith(short.lower()):

@@ -181,7 +181,7 @@ def test_what_nobody_recorded_is_unknown_and_no_column_of_unknowns_is_shown(grid
     [
         ({}, "none"),
         ({"val_labels": "data set"}, "none"),
-        ({"pruning_groups": "data set"}, "train"),
+        ({"pruning_groups": "scores"}, "train"),
         ({"val_groups": "data set"}, "val"),
         ({"training_groups": "data set", "val_groups": "data set"}, "train and val"),
         ({"training_groups": "inferred: clusters", "val_groups": "data set"}, "val; inferred: clusters"),
