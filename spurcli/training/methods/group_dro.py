@@ -45,7 +45,8 @@ class GroupDRO:
         counts = counts.clamp_min(1)
         self.q = self.q * (self.step_size * (sums / counts + self.adjustment)).exp()
         self.q = self.q / self.q.sum()
-        return (losses * (self.q / counts)[group]).sum()
+        weighted: torch.Tensor = losses * (self.q / counts)[group]
+        return weighted.sum()
 
     def state(self) -> dict[str, torch.Tensor]:
         return {"q": self.q}
