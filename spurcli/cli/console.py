@@ -10,11 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from spurcli.runtime.launch import launched
+
 
 @functools.cache
-def console() -> Console:
-    """The console on stderr; plain when that is no terminal."""
-    return Console(stderr=True, highlight=False)
+def console(*, of_errors: bool = False) -> Console:
+    """The console on stderr; plain when that is no terminal. Of several processes only the first talks, but for errors."""
+    return Console(stderr=True, highlight=False, quiet=not (of_errors or launched().is_first))
 
 
 def say(message: str) -> None:
@@ -30,8 +32,8 @@ class TerminalProgress:
     """A live line with rate and time left on a terminal, plain lines now and then elsewhere."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._live = sys.stderr.isatty() and not quiet
-        self._quiet = quiet
+        self._quiet = quiet or not launched().is_first
+        self._live = sys.stderr.isatty() and not self._quiet
         self._what, self._total, self._done = "", 0, 0
         self._started, self._next = time.monotonic(), 0.0
 

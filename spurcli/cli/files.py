@@ -14,6 +14,7 @@ from spurcli.artifacts.atomic import copy_to_stream
 from spurcli.artifacts.provenance import portable_command
 from spurcli.cli.console import say
 from spurcli.errors import InputError, SpurError, UsageError
+from spurcli.runtime.launch import launched
 
 # What each standard name holds, in the words of `spurcli show`; a report's tables and pages are no artefacts.
 KINDS = {
@@ -39,6 +40,7 @@ def output_path(output: str | None, standard_name: str, *, as_json: bool, binary
         _require_own_kind(path, standard_name)
         yield path
         return
+    launched().require_alone("-o - is one process's stdout", "Name a file with -o.")
     if as_json:
         raise UsageError("-o - and --json both want stdout", "Choose one.")
     if binary and sys.stdout.isatty():
@@ -76,6 +78,7 @@ def shown(output: str | None, standard_name: str) -> str:
 def input_path(name: str | None, standard_name: str, *, required: bool = True) -> Iterator[Path | None]:
     """The path to read: as named, stdin spooled to disk for `-`, or the standard name (said on stderr)."""
     if name == "-":
+        launched().require_alone("- is one process's stdin", "Name a file.")
         if sys.stdin.isatty():
             raise UsageError("- reads stdin, which is a terminal here", "Pipe something into it, or name a file.")
         with tempfile.TemporaryDirectory(prefix="spurcli-") as folder:

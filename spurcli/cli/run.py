@@ -15,6 +15,10 @@ import typer
 from spurcli.cli.app import COMMANDS, UsageProblem, app
 from spurcli.cli.files import typed
 from spurcli.errors import SpurError, SpurWarning
+from spurcli.runtime.launch import launched
+
+# What several processes do together; the rest is one process's work.
+_SHARED = ("score", "train", "evaluate", "infer")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,14 +29,32 @@ def main(argv: list[str] | None = None) -> None:
 
         typer.echo(f"spurcli {version('spurcli')}")
         return
-    sys.exit(run(words))
+    code = run(words)
+    if not launched().is_alone:
+        _leave_the_others(code)
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
-    """Run a command line; returns the exit code: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 128 + signal."""
-    debug = "--debug" in argv
+    """Run a command line; returns the exit code: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 128 + signal.
+
+    Of several processes (torchrun) the first does what only one can do, and talks; why they stop is said by the one that
+    failed first, and all return its code.
+    """
+    launch = launched()
+    if not (launch.is_alone or (argv and argv[0] in _SHARED) or launch.is_first):
+        return 0
+    try:
+        return _run(argv)
+    except _Terminated:  # while a message was being written
+        return 143
+
+
+def _run(argv: list[str]) -> int:
+    debug, launch = "--debug" in argv, launched()
     _prepare_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    # others have nothing to tidy up, and may be waiting where no handler of ours would run
+    signal.signal(signal.SIGTERM, _terminate if launch.is_first else signal.SIG_DFL)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     typed.set(argv)
     if "" in argv:  # --keep "$LIST" with nothing in it must not become the default
@@ -40,6 +62,8 @@ def run(argv: list[str]) -> int:
             "An argument is empty", "Is a variable of the shell unset? Leave the option out for its default.", 2
         )
     try:
+        if argv and argv[0] in COMMANDS and argv[0] not in _SHARED:
+            launch.require_alone(f"spurcli {argv[0]} is one process's work")
         result = typer.main.get_command(app).main(argv or ["--help"], prog_name="spurcli", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
@@ -48,7 +72,7 @@ def run(argv: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _fail("Interrupted", "", 130)
     except _Terminated:
-        return _fail("Terminated", "", 143)
+        return _fail("Terminated", "", 143) if launch.is_alone else 143  # torchrun says so itself
     except UsageProblem as error:
         context = getattr(error, "ctx", None)
         named = " ".join(["spurcli", *[word for word in argv[:1] if word in COMMANDS]])
@@ -56,9 +80,7 @@ def run(argv: list[str]) -> int:
         problem = error.format_message()  # type: ignore[attr-defined]
         return _fail(problem, f"Try: {command} --help", 2) if problem.strip() else 2  # help was shown instead
     except SpurError as error:
-        if debug:
-            traceback.print_exc()
-        return _fail(error.problem, error.hint, error.exit_code)
+        return _fail(error.problem, error.hint, error.exit_code, show_traceback=debug)
     except BrokenPipeError:
         # the reader of our stdout went away; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,9 +88,7 @@ def run(argv: list[str]) -> int:
     except MemoryError:
         return _fail("Out of memory", "Lower --set training.batch_size or scoring.batch_size.", 1)
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        return _fail(*_describe(error), 1)
+        return _fail(*_describe(error), 1, show_traceback=debug)
 
 
 def _prepare_streams() -> None:
@@ -79,6 +99,20 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if not launched().is_first:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def _leave_the_others(code: int) -> None:
+    """Leave the group; a process that failed goes at once: tidying up might wait for one that will never answer."""
+    if code:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if "spurcli.runtime.distributed" in sys.modules:
+        from spurcli.runtime.distributed import close_world
+
+        close_world()
 
 
 class _Terminated(BaseException):
@@ -115,12 +149,17 @@ def _describe(error: Exception) -> tuple[str, str]:
     return problem, "This looks like a bug: run it again with --debug and report it."
 
 
-def _fail(problem: str, hint: str, code: int) -> int:
+def _fail(problem: str, hint: str, code: int, *, show_traceback: bool = False) -> int:
     from rich.text import Text
 
     from spurcli.cli.console import console
 
-    stderr = console()
+    speaks, code = launched().is_first_to_fail(code)
+    if not speaks:
+        return code
+    if show_traceback:
+        traceback.print_exc()
+    stderr = console(of_errors=True)
     stderr.print(Text.assemble(("Error: ", "bold red"), problem), soft_wrap=True)
     if hint:
         stderr.print(Text(hint, style="dim"), soft_wrap=True)

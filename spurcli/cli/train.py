@@ -67,7 +67,9 @@ def train(
     ] = "",
     evaluate_each: Annotated[
         list[str] | None,
-        typer.Option("--evaluate-each", metavar="SPLIT", help="Evaluate on val or train after every epoch. Repeatable."),
+        typer.Option(
+            "--evaluate-each", metavar="SPLIT", help="Evaluate on val or train after every epoch. Repeatable."
+        ),
     ] = None,
     output: Annotated[str | None, options.output("model.safetensors")] = None,
     force: Force = False,

@@ -41,6 +41,7 @@ class SplitPredictor:
                 batch_size=settings.scoring.batch_size,
                 precision=settings.scoring.precision,
                 progress=self.bench.progress,
+                world=self.bench.world,
             )
 
         evaluated = evaluated_split(dataset, self.split, logits_of(self.feed))  # type: ignore[arg-type]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
@@ -17,7 +18,11 @@ from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import Evaluated, evaluated_split
 from spurcli.evaluation.metrics import compute
 from spurcli.progress import Progress
+from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
+
+if TYPE_CHECKING:
+    from spurcli.runtime.distributed import World
 
 
 def evaluate(
@@ -43,22 +48,38 @@ def evaluate(
     if (model is None) == (logits is None):
         raise UsageError("Give either a model or --logits", "spurcli evaluate model.safetensors")
     if logits is not None:
-        evaluated, fingerprint, about, parents = _foreign(settings, split, logits, labels)
-        injection_sha256 = None
-    else:
-        assert model is not None
-        if settings is None or labels is not None:
-            raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
-        evaluated, fingerprint, about, injection_sha256 = _run_model(
-            settings, model, split, allow_injection_mismatch, progress
-        )
-        parents = [Parent.of(model, read_checkpoint_metadata(model, required=False).get("provenance"))]
+        launched().require_alone("Logits are evaluated by one process")
+        found = _foreign(settings, split, logits, labels)
+        return _write(settings, split, found, output, command, write_logits=write_logits)
+    assert model is not None
+    if settings is None or labels is not None:
+        raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
+    found, world = _run_model(settings, model, split, allow_injection_mismatch, progress)
+    return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was predicted, for which samples, and by what."""
+
+    evaluated: Evaluated
+    fingerprint: Fingerprint
+    about: Mapping[str, Any]
+    parents: Sequence[Parent]
+    injection_sha256: str | None = None
+
+
+def _write(
+    settings: Settings | None, split: str, found: _Found, output: Path, command: str, *, write_logits: bool
+) -> dict[str, Any]:
+    """Compute the metrics and write the files; returns the evaluation."""
+    evaluated, fingerprint, injection_sha256 = found.evaluated, found.fingerprint, found.injection_sha256
     made = provenance(
         "evaluate",
         command=command,
         settings=settings.to_json() if settings else {},
         arguments={"split": split},
-        parents=[*injection_parents(settings.injection_path if settings else None), *parents],
+        parents=[*injection_parents(settings.injection_path if settings else None), *found.parents],
     )
     content = {
         "split": split,
@@ -67,7 +88,7 @@ def evaluate(
         "group_names": list(evaluated.group_names),
         "fingerprint": fingerprint.to_json(),
         "injection_sha256": injection_sha256,
-        **about,
+        **found.about,
         **compute(evaluated, bootstrap_seed=settings.seed if settings else 0),
         "provenance": made,
     }
@@ -98,7 +119,7 @@ def evaluate(
 
 def _run_model(
     settings: Settings, path: Path, split: str, allow_injection_mismatch: bool, progress: Progress | None
-) -> tuple[Evaluated, Fingerprint, dict[str, Any], str | None]:
+) -> tuple[_Found, World]:
     from spurcli.artifacts.checkpoint_torch import load_weights, restore
     from spurcli.evaluation.predict import SplitPredictor
     from spurcli.runtime.workbench import Workbench
@@ -110,17 +131,17 @@ def _run_model(
     bench.require_own(metadata, str(path), allow_injection_mismatch=allow_injection_mismatch)
     model = bench.model(settings.seed)
     digest = restore(model, load_weights(path), str(path))
+    bench.world.require_same(digest, "weights")
     evaluated = SplitPredictor.open(bench, split).predict(model)
     about = {
         "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},
         "training": metadata.get("training"),
     }
-    return evaluated, chosen.fingerprint, about, dataset.injection_sha256
+    parents = [Parent.of(path, metadata.get("provenance"))]
+    return _Found(evaluated, chosen.fingerprint, about, parents, dataset.injection_sha256), bench.world
 
 
-def _foreign(
-    settings: Settings | None, split: str, logits_path: Path, labels_path: Path | None
-) -> tuple[Evaluated, Fingerprint, dict[str, Any], list[Parent]]:
+def _foreign(settings: Settings | None, split: str, logits_path: Path, labels_path: Path | None) -> _Found:
     logits = read_logits(logits_path)
     if labels_path is not None:
         label = read_labels(labels_path, len(logits), logits.shape[1])
@@ -130,7 +151,7 @@ def _foreign(
         if labels_path is None:
             raise UsageError("Logits alone say nothing about what is right", "Add --labels FILE or --dataset NAME.")
         names = [str(number) for number in range(logits.shape[1])]
-        return Evaluated(logits, label, names), Fingerprint.of(label), about, parents
+        return _Found(Evaluated(logits, label, names), Fingerprint.of(label), about, parents)
     from spurcli.runtime.workbench import Workbench
 
     dataset = Workbench.open(settings, pretrained=False).dataset
@@ -145,4 +166,4 @@ def _foreign(
         )
     # a foreign program saw no twin
     evaluated = replace(evaluated_split(dataset, split, logits), feature_of=None, twin_class=None)
-    return evaluated, fingerprint, about, parents
+    return _Found(evaluated, fingerprint, about, parents)

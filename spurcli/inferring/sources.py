@@ -74,7 +74,8 @@ class FromModels:
         if self._checkpoint is None:
             return self._trained(0, None, "training")
         model = self._bench.model(self._bench.settings.seed)
-        restore(model, load_weights(self._checkpoint), str(self._checkpoint))
+        digest = restore(model, load_weights(self._checkpoint), str(self._checkpoint))
+        self._bench.world.require_same(digest, "weights")
         return model
 
     @cached_property
@@ -127,6 +128,7 @@ class FromModels:
             "batch_size": scoring.batch_size,
             "precision": scoring.precision,
             "progress": self._bench.progress,
+            "world": self._bench.world,
         }
 
 

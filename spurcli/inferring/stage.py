@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.envelope import sha256_of_file, sha256_of_json
 from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import portable_word, provenance
-from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable
+from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable, run_identity
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
@@ -24,6 +24,8 @@ from spurcli.inferring.known import Known, known_of_dataset, known_of_prediction
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
 from spurcli.parts import WAYS
 from spurcli.progress import Progress, Silent
+from spurcli.runtime.distributed import ALONE
+from spurcli.runtime.launch import launched
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.early import early_epoch
@@ -57,6 +59,8 @@ def infer(
         raise UsageError(f"Groups and errors would both be {output}", "Name another file with --errors or -o.")
     report = progress or Silent()
     predictions = read_predictions(source) if source and is_predictions(source) else None
+    if predictions is not None:
+        launched().require_alone("Groups are inferred from predictions by one process")
     if settings is None and predictions is None:
         raise UsageError(
             "Nothing to infer from", "Name a data set, a checkpoint, or predictions of the training split."
@@ -79,13 +83,21 @@ def infer(
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
     outputs = {output: _groups_provenance} | ({errors: _errors_provenance} if errors else {})
-    finished = {path: finished_before(path, made, read) for path, read in outputs.items()}
-    if all(finished.values()) and not force:
+    world = bench.world if bench else ALONE
+    world.require_same(sha256_of_json(run_identity(made)), "settings or files")
+
+    def is_finished() -> bool:
+        finished = {path: finished_before(path, made, read) for path, read in outputs.items()}
+        if all(finished.values()) and not force:
+            return True
+        for path, is_there in finished.items():
+            require_replaceable(path, force or is_there)
+            require_writable(path, 100 * len(known.label))
+        return False
+
+    if world.first(is_finished):
         report.say(f"{output} is already complete; nothing to do")
-        return _summary(output, errors, known)
-    for path, is_finished in finished.items():
-        require_replaceable(path, force or is_finished)
-        require_writable(path, 100 * len(known.label))
+        return world.first(lambda: _summary(output, errors, known))
     state_folder = output.with_name(f"{output.name}.state")
     found: Source
     if predictions is not None and source is not None:
@@ -97,17 +109,21 @@ def infer(
     attribute = way(evidence, **options)
     group, names = _crossed(attribute, known)
     wrong = evidence.used_errors() if errors else None
-    common: dict[str, Any] = {
-        "fingerprint": known.fingerprint,
-        "injection_sha256": known.injection_sha256,
-        "checked_injection": True,
-        "provenance": made,
-    }
-    if errors and wrong is not None:
-        write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
-    write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))
-    shutil.rmtree(state_folder, ignore_errors=True)
-    return _summary(output, errors, known)
+
+    def write() -> dict[str, Any]:
+        common: dict[str, Any] = {
+            "fingerprint": known.fingerprint,
+            "injection_sha256": known.injection_sha256,
+            "checked_injection": True,
+            "provenance": made,
+        }
+        if errors and wrong is not None:
+            write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
+        write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))
+        shutil.rmtree(state_folder, ignore_errors=True)
+        return _summary(output, errors, known)
+
+    return world.first(write)
 
 
 def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, Any]]:

@@ -7,6 +7,7 @@ room. All give the same batches for the same positions, laid out alike, so that 
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,12 @@ from spurcli.datasets.decoded import MappedImages
 from spurcli.datasets.injected import InjectedImages
 from spurcli.errors import SpurError
 from spurcli.progress import Progress, Silent
+from spurcli.runtime.launch import launched
 
 RESIDENT_BYTES = 2 << 30
 _DEVICE_SHARE = 0.4
 _DECODE_BATCH = 64
+WHOLE = slice(None)
 
 
 class Feed(Protocol):
@@ -46,10 +49,13 @@ class Feed(Protocol):
         """Positions begin … end − 1 in the order that is read fastest."""
         ...
 
-    def batches(self, order: NDArray[np.int64], batch_size: int, first: int = 0) -> Iterator[tuple[torch.Tensor, Any]]:
+    def batches(
+        self, order: NDArray[np.int64], batch_size: int, first: int = 0, share: slice = WHOLE
+    ) -> Iterator[tuple[torch.Tensor, Any]]:
         """Yield (index int64 [m], samples) for consecutive batches of `order`, starting with batch number `first`.
 
-        The last batch may be smaller; none is dropped or padded with other samples.
+        The last batch may be smaller; none is dropped or padded with other samples. Of each only the places `share` are
+        read, which of the last may be none.
         """
         ...
 
@@ -90,25 +96,28 @@ class ImageFeed:
         return np.arange(begin, end, dtype=np.int64)
 
     def batches(
-        self, order: NDArray[np.int64], batch_size: int, first: int = 0
+        self, order: NDArray[np.int64], batch_size: int, first: int = 0, share: slice = WHOLE
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield (index int64 [m], pixels) for consecutive batches of `order`, starting with batch number `first`.
 
-        The last batch may be smaller; none is dropped or padded.
+        The last batch may be smaller; none is dropped or padded. Of each only the places `share` are read.
         """
         if self.pixels is not None:
             there = self.pixels.device == self.device
             in_order = _is_consecutive(order)  # as in scoring: views then, no copies
             positions = torch.from_numpy(order).to(self.pixels.device)
             for start in range(first * batch_size, len(order), batch_size):
-                index = positions[start : start + batch_size]
-                place = int(order[start])
+                index = positions[start : start + batch_size][share]
+                place = int(order[start]) + (share.start or 0)
                 pixels = self.pixels[place : place + len(index)] if in_order else self.pixels[index]
                 yield (index, pixels) if there else (index.to(self.device), pixels.to(self.device, non_blocking=True))
             return
-        batches = [order[start : start + batch_size] for start in range(first * batch_size, len(order), batch_size)]
-        pin = self.device.type == "cuda"
-        for chosen, pixels in zip(batches, _read_all(self.inputs, batches, self.num_workers, pin=pin), strict=True):
+        starts = range(first * batch_size, len(order), batch_size)
+        batches = [order[start : start + batch_size][share] for start in starts]
+        read = [chosen for chosen in batches if len(chosen)]
+        pixels_of = _read_all(self.inputs, read, self.num_workers, pin=self.device.type == "cuda")
+        for chosen in batches:
+            pixels = next(pixels_of) if len(chosen) else torch.empty((0, *self.inputs.shape), dtype=torch.uint8)
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
             yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
 
@@ -148,11 +157,21 @@ def _read_all(
     with warnings.catch_warnings():
         # torch counts cores and finds two workers too many for one; they wait for disks as well
         warnings.filterwarnings("ignore", message="This DataLoader will create")
-        loader = iter(DataLoader(_Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin))
+        prepare = None if launched().is_alone else _outlive_signals
+        loader = iter(
+            DataLoader(
+                _Batches(inputs, batches), batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=prepare
+            )
+        )
     for pixels in loader:
         if isinstance(pixels, SpurError):
             raise pixels
         yield pixels
+
+
+def _outlive_signals(_worker: int) -> None:
+    """torchrun signals a process's whole family, and the process wants its readers until it has saved its state."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _read_ahead(inputs: Images, batches: list[NDArray[np.int64]], *, pin: bool) -> Iterator[torch.Tensor]:

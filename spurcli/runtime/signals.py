@@ -19,8 +19,12 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Within the block, signals set the request instead of raising. Only the main thread can do that."""
+def stop_requests(*, patient: bool = False) -> Iterator[StopRequest]:
+    """Within the block, signals set the request instead of raising. Only the main thread can do that.
+
+    `patient` never stops at once: under torchrun a signal may come from the terminal and once more from torchrun, which
+    ends by itself what takes longer than 30 seconds.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
@@ -28,7 +32,7 @@ def stop_requests() -> Iterator[StopRequest]:
     earlier: dict[int, Any] = {}
 
     def note(number: int, _frame: FrameType | None) -> None:
-        if request.signal_number:
+        if request.signal_number and not patient:
             raise KeyboardInterrupt
         request.signal_number = number
 

@@ -17,6 +17,7 @@ from spurcli.datasets import Texts
 from spurcli.errors import InputError
 from spurcli.progress import Progress, Silent
 from spurcli.randomness import generator
+from spurcli.runtime.feed import WHOLE
 
 WORDS = "words"
 _MAX_WORDS, _MIN_COUNT = 20_000, 2
@@ -183,15 +184,18 @@ class TextFeed:
         return begin + np.argsort(self.length[begin:end], kind="stable")
 
     def batches(
-        self, order: NDArray[np.int64], batch_size: int, first: int = 0
+        self, order: NDArray[np.int64], batch_size: int, first: int = 0, share: slice = WHOLE
     ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-        """Yield (index int64 [m], token ids) for consecutive batches of `order`, starting with batch number `first`."""
+        """Yield (index int64 [m], token ids) for consecutive batches of `order`, starting with batch number `first`.
+
+        Of each only the places `share` are read.
+        """
         length = self.length
         most = int(length.max())
         for begin in range(first * batch_size, len(order), batch_size):
-            chosen = order[begin : begin + batch_size]
+            chosen = order[begin : begin + batch_size][share]
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
-            yield index, self._padded(index, padded_length(int(length[chosen].max()), most, self.device))
+            yield index, self._padded(index, padded_length(int(length[chosen].max(initial=0)), most, self.device))
 
     def _padded(self, index: torch.Tensor, width: int) -> dict[str, torch.Tensor]:
         ids, start, first = self.on_device

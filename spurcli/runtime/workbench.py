@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.models.weights import places
 from spurcli.progress import Progress, Silent
-from spurcli.runtime.device import choose_device, mix
+from spurcli.runtime.device import mix
+from spurcli.runtime.distributed import ALONE, World, open_world
 from spurcli.runtime.feed import Feed, ImageFeed
 from spurcli.runtime.preprocess import ImagePreprocess, Preprocess, TextPreprocess
 from spurcli.runtime.token_cache import cached_tokens
@@ -26,7 +28,7 @@ from spurcli.settings import Settings
 
 @dataclass(frozen=True)
 class Workbench:
-    """Data set and device of one stage call; models and feeds are made from here.
+    """Data set and device of one stage call, and the processes that share it; models and feeds are made from here.
 
     `pretrained` is whether models start from the weights that `model.options.weights` names; they need not be there
     where a checkpoint is restored, or no model is built at all.
@@ -37,6 +39,7 @@ class Workbench:
     device: torch.device
     progress: Progress
     pretrained: bool = True
+    world: World = ALONE
 
     @cached_property
     def tokenizer(self) -> TextTokenizer | None:
@@ -56,8 +59,11 @@ class Workbench:
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, *, pretrained: bool = True) -> Workbench:
-        """Load the data set and choose the device; whatever is missing is named now, before any work."""
-        device = choose_device(settings.device)
+        """Load the data set and choose the device; whatever is missing is named now, before any work.
+
+        Of several processes (torchrun) each does so, and they meet here.
+        """
+        world, device = open_world(settings.device)
         injection = settings.dataset.injection
         try:
             dataset = load_dataset(
@@ -73,7 +79,10 @@ class Workbench:
             raise (_with_missing_weights(error, settings) if pretrained else error) from error
         if isinstance(dataset.splits["train"].inputs, Texts) and settings.scoring.view == "augmented":
             raise UsageError("Texts have no augmented view", "Leave out scoring.view.")
-        return cls(settings, dataset, device, progress or Silent(), pretrained)
+        if not world.is_alone:
+            fingerprints = {name: split.fingerprint.to_json() for name, split in dataset.splits.items()}
+            world.require_same(canonical_json(fingerprints), "data")
+        return cls(settings, dataset, device, progress or Silent(), pretrained, world)
 
     def model(self, seed: int) -> nn.Module:
         """A model with the random (or pretrained) weights of `seed`, on the device."""

@@ -17,7 +17,7 @@ from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import (
     embedding_hook,
     evaluation_mode,
-    forward_batches,
+    forward_windows,
     require_embedding,
     window,
 )
@@ -64,30 +64,30 @@ def _first(bench: Workbench, feed: Feed) -> Any:
 
 
 def score_run(
-    bench: Workbench, feed: Feed, run: ScoredRun, number: int, scores: Sequence[ChosenScore], writer: ScoresWriter
+    bench: Workbench,
+    feed: Feed,
+    run: ScoredRun,
+    number: int,
+    scores: Sequence[ChosenScore],
+    writer: ScoresWriter | None,
 ) -> None:
-    """Write all `scores` of run `number`, in the order of the training split, a buffer at a time."""
-    settings, train = bench.settings.scoring, bench.dataset.splits["train"]
+    """Write all `scores` of run `number`, in the order of the training split, a window at a time.
+
+    Of several processes only the first has a `writer`; the others give it what they have computed.
+    """
+    settings, train, world = bench.settings.scoring, bench.dataset.splits["train"], bench.world
     label = torch.from_numpy(train.label).to(bench.device)
     computed = {score.name: score.compute for score in scores if score.compute is not None}
     of_split = {score.name: score.compute_split for score in scores if score.compute_split is not None}
-    embeddings: torch.Tensor | None = None
     place = bench.device if bench.device.type == "cuda" else torch.device("cpu")  # MPS has no float64
-    # values stay on the device until the buffer is full: one wait per buffer instead of one per batch
+    # values stay on the device until the window is full: one wait per window instead of one per batch
     buffer = torch.empty((len(computed), window(settings.batch_size)), device=bench.device)
     layer = last_linear(run.model)
     has_bias = layer is not None and layer.bias is not None
-    filled = begun = 0
-
-    def flush() -> None:
-        nonlocal begun, filled
-        values = buffer[:, :filled].cpu().numpy()
-        for row, name in enumerate(computed):
-            writer.write(name, number, begun, values[row])
-        begun, filled = begun + filled, 0
-
+    width = layer.in_features if layer and of_split else 0
+    embeddings = torch.zeros((len(train) if writer else 0, width), device=place)
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
-        for index, logits in forward_batches(
+        for begin, end, batches in forward_windows(
             run.model,
             feed,
             bench.preprocess(),
@@ -97,22 +97,27 @@ def score_run(
             augment=(run.seed, run.epoch or 0) if settings.view == "augmented" else None,
             what="scoring",
             progress=bench.progress,
+            world=world,
         ):
-            if filled == buffer.shape[1]:
-                flush()
-            h = embedding[0] if embedding else None
-            prediction = Prediction(logits, label[index], h, has_bias)
-            values = torch.stack([compute(prediction) for compute in computed.values()])
-            buffer.index_copy_(1, index - begun, values)
-            filled += len(logits)
-            if of_split:
-                found = require_embedding(embedding, len(index))
-                if embeddings is None:
-                    embeddings = torch.empty((len(train), found.shape[1]), device=place)
-                embeddings.index_copy_(0, index.to(place), found.to(place, torch.float32))
-        flush()
+            buffer.zero_()
+            rows = embeddings[begin:end] if writer else torch.zeros((end - begin, width), device=place)
+            for index, logits in batches:
+                h = embedding[0] if embedding else None
+                prediction = Prediction(logits, label[index], h, has_bias)
+                values = torch.stack([compute(prediction) for compute in computed.values()])
+                buffer.index_copy_(1, index - begin, values)
+                if of_split:
+                    found = require_embedding(embedding, len(index))
+                    rows.index_copy_(0, (index - begin).to(place), found.to(place, torch.float32))
+            values = world.collected(buffer[:, : end - begin]).cpu()
+            if of_split and not world.is_alone:
+                rows.copy_(world.collected(rows))
+            if writer:
+                for row, name in zip(values.numpy(), computed, strict=True):
+                    writer.write(name, number, begin, row)
+    if writer is None:
+        return
     for name, compute_split in of_split.items():
-        assert embeddings is not None
         values = compute_split(embeddings, label.to(place), bench.progress)
         writer.write(name, number, 0, values.cpu().numpy())
     if any(score.name == "random" for score in scores):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,17 +11,19 @@ from typing import Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, weights_sha256
-from spurcli.artifacts.envelope import require_file
+from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable
+from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable, run_identity
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
 from spurcli.datasets import Dataset
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import UsageError
 from spurcli.parts import SCORES
 from spurcli.progress import Progress, Silent
+from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.feed import Feed
+from spurcli.runtime.launch import launched
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.agreement import agreement
@@ -59,6 +62,8 @@ def score(
         raise UsageError("--logits stands alone: no --checkpoint, no --runs", "Leave them out.")
     if logits is None and (settings is None or labels is not None):
         raise UsageError("Nothing to score", "Name a data set, or give --logits and --labels.")
+    if logits is not None:
+        launched().require_alone("Logits are scored by one process")
     if checkpoint and num_runs != 1:
         raise UsageError("--checkpoint is one run", "Score other checkpoints into other files; prune averages files.")
     if logits is None and checkpoint is None and settings is not None:
@@ -82,16 +87,18 @@ def score(
         },
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
-    if finished_before(output, made, _provenance_of) and not force:
+    world = bench.world if bench else ALONE
+    world.require_same(sha256_of_json(run_identity(made)), "settings or files")
+    if world.first(lambda: finished_before(output, made, _provenance_of)) and not force:
         report.say(f"{output} is already complete; nothing to do")
-        return _summary(output)
-    require_replaceable(output, force)
+        return world.first(lambda: _summary(output))
+    world.first(lambda: require_replaceable(output, force))
     if logits is not None:
         _from_logits(logits, labels, bench.dataset if bench else None, further, output, made)
     else:
         assert bench is not None
         _from_models(bench, checkpoint, num_runs, further, output, force, made)
-    return _summary(output)
+    return world.first(lambda: _summary(output))
 
 
 def _from_models(
@@ -103,8 +110,9 @@ def _from_models(
     force: bool,
     made: dict[str, Any],
 ) -> None:
-    train = bench.dataset.splits["train"]
-    require_writable(output, 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train))
+    train, world = bench.dataset.splits["train"], bench.world
+    num_bytes = 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train)
+    world.first(lambda: require_writable(output, num_bytes))
     feed = bench.feed(train.inputs)
     state_folder = output.with_name(f"{output.name}.state")
     needs_embeddings = any(score.compute_split for score in further)
@@ -116,34 +124,41 @@ def _from_models(
             require_embeddings(bench, feed, untrained.model(bench.settings.seed))
         runs = _trained(bench, feed, num_runs, state_folder, force)
     always = [name for name in SCORES.entries if name not in ON_DEMAND]
-    names = [name for name in always if name != "grand_last" or ends_in_linear(bench, feed, runs[0].model)]
+    has_grand_last = world.first(lambda: ends_in_linear(bench, feed, runs[0].model))
+    names = [name for name in always if name != "grand_last" or has_grand_last]
     scores = [*registered_scores(names), *further]
     header = _header(bench.dataset, made)
     group = bench.dataset.group("train")
-    with write_scores(output, header, train.label, sample_id=train.sample_id, group=group) as writer:
+    with (
+        write_scores(output, header, train.label, sample_id=train.sample_id, group=group)
+        if world.is_first
+        else contextlib.nullcontext()
+    ) as writer:
         for each in scores:
-            writer.add_score(
-                ScoreInfo(
-                    name=each.name,
-                    higher_is=each.higher_is,
-                    formula=each.formula,
-                    source=each.source,
-                    epoch=runs[0].epoch,
-                    view=bench.settings.scoring.view,
-                    precision=bench.settings.scoring.precision,
-                    seeds=tuple(run.seed for run in runs),
-                    weights_sha256=tuple(run.weights_sha256 for run in runs),
-                    num_runs=len(runs),
-                )
+            info = ScoreInfo(
+                name=each.name,
+                higher_is=each.higher_is,
+                formula=each.formula,
+                source=each.source,
+                epoch=runs[0].epoch,
+                view=bench.settings.scoring.view,
+                precision=bench.settings.scoring.precision,
+                seeds=tuple(run.seed for run in runs),
+                weights_sha256=tuple(run.weights_sha256 for run in runs),
+                num_runs=len(runs),
             )
+            if writer:
+                writer.add_score(info)
         for number, run in enumerate(runs):
             score_run(bench, feed, run, number, scores, writer)
-    shutil.rmtree(state_folder, ignore_errors=True)
+    if world.is_first:
+        shutil.rmtree(state_folder, ignore_errors=True)
 
 
 def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
     model = bench.model(bench.settings.seed)
     digest = restore(model, load_weights(checkpoint), str(checkpoint))
+    bench.world.require_same(digest, "weights")
     training = read_checkpoint_metadata(checkpoint, required=False).get("training") or {}
     return ScoredRun(model, training.get("seed", bench.settings.seed), training.get("epoch"), digest)
 

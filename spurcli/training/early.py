@@ -67,9 +67,10 @@ def train_early(
         num_classes=num_classes,
         settings=bench.settings.training,
         seed=seed,
-        state_file=StateFile(state_folder, identity, bench.device.type, replace_other),
+        state_file=StateFile(state_folder, identity, bench.device.type, replace_other, bench.world.size),
         progress=bench.progress,
         what=what,
+        world=bench.world,
     )
     fit(trainer, until_epoch=epoch)
     return trainer.model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,18 +13,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
-from spurcli.errors import InputError, Interrupted, SpurError
+from spurcli.errors import InputError, SpurError
+from spurcli.models import last_linear
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import autocast, memory_advice, mix, seed_step
+from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import embedding_hook, require_logits
 from spurcli.runtime.preprocess import Preprocess
-from spurcli.runtime.signals import StopRequest, stop_requests
+from spurcli.runtime.signals import stop_requests
 from spurcli.settings import TrainingSettings
 from spurcli.training.best import LAST, BestEpochs, Selected
+from spurcli.training.gradients import GradientSum
 from spurcli.training.method import Annotation, Batch, Method, Phase, Phased
 from spurcli.training.optimization import build_optimizer, learning_rate
-from spurcli.training.state import Position, StateFile, pack, unpack
+from spurcli.training.saving import Saver
+from spurcli.training.state import Position, StateFile
 from spurcli.training.tally import Tally
 
 Evaluate = Callable[[nn.Module, int], dict[str, Any]]
@@ -36,7 +39,8 @@ class Trainer:
     """All that one run needs. `label` int64 [n] on the device, in the order of the training split.
 
     The schedule spans `settings.epochs`; a run may stop after fewer epochs (early scoring does) and still be on it. The
-    weights of the epoch that each of `selections` chooses are kept, so that one run answers for all of them.
+    weights of the epoch that each of `selections` chooses are kept, so that one run answers for all of them. Every
+    process of `world` has the same trainer, on its own device.
     """
 
     model: nn.Module
@@ -54,6 +58,7 @@ class Trainer:
     evaluate: Evaluate | None = None
     after_epoch: Callable[[nn.Module, int], None] | None = None
     what: str = "training"
+    world: World = ALONE
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,13 @@ class _Run:
     trainer: Trainer
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    gradients: GradientSum
     best: BestEpochs
+    saver: Saver
+    share: slice
     until_epoch: int
     num_steps: int | None
     position: Position = field(default_factory=Position)
-    next_save: float = 0.0
 
     def is_done(self) -> bool:
         if self.num_steps is not None:
@@ -90,26 +97,32 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     Goes on from `state_file` if something is there. SIGINT and SIGTERM save the state and raise Interrupted; a loss
     that is not finite raises SpurError.
     """
-    settings, device = trainer.settings, trainer.feed.device
+    settings, device, world = trainer.settings, trainer.feed.device, trainer.world
+    share = world.share(settings.batch_size, getattr(trainer.method, "set_size", 1))
     trainer.model.to(device)
     if settings.channels_last:
         trainer.model.to(memory_format=torch.channels_last)
+    optimizer, gradients = build_optimizer(trainer.model, settings), GradientSum(trainer.model, world)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     best = BestEpochs({settings.selection, *trainer.selections})
-    run = _Run(trainer, build_optimizer(trainer.model, settings), scaler, best, until_epoch, num_steps)
-    _restore(run)
-    run.next_save = time.monotonic() + settings.save_seconds
+    parts = trainer.model, trainer.method, optimizer, scaler, best
+    saver = Saver(*parts, trainer.state_file, settings.save_seconds, world, trainer.progress)
+    run = _Run(trainer, optimizer, scaler, gradients, best, saver, share, until_epoch, num_steps, saver.restore())
     forward: Any = torch.compile(trainer.model) if settings.compile else trainer.model
     try:
-        with stop_requests() as request, memory_advice("training.batch_size", settings.batch_size):
+        with (
+            stop_requests(patient=not world.is_alone) as saver.request,
+            memory_advice("training.batch_size", settings.batch_size),
+        ):
             while not run.is_done():
-                _run_epoch(run, forward, request)
+                _run_epoch(run, forward)
                 _close_epoch(run)
-                if run.is_done() or _is_due(run, request):
-                    _save(run, request)
+                if saver.is_due(at_end=True) or run.is_done():
+                    saver.save(run.position)
     except FloatingPointError as error:
-        if trainer.state_file:
+        if trainer.state_file and world.is_first:
             trainer.state_file.remove()  # it would only lead here again
+        world.barrier()  # who leaves first has torchrun end the others
         raise SpurError(
             f"{error}: the training diverged",
             f"Lower the learning rate (--set training.learning_rate={settings.learning_rate / 10:g}).",
@@ -118,10 +131,10 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     return Fitted(run.position.records, selected, selected[settings.selection])
 
 
-def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
+def _run_epoch(run: _Run, forward: Any) -> None:
     """The batches of one epoch that are still to be done."""
     trainer, settings, position = run.trainer, run.trainer.settings, run.position
-    method, device, size = trainer.method, trainer.feed.device, settings.batch_size
+    method, device, world, size = trainer.method, trainer.feed.device, trainer.world, settings.batch_size
     order, num_steps = _order(run)
     phase = method.phase(position.epoch) if isinstance(method, Phased) else Phase()
     if phase.restart and not position.step:
@@ -129,27 +142,38 @@ def _run_epoch(run: _Run, forward: Any, request: StopRequest) -> None:
     trainer.model.train()
     trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1} of {run.until_epoch}", len(order))
     trainer.progress.advance(min(position.step * size, len(order)))
-    tally = Tally(position)
+    tally = Tally(position, world)
     with embedding_hook(trainer.model, wanted=getattr(method, "needs_embedding", False)) as caught:
-        for index, samples in trainer.feed.batches(order, size, position.step):
-            if _is_due(run, request):
+        for index, samples in trainer.feed.batches(order, size, position.step, run.share):
+            if run.saver.is_due():
                 tally.note()
-                _save(run, request)
-            seed_step(device, mix(trainer.seed, position.global_step, 0))
+                run.saver.save(position)
+            seed_step(device, mix(trainer.seed, position.global_step, world.rank))
             _set_rate(run, phase, num_steps)
-            label = trainer.label[index]
-            inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
-            with autocast(device, settings.precision):
-                logits = require_logits(forward(inputs), trainer.num_classes)
-            embedding = caught[0].float() if caught else None
-            loss = method.loss(logits.float(), Batch(index, label, len(index), trainer.groups, embedding))
+            label, global_size = trainer.label[index], min(size, len(order) - position.step * size)
+            if len(index):
+                inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
+                with autocast(device, settings.precision):
+                    logits = require_logits(forward(inputs), trainer.num_classes)
+                embedding = caught[0].float() if caught else None
+            else:
+                logits, embedding = _nothing(run)
+            loss = method.loss(logits.float(), Batch(index, label, global_size, trainer.groups, embedding, world.total))
             _update(run, loss)
             position.step += 1
             position.global_step += 1
-            position.num_seen += len(index)
-            tally.add(loss, logits, label)
-            trainer.progress.advance(len(index))
+            position.num_seen += global_size
+            tally.add(loss, logits, label, global_size)
+            trainer.progress.advance(global_size)
     tally.note()
+
+
+def _nothing(run: _Run) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Logits and embedding where this device has no share of the last batch: its loss is zero, and all take part in it."""
+    trainer = run.trainer
+    layer, device = last_linear(trainer.model), trainer.feed.device
+    embedding = torch.zeros((0, layer.in_features), device=device) if layer else None
+    return torch.zeros((0, trainer.num_classes), device=device), embedding
 
 
 def _order(run: _Run) -> tuple[NDArray[np.int64], int]:
@@ -182,7 +206,10 @@ def _update(run: _Run, loss: torch.Tensor) -> None:
     """One step of the optimizer."""
     optimizer, scaler, clip_norm = run.optimizer, run.scaler, run.trainer.settings.clip_norm
     optimizer.zero_grad(set_to_none=True)
-    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    scaled = scaler.scale(loss)
+    if scaled.requires_grad:  # not where there was no sample
+        scaled.backward()  # type: ignore[no-untyped-call]
+    run.gradients.add_up()
     if clip_norm:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(run.trainer.model.parameters(), clip_norm)
@@ -194,6 +221,7 @@ def _close_epoch(run: _Run) -> None:
     """Turn the finished epoch into a record, evaluate if asked, and move on."""
     trainer, position = run.trainer, run.position
     epoch = position.epoch + 1
+    trainer.world.broadcast(trainer.model.buffers())  # batch norm's averages are those of the first device
     record: dict[str, Any] = {
         "epoch": epoch,
         "loss": position.loss_sum / position.num_seen,
@@ -212,39 +240,3 @@ def _close_epoch(run: _Run) -> None:
     position.next_epoch()
     if trainer.after_epoch:
         trainer.after_epoch(trainer.model, epoch)
-
-
-def _is_due(run: _Run, request: StopRequest) -> bool:
-    return bool(request.signal_number) or time.monotonic() >= run.next_save
-
-
-def _save(run: _Run, request: StopRequest) -> None:
-    """Write the state, so that a kill costs `save_seconds` of work at most; after a signal raise Interrupted."""
-    trainer, position = run.trainer, run.position
-    if trainer.state_file:
-        tensors, numbers = pack(trainer.model, run.optimizer)
-        tensors |= {f"method/{name}": value.cpu() for name, value in trainer.method.state().items()}
-        tensors |= {f"best/{name}": value for name, value in run.best.tensors().items()}
-        extra = {"optimizer": numbers, "scaler": run.scaler.state_dict(), "best": run.best.facts}
-        trainer.state_file.save(tensors, position, extra)
-    run.next_save = time.monotonic() + trainer.settings.save_seconds
-    if request.signal_number:
-        where = f"epoch {position.epoch + 1}, step {position.step}"
-        raise Interrupted(f"Stopped at {where}; the state is saved", "The same command goes on.", request.signal_number)
-
-
-def _restore(run: _Run) -> None:
-    trainer = run.trainer
-    saved = trainer.state_file.load() if trainer.state_file else None
-    if saved is None:
-        return
-    tensors, run.position, extra = saved
-    unpack(trainer.model, run.optimizer, tensors, extra["optimizer"])
-    run.scaler.load_state_dict(extra["scaler"])
-    trainer.method.load_state(_below(tensors, "method/"))
-    run.best.restore(extra["best"], _below(tensors, "best/"))
-    trainer.progress.say(f"Going on after epoch {run.position.epoch}, step {run.position.step}")
-
-
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

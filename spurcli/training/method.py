@@ -125,6 +125,7 @@ class Method(Protocol):
 
     A method may also say `needs_embedding = True`, to find the embedding in the batch, and `fixed_order = True`, if
     its batches are to be consecutive slices of the order as it stands (a text feed sorts by length otherwise).
+    `set_size = N` keeps every N consecutive samples of a batch on one device.
     """
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -132,7 +133,10 @@ class Method(Protocol):
         ...
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """This device's share of the loss of the whole batch: sums over its samples, divided by what `batch` counts."""
+        """This device's share of the loss of the whole batch: sums over its samples, divided by what `batch` counts.
+
+        Of an epoch's last batch the share may be empty: logits [0, classes].
+        """
         ...
 
     def state(self) -> dict[str, torch.Tensor]:

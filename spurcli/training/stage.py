@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,24 @@ from torch import nn
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, save_checkpoint, weights_sha256
+from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.history import history_path, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import provenance
-from spurcli.artifacts.reuse import bytes_while_training, finished_before, require_replaceable, require_writable
+from spurcli.artifacts.reuse import (
+    bytes_while_training,
+    finished_before,
+    require_replaceable,
+    require_writable,
+    run_identity,
+)
 from spurcli.errors import SpurWarning, UsageError
+from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
 from spurcli.progress import Progress
 from spurcli.registry import near
+from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.best import LAST, SELECTIONS, Selected, reads_groups
@@ -85,31 +94,42 @@ def train(
     made = provenance("train", command=command, settings=settings.to_json(), arguments=arguments, parents=given.parents)
     facts = {**given.facts(), "recipe": settings.recipe, "seed": settings.seed, "method": settings.method.name}
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
-    if finished_before(output, made, lambda path: read_checkpoint_metadata(path)["provenance"]) and not force:
+    world = bench.world
+    world.require_same(sha256_of_json(run_identity(made)), "settings or files")
+    finished = world.first(
+        lambda: finished_before(output, made, lambda path: read_checkpoint_metadata(path)["provenance"])
+    )
+    if finished and not force:
         bench.progress.say(f"{output} is already complete; nothing to do")
         return {"output": str(output), **facts}
-    require_replaceable(output, force)
+    world.first(lambda: require_replaceable(output, force))
     model = bench.model(settings.seed)
-    require_writable(output, (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model)))
+    num_bytes = (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model))
+    world.first(lambda: require_writable(output, num_bytes))
 
-    files = _Files(output, _metadata(bench, made), facts, given)
+    files = _Files(output, _metadata(bench, made), facts, given, world)
     if isinstance(method, LastLayerMethod):
         assert checkpoint
         restore(model, load_weights(checkpoint), str(checkpoint))
-        record = refit_last_layer(bench, model, method, given.samples, given.val_labels, given.val_groups)
+        alone = replace(bench, world=ALONE)  # the fit is one processor's work, the features take seconds
+        annotations = given.samples, given.val_labels, given.val_groups
+        record = world.first(lambda: refit_last_layer(alone, model, method, *annotations))
         refitted = Selected(plain_weights(model), given.checkpoint_training.get("epoch") or 0)
         fitted = Fitted([record], {LAST: refitted}, refitted)
     else:
         identity = {**made["settings"], **arguments, "fingerprint": bench.dataset.splits["train"].fingerprint.to_json()}
-        state = StateFile(output.with_name(f"{output.name}.state"), identity, bench.device.type, replace_other=force)
+        folder = output.with_name(f"{output.name}.state")
+        state = StateFile(folder, identity, bench.device.type, replace_other=force, world_size=world.size)
         fitted = _fit(bench, model, method, given, wanted, state, predictors, files)
     for rule in wanted.rules:
         files.save(fitted.selected[rule], rule, name=rule)
-    if write_sidecar:
+    if write_sidecar and world.is_first:
         history = {"device": bench.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
         write_history(history_path(output), fitted.records, files.facts_of(fitted.chosen, selection) | history, made)
     facts = files.save(fitted.chosen, selection)
-    StateFile(output.with_name(f"{output.name}.state"), {}).remove()
+    if world.is_first:
+        StateFile(output.with_name(f"{output.name}.state"), {}).remove()
+    world.barrier()
     return {"output": str(output), **facts, "last": fitted.records[-1]}
 
 
@@ -161,12 +181,13 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class _Files:
-    """Writes the checkpoints of a run, each saying how its epoch was chosen and which labels that took."""
+    """Writes the checkpoints of a run (in the first process), each saying how its epoch was chosen and by which labels."""
 
     output: Path
     metadata: Mapping[str, Any]
     facts: Mapping[str, Any]
     given: Given
+    world: World
 
     def facts_of(self, selected: Selected, selection: str) -> dict[str, Any]:
         labels = self.given.labels_used(selection)
@@ -176,7 +197,8 @@ class _Files:
         """Write `selected` as OUTPUT, or beside it under `name`; returns its facts."""
         path = self.output.with_name(f"{self.output.stem}.{name}{self.output.suffix}") if name else self.output
         facts = self.facts_of(selected, selection)
-        save_checkpoint(path, selected.weights, {**self.metadata, "training": facts})
+        if self.world.is_first:
+            save_checkpoint(path, selected.weights, {**self.metadata, "training": facts})
         return facts
 
 
@@ -209,8 +231,9 @@ def _fit(
         seed=settings.seed,
         state_file=state,
         progress=bench.progress,
-        evaluate=_evaluator(predictors) if predictors else None,
+        evaluate=_evaluator(predictors, bench.world) if predictors else None,
         after_epoch=after_epoch,
+        world=bench.world,
     )
     steps_full = settings.training.epochs * math.ceil(len(split) / settings.training.batch_size)
     fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
@@ -253,13 +276,16 @@ def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -
     return {name: SplitPredictor.open(bench, name) for name in sorted(wanted)}
 
 
-def _evaluator(predictors: dict[str, SplitPredictor]) -> Any:
+def _evaluator(predictors: dict[str, SplitPredictor], world: World) -> Any:
     def evaluate(model: nn.Module, _epoch: int) -> dict[str, Any]:
-        results = {}
-        for name, predictor in predictors.items():
-            found = compute(predictor.predict(model))
-            results[name] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
-            results[name]["per_group"] = {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}
-        return results
+        predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}
+        return world.first(lambda: {name: _values(evaluated) for name, evaluated in predicted.items()})
 
     return evaluate
+
+
+def _values(evaluated: Evaluated) -> dict[str, Any]:
+    """The metrics without their intervals."""
+    found = compute(evaluated)
+    values: dict[str, Any] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
+    return {**values, "per_group": {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}}

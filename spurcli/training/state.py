@@ -43,7 +43,7 @@ class Position:
 
 @dataclass(frozen=True)
 class StateFile:
-    """The state of one run; `identity` is what must be equal for it to go on, `device` where it runs.
+    """The state of one run; `identity` is what must be equal for it to go on, `device` and `world_size` where it runs.
 
     What another run left is refused, or removed if `replace_other`.
     """
@@ -52,6 +52,7 @@ class StateFile:
     identity: Mapping[str, Any]
     device: str = "cpu"
     replace_other: bool = False
+    world_size: int = 1
 
     @property
     def path(self) -> Path:
@@ -60,7 +61,7 @@ class StateFile:
     def save(self, tensors: Mapping[str, torch.Tensor], position: Position, extra: Mapping[str, Any]) -> None:
         content = {
             "identity": sha256_of_json(self.identity),
-            "environment": environment(self.device),
+            "environment": self._environment(),
             "position": vars(position),
             "extra": dict(extra),
         }
@@ -83,7 +84,7 @@ class StateFile:
                 raise
             self.remove()
             return None
-        here = environment(self.device)
+        here, saved_environment = self._environment(), {"world size": 1, **saved_environment}
         changes = [f"{key} was {saved_environment.get(key)}, is {here[key]}" for key in here]
         differs = [text for key, text in zip(here, changes, strict=True) if saved_environment.get(key) != here[key]]
         if differs:
@@ -100,6 +101,9 @@ class StateFile:
             return content["identity"], dict(content["environment"]), position, extra
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path} is no usable training state", _START_OVER) from error
+
+    def _environment(self) -> dict[str, Any]:
+        return {**environment(self.device), "world size": self.world_size}
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
