@@ -1,6 +1,6 @@
 """The stage `report`: what the other stages left, as one page, tables or figures. Never imports torch.
 
-`gather` finds and reads files, `collect` joins them into runs and arms, `content` makes the data that everything
+`gather` finds and reads files, `runs` joins them into runs, `arms` those into arms, `content` makes the data that everything
 else shows: `page` (HTML), `exports` (md, csv), `figures` (SVG, PDF), `tables` (terminal).
 """
 
