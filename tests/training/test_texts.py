@@ -74,8 +74,8 @@ def test_an_epoch_sees_every_kept_sample_once_in_batches_of_the_recipes_size(tex
         inputs, device, training_order = TEXTS, CPU, trainer.feed.training_order
 
         @staticmethod
-        def batches(order, batch_size, first=0):
-            for index, tokens in batches(order, batch_size, first):
+        def batches(order, batch_size, first, share):
+            for index, tokens in batches(order, batch_size, first, share):
                 seen.append(index.tolist())
                 yield index, tokens
 
