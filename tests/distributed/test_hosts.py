@@ -59,9 +59,13 @@ def test_two_hosts_train_as_one(hosts, runs, tmp_path):
                 [*words, str(PROGRAM), "train", str(folder)], stderr=subprocess.PIPE, text=True, env=environment
             )
         )
-    for process in processes:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err[-2000:]
+    try:
+        for process in processes:
+            _, err = process.communicate(timeout=900)
+            assert process.returncode == 0, err[-2000:]
+    finally:
+        for process in processes:
+            process.terminate()
     assert not list((tmp_path / hosts[1]).iterdir())  # the second host writes nothing
     (alone := tmp_path / "alone").mkdir()
     runs.methods(runs.World(), alone)
