@@ -167,7 +167,7 @@ def test_killed_in_the_middle_of_a_training(tmp_path, snakemake, spurcli):
         "seeds": [1, 2],
         "data_settings": SMALL,
         "inject": "",
-        "settings": "--set training.epochs=300 --set training.save_seconds=0.1 --set model.options.hidden=[16]",
+        "settings": "--set training.epochs=900 --set training.save_seconds=0.1 --set model.options.hidden=[16]",
         "lists": {},
         "methods": {},
         "selections": ["last"],
