@@ -41,6 +41,7 @@ class Saver:
     def __post_init__(self) -> None:
         self._next_save = time.monotonic() + self.seconds
         self._asked, self._steps, self._wait = time.monotonic(), 0, 0
+        self._agreed_signal = 0
 
     def is_due(self, *, at_end: bool = False) -> bool:
         """Whether to save now; asked once before every step, and `at_end` of an epoch.
@@ -57,9 +58,10 @@ class Saver:
         step_seconds = (now - self._asked) / max(self._steps, 1)
         wait = min(int(_SECONDS_APART / max(step_seconds, 1e-6)), _MOST_STEPS)
         facts = (int(now >= self._next_save), wait) if self.world.is_first else (0, 0)
-        self.request.signal_number, due, self._wait = self.world.agree(self.request.signal_number, *facts)
+        # kept beside the request, which a signal may set while this waits for the others
+        self._agreed_signal, due, self._wait = self.world.agree(self.request.signal_number, *facts)
         self._asked, self._steps = now, 0
-        return bool(due or self.request.signal_number)
+        return bool(due or self._agreed_signal)
 
     def save(self, position: Position) -> None:
         """Write the state; after a signal raise Interrupted."""
@@ -70,7 +72,7 @@ class Saver:
             extra = {"optimizer": numbers, "scaler": self.scaler.state_dict(), "best": self.best.facts}
             self.state_file.save(tensors, position, extra)
         self._next_save = time.monotonic() + self.seconds
-        if number := self.request.signal_number:
+        if number := self.request.signal_number if self.world.is_alone else self._agreed_signal:
             self.world.barrier()  # who leaves first has torchrun end the others
             where = f"epoch {position.epoch + 1}, step {position.step}"
             raise Interrupted(f"Stopped at {where}; the state is saved", "The same command goes on.", number)
