@@ -206,10 +206,11 @@ def test_killed_in_the_middle_of_a_training(tmp_path, snakemake, spurcli):
     for path in made:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes(), path.name
 
-    other = snakemake("--cores", "1", **{**line, "settings": "--set training.epochs=2"})
-    out, _ = other.communicate(timeout=900)
-    assert other.returncode != 0
-    assert out.count("is the finished output of another run") == 2
+    for _ in range(2):  # however often
+        other = snakemake("--cores", "1", **{**line, "settings": "--set training.epochs=2"})
+        out, _ = other.communicate(timeout=900)
+        assert other.returncode != 0
+        assert out.count("is the finished output of another run") == 2
     assert made[-1].read_bytes() == (folder / killed[-1]).read_bytes()
 
 
