@@ -24,7 +24,8 @@ out=${2:-methods}/seed$seed
 : "${TRY_dfr:=train val}" "${TRY_group_dro:=0.01 0.1 0.001}" "${TRY_inferred:=$TRY_group_dro}"
 : "${CNC:=--set training.batch_size=68}" "${PDE:=}" # what else they want: sets of 68 samples, how the subset grows
 : "${TRY_jtt:=100 20 5}" "${TRY_cnc:=0.75 0.5 0.9}" "${TRY_pde:=140 70 20}"
-run="--recipe $RECIPE --seed $seed $SETTINGS"
+: "${CONFIRM:=}" # your own code, named again to every stage: --dataset own.py:attr --model own.py:attr
+run="--recipe $RECIPE --seed $seed $SETTINGS $CONFIRM"
 
 # try NAME OPTIONS: one training, and one look at test for each way to choose its epoch.
 try() {
@@ -32,17 +33,17 @@ try() {
     shift
     spurcli train --keep all $run "$@" --checkpoints "$EPOCH,last,best-val-mean,best-val-worst-group" -o "$arm/model.safetensors"
     for rule in $RULES; do
-        spurcli evaluate "$arm/model.$rule.safetensors" -o "$arm/$rule.evaluation.json"
+        spurcli evaluate "$arm/model.$rule.safetensors" $CONFIRM -o "$arm/$rule.evaluation.json"
     done
 }
 
 # Stage 1 of all that need one: an early model, looked at in eval mode. Its scores, its mistakes, its predictions.
 try early
 early=$out/early/model.epoch$EPOCH.safetensors
-spurcli score --checkpoint "$early" --score prototype --score k_centre -o "$out/scores.h5"
-spurcli evaluate "$early" --split val -o "$out/early/val.evaluation.json"
-spurcli infer "$early" --by mistakes --errors "$out/errors.txt" -o "$out/mistakes.txt"
-spurcli infer "$early" --by predictions -o "$out/predictions.txt"
+spurcli score --checkpoint "$early" $CONFIRM --score prototype --score k_centre -o "$out/scores.h5"
+spurcli evaluate "$early" $CONFIRM --split val -o "$out/early/val.evaluation.json"
+spurcli infer "$early" $CONFIRM --by mistakes --errors "$out/errors.txt" -o "$out/mistakes.txt"
+spurcli infer "$early" $CONFIRM --by predictions -o "$out/predictions.txt"
 
 for method in $METHODS; do
     for value in $(eval "echo \$TRY_$method"); do
@@ -83,7 +84,7 @@ for method in $METHODS; do
         dfr)
             spurcli train $run --method dfr --checkpoint "$out/early/model.last.safetensors" \
                 --set method.options.on="$value" -o "$out/$name/model.safetensors"
-            [ -z "$RULES" ] || spurcli evaluate "$out/$name/model.safetensors" -o "$out/$name/last.evaluation.json"
+            [ -z "$RULES" ] || spurcli evaluate "$out/$name/model.safetensors" $CONFIRM -o "$out/$name/last.evaluation.json"
             ;;
         *) echo "Unknown method $method" >&2 && exit 2 ;;
         esac
