@@ -103,6 +103,12 @@ def cut(path: Path, size: int) -> None:
         stream.truncate(size)
 
 
+def overwrite(path: Path, position: int, content: bytes) -> None:
+    with path.open("rb+") as stream:
+        stream.seek(position)
+        stream.write(content)
+
+
 DAMAGES = {
     "no manifest": lambda folder: (folder / "cache.json").unlink(),
     "an empty manifest": lambda folder: (folder / "cache.json").write_text(""),
@@ -121,6 +127,7 @@ DAMAGES = {
     "no array": lambda folder: (folder / "planes.npy").unlink(),
     "an empty array": lambda folder: cut(folder / "planes.npy", 0),
     "half a header": lambda folder: cut(folder / "planes.npy", 50),
+    "a header that is no Python": lambda folder: overwrite(folder / "planes.npy", 20, b"((((\0"),
     "a byte less": lambda folder: cut(folder / "planes.npy", (folder / "planes.npy").stat().st_size - 1),
     "a byte more": lambda folder: cut(folder / "planes.npy", (folder / "planes.npy").stat().st_size + 1),
     "no .npy": lambda folder: (folder / "planes.npy").write_bytes(b"\xff" * 600),

@@ -1,0 +1,206 @@
+"""Damage the files of every reader and see what it does.   python tests/fuzz/run.py --mutations 10000
+
+Each reader runs in a process of its own. A fault is any exception but the project's own, a crash, more than 5 seconds or
+2 GiB for one file, or a file written. The damaged file of a fault is kept in --faults, and the run goes on behind it.
+With --engine atheris (pip install -e .[fuzz]) the changes are led by which lines of the project they reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SECONDS, GIBIBYTES = 5, 2
+STARTUP_SECONDS = 300  # torch, datasets and transformers on a busy machine
+
+
+def damage(name: str, folder: Path, numbers: range, limited: bool = False) -> int:
+    """Read one damaged file after another, saying beforehand which; returns how many were refused."""
+    from mutations import mutate
+    from targets import quietly, targets
+
+    from spurcli.errors import SpurError
+
+    target = targets()[name]
+    target.make(folder)
+    valid = {path: path.read_bytes() for path in sorted(folder.glob(target.damaged)) if path.is_file()}
+    names = tree(folder)
+    os.chdir(folder)
+    with contextlib.suppress(SpurError):  # what is loaded late is loaded before memory is limited
+        quietly(target.read, folder)
+    if limited:
+        limit_memory()
+    paths, others, refused = list(valid), list(valid.values()), 0
+    for number in numbers:
+        rng = random.Random(f"{name} {number}")
+        path = rng.choice(paths)
+        content = mutate(valid[path], others, rng)
+        path.write_bytes(content)
+        print(f"{number} {path}", flush=True)
+        try:
+            quietly(target.read, folder)
+        except SpurError as error:
+            refused += 1
+            text = str(error)
+            if not 1 <= len(text.splitlines()) <= 2 or len(text) > 2000 or "\x1b" in text:
+                raise AssertionError(f"a message of {len(text)} letters: {text[:500]!r}") from error
+        if path.read_bytes() != content or tree(folder) != names:
+            raise AssertionError(f"the reader wrote: {sorted(tree(folder) ^ names)}")
+        path.write_bytes(valid[path])
+    return refused
+
+
+def tree(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def limit_memory() -> None:
+    with Path("/proc/self/statm").open() as stream:
+        now = int(stream.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + GIBIBYTES * 2**30,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def watch(name: str, num_mutations: int, faults: Path) -> tuple[int, int]:
+    """Numbers of refused files and of faults of one reader."""
+    refused = found = start = 0
+    while start < num_mutations:
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
+            words = [sys.executable, str(HERE / "run.py"), "--child", name, folder, str(start), str(num_mutations)]
+            child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=plain_environment())
+            last, seen = "", [time.monotonic()]
+            done = threading.Event()
+            hung: list[bool] = []
+
+            def stop_if_it_hangs(child=child, seen=seen, done=done, hung=hung) -> None:
+                while not done.wait(0.5):
+                    if time.monotonic() - seen[0] > (SECONDS if len(seen) > 1 else STARTUP_SECONDS):
+                        hung.append(True)
+                        child.kill()
+                        return
+
+            watcher = threading.Thread(target=stop_if_it_hangs, daemon=True)
+            watcher.start()
+            assert child.stdout
+            for line in child.stdout:
+                last = line.strip()
+                seen[:] = [time.monotonic(), 0]
+            status = child.wait()
+            done.set()
+            if last.startswith("done"):
+                return refused + int(last.split()[1]), found
+            errors.seek(0)
+            said = errors.read().strip().splitlines() or [f"exit code {status}"]
+            if not last:
+                raise SystemExit(f"{name} cannot be run: {said[-1]}")
+            number, _, path = last.partition(" ")
+            found += 1
+            faults.mkdir(parents=True, exist_ok=True)
+            kept = faults / f"{name}-{number}-{Path(path).name}"
+            shutil.copy(path, kept)
+            why = f"more than {SECONDS} s" if hung else f"exit code {status}: {said[-1]}"
+            print(f"{name}: mutation {number}: {why} → {kept}", flush=True)
+            kept.with_suffix(f"{kept.suffix}.txt").write_text("\n".join(said), encoding="utf-8")
+            start = int(number) + 1
+    return refused, found
+
+
+def plain_environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def lead(name: str, num_mutations: int, faults: Path) -> int:
+    """Let atheris choose the damage; returns its exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [
+            sys.executable,
+            str(HERE / "run.py"),
+            "--lead",
+            name,
+            folder,
+            str(num_mutations),
+            str(faults.resolve()),
+        ]
+        faults.mkdir(parents=True, exist_ok=True)
+        return subprocess.run(words, check=False, env=plain_environment()).returncode
+
+
+def led(name: str, folder: Path, num_mutations: int, faults: Path) -> None:
+    import atheris
+
+    with atheris.instrument_imports(include=["spurcli"]):
+        from targets import quietly, targets
+
+        from spurcli.errors import SpurError
+    target = targets()[name]
+    inputs, corpus = folder / "inputs", folder / "corpus"
+    inputs.mkdir()
+    corpus.mkdir()
+    target.make(inputs)
+    valid = {path: path.read_bytes() for path in sorted(inputs.glob(target.damaged)) if path.is_file()}
+    paths = list(valid)
+    for number, content in enumerate(valid.values()):
+        (corpus / str(number)).write_bytes(bytes([number]) + content)
+    os.chdir(inputs)
+
+    def once(data: bytes) -> None:
+        path = paths[data[0] % len(paths)] if data else paths[0]
+        path.write_bytes(data[1:])
+        with contextlib.suppress(SpurError):
+            quietly(target.read, inputs)
+        path.write_bytes(valid[path])
+
+    options = [
+        f"-runs={num_mutations}",
+        f"-timeout={SECONDS}",
+        f"-rss_limit_mb={(GIBIBYTES + 1) * 1024}",
+        "-max_len=65536",
+    ]
+    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={faults}/{name}-", "-verbosity=0", str(corpus)], once)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="readers (default: all)")
+    parser.add_argument("--mutations", type=int, default=10_000, help="damaged files for each reader")
+    parser.add_argument("--faults", type=Path, default=Path("faults"), help="folder for files that made a fault")
+    parser.add_argument("--engine", choices=["random", "atheris"], default="random")
+    arguments = parser.parse_args()
+    from targets import targets
+
+    total = 0
+    for name in arguments.names or targets():
+        started = time.monotonic()
+        if arguments.engine == "atheris":
+            code = lead(name, arguments.mutations, arguments.faults)
+            total += code != 0
+            told = "no fault" if code == 0 else f"a fault, exit code {code}"
+        else:
+            refused, found = watch(name, arguments.mutations, arguments.faults)
+            total += found
+            told = f"{refused:,} of {arguments.mutations:,} refused, {found} faults"
+        print(f"{name}: {told}, {time.monotonic() - started:.0f} s", flush=True)
+    return 1 if total else 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    if sys.argv[1:2] == ["--child"]:
+        numbers = range(int(sys.argv[4]), int(sys.argv[5]))
+        print(f"done {damage(sys.argv[2], Path(sys.argv[3]), numbers, limited=True)}")
+    elif sys.argv[1:2] == ["--lead"]:
+        led(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+    else:
+        sys.exit(main())

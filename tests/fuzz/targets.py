@@ -1,0 +1,358 @@
+"""Every reader of files that come from outside: what it reads, made small and valid, and how it is called."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import safetensors.numpy
+from PIL import Image
+
+from spurcli import recipes
+from spurcli.artifacts.arrays import read_labels, read_logits
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
+from spurcli.artifacts.checkpoint_torch import load_tensors, load_weights
+from spurcli.artifacts.describe import describe
+from spurcli.artifacts.evaluation import read_evaluation
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.history import read_history
+from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.predictions import read_predictions
+from spurcli.artifacts.scores import open_scores
+from spurcli.datasets import load_dataset
+from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_cached, write_cached
+from spurcli.datasets.celeba_files import read_table as read_celeba
+from spurcli.datasets.cifar10 import CLASS_NAMES as CIFAR10_CLASSES
+from spurcli.datasets.cifar10 import read_folder as read_cifar10
+from spurcli.datasets.hard_imagenet_ranks import read_ranks
+from spurcli.datasets.injection import read_injection
+from spurcli.datasets.inputs import decode_square
+from spurcli.datasets.multinli import published_split, read_rows
+from spurcli.datasets.waterbirds import read_folder as read_waterbirds
+from spurcli.reporting.gather import gather
+from spurcli.runtime.tokens import folder_tokenizer
+from spurcli.session import configure
+from spurcli.training.state import Position, StateFile
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+LOGITS = np.linspace(-3, 3, 24, dtype=np.float32).reshape(8, 3)
+WNID = "n03218198"
+CACHE_KEY = {"kind": "things", "of": {"what": "fuzz"}}
+HAS_DATASETS = importlib.util.find_spec("datasets") is not None
+HAS_PYARROW = importlib.util.find_spec("pyarrow") is not None
+
+
+@dataclass(frozen=True)
+class Target:
+    """`make` writes valid files into an empty folder; `read` reads them; `damaged` are the patterns of those that are changed."""
+
+    make: Callable[[Path], None]
+    read: Callable[[Path], object]
+    damaged: str = "*"
+
+
+def target(name: str, *readers: Callable[[Path], object], make: Callable[[Path], object] | None = None) -> Target:
+    """Of a reader of one file: a golden one of that name unless `make` writes another."""
+
+    def write(folder: Path) -> None:
+        if make is None:
+            (folder / name).write_bytes((GOLDEN / name).read_bytes())
+        else:
+            make(folder / name)
+
+    def read(folder: Path) -> None:
+        for reader in readers:
+            reader(folder / name)
+
+    return Target(write, read)
+
+
+def _read_scores(path: Path) -> None:
+    with open_scores(path) as reader:
+        for name in reader.scores:
+            reader.mean_values(name)
+        reader.sample_ids(np.arange(reader.header.num_samples))
+        if reader.has_groups:
+            reader.groups()
+
+
+def _make_foreign_scores(path: Path) -> None:
+    with h5py.File(path, "w") as file:  # the old layout has no checksums
+        file.attrs["format"], file.attrs["version"], file["label"] = "spurcli.scores", 1, np.arange(6)
+        file["scores/el2n/values"] = np.zeros((2, 6), np.float32)
+        file["scores/el2n"].attrs["higher_is"] = "harder"
+
+
+def _make_logits_h5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("logits", data=LOGITS, chunks=(4, 3), compression="gzip")
+
+
+def _read_checkpoint(path: Path) -> None:
+    metadata = read_checkpoint_metadata(path, required=False)
+    weights_sha256_of_file(path)
+    load_tensors(path)
+    settings = metadata.get("provenance", {}).get("settings")
+    if settings:
+        configure(inherited=settings)
+
+
+def _make_torch_weights(path: Path) -> None:
+    import torch
+
+    torch.save({"weight": torch.zeros(3, 4), "bias": torch.ones(3)}, path)
+
+
+STATE_IDENTITY = {"settings": "fuzz"}
+
+
+def _make_state(folder: Path) -> None:
+    import torch
+
+    position = Position(epoch=1, records=[{"epoch": 0, "loss": 0.5}])
+    StateFile(folder, STATE_IDENTITY).save({"model.weight": torch.zeros(2, 3)}, position, {"best": 0.5})
+
+
+# ---- data sets
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [{"text": f"t {row}", "label": row % 2, "split": "train", "group": row % 4} for row in range(12)]
+
+
+def _table_writer(separator: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        lines = ["text,label,split,group", *(",".join(map(str, row.values())) for row in _rows())]
+        path.write_text("\n".join(lines).replace(",", separator), encoding="utf-8")
+
+    return write
+
+
+def _make_parquet(path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.Table.from_pylist(_rows()), path)
+
+
+def _read_own(kind: str, name: str) -> Callable[[Path], object]:
+    return lambda path: _touch(load_dataset(kind, {"path": name}, data_root=path.parent))
+
+
+def _touch(dataset: Any) -> None:
+    """Read all inputs, as a stage would."""
+    for split in dataset.splits.values():
+        assert len(set(split.sample_id or range(len(split)))) == len(split) > 0
+        split.inputs.read(np.arange(len(split)))
+
+
+def _make_saved_dataset(folder: Path) -> None:
+    import datasets
+
+    datasets.utils.disable_progress_bars()
+    columns = {"text": [f"text {number}" for number in range(6)], "label": ["no", "yes"] * 3}
+    datasets.Dataset.from_dict(columns).save_to_disk(folder / "saved")
+
+
+def _picture(seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (11, 9, 3), dtype=np.uint8))
+
+
+def _make_cifar10_python(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
+        value = {
+            b"labels": np.repeat(np.arange(10), 2).tolist(),
+            b"data": rng.integers(0, 256, (20, 3072), dtype=np.uint8),
+        }
+        (folder / name).write_bytes(pickle.dumps(value, 2))
+    names = [name.encode() for name in CIFAR10_CLASSES]
+    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": names}, 2))
+
+
+def _make_cifar10_binary(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
+        label = np.repeat(np.arange(10, dtype=np.uint8), 2)[:, None]
+        rows = np.concatenate([label, rng.integers(0, 256, (20, 3072), dtype=np.uint8)], axis=1)
+        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+    (folder / "batches.meta.txt").write_text("\n".join(CIFAR10_CLASSES))
+
+
+def _make_ranks(path: Path) -> None:
+    names = [f"train/{WNID}/{WNID}_{number}.JPEG" for number in range(10)]
+    path.write_bytes(pickle.dumps({537: names}, 4))
+
+
+WATERBIRDS = {name: [1, 1, 1, 1] for name in ("train", "val", "test")}
+
+
+def _make_waterbirds(folder: Path) -> None:
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["img_id", "img_filename", "y", "split", "place", "place_filename"])
+        for number in range(12):
+            name = f"{number}.jpg"
+            _picture().save(folder / name)
+            rows.writerow([number, name, number % 2, number // 4, number // 2 % 2, "/o/ocean/1.jpg"])
+
+
+def _make_celeba(folder: Path) -> None:
+    names = [f"Attribute_{number}" for number in range(40)]
+    names[9], names[15], names[20] = "Blond_Hair", "Eyeglasses", "Male"
+    images = [f"{number:06d}.jpg" for number in range(1, 13)]
+    values = np.random.default_rng(0).choice([-1, 1], (12, 40))
+    lines = [f"{name} " + " ".join(f"{value:2d}" for value in row) for name, row in zip(images, values, strict=True)]
+    (folder / "list_attr_celeba.txt").write_text(
+        "\r\n".join(["12", " ".join(names) + " ", *lines, ""]), encoding="ascii"
+    )
+    lines = [f"{name} {number % 3}" for number, name in enumerate(images)]
+    (folder / "list_eval_partition.txt").write_text("\n".join([*lines, ""]), encoding="ascii")
+
+
+def _nli() -> list[tuple[str, str, str]]:
+    labels = ["contradiction", "entailment", "neutral", "-"]
+    return [
+        (labels[number % 4], f"A premise {number}.", f"I {'never' * (number % 2)} said {number}.")
+        for number in range(16)
+    ]
+
+
+def _make_multinli_jsonl(folder: Path) -> None:
+    rows = [
+        {"gold_label": label, "sentence1": first, "sentence2": second, "pairID": "1"} for label, first, second in _nli()
+    ]
+    for part in ("train", "dev_matched", "dev_mismatched"):
+        (folder / f"multinli_1.0_{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _make_multinli_tsv(folder: Path) -> None:
+    lines = ["gold_label\tsentence1\tsentence2", *("\t".join(row) for row in _nli())]
+    for part in ("train", "dev_matched", "dev_mismatched"):
+        (folder / f"{part}.tsv").write_text("\n".join(lines) + "\n")
+    labels = {"contradiction": 0, "entailment": 1, "neutral": 2}
+    rows = [(labels[label], int("never" in second)) for label, _, second in _nli() if label in labels] * 3
+    lines = [f"{number},{label},{negation},{number % 3}" for number, (label, negation) in enumerate(rows)]
+    (folder / "metadata_random.csv").write_text("\n".join([",gold_label,sentence2_has_negation,split", *lines, ""]))
+
+
+def _read_multinli(folder: Path) -> None:
+    rows = read_rows(folder)
+    if (folder / "metadata_random.csv").exists():
+        published_split(rows, folder / "metadata_random.csv")
+
+
+# ---- what is kept between runs
+
+
+def _make_cache(folder: Path) -> None:
+    arrays = {
+        "numbers": Blocks.of(np.arange(40, dtype=np.int32)),
+        "planes": Blocks.of(np.zeros((7, 3, 4, 5), np.uint8)),
+    }
+    write_cached(folder, CACHE_KEY, arrays)
+    (folder / "folder.txt").write_text(cached_folder(folder, CACHE_KEY).name)
+
+
+def _read_cache(folder: Path) -> None:
+    open_cached(folder, CACHE_KEY)
+    verify_cached(folder, CACHE_KEY)
+
+
+def _make_tokenizer(folder: Path) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    tokenizer = Tokenizer(WordLevel({"[PAD]": 0, "[UNK]": 1, "a": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    content = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(content))
+
+
+def _make_runs(folder: Path) -> None:
+    for name in ("evaluation-v1.json", "history-v1.json", "predictions-v1.h5", "keep-v1.txt", "scores-v1.h5"):
+        (folder / name).write_bytes((GOLDEN / name).read_bytes())
+
+
+def _read_image(path: Path) -> None:
+    decode_square(path, 8)
+
+
+@cache
+def targets() -> dict[str, Target]:
+    """All targets by name; those whose library is not installed are left out."""
+    found = {
+        "scores": target("scores-v1.h5", _read_scores, describe),
+        "scores-foreign": target("foreign.h5", _read_scores, describe, make=_make_foreign_scores),
+        "predictions": target("predictions-v1.h5", read_predictions, describe),
+        "keep": target("keep-v1.txt", read_indices, describe),
+        "remove": target("remove-v1.txt", read_indices),
+        "groups": target("groups-v1.txt", read_groups, describe),
+        "checkpoint": target("model-v1.safetensors", _read_checkpoint, describe),
+        "weights-torch": target("foreign.pt", load_weights, make=_make_torch_weights),
+        "state": Target(_make_state, lambda folder: StateFile(folder, STATE_IDENTITY).load()),
+        "history": target("history-v1.json", read_history, describe),
+        "injection": target("inject-v1.json", read_injection, describe),
+        "evaluation": target("evaluation-v1.json", read_evaluation, describe),
+        "report": Target(_make_runs, lambda folder: gather([folder / name.name for name in sorted(folder.iterdir())])),
+        "logits-npy": target("logits.npy", read_logits, make=lambda path: np.save(path, LOGITS)),
+        "logits-h5": target("logits.h5", read_logits, make=_make_logits_h5),
+        "logits-safetensors": target(
+            "logits.safetensors",
+            read_logits,
+            make=lambda path: safetensors.numpy.save_file({"logits": LOGITS}, path),
+        ),
+        "labels-npy": target(
+            "labels.npy", lambda path: read_labels(path, 8, 3), make=lambda path: np.save(path, np.arange(8) % 3)
+        ),
+        "recipe": target(
+            "recipe.toml",
+            lambda path: configure(recipe=str(path)),
+            make=lambda path: path.write_bytes(recipes.recipe_path("demo").read_bytes()),
+        ),
+        "csv": target("own.csv", _read_own("table", "own.csv"), make=_table_writer(",")),
+        "tsv": target("own.tsv", _read_own("table", "own.tsv"), make=_table_writer("\t")),
+        "jsonl": target(
+            "own.jsonl",
+            _read_own("table", "own.jsonl"),
+            make=lambda path: path.write_text("".join(json.dumps(row) + "\n" for row in _rows())),
+        ),
+        "cifar10-python": Target(_make_cifar10_python, lambda folder: _touch(read_cifar10(folder, 20))),
+        "cifar10-binary": Target(_make_cifar10_binary, lambda folder: _touch(read_cifar10(folder, 20))),
+        "hard-imagenet-ranks": target("ranks.pkl", lambda path: read_ranks(path, 537, WNID), make=_make_ranks),
+        "waterbirds": Target(
+            _make_waterbirds, lambda folder: _touch(read_waterbirds(folder, 8, WATERBIRDS)), "metadata.csv"
+        ),
+        "celeba": Target(_make_celeba, lambda folder: read_celeba(folder, "Male", "Eyeglasses")),
+        "multinli-jsonl": Target(_make_multinli_jsonl, _read_multinli),
+        "multinli-tsv": Target(_make_multinli_tsv, _read_multinli),
+        "cache": Target(_make_cache, _read_cache, "*/*"),
+        "tokenizer": Target(_make_tokenizer, lambda folder: folder_tokenizer(folder, 8)),
+    }
+    for ending in ("jpg", "png", "webp", "bmp", "gif", "tif", "ppm"):
+        name = f"picture.{ending}"
+        found[f"image-{ending}"] = target(name, _read_image, make=lambda path: _picture().save(path))
+    if HAS_PYARROW:
+        found["parquet"] = target("own.parquet", _read_own("table", "own.parquet"), make=_make_parquet)
+    if HAS_DATASETS:
+        read = _read_own("table", "saved")
+        found["hugging-face"] = Target(_make_saved_dataset, lambda folder: read(folder / "saved"), "saved/*")
+    return found
+
+
+def quietly(read: Callable[[Path], object], folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ours, and what Pillow says of odd files
+        read(folder)
