@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -21,10 +24,11 @@ from spurcli.errors import InputError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
 
-    On any failure the temporary file is removed and an earlier `path` is untouched.
+    On any failure the temporary file is removed and an earlier `path` is untouched. What a killed process left of the
+    same file is removed by the next that writes it.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name}.{_here()}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
     try:
         with readable_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
             if path.exists() and not path.is_file():  # renaming over /dev/null would replace it for everyone
                 raise InputError(f"{path} is a pipe or a device", "Write -o - for stdout, or name a file.")
+            _sweep(path)
             yield temporary
             _flush(temporary)
             temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
@@ -79,6 +84,41 @@ def _errno_in_text(text: str) -> int | None:
         if os.strerror(number).lower() in text.lower() or f"errno = {number}," in text:
             return number
     return None
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of `path` whose writers are dead: those of this machine, whose processes can be asked for."""
+    start = f".{path.name}.{_here()}-"
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # a convenience, and no reason to fail
+        for entry in entries:
+            if entry.name.startswith(start) and entry.name.endswith(".tmp"):
+                pid = entry.name.removeprefix(start).partition("-")[0]
+                if pid.isdecimal() and not _is_alive(int(pid)):
+                    Path(entry.path).unlink()
+
+
+@functools.cache
+def _here() -> str:
+    """A name for where process ids mean what they mean here: the machine, and the container on it."""
+    with contextlib.suppress(OSError):
+        return f"{_digest(platform.node())}{_digest(str(Path('/proc/self/ns/pid').readlink()))}"
+    return _digest(platform.node())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere the signal 0 is no mere question
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # another user's
+    return True
 
 
 def _umask() -> int:

@@ -66,12 +66,19 @@ def test_killed_while_writing(tmp_path):
         [sys.executable, "-c", textwrap.dedent(script), str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "ready\n"
+        write_text(path, "other")
+        assert len(names(tmp_path)) == 2  # what is being written is let alone
         process.send_signal(signal.SIGKILL)
-    assert path.read_text() == "old"
-    left = [name for name in names(tmp_path) if name != "x.txt"]
-    assert all(name.startswith(".x.txt.") and name.endswith(".tmp") for name in left)
-    write_text(path, "new")  # what a killed process left is in nobody's way
+    assert path.read_text() == "other"
+    left = next(name for name in names(tmp_path) if name != "x.txt")
+    assert left.startswith(".x.txt.")
+    assert left.endswith(".tmp")
+    elsewhere = [left.replace(".x.txt.", ".x.txt.other"), ".x.txt.x.tmp", left.replace(".x.txt.", ".x.")]
+    for name in elsewhere:
+        (tmp_path / name).write_text("another machine's, an older version's, another file's")
+    write_text(path, "new")  # and what a killed process left is swept by the next
     assert path.read_text() == "new"
+    assert names(tmp_path) == sorted([*elsewhere, "x.txt"])
 
 
 WRITERS = {
