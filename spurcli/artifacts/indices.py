@@ -49,6 +49,9 @@ class IndexList:
     def sha256(self) -> str:
         return indices_sha256(self.indices)
 
+    def num_kept(self, num_samples: int) -> int:
+        return len(self.indices) if self.kind == "keep" else num_samples - len(self.indices)
+
     def kept(self, num_samples: int) -> NDArray[np.int64]:
         """The kept positions, ascending, of a split of `num_samples`."""
         assert self.kind != "errors"

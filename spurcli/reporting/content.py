@@ -208,9 +208,7 @@ def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[dict[str, 
     for found in by_rule.values():
         content = found[0].content
         rule = plain(content.rule)
-        num_samples = content.fingerprint.num_samples if content.fingerprint else None
-        num_kept = len(content.kept(num_samples)) if num_samples is not None else None
-        label, _ = arm_label("erm", rule, fraction_of(rule, num_samples, num_kept))
+        label, _ = arm_label("erm", rule, fraction_of(rule, content.num_samples, content.num_kept))
         entries.append(
             {
                 "label": label,

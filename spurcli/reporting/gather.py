@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from spurcli.artifacts.envelope import MAX_JSON_BYTES
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.hdf5 import text_attribute
 from spurcli.artifacts.history import read_history
-from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.indices import IndexList, read_indices
 from spurcli.artifacts.provenance import portable_path
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets.injection import read_injection
@@ -28,6 +28,25 @@ Kind = Literal["evaluation", "history", "scores", "list", "injection", "checkpoi
 _JSON_FORMAT = re.compile(rb'"format"\s*:\s*"spurcli\.(evaluation|history|injection)"')
 _LIST_MAGIC = b"# spurcli indices v"
 _HINT = "Name evaluation.json, history.json, scores.h5, keep.txt, inject.json or folders that hold them."
+
+
+@dataclass(frozen=True)
+class ListFacts:
+    """What is shown of a checked index list. The indices themselves can be hundreds of megabytes, and nothing shows them."""
+
+    sha256: str
+    num_samples: int | None
+    num_kept: int | None
+    rule: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, index_list: IndexList) -> ListFacts:
+        num_samples = index_list.fingerprint.num_samples if index_list.fingerprint else None
+        num_kept = None if num_samples is None else index_list.num_kept(num_samples)
+        facts = index_list.rule, index_list.summary, index_list.provenance
+        return cls(index_list.sha256, num_samples, num_kept, *facts)
 
 
 @dataclass(frozen=True)
@@ -156,7 +175,7 @@ def _read(path: Path, kind: Kind) -> Any:
     if kind == "injection":
         return read_injection(path)
     if kind == "list":
-        return read_indices(path)
+        return ListFacts.of(read_indices(path))
     if kind == "checkpoint":
         return read_checkpoint_metadata(path)
     if kind == "scores":
