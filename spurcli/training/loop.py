@@ -91,11 +91,19 @@ class _Run:
         return self.position.epoch >= self.until_epoch
 
 
+class Diverged(SpurError):
+    """The loss or a weight became infinite or NaN, after `num_epochs` whole epochs in which none was."""
+
+    def __init__(self, problem: str, hint: str, num_epochs: int) -> None:
+        super().__init__(problem, hint)
+        self.num_epochs = num_epochs
+
+
 def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> Fitted:
     """Train until `until_epoch` full passes are done, or for exactly `num_steps` updates if given.
 
-    Goes on from `state_file` if something is there. SIGINT and SIGTERM save the state and raise Interrupted; a loss
-    that is not finite raises SpurError.
+    Goes on from `state_file` if something is there. SIGINT and SIGTERM save the state and raise Interrupted; a loss or
+    weights that are not finite raise Diverged.
     """
     settings, device, world = trainer.settings, trainer.feed.device, trainer.world
     share = world.share(settings.batch_size, getattr(trainer.method, "set_size", 1))
@@ -123,9 +131,10 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
         if trainer.state_file and world.is_first:
             trainer.state_file.remove()  # it would only lead here again
         world.barrier()  # who leaves first has torchrun end the others
-        raise SpurError(
+        raise Diverged(
             f"{error}: the training diverged",
             f"Lower the learning rate (--set training.learning_rate={settings.learning_rate / 10:g}).",
+            len(run.position.records),
         ) from error
     selected = {LAST: Selected(plain_weights(trainer.model), run.position.epoch), **best.selected}
     return Fitted(run.position.records, selected, selected[settings.selection])

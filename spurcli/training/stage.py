@@ -25,7 +25,7 @@ from spurcli.artifacts.reuse import (
     require_writable,
     run_identity,
 )
-from spurcli.errors import SpurWarning, UsageError
+from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
@@ -36,7 +36,7 @@ from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.best import LAST, SELECTIONS, Selected, reads_groups
 from spurcli.training.given import Given, read_given
-from spurcli.training.loop import Fitted, Trainer, fit
+from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile
@@ -193,12 +193,15 @@ class _Files:
         labels = self.given.labels_used(selection)
         return {**self.facts, "epoch": selected.epoch, "selection": selection, "labels_used": labels}
 
+    def path(self, name: str) -> Path:
+        """OUTPUT, or beside it under `name`."""
+        return self.output.with_name(f"{self.output.stem}.{name}{self.output.suffix}") if name else self.output
+
     def save(self, selected: Selected, selection: str, name: str = "") -> dict[str, Any]:
-        """Write `selected` as OUTPUT, or beside it under `name`; returns its facts."""
-        path = self.output.with_name(f"{self.output.stem}.{name}{self.output.suffix}") if name else self.output
+        """Write `selected` to the path of that name; returns its facts."""
         facts = self.facts_of(selected, selection)
         if self.world.is_first:
-            save_checkpoint(path, selected.weights, {**self.metadata, "training": facts})
+            save_checkpoint(self.path(name), selected.weights, {**self.metadata, "training": facts})
         return facts
 
 
@@ -236,7 +239,12 @@ def _fit(
         world=bench.world,
     )
     steps_full = settings.training.epochs * math.ceil(len(split) / settings.training.batch_size)
-    fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
+    try:
+        fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
+    except Diverged as error:
+        whole = [epoch for epoch in wanted.epochs if epoch <= error.num_epochs]
+        good = f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--checkpoints N keeps epochs before."
+        raise SpurError(error.problem, f"{error.hint} {good}") from error
     if never := [epoch for epoch in wanted.epochs if epoch > len(fitted.records)]:
         message = f"Training ended after epoch {len(fitted.records)}: no checkpoint of epoch {never[0]} was written"
         warnings.warn(message, SpurWarning, stacklevel=2)

@@ -60,6 +60,33 @@ def test_the_batch_size_that_is_advised_works(spurcli, tiny_flags):
     assert spurcli(*words, "--set", "training.batch_size=16").code == 0
 
 
+BREAKING = """
+from spurcli.training.methods.erm import ERM
+
+class Breaking(ERM):
+    def order(self, seed, epoch):
+        self.epoch = epoch
+        return super().order(seed, epoch)
+
+    def loss(self, logits, batch):
+        return super().loss(logits, batch) * (float("nan") if self.epoch == 2 else 1)
+"""
+
+
+def test_a_diverged_training_names_the_last_good_checkpoint(spurcli, tiny_flags):
+    Path("breaking.py").write_text(BREAKING)
+    words = ["train", "--dataset", "demo", "--keep", "all", "--method", "breaking.py:Breaking", *tiny_flags]
+    words += ["--set", "training.epochs=4"]
+    plain = spurcli(*words)
+    assert plain.code == 1
+    assert "not finite in epoch 3, step" in plain.err
+    assert "--checkpoints N keeps epochs before" in " ".join(plain.err.split())
+    kept = spurcli(*words, "--checkpoints", "1,2,3")
+    assert "Good until then: model.epoch2.safetensors" in " ".join(kept.err.split())
+    assert spurcli("show", "model.epoch2.safetensors").code == 0
+    assert not Path("model.epoch3.safetensors").exists()
+
+
 def test_a_compiled_model_gives_the_same_weights_under_plain_names(build_trainer, monkeypatch):
     """With the backend that needs no C++ compiler: what is tested is how the loop uses a compiled model."""
     compiled = []
