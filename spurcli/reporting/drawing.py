@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 # Okabe and Ito (2008) without black and yellow, which vanish on one of the two backgrounds.
@@ -53,8 +54,13 @@ class Figure:
     legend: Sequence[Style] = field(default=())
 
 
-def render_svg(panel: Panel, *, prefix: str, legend: Sequence[Style] = (), inline: bool = True) -> str:
-    """The panel as SVG with all ids starting with `prefix`; `inline` leaves out what only a file of its own needs."""
+def render_svg(
+    panel: Panel, *, prefix: str, legend: Sequence[Style] = (), inline: bool = True, title: str = "", about: str = ""
+) -> str:
+    """The panel as SVG with all ids starting with `prefix`; `inline` leaves out what only a file of its own needs.
+
+    `title` and what it is `about` are what a screen reader says in place of the picture.
+    """
     buffer = io.StringIO()
     _save(panel, legend, buffer, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()
@@ -72,7 +78,10 @@ def render_svg(panel: Panel, *, prefix: str, legend: Sequence[Style] = (), inlin
     box = re.search(r'viewBox="[^"]+"', svg)
     assert box is not None  # matplotlib always writes one
     space = "" if inline else ' xmlns="http://www.w3.org/2000/svg"'
-    root = f'<svg{space} {box[0]} role="img" style="stroke-linejoin:round;stroke-linecap:butt">'
+    words = [(kind, escape(text)) for kind, text in (("title", title), ("desc", about)) if text]
+    names = f' aria-labelledby="{" ".join(f"{prefix}-{kind}" for kind, _ in words)}"' if words else ""
+    root = f'<svg{space} {box[0]} role="img"{names} style="stroke-linejoin:round;stroke-linecap:butt">'
+    root += "".join(f'<{kind} id="{prefix}-{kind}">{text}</{kind}>' for kind, text in words)
     return root + svg[svg.index(">") + 1 :].strip() + "\n"
 
 

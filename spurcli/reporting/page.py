@@ -47,7 +47,7 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
     text = environment.from_string(_resource("page.html.j2")).render(
         data=data,
         css=Markup(_resource("style.css")),
-        keys=[Markup(_key(style)) for style in styles],
+        keys=[Markup(swatch(style)) for style in styles],
         names=[_name(arm, has_heading=len(data["sections"]) > 1) for arm in data["arms"]],
         arm_headings=headings(data, range(len(data["arms"]))),
         pair_headings=headings(data, [entry["arm"] for entry in data["comparisons"]]),
@@ -86,7 +86,7 @@ def _figure_view(figure: Figure, number: int, markup: Any) -> dict[str, Any]:
         "name": figure.name,
         "heading": figure.heading,
         "caption": figure.caption,
-        "legend": [{"label": style.label, "key": markup(_key(style))} for style in figure.legend],
+        "legend": [{"label": style.label, "key": markup(swatch(style))} for style in figure.legend],
         "panels": [
             markup(render_svg(panel, prefix=f"f{number}p{position}-{slug(panel.name)}"))
             for position, panel in enumerate(figure.panels)
@@ -106,7 +106,7 @@ def _figure_groups(figures: Sequence[Mapping[str, Any]]) -> dict[str, list[Mappi
     return groups
 
 
-def _key(style: Style) -> str:
+def swatch(style: Style) -> str:
     """A swatch for a legend: line and marker as in the figures."""
     dashes = {"-": "", "--": "5 3", ":": "2 2", "-.": "6 2 2 2"}.get(style.dashes, "")
     line = f'<path d="M1 6H25" stroke="{style.color}" stroke-width="2" stroke-dasharray="{dashes}" fill="none"/>'
