@@ -1,0 +1,120 @@
+"""Whether a claim of the paper holds in the numbers at hand: differences paired by seed, with their 95 % intervals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tidy import Compare, FigureText, Paper, Row, X, matches
+
+from spurcli.reporting.statistics import Paired, paired
+
+HOLDS, OPPOSITE, UNSETTLED = "as the paper says", "the opposite", "not settled"
+UNSEEN, UNEVEN, FEW = "no difference seen", "not even", "too few seeds"
+_Curve = Mapping[X, Mapping[str, float]]  # x → seed → value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One difference: what was taken from what, where, how large, and what that means for the claim."""
+
+    says: str
+    what: str
+    place: tuple[str, str]
+    x: X
+    difference: Paired
+    outcome: str
+
+
+def verdicts(figure: FigureText, rows: Sequence[Row], paper: Paper) -> list[Verdict]:
+    """All comparisons of the figure that the rows have numbers for, in the order of published.toml."""
+    found = []
+    for compare in figure.compare:
+        curves = _curves(rows, compare)
+        for (place, series), curve in curves.items():
+            if compare.series is not None and series != compare.series:
+                continue
+            if compare.kind == "series":
+                control = _control(curves, place, compare.control)
+                for x, first, second in _pairs(figure, curve, control, compare.x):
+                    label = f"{paper.series_label(series)} − {paper.series_label(str(compare.control))}"
+                    found += _verdict(compare, label, place, x, first, second)
+            else:
+                found += _along(figure, compare, paper.series_label(series), place, curve)
+    return found
+
+
+def _curves(rows: Sequence[Row], compare: Compare) -> dict[tuple[tuple[str, str], str], dict[X, dict[str, float]]]:
+    curves: dict[tuple[tuple[str, str], str], dict[X, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        if row.metric == compare.metric and matches(row.place, compare.panel, compare.setting):
+            curves[row.place, row.series][row.x][row.seed] = row.value
+    return curves
+
+
+def _control(
+    curves: Mapping[tuple[tuple[str, str], str], _Curve], place: tuple[str, str], series: str | None
+) -> _Curve:
+    """The control in the same chart, else in the one other panel of the same setting that has it."""
+    same = curves.get((place, str(series)))
+    if same is not None:
+        return same
+    others = [curve for ((_, setting), name), curve in curves.items() if name == series and setting == place[1]]
+    return others[0] if len(others) == 1 else {}
+
+
+def _pairs(
+    figure: FigureText, curve: _Curve, control: _Curve, wanted: str | None
+) -> list[tuple[X, Mapping[str, float], Mapping[str, float]]]:
+    """(x, series, control) at each x; a control that was run at one place only, like ERM, serves every x."""
+    order = [x for x in figure.order_x(curve) if x in control or len(control) == 1]
+    order = {"first": order[:1], "last": order[-1:]}.get(wanted or "", order)
+    return [(x, curve[x], control[x] if x in control else next(iter(control.values()))) for x in order]
+
+
+def _along(figure: FigureText, compare: Compare, label: str, place: tuple[str, str], curve: _Curve) -> list[Verdict]:
+    """Differences within one series."""
+    order = [x for x in figure.order_x(curve) if x is not None]
+    if len(order) < (3 if compare.kind == "bend" else 2):
+        return []
+    first, last = curve[order[0]], curve[order[-1]]
+    ends = f"{_name(order[-1])} − {_name(order[0])}"
+    if compare.kind == "ends":
+        return _verdict(compare, f"{label}: {ends}", place, None, last, first)
+    if compare.kind == "peak":
+        peak = {seed: max(curve[x].get(seed, float("-inf")) for x in order) for seed in last}
+        return _verdict(compare, f"{label}: peak − {_name(order[-1])}", place, None, peak, last)
+    middle = order[len(order) // 2]
+    at = [order.index(x) if isinstance(x, str) else x for x in (order[0], middle, order[-1])]
+    share = (at[1] - at[0]) / (at[2] - at[0])  # type: ignore[operator]  # no None in order
+    line = {seed: first[seed] + share * (last[seed] - first[seed]) for seed in first if seed in last}
+    return _verdict(compare, f"{label}: straight line − curve, at {_name(middle)}", place, None, line, curve[middle])
+
+
+def _name(x: X) -> str:
+    return f"{x:g}" if isinstance(x, float) else str(x)
+
+
+def _verdict(
+    compare: Compare, what: str, place: tuple[str, str], x: X, first: Mapping[str, float], second: Mapping[str, float]
+) -> list[Verdict]:
+    difference = paired(first, second, lower_is_better=compare.expect == "lower")
+    if difference is None:
+        return []
+    return [Verdict(compare.says, what, place, x, difference, outcome(difference, compare.expect))]
+
+
+def outcome(difference: Paired, expect: str | None) -> str:
+    """What the 95 % interval of the paired difference says about the claim."""
+    if difference.interval is None:
+        return FEW
+    low, high = difference.interval
+    sign = 1 if low > 0 else -1 if high < 0 else 0
+    if expect is None:
+        return {1: "higher", -1: "lower", 0: UNSEEN}[sign]
+    if expect == "even":
+        return UNEVEN if sign else UNSEEN
+    if not sign:
+        return UNSETTLED
+    return HOLDS if sign == (1 if expect == "higher" else -1) else OPPOSITE
