@@ -13,6 +13,7 @@ from spurcli.reporting.drawing import COLORS, INK, MUTED, OTHER_COLORS, Panel, S
 from spurcli.reporting.statistics import mean, t_interval
 
 MAX_CHARTS = 30
+MANY = 12  # from so many places on, marks are smaller
 # Okabe and Ito's colours, as everywhere in the package. Each series differs in shape and dashes too, for print.
 _COLORS = {**COLORS, "sky": OTHER_COLORS[0], "orange": OTHER_COLORS[1], "grey": OTHER_COLORS[2]}
 _MARKERS = {"blue": "o", "vermillion": "s", "green": "^", "purple": "v", "orange": "P", "sky": "X", "grey": "d"}
@@ -85,7 +86,7 @@ def _chart(
     ]
     names = [name for name in styles if any(row.series == name for row in rows)]
     has_x = figure.x_kind != "rows" and any(row.x is not None for row in rows)
-    way = {True: ", lower is better", False: ", higher is better", None: ""}[about.get("lower_is_better")]
+    way = {True: "\nlower is better", False: "\nhigher is better", None: ""}[about.get("lower_is_better")]
     label = about["label"] + (f" ({about['unit']})" if about["unit"] else "")
     if has_x:
         draw, height = _along_x(figure, rows, names, styles, published, label + way, about["unit"]), 3.1
@@ -134,11 +135,17 @@ def _along_x(
     joined = numeric or bool(figure.x_order) or figure.x_kind == "category"
     step = min(0.022 * span, 0.7 * gap / max(1, len(names))) if numeric else 0.7 / (len(names) + 1)
 
+    beside = max(0.35 * step, 0.016 * span) if len(order) <= MANY else 0.35 * step
+
+    def shifted(x: X, name: str) -> float:
+        """Series that share an x stand side by side around it."""
+        there = [other for other in names if any(row.series == other and row.x == x for row in rows)]
+        return at[x] + step * (there.index(name) - (len(there) - 1) / 2)
+
     def draw(axes: Any) -> None:
         seen: list[float] = []
-        for number, name in enumerate(names):
+        for name in names:
             style, found = styles[name], points(rows, name)
-            shift = step * (number - (len(names) - 1) / 2)
             level = found.pop(None, None)  # a series without x, such as ERM, is a level
             if level:
                 axes.axhline(mean(level), color=style.color, linestyle=style.dashes or "-", linewidth=1.3, zorder=1)
@@ -146,12 +153,12 @@ def _along_x(
             places = [x for x in order if x in found]
             if joined:
                 axes.plot(
-                    [at[x] + shift for x in places], [mean(found[x]) for x in places],
+                    [shifted(x, name) for x in places], [mean(found[x]) for x in places],
                     color=style.color, linestyle=style.dashes or "-", linewidth=1.4, zorder=2,
                 )  # fmt: skip
             for x in places:
-                _seeds(axes, [at[x] + shift + 0.35 * step] * len(found[x]), found[x], style, seen)
-                _mean(axes, at[x] + shift, found[x], style, seen, size=6.5 if len(order) <= 12 else 4.5)
+                _seeds(axes, [shifted(x, name) + beside] * len(found[x]), found[x], style, seen)
+                _mean(axes, shifted(x, name), found[x], style, seen, size=6.5 if len(order) <= MANY else 4.5)
         for value in published:
             if value.value is None or (value.series is not None and value.series not in names and value.x is not None):
                 continue
@@ -181,7 +188,7 @@ def _along_x(
         axes.set_xticks(*_ticks(order, at, numeric))
         axes.grid(axis="y")
         axes.set_xlabel(figure.x)
-        axes.set_ylabel("\n".join(textwrap.wrap(label, 44)))
+        axes.set_ylabel(label)
 
     return draw
 
@@ -189,7 +196,8 @@ def _along_x(
 def _ticks(order: Sequence[X], at: Mapping[X, float], numeric: bool) -> tuple[list[float], list[str]]:
     """A tick at each x; where they are too close, at every second, third, …"""
     if not numeric:
-        return [at[x] for x in order], ["\n".join(textwrap.wrap(str(x).replace("_", " "), 12)) for x in order]
+        words = [f"{x:g}" if isinstance(x, float) else str(x).replace("_", " ") for x in order]
+        return [at[x] for x in order], ["\n".join(textwrap.wrap(word, 12)) for word in words]
     span = (at[order[-1]] - at[order[0]]) or 1.0
     shown: list[X] = []
     for x in order:
@@ -227,7 +235,7 @@ def _rows(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
-        axes.set_xlabel("\n".join(textwrap.wrap(label, 44)))
+        axes.set_xlabel(label.replace("\n", ", "))
 
     return draw
 

@@ -186,16 +186,21 @@ def _verdict_line(figure: FigureText, found: Sequence[Verdict], is_run: bool) ->
         if not mine:
             sentences.append(f"{_upper(compare.says)}: not run.")
         elif len(mine) <= 2:
-            each = "; ".join(
-                f"{_where(verdict)}{_points(verdict)} ({verdict.difference.num_better} of {verdict.difference.num_pairs}), {verdict.outcome}"
-                for verdict in mine
-            )
-            sentences.append(f"{_upper(compare.says)}: {each}.")
+            sentences.append(f"{_upper(compare.says)}: {'; '.join(map(_in_words, mine))}.")
         else:
             counts = Counter(verdict.outcome for verdict in mine)
-            words = ", ".join(f"{outcome} in {count}" for outcome, count in counts.items())
-            sentences.append(f"{_upper(compare.says)}: of {len(mine)} comparisons {words}.")
+            words = ", ".join(f"{outcome} in {count}" for outcome, count in counts.most_common())
+            low, high = (_signed(end([verdict.difference.mean for verdict in mine])) for end in (min, max))
+            sentences.append(
+                f"{_upper(compare.says)}: {words} of {len(mine)} comparisons, differences from {low} to {high} points."
+            )
     return " ".join(sentences)
+
+
+def _in_words(verdict: Verdict) -> str:
+    difference = verdict.difference
+    agree = f" ({difference.num_better} of {difference.num_pairs} seeds)"
+    return f"{_where(verdict)}{_points(verdict)} points{agree}, {verdict.outcome}"
 
 
 def _upper(text: str) -> str:
@@ -205,7 +210,7 @@ def _upper(text: str) -> str:
 def _where(verdict: Verdict) -> str:
     words = [place_name(verdict.place), f"at {_x(verdict.x)}" if verdict.x is not None else ""]
     joined = " ".join(filter(None, words))
-    return f"{joined} " if joined else ""
+    return f"{joined}: " if joined else ""
 
 
 def _points(verdict: Verdict) -> str:

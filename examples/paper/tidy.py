@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Value:
     metric: str
     source: str
     value: float | None = None
+    printed: str = ""
     words: str = ""
     panel: str = "*"
     setting: str = "*"
@@ -68,7 +70,7 @@ class Value:
         """As printed: 90.93 (0.58)."""
         if self.value is None:
             return self.words
-        return f"{self.value:g}" if self.spread is None else f"{self.value:g} ({self.spread:g})"
+        return self.printed if self.spread is None else f"{self.printed} ({self.spread:g})"
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,18 @@ def matches(place: tuple[str, str], panel: str, setting: str) -> bool:
 
 
 def load_paper(path: Path = PUBLISHED) -> Paper:
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)  # which keeps 98.10 as printed
     figures = []
     for entry in content["figure"]:
         compare = [Compare(**item) for item in entry.pop("compare", ())]
         figures.append(FigureText(**entry, compare=compare))
-    values = [Value(**{**entry, "x": _number_or_word(entry.get("x"))}) for entry in content["value"]]
+    values = [_value(entry) for entry in content["value"]]
     return Paper(content["paper"], figures, values, content["series"], content["metrics"])
+
+
+def _value(entry: Mapping[str, Any]) -> Value:
+    numbers = {name: float(entry[name]) for name in ("value", "spread") if name in entry}
+    return Value(**{**entry, **numbers, "printed": str(entry.get("value", "")), "x": _number_or_word(entry.get("x"))})
 
 
 def load_rows(path: Path, figure: str) -> list[Row]:
