@@ -13,6 +13,7 @@ from spurcli.reporting.drawing import COLORS, INK, MUTED, OTHER_COLORS, Panel, S
 from spurcli.reporting.statistics import mean, t_interval
 
 MAX_CHARTS = 30
+WIDTH = 4.3  # inches: narrower than the package's own, so that the letters are larger on a telephone
 MANY = 12  # from so many places on, marks are smaller
 # Okabe and Ito's colours, as everywhere in the package. Each series differs in shape and dashes too, for print.
 _COLORS = {**COLORS, "sky": OTHER_COLORS[0], "orange": OTHER_COLORS[1], "grey": OTHER_COLORS[2]}
@@ -97,7 +98,9 @@ def _chart(
     axes = f"{label} against {figure.x}" if has_x else f"{label} of each series"
     said = "; ".join(f"{styles[name].label} {_extent(rows, name, about['unit'])}" for name in names)
     return Chart(
-        heading, f"{axes}. Means: {said}. All numbers are in the table and the CSV below.", Panel("chart", draw, height)
+        heading,
+        f"{axes}. Means: {said}. All numbers are in the table and the CSV below.",
+        Panel("chart", draw, height, WIDTH),
     )
 
 
@@ -184,7 +187,7 @@ def _along_x(
             seen.append(figure.guide["value"])
             axes.axhline(figure.guide["value"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         share_axis(axes.set_ylim, seen, unit=unit)
-        axes.margins(x=0.08)
+        axes.margins(x=0.15 if published else 0.08)  # room for the numbers beside the marks
         axes.set_xticks(*_ticks(order, at, numeric))
         axes.grid(axis="y")
         axes.set_xlabel(figure.x)

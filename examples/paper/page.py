@@ -109,7 +109,7 @@ def _figure(
         "paper": _facts(figure.paper),
         "here": _facts(ran) if ran else "not recorded in runs.json" if rows else "nothing",
         "run": bool(rows),
-        "verdict": _verdict_line(figure, found, bool(rows)),
+        "verdict": _verdict_lines(figure, found, bool(rows)),
         "legend": legend,
         "charts": [_chart_view(chart, f"{figure.id}-{position}") for position, chart in enumerate(drawn[:MAX_CHARTS])],
         "hidden_charts": max(0, len(drawn) - MAX_CHARTS),
@@ -172,29 +172,23 @@ def _facts(facts: Mapping[str, Any]) -> str:
     return "; ".join(found) + "."
 
 
-def _verdict_line(figure: FigureText, found: Sequence[Verdict], is_run: bool) -> str:
-    """The outcome of all comparisons, and the numbers where there are few."""
+def _verdict_lines(figure: FigureText, found: Sequence[Verdict], is_run: bool) -> list[str]:
+    """What became of each comparison: the numbers where there are few, else how many went which way."""
     if not is_run:
-        return "not run."
+        return ["not run"]
     if not figure.compare:
-        return "nothing is compared here; look at the chart."
-    if not found:
-        return "nothing could be compared: the data hold no two points that the claim is about."
-    sentences = []
+        return ["nothing is compared here; look at the chart"]
+    lines = []
     for compare in figure.compare:
         mine = [verdict for verdict in found if verdict.says == compare.says]
-        if not mine:
-            sentences.append(f"{_upper(compare.says)}: not run.")
-        elif len(mine) <= 2:
-            sentences.append(f"{_upper(compare.says)}: {'; '.join(map(_in_words, mine))}.")
+        if len(mine) <= 2:
+            words = "; ".join(map(_in_words, mine)) or "not run"
         else:
-            counts = Counter(verdict.outcome for verdict in mine)
-            words = ", ".join(f"{outcome} in {count}" for outcome, count in counts.most_common())
+            counts = ", ".join(f"{name} in {count}" for name, count in Counter(v.outcome for v in mine).most_common())
             low, high = (_signed(end([verdict.difference.mean for verdict in mine])) for end in (min, max))
-            sentences.append(
-                f"{_upper(compare.says)}: {words} of {len(mine)} comparisons, differences from {low} to {high} points."
-            )
-    return " ".join(sentences)
+            words = f"{counts} of {len(mine)} comparisons; differences from {low} to {high} points"
+        lines.append(f"{compare.says}: {words}")
+    return lines
 
 
 def _in_words(verdict: Verdict) -> str:

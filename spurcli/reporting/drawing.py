@@ -34,11 +34,12 @@ class Style:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: `draw(axes)` puts the content in; `height` in inches."""
+    """One pair of axes: `draw(axes)` puts the content in; `height` and `width` in inches."""
 
     name: str
     draw: Callable[[Any], None]
     height: float = 3.0
+    width: float = WIDTH
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _save(panel: Panel, legend: Sequence[Style], target: Any, kind: str, metadat
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    size = (WIDTH, panel.height + 0.2 * len(legend))
+    size = (panel.width, panel.height + 0.2 * len(legend))
     with matplotlib.rc_context(_settings()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # names in scripts that the font lacks: the viewer's font has them
         figure = Canvas(figsize=size, layout="constrained")
