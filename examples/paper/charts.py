@@ -174,13 +174,7 @@ def _along_x(
                 [place], [value.value], "D", mfc="none", mec=INK, mew=1.5, markersize=8.5, zorder=5, clip_on=False
             )
             axes.annotate(
-                f"{value.value:g}",
-                (place, value.value),
-                (8, 5),
-                textcoords="offset points",
-                size=8,
-                color=INK,
-                zorder=6,
+                value.printed, (place, value.value), (-8, -3), textcoords="offset points", size=8, ha="right", color=INK
             )
             seen.append(value.value)
         if figure.guide:

@@ -95,7 +95,7 @@ def _figure(
     if figure.x_kind == "rows":
         legend = []
     if any(value.value is not None for value in values):
-        legend.append({"label": "published", "key": _published_key()})
+        legend.append({"label": "published in the paper", "key": _published_key()})
     tables = [_verdict_table(found), _published_table(values, rows, paper), _numbers_table(rows, paper)]
     if figure.x_kind == "rows":
         tables = [_method_table(figure, rows, values, paper), *tables]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
+import io
 import itertools
 import json
 import math
@@ -53,7 +55,9 @@ def synthetic(out: Path, seeds=SEEDS) -> Path:
     for x in (0, 1, 10, 50):
         add("fig1a", "", "celeba48", "erm", x, "conflict_accuracy", 68 - 6 * x**0.5)
     groups = ("women_no_glasses", "women_glasses", "men_no_glasses", "men_glasses")
-    for setting, (group, level) in itertools.product(("glasses_10", "glasses_50"), zip(groups, (10, 40, 20, 8), strict=True)):
+    for setting, (group, level) in itertools.product(
+        ("glasses_10", "glasses_50"), zip(groups, (10, 40, 20, 8), strict=True)
+    ):
         add("fig1b", "", setting, "erm", group, "share_wrong", level)
     for size, (series, rise) in itertools.product((1, 2, 3), (("in_hardest", 9), ("in_easiest", 0.5), ("none", 0))):
         add("fig2ab", "", "cifar10s", series, f"S{size}", "spurious_misclassification", 3 + rise * size)
@@ -116,6 +120,346 @@ def write(out: Path, figure: str, rows) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("figure", "panel", "setting", "series", "x", "seed", "metric", "value"))
         writer.writerows(rows)
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and keeps what a test asks for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.ids, self.text = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+        self.ids += [value for name, value in attributes if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.text.append(text)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The page of all figures, made by the command itself; (folder, text)."""
+    folder = tmp_path_factory.mktemp("made")
+    synthetic(folder / "out")
+    done = run(folder / "out", "-o", folder / "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder, (folder / "page.html").read_text(encoding="utf-8")
+
+
+def run(*words):
+    command = [sys.executable, PAPER / "page.py", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def section(text: str, figure: str) -> str:
+    """The words of one figure, without its charts."""
+    found = re.search(rf'<section id="{figure}">(.*?)</section>', text, flags=re.DOTALL)
+    words = re.sub(r"<svg.*?</svg>|<[^>]+>", " ", found[1], flags=re.DOTALL)
+    return " ".join(html.unescape(words).replace("\u00a0", " ").split())
+
+
+def one(paper, folder, figure, rows):
+    """(FigureText, rows) of a CSV with these rows; a row is (panel, setting, series, x, seed, metric, value)."""
+    write(folder, figure, [(figure, *row) for row in rows])
+    text = next(item for item in paper.load_paper().figures if item.id == figure)
+    return text, paper.load_rows(folder / "data" / f"{figure}.csv", figure)
+
+
+def test_the_page_nests_has_every_figure_and_loads_nothing(made):
+    folder, text = made
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    figures = [name for name in page.ids if re.fullmatch(r"(fig|table|a)\d[a-d]*", name)]
+    assert figures == ["fig1a", "fig1b", "fig2ab", "fig2cd", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "table1", "a4"]  # fmt: skip
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    links = [value for _, name, value in page.attributes if name in ("href", "src", "xlink:href", "srcset")]
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert {link[1:] for link in links if link.startswith("#")} <= set(page.ids)
+    assert not re.search(r"url\((?!#)|@import|https?://", re.sub(r"data:[^\"]+", "", text))
+    assert len(text.encode()) < 3_000_000
+    assert str(folder) not in text
+
+
+def test_every_chart_says_what_it_shows(made):
+    _, text = made
+    drawings = re.findall(r'<svg[^>]*role="img"[^>]*>.*?</svg>', text, flags=re.DOTALL)
+    assert len(drawings) > 20
+    for drawing in drawings:
+        title, about = re.search(r'aria-labelledby="(\S+) (\S+)"', drawing).groups()
+        assert f'<title id="{title}">' in drawing
+        assert re.search(rf'<desc id="{about}">[^<]*Means: [^<]*\d', drawing)
+
+
+def test_the_data_is_one_click_away_and_whole(made):
+    folder, text = made
+    links = re.findall(r'<a download="(\w+)\.csv" href="data:text/csv;base64,([^"]+)"', text)
+    assert len(links) == 13
+    for figure, content in links:
+        assert base64.b64decode(content) == (folder / "out" / "data" / f"{figure}.csv").read_bytes()
+
+
+def test_a_large_csv_is_a_file_beside_the_page(paper, tmp_path):
+    rows = [
+        ("fig3", "", "x" * 60, "slice", x, seed, "spurious_misclassification", x / 3)
+        for x in range(700)
+        for seed in range(6)
+    ]
+    write(tmp_path / "out & more", "fig3", rows)
+    link, _ = paper._csv_link(tmp_path / "out & more" / "data" / "fig3.csv", tmp_path)
+    assert link == "out%20%26%20more/data/fig3.csv"
+
+
+def test_what_was_not_run_is_said_and_nothing_is_drawn_for_it(paper, tmp_path):
+    (tmp_path / "data").mkdir()
+    text = paper.page(tmp_path, paper.load_paper(), base=tmp_path)
+    Page(text)
+    assert text.count("Verdict:</b> not run.") == 13
+    assert 'role="img"' not in text
+    assert "0 of 13 run" in text
+    table = section(text, "table1")  # the published numbers stand there all the same
+    assert "Pruning (the paper) waterbirds not run 90.93 (0.58) not run 92.48 (0.72)" in table
+
+
+def test_names_are_text(paper, tmp_path):
+    hostile = "<script>alert('x')</script>\u202e&amp;"
+    rows = [
+        ("fig4", hostile, hostile, hostile, x, seed, "accuracy", 50 + seed) for x in (hostile, 3) for seed in (1, 2, 3)
+    ]
+    write(tmp_path, "fig4", rows)
+    (tmp_path / "data" / "runs.json").write_text(json.dumps({"fig4": {hostile: hostile, "seeds": [hostile]}}))
+    text = paper.page(tmp_path, paper.load_paper(), base=tmp_path)
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "\u202e" not in text
+    assert "alert('x')" in " ".join(page.text)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("figure,series\n", "columns"),
+        ("HEAD\nfig3,,,slice,0,1,accuracy,nan\n", "line 2: 'nan' is no number"),
+        ("HEAD\nfig4,,,slice,0,1,accuracy,3\n", "line 2: of figure 'fig4'"),
+        ("HEAD\nfig3,,,slice,0,1\n", "line 2: not 8 fields"),
+        ("HEAD\nfig3,,,slice,0,1,accuracy,3\nfig3,,,slice,0.0,1,accuracy,4\n", "line 3: a second value"),
+        ("HEAD\nfig3,,,\udcff,0,1,accuracy,3\n", "cannot be read"),
+    ],
+)
+def test_a_csv_that_is_off_is_named(tmp_path, content, problem):
+    write(tmp_path, "fig3", [])
+    path = tmp_path / "data" / "fig3.csv"
+    head = path.read_text().strip()
+    path.write_bytes(content.replace("HEAD", head).encode(errors="surrogateescape"))
+    done = run(tmp_path, "-o", tmp_path / "page.html")
+    assert done.returncode == 3
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_numbers_of_the_table_are_those_of_a_slow_calculation(made):
+    """Mean, sd and 95 % interval, with the quantile of Student's t found by integrating its density."""
+    folder, text = made
+    with (folder / "out" / "data" / "fig6.csv").open(encoding="utf-8") as file:
+        values = [
+            float(row["value"])
+            for row in csv.DictReader(file)
+            if (row["series"], row["x"], row["metric"]) == ("hardest", "50", "conflict_accuracy")
+        ]
+    assert len(values) == 5
+    center = sum(values) / 5
+    spread = math.sqrt(sum((value - center) ** 2 for value in values) / 4)
+    half = slow_t975(4) * spread / math.sqrt(5)
+    assert (
+        f"hardest removed celeba48 Conflict accuracy 50 {center:.1f} ± {spread:.1f} "
+        f"{center - half:.1f} to {center + half:.1f} 5"
+    ) in section(text, "fig6")
+
+
+def slow_t975(degrees: int) -> float:
+    """Where the integral of Student's density from 0 is 0.475, by the midpoint rule."""
+    scale = math.gamma((degrees + 1) / 2) / (math.sqrt(degrees * math.pi) * math.gamma(degrees / 2))
+    area, t, step = 0.0, 0.0, 1e-4
+    while area < 0.475:
+        area += step * scale * (1 + (t + step / 2) ** 2 / degrees) ** (-(degrees + 1) / 2)
+        t += step
+    return t
+
+
+def test_verdicts_are_paired_by_seed(paper, tmp_path):
+    """By hand: hardest − random is −4, −6, −8 over the three seeds both have; the fourth of one arm does not count."""
+    metric = "spurious_misclassification"
+    rows = [("", "s", "hardest", 20, seed, metric, value) for seed, value in enumerate((10, 30, 50, 99))]
+    rows += [("", "s", "random", 20, seed, metric, value) for seed, value in ((2, 58), (1, 36), (0, 14))]
+    rows += [("", "s", "erm", 0, seed, metric, value) for seed, value in enumerate((11, 29, 52))]
+    found = paper.verdicts(*one(paper, tmp_path, "fig7", rows), paper.load_paper())
+    assert [verdict.what for verdict in found] == ["hardest removed − random removed, same counts", "hardest removed − ERM, all samples"]  # fmt: skip
+    first, second = found
+    assert first.difference.mean == pytest.approx(-6)
+    assert first.difference.se == pytest.approx(2 / math.sqrt(3))
+    half = slow_t975(2) * 2 / math.sqrt(3)
+    assert first.difference.interval == pytest.approx([-6 - half, -6 + half], abs=1e-3)
+    assert (first.x, first.difference.num_better, first.difference.num_pairs) == (20, 3, 3)
+    assert (first.outcome, second.outcome) == ("as the paper says", "not settled")
+    assert second.difference.mean == pytest.approx(-2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "outcomes"),
+    [
+        (lambda x: x**2 / 100, ["as the paper says", "as the paper says"]),
+        (lambda x: 10 * x**0.5, ["as the paper says", "the opposite"]),
+        (lambda x: 50 - x / 2, ["the opposite", "not settled"]),
+    ],
+)
+def test_a_curve_is_super_linear_where_it_bends_upwards(paper, tmp_path, shape, outcomes):
+    noise = (-0.02, 0.01, 0.01)
+    rows = [
+        ("", "s", "slice", x, seed, "spurious_misclassification", shape(x) + noise[(seed + x) % 3] * 3)
+        for x in (0, 10, 30, 70, 100)  # not evenly spaced
+        for seed in range(3)
+    ]
+    found = paper.verdicts(*one(paper, tmp_path, "fig3", rows), paper.load_paper())
+    assert [verdict.outcome for verdict in found] == outcomes
+    assert found[1].difference.mean == pytest.approx(shape(0) + 0.3 * (shape(100) - shape(0)) - shape(30), abs=0.2)
+
+
+def test_two_seeds_settle_nothing(paper, tmp_path):
+    rows = [("", "s", "slice", x, seed, "spurious_misclassification", x) for x in (0, 50, 90) for seed in (1, 2)]
+    found = paper.verdicts(*one(paper, tmp_path, "fig3", rows), paper.load_paper())
+    assert {verdict.outcome for verdict in found} == {"too few seeds"}
+
+
+def test_published_marks_stand_at_the_published_values(paper, tmp_path):
+    """Read back from the axes: hollow diamonds, and nothing else is one."""
+    from matplotlib.figure import Figure
+
+    metric = "worst_group_accuracy"
+    levels = {"in_hardest": 5, "none": 60, "in_easiest": 50}
+    figure, rows = one(
+        paper,
+        tmp_path,
+        "a4",
+        [("i", "s", name, "", seed, metric, level + seed) for name, level in levels.items() for seed in range(3)],
+    )
+    texts = paper.load_paper()
+    styles = paper.series_styles(figure, rows, texts)
+    (chart,) = paper.charts(figure, rows, texts, styles)
+    axes = Figure().add_subplot()
+    chart.panel.draw(axes)
+    names = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
+    marks = {
+        names[int(line.get_ydata()[0])]: float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "D"
+    }
+    assert marks == {"feature in the hardest 100": 1.04, "feature in the easiest 100": 55.22, "no feature": 67.42}
+    low, high = axes.get_xlim()
+    assert all(low < value < high for value in marks.values())
+
+
+def test_a_published_value_belongs_to_its_setting(paper, tmp_path):
+    from matplotlib.figure import Figure
+
+    settings = ("cifar10s setting 1", "cifar10s setting 2", "digits")
+    figure, rows = one(
+        paper,
+        tmp_path,
+        "fig7",
+        [
+            ("", setting, series, x, 1, "spurious_misclassification", 20 + x)
+            for setting in settings
+            for series, x in (("erm", 0), ("hardest", 20), ("random", 20))
+        ],
+    )
+    texts = paper.load_paper()
+    drawn = {}
+    for chart in paper.charts(figure, rows, texts, paper.series_styles(figure, rows, texts)):
+        axes = Figure().add_subplot()
+        chart.panel.draw(axes)
+        drawn[chart.heading.split(" · ")[0]] = [
+            (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "D"
+        ]
+    assert drawn == {settings[0]: [(0, 58.0)], settings[1]: [(0, 13.76)], settings[2]: []}
+
+
+def test_series_differ_without_colour(paper, tmp_path):
+    rows = [("", "s", f"arm{n}", x, 1, "accuracy", 50 + n) for n in range(7) for x in (1, 2)]
+    figure, rows = one(paper, tmp_path, "fig6", rows)
+    styles = paper.series_styles(figure, rows, paper.load_paper())
+    assert len({(style.marker, style.dashes) for style in styles.values()}) == 7
+    assert len({style.color for style in styles.values()}) == 7
+    assert "D" not in {style.marker for style in styles.values()}  # the published mark's own
+
+
+def test_every_published_number_has_a_source_and_a_place(paper):
+    texts = paper.load_paper()
+    figures = {figure.id: figure for figure in texts.figures}
+    for value in texts.values:
+        assert value.source
+        assert (value.value is None) != (not value.words)
+        assert value.value is None or 0 <= value.value <= 100
+        assert value.metric in figures[value.figure].metrics
+        assert value.series is None or value.series in texts.series
+    for figure in texts.figures:
+        assert figure.claim.endswith(".")
+        assert {compare.metric for compare in figure.compare} <= set(figure.metrics)
+    printed = [value.shown for value in texts.values if value.panel == "waterbirds*" and not value.elsewhere]
+    assert printed[:2] == ["74.81 (0.7)", "98.10 (0.1)"]
+    assert printed[-2:] == ["90.93 (0.58)", "92.48 (0.72)"]
+
+
+def test_pictures_only_where_they_are_wanted(paper, tmp_path):
+    from PIL import Image
+
+    synthetic(tmp_path)
+    folder = tmp_path / "pictures" / "fig9" / "dog_sled"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        Image.new("RGB", (300, 200), (80 * number, 0, 0)).save(folder / f"{number}.png")
+    strips, _ = paper._strips(tmp_path / "pictures" / "fig9", True)
+    assert [picture["alt"] for picture in strips[0]["pictures"]] == [
+        f"dog sled, {n} of 3 from easy to hard" for n in (1, 2, 3)
+    ]
+    for picture in strips[0]["pictures"]:
+        with Image.open(io.BytesIO(base64.b64decode(picture["uri"].partition(",")[2]))) as image:
+            assert max(image.size) == 96
+    done = run(tmp_path, "-o", tmp_path / "page.html", "--without-pictures")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert done.returncode == 0
+    assert "img" not in Page(text).tags
+    assert "Pictures of the data set are left out" in text
+
+
+def test_chromium_shows_it_without_an_error_or_a_request(made):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no chromium here")
+    folder, _ = made
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", "--dump-dom",
+            (folder / "page.html").as_uri(),
+        ],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout.rstrip().endswith("</html>")
+    assert "CONSOLE" not in done.stderr
 
 
 if __name__ == "__main__":  # a folder to look at:   python test_paper_page.py FOLDER
