@@ -34,7 +34,7 @@ def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
             yield file
     except SpurError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, UnicodeError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError, UnicodeError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         if "unable to lock" in str(error).lower():
             raise InputError(f"{path} is being written by another process", "Wait for it, then try again.") from error

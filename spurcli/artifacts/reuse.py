@@ -10,6 +10,7 @@ from typing import Any
 
 from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.errors import InputError, SpurError
+from spurcli.progress import in_words
 
 Provenance = Mapping[str, Any]
 
@@ -51,7 +52,7 @@ def require_writable(output: Path, num_bytes: int) -> None:
         free = shutil.disk_usage(output.parent).free
     if free < num_bytes:
         raise InputError(
-            f"{output} and the state beside it need {num_bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free",
+            f"No space left for {output}: with the state beside it {in_words(num_bytes)}, {in_words(free)} are free",
             "Free some space or choose another place with -o.",
         )
 

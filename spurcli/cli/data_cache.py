@@ -86,7 +86,7 @@ def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progres
 
 def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
     from spurcli.cli.console import say
-    from spurcli.datasets.cache import in_words
+    from spurcli.progress import in_words
 
     if all(facts["done"] == "nothing" for facts in splits.values()):
         say(f"Nothing to do: no split of {name} has images to decode, or texts")

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import canonical_json, field, read_json_artifact, sha256_of_json
 from spurcli.errors import InputError
-from spurcli.progress import Progress, Silent
+from spurcli.progress import Progress, Silent, in_words
 
 FORMAT, VERSION = "spurcli.cache", 1
 MANIFEST = "cache.json"
@@ -140,14 +140,6 @@ def require_space(root: Path, num_bytes: int) -> None:
             f"{in_words(num_bytes - free)} are missing",
             "Free some space, or set the environment variable SPURCLI_CACHE to a folder on another disk.",
         )
-
-
-def in_words(num_bytes: int) -> str:
-    """A number of bytes as people read it."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:,.1f} {unit}"
-    return f"{num_bytes} bytes"
 
 
 def damaged(folder: Path, problem: str) -> InputError:

@@ -26,14 +26,13 @@ from spurcli.datasets.cache import (
     Key,
     cached_folder,
     damaged,
-    in_words,
     is_whole,
     open_cached,
     require_space,
     write_cached,
 )
 from spurcli.datasets.inputs import EncodedImages
-from spurcli.progress import Progress
+from spurcli.progress import Progress, in_words
 
 DECODER = 1  # of `decode_square`: a change of it that gives other pixels takes another number
 _NUM_COMPARED = 5

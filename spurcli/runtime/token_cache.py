@@ -15,13 +15,12 @@ from spurcli.datasets.cache import (
     Key,
     cached_folder,
     damaged,
-    in_words,
     is_whole,
     open_cached,
     require_space,
     write_cached,
 )
-from spurcli.progress import Progress
+from spurcli.progress import Progress, in_words
 from spurcli.runtime.tokens import TextTokenizer, Tokens
 
 _KINDS = {"ids": np.dtype(np.int32), "start": np.dtype(np.int64), "first": np.dtype(np.int32)}

@@ -243,7 +243,9 @@ def _fit(
         fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
     except Diverged as error:
         whole = [epoch for epoch in wanted.epochs if epoch <= error.num_epochs]
-        good = f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--checkpoints N keeps epochs before."
+        good = (
+            f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--checkpoints N keeps epochs before."
+        )
         raise SpurError(error.problem, f"{error.hint} {good}") from error
     if never := [epoch for epoch in wanted.epochs if epoch > len(fitted.records)]:
         message = f"Training ended after epoch {len(fitted.records)}: no checkpoint of epoch {never[0]} was written"

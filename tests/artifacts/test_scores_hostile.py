@@ -187,6 +187,17 @@ def test_unknown_filters_are_refused(tmp_path):
     refuse(path, "unknown HDF5 filter")
 
 
+def test_a_filter_without_its_level_is_refused(tmp_path):
+    path = foreign(tmp_path / "s.h5", label=None)
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_chunk((3,))
+    made.set_filter(h5py.h5z.FILTER_DEFLATE, h5py.h5z.FLAG_OPTIONAL, ())
+    with h5py.File(path, "a") as file:
+        h5py.h5d.create(file.id, b"label", h5py.h5t.STD_I64LE, h5py.h5s.create_simple((3,)), made)
+        file["label"][:] = [0, 1, 1]
+    refuse(path, "cannot be read as HDF5")
+
+
 def test_truncated_anywhere_is_refused(golden, tmp_path):
     whole, path = (golden / "scores-v1.h5").read_bytes(), tmp_path / "s.h5"
     for length in [*range(1, 2000, 97), *range(2000, len(whole), 611), len(whole) - 1]:

@@ -17,7 +17,6 @@ from spurcli.datasets import cache
 from spurcli.datasets.cache import (
     Blocks,
     cached_folder,
-    in_words,
     open_cached,
     remove_cached,
     require_space,
@@ -25,6 +24,7 @@ from spurcli.datasets.cache import (
     write_cached,
 )
 from spurcli.errors import InputError
+from spurcli.progress import in_words
 
 KEY = {"kind": "things", "of": {"what": "tests", "n": 3}}
 NUMBERS = np.arange(40, dtype=np.int32)

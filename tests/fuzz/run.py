@@ -79,13 +79,16 @@ def watch(name: str, num_mutations: int, faults: Path) -> tuple[int, int]:
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
             words = [sys.executable, str(HERE / "run.py"), "--child", name, folder, str(start), str(num_mutations)]
             child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=plain_environment())
-            last, seen = "", [time.monotonic()]
+            last, seen = "", []  # of the file at work: when it was begun, and the CPU seconds before it
             done = threading.Event()
             hung: list[bool] = []
 
             def stop_if_it_hangs(child=child, seen=seen, done=done, hung=hung) -> None:
+                began = time.monotonic()
                 while not done.wait(0.5):
-                    if time.monotonic() - seen[0] > (SECONDS if len(seen) > 1 else STARTUP_SECONDS):
+                    since, before = seen or (began + STARTUP_SECONDS, 0.0)
+                    waited, busy = time.monotonic() - since, cpu_seconds(child.pid) - before
+                    if waited > SECONDS and (busy > SECONDS or waited > 12 * SECONDS):
                         hung.append(True)
                         child.kill()
                         return
@@ -95,7 +98,7 @@ def watch(name: str, num_mutations: int, faults: Path) -> tuple[int, int]:
             assert child.stdout
             for line in child.stdout:
                 last = line.strip()
-                seen[:] = [time.monotonic(), 0]
+                seen[:] = [time.monotonic(), cpu_seconds(child.pid)]
             status = child.wait()
             done.set()
             if last.startswith("done"):
@@ -114,6 +117,15 @@ def watch(name: str, num_mutations: int, faults: Path) -> tuple[int, int]:
             kept.with_suffix(f"{kept.suffix}.txt").write_text("\n".join(said), encoding="utf-8")
             start = int(number) + 1
     return refused, found
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process used so far: on a busy machine not what passed. Without /proc that must do."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def plain_environment() -> dict[str, str]:

@@ -235,7 +235,7 @@ def test_a_bad_output_folder_is_noticed_before_the_work(spurcli, tiny_flags, mon
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 1000, 1000))
     result = spurcli(*words, "x.out")
     assert result.code == 3
-    assert "MB are free" in result.err
+    assert "No space left for" in result.err
     assert {path.name for path in Path().iterdir()} == {"file", "folder.out"}
 
 

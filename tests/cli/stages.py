@@ -1,0 +1,139 @@
+"""Every stage of the chain on the demo made small, run in processes that can be killed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+SIZES = ["num_train=400", "num_val=60", "num_test=100"]
+FLAGS = [word for size in SIZES for word in ("--set", f"dataset.options.{size}")]
+TRAIN = ["train", "--set", "training.epochs=3", "--set", "training.save_seconds=0"]
+INJECT = ["inject", "--dataset", "demo", "--feature", "patch", "--class", "3", *FLAGS]
+
+# Output, then the command that makes it from those above; {OLD} differs in the older output that stands there before.
+STAGES: dict[str, tuple[list[str], list[str]]] = {
+    "inject": (["inject.json"], [*INJECT, "--count", "{OLD:20:10}"]),
+    "score": (
+        ["scores.h5"],
+        [
+            "score",
+            "--dataset",
+            "inject.json",
+            "--epoch",
+            "2",
+            "--set",
+            "training.save_seconds=0",
+            "--seed",
+            "{OLD:0:1}",
+        ],
+    ),
+    "prune": (["keep.txt"], ["prune", "--per-class", "--fraction", "{OLD:0.2:0.3}"]),
+    "train": (
+        ["model.safetensors", "model.epoch2.safetensors", "history.json"],
+        [*TRAIN, "--checkpoints", "2", "--evaluate-each", "val", "--seed", "{OLD:0:1}"],
+    ),
+    "train by group DRO": (
+        ["dro/model.safetensors", "dro/history.json"],
+        [
+            *TRAIN,
+            "--method",
+            "group_dro",
+            "--groups",
+            "groups.txt",
+            "-o",
+            "dro/model.safetensors",
+            "--seed",
+            "{OLD:0:1}",
+        ],
+    ),
+    "train by DFR": (
+        ["dfr/model.safetensors", "dfr/history.json"],
+        [
+            *("train", "--method", "dfr", "--checkpoint", "model.safetensors", "--groups", "groups.txt"),
+            *("--set", "method.options.on=train", "-o", "dfr/model.safetensors", "--seed", "{OLD:0:1}"),
+        ],
+    ),
+    "infer": (["groups.txt"], ["infer", "model.safetensors", "--by", "{OLD:mistakes:predictions}"]),
+    "evaluate": (["evaluation.json", "predictions.h5"], ["evaluate", "model.safetensors", "--split", "{OLD:test:val}"]),
+    "report": (["report.html"], ["report", "--no-pictures", "--title", "{OLD:new:old}"]),
+}
+ORDER = ["inject", "score", "prune", "train", "infer", "train by group DRO", "train by DFR", "evaluate", "report"]
+FORCED = {"score", "train", "infer"}  # always, as files say by what command they were made
+
+# Forked from a server that has torch loaded: each start costs milliseconds, not seconds.
+SERVER = multiprocessing.get_context("forkserver")
+STAGE_MODULES = [
+    f"spurcli.{name}.stage" for name in ("features", "scoring", "pruning", "training", "inferring", "evaluation")
+]
+SERVER.set_forkserver_preload(["spurcli.cli.run", *STAGE_MODULES, "spurcli.reporting.stage", "sklearn.datasets"])
+PROGRAM = """
+import os, sys
+os.chdir(folder)
+os.dup2(os.open(stderr, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
+from spurcli.cli.run import run
+sys.exit(run(words))
+"""
+
+
+def command(stage: str, *, old: bool = False) -> list[str]:
+    words = []
+    for word in STAGES[stage][1]:
+        if word.startswith("{OLD:"):
+            word = word.strip("{}").split(":")[2 if old else 1]
+        words.append(word)
+    return [*words, "--force"] if words[0] in FORCED else words
+
+
+def stderr_of(folder: Path) -> Path:
+    """Where a stage in `folder` writes what it says: on no disk that a test fills."""
+    return Path(tempfile.gettempdir()) / f"spurcli-stderr-{os.getpid()}-{folder.parent.parent.name}"
+
+
+def start(folder: Path, words: list[str]) -> ForkServerProcess:
+    names = {"folder": str(folder), "stderr": str(stderr_of(folder)), "words": words}
+    process = SERVER.Process(target=exec, args=(PROGRAM, names))
+    process.start()
+    return process
+
+
+def finish(folder: Path, words: list[str]) -> None:
+    process = start(folder, words)
+    process.join(120)
+    assert process.exitcode == 0, stderr_of(folder).read_text()
+
+
+def content(path: Path) -> object:
+    """The bytes of a file; of a history without its seconds."""
+    if path.name != "history.json":
+        return path.read_bytes()
+    history = json.loads(path.read_text())
+    epochs = history.pop("epochs")
+    return [{key: value for key, value in epoch.items() if "seconds" not in key} for epoch in epochs], history
+
+
+def tree(folder: Path) -> dict[str, object]:
+    return {str(path.relative_to(folder)): content(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def run_chain(top: Path) -> dict[str, tuple[Path, Path, dict[str, object], float]]:
+    """For each stage: its inputs as a folder, the same with older outputs, its outputs, and how long it takes."""
+    now = top / "now"
+    found = {}
+    now.mkdir()
+    for stage in ORDER:
+        before, older = top / f"before {stage}", top / f"older {stage}"
+        shutil.copytree(now, before)
+        shutil.copytree(now, older)
+        began = time.monotonic()
+        finish(now, command(stage))
+        seconds = time.monotonic() - began
+        finish(older, command(stage, old=True))
+        outputs = {name: content(now / name) for name in STAGES[stage][0]}
+        found[stage] = before, older, outputs, seconds
+    return found
