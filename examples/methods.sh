@@ -23,7 +23,7 @@ out=${2:-methods}/seed$seed
 : "${TRY_pruning:=0.25 0.1 0.5}" "${TRY_drop:=$TRY_pruning}" "${TRY_prototype:=$TRY_pruning}" "${TRY_k_centre:=$TRY_pruning}"
 : "${TRY_dfr:=train val}" "${TRY_group_dro:=0.01 0.1 0.001}" "${TRY_inferred:=$TRY_group_dro}"
 : "${CNC:=--set training.batch_size=68}" "${PDE:=}" # what else they want: sets of 68 samples, how the subset grows
-: "${TRY_jtt:=100 20 5}" "${TRY_cnc:=0.75 0.5 0.9}" "${TRY_pde:=140 70 20}"
+: "${TRY_jtt:=100 20 5}" "${TRY_cnc:=0.75 0.5 0.9}" "${TRY_pde:=50 70 20}"
 : "${CONFIRM:=}" # your own code, named again to every stage: --dataset own.py:attr --model own.py:attr
 run="--recipe $RECIPE --seed $seed $SETTINGS $CONFIRM"
 

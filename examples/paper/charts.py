@@ -95,7 +95,7 @@ def _chart(
         draw = _rows(rows, names, styles, published, label + way, about["unit"])
         height = 0.8 + sum(0.18 + 0.16 * len(_wrapped(styles[name].label)) for name in names)
     heading = " · ".join(filter(None, [place_name(place), about["label"]]))
-    axes = f"{label} against {figure.x}" if has_x else f"{label} of each series"
+    axes = f"{label} against {figure.x_of.get(place[0], figure.x)}" if has_x else f"{label} of each series"
     said = "; ".join(f"{styles[name].label} {_extent(rows, name, about['unit'])}" for name in names)
     return Chart(
         heading,
@@ -128,6 +128,7 @@ def _along_x(
     label: str,
     unit: str,
 ) -> Any:
+    x_label = figure.x_of.get(rows[0].panel, figure.x)
     order = [x for x in figure.order_x(row.x for row in rows) if x is not None]
     numeric = figure.x_kind != "category" and all(isinstance(x, float) for x in order)
     at: dict[X, float] = {x: float(x) if numeric else float(place) for place, x in enumerate(order)}  # type: ignore[arg-type]
@@ -181,10 +182,10 @@ def _along_x(
             seen.append(figure.guide["value"])
             axes.axhline(figure.guide["value"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         share_axis(axes.set_ylim, seen, unit=unit)
-        axes.margins(x=0.15 if published else 0.08)  # room for the numbers beside the marks
+        axes.margins(x=0.19 if published else 0.08)  # room for the numbers beside the marks
         axes.set_xticks(*_ticks(order, at, numeric))
         axes.grid(axis="y")
-        axes.set_xlabel(figure.x)
+        axes.set_xlabel(x_label)
         axes.set_ylabel(label)
 
     return draw

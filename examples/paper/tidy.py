@@ -102,6 +102,7 @@ class FigureText:
     claim: str
     metrics: Sequence[str]
     x: str = ""
+    x_of: Mapping[str, str] = field(default_factory=dict)
     x_order: Sequence[str] = ()
     x_kind: str = ""
     row_order: Sequence[str] = ()

@@ -35,8 +35,11 @@ def verdicts(figure: FigureText, rows: Sequence[Row], paper: Paper) -> list[Verd
         for (place, series), curve in curves.items():
             if compare.series is not None and series != compare.series:
                 continue
-            if compare.kind == "series":
-                control = _control(curves, place, compare.control)
+            control = _control(curves, place, compare.control)
+            if compare.kind == "peak":
+                label = f"peak − end: {paper.series_label(series)} − {paper.series_label(str(compare.control))}"
+                found += _verdict(compare, label, place, None, _drops(figure, curve), _drops(figure, control))
+            elif compare.kind == "series":
                 for x, first, second in _pairs(figure, curve, control, compare.x):
                     label = f"{paper.series_label(series)} − {paper.series_label(str(compare.control))}"
                     found += _verdict(compare, label, place, x, first, second)
@@ -73,6 +76,13 @@ def _pairs(
     return [(x, curve[x], control[x] if x in control else next(iter(control.values()))) for x in order]
 
 
+def _drops(figure: FigureText, curve: _Curve) -> dict[str, float]:
+    """Each seed's largest value over x minus its last. Noise alone makes it positive, so it wants a control."""
+    order = [curve[x] for x in figure.order_x(curve) if x is not None]
+    seeds = [seed for seed in order[-1] if all(seed in values for values in order)] if order else []
+    return {seed: max(values[seed] for values in order) - order[-1][seed] for seed in seeds}
+
+
 def _along(figure: FigureText, compare: Compare, label: str, place: tuple[str, str], curve: _Curve) -> list[Verdict]:
     """Differences within one series."""
     order = [x for x in figure.order_x(curve) if x is not None]
@@ -82,9 +92,6 @@ def _along(figure: FigureText, compare: Compare, label: str, place: tuple[str, s
     ends = f"{_name(order[-1])} − {_name(order[0])}"
     if compare.kind == "ends":
         return _verdict(compare, f"{label}: {ends}", place, None, last, first)
-    if compare.kind == "peak":
-        peak = {seed: max(curve[x].get(seed, float("-inf")) for x in order) for seed in last}
-        return _verdict(compare, f"{label}: peak − {_name(order[-1])}", place, None, peak, last)
     middle = order[len(order) // 2]
     at = [order.index(x) if isinstance(x, str) else x for x in (order[0], middle, order[-1])]
     share = (at[1] - at[0]) / (at[2] - at[0])  # type: ignore[operator]  # no None in order

@@ -113,6 +113,7 @@ def read_given(
         bench.settings.training.batch_size,
         known_groups(groups, bench, allow_injection_mismatch=allow_mismatch),
         read_errors(errors, bench, allow_injection_mismatch=allow_mismatch) if errors else None,
+        bench.settings.training.epochs,
     )
     for path, known in ((groups, samples.groups), (errors, samples.error_set)):
         if path and known:

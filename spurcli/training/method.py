@@ -53,7 +53,7 @@ class TrainingSamples:
     """What a method may know about the samples it trains on: positions and labels, int64 [num_kept].
 
     What not every run has, or what a result must own up to, is asked for: `group` and `errors` raise InputError where
-    they are not known. `batch_size` is that of the whole batch, over all devices.
+    they are not known. `batch_size` is that of the whole batch, over all devices; `num_epochs` what the settings say.
     """
 
     kept: NDArray[np.int64]
@@ -62,6 +62,7 @@ class TrainingSamples:
     batch_size: int
     groups: Annotation | None = None
     error_set: Annotation | None = None
+    num_epochs: int | None = None
 
     @property
     def group(self) -> NDArray[np.int64]:

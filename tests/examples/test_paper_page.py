@@ -338,6 +338,24 @@ def test_a_curve_is_super_linear_where_it_bends_upwards(paper, tmp_path, shape, 
     assert found[1].difference.mean == pytest.approx(shape(0) + 0.3 * (shape(100) - shape(0)) - shape(30), abs=0.2)
 
 
+def test_what_is_overcome_falls_from_its_peak_by_more_than_its_control(paper, tmp_path):
+    """By hand: the easiest fall by 17, 22 and 18 from their own peaks, the hardest by 2, 4 and 0."""
+    curves = {
+        "in_easiest": ((20, 10, 3), (5, 25, 3), (19, 5, 1)),
+        "in_hardest": ((5, 32, 30), (9, 34, 30), (5, 20, 40)),
+    }
+    rows = [
+        ("", "s", series, epoch, seed, "spurious_misclassification", value)
+        for series, values in curves.items()
+        for seed, curve in enumerate(values)
+        for epoch, value in enumerate(curve)
+    ]
+    last, peak = paper.verdicts(*one(paper, tmp_path, "fig2cd", rows), paper.load_paper())
+    assert last.difference.mean == pytest.approx((27 + 27 + 39) / 3)
+    assert peak.difference.mean == pytest.approx((15 + 18 + 18) / 3)
+    assert (last.x, last.outcome, peak.outcome) == (2, "as the paper says", "as the paper says")
+
+
 def test_two_seeds_settle_nothing(paper, tmp_path):
     rows = [("", "s", "slice", x, seed, "spurious_misclassification", x) for x in (0, 50, 90) for seed in (1, 2)]
     found = paper.verdicts(*one(paper, tmp_path, "fig3", rows), paper.load_paper())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from spurcli.errors import UsageError
+from spurcli.errors import SpurWarning, UsageError
 from spurcli.training import fit
 from spurcli.training.method import Annotation, Phase, TrainingSamples, build_method
 from spurcli.training.state import StateFile
@@ -165,3 +167,10 @@ def test_through_the_command_line(spurcli, tiny_flags, tmp_path):
     assert result.code == 0, result.err
     assert result.json["last"]["samples_seen"] == 180
     assert result.json["labels_used"]["training_groups"] == "file"
+
+
+def test_a_warm_up_that_fills_the_training_is_warned_of():
+    known = replace(samples(np.arange(60) % 6), num_epochs=5)
+    with pytest.warns(SpurWarning, match="warm-up of 5 epochs is all of the 5 of the training: this is subg"):
+        pde(known, warmup_epochs=5)
+    pde(known, warmup_epochs=4)  # warnings are errors here

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.errors import UsageError
+from spurcli.errors import SpurWarning, UsageError
 from spurcli.randomness import generator
 from spurcli.training.method import Phase, TrainingSamples
 from spurcli.training.methods.erm import ERM
@@ -43,6 +45,9 @@ class PDE(ERM):
                 raise UsageError(f"method.options.{name} = {value} is below 1", "Without expansion it is subg.")
         if rate_after_warmup <= 0:
             raise UsageError(f"method.options.rate_after_warmup = {rate_after_warmup} is not above 0", "1 keeps it.")
+        if samples.num_epochs is not None and samples.num_epochs <= warmup_epochs:
+            message = f"The warm-up of {warmup_epochs} epochs is all of the {samples.num_epochs} of the training: this is subg"
+            warnings.warn(SpurWarning(message), stacklevel=2)
         self.group = samples.group
         self.warmup_epochs, self.rate_after_warmup = warmup_epochs, rate_after_warmup
         self.expansion_size, self.expansion_interval = expansion_size, expansion_interval
