@@ -70,8 +70,9 @@ def _control(
 def _pairs(
     figure: FigureText, curve: _Curve, control: _Curve, wanted: str | None
 ) -> list[tuple[X, Mapping[str, float], Mapping[str, float]]]:
-    """(x, series, control) at each x; a control that was run at one place only, like ERM, serves every x."""
-    order = [x for x in figure.order_x(curve) if x in control or len(control) == 1]
+    """(x, series, control) at each x; a control without x, or at 0 only, is training on all samples and serves every x."""
+    serves_all = list(control) in ([None], [0.0])
+    order = [x for x in figure.order_x(curve) if x in control or serves_all]
     order = {"first": order[:1], "last": order[-1:]}.get(wanted or "", order)
     return [(x, curve[x], control[x] if x in control else next(iter(control.values()))) for x in order]
 

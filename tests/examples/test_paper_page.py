@@ -306,6 +306,7 @@ def test_verdicts_are_paired_by_seed(paper, tmp_path):
     rows = [("", "s", "hardest", 20, seed, metric, value) for seed, value in enumerate((10, 30, 50, 99))]
     rows += [("", "s", "random", 20, seed, metric, value) for seed, value in ((2, 58), (1, 36), (0, 14))]
     rows += [("", "s", "erm", 0, seed, metric, value) for seed, value in enumerate((11, 29, 52))]
+    rows += [("", "t", "hardest", 20, 0, metric, 1), ("", "t", "random", 50, 0, metric, 1)]  # no pair: another fraction
     found = paper.verdicts(*one(paper, tmp_path, "fig7", rows), paper.load_paper())
     assert [verdict.what for verdict in found] == ["hardest removed − random removed, same counts", "hardest removed − ERM, all samples"]  # fmt: skip
     first, second = found
