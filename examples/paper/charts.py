@@ -17,7 +17,7 @@ WIDTH = 4.3  # inches: narrower than the package's own, so that the letters are 
 MANY = 12  # from so many places on, marks are smaller
 # Okabe and Ito's colours, as everywhere in the package. Each series differs in shape and dashes too, for print.
 _COLORS = {**COLORS, "sky": OTHER_COLORS[0], "orange": OTHER_COLORS[1], "grey": OTHER_COLORS[2]}
-_MARKERS = {"blue": "o", "vermillion": "s", "green": "^", "purple": "v", "orange": "P", "sky": "X", "grey": "d"}
+_MARKERS = {"blue": "o", "vermillion": "s", "green": "^", "purple": "v", "orange": "P", "sky": "X", "grey": "<"}
 _LINES = {"blue": "-", "vermillion": "-", "green": "--", "purple": "-.", "orange": "--", "sky": ":", "grey": ":"}
 _DOT = {"markersize": 3.6, "alpha": 0.6, "mew": 0}
 
@@ -171,9 +171,7 @@ def _along_x(
                 continue
             right = max(at.values()) + 0.1 * span
             place = at[value.x] if known else right
-            axes.plot(
-                [place], [value.value], "D", mfc="none", mec=INK, mew=1.5, markersize=8.5, zorder=5, clip_on=False
-            )
+            _published(axes, place, value.value)
             axes.annotate(
                 value.printed, (place, value.value), (-8, -3), textcoords="offset points", size=8, ha="right", color=INK
             )
@@ -225,7 +223,7 @@ def _rows(
             seen += values + interval
             for value in published:
                 if value.value is not None and value.series == name:
-                    axes.plot([value.value], [place], "D", mfc="none", mec=INK, mew=1.5, markersize=8.5, zorder=5)
+                    _published(axes, value.value, place)
                     seen.append(value.value)
         share_axis(axes.set_xlim, seen, unit=unit)
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -253,3 +251,7 @@ def _mean(axes: Any, place: float, values: Sequence[float], style: Style, seen: 
         axes.plot([place] * 2, interval, color=style.color, linewidth=1.4, solid_capstyle="butt", zorder=3)
     axes.plot([place], [mean(values)], style.marker, color=style.color, markersize=size, zorder=4)
     seen += interval
+
+
+def _published(axes: Any, x: float, y: float) -> None:
+    axes.plot([x], [y], "D", mfc="none", mec=INK, mew=1.5, markersize=8.5, zorder=5, clip_on=False)

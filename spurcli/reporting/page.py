@@ -114,6 +114,8 @@ def swatch(style: Style) -> str:
         "s": '<rect x="9" y="2" width="8" height="8" {}/>',
         "^": '<path d="M13 1.5l4.6 8.5h-9.2z" {}/>',
         "v": '<path d="M13 10.5l4.6 -8.5h-9.2z" {}/>',
+        "<": '<path d="M8.5 6l8.5 -4.6v9.2z" {}/>',
+        "X": '<path d="M9 4l2 -2l2 2l2 -2l2 2l-2 2l2 2l-2 2l-2 -2l-2 2l-2 -2l2 -2z" {}/>',
         "D": '<path d="M13 1l5 5l-5 5l-5 -5z" {}/>',
         "P": '<path d="M11 2h4v2h2v4h-2v2h-4v-2h-2v-4h2z" {}/>',
         "o": '<circle cx="13" cy="6" r="4.2" {}/>',

@@ -420,6 +420,8 @@ def test_series_differ_without_colour(paper, tmp_path):
     styles = paper.series_styles(figure, rows, paper.load_paper())
     assert len({(style.marker, style.dashes) for style in styles.values()}) == 7
     assert len({style.color for style in styles.values()}) == 7
+    for style in styles.values():
+        assert f'fill="{style.color}"' in paper.swatch(style)  # the legend has the shape too
     assert "D" not in {style.marker for style in styles.values()}  # the published mark's own
 
 
