@@ -5,18 +5,41 @@ from __future__ import annotations
 import functools
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from spurcli.runtime.launch import launched
 
 
+class VisibleConsole(Console):
+    """Prints no control characters but its own: a name in a file from elsewhere must not steer the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def visible(text: str, allowed: str = "\n\t") -> str:
+    """Text in which control characters, but for those allowed, are replaced."""
+    return "".join(
+        character if character.isprintable() or character in allowed else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
+
+
+def results() -> Console:
+    """A console on stdout."""
+    return VisibleConsole(highlight=False)
+
+
 @functools.cache
 def console(*, of_errors: bool = False) -> Console:
     """The console on stderr; plain when that is no terminal. Of several processes only the first talks, but for errors."""
-    return Console(stderr=True, highlight=False, quiet=not (of_errors or launched().is_first))
+    return VisibleConsole(stderr=True, highlight=False, quiet=not (of_errors or launched().is_first))
 
 
 def say(message: str) -> None:
@@ -54,7 +77,7 @@ class TerminalProgress:
         left = max(self._total - self._done, 0) / rate if rate else 0
         line = f"{self._what}: {self._done:,} of {self._total:,} ({rate:,.0f} a second, {left:,.0f} s left)"
         if self._live:
-            sys.stderr.write(f"\r\x1b[2K{line[: console().width - 1]}")
+            sys.stderr.write(f"\r\x1b[2K{visible(line)[: console().width - 1]}")
             sys.stderr.flush()
         else:
             say(line)

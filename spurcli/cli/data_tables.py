@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from spurcli.cli.console import results
+
 _MAX_ROWS = 40
 
 
 def print_found(found: Mapping[str, Any]) -> None:
     """The result of `spurcli.datasets.check`, on stdout."""
-    stdout = Console(highlight=False)
+    stdout = results()
     _counts(stdout, found)
     _fingerprints(stdout, found["splits"])
     _features(stdout, found)
@@ -27,7 +29,7 @@ def print_found(found: Mapping[str, Any]) -> None:
 
 def print_names(what: str, names: Sequence[str]) -> None:
     """All of some files' names on stdout, a line each: for people and for grep."""
-    stdout = Console(highlight=False)
+    stdout = results()
     for name in names:
         _say(stdout, f"{what}: {name}")
 

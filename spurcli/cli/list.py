@@ -32,12 +32,11 @@ def list_parts(
     Wherever one of these names is accepted, so is your own package.module:attr or path/to/file.py:attr.
     """
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from spurcli import recipes
-    from spurcli.cli.console import print_json
+    from spurcli.cli.console import print_json, results
     from spurcli.errors import UsageError
     from spurcli.parts import ALL
     from spurcli.registry import near
@@ -67,7 +66,7 @@ def list_parts(
     if as_json:
         print_json(chosen)
         return
-    stdout = Console(highlight=False)
+    stdout = results()
     for title, rows in chosen.items():
         table = Table(
             box=SIMPLE,

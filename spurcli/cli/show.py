@@ -19,36 +19,37 @@ def show(
     debug: Debug = False,
 ) -> None:
     """Show what a file is and how it was made: the commands that led to it, oldest first."""
-    from rich.console import Console
-    from rich.markup import escape
-
     from spurcli.artifacts.describe import describe
     from spurcli.artifacts.provenance import lineage_of
-    from spurcli.cli.console import print_json
+    from spurcli.cli.console import print_json, results
 
     found = describe(path)
     if as_json:
         print_json(found)
         return
-    stdout = Console(highlight=False)
+    stdout = results()
     provenance: dict[str, Any] = found.pop("provenance")
     for key, value in found.items():
         if isinstance(value, dict):
             stdout.print(f"[cyan]{key}[/cyan]")
             for name, item in _said(value).items():
-                stdout.print(f"  {escape(_visible(name))}: {escape(_visible(_brief(item)))}", soft_wrap=True)
+                stdout.print(f"  {_in_line(name)}: {_in_line(_brief(item))}", soft_wrap=True)
         elif key in _said(found):
-            stdout.print(f"[cyan]{escape(_visible(key))}[/cyan]: {escape(_visible(_brief(value)))}", soft_wrap=True)
+            stdout.print(f"[cyan]{_in_line(key)}[/cyan]: {_in_line(_brief(value))}", soft_wrap=True)
     for line in lineage_of(provenance):
-        stdout.print(f"[dim]$[/dim] {escape(_visible(line))}", soft_wrap=True)
+        stdout.print(f"[dim]$[/dim] {_in_line(line)}", soft_wrap=True)
     versions = provenance.get("versions")
     if versions:
-        stdout.print(f"[dim]{escape(_visible(_brief(versions)))}[/dim]", soft_wrap=True)
+        stdout.print(f"[dim]{_in_line(_brief(versions))}[/dim]", soft_wrap=True)
 
 
-def _visible(value: Any) -> str:
-    """Text without control characters: a file from elsewhere must not steer the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
+def _in_line(value: Any) -> str:
+    """Text for a line of its own, whatever it holds."""
+    from rich.markup import escape
+
+    from spurcli.cli.console import visible
+
+    return escape(visible(str(value), allowed=""))
 
 
 def _said(content: dict[str, Any]) -> dict[str, Any]:

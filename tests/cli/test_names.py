@@ -34,3 +34,15 @@ def test_names_that_look_like_markup(spurcli):
     page = Path("report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_names_that_would_steer_the_terminal(spurcli, tmp_path):
+    """Neither errors nor tables pass on what a file holds of control characters."""
+    (tmp_path / "own.csv").write_text("text,labe\x1bl\nx,a\ny,b\n")
+    result = spurcli("data", "check", "own.csv")
+    assert result.code == 3
+    assert "did you mean labe\N{REPLACEMENT CHARACTER}l?" in result.err
+    assert "\x1b" not in result.err
+    (tmp_path / "own.csv").write_text("text,label,split\nx,\x1b[31mred,train\ny,b,train\n")
+    result = spurcli("data", "check", "own.csv")
+    assert "\x1b" not in result.out + result.err
