@@ -203,7 +203,7 @@ def _parquet(path: Path) -> Reader:
     try:
         file = parquet.ParquetFile(path)
         header: list[str] = file.schema_arrow.names
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, ValueError, LookupError, TypeError) as error:  # names that are no text, …
         raise InputError(f"{path} is no Parquet file ({_reason(error)})", "Write it again.") from error
     _refuse_twice(header, path)
 
@@ -214,7 +214,7 @@ def _parquet(path: Path) -> Reader:
                 for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     number += 1
                     yield number, row
-        except (ArrowException, OSError, ValueError) as error:  # ValueError: dates beyond Python's
+        except (ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: dates beyond Python's
             raise InputError(f"{path}, after row {number:,}: {_reason(error)}", "Write it again.") from error
 
     return header, rows_of

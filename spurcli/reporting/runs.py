@@ -130,12 +130,15 @@ def _shared_folders(first: str, second: str) -> int:
 
 
 def _same(first: Run, second: Run) -> bool:
-    """Whether both are one evaluation; two rules of selection may well have chosen the same weights."""
+    """Whether both are one evaluation.
+
+    Two rules of selection may well have chosen the same weights, and two methods have them while they do the same
+    (PDE's warm-up is SUBG).
+    """
     if not first.weights_sha256:
         return False
-    return (first.weights_sha256, first.selection, first.split, first.metrics, first.at) == (
-        second.weights_sha256, second.selection, second.split, second.metrics, second.at,
-    )  # fmt: skip
+    facts = ("weights_sha256", "selection", "split", "metrics", "at", "method", "variant", "training")
+    return all(getattr(first, name) == getattr(second, name) for name in facts)
 
 
 def _evaluated(run: Run, file: File) -> Run:

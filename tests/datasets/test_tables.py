@@ -153,3 +153,14 @@ def test_no_such_file(tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError):
         read(tmp_path / name)
+
+
+def test_a_parquet_file_whose_column_has_no_name_in_utf8(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"label": [0, 1]}), tmp_path / "own.parquet", store_schema=False)
+    content = (tmp_path / "own.parquet").read_bytes()
+    (tmp_path / "own.parquet").write_bytes(content.replace(b"label", b"\xe7abel"))
+    with pytest.raises(InputError, match="is no Parquet file"):
+        column_names(tmp_path / "own.parquet", "a table", "")

@@ -24,12 +24,26 @@ NOTHING = {"pruning_groups": None, "training_groups": None, "errors": None, "val
 def method_run(make, tmp_path):
     """Write runs/seedN/NAME/RULE.evaluation.json for some rules and the history.json of that training."""
 
-    def write(name, seed, *, method="erm", rules=RULES, options=None, labels=None, split="test", value=0.5, **settings):
+    def write(
+        name,
+        seed,
+        *,
+        method="erm",
+        rules=RULES,
+        options=None,
+        labels=None,
+        split="test",
+        value=0.5,
+        weights=None,
+        **settings,
+    ):
         folder = tmp_path / "runs" / f"seed{seed}" / name
         lineage = [f"spurcli train --method {method} --seed {seed} -o {name}/model.safetensors"]
         chosen = {"method": {"name": method, "options": options or {}}, **settings}
         for rule in rules:
-            content = make.evaluation(value, seed=seed, settings=chosen, weights=f"{name}-{seed}-{rule}", split=split)
+            content = make.evaluation(
+                value, seed=seed, settings=chosen, weights=f"{weights or name}-{seed}-{rule}", split=split
+            )
             used = {**NOTHING, "val_groups": "data set" if "group" in rule else None, **(labels or {})}
             content["training"] |= {"method": method, "method_options": options or {}, "selection": rule}
             content["training"] |= {"labels_used": used, "epoch": chosen.get("training", {"epochs": 3})["epochs"]}
@@ -48,6 +62,18 @@ def method_run(make, tmp_path):
 
 def read(tmp_path, suffix="json"):
     return report([tmp_path / "runs"], output=tmp_path / f"out.{suffix}")
+
+
+def test_methods_that_end_in_the_same_weights_are_both_shown(method_run, tmp_path):
+    for seed in range(3):  # PDE stopped within its warm-up is SUBG
+        method_run("subg", seed, method="subg", rules=["last"], weights="same")
+        method_run("pde", seed, method="pde", rules=["last"], weights="same")
+    data = read(tmp_path)
+    assert [(arm["label"], arm["num_seeds"]) for arm in data["arms"]] == [
+        ("PDE, last epoch", 3),
+        ("SUBG, last epoch", 3),
+    ]
+    assert not data["remarks"]
 
 
 def test_each_rule_of_selection_is_an_arm_and_all_share_the_history_of_their_training(method_run, tmp_path):
