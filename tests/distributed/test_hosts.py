@@ -28,6 +28,7 @@ def hosts() -> Iterator[tuple[str, ...]]:
         pytest.skip("two hosts need root and the ip command (iproute2)")
     try:
         for host in HOSTS:
+            ip(f"netns delete {host}")  # that of a run which was killed
             if (made := ip(f"netns add {host}")).returncode:
                 pytest.skip(f"no network namespaces here: {made.stderr.strip()}")
         cable = ip("link add spurcli0 type veth peer name spurcli1")

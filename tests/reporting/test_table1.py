@@ -70,8 +70,8 @@ def test_methods_that_end_in_the_same_weights_are_both_shown(method_run, tmp_pat
         method_run("pde", seed, method="pde", rules=["last"], weights="same")
     data = read(tmp_path)
     assert [(arm["label"], arm["num_seeds"]) for arm in data["arms"]] == [
-        ("PDE, last epoch", 3),
-        ("SUBG, last epoch", 3),
+        ("PDE", 3),
+        ("SUBG", 3),
     ]
     assert not data["remarks"]
 
