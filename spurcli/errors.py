@@ -15,9 +15,15 @@ class SpurError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, hint: str = "") -> None:
+        problem = _in_a_line(problem)
         super().__init__(problem if not hint else f"{problem}\n{hint}")
         self.problem = problem
         self.hint = hint
+
+
+def _in_a_line(text: str) -> str:
+    """Text without its middle where it is very long: a name that a file holds can be anything."""
+    return text if len(text) <= 1000 else f"{text[:600]} … {text[-300:]}"
 
 
 class UsageError(SpurError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from spurcli.errors import InputError
+
 LABELS = ["[/x]", '<b>&"', "[red]é 中"]
 ATTRIBUTES = ["[/bold]", "{{x}}"]
 QUICK = ("--recipe", "own-text-cpu", "--set", "training.epochs=1", "--set", "model.options.width=8")
@@ -46,3 +48,13 @@ def test_names_that_would_steer_the_terminal(spurcli, tmp_path):
     (tmp_path / "own.csv").write_text("text,label,split\nx,\x1b[31mred,train\ny,b,train\n")
     result = spurcli("data", "check", "own.csv")
     assert "\x1b" not in result.out + result.err
+
+
+def test_a_name_without_end_is_cut(spurcli, tmp_path):
+    (tmp_path / "own.csv").write_text(f"text,{'x' * 50_000},label\n{'a,b,c' * 2}\n")
+    name = "[" * 5000
+    result = spurcli("data", "check", "own.csv", "--set", f"dataset.options.label={name}")
+    assert result.code != 0
+    assert len(result.err) < 2500
+    assert " … " in str(InputError(name, "Hint."))
+    assert str(InputError("short", "Hint.")) == "short\nHint."
