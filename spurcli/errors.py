@@ -15,7 +15,7 @@ class SpurError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, hint: str = "") -> None:
-        problem = _in_a_line(problem)
+        problem, hint = _in_a_line(problem), _in_a_line(hint)
         super().__init__(problem if not hint else f"{problem}\n{hint}")
         self.problem = problem
         self.hint = hint

@@ -99,7 +99,7 @@ def _read_attributes(path: Path, wanted: Sequence[str]) -> tuple[list[str], NDAr
     names = []
     codes = np.empty((len(lines) - 2, 2), dtype=np.int64)
     for row, line in enumerate(lines[2:]):
-        name, *values = line.split()
+        name, *values = line.split() or [""]
         chosen = [values[place - 1] if place <= len(values) else "" for place in places]
         if len(values) != _NUM_ATTRIBUTES or not set(chosen) <= {"-1", "1"}:
             raise InputError(f"{path}: line {row + 3:,} is not an image and 40 times -1 or 1", _FETCH_AGAIN)

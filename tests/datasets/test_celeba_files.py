@@ -73,6 +73,7 @@ DAMAGE = {
     ),
     "a split that does not exist": (PARTITION, replace("000007.jpg 0", "000007.jpg 3"), r"line 7 is not an image and"),
     "a cut line": (ATTRIBUTES, lambda lines: lines.append(lines.pop()[:40]), r"line 44 is not an image and 40 times"),
+    "a line of spaces": (ATTRIBUTES, lambda lines: lines.insert(5, " \x1d "), r"line 6 is not an image and 40 times"),
     "a value that is neither": (ATTRIBUTES, lambda lines: flip_to_zero(lines), r"line 3 is not an image and 40"),
     "another count": (ATTRIBUTES, lambda lines: lines.__setitem__(0, "43"), r"has 42 rows and says it has 43"),
     "no count": (ATTRIBUTES, lambda lines: lines.pop(0), r"does not begin with a count"),

@@ -47,7 +47,7 @@ def damage(name: str, folder: Path, numbers: range, limited: bool = False) -> in
         path = rng.choice(paths)
         content = mutate(valid[path], others, rng)
         path.write_bytes(content)
-        print(f"{number} {path}", flush=True)
+        print(f"{number} {refused} {path}", flush=True)
         try:
             quietly(target.read, folder)
         except SpurError as error:
@@ -107,7 +107,8 @@ def watch(name: str, num_mutations: int, faults: Path) -> tuple[int, int]:
             said = errors.read().strip().splitlines() or [f"exit code {status}"]
             if not last:
                 raise SystemExit(f"{name} cannot be run: {said[-1]}")
-            number, _, path = last.partition(" ")
+            number, refused_before, path = last.split(" ", 2)
+            refused += int(refused_before)
             found += 1
             faults.mkdir(parents=True, exist_ok=True)
             kept = faults / f"{name}-{number}-{Path(path).name}"
