@@ -198,3 +198,15 @@ def test_other_folders_and_a_missing_library(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(MissingExtraError, match=r"not installed\npip install 'spurcli\[hf\]'"):
         load(tmp_path)
+
+
+def test_an_offset_outside_the_file_is_refused(tmp_path):
+    """Arrow does not look at offsets when it maps a file: following this one is a segmentation fault."""
+    words(6).save_to_disk(tmp_path / "saved")
+    (path,) = (tmp_path / "saved").glob("*.arrow")
+    ends = np.arange(7, dtype="<i4") * len("text 0")
+    content = path.read_bytes()
+    assert content.count(ends.tobytes()) == 1
+    path.write_bytes(content.replace(ends.tobytes(), np.append(ends[:-1], np.int32(1 << 30)).astype("<i4").tobytes()))
+    with pytest.raises(InputError):
+        load_dataset("table", {"path": "saved"}, data_root=tmp_path)

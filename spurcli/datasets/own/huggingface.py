@@ -133,6 +133,8 @@ def _open(folder: Path) -> dict[str, Any]:
             for file in json.loads((part / "state.json").read_text(encoding="utf-8"))["_data_files"]:
                 _inside(file["filename"])
         found = {name: datasets.Dataset.load_from_disk(str(part)).with_format(None) for name, part in parts.items()}
+        for rows in found.values():
+            rows.data.validate(full=True)  # else an offset outside the file ends the process with a signal
     if not found:
         raise InputError(f"{folder} has no splits", _AGAIN)
     return found
