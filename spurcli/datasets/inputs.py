@@ -142,8 +142,9 @@ def decode_square(path: Path, size: int, *, squash: bool = False, content: bytes
             picture = image.convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"No such image: {path.name}", f"It should lie in {path.parent.name}/.") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"Image {path.name} cannot be decoded ({str(error)[:80]})", "Fetch it again.") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+        reason = str(error)[:80] or "it claims to be larger than memory"
+        raise InputError(f"Image {path.name} cannot be decoded ({reason})", "Fetch it again.") from error
     side = min(picture.size)
     if not squash and picture.width != picture.height:
         left, top = (picture.width - side) // 2, (picture.height - side) // 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -115,3 +117,23 @@ def test_a_file_that_is_gone_or_broken_is_named(tmp_path):
     (tmp_path / "9.jpg").write_bytes((tmp_path / "9.jpg").read_bytes()[:900])
     with pytest.raises(InputError, match=r"Image 9\.jpg cannot be decoded"):
         decode_square(tmp_path / "9.jpg", 8)
+
+
+def test_a_png_whose_data_claim_four_gigabytes_is_named(tmp_path):
+    """Pillow asks the file for as many bytes as the last piece says; a process that may not have them says so."""
+    resource = pytest.importorskip("resource")
+    noise = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "p.png")
+    content = (tmp_path / "p.png").read_bytes()
+    place = content.index(b"IDAT")
+    (tmp_path / "p.png").write_bytes(content[: place - 4] + b"\x7f\xff\xff\xff" + content[place:])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    if not pages:
+        pytest.skip("needs /proc to know what is in use")
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
+    try:
+        with pytest.raises(InputError, match=r"Image p\.png cannot be decoded \("):
+            decode_square(tmp_path / "p.png", 8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
