@@ -119,6 +119,17 @@ def test_a_file_that_is_gone_or_broken_is_named(tmp_path):
         decode_square(tmp_path / "9.jpg", 8)
 
 
+@pytest.mark.parametrize("error", [TypeError("'IFDRational' object"), MemoryError(), IndexError("x")])
+def test_a_decoder_that_fails_in_any_way_is_about_the_image(tmp_path, monkeypatch, error):
+    def fail(*_arguments):
+        raise error
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "p.tif")
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(InputError, match=r"Image p\.tif cannot be decoded \((Memory|x|'IFD)"):
+        decode_square(tmp_path / "p.tif", 8)
+
+
 def test_a_png_whose_data_claim_four_gigabytes_is_named(tmp_path):
     """Pillow asks the file for as many bytes as the last piece says; a process that may not have them says so."""
     resource = pytest.importorskip("resource")
