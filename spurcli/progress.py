@@ -32,11 +32,3 @@ class Silent:
 
     def say(self, message: str) -> None:
         pass
-
-
-def in_words(num_bytes: int) -> str:
-    """A number of bytes as people read it."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:,.1f} {unit}"
-    return f"{num_bytes} bytes"

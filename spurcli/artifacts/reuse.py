@@ -10,7 +10,6 @@ from typing import Any
 
 from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.errors import InputError, SpurError
-from spurcli.progress import in_words
 
 Provenance = Mapping[str, Any]
 
@@ -60,3 +59,11 @@ def require_writable(output: Path, num_bytes: int) -> None:
 def bytes_while_training(weights: Mapping[str, Any]) -> int:
     """What a run with these tensors needs at most: two states of weights, two slots and best weights, and the model."""
     return 9 * sum(int(tensor.nbytes) for tensor in weights.values())
+
+
+def in_words(num_bytes: int) -> str:
+    """A number of bytes as people read it."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes} bytes"

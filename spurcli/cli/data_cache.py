@@ -85,8 +85,8 @@ def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progres
 
 
 def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
+    from spurcli.artifacts.reuse import in_words
     from spurcli.cli.console import say
-    from spurcli.progress import in_words
 
     if all(facts["done"] == "nothing" for facts in splits.values()):
         say(f"Nothing to do: no split of {name} has images to decode, or texts")

@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import canonical_json, field, read_json_artifact, sha256_of_json
+from spurcli.artifacts.reuse import in_words
 from spurcli.errors import InputError
-from spurcli.progress import Progress, Silent, in_words
+from spurcli.progress import Progress, Silent
 
 FORMAT, VERSION = "spurcli.cache", 1
 MANIFEST = "cache.json"

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.reuse import in_words
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.cache import (
     Blocks,
@@ -32,7 +33,7 @@ from spurcli.datasets.cache import (
     write_cached,
 )
 from spurcli.datasets.inputs import EncodedImages
-from spurcli.progress import Progress, in_words
+from spurcli.progress import Progress
 
 DECODER = 1  # of `decode_square`: a change of it that gives other pixels takes another number
 _NUM_COMPARED = 5

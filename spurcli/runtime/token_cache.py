@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spurcli.artifacts.reuse import in_words
 from spurcli.datasets import Dataset, Texts
 from spurcli.datasets.cache import (
     Blocks,
@@ -20,7 +21,7 @@ from spurcli.datasets.cache import (
     require_space,
     write_cached,
 )
-from spurcli.progress import Progress, in_words
+from spurcli.progress import Progress
 from spurcli.runtime.tokens import TextTokenizer, Tokens
 
 _KINDS = {"ids": np.dtype(np.int32), "start": np.dtype(np.int64), "first": np.dtype(np.int32)}

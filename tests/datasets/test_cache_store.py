@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spurcli.artifacts.reuse import in_words
 from spurcli.datasets import cache
 from spurcli.datasets.cache import (
     Blocks,
@@ -24,7 +25,6 @@ from spurcli.datasets.cache import (
     write_cached,
 )
 from spurcli.errors import InputError
-from spurcli.progress import in_words
 
 KEY = {"kind": "things", "of": {"what": "tests", "n": 3}}
 NUMBERS = np.arange(40, dtype=np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,9 +142,12 @@ def test_the_same_fit_is_not_repeated_and_another_is_not_replaced(erm, dfr, monk
 
 
 def test_after_a_stop_the_same_command_does_it_all(erm, dfr, monkeypatch):
+    def stopped(*_arguments):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(60)  # the handler may run a moment later
+
     with monkeypatch.context() as patch:
-        # os.kill might hand it to another thread, a moment later
-        patch.setattr(DFR, "refit", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(DFR, "refit", stopped)
         assert dfr().code == 130
         assert not Path("model.safetensors").exists()
     assert dfr().code == 0
