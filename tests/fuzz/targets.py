@@ -160,7 +160,7 @@ def _make_saved_dataset(folder: Path) -> None:
     import datasets
 
     datasets.utils.disable_progress_bars()
-    columns = {"text": [f"text {number}" for number in range(6)], "label": ["no", "yes"] * 3}
+    columns = {"text": [f"text {number}" for number in range(60)], "label": ["no", "yes"] * 30}
     datasets.Dataset.from_dict(columns).save_to_disk(folder / "saved")
 
 
