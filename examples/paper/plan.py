@@ -40,6 +40,7 @@ class World:
     control: str = ""  # words of prune for the random control
     stage1: str = ""  # words of infer, where JTT's mistakes are those of a model of its own and not of ERM's early one
     methods: Mapping[str, str] = field(default_factory=dict)  # arm → words of train
+    relative_cost: Mapping[str, float] = field(default_factory=dict)  # arm → its CPU time by that of ERM, for cost.py
 
     def is_listed(self, arm: str) -> bool:
         return arm.removesuffix(RANDOM) in self.lists

@@ -16,7 +16,7 @@ onstart:
 
 def collect():
     """OUT/data/*.csv of all that is there: of a part of the grid too, and after a failure."""
-    subprocess.run([sys.executable, f"{workflow.basedir}/collect.py", f"config/{config['size']}.yaml"], check=False)
+    subprocess.run([sys.executable, f"{workflow.basedir}/collect.py", f"config/{SIZE}.yaml", "-o", OUT], check=False)
 
 
 onsuccess:

@@ -1,0 +1,167 @@
+"""What the grid will cost, from a short measured probe.   python cost.py config/cpu.yaml [FIGURE ...]
+
+For each data set and recipe two short trainings (their difference is the cost of a sample, the rest that of a start), one scoring
+and one evaluation, in CPU seconds. That, times the plan's jobs, is an estimate, printed as CPU-hours of each figure: by itself, and
+on top of the figures above it, with which it shares trainings. The probe is kept in OUT/probe.json. On a GPU (--device) seconds are
+those of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from collect import read_config
+from plan import CLEAN, ERM, FIGURES, RANDOM, Plan, World, make_plan, needed_arms
+from words import settings_of
+
+from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.history import read_history
+from spurcli.errors import SpurError
+
+WARM_UP = 10  # steps of the shorter training
+Probe = Mapping[str, float]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("   ")[0])
+    parser.add_argument("config", type=Path, nargs="?", default=Path("config/cpu.yaml"))
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help="fig1a ... a4 (default: all)")
+    parser.add_argument("--steps", type=int, default=100, help="of the longer training (default: 100)")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args(arguments)
+    unknown = set(options.figures) - set(FIGURES)
+    if unknown:
+        parser.error(f"{sorted(unknown)[0]} is no figure: {', '.join(FIGURES)}")
+    try:
+        config = read_config(options.config)
+        plan = make_plan(config)
+        figures = [figure for figure in options.figures or FIGURES if any(plan.of(figure))]
+        path = Path(config["output"]) / "probe.json"
+        probes = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for world in worlds_of(plan, figures):
+            key = kind_of(world)
+            if key not in probes:
+                print(f"Probe: {key}", file=sys.stderr)
+                probes[key] = probe(world, options.steps, options.device, config["threads"])
+                write_json(path, probes)
+    except SpurError as error:
+        print(f"cost.py: {error}", file=sys.stderr)
+        return error.exit_code
+    print_table(plan, figures, probes, len(config["seeds"]), "CPU" if options.device == "cpu" else "device")
+    return 0
+
+
+def kind_of(world: World) -> str:
+    """Worlds that cost the same: of the same data set, whatever is in or out of it, and recipe."""
+    return f"{settings_of(f'{world.data} {world.train}').dataset.name} {world.train}"
+
+
+def worlds_of(plan: Plan, figures: Sequence[str]) -> list[World]:
+    return [plan.worlds[name] for name in dict.fromkeys(world for world, _ in needed_arms(plan, figures))]
+
+
+def probe(world: World, steps: int, device: str, threads: int) -> dict[str, float]:
+    """Seconds of a start, and of a sample trained on; of one scoring and one evaluation; samples in training."""
+    batch = settings_of(f"{world.data} {world.train}").training.batch_size
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spent, num_kept = [], [WARM_UP * batch]
+        for number in range(2):
+            model, keep = folder / f"{number}" / "model.safetensors", folder / f"{number}.txt"
+            keep.write_text("\n".join(map(str, range(num_kept[number]))), encoding="utf-8")
+            words = f"train {world.data} {world.train} --set training.epochs=1 --keep {keep}"
+            spent.append(timed(f"{words} --device {device} -o {model}", device, threads))
+            history = read_history(model.with_name("history.json"))
+            num_kept.append(min((WARM_UP + steps) * batch, history["num_train"]))
+        sample = (spent[1] - spent[0]) / (num_kept[1] - num_kept[0])
+        score = timed(
+            f"score --checkpoint {model} {world.confirm} --device {device} -o {folder / 's.h5'}", device, threads
+        )
+        evaluate = timed(f"evaluate {model} {world.confirm} --device {device} -o {folder / 'e.json'}", device, threads)
+    return {
+        "start": spent[0] - sample * num_kept[0],
+        "sample": sample,
+        "score": score,
+        "evaluate": evaluate,
+        "num_train": history["num_train"],
+    }
+
+
+def timed(words: str, device: str, threads: int) -> float:
+    """CPU seconds of one spurcli command, on a GPU those of the clock. SpurError if it fails."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    command = [sys.executable, "-m", "spurcli", *shlex.split(words), "--workers", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SpurError(done.stderr.strip().rpartition("\n")[2], f"Of: spurcli {words}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if device != "cpu":
+        return time.monotonic() - began
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def cost_of_training(world: World, arm: str, probes: Mapping[str, Probe]) -> float:
+    """Seconds of one training: samples kept (at most: groups and balancing are not looked at), times epochs."""
+    measured = probes[kind_of(world)]
+    if arm in world.relative_cost:
+        return float(world.relative_cost[arm]) * cost_of_training(world, ERM, probes)
+    kept = 1.0
+    if arm.startswith("hardest-"):
+        kept -= float(arm.removesuffix(RANDOM).removeprefix("hardest-"))
+    method = " ".join(word for word in world.methods.get(arm, "").split() if "{" not in word and word != "--errors")
+    epochs = settings_of(f"{world.data} {world.train} {method}").training.epochs
+    return measured["start"] + measured["sample"] * math.ceil(kept * measured["num_train"]) * epochs
+
+
+def jobs_of(plan: Plan, figure: str, probes: Mapping[str, Probe]) -> dict[tuple[str, ...], float]:
+    """Seconds of every job behind a figure, for one seed; what is light is not counted."""
+    jobs: dict[tuple[str, ...], float] = {}
+    points, spectra = plan.of(figure)
+    arms = list(needed_arms(plan, [figure]))
+    for name, arm in arms:
+        world = plan.worlds[name]
+        jobs["train", name, arm] = cost_of_training(world, arm, probes)
+        if world.is_listed(arm):
+            jobs["score", name] = probes[kind_of(world)]["score"]
+        if world.placed:
+            jobs["score", world.base] = probes[kind_of(world)]["score"]
+        for file in ("{errors}", "{predictions}"):
+            if file in world.methods.get(arm, ""):
+                jobs["infer", name, file] = probes[kind_of(world)]["score"]
+    for spectrum in spectra:
+        jobs["score", spectrum.world] = probes[kind_of(plan.worlds[spectrum.world])]["score"]
+    for point in points:
+        world = plan.worlds[point.world if point.arm != CLEAN else plan.worlds[point.world].base]
+        jobs["evaluate", point.world, point.arm, point.model, point.split] = probes[kind_of(world)]["evaluate"]
+    return jobs
+
+
+def print_table(plan: Plan, figures: Sequence[str], probes: Mapping[str, Probe], num_seeds: int, unit: str) -> None:
+    print(f"{'':8}{'trainings':>10}{'jobs':>7}{f'{unit}-hours':>11}{'on top':>9}   for {num_seeds} seeds")
+    known: dict[tuple[str, ...], float] = {}
+    for figure in figures:
+        jobs = jobs_of(plan, figure, probes)
+        new = {job: seconds for job, seconds in jobs.items() if job not in known}
+        known |= jobs
+        trainings = sum(job[0] == "train" for job in jobs)
+        alone, on_top = (sum(part.values()) * num_seeds / 3600 for part in (jobs, new))
+        print(f"{figure:8}{trainings * num_seeds:>10,}{len(jobs) * num_seeds:>7,}{alone:>11.2f}{on_top:>9.2f}")
+    total = sum(known.values()) * num_seeds / 3600
+    trainings = sum(job[0] == "train" for job in known)
+    print(f"{'all':8}{trainings * num_seeds:>10,}{len(known) * num_seeds:>7,}{total:>11.2f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""The workflow of examples/paper: its plans, its commands run whole on the built-in digits, and the CSV files made of them.
+
+Snakemake is given a `spurcli` that writes down its words and makes the files that are waited for; the commands then run in this
+process, which spares a start of torch for each.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PAPER = EXAMPLES / "paper"
+MODULES = ("plan", "tidy", "words", "collect", "cost", "strips")
+RECORD = 'line=$(printf "%s\t" "$@"); echo "$line" >> commands
+'  # in one write: jobs run side by side
+MAKE_FILES = (
+    'while [ $# -gt 0 ]; do case $1 in -o | --errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
+)
+DEMO = "--dataset demo --set dataset.options.num_train=300 --set dataset.options.num_val=100 --set dataset.options.num_test=200"
+FEATURE = "--feature patch --class 3 --twin-class 8"
+GROUP = {"world": "marked", "group": "3/patch"}
+TINY = {
+    "size": "tiny",
+    "output": "results/tiny",
+    "seeds": [1, 2],
+    "threads": 1,
+    "workers": 0,
+    "worlds": {
+        "digits": {
+            "data": DEMO,
+            "train": "--recipe demo --set training.epochs=3 --set model.options.hidden=[16]",
+            "early": 1,
+            "control": "",
+        },
+        "marked": {"base": "digits", "inject": f"{FEATURE} --fraction 0.5", "relative_cost": {"dfr_train": 0.1}},
+    },
+    "slices": {
+        "digits": {
+            "base": "digits",
+            "class_size": 20,
+            "count": 5,
+            "random": True,
+            "inject": FEATURE,
+            "size": "--set feature.size={}",
+        }
+    },
+    "figures": {
+        "fig1b": {
+            "digits": {
+                "world": "marked",
+                "stage1": "--set training.epochs=1 --set training.weight_decay=0.1",
+                "groups": {"3/no patch": "threes", "8/no patch": "eights"},
+            }
+        },
+        "fig2ab": {"digits": {"S1": 1, "S2": 3}},
+        "fig2cd": {"digits": {"size": 3, "epochs": [1, 3]}},
+        "fig3": {"digits": {"size": 3, "starts": [0, 7, 15]}},
+        "fig4": {"digits": {**GROUP, "fractions": [0.5]}},
+        "fig5": {"unidentifiable": {"digits": GROUP}},
+        "fig6": {"digits": {"world": "marked", "rule": "--per-class", "fractions": [0.2]}},
+        "fig9": {"digits": {"world": "marked", "classes": ["3"]}},
+        "table1": {
+            "digits": {
+                "world": "marked",
+                "setting": "small",
+                "fraction": 0.2,
+                "rule": "--per-class",
+                "methods": {
+                    "jtt": "--method jtt --errors {errors} --set method.options.upweight=4",
+                    "dfr_train": "--method dfr --checkpoint {erm} --set method.options.num_refits=1",
+                },
+            }
+        },
+    },
+}
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """The modules of the folder, imported as its programs do, and forgotten again: paper("collect")."""
+    monkeypatch.syspath_prepend(str(PAPER))
+    for name in MODULES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield __import__
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def snakemake(tmp_path):
+    """Run Snakemake on a copy of the folder, with a `spurcli` that does `what`: snakemake("-n", what="…") → its output."""
+    pytest.importorskip("snakemake", reason="needs the extra grid (Python 3.11 or newer)")
+    shutil.copytree(
+        EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__", "results", ".snakemake")
+    )
+    (tmp_path / "examples" / "paper" / "config" / "tiny.yaml").write_text(json.dumps(TINY), encoding="utf-8")
+    command = tmp_path / "bin" / "spurcli"
+    command.parent.mkdir()
+
+    def run(*words: str, what: str = "exit 1\n", fails: bool = False) -> str:
+        command.write_text(f"#!/bin/sh\n{what}", encoding="utf-8")
+        command.chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *words],
+            cwd=tmp_path / "examples" / "paper",
+            env={
+                **os.environ,
+                "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+                "XDG_CACHE_HOME": str(tmp_path),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    return run
+
+
+def commands(tmp_path: Path) -> list[list[str]]:
+    """The words of each command that was run, in their order."""
+    text = (tmp_path / "examples" / "paper" / "commands").read_text(encoding="utf-8")
+    return [line.split("\t")[:-1] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("size", ["cpu", "paper"])
+def test_every_command_of_the_sizes_is_right(tmp_path, snakemake, paper, monkeypatch, spurcli, size):
+    """All figures are planned, nothing is computed twice, and every option, recipe and setting is one that spurcli takes."""
+    snakemake("--cores", "16", "--config", "seeds=[1]", f"size={size}", what=RECORD + MAKE_FILES)
+    run = commands(tmp_path)
+    written = [
+        word
+        for words in run
+        for flag, word in itertools.pairwise(words)
+        if flag == "-o" or (flag == "--errors" and words[0] == "infer")
+    ]
+    assert len(set(written)) == len(written)
+    assert len({" ".join(words) for words in run}) == len(run)
+
+    plan = paper("plan")
+    found = plan.make_plan(paper("collect").read_config(PAPER / "config" / f"{size}.yaml"))
+    assert all(any(found.of(figure)) for figure in plan.FIGURES)
+    arms = list(plan.needed_arms(found, plan.FIGURES))
+    scored = {world for world, _ in arms if found.worlds[world].lists}
+    scored |= {spectrum.world for spectrum in found.spectra}
+    scored |= {found.worlds[world].base for world, _ in arms if found.worlds[world].placed}
+    stages = Counter(words[0] for words in run)
+    assert stages["train"] == len(set(arms))
+    assert stages["score"] == len(scored)  # one serves all fractions, and all injections
+
+    settings_of = paper("words").settings_of
+    monkeypatch.chdir(PAPER)
+    seen: set[tuple[str, ...]] = set()
+    for words in run:
+        options = (words[0], *sorted({word for word in words if word.startswith("--")}))
+        if options not in seen:
+            seen.add(options)
+            known = spurcli(*words, "--help")
+            assert known.code == 0, (words, known.err)
+        if words[0] == "train" and not words[2].endswith("inject.json"):
+            settings_of(shlex.join(words[1:]))
+
+
+def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
+    """On the built-in digits: what failed is done by the same line, nothing else again; then the commands, the CSV files, the page."""
+    failing = 'case "$*" in evaluate*marked/seed2/erm*) exit 1 ;; esac\n'
+    snakemake("--cores", "8", "--config", "size=tiny", what=RECORD + failing + MAKE_FILES, fails=True)
+    before = commands(tmp_path)
+    failed = [words for words in before if words[0] == "evaluate" and "marked/seed2/erm" in " ".join(words)]
+    assert failed
+    snakemake("--cores", "8", "--config", "size=tiny", what=RECORD + MAKE_FILES)
+    run = commands(tmp_path)
+    assert sorted(run[len(before) :]) == sorted(failed)
+    snakemake("--cores", "8", "--config", "size=tiny", what=RECORD + MAKE_FILES)
+    assert commands(tmp_path) == run
+
+    folder = tmp_path / "examples" / "paper"
+    shutil.rmtree(folder / "results")
+    monkeypatch.chdir(folder)
+    for words in (
+        words for words in run[: len(before)] + run[len(before) :] if words not in failed or words in run[len(before) :]
+    ):
+        result = spurcli(*words)
+        assert result.code == 0, (words, result.err)
+    assert Counter(words[0] for words in before)["train"] == 2 * len(
+        set(paper("plan").needed_arms(paper("plan").make_plan(TINY), list(TINY["figures"])))
+    )
+
+    collect = paper("collect")
+    assert collect.main(["config/tiny.yaml"]) == 0
+    out = folder / "results" / "tiny"
+    tables = {}
+    for figure in TINY["figures"]:
+        with (out / "data" / f"{figure}.csv").open(encoding="utf-8", newline="") as file:
+            tables[figure] = list(csv.DictReader(file))
+        assert tuple(tables[figure][0]) == ("figure", "panel", "setting", "series", "x", "seed", "metric", "value")
+        assert {row["seed"] for row in tables[figure]} == {"1", "2"}
+
+    def value(figure: str, **where: str) -> float:
+        found = [row["value"] for row in tables[figure] if where.items() <= row.items()]
+        assert len(found) == 1, (figure, where)
+        return float(found[0])
+
+    def metric(path: str, name: str) -> float:
+        content = json.loads((out / path).read_text(encoding="utf-8"))
+        return 100 * content["metrics"][name]["value"]
+
+    spurious = "spurious_misclassification"
+    at = {"metric": spurious, "seed": "2"}
+    last = "last.test.evaluation.json"
+    for figure, where, path in (
+        ("fig2ab", {"series": "in_hardest", "x": "S2"}, f"digits-3-at15/seed2/erm/{last}"),
+        ("fig2ab", {"series": "none", "x": "S1"}, f"digits-1-none/seed2/clean/{last}"),
+        ("fig2cd", {"series": "in_easiest", "x": "1"}, "digits-3-at0/seed2/erm/epoch1.test.evaluation.json"),
+        ("fig3", {"series": "slice", "x": "15"}, f"digits-3-at15/seed2/erm/{last}"),
+        ("fig4", {"series": "carriers_easiest", "x": "50"}, f"marked/seed2/carriers_easiest-0.5/{last}"),
+        ("fig6", {"series": "erm", "x": "0"}, f"marked/seed2/erm/{last}"),
+        ("fig6", {"series": "random", "x": "20"}, f"marked/seed2/hardest-0.2-random/{last}"),
+        ("table1", {"series": "jtt"}, f"marked/seed2/jtt/{last}"),
+    ):
+        assert value(figure, **at, **where) == pytest.approx(metric(path, spurious), abs=1e-4)
+    wrong = json.loads((out / "marked/seed1/stage1/last.train.evaluation.json").read_text(encoding="utf-8"))
+    eights = next(group["accuracy"]["value"] for group in wrong["per_group"] if group["group"] == "8/no patch")
+    shown = value("fig1b", panel="training samples", x="eights", seed="1", metric="share_wrong")
+    assert shown == pytest.approx(100 * (1 - eights), abs=1e-4)
+    for series in ("whole_set", "within_class"):
+        shares = [value("fig5", series=series, x=f"Q{quartile}", seed="1") for quartile in (1, 2, 3, 4)]
+        assert sum(shares) == pytest.approx(100, abs=1e-3)
+    strip = [value("fig9", series="3", x=str(place), seed="1") for place in range(0, 101, 10)]
+    assert strip == sorted(strip)
+
+    ran = json.loads((out / "data" / "runs.json").read_text(encoding="utf-8"))
+    assert ran["fig6"] | {"cpu_seconds": 0} == {
+        "size": "tiny", "dataset": ["demo"], "samples": ["300"], "model": ["mlp"], "epochs": ["3"], "image_size": [],
+        "seeds": [1, 2], "version": ran["fig6"]["version"], "cpu_seconds": 0, "cpu_seconds_per_job": {},
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "page.py", "results/tiny", "-o", "page.html"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "feature in the hardest 100" in (folder / "page.html").read_text(encoding="utf-8")
+
+    strips = paper("strips")
+    strips.save_strips(paper("plan").make_plan(TINY), out, 1)
+    pictures = sorted((out / "pictures" / "fig9" / "3").iterdir())
+    assert len(pictures) == strips.NUM_PICTURES
+
+
+def test_what_is_not_there_is_left_out(tmp_path, paper, capsys):
+    collect = paper("collect")
+    (tmp_path / "tiny.yaml").write_text(json.dumps(TINY), encoding="utf-8")
+    assert collect.main([str(tmp_path / "tiny.yaml"), "-o", str(tmp_path / "out")]) == 0
+    assert "fig6: 0 of 6 results" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert collect.main([str(tmp_path / "absent.yaml")]) == 3
+
+
+def test_quartiles_are_those_of_a_plain_loop(paper):
+    rng = np.random.default_rng(0)
+    values, carries = rng.integers(0, 5, 101).astype(np.float32), rng.random(101) < 0.3
+    order = sorted(range(101), key=lambda index: (values[index], -index))  # of ties the lower index is removed first
+    sizes = (26, 25, 25, 25)
+    expected, start = [], 0
+    for size in sizes:
+        expected.append(sum(carries[index] for index in order[start : start + size]) / carries.sum())
+        start += size
+    assert paper("collect").quartile_shares(values, carries) == pytest.approx(expected)
+
+
+def test_a_job_keeps_its_exit_code_and_notes_its_seconds(tmp_path, paper):
+    busy = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass\nraise SystemExit(3)"]
+    for _ in range(2):
+        done = subprocess.run(["sh", PAPER / "job.sh", tmp_path / "sub" / "file", "1", *busy], check=False)
+        assert done.returncode == 3
+    text = (tmp_path / "sub" / "file").read_text(encoding="utf-8")
+    assert 0.6 <= paper("collect").cpu_seconds(text) < 5
+    assert paper("collect").cpu_seconds("0m0.01s 0m0.00s\n1m2.5s 0m0.25s\n") == pytest.approx(62.76)
+
+
+def test_cost_is_the_probe_times_the_jobs(tmp_path, paper, spurcli, monkeypatch, capsys):
+    """With a probe of round numbers the table can be worked out by hand."""
+    cost = paper("cost")
+
+    def timed(words: str, device: str, threads: int) -> float:
+        result = spurcli(*shlex.split(words), "--workers", "0")
+        assert result.code == 0, result.err
+        if words.startswith("train"):  # 200 start seconds, 1 a sample
+            keep = Path(words.partition("--keep ")[2].split()[0])
+            return 200.0 + len(keep.read_text(encoding="utf-8").splitlines())
+        return 50.0
+
+    monkeypatch.setattr(cost, "timed", timed)
+    monkeypatch.setattr(cost, "WARM_UP", 1)
+    config = {**TINY, "output": str(tmp_path / "out")}
+    (tmp_path / "tiny.yaml").write_text(json.dumps(config), encoding="utf-8")
+    for _ in range(2):  # the second time from OUT/probe.json
+        assert cost.main([str(tmp_path / "tiny.yaml"), "fig6", "fig4", "--steps", "2"]) == 0
+        monkeypatch.setattr(cost, "timed", lambda *_: pytest.fail("the probe was taken again"))
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    full = 200 + 300 * 3
+    erm = full + 50  # and its scoring
+    pruned = 200 + 240 * 3
+    fig6 = erm + 2 * pruned + 3 * 50
+    fig4 = erm + 3 * full + 4 * 50
+    hours = [f"{2 * seconds / 3600:.2f}" for seconds in (fig6, fig6, fig4, fig4 - erm - 50)]
+    assert table[1][:5] == ["fig6", "6", "14", *hours[:2]]
+    assert table[2][:5] == ["fig4", "8", "18", *hours[2:]]
+    assert cost.main([str(tmp_path / "absent.yaml")]) == 3
