@@ -23,8 +23,8 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAPER = EXAMPLES / "paper"
 MODULES = ("plan", "tidy", "words", "collect", "cost", "strips")
-RECORD = 'line=$(printf "%s\t" "$@"); echo "$line" >> commands
-'  # in one write: jobs run side by side
+# A line in one write: jobs run side by side.
+RECORD = 'line=$(printf "%s\\t" "$@"); printf "%s\\n" "$line" >> commands\n'
 MAKE_FILES = (
     'while [ $# -gt 0 ]; do case $1 in -o | --errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
 )
