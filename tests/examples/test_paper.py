@@ -322,3 +322,23 @@ def test_cost_is_the_probe_times_the_jobs(tmp_path, paper, spurcli, monkeypatch,
     assert table[1][:5] == ["fig6", "6", "14", *hours[:2]]
     assert table[2][:5] == ["fig4", "8", "18", *hours[2:]]
     assert cost.main([str(tmp_path / "absent.yaml")]) == 3
+
+
+def test_the_shortest_chain_runs(tmp_path):
+    command = tmp_path / "bin" / "spurcli"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m spurcli "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+        "DATA": DEMO,
+        "SETTINGS": "--set training.epochs=2 --set model.options.hidden=[16]",
+    }
+    done = subprocess.run(
+        ["sh", PAPER / "chain.sh", "4"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for arm in ("erm", "hardest", "random"):
+        content = json.loads((tmp_path / "chain" / "seed4" / arm / "evaluation.json").read_text(encoding="utf-8"))
+        assert content["metrics"]["spurious_misclassification"]["num_samples"] > 0
