@@ -133,10 +133,14 @@ def snakemake(tmp_path):
     return run
 
 
-def commands(tmp_path: Path) -> list[list[str]]:
-    """The words of each command that was run, in their order."""
-    text = (tmp_path / "examples" / "paper" / "commands").read_text(encoding="utf-8")
+def recorded(folder: Path) -> list[list[str]]:
+    """The words of each command that was run in a folder, in their order."""
+    text = (folder / "commands").read_text(encoding="utf-8")
     return [line.split("\t")[:-1] for line in text.splitlines()]
+
+
+def commands(tmp_path: Path) -> list[list[str]]:
+    return recorded(tmp_path / "examples" / "paper")
 
 
 @pytest.mark.parametrize("size", ["cpu", "paper"])
@@ -324,10 +328,11 @@ def test_cost_is_the_probe_times_the_jobs(tmp_path, paper, spurcli, monkeypatch,
     assert cost.main([str(tmp_path / "absent.yaml")]) == 3
 
 
-def test_the_shortest_chain_runs(tmp_path):
+def test_the_shortest_chain_runs(tmp_path, spurcli):
+    """Its commands, written down by a shell and run here in their order."""
     command = tmp_path / "bin" / "spurcli"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m spurcli "$@"\n', encoding="utf-8")
+    command.write_text(f"#!/bin/sh\n{RECORD}", encoding="utf-8")
     command.chmod(0o755)
     environment = {
         **os.environ,
@@ -335,10 +340,10 @@ def test_the_shortest_chain_runs(tmp_path):
         "DATA": DEMO,
         "SETTINGS": "--set training.epochs=2 --set model.options.hidden=[16]",
     }
-    done = subprocess.run(
-        ["sh", PAPER / "chain.sh", "4"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    subprocess.run(["sh", PAPER / "chain.sh", "4"], cwd=tmp_path, env=environment, check=True)
+    for words in recorded(tmp_path):
+        result = spurcli(*words)
+        assert result.code == 0, (words, result.err)
     for arm in ("erm", "hardest", "random"):
         content = json.loads((tmp_path / "chain" / "seed4" / arm / "evaluation.json").read_text(encoding="utf-8"))
         assert content["metrics"]["spurious_misclassification"]["num_samples"] > 0
