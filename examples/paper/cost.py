@@ -84,7 +84,7 @@ def probe(world: World, steps: int, device: str, threads: int) -> dict[str, floa
             spent.append(timed(f"{words} --device {device} -o {model}", device, threads))
             history = read_history(model.with_name("history.json"))
             num_kept.append(min((WARM_UP + steps) * batch, history["num_train"]))
-        sample = (spent[1] - spent[0]) / (num_kept[1] - num_kept[0])
+        sample = max(0.0, spent[1] - spent[0]) / (num_kept[1] - num_kept[0])  # below 0 if no start is alike
         score = timed(
             f"score --checkpoint {model} {world.confirm} --device {device} -o {folder / 's.h5'}", device, threads
         )
