@@ -266,6 +266,18 @@ def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
     assert len(pictures) == strips.NUM_PICTURES
 
 
+def test_no_more_jobs_than_cores(tmp_path, snakemake):
+    """Each command with a model has a folder of its own while it runs, and notes how many there are."""
+    if not shutil.which("flock"):
+        pytest.skip("needs flock (util-linux)")
+    heavy = "mkdir -p running/$$; ls running | wc -l >> at_once; sleep 0.1; rmdir running/$$"
+    count = f"case $1 in train | score | evaluate) {heavy} ;; esac\n"
+    snakemake("--cores", "2", "fig6", "--config", "size=tiny", what=count + MAKE_FILES)
+    at_once = [int(line) for line in (tmp_path / "examples" / "paper" / "at_once").read_text(encoding="utf-8").split()]
+    assert len(at_once) == 2 * (3 + 1 + 3)
+    assert max(at_once) == 2
+
+
 def test_what_is_not_there_is_left_out(tmp_path, paper, capsys):
     collect = paper("collect")
     (tmp_path / "tiny.yaml").write_text(json.dumps(TINY), encoding="utf-8")
@@ -290,7 +302,7 @@ def test_quartiles_are_those_of_a_plain_loop(paper):
 def test_a_job_keeps_its_exit_code_and_notes_its_seconds(tmp_path, paper):
     busy = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass\nraise SystemExit(3)"]
     for _ in range(2):
-        done = subprocess.run(["sh", PAPER / "job.sh", tmp_path / "sub" / "file", "1", *busy], check=False)
+        done = subprocess.run(["sh", PAPER / "job.sh", tmp_path / "sub" / "file", "1", "0", *busy], check=False)
         assert done.returncode == 3
     text = (tmp_path / "sub" / "file").read_text(encoding="utf-8")
     assert 0.6 <= paper("collect").cpu_seconds(text) < 5
