@@ -23,7 +23,7 @@ import pytest
 
 GRID = Path(__file__).parents[2] / "examples" / "grid"
 SMALL = "--set dataset.options.num_train=300 --set dataset.options.num_val=100 --set dataset.options.num_test=200"
-RECORD = 'printf "%s " "$OMP_NUM_THREADS" "$@" >> commands; echo >> commands\n'
+RECORD = 'line=$(printf "%s " "$OMP_NUM_THREADS" "$@"); printf "%s\\n" "$line" >> commands\n'  # one write: jobs run side by side
 MAKE_FILES = (
     'while [ $# -gt 0 ]; do case $1 in -o | --errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
 )
