@@ -52,10 +52,15 @@ def training_words(wildcards, input):
     return " ".join(filter(None, words))
 
 
+def data_again(wildcards):
+    """What later stages are told once more: user code, and where inject.json lies (files hold no absolute path)."""
+    world = world_of(wildcards)
+    return data_words(wildcards, world) if world.inject else world.confirm
+
+
 def early_model(wildcards, input):
     """ERM after the epoch that is scored: it answers for all that want an early model."""
-    world = world_of(wildcards)
-    return f"{model(input[0], f'epoch{world.early}')} {world.confirm}"
+    return f"{model(input[0], f'epoch{world_of(wildcards).early}')} {data_again(wildcards)}"
 
 
 def stage1(wildcards, input):
@@ -172,8 +177,8 @@ rule evaluate:
         words=lambda wildcards, input: " ".join(
             [
                 model(input.trained, wildcards.model),
-                world_of(wildcards).confirm,
-                f"--dataset {input.inject} --allow-injection-mismatch" if wildcards.arm == CLEAN else "",
+                data_again(wildcards),
+                "--allow-injection-mismatch" if wildcards.arm == CLEAN else "",
             ]
         ),
         seconds=seconds,
