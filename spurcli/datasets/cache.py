@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import canonical_json, field, read_json_artifact, sha256_of_json
+from spurcli.artifacts.lock import lock
 from spurcli.artifacts.reuse import in_words
 from spurcli.errors import InputError
 from spurcli.progress import Progress, Silent
@@ -214,43 +214,15 @@ def _flushed(path: Path) -> Iterator[BinaryIO]:
 def _sweep(root: Path) -> None:
     """Remove what killed builders left: theirs are the locks that nobody holds."""
     for path in {found.with_suffix("") for ending in ("tmp", "lock") for found in root.glob(f"*.{ending}")}:
-        with contextlib.suppress(OSError), _lock(path, None):  # one that is held, or another user's
+        with contextlib.suppress(OSError), lock(path.with_suffix(".lock")):  # one that is held, or another user's
             shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _lock(folder: Path, progress: Progress | None) -> Iterator[None]:
-    """Hold the lock of `folder`, waiting for whoever has it; without `progress` raise BlockingIOError instead."""
-    path = folder.with_suffix(".lock")
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if progress is None:
-                    raise
-                progress.say(f"Another process works on {folder.name}; waiting for it")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_still(path, descriptor):
-                break
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # whoever had it has removed it: the next one to come makes another
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+def _lock(folder: Path, progress: Progress) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of `folder`, waiting for whoever has it."""
+    return lock(
+        folder.with_suffix(".lock"), lambda: progress.say(f"Another process works on {folder.name}; waiting for it")
+    )
 
 
 def _flush(folder: Path) -> None:

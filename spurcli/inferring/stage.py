@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from spurcli.runtime.launch import launched
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.early import early_epoch
+from spurcli.training.state import state_folder
 
 
 def infer(
@@ -98,32 +98,31 @@ def infer(
     if world.first(is_finished):
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output, errors, known))
-    state_folder = output.with_name(f"{output.name}.state")
-    found: Source
-    if predictions is not None and source is not None:
-        found = FromPredictions(predictions, source)
-    else:
-        assert bench is not None
-        found = FromModels(bench, source, state_folder, replace_other=force)
-    evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found)
-    attribute = way(evidence, **options)
-    group, names = _crossed(attribute, known)
-    wrong = evidence.used_errors() if errors else None
+    with state_folder(output, world) as folder:
+        found: Source
+        if predictions is not None and source is not None:
+            found = FromPredictions(predictions, source)
+        else:
+            assert bench is not None
+            found = FromModels(bench, source, folder, replace_other=force)
+        evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found)
+        attribute = way(evidence, **options)
+        group, names = _crossed(attribute, known)
+        wrong = evidence.used_errors() if errors else None
 
-    def write() -> dict[str, Any]:
-        common: dict[str, Any] = {
-            "fingerprint": known.fingerprint,
-            "injection_sha256": known.injection_sha256,
-            "checked_injection": True,
-            "provenance": made,
-        }
-        if errors and wrong is not None:
-            write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
-        write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))
-        shutil.rmtree(state_folder, ignore_errors=True)
-        return _summary(output, errors, known)
+        def write() -> dict[str, Any]:
+            common: dict[str, Any] = {
+                "fingerprint": known.fingerprint,
+                "injection_sha256": known.injection_sha256,
+                "checked_injection": True,
+                "provenance": made,
+            }
+            if errors and wrong is not None:
+                write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
+            write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))
+            return _summary(output, errors, known)
 
-    return world.first(write)
+        return world.first(write)
 
 
 def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, Any]]:

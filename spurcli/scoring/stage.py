@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from spurcli.scoring.forward import ScoredRun, ends_in_linear, require_embedding
 from spurcli.scoring.from_logits import read_foreign, score_logits
 from spurcli.settings import Settings
 from spurcli.training.early import early_epoch, train_early
+from spurcli.training.state import state_folder
 
 
 def score(
@@ -97,7 +97,8 @@ def score(
         _from_logits(logits, labels, bench.dataset if bench else None, further, output, made)
     else:
         assert bench is not None
-        _from_models(bench, checkpoint, num_runs, further, output, force, made)
+        with state_folder(output, world) as folder:
+            _from_models(bench, checkpoint, num_runs, further, output, folder, force, made)
     return world.first(lambda: _summary(output))
 
 
@@ -107,6 +108,7 @@ def _from_models(
     num_runs: int,
     further: Sequence[ChosenScore],
     output: Path,
+    folder: Path,
     force: bool,
     made: dict[str, Any],
 ) -> None:
@@ -114,7 +116,6 @@ def _from_models(
     num_bytes = 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train)
     world.first(lambda: require_writable(output, num_bytes))
     feed = bench.feed(train.inputs)
-    state_folder = output.with_name(f"{output.name}.state")
     needs_embeddings = any(score.compute_split for score in further)
     if checkpoint is not None:
         runs = [_restored(bench, checkpoint)]
@@ -122,7 +123,7 @@ def _from_models(
         if needs_embeddings:
             untrained = replace(bench, progress=Silent(), pretrained=False)
             require_embeddings(bench, feed, untrained.model(bench.settings.seed))
-        runs = _trained(bench, feed, num_runs, state_folder, force)
+        runs = _trained(bench, feed, num_runs, folder, force)
     always = [name for name in SCORES.entries if name not in ON_DEMAND]
     has_grand_last = world.first(lambda: ends_in_linear(bench, feed, runs[0].model))
     names = [name for name in always if name != "grand_last" or has_grand_last]
@@ -151,8 +152,6 @@ def _from_models(
                 writer.add_score(info)
         for number, run in enumerate(runs):
             score_run(bench, feed, run, number, scores, writer)
-    if world.is_first:
-        shutil.rmtree(state_folder, ignore_errors=True)
 
 
 def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
@@ -163,14 +162,14 @@ def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
     return ScoredRun(model, training.get("seed", bench.settings.seed), training.get("epoch"), digest)
 
 
-def _trained(bench: Workbench, feed: Feed, num_runs: int, state_folder: Path, force: bool) -> list[ScoredRun]:
+def _trained(bench: Workbench, feed: Feed, num_runs: int, folder: Path, force: bool) -> list[ScoredRun]:
     """One early training a run; each keeps its own state until the file is written, so a killed call repeats none."""
     epoch = early_epoch(bench.settings)
     runs = []
     for number in range(num_runs):
         seed = bench.settings.seed + number
         what = "training" if num_runs == 1 else f"training run {number + 1} of {num_runs}"
-        model = train_early(bench, feed, seed, epoch, state_folder / f"run{number}", what, replace_other=force)
+        model = train_early(bench, feed, seed, epoch, folder / f"run{number}", what, replace_other=force)
         runs.append(ScoredRun(model, seed, epoch, weights_sha256(plain_weights(model))))
     return runs
 

@@ -39,7 +39,7 @@ from spurcli.training.given import Given, read_given
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.refit import refit_last_layer
-from spurcli.training.state import StateFile
+from spurcli.training.state import StateFile, state_folder
 
 
 def train(
@@ -108,27 +108,31 @@ def train(
     world.first(lambda: require_writable(output, num_bytes))
 
     files = _Files(output, _metadata(bench, made), facts, given, world)
-    if isinstance(method, LastLayerMethod):
-        assert checkpoint
-        restore(model, load_weights(checkpoint), str(checkpoint))
-        alone = replace(bench, world=ALONE)  # the fit is one processor's work, the features take seconds
-        annotations = given.samples, given.val_labels, given.val_groups
-        record = world.first(lambda: refit_last_layer(alone, model, method, *annotations))
-        refitted = Selected(plain_weights(model), given.checkpoint_training.get("epoch") or 0)
-        fitted = Fitted([record], {LAST: refitted}, refitted)
-    else:
-        identity = {**made["settings"], **arguments, "fingerprint": bench.dataset.splits["train"].fingerprint.to_json()}
-        folder = output.with_name(f"{output.name}.state")
-        state = StateFile(folder, identity, bench.device.type, replace_other=force, world_size=world.size)
-        fitted = _fit(bench, model, method, given, wanted, state, predictors, files)
-    for rule in wanted.rules:
-        files.save(fitted.selected[rule], rule, name=rule)
-    if write_sidecar and world.is_first:
-        history = {"device": bench.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
-        write_history(history_path(output), fitted.records, files.facts_of(fitted.chosen, selection) | history, made)
-    facts = files.save(fitted.chosen, selection)
-    if world.is_first:
-        StateFile(output.with_name(f"{output.name}.state"), {}).remove()
+    with state_folder(output, world) as folder:
+        if isinstance(method, LastLayerMethod):
+            assert checkpoint
+            restore(model, load_weights(checkpoint), str(checkpoint))
+            alone = replace(bench, world=ALONE)  # the fit is one processor's work, the features take seconds
+            annotations = given.samples, given.val_labels, given.val_groups
+            record = world.first(lambda: refit_last_layer(alone, model, method, *annotations))
+            refitted = Selected(plain_weights(model), given.checkpoint_training.get("epoch") or 0)
+            fitted = Fitted([record], {LAST: refitted}, refitted)
+        else:
+            identity = {
+                **made["settings"],
+                **arguments,
+                "fingerprint": bench.dataset.splits["train"].fingerprint.to_json(),
+            }
+            state = StateFile(folder, identity, bench.device.type, replace_other=force, world_size=world.size)
+            fitted = _fit(bench, model, method, given, wanted, state, predictors, files)
+        for rule in wanted.rules:
+            files.save(fitted.selected[rule], rule, name=rule)
+        if write_sidecar and world.is_first:
+            history = {"device": bench.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
+            write_history(
+                history_path(output), fitted.records, files.facts_of(fitted.chosen, selection) | history, made
+            )
+        facts = files.save(fitted.chosen, selection)
     world.barrier()
     return {"output": str(output), **facts, "last": fitted.records[-1]}
 

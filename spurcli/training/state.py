@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,38 @@ from typing import Any
 import torch
 from torch import nn
 
+from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.checkpoint import read_safetensors_header
 from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, save_tensors
 from spurcli.artifacts.envelope import canonical_json, parse_json, sha256_of_json
+from spurcli.artifacts.lock import lock
 from spurcli.errors import InputError, SpurWarning
+from spurcli.runtime.distributed import World
 
 _KEY = "spurcli_state"
 _START_OVER = "Start over with --force."
+
+
+@contextlib.contextmanager
+def state_folder(output: Path, world: World) -> Iterator[Path]:
+    """OUTPUT.state/, used by no other run meanwhile (InputError) and gone once the work in it has succeeded."""
+    folder = output.with_name(f"{output.name}.state")
+    with contextlib.ExitStack() as held:
+
+        def hold() -> None:
+            with readable_os_errors(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(lock(output.with_name(f".{output.name}.lock")))
+                except BlockingIOError:
+                    raise InputError(
+                        f"Another process is making {output}", "Wait for it, end it, or choose another -o."
+                    ) from None
+
+        world.first(hold)
+        yield folder
+        if world.is_first:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

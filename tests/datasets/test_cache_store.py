@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spurcli.artifacts.lock import lock
 from spurcli.artifacts.reuse import in_words
-from spurcli.datasets import cache
 from spurcli.datasets.cache import (
     Blocks,
     cached_folder,
@@ -206,7 +206,7 @@ def test_leftovers_of_dead_builders_are_swept_and_those_of_live_ones_are_not(wri
     (written / "pixels-unlocked.tmp").mkdir()
     (written / "somebodys-notes").touch()
     alive = written / "pixels-alive"
-    with cache._lock(alive, None):
+    with lock(alive.with_suffix(".lock")):
         alive.with_suffix(".tmp").mkdir()
         assert write_cached(written, {"kind": "other"}, {"numbers": Blocks.of(NUMBERS)})
         kept = [cached_folder(written, key).name for key in (KEY, {"kind": "other"})]

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from spurcli.errors import InputError, Interrupted, SpurWarning
+from spurcli.runtime.distributed import ALONE
 from spurcli.training import fit
 from spurcli.training import state as state_module
-from spurcli.training.state import Position, StateFile
+from spurcli.training.state import Position, StateFile, state_folder
 
 
 class Stop(BaseException):
@@ -155,6 +156,20 @@ def test_another_runs_state_is_refused_or_replaced(build_trainer, tmp_path):
     assert same_run.load() is not None
     assert StateFile(tmp_path / "s", {"run": 2}, replace_other=True).load() is None
     assert not (tmp_path / "s").exists()
+
+
+def test_one_process_at_a_time_makes_an_output(tmp_path):
+    output = tmp_path / "new" / "model.safetensors"
+    with state_folder(output, ALONE) as folder:
+        folder.mkdir()
+        with pytest.raises(InputError, match="Another process is making"), state_folder(output, ALONE):
+            pytest.fail("two at once")
+        assert folder.exists()
+    assert list(output.parent.iterdir()) == []
+    folder.mkdir()
+    with pytest.raises(InputError, match="disk"), state_folder(output, ALONE):
+        raise InputError("No space left on the disk", "Free some.")
+    assert list(output.parent.iterdir()) == [folder]  # of a run that fails it stays
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "foreign"])
