@@ -193,7 +193,7 @@ def _scores(
         try:
             described.append(plain(describe_scores(file, wanted)))
         except InputError as error:  # values are only read here: NaN, a damaged block
-            skipped.append((file.name, error.problem))
+            skipped.append((file.name, error.problem.replace(str(file.path), file.path.name)))
     return described
 
 

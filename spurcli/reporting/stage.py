@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.atomic import write_json, write_text
-from spurcli.errors import UsageError
+from spurcli.errors import SpurWarning, UsageError
 from spurcli.reporting.content import build
 from spurcli.reporting.gather import gather
 
 STANDARD_NAME = "report.html"
 FORMATS = ("html", "md", "csv", "json", "svg", "pdf")
+_SAID = 3  # files left out, each in a warning of its own
 _SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv", ".json": "json"}
 
 
@@ -38,6 +40,12 @@ def report(
     chosen = _format(output, format)
     gathered = gather(runs)
     data = build(gathered, title=title, notes=notes, command=command)
+    for item in data["skipped"][:_SAID]:
+        warnings.warn(f"Not read: {item['file']}: {item['reason']}", SpurWarning, stacklevel=2)
+    if len(data["skipped"]) > _SAID:
+        warnings.warn(
+            f"Not read: {len(data['skipped']) - _SAID} more files, all listed in {output}", SpurWarning, stacklevel=2
+        )
     if chosen in ("svg", "pdf"):
         from spurcli.reporting.figures import write_figures
 

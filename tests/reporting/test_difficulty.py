@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.errors import SpurWarning
 from spurcli.reporting import difficulty, report
 from spurcli.reporting.gather import File
 
@@ -151,6 +152,7 @@ def test_nan_inside_a_score_file_is_skipped_and_listed(scores, grid, tmp_path):
     path = scores(np.arange(20.0), np.arange(20) % 2, name="runs/scores.h5")
     with h5py.File(path, "r+") as file:
         file["scores/el2n/values"][0, 3] = np.nan
-    data = report([folder], output=tmp_path / "r.json")
+    with pytest.warns(SpurWarning, match="^Not read: runs/scores.h5: scores.h5: score 'el2n' of sample 3"):
+        data = report([folder], output=tmp_path / "r.json")
     assert [item["file"] for item in data["skipped"]] == ["runs/scores.h5"]
     assert "not a finite number" in data["skipped"][0]["reason"]

@@ -137,6 +137,7 @@ def test_damaged_files_in_a_folder_are_skipped_and_listed(grid, spurcli, tmp_pat
     assert [item["file"] for item in done.json["skipped"]] == [
         "runs/seed0/evaluation.json", "runs/seed1/scores.h5", "runs/seed2/evaluation.json",
     ]  # fmt: skip
+    assert "Warning: Not read: runs/seed1/scores.h5" in done.err
     assert len(done.json["runs"]) == 12
     assert "Not read: <code>runs/seed1/scores.h5</code>" in (tmp_path / "report.html").read_text()
 
