@@ -45,12 +45,14 @@ def runs() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `runs.py PART FOLDER` in so many processes by torchrun."""
+    """Run a part of runs.py, or other words for torchrun, in so many processes in a folder."""
 
-    def run(num_processes: int, part: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    def run(num_processes: int, part: str | list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         place = ["--standalone", f"--nproc-per-node={num_processes}"]
+        words = [str(PROGRAM), part, str(folder)] if isinstance(part, str) else part
         return subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", *place, str(PROGRAM), part, str(folder)],
+            [sys.executable, "-m", "torch.distributed.run", *place, *words],
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -132,6 +132,17 @@ def test_the_command_line_of_two_is_that_of_one(several, runs, tmp_path):
     assert not list(folder.glob("*.state"))
 
 
+def test_the_program_as_a_module_under_torchrun(several, runs, torchrun, tmp_path):
+    training = runs.COMMANDS[1]
+    assert training[0] == "train"
+    done = torchrun(2, ["-m", "spurcli", *training], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("Trained on") == 1
+    mine, theirs = (safetensors.torch.load_file(place / "model.safetensors") for place in (tmp_path, several[2]))
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
 def test_only_the_first_of_two_talks(several):
     said = (several[2] / "said").read_text()
     for words in ("Scored 300 samples", "→ model.safetensors", "Evaluation: evaluation.json", "→ errors.txt"):
