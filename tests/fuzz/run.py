@@ -37,8 +37,11 @@ def damage(name: str, folder: Path, numbers: range, limited: bool = False) -> in
     valid = {path: path.read_bytes() for path in sorted(folder.glob(target.damaged)) if path.is_file()}
     names = tree(folder)
     os.chdir(folder)
-    with contextlib.suppress(SpurError):  # what is loaded late is loaded before memory is limited
+    try:  # also loads what is loaded late, before memory is limited
         quietly(target.read, folder)
+    except SpurError as error:
+        if not target.ends_with or target.ends_with not in str(error):
+            raise AssertionError(f"the valid file of {name} is refused") from error
     if limited:
         limit_memory()
     paths, others, refused = list(valid), list(valid.values()), 0
