@@ -1,7 +1,8 @@
 """Damage the files of every reader and see what it does.   python tests/fuzz/run.py --mutations 10000
 
 Each reader runs in a process of its own. A fault is any exception but the project's own, a crash, more than 5 seconds or
-2 GiB for one file, or a file written. The damaged file of a fault is kept in --faults, and the run goes on behind it.
+2 GiB for one file, a file written anywhere, a program or code run, a connection. The damaged file of a fault is kept in
+--faults, and the run goes on behind it.
 With --engine atheris (pip install -e .[fuzz]) the changes are led by which lines of the project they reach.
 """
 
@@ -18,11 +19,51 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
 SECONDS, GIBIBYTES = 5, 2
 STARTUP_SECONDS = 300  # torch, datasets and transformers on a busy machine
+
+
+class Acts:
+    """What Python did while a file was only to be read: writes anywhere, programs, connections, code from beside the file."""
+
+    ALWAYS = frozenset({"os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect"})
+    FILES = frozenset(
+        {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod"}
+    )
+    WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+    def __init__(self) -> None:
+        self.noted: list[str] | None = None
+        sys.addaudithook(self._see)  # for good: a hook cannot be taken away
+
+    def _see(self, event: str, args: tuple[object, ...]) -> None:
+        if self.noted is None:
+            return
+        opened = event == "open" and isinstance(args[2], int) and args[2] & self.WRITES and args[0] != os.devnull
+        # Code of a file below where the damaged ones lie; "<string>" is how typing reads our own annotations.
+        run = event == "exec" and str(getattr(args[0], "co_filename", "")).startswith(str(Path.cwd()))
+        if opened or run or event in self.ALWAYS or event in self.FILES:
+            self.noted.append(f"{event} {args[:1]}")
+
+    @contextlib.contextmanager
+    def forbidden(self) -> Iterator[None]:
+        self.noted = []
+        try:
+            yield
+        finally:
+            noted, self.noted = self.noted, None
+        if noted:
+            raise AssertionError(f"the reader did more than read: {noted[:5]}")
+
+
+@cache
+def acts() -> Acts:
+    return Acts()
 
 
 def damage(name: str, folder: Path, numbers: range, limited: bool = False) -> int:
@@ -52,7 +93,8 @@ def damage(name: str, folder: Path, numbers: range, limited: bool = False) -> in
         path.write_bytes(content)
         print(f"{number} {refused} {path}", flush=True)
         try:
-            quietly(target.read, folder)
+            with acts().forbidden():
+                quietly(target.read, folder)
         except SpurError as error:
             refused += 1
             text = str(error)
