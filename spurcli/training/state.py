@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import platform
 import shutil
 import warnings
@@ -24,6 +25,8 @@ from spurcli.runtime.distributed import World
 
 _KEY = "spurcli_state"
 _START_OVER = "Start over with --force."
+# What file systems say that have no locks (some of clusters): there a second process is let in, as none can be kept out.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -33,14 +36,19 @@ def state_folder(output: Path, world: World) -> Iterator[Path]:
     with contextlib.ExitStack() as held:
 
         def hold() -> None:
+            path = output.with_name(f".{output.name}.lock")
             with readable_os_errors(output):
                 output.parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    held.enter_context(lock(output.with_name(f".{output.name}.lock")))
+                    held.enter_context(lock(path))
                 except BlockingIOError:
                     raise InputError(
                         f"Another process is making {output}", "Wait for it, end it, or choose another -o."
                     ) from None
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:
+                        raise
+                    path.unlink(missing_ok=True)
 
         world.first(hold)
         yield folder

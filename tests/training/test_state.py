@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 
@@ -170,6 +172,16 @@ def test_one_process_at_a_time_makes_an_output(tmp_path):
     with pytest.raises(InputError, match="disk"), state_folder(output, ALONE):
         raise InputError("No space left on the disk", "Free some.")
     assert list(output.parent.iterdir()) == [folder]  # of a run that fails it stays
+
+
+def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
+    def refused(*_arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with state_folder(tmp_path / "model.safetensors", ALONE) as folder:
+        folder.mkdir()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "foreign"])
