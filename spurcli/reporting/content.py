@@ -11,7 +11,7 @@ from spurcli.errors import InputError
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm, collect, dataset_name
 from spurcli.reporting.difficulty import describe_scores
-from spurcli.reporting.gather import File, Gathered
+from spurcli.reporting.gather import File, Gathered, reason
 from spurcli.reporting.labels import describe_metric, main_columns, order_metrics, primary_metric
 from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels
 from spurcli.reporting.ranking import rankings
@@ -193,7 +193,7 @@ def _scores(
         try:
             described.append(plain(describe_scores(file, wanted)))
         except InputError as error:  # values are only read here: NaN, a damaged block
-            skipped.append((file.name, error.problem.replace(str(file.path), file.path.name)))
+            skipped.append((file.name, reason(error, file.path)))
     return described
 
 

@@ -105,6 +105,11 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def reason(error: InputError, path: Path) -> str:
+    """What is wrong with the file at `path`, without saying again where it lies."""
+    return error.problem.replace(str(path), path.name)
+
+
 def _add_found(files: dict[Path, File], skipped: list[tuple[str, str]], path: Path, name: str) -> None:
     if path.resolve() in files:
         return
@@ -113,7 +118,7 @@ def _add_found(files: dict[Path, File], skipped: list[tuple[str, str]], path: Pa
         if kind:
             files[path.resolve()] = File(kind, name, path, _read(path, kind))
     except InputError as error:
-        skipped.append((name, error.problem.replace(str(path), path.name)))
+        skipped.append((name, reason(error, path)))
     except OSError as error:
         skipped.append((name, error.strerror or "cannot be read"))
 

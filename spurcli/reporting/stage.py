@@ -14,7 +14,7 @@ from spurcli.reporting.gather import gather
 
 STANDARD_NAME = "report.html"
 FORMATS = ("html", "md", "csv", "json", "svg", "pdf")
-_SAID = 3  # files left out, each in a warning of its own
+_MAX_NAMED = 3  # files that could not be read, each in a warning of its own
 _SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv", ".json": "json"}
 
 
@@ -40,12 +40,10 @@ def report(
     chosen = _format(output, format)
     gathered = gather(runs)
     data = build(gathered, title=title, notes=notes, command=command)
-    for item in data["skipped"][:_SAID]:
+    for item in data["skipped"][:_MAX_NAMED]:
         warnings.warn(f"Not read: {item['file']}: {item['reason']}", SpurWarning, stacklevel=2)
-    if len(data["skipped"]) > _SAID:
-        warnings.warn(
-            f"Not read: {len(data['skipped']) - _SAID} more files, all listed in {output}", SpurWarning, stacklevel=2
-        )
+    if len(data["skipped"]) > _MAX_NAMED:
+        warnings.warn(f"Not read: {len(data['skipped']) - _MAX_NAMED} more files", SpurWarning, stacklevel=2)
     if chosen in ("svg", "pdf"):
         from spurcli.reporting.figures import write_figures
 
