@@ -117,8 +117,11 @@ def test_a_killed_training_goes_on_to_the_same_bytes(untouched_train, tmp_path):
             assert content(folder) == untouched_train
             shutil.rmtree(folder)
     assert num_finished < NUM_KILLS
+    unfinished = (
+        state.exists() and not (folder / "model.safetensors").exists()
+    )  # killed while it ended, it has all written
     said = finish(folder, TRAIN)
-    assert ("Going on after" in said) == (process.exitcode != 0)
+    assert ("Going on after" in said) == unfinished
     assert content(folder) == untouched_train
 
 
