@@ -38,10 +38,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 raise InputError(f"{path} is a pipe or a device", "Write -o - for stdout, or name a file.")
             _sweep(path)
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
             temporary.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         with contextlib.suppress(OSError):  # gone by its renaming, or its folder never was one
             temporary.unlink()
@@ -127,7 +127,8 @@ def _umask() -> int:
     return mask
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Bring a file, or a folder's list of files, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.atomic import flush
 from spurcli.artifacts.envelope import canonical_json, field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.lock import lock
 from spurcli.artifacts.reuse import in_words
@@ -91,7 +92,7 @@ def write_cached(root: Path, key: Key, arrays: Mapping[str, Blocks], progress: P
                 with _flushed(temporary / MANIFEST) as stream:
                     stream.write(canonical_json(content).encode())
                 temporary.rename(folder)
-                _flush(folder.parent)
+                flush(folder.parent)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     return True
@@ -223,15 +224,6 @@ def _lock(folder: Path, progress: Progress) -> contextlib.AbstractContextManager
     return lock(
         folder.with_suffix(".lock"), lambda: progress.say(f"Another process works on {folder.name}; waiting for it")
     )
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot sync a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
