@@ -16,6 +16,7 @@ from spurcli.cli.app import COMMANDS, UsageProblem, app
 from spurcli.cli.files import typed
 from spurcli.errors import SpurError, SpurWarning
 from spurcli.runtime.launch import launched
+from spurcli.runtime.malloc import keep_freed_memory
 
 # What several processes do together; the rest is one process's work.
 _SHARED = ("score", "train", "evaluate", "infer")
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> None:
 
         typer.echo(f"spurcli {version('spurcli')}")
         return
+    if words and words[0] in _SHARED:  # those that compute with a model
+        keep_freed_memory()
     code = run(words)
     if not launched().is_alone:
         _leave_the_others(code)

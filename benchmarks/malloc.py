@@ -1,0 +1,70 @@
+"""Memory of freed tensors, kept or given back: time of scoring's forward on large images, in processes of their own.
+
+    OMP_NUM_THREADS=1 python benchmarks/malloc.py [--repeats 5]
+
+Both sides run in turn (A B A B …) on the same pixels. Shown: wall, user and system seconds of the pass, peak memory, and whether
+the logits are the same bit by bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from train import repeats_asked, workbench  # the module beside this one
+
+from spurcli.runtime.malloc import keep_freed_memory
+from spurcli.session import configure
+
+NUM_SAMPLES, SHAPE = 768, (112, 112, 3)
+
+
+def one_pass() -> dict[str, float | str]:
+    bench = workbench(configure(recipe="waterbirds-cpu"), NUM_SAMPLES, SHAPE)
+    model, feed = bench.model(0).eval(), bench.feed(bench.dataset.splits["train"].inputs)
+    assert feed.pixels is not None
+    preprocess, size, seen = bench.preprocess(), bench.settings.scoring.batch_size, hashlib.sha256()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    with torch.inference_mode():
+        for first in range(0, NUM_SAMPLES, size):
+            pixels = feed.pixels[first : first + size].float().mul_(preprocess.scale).add_(preprocess.shift)
+            seen.update(model(pixels).numpy().tobytes())
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "wall": time.perf_counter() - start,
+        "user": after.ru_utime - before.ru_utime,
+        "system": after.ru_stime - before.ru_stime,
+        "MB": after.ru_maxrss / 1024,
+        "logits": seen.hexdigest(),
+    }
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--pass"]:
+        if sys.argv[2] == "kept":
+            assert keep_freed_memory(), "needs glibc, and no MALLOC_… or GLIBC_TUNABLES in the environment"
+        print(json.dumps(one_pass()))
+        return
+    found: dict[str, list[dict[str, float | str]]] = {"given back": [], "kept": []}
+    for _ in range(repeats_asked(__doc__ or "")):
+        for side, passes in found.items():
+            command = [sys.executable, __file__, "--pass", side]
+            passes.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    for side, passes in found.items():
+        middle = {
+            key: statistics.median(float(each[key]) for each in passes) for key in ("wall", "user", "system", "MB")
+        }
+        print(f"{side:11}" + "".join(f"{key} {value:8.1f}  " for key, value in middle.items()))
+    pairs = zip(found["given back"], found["kept"], strict=True)
+    print(f"wall, given back to kept: {statistics.median(float(a['wall']) / float(b['wall']) for a, b in pairs):.2f}")
+    print("same logits:", len({each["logits"] for passes in found.values() for each in passes}) == 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Memory of the CPU, as the command line asks for it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep the memory of freed tensors for the next ones; whether it does.
+
+    glibc maps each block of more than 32 MiB afresh and gives it back when it is freed, so for large images the kernel fills
+    the same pages with zeros once per layer and batch. Results are the same bit by bit. Nothing is done where there is no
+    glibc, or where the user has said how malloc should behave.
+    """
+    if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    try:
+        os.confstr("CS_GNU_LIBC_VERSION")
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError, ValueError):  # macOS, Windows, musl
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
