@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 
-import torch
-from train import repeats_asked, workbench  # the module beside this one
+from score import forward  # the modules beside this one
+from train import repeats_asked, workbench
 
 from spurcli.runtime.malloc import keep_freed_memory
 from spurcli.session import configure
@@ -27,21 +27,16 @@ NUM_SAMPLES, SHAPE = 768, (112, 112, 3)
 
 def one_pass() -> dict[str, float | str]:
     bench = workbench(configure(recipe="waterbirds-cpu"), NUM_SAMPLES, SHAPE)
-    model, feed = bench.model(0).eval(), bench.feed(bench.dataset.splits["train"].inputs)
-    assert feed.pixels is not None
-    preprocess, size, seen = bench.preprocess(), bench.settings.scoring.batch_size, hashlib.sha256()
+    model, feed = bench.model(0), bench.feed(bench.dataset.splits["train"].inputs)
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    with torch.inference_mode():
-        for first in range(0, NUM_SAMPLES, size):
-            pixels = feed.pixels[first : first + size].float().mul_(preprocess.scale).add_(preprocess.shift)
-            seen.update(model(pixels).numpy().tobytes())
+    logits = forward(bench, feed, model, bench.settings.scoring.batch_size, NUM_SAMPLES)
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "wall": time.perf_counter() - start,
         "user": after.ru_utime - before.ru_utime,
         "system": after.ru_stime - before.ru_stime,
-        "MB": after.ru_maxrss / 1024,
-        "logits": seen.hexdigest(),
+        "MiB": after.ru_maxrss / 1024,
+        "logits": hashlib.sha256(logits.numpy().tobytes()).hexdigest(),
     }
 
 
@@ -58,7 +53,7 @@ def main() -> None:
             passes.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     for side, passes in found.items():
         middle = {
-            key: statistics.median(float(each[key]) for each in passes) for key in ("wall", "user", "system", "MB")
+            key: statistics.median(float(each[key]) for each in passes) for key in ("wall", "user", "system", "MiB")
         }
         print(f"{side:11}" + "".join(f"{key} {value:8.1f}  " for key, value in middle.items()))
     pairs = zip(found["given back"], found["kept"], strict=True)
