@@ -148,6 +148,7 @@ _WORDS = {
     "seeds": "seeds {}",
     "version": "spurcli {}",
     "cpu_seconds": "{} of CPU time",
+    "cpu_seconds_per_job": "CPU seconds a job: {}",
 }
 
 

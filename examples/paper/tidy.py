@@ -83,6 +83,7 @@ class Compare:
     series: str | None = None
     control: str | None = None
     x: str | None = None
+    between: Sequence[str] = ()
     expect: str | None = None
     panel: str = "*"
     setting: str = "*"

@@ -86,7 +86,9 @@ def _drops(figure: FigureText, curve: _Curve) -> dict[str, float]:
 
 def _along(figure: FigureText, compare: Compare, label: str, place: tuple[str, str], curve: _Curve) -> list[Verdict]:
     """Differences within one series."""
-    order = [x for x in figure.order_x(curve) if x is not None]
+    order: Sequence[X] = [x for x in figure.order_x(curve) if x is not None]
+    if compare.between:
+        order = [x for x in compare.between if x in order]
     if len(order) < (3 if compare.kind == "bend" else 2):
         return []
     first, last = curve[order[0]], curve[order[-1]]
