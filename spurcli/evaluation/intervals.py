@@ -30,15 +30,14 @@ def bootstrap_minimum(
     """The 95 % percentile interval of the minimum share over groups, resampling the test samples of each group.
 
     `correct_of` maps a group to (number correct, number of samples). The minimum is recomputed in every draw, so
-    that which group is worst may change; resampling 0/1 outcomes is a binomial draw.
+    that which group is worst may change; resampling 0/1 outcomes is a binomial draw. A group of which all or none is
+    correct gives the same in every draw: so the interval is never narrower than Wilson's of the lowest group.
     """
-    rng = generator("bootstrap", seed)
-    shares = [
-        rng.binomial(num_samples, num_correct / num_samples, size=num_draws) / num_samples
-        for num_correct, num_samples in correct_of.values()
-        if num_samples
-    ]
-    if not shares:
+    filled = [(right, size) for right, size in correct_of.values() if size]
+    if not filled:
         return 0.0, 1.0
+    rng = generator("bootstrap", seed)
+    shares = [rng.binomial(size, right / size, size=num_draws) / size for right, size in filled]
     low, high = np.percentile(np.min(shares, axis=0), [2.5, 97.5])
-    return float(low), float(high)
+    lowest = wilson(*min(filled, key=lambda group: (group[0] / group[1], group[1])))
+    return min(float(low), lowest[0]), max(float(high), lowest[1])

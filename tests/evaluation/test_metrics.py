@@ -191,11 +191,19 @@ def test_bootstrap_of_the_minimum_against_resampled_samples():
             shares.append(outcomes[rng.integers(size, size=size)].mean())
         minima.append(min(shares))
     low, high = bootstrap_minimum(groups)
-    assert (low, high) == pytest.approx(np.percentile(minima, [2.5, 97.5]), abs=0.015)
-    assert high < wilson(80, 100)[1]  # the minimum of several is lower than any one of them
+    assert low == pytest.approx(np.percentile(minima, 2.5), abs=0.015)
+    assert np.percentile(minima, 97.5) < high == wilson(80, 100)[1]  # one group alone is known no better than that
     assert bootstrap_minimum(groups) == (low, high)
     assert bootstrap_minimum({**groups, "empty": (0, 0)}) == bootstrap_minimum(groups)
     assert bootstrap_minimum({"empty": (0, 0)}) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("right", [0, 5])
+def test_the_minimum_of_few_samples_is_not_certain(right):
+    """Resampled, 0 of 5 stays 0 of 5; of groups that are equally low the smallest says how little is known."""
+    few, many = (right, 5), (40 * right, 200)
+    assert bootstrap_minimum({"few": few, "many": many}) == wilson(*few)
+    assert wilson(0, 5) == pytest.approx((0, 0.434), abs=1e-3)
 
 
 def test_degenerate_runs_are_called_out():
