@@ -190,15 +190,17 @@ def _along_x(
 
 
 def _ticks(order: Sequence[X], at: Mapping[X, float], numeric: bool) -> tuple[list[float], list[str]]:
-    """A tick at each x; where they are too close, at every second, third, …"""
+    """A tick at each x; where their labels would meet, without some between; the last stays."""
     if not numeric:
         words = [f"{x:g}" if isinstance(x, float) else str(x).replace("_", " ") for x in order]
         return [at[x] for x in order], ["\n".join(textwrap.wrap(word, 12)) for word in words]
     span = (at[order[-1]] - at[order[0]]) or 1.0
     shown: list[X] = []
     for x in order:
-        if not shown or at[x] - at[shown[-1]] >= 0.075 * span:
+        # a digit is about 3 % of the axis wide
+        if not shown or at[x] - at[shown[-1]] >= (0.03 + 0.03 * len(f"{x:g}")) * span:
             shown.append(x)
+    shown[-1:] = order[-1:]
     return [at[x] for x in shown], [f"{x:g}" for x in shown]
 
 

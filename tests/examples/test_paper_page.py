@@ -406,6 +406,24 @@ def test_published_marks_stand_at_the_published_values(paper, tmp_path):
     assert all(low < value < high for value in marks.values())
 
 
+def test_labels_below_an_axis_do_not_meet(paper, tmp_path):
+    """The slices of Fig. 3 lie close at its end: one is left without a label, never the last."""
+    from matplotlib.figure import Figure
+
+    places = (0, 1500, 3000, 4000, 4500, 4900)
+    figure, rows = one(
+        paper, tmp_path, "fig3", [("", "s", "slice", x, 1, "spurious_misclassification", x / 100) for x in places]
+    )
+    texts = paper.load_paper()
+    (chart,) = paper.charts(figure, rows, texts, paper.series_styles(figure, rows, texts))
+    axes = Figure(figsize=(4.3, 3.1)).add_subplot()
+    chart.panel.draw(axes)
+    labels = axes.get_xticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+    assert [label.get_text() for label in labels] == ["0", "1500", "3000", "4000", "4900"]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_a_published_value_belongs_to_its_setting(paper, tmp_path):
     from matplotlib.figure import Figure
 
