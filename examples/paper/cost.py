@@ -2,8 +2,8 @@
 
 For each data set and recipe two short trainings (their difference is the cost of a sample, the rest that of a start), one scoring
 and one evaluation, in CPU seconds. That, times the plan's jobs, is an estimate, printed as CPU-hours of each figure: by itself, and
-on top of the figures above it, with which it shares trainings. The probe is kept in OUT/probe.json. On a GPU (--device) seconds are
-those of the clock.
+on top of the figures above it, with which it shares trainings. The probe is kept in OUT/probe.json, until device, threads or steps are
+others. On a GPU (--device) seconds are those of the clock.
 """
 
 from __future__ import annotations
@@ -48,13 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = make_plan(config)
         figures = [figure for figure in options.figures or FIGURES if any(plan.of(figure))]
         path = Path(config["output"]) / "probe.json"
-        probes = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        conditions = {"device": options.device, "threads": config["threads"], "steps": options.steps}
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        probes = known["worlds"] if known.get("of") == conditions else {}
         for world in worlds_of(plan, figures):
             key = kind_of(world)
             if key not in probes:
                 print(f"Probe: {key}", file=sys.stderr)
                 probes[key] = probe(world, options.steps, options.device, config["threads"])
-                write_json(path, probes)
+                write_json(path, {"of": conditions, "worlds": probes})
     except SpurError as error:
         print(f"cost.py: {error}", file=sys.stderr)
         return error.exit_code
@@ -125,6 +127,16 @@ def cost_of_training(world: World, arm: str, probes: Mapping[str, Probe]) -> flo
     return measured["start"] + measured["sample"] * math.ceil(kept * measured["num_train"]) * epochs
 
 
+def cost_of_stage1(world: World, probes: Mapping[str, Probe]) -> float:
+    """Seconds of listing mistakes: as a scoring where ERM's early model makes them, else with a training of their own."""
+    measured = probes[kind_of(world)]
+    if not world.stage1:
+        return measured["score"]
+    settings = settings_of(f"{world.data} {world.train} {world.stage1}")
+    epochs = settings.scoring.epoch or settings.training.epochs
+    return measured["score"] + measured["sample"] * measured["num_train"] * epochs
+
+
 def jobs_of(plan: Plan, figure: str, probes: Mapping[str, Probe]) -> dict[tuple[str, ...], float]:
     """Seconds of every job behind a figure, for one seed; what is light is not counted."""
     jobs: dict[tuple[str, ...], float] = {}
@@ -137,9 +149,11 @@ def jobs_of(plan: Plan, figure: str, probes: Mapping[str, Probe]) -> dict[tuple[
             jobs["score", name] = probes[kind_of(world)]["score"]
         if world.placed:
             jobs["score", world.base] = probes[kind_of(world)]["score"]
-        for file in ("{errors}", "{predictions}"):
-            if file in world.methods.get(arm, ""):
-                jobs["infer", name, file] = probes[kind_of(world)]["score"]
+        words = world.methods.get(arm, "")
+        if "{errors}" in words:
+            jobs["infer", name, "errors"] = cost_of_stage1(world, probes)
+        if "{predictions}" in words:
+            jobs["infer", name, "predictions"] = probes[kind_of(world)]["score"]
     for spectrum in spectra:
         jobs["score", spectrum.world] = probes[kind_of(plan.worlds[spectrum.world])]["score"]
     for point in points:
