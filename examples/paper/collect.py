@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from plan import CLEAN, FIGURES, Plan, Point, Spectrum, make_plan, needed_arms
+from plan import CLEAN, ERM, FIGURES, Plan, Point, Spectrum, make_plan, needed_arms
 from tidy import COLUMNS
 
 from spurcli.artifacts.atomic import write_json, write_text
@@ -66,35 +66,52 @@ def read_config(path: Path) -> dict[str, Any]:
 def collect(config: Mapping[str, Any], out: Path) -> None:
     """Write the CSV file of every figure that has something, and runs.json."""
     plan = make_plan(config)
+    seeds = sorted({*config["seeds"], *seeds_in(out)})
     runs = {}
     for figure in FIGURES:
         points, spectra = plan.of(figure)
-        rows, missing, num = [], 0, 0
-        for seed in map(str, config["seeds"]):
-            for found in (
-                *(point_rows(point, out, seed) for point in points),
-                *(spectrum_rows(s, out, seed) for s in spectra),
-            ):
-                num += 1
-                missing += found is None
-                rows += found or []
+        drawn = Plan(plan.worlds)
+        rows: list[Row] = []
+        for seed in map(str, seeds):
+            for point in points:
+                found = point_rows(point, plan, out, seed)
+                if found is not None:
+                    drawn.points.append(point)
+                    rows += found
+            for spectrum in spectra:
+                found = spectrum_rows(spectrum, out, seed)
+                if found is not None:
+                    drawn.spectra.append(spectrum)
+                    rows += found
+        num = len(seeds) * (len(points) + len(spectra))
         if not num:
             continue
-        print(f"{figure}: {num - missing} of {num} results", file=sys.stderr)
+        num_found = len(drawn.points) + len(drawn.spectra)
+        print(f"{figure}: {num_found} of {num} results", file=sys.stderr)
         if rows:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
             writer.writerows([COLUMNS, *rows])
             write_text(out / "data" / f"{figure}.csv", text.getvalue())
-            runs[figure] = facts(figure, plan, config, out, sorted({row[5] for row in rows}, key=int))
+            runs[figure] = facts(figure, drawn, config, out, sorted({row[5] for row in rows}, key=int))
     if runs:
         write_json(out / "data" / "runs.json", runs)
 
 
-def point_rows(point: Point, out: Path, seed: str) -> list[Row] | None:
-    """The rows of one evaluation, None if it is not there."""
+def seeds_in(out: Path) -> set[int]:
+    """Seeds that were run, whether or not the configuration has them."""
+    return {int(path.name[4:]) for path in out.glob("*/seed*") if path.name[4:].isdecimal()}
+
+
+def point_rows(point: Point, plan: Plan, out: Path, seed: str) -> list[Row] | None:
+    """The rows of one evaluation, None if it is not there.
+
+    Nor is it where its training is to be done again: after a change of settings Snakemake takes away `.trained`, and spurcli
+    refuses to replace the model, of which the evaluation still tells.
+    """
     path = out / point.world / f"seed{seed}" / point.arm / f"{point.model}.{point.split}.evaluation.json"
-    if not path.exists():
+    world, arm = (plan.worlds[point.world].base, ERM) if point.arm == CLEAN else (point.world, point.arm)
+    if not path.exists() or not (out / world / f"seed{seed}" / arm / ".trained").exists():
         return None
     evaluation = read_evaluation(path)
     groups = {entry["group"]: entry["accuracy"]["value"] for entry in evaluation["per_group"]}

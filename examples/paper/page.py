@@ -139,13 +139,13 @@ def _published_key() -> str:
 
 
 _WORDS = {
-    "size": "size {}",
+    "dataset": "{}",
+    "samples": "{} samples",
+    "model": "{}",
     "epochs": "{} epochs",
     "image_size": "{} pixels",
-    "samples": "{} samples",
-    "num_samples": "{} samples",
-    "num_train": "{} training samples",
     "seeds": "seeds {}",
+    "size": "size {}",
     "version": "spurcli {}",
     "cpu_seconds": "{} of CPU time",
     "cpu_seconds_per_job": "CPU seconds a job: {}",
@@ -153,9 +153,10 @@ _WORDS = {
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    """What was run, in words: known keys with their unit, others by name."""
+    """What was run, in words: known keys in that order with their unit, then others by name."""
     found = []
-    for key, value in facts.items():
+    for key in (*(key for key in _WORDS if key in facts), *(key for key in facts if key not in _WORDS)):
+        value = facts[key]
         if value is None or value in ("", [], {}):
             continue
         if key == "cpu_seconds":
@@ -168,8 +169,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
             shown = f"{value:,}"
         else:
             shown = str(value)
-        plain = key in ("dataset", "data_set", "model", "note")
-        found.append(shown if plain else _WORDS.get(key, key.replace("_", " ") + " {}").format(shown))
+        found.append(_WORDS.get(key, key.replace("_", " ") + " {}").format(shown))
     return "; ".join(found) + "."
 
 
@@ -183,7 +183,8 @@ def _verdict_lines(figure: FigureText, found: Sequence[Verdict], is_run: bool) -
     for compare in figure.compare:
         mine = [verdict for verdict in found if verdict.says == compare.says]
         if len(mine) <= 2:
-            words = "; ".join(map(_in_words, mine)) or "not run"
+            several = len({(verdict.place, verdict.x) for verdict in mine}) < len(mine)
+            words = "; ".join(_in_words(verdict, several) for verdict in mine) or "not run"
         else:
             counts = ", ".join(f"{name} in {count}" for name, count in Counter(v.outcome for v in mine).most_common())
             low, high = (_signed(end([verdict.difference.mean for verdict in mine])) for end in (min, max))
@@ -192,19 +193,20 @@ def _verdict_lines(figure: FigureText, found: Sequence[Verdict], is_run: bool) -
     return lines
 
 
-def _in_words(verdict: Verdict) -> str:
+def _in_words(verdict: Verdict, what: bool) -> str:
     difference = verdict.difference
     agree = f" ({difference.num_better} of {difference.num_pairs} seeds)"
-    return f"{_where(verdict)}{_points(verdict)} points{agree}, {verdict.outcome}"
+    return f"{_where(verdict, what)}{_points(verdict)} points{agree}, {verdict.outcome}"
 
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _where(verdict: Verdict) -> str:
+def _where(verdict: Verdict, what: bool) -> str:
+    """The chart, at which x, and, where that leaves several, what was taken from what."""
     words = [place_name(verdict.place), f"at {_x(verdict.x)}" if verdict.x is not None else ""]
-    joined = " ".join(filter(None, words))
+    joined = ", ".join(filter(None, [" ".join(filter(None, words)), verdict.what if what else ""]))
     return f"{joined}: " if joined else ""
 
 

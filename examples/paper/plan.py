@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spurcli.errors import InputError
+
 FIGURES = (
     *("fig1a", "fig1b", "fig2ab", "fig2cd", "fig3", "fig4", "fig5"),
     *("fig6", "fig7", "fig8", "fig9", "table1", "a4"),
 )
-ERM, CLEAN, RANDOM = "erm", "clean", "-random"
+ERM, CLEAN, STAGE1, RANDOM = "erm", "clean", "stage1", "-random"
 LAST = "last"
 
 
@@ -133,6 +135,12 @@ class _Builder:
 
     def grow(self, world: str, key: str, more: Mapping[str, str]) -> None:
         known = self.plan.worlds[world]
+        for arm, words in getattr(known, key).items():
+            if more.get(arm, words) != words:  # one file cannot be both
+                raise InputError(
+                    f"Two figures want {arm!r} of {world}, one by {words!r}, one by {more[arm]!r}",
+                    "Give one of them a world of its own in the configuration.",
+                )
         self.plan.worlds[world] = World(**{**known.__dict__, key: {**getattr(known, key), **more}})
 
     def prune(self, world: str, arm: str, words: str) -> str:
@@ -182,15 +190,15 @@ class _Builder:
     def fig1b(self, parameters: Mapping[str, Any]) -> None:
         for setting, entry in parameters.items():
             world = self.world(entry["world"])
-            self.grow(world, "methods", {"stage1": entry["stage1"]})
+            self.grow(world, "methods", {STAGE1: entry["stage1"]})
             for split in ("train", "test"):
                 self.add(
                     "fig1b",
                     panel="training samples" if split == "train" else "test samples",
                     setting=setting,
-                    series=ERM,
+                    series=STAGE1,
                     world=world,
-                    arm="stage1",
+                    arm=STAGE1,
                     split=split,
                     per_group=entry["groups"],
                 )

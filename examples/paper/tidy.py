@@ -83,8 +83,9 @@ class Compare:
     series: str | None = None
     control: str | None = None
     x: str | None = None
-    between: Sequence[str] = ()
+    between: Sequence[X] = ()
     expect: str | None = None
+    margin: float = 5.0
     panel: str = "*"
     setting: str = "*"
 

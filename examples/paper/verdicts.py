@@ -11,7 +11,7 @@ from tidy import Compare, FigureText, Paper, Row, X, matches
 from spurcli.reporting.statistics import Paired, paired
 
 HOLDS, OPPOSITE, UNSETTLED = "as the paper says", "the opposite", "not settled"
-UNSEEN, UNEVEN, FEW = "no difference seen", "not even", "too few seeds"
+UNSEEN, EVEN, UNEVEN, FEW = "no difference seen", "even", "not even", "too few seeds"
 _Curve = Mapping[X, Mapping[str, float]]  # x → seed → value
 
 
@@ -35,7 +35,7 @@ def verdicts(figure: FigureText, rows: Sequence[Row], paper: Paper) -> list[Verd
         for (place, series), curve in curves.items():
             if compare.series is not None and series != compare.series:
                 continue
-            control = _control(curves, place, compare.control)
+            control = curves.get((place, str(compare.control)), {})
             if compare.kind == "peak":
                 label = f"peak − end: {paper.series_label(series)} − {paper.series_label(str(compare.control))}"
                 found += _verdict(compare, label, place, None, _drops(figure, curve), _drops(figure, control))
@@ -56,24 +56,13 @@ def _curves(rows: Sequence[Row], compare: Compare) -> dict[tuple[tuple[str, str]
     return curves
 
 
-def _control(
-    curves: Mapping[tuple[tuple[str, str], str], _Curve], place: tuple[str, str], series: str | None
-) -> _Curve:
-    """The control in the same chart, else in the one other panel of the same setting that has it."""
-    same = curves.get((place, str(series)))
-    if same is not None:
-        return same
-    others = [curve for ((_, setting), name), curve in curves.items() if name == series and setting == place[1]]
-    return others[0] if len(others) == 1 else {}
-
-
 def _pairs(
     figure: FigureText, curve: _Curve, control: _Curve, wanted: str | None
 ) -> list[tuple[X, Mapping[str, float], Mapping[str, float]]]:
     """(x, series, control) at each x; a control without x, or at 0 only, is training on all samples and serves every x."""
     serves_all = list(control) in ([None], [0.0])
     order = [x for x in figure.order_x(curve) if x in control or serves_all]
-    order = {"first": order[:1], "last": order[-1:]}.get(wanted or "", order)
+    order = order[-1:] if wanted == "last" else order
     return [(x, curve[x], control[x] if x in control else next(iter(control.values()))) for x in order]
 
 
@@ -95,9 +84,9 @@ def _along(figure: FigureText, compare: Compare, label: str, place: tuple[str, s
     ends = f"{_name(order[-1])} − {_name(order[0])}"
     if compare.kind == "ends":
         return _verdict(compare, f"{label}: {ends}", place, None, last, first)
-    middle = order[len(order) // 2]
-    at = [order.index(x) if isinstance(x, str) else x for x in (order[0], middle, order[-1])]
-    share = (at[1] - at[0]) / (at[2] - at[0])  # type: ignore[operator]  # no None in order
+    at = [x if isinstance(x, float) else float(n) for n, x in enumerate(order)]
+    middle = min(order[1:-1], key=lambda x: abs(at[order.index(x)] - (at[0] + at[-1]) / 2))
+    share = (at[order.index(middle)] - at[0]) / (at[-1] - at[0])
     line = {seed: first[seed] + share * (last[seed] - first[seed]) for seed in first if seed in last}
     return _verdict(compare, f"{label}: straight line − curve, at {_name(middle)}", place, None, line, curve[middle])
 
@@ -112,19 +101,24 @@ def _verdict(
     difference = paired(first, second, lower_is_better=compare.expect == "lower")
     if difference is None:
         return []
-    return [Verdict(compare.says, what, place, x, difference, outcome(difference, compare.expect))]
+    if compare.expect not in ("higher", "lower") and difference.mean < 0:  # seeds that agree: with the mean
+        difference = paired(first, second, lower_is_better=True)
+        assert difference is not None
+    return [Verdict(compare.says, what, place, x, difference, outcome(difference, compare.expect, compare.margin))]
 
 
-def outcome(difference: Paired, expect: str | None) -> str:
-    """What the 95 % interval of the paired difference says about the claim."""
+def outcome(difference: Paired, expect: str | None, margin: float = 5.0) -> str:
+    """What the 95 % interval of the paired difference says about the claim. Even is what is all within the margin."""
     if difference.interval is None:
         return FEW
     low, high = difference.interval
     sign = 1 if low > 0 else -1 if high < 0 else 0
     if expect is None:
         return {1: "higher", -1: "lower", 0: UNSEEN}[sign]
+    if expect == "even" and -margin < low <= high < margin:
+        return EVEN
     if expect == "even":
-        return UNEVEN if sign else UNSEEN
+        return UNEVEN if sign else UNSETTLED
     if not sign:
         return UNSETTLED
     return HOLDS if sign == (1 if expect == "higher" else -1) else OPPOSITE
