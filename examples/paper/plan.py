@@ -26,7 +26,8 @@ class World:
     """`data` and `train` are words of spurcli commands, `confirm` those that name user code again to every stage.
 
     With `inject` the data are those of `base` with a feature put in; `placed` says that base's scores choose where.
-    `early` is the epoch after which ERM is scored; `keep_epochs` are further ones that a figure looks at.
+    `early` is the epoch after which ERM is scored; `keep_epochs` are further ones that a figure looks at. `select` is a rule of
+    `train --checkpoints`, whose models Fig. 8 and Table 1 show beside those of the last epoch.
     """
 
     name: str
@@ -38,6 +39,7 @@ class World:
     base: str = ""
     placed: bool = False
     keep_epochs: tuple[int, ...] = ()
+    select: str = ""
     lists: Mapping[str, str] = field(default_factory=dict)  # arm → words of prune; its control: arm + "-random"
     control: str = ""  # words of prune for the random control
     stage1: str = ""  # words of infer, where JTT's mistakes are those of a model of its own and not of ERM's early one
@@ -46,6 +48,12 @@ class World:
 
     def is_listed(self, arm: str) -> bool:
         return arm.removesuffix(RANDOM) in self.lists
+
+    def checkpoints(self, arm: str) -> list[str]:
+        """What `train --checkpoints` is told."""
+        epochs = sorted({*self.keep_epochs, self.early}) if arm == ERM else []
+        has_epochs = "{erm}" not in self.methods.get(arm, "")  # DFR fits the last layer at once
+        return [*map(str, epochs), *([self.select] if self.select and has_epochs else [])]
 
 
 @dataclass(frozen=True)
@@ -279,11 +287,20 @@ class _Builder:
         """ERM, then at every fraction the hardest removed and its matched random control."""
         for setting, entry in parameters.items():
             world = self.world(entry["world"])
-            self.add(figure, setting=setting, series=ERM, x="0", world=world)
+            self.add_selected(figure, setting=setting, series=ERM, x="0", world=world, arm=ERM)
             for fraction in entry["fractions"]:
                 arm = self.prune(world, f"hardest-{fraction}", f"--fraction {fraction} {entry['rule']}")
                 for series, name in (("hardest", arm), ("random", arm + RANDOM)):
-                    self.add(figure, setting=setting, series=series, x=percent(fraction), world=world, arm=name)
+                    x = percent(fraction)
+                    self.add_selected(figure, setting=setting, series=series, x=x, world=world, arm=name)
+
+    def add_selected(self, figure: str, *, world: str, arm: str, panel: str = "", **point: Any) -> None:
+        """The last epoch and, in a panel of its own, the one that the world's rule selects."""
+        here = self.plan.worlds[world]
+        self.add(figure, panel=panel, world=world, arm=arm, **point)
+        if here.select in here.checkpoints(arm):
+            panel = ", ".join(filter(None, [panel, here.select.replace("-", " ")]))
+            self.add(figure, panel=panel, world=world, arm=arm, model=here.select, **point)
 
     def fig9(self, parameters: Mapping[str, Any]) -> None:
         for setting, entry in parameters.items():
@@ -301,7 +318,7 @@ class _Builder:
             if "erm_tuned" in entry["methods"]:  # ERM whose rate was chosen as the methods' values were
                 rows[ERM] = rows.pop("erm_tuned")
             for series, name in rows.items():
-                self.add("table1", panel=panel, setting=entry["setting"], series=series, world=world, arm=name)
+                self.add_selected("table1", panel=panel, setting=entry["setting"], series=series, world=world, arm=name)
 
     def a4(self, parameters: Mapping[str, Any]) -> None:
         for setting, entry in parameters.get("i", {}).items():

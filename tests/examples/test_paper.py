@@ -44,7 +44,12 @@ TINY = {
             "early": 1,
             "control": "",
         },
-        "marked": {"base": "digits", "inject": f"{FEATURE} --fraction 0.5", "relative_cost": {"dfr_train": 0.1}},
+        "marked": {
+            "base": "digits",
+            "inject": f"{FEATURE} --fraction 0.5",
+            "relative_cost": {"dfr_train": 0.1},
+            "select": "best-val-mean",
+        },
     },
     "slices": {
         "digits": {
@@ -217,6 +222,10 @@ def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
         assert {row["seed"] for row in tables[figure]} == {"1", "2"}
 
     def value(figure: str, **where: str) -> float:
+        where = {
+            "panel": {"fig1b": "training samples", "fig5": "unidentifiable", "table1": "digits"}.get(figure, ""),
+            **where,
+        }
         found = [row["value"] for row in tables[figure] if where.items() <= row.items()]
         assert len(found) == 1, (figure, where)
         return float(found[0])
@@ -227,7 +236,7 @@ def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
 
     spurious = "spurious_misclassification"
     at = {"metric": spurious, "seed": "2"}
-    last = "last.test.evaluation.json"
+    last, best = "last.test.evaluation.json", "best-val-mean.test.evaluation.json"
     for figure, where, path in (
         ("fig2ab", {"series": "in_hardest", "x": "S2"}, f"digits-3-at15/seed2/erm/{last}"),
         ("fig2ab", {"series": "none", "x": "S2"}, f"digits-3-none/seed2/clean/{last}"),
@@ -236,7 +245,9 @@ def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
         ("fig4", {"series": "carriers_easiest", "x": "50"}, f"marked/seed2/carriers_easiest-0.5/{last}"),
         ("fig6", {"series": "erm", "x": "0"}, f"marked/seed2/erm/{last}"),
         ("fig6", {"series": "random", "x": "20"}, f"marked/seed2/hardest-0.2-random/{last}"),
+        ("fig6", {"series": "random", "x": "20", "panel": "best val mean"}, f"marked/seed2/hardest-0.2-random/{best}"),
         ("table1", {"series": "jtt"}, f"marked/seed2/jtt/{last}"),
+        ("table1", {"series": "jtt", "panel": "digits, best val mean"}, f"marked/seed2/jtt/{best}"),
     ):
         assert value(figure, **at, **where) == pytest.approx(metric(path, spurious), abs=1e-4)
     wrong = json.loads((out / "marked/seed1/stage1/last.train.evaluation.json").read_text(encoding="utf-8"))
@@ -282,7 +293,7 @@ def test_no_more_jobs_than_cores(tmp_path, snakemake):
     count = f"case $1 in train | score | evaluate) {heavy} ;; esac\n"
     snakemake("--cores", "2", "fig6", "--config", "size=tiny", what=count + MAKE_FILES)
     at_once = [int(line) for line in (tmp_path / "examples" / "paper" / "at_once").read_text(encoding="utf-8").split()]
-    assert len(at_once) == 2 * (3 + 1 + 3)
+    assert len(at_once) == 2 * (3 + 1 + 6)  # three trainings, a scoring, and of each training two models
     assert max(at_once) == 2
 
 
@@ -290,7 +301,7 @@ def test_what_is_not_there_is_left_out(tmp_path, paper, capsys):
     collect = paper("collect")
     (tmp_path / "tiny.yaml").write_text(json.dumps(TINY), encoding="utf-8")
     assert collect.main([str(tmp_path / "tiny.yaml"), "-o", str(tmp_path / "out")]) == 0
-    assert "fig6: 0 of 6 results" in capsys.readouterr().err
+    assert "fig6: 0 of 12 results" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert collect.main([str(tmp_path / "absent.yaml")]) == 3
 
@@ -341,10 +352,10 @@ def test_cost_is_the_probe_times_the_jobs(tmp_path, paper, spurcli, monkeypatch,
     full = 200 + 300 * 3
     erm = full + 50  # and its scoring
     pruned = 200 + 240 * 3
-    fig6 = erm + 2 * pruned + 3 * 50
+    fig6 = erm + 2 * pruned + 6 * 50  # also of the best epoch
     fig4 = erm + 3 * full + 4 * 50
     hours = [f"{2 * seconds / 3600:.2f}" for seconds in (fig6, fig6, fig4, fig4 - erm - 50)]
-    assert table[1][:5] == ["fig6", "6", "14", *hours[:2]]
+    assert table[1][:5] == ["fig6", "6", "20", *hours[:2]]
     assert table[2][:5] == ["fig4", "8", "18", *hours[2:]]
     assert cost.main([str(tmp_path / "absent.yaml")]) == 3
     with pytest.raises(pytest.fail.Exception, match="taken again"):  # what was measured elsewhere says nothing here

@@ -46,9 +46,8 @@ def training_words(wildcards, input):
         if f"{{{name}}}" in method:
             method = method.replace(f"{{{name}}}", model(input[name]))
     words = [data_words(wildcards, world), world.train, method, f"--keep {input.get('keep', 'all')}"]
-    if arm == ERM:
-        epochs = {*world.keep_epochs, world.early}
-        words.append(f"--checkpoints {','.join(map(str, sorted(epochs)))}")
+    if checkpoints := world.checkpoints(arm):
+        words.append(f"--checkpoints {','.join(checkpoints)}")
     return " ".join(filter(None, words))
 
 
