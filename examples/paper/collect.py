@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from plan import CLEAN, ERM, FIGURES, Plan, Point, Spectrum, make_plan, needed_arms
+from plan import CLEAN, FIGURES, Plan, Point, Spectrum, make_plan, needed_arms
 from tidy import COLUMNS
 
 from spurcli.artifacts.atomic import write_json, write_text
@@ -110,7 +110,7 @@ def point_rows(point: Point, plan: Plan, out: Path, seed: str) -> list[Row] | No
     refuses to replace the model, of which the evaluation still tells.
     """
     path = out / point.world / f"seed{seed}" / point.arm / f"{point.model}.{point.split}.evaluation.json"
-    world, arm = (plan.worlds[point.world].base, ERM) if point.arm == CLEAN else (point.world, point.arm)
+    world, arm = plan.training_behind(point.world, point.arm)
     if not path.exists() or not (out / world / f"seed{seed}" / arm / ".trained").exists():
         return None
     evaluation = read_evaluation(path)

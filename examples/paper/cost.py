@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from collect import read_config
-from plan import CLEAN, ERM, FIGURES, RANDOM, Plan, World, make_plan, needed_arms
+from plan import ERM, FIGURES, RANDOM, Plan, World, make_plan, needed_arms
 from words import settings_of
 
 from spurcli.artifacts.atomic import write_json
@@ -157,7 +157,7 @@ def jobs_of(plan: Plan, figure: str, probes: Mapping[str, Probe]) -> dict[tuple[
     for spectrum in spectra:
         jobs["score", spectrum.world] = probes[kind_of(plan.worlds[spectrum.world])]["score"]
     for point in points:
-        world = plan.worlds[point.world if point.arm != CLEAN else plan.worlds[point.world].base]
+        world = plan.worlds[plan.training_behind(point.world, point.arm)[0]]
         jobs["evaluate", point.world, point.arm, point.model, point.split] = probes[kind_of(world)]["evaluate"]
     return jobs
 

@@ -98,6 +98,10 @@ class Plan:
     points: list[Point] = field(default_factory=list)
     spectra: list[Spectrum] = field(default_factory=list)
 
+    def training_behind(self, world: str, arm: str) -> tuple[str, str]:
+        """(world, arm) of the training that is evaluated: of `clean` it is ERM on the data without the feature."""
+        return (self.worlds[world].base, ERM) if arm == CLEAN else (world, arm)
+
     def of(self, figure: str) -> tuple[list[Point], list[Spectrum]]:
         return (
             [point for point in self.points if point.figure == figure],
@@ -222,7 +226,7 @@ class _Builder:
             arms = self.line_arms(setting, entry["size"])
             arms.pop("in_random", None)
             for series, (world, arm) in arms.items():
-                source = world if arm == ERM else self.plan.worlds[world].base
+                source, _ = self.plan.training_behind(world, arm)
                 known = self.plan.worlds[source]
                 epochs = tuple(sorted({*known.keep_epochs, *entry["epochs"]}))
                 self.plan.worlds[source] = World(**{**known.__dict__, "keep_epochs": epochs})
@@ -348,9 +352,6 @@ def needed_arms(plan: Plan, figures: Sequence[str]) -> Iterator[tuple[str, str]]
 
     def need(world: str, arm: str) -> None:
         here = plan.worlds[world]
-        if arm == CLEAN:
-            need(here.base, ERM)
-            return
         if here.placed:
             need(here.base, ERM)
         words = here.methods.get(arm, "")
@@ -366,7 +367,7 @@ def needed_arms(plan: Plan, figures: Sequence[str]) -> Iterator[tuple[str, str]]
     for figure in figures:
         points, spectra = plan.of(figure)
         for point in points:
-            need(point.world, point.arm)
+            need(*plan.training_behind(point.world, point.arm))
         for spectrum in spectra:
             need(spectrum.world, ERM)
     yield from seen

@@ -162,9 +162,9 @@ rule control:
 
 def evaluated(wildcards):
     """The training that is evaluated; `clean` is ERM of the data without the feature, shown the one of `inject`."""
-    if wildcards.arm == CLEAN:
-        return {"trained": at(TRAINED, wildcards, world=world_of(wildcards).base, arm=ERM), "inject": at(INJECT, wildcards)}
-    return {"trained": at(TRAINED, wildcards)}
+    world, arm = PLAN.training_behind(wildcards.world, wildcards.arm)
+    files = {"trained": at(TRAINED, wildcards, world=world, arm=arm)}
+    return {**files, "inject": at(INJECT, wildcards)} if wildcards.arm == CLEAN else files
 
 
 rule evaluate:
