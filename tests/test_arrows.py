@@ -61,3 +61,12 @@ def test_without_torch(words, spurcli, spurcli_process, tiny_flags, tmp_path):
     imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines() if line.startswith("import time:")}
     assert "numpy" in imported or words[0] in ("list", "recipe")
     assert not imported & {"torch", "torchvision", "transformers"}
+
+
+def test_the_built_in_data_needs_no_scikit_learn(spurcli_process):
+    """Its import takes a second: the digits are read from the file that it ships."""
+    result = spurcli_process("data", "check", "demo", PYTHONPROFILEIMPORTTIME="1")
+    assert result.code == 0, result.err[-500:]
+    imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines() if line.startswith("import time:")}
+    assert "numpy" in imported
+    assert not imported & {"sklearn", "scipy", "pandas"}

@@ -7,6 +7,9 @@ the same in every split. Training, validation and test samples are made from dis
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +36,12 @@ def load(
     clutter: float = 0.6,
 ) -> Dataset:
     """The digits 0-9 as 16×16 grey images; `draw` chooses the split of the base digits and all that is random."""
-    from sklearn.datasets import load_digits
-
     for name, num_samples in (("num_train", num_train), ("num_val", num_val), ("num_test", num_test)):
         if num_samples < 1:
             raise UsageError(f"dataset.options.{name} = {num_samples} is below 1", "Each split has samples.")
     if not 0 <= clutter <= 1:
         raise UsageError(f"dataset.options.clutter = {clutter} is not within 0..1", "The default is 0.6.")
-    digits = load_digits()
-    base = np.kron(digits.images / 16.0, np.ones((1, 2, 2)))
-    label = digits.target.astype(np.int64)
+    base, label = _digits()
     order = generator("demo base", draw).permutation(len(label))
     splits, start = {}, 0
     for name, num_samples in (("train", num_train), ("val", num_val), ("test", num_test)):
@@ -52,6 +51,39 @@ def load(
         rng = generator(f"demo {name}", draw)
         splits[name] = _compose(base[chosen], label[chosen], num_samples, clutter, rng)
     return Dataset("demo", tuple(str(digit) for digit in range(10)), splits)
+
+
+@cache
+def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """scikit-learn's digits, enlarged to 16×16 with values in 0 … 1, and their classes; both read-only."""
+    table = _digits_file()
+    if table is None:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        table = np.column_stack([digits.data, digits.target])
+    base = np.asarray(np.kron(table[:, :-1].reshape(-1, 8, 8) / 16.0, np.ones((1, 2, 2))), dtype=np.float64)
+    label = table[:, -1].astype(np.int64)
+    base.setflags(write=False)
+    label.setflags(write=False)
+    return base, label
+
+
+def _digits_file() -> NDArray[np.float64] | None:
+    """The table that scikit-learn ships, [1797, 64 values and the class]; None if it is not where it has always been.
+
+    Importing scikit-learn for it would take a second, as that loads SciPy and pandas.
+    """
+    package = importlib.util.find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or []:
+        try:
+            with gzip.open(Path(folder) / "datasets" / "data" / "digits.csv.gz", "rt", encoding="utf-8") as stream:
+                table = np.array([line.split(",") for line in stream], dtype=np.float64)
+        except (OSError, EOFError, ValueError):
+            continue
+        if table.shape == (1797, 65):
+            return table
+    return None
 
 
 def _compose(

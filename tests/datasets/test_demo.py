@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.machinery
+
 import numpy as np
 import pytest
 
@@ -52,6 +55,39 @@ def test_a_draw_is_reproducible_and_another_is_another():
 def test_the_size_of_one_split_does_not_change_another():
     first, other = draw(), draw(num_train=50)
     np.testing.assert_array_equal(first.splits["test"].inputs.pixels, other.splits["test"].inputs.pixels)
+
+
+def test_the_digits_are_those_of_scikit_learn(monkeypatch, tmp_path):
+    """Bit for bit, whether read from its file or, where that is not found, through its loader."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    table = demo._digits_file()
+    assert table is not None
+    np.testing.assert_array_equal(table, np.column_stack([digits.data, digits.target]))
+    assert table.dtype == digits.data.dtype
+    base, label = demo._digits()
+    np.testing.assert_array_equal(base[:, ::2, ::2], digits.images / 16.0)
+    np.testing.assert_array_equal(label, digits.target)
+    for array in (base, label):  # shared by all that draw from them
+        assert not array.flags.writeable
+    monkeypatch.setattr(demo, "_digits_file", lambda: None)
+    for mine, theirs in zip((base, label), demo._digits.__wrapped__(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        assert mine.dtype == theirs.dtype
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not gzip", gzip.compress(b"1,2\n3,4\n"), gzip.compress(b"a,b\n")])
+def test_a_digits_file_that_is_absent_or_another_is_not_taken(monkeypatch, tmp_path, content):
+    folder = tmp_path / "datasets" / "data"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "digits.csv.gz").write_bytes(content)
+    spec = importlib.machinery.ModuleSpec("sklearn", None, is_package=True)
+    spec.submodule_search_locations.append(str(tmp_path))
+    for found in (spec, None):
+        monkeypatch.setattr("importlib.util.find_spec", lambda _name, found=found: found)
+        assert demo._digits_file() is None
 
 
 def test_the_splits_come_from_disjoint_digits(bases):
