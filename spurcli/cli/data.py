@@ -9,6 +9,7 @@ import typer
 from spurcli.cli import options
 from spurcli.cli.data_cache import cache
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
+from spurcli.words import counted
 
 app = typer.Typer(add_completion=False, help="Look at a data set before working with it.", no_args_is_help=True)
 app.command()(cache)
@@ -84,7 +85,7 @@ def check(
         say("A column of what may be spurious makes groups: --set dataset.options.attribute=COLUMN")
     if unreadable:
         raise InputError(
-            f"{len(unreadable):,} of {found['decoded']['num_images']:,} images cannot be decoded: "
+            f"{len(unreadable):,} of {counted(found['decoded']['num_images'], 'image')} cannot be decoded: "
             + ", ".join(item["name"] for item in unreadable[:3])
             + (", …" if len(unreadable) > 3 else ""),
             "Fetch them again from where the data set came from.",

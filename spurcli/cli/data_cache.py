@@ -9,6 +9,7 @@ import typer
 
 from spurcli.cli import options
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
+from spurcli.words import counted
 
 if TYPE_CHECKING:  # heavy, and --help has to be fast
     from spurcli.datasets import Dataset
@@ -99,4 +100,4 @@ def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
     }
     for split, facts in splits.items():
         size = f" ({in_words(facts['bytes'])})" if "bytes" in facts else ""
-        say(f"{split}: {facts['num_samples']:,} samples, {words[facts['done']]}{size}")
+        say(f"{split}: {counted(facts['num_samples'], 'sample')}, {words[facts['done']]}{size}")

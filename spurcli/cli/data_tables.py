@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import results
+from spurcli.words import counted
 
 _MAX_ROWS = 40
 
@@ -23,7 +24,7 @@ def print_found(found: Mapping[str, Any]) -> None:
     _features(stdout, found)
     if "decoded" in found:
         unreadable = found["decoded"]["unreadable"]
-        _say(stdout, f"{found['decoded']['num_images']:,} images decoded, {len(unreadable):,} unreadable")
+        _say(stdout, f"{counted(found['decoded']['num_images'], 'image')} decoded, {len(unreadable):,} unreadable")
         print_names("unreadable", [f"{item['name']} ({item['split']}): {item['problem']}" for item in unreadable])
 
 
@@ -77,9 +78,11 @@ def _count(count: int, published: int | None) -> str:
 def _fingerprints(stdout: Console, splits: Mapping[str, Any]) -> None:
     table = _table("Fingerprints (first digits of SHA-256)", "split", "input", "ids", "labels")
     for name, split in splits.items():
-        made_of = f"image {'×'.join(map(str, split['image']))}" if split["image"] else f"{split['num_texts']} texts"
+        made_of = (
+            f"image {'×'.join(map(str, split['image']))}" if split["image"] else counted(split["num_texts"], "text")
+        )
         ids, labels = (split["fingerprint"][part] for part in ("ids_sha256", "labels_sha256"))
-        table.add_row(Text(name), made_of.replace("1 texts", "1 text"), ids[:16] if ids else "the index", labels[:16])
+        table.add_row(Text(name), made_of, ids[:16] if ids else "the index", labels[:16])
     stdout.print(table)
 
 

@@ -23,6 +23,7 @@ from spurcli.cli.options import (
     Sets,
     Workers,
 )
+from spurcli.words import counted
 
 app = typer.Typer(add_completion=False)
 
@@ -158,5 +159,7 @@ def infer(
     else:
         inferred_table(result)
     if errors:
-        say(f"{result['num_errors']:,} of {result['num_samples']:,} samples are wrong → {shown(errors, 'errors.txt')}")
-    say(f"Groups of {result['num_samples']:,} samples → {shown(output, 'groups.txt')}")
+        say(
+            f"{result['num_errors']:,} of {counted(result['num_samples'], 'sample')} are wrong → {shown(errors, 'errors.txt')}"
+        )
+    say(f"Groups of {counted(result['num_samples'], 'sample')} → {shown(output, 'groups.txt')}")

@@ -9,6 +9,7 @@ import typer
 
 from spurcli.cli import options
 from spurcli.cli.options import DataRoot, Dataset, Debug, Json, Recipe, Seed, Sets
+from spurcli.words import counted
 
 app = typer.Typer(add_completion=False)
 
@@ -84,6 +85,6 @@ def inject(
     if as_json:
         print_json(result)
     say(
-        f"{result['num_carriers']:,} of {result['num_class']:,} samples of {result['class']} carry {feature} "
+        f"{result['num_carriers']:,} of {counted(result['num_class'], 'sample')} of {result['class']} carry {feature} "
         f"→ {shown(output, 'inject.json')}"
     )

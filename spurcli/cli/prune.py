@@ -10,6 +10,7 @@ import typer
 
 from spurcli.cli import options
 from spurcli.cli.options import AllowMismatch, Debug, Json, Seed
+from spurcli.words import counted
 
 app = typer.Typer(add_completion=False)
 
@@ -118,6 +119,6 @@ def prune(
     for warning in result["warnings"]:
         warn(warning)
     say(
-        f"{result['num_removed']:,} of {result['num_samples']:,} samples removed, {result['num_kept']:,} kept "
+        f"{result['num_removed']:,} of {counted(result['num_samples'], 'sample')} removed, {result['num_kept']:,} kept "
         f"→ {shown(output, standard)}"
     )

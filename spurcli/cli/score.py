@@ -23,6 +23,7 @@ from spurcli.cli.options import (
     Sets,
     Workers,
 )
+from spurcli.words import counted
 
 app = typer.Typer(add_completion=False)
 
@@ -138,7 +139,9 @@ def score(
             progress.close()
     if as_json:
         print_json(result)
-    say(f"Scored {result['num_samples']:,} samples: {', '.join(result['scores'])} → {shown(output, 'scores.h5')}")
+    say(
+        f"Scored {counted(result['num_samples'], 'sample')}: {', '.join(result['scores'])} → {shown(output, 'scores.h5')}"
+    )
     if agreed := result["agreement"]:
         say(
             f"Agreement of {result['num_runs']} runs: Spearman {agreed['spearman']:.2f}, "

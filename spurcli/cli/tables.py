@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import console
+from spurcli.words import counted
 
 _MAX_ROWS = 20
 _MAX_COLUMNS = 10
@@ -50,15 +51,15 @@ def inferred_table(result: dict[str, Any]) -> None:
     for row in rows[:_MAX_ROWS]:
         table.add_row(Text(row["name"]), *(f"{row['counts'][name]:,}" for name in names[:_MAX_COLUMNS]))
     console().print(table)
-    hidden = [f"{len(rows) - _MAX_ROWS} more rows"] if len(rows) > _MAX_ROWS else []
-    hidden += [f"{len(names) - _MAX_COLUMNS} more columns"] if len(names) > _MAX_COLUMNS else []
+    hidden = [counted(len(rows) - _MAX_ROWS, "more row")] if len(rows) > _MAX_ROWS else []
+    hidden += [counted(len(names) - _MAX_COLUMNS, "more column")] if len(names) > _MAX_COLUMNS else []
     if hidden:
         console().print(Text(f"… {' and '.join(hidden)}: --json shows all"))
 
 
 def metrics_table(result: dict[str, Any]) -> None:
     """The metrics of an evaluation, then accuracy per group (or class)."""
-    title = Text(f"Split {result['split']}, {result['num_samples']:,} samples")
+    title = Text(f"Split {result['split']}, {counted(result['num_samples'], 'sample')}")
     table = Table(box=SIMPLE, title_justify="left", title=title)
     table.add_column("metric")
     for name in ("value", "95 % interval", "samples"):

@@ -24,6 +24,7 @@ from spurcli.cli.options import (
     Sets,
     Workers,
 )
+from spurcli.words import counted
 
 app = typer.Typer(add_completion=False)
 
@@ -170,7 +171,7 @@ def train(
         print_json(result)
     if last := result.get("last"):
         say(
-            f"Trained on {result['num_kept']:,} of {result['num_train']:,} samples: "
+            f"Trained on {result['num_kept']:,} of {counted(result['num_train'], 'sample')}: "
             f"loss {last['loss']:.4f}, accuracy {last['accuracy']:.1%} on them → {shown(output, 'model.safetensors')}"
             + ("" if result["selection"] == "last" else f", epoch {result['epoch']} ({result['selection']})")
         )

@@ -12,6 +12,7 @@ from spurcli.errors import InputError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import Z95, bootstrap_minimum, wilson
 from spurcli.groups import conflict_groups, marked_attribute, named
+from spurcli.words import counted
 
 Metric = dict[str, Any]
 
@@ -66,7 +67,7 @@ def _require_finite(evaluated: Evaluated) -> None:
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1)) if logits is not None else np.empty(0, np.int64)
         if len(bad):
             raise InputError(
-                f"The logits of {len(bad):,} samples{what} are NaN or infinite, that of sample {int(bad[0]):,} first",
+                f"NaN or infinite logits in {counted(len(bad), 'sample')}{what}, first in sample {int(bad[0]):,}",
                 "The model diverged or overflows: train it at a lower learning rate, or evaluate in float32.",
             )
 
@@ -273,5 +274,5 @@ def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Se
     if untrained and evaluated.twin_logits is None:
         warnings.append(f"Not in the training data at all: {', '.join(untrained[:5])}")
     if len(evaluated.label) < 100:
-        warnings.append(f"Only {len(evaluated.label)} samples: the intervals are wide")
+        warnings.append(f"Only {counted(len(evaluated.label), 'sample')}: the intervals are wide")
     return warnings

@@ -20,6 +20,7 @@ from spurcli.evaluation.metrics import compute
 from spurcli.progress import Progress
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
+from spurcli.words import counted
 
 if TYPE_CHECKING:
     from spurcli.runtime.distributed import World
@@ -161,7 +162,7 @@ def _foreign(settings: Settings | None, split: str, logits_path: Path, labels_pa
     require_same(mine, str(labels_path or logits_path), fingerprint, where)
     if logits.shape[1] != len(dataset.class_names):
         raise InputError(
-            f"{logits_path} has {logits.shape[1]} columns, {where} {len(dataset.class_names)} classes",
+            f"{logits_path} has {counted(logits.shape[1], 'column')}, {where} {counted(len(dataset.class_names), 'class')}",
             "Use logits of a model for this data set.",
         )
     # a foreign program saw no twin

@@ -18,6 +18,7 @@ from spurcli.training.loop import Trainer, fit
 from spurcli.training.method import TrainingSamples
 from spurcli.training.methods.erm import ERM
 from spurcli.training.state import StateFile
+from spurcli.words import counted
 
 
 def early_epoch(settings: Settings) -> int:
@@ -27,7 +28,7 @@ def early_epoch(settings: Settings) -> int:
         raise UsageError("After how many epochs should it stop?", "Say --epoch N, or scoring.epoch in the recipe.")
     if epoch > epochs:
         raise UsageError(
-            f"Stopping after {epoch} epochs is beyond the recipe's {epochs}",
+            f"Stopping after {counted(epoch, 'epoch')} is beyond the recipe's {epochs}",
             "Say a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
         )
     return epoch

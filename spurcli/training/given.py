@@ -20,6 +20,7 @@ from spurcli.errors import InputError, UsageError
 from spurcli.runtime.workbench import Workbench
 from spurcli.training.best import LAST, reads_groups
 from spurcli.training.method import Annotation, TrainingSamples
+from spurcli.words import counted
 
 DATA_SET = "data set"
 
@@ -179,7 +180,10 @@ def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatc
     if found.checked_injection and not allow_injection_mismatch:
         require_same_injection(found.injection_sha256, str(path), dataset.injection_sha256, "the data set")
     if len(found.group) != len(split):
-        raise InputError(f"{path} has {len(found.group):,} lines for {len(split):,} training samples", "One line each.")
+        raise InputError(
+            f"{path} has {counted(len(found.group), 'line')} for {counted(len(split), 'training sample')}",
+            "One line each.",
+        )
     return Annotation(
         found.group,
         origin_of(found.provenance),

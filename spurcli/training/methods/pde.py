@@ -12,6 +12,7 @@ from spurcli.randomness import generator
 from spurcli.training.method import Phase, TrainingSamples
 from spurcli.training.methods.erm import ERM
 from spurcli.training.sampling import balanced_subset, shuffled
+from spurcli.words import counted
 
 
 class PDE(ERM):
@@ -46,7 +47,7 @@ class PDE(ERM):
         if rate_after_warmup <= 0:
             raise UsageError(f"method.options.rate_after_warmup = {rate_after_warmup} is not above 0", "1 keeps it.")
         if samples.num_epochs is not None and samples.num_epochs <= warmup_epochs:
-            message = f"The warm-up of {warmup_epochs} epochs is all of the {samples.num_epochs} of the training: this is subg"
+            message = f"The warm-up of {counted(warmup_epochs, 'epoch')} is all of the {samples.num_epochs} of the training: this is subg"
             warnings.warn(SpurWarning(message), stacklevel=2)
         self.group = samples.group
         self.warmup_epochs, self.rate_after_warmup = warmup_epochs, rate_after_warmup
