@@ -56,6 +56,12 @@ class Prediction:
         shares = self.others / self.wrong.clamp_min(_TINY)[:, None]
         return self.wrong * (1 + shares.square().sum(1)).sqrt()
 
+    @cached_property
+    def margin_logit(self) -> Tensor:
+        """z_y − max_{j≠y} z_j [m]."""
+        rivals = self.logits.scatter(1, self.label[:, None], -torch.inf).amax(1)
+        return self.at_label(self.logits) - rivals
+
     def at_label(self, values: Tensor) -> Tensor:
         return values.gather(1, self.label[:, None])[:, 0]
 
@@ -93,29 +99,44 @@ def el1(prediction: Prediction) -> Tensor:
 
 @_from_logits
 def loss(prediction: Prediction) -> Tensor:
-    """−log p_y."""
-    values: Tensor = functional.cross_entropy(prediction.logits, prediction.label, reduction="none")
+    """−log p_y, as log(1 + Σ_{j≠y} exp(z_j − z_y)).
+
+    The obvious form, log Σ exp(z_j) − z_y, subtracts two nearly equal numbers for confident samples.
+    """
+    gaps = prediction.logits - prediction.at_label(prediction.logits)[:, None]
+    odds_against = gaps.scatter(1, prediction.label[:, None], -torch.inf).logsumexp(1)
+    values: Tensor = functional.softplus(odds_against)
     return values
 
 
 @_from_logits
 def entropy(prediction: Prediction) -> Tensor:
-    """−Σ p log p, with 0 log 0 = 0."""
-    values: Tensor = torch.special.entr(prediction.probability).sum(1)
-    return values
+    """−Σ p log p, as log(1 + Σ_{j≠t} exp(z_j − z_t)) + Σ_j p_j (z_t − z_j) with t = argmax z: all terms are ≥ 0.
+
+    The obvious form has p_t log p_t, whose p_t rounds to 1 for confident samples.
+    """
+    top = prediction.logits.argmax(1, keepdim=True)
+    gaps = prediction.logits.gather(1, top) - prediction.logits
+    others = torch.exp(-gaps).scatter(1, top, 0.0).sum(1)
+    gaps = gaps.clamp_max(torch.finfo(torch.float32).max)  # p = 0 times an infinite gap is 0
+    return torch.log1p(others) + (prediction.probability * gaps).sum(1)
 
 
 @_from_logits
 def margin(prediction: Prediction) -> Tensor:
-    """p_y − max_{j≠y} p_j; larger is easier."""
-    return prediction.at_label(prediction.probability) - prediction.others.amax(1)
+    """p_y − max_{j≠y} p_j; larger is easier.
+
+    As the larger of the two times 1 − exp(−|z_y − z_j|), which does not cancel where they are nearly equal.
+    """
+    gap = prediction.margin_logit
+    larger = torch.maximum(prediction.at_label(prediction.probability), prediction.others.amax(1))
+    return -larger * torch.expm1(-gap.abs()) * gap.sign()
 
 
 @_from_logits
 def margin_logit(prediction: Prediction) -> Tensor:
     """z_y − max_{j≠y} z_j; larger is easier (one epoch of Pleiss et al. 2020)."""
-    rivals = prediction.logits.scatter(1, prediction.label[:, None], -torch.inf).amax(1)
-    return prediction.at_label(prediction.logits) - rivals
+    return prediction.margin_logit
 
 
 @_from_logits
