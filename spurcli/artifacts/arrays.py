@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.checkpoint import read_safetensors_header
 from spurcli.artifacts.envelope import require_file
+from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.errors import InputError
 
 _HINT = "Accepted: .npy, .safetensors, .h5/.hdf5."
 
 
 def read_logits(path: Path) -> NDArray[np.float32]:
-    """Logits [n, classes] as float32, memory-mapped where the file allows; NaN and infinities are refused."""
+    """Logits [n, classes] as float32, memory-mapped where the file allows; NaN and infinities are refused.
+
+    A SpurWarning says so if they look like probabilities (`warn_unless_logits`).
+    """
     logits = _read(path, "logits", kinds="f", ndim=2)
     if logits.shape[1] < 2:
         raise InputError(f"{path}: logits need at least 2 classes, found {logits.shape[1]}", "Write [n, classes].")
@@ -28,6 +32,7 @@ def read_logits(path: Path) -> NDArray[np.float32]:
         if not np.isfinite(block).all():
             row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
             raise InputError(f"{path}: logits of sample {row:,} hold NaN or infinity", "Check the model made them.")
+    warn_unless_logits(logits, str(path))
     return logits
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.envelope import sha256_of_file, sha256_of_json
 from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
+from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import portable_word, provenance
 from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable, run_identity
@@ -61,6 +62,7 @@ def infer(
     predictions = read_predictions(source) if source and is_predictions(source) else None
     if predictions is not None:
         launched().require_alone("Groups are inferred from predictions by one process")
+        warn_unless_logits(predictions.logits, str(source))
     if settings is None and predictions is None:
         raise UsageError(
             "Nothing to infer from", "Name a data set, a checkpoint, or predictions of the training split."

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from spurcli.artifacts.arrays import read_labels, read_logits
-from spurcli.errors import InputError
+from spurcli.errors import InputError, SpurWarning
 
 LOGITS = np.array([[0.5, -0.0, 2.0], [1e-3, 3.0, -4.5]], dtype=np.float32)
 LABELS = np.array([2, 0])
@@ -160,6 +160,15 @@ def test_truncated_anywhere_is_refused(tmp_path, suffix):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
             read_logits(path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".h5"])
+def test_probabilities_are_read_with_a_warning(tmp_path, suffix):
+    p = np.array([[0.25, 0.75], [0.5, 0.5], [0.125, 0.875]], dtype=np.float32)
+    path = write(tmp_path / f"p{suffix}", "logits", p)
+    with pytest.warns(SpurWarning, match=rf"p\{suffix}: every row is ≥ 0 and sums to 1.*np.log\(p\)"):
+        assert read_logits(path).tolist() == p.tolist()
+    read_logits(write(tmp_path / f"log{suffix}", "logits", np.log(p)))
 
 
 def test_names_and_kinds(tmp_path):

@@ -1,0 +1,93 @@
+"""Whether what is called logits is something else: probabilities, percentages, sigmoid outputs, decisions. NumPy only."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import SpurWarning
+
+_BLOCK = 1 << 16
+# How far from its total a row of rounded shares may be, and the mean of all rows: 100 classes at 4 decimals stay below.
+_ROW, _MEAN = 0.05, 0.01
+# Values in all from which it is no chance that each lies between 0 and 1.
+_ENOUGH = 20
+
+
+def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = False, stacklevel: int = 2) -> bool:
+    """One SpurWarning if `logits` float [n, classes] look like probabilities or the like; returns whether it was given.
+
+    `where` names the file, or with `of_model` the model, whose last layer is then what must change. Log-probabilities
+    are logits. Integers are looked at too. Values are read in blocks, and only as far as they keep looking so.
+    """
+    found = _found(logits)
+    if found is None:
+        return False
+    what, remedy = found
+    if of_model:
+        remedy = "Return what the model has before its last softmax or sigmoid, or the logarithm of what it returns."
+    warnings.warn(SpurWarning(f"{where}: {what}, not logits. {remedy}"), stacklevel=stacklevel + 1)
+    return True
+
+
+def _found(logits: NDArray[Any]) -> tuple[str, str] | None:
+    """What the values are, with the line that makes logits of them; None for what may be logits."""
+    if not logits.size:
+        return None
+    lowest, highest, positive = np.inf, -np.inf, np.inf
+    totals = {1.0: True, 100.0: True}  # of which every row so far has the sum
+    errors = dict.fromkeys(totals, 0.0)
+    is_whole, odds_are_one = True, True
+    for block in _blocks(logits):
+        if not np.isfinite(block).all() or block.min() < 0:
+            return None
+        lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
+        positive = min(positive, float(block[block > 0].min(initial=np.inf)))
+        is_whole = is_whole and bool((block == np.rint(block)).all())
+        for total in totals:
+            error = np.abs(block.sum(axis=1) / total - 1)
+            totals[total] = totals[total] and bool(error.max() <= _ROW)
+            errors[total] += float(error.sum())
+        odds_are_one = odds_are_one and bool(np.abs(np.exp(-block).sum(axis=1) - 1).max() <= _MEAN)
+        if highest > 1 and not odds_are_one and not any(totals.values()):
+            return None
+    rows = len(logits)
+    for total, name in ((1.0, "probabilities"), (100.0, "percentages")):
+        if not totals[total] or errors[total] / rows > _MEAN:
+            continue
+        if is_whole and highest == total:
+            return (
+                "every row is one-hot: these are predicted classes",
+                "Write what the model gives before its argmax.",
+            )
+        share = "p" if total == 1 else "(p / 100)"
+        if lowest > 0:
+            return (
+                f"every row is ≥ 0 and sums to {total:g}: these look like {name}",
+                f"Write their logarithm, np.log({share}).",
+            )
+        # half the smallest that is not 0: where rounding made it 0
+        return (
+            f"every row is ≥ 0 and sums to {total:g}, with zeros: these look like {name}",
+            f"Write their logarithm, np.log({share}.clip({positive / total / 2:.0e})), or better what the model has before its softmax: "
+            "samples with a 0 are ties.",
+        )
+    if odds_are_one:
+        return "exp(−z) of every row sums to 1: these look like negative log-probabilities", "Write their negative, -z."
+    if highest <= 1 and highest > 0 and logits.size >= _ENOUGH:
+        if is_whole:
+            return "all values are 0 or 1: these look like decisions", "Write what the model gives before it decides."
+        return (
+            "all values lie between 0 and 1: these look like the outputs of a sigmoid, or similarities",
+            "Write np.log(p / (1 - p)) of sigmoid outputs; divide similarities by the temperature they were trained with.",
+        )
+    return None
+
+
+def _blocks(logits: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(logits), _BLOCK):
+        yield np.asarray(logits[start : start + _BLOCK], dtype=np.float64)
