@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.inputs import Inputs, Texts
 from spurcli.datasets.own.naming import coded, require_classes, require_plain
-from spurcli.datasets.own.splitting import Samples, split_name
+from spurcli.datasets.own.split_column import splits_of
+from spurcli.datasets.own.splitting import Samples
 from spurcli.datasets.tables import Table, listed
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.registry import near
@@ -25,7 +27,8 @@ _SEPARATORS = "/_- "
 class Wanted:
     """What the options ask of a table: `roles` maps those of ROLES to columns, "" where nothing was said.
 
-    `attributes` are columns; image paths lie below `folder` and end in `suffix`.
+    `attributes` are columns; image paths are relative to `folder` and end in `suffix`. `split_values` maps values of the
+    split column to splits, and `splits` are those to take, all if it is empty.
     """
 
     roles: Mapping[str, str]
@@ -34,6 +37,8 @@ class Wanted:
     suffix: str
     image_size: int
     squash: bool
+    split_values: Mapping[str, Any] = field(default_factory=dict)
+    splits: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
     return roles, attributes
 
 
-def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]) -> Samples:
+def samples_of(source: Source, wanted: Wanted, classes: Sequence[str], attributes: Sequence[str]) -> Samples:
     """The samples that a source holds; `classes` and `attributes` are names in the wanted order, if given."""
     table, roles = source.table, source.roles
     class_names, label = coded(table, roles["label"], classes or source.class_names, "label")
@@ -108,7 +113,7 @@ def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]
     attribute_names, attribute = ((), None) if column is None else coded(*column, attributes, "attribute")
     if attributes and column is None:
         raise UsageError("dataset.options.attributes orders attributes, but there are none", "Leave it out.")
-    splits = source.splits or (_split_column(table, roles["split"]) if "split" in roles else ())
+    splits = source.splits or (splits_of(table, roles["split"], wanted.split_values) if "split" in roles else ())
     split_names = tuple(dict.fromkeys(splits))
     number_of = {name: number for number, name in enumerate(split_names)}
     return Samples(
@@ -194,19 +199,6 @@ def _without(group: str, label: str, separator: str) -> str:
     if group.startswith(label + separator):
         return group[len(label) + 1 :]
     return group[: -len(label) - 1] if group.endswith(separator + label) else ""
-
-
-def _split_column(table: Table, column: str) -> list[str]:
-    values = [value.strip() for value in table[column]]
-    names = {value: split_name(value) for value in set(values)}
-    if "" in names:
-        raise InputError(f"{table.where(values.index(''))}: {column} is empty", "Write train, val or test.")
-    if len(names) > 20 or "train" not in names.values():
-        raise InputError(
-            f"{table.path}: {column} says {', '.join(sorted(names)[:5])}, and no row is for training",
-            "Write train, val or test; or name another column with --set dataset.options.split=COLUMN.",
-        )
-    return [names[value] for value in values]
 
 
 def unique_ids(table: Table, values: Sequence[str]) -> Sequence[str]:

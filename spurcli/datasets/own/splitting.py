@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -15,20 +15,41 @@ from numpy.typing import NDArray
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.inputs import Inputs
 from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.names import canonical
 from spurcli.registry import near
 
 _NAMES = {
-    "train": ("train", "training", "0"),
-    "val": ("val", "valid", "validation", "dev", "1"),
-    "test": ("test", "testing", "2"),
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
 }
 _DEFAULT = {"val": 0.1, "test": 0.2}
 
 
 def split_name(written: str) -> str:
-    """`train`, `val` or `test` for what data sets write for them (valid, dev, 0, 1, 2, …); other names stay."""
-    lowered = written.lower()
-    return next((name for name, spellings in _NAMES.items() if lowered in spellings), written)
+    """`train`, `val` or `test` for what data sets write for them (valid, dev, Training, …); other names stay."""
+    lowered = canonical(written).lower()
+    return next((name for name, spellings in _NAMES.items() if lowered in spellings), canonical(written))
+
+
+def chosen_splits(there: Iterable[str], asked: Sequence[str], where: str) -> list[str]:
+    """Those of the splits `there` (as the data writes them) that the option `splits` asks for; all if it asks for none.
+
+    Names are compared as `split_name` reads them, so that "val" takes a split that is written validation.
+    Raises UsageError for a split that is not there, or if train is left out.
+    """
+    named = {written: split_name(written) for written in there}
+    wanted = {split_name(name): name for name in asked}
+    for name, written in wanted.items():
+        if name not in named.values():
+            raise UsageError(
+                f"{where} has no split {written!r}{near(written, named)}", f"It has: {', '.join(list(named)[:20])}."
+            )
+    if wanted and "train" not in wanted:
+        raise UsageError(
+            f"dataset.options.splits = {list(asked)} leaves out train", 'Add it: dataset.options.splits=["train", …]'
+        )
+    return [written for written, name in named.items() if not wanted or name in wanted]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ def load(
     val_share: float | None = None,
     test_share: float | None = None,
     seed: int = 0,
+    split_values: Mapping[str, str] | None = None,
 ) -> Dataset:
     """The rows of the table `path` in the data root or the working folder, in their order.
 
@@ -63,7 +65,7 @@ def load(
         "group": group,
         "id": id,
     }
-    wanted = Wanted(roles, names_of(attribute, "attribute"), folder, suffix, image_size, squash)
+    wanted = Wanted(roles, names_of(attribute, "attribute"), folder, suffix, image_size, squash, _meaning(split_values))
     if not place.is_dir():
         source = read_file(place, wanted, Fence.around(place.parent, data_root))
     elif is_saved_dataset(place):
@@ -72,8 +74,17 @@ def load(
         source = read_saved(place, wanted)
     else:
         raise InputError(f"{place} is a folder, not a table", "A folder of images is the data set 'folder'.")
-    samples = samples_of(source, names_of(classes, "classes"), names_of(attributes, "attributes"))
+    samples = samples_of(source, wanted, names_of(classes, "classes"), names_of(attributes, "attributes"))
     return assemble(samples, Shares(val_share, test_share, seed))
+
+
+def _meaning(split_values: Any) -> Mapping[str, Any]:
+    if split_values is not None and not (isinstance(split_values, Mapping) and split_values):
+        raise UsageError(
+            f"dataset.options.split_values = {split_values!r} is not a table of values and splits",
+            'Write it as {0="train", 1="test"}.',
+        )
+    return split_values or {}
 
 
 def read_file(path: Path, wanted: Wanted, fence: Fence) -> Source:

@@ -1,0 +1,98 @@
+"""What a column says of the split: words, 0/1/2, flags like is_train; what is ambiguous is asked, never guessed."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from spurcli.datasets.own.split_column import splits_of
+from spurcli.datasets.own.splitting import chosen_splits
+from spurcli.datasets.tables import Table
+from spurcli.errors import InputError, SpurWarning, UsageError
+
+
+def read(tmp_path, column, values, meaning=None):
+    table = Table(tmp_path / "own.csv", {column: list(map(str, values))}, range(2, len(values) + 2))
+    return splits_of(table, column, meaning or {})
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "found"),
+    [
+        ("split", [0, 1, 2, 0], ["train", "val", "test", "train"]),
+        ("part", ["0.0", "1.0", "2.0"], ["train", "val", "test"]),
+        ("split", ["Train", " TRAIN", "Validation", "te\u200bst"], ["train", "train", "val", "test"]),
+        ("split", ["train", "test_2"], ["train", "test_2"]),
+        ("train_split", ["train", "test"], ["train", "test"]),
+    ],
+)
+def test_words_and_the_numbers_of_the_field(tmp_path, column, values, found):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(tmp_path, column, values) == found
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "found", "counts"),
+    [
+        ("is_train", [1, 1, 0], ["train", "train", "test"], r"0 is read as test \(1 row\), 1 is read as train \(2 rows\)"),
+        ("is_training_image", ["1.0", "0.0"], ["train", "test"], "1 is read as train"),
+        ("isTrain", ["True", "FALSE"], ["train", "test"], "True is read as train"),
+        ("training", ["yes", "no"], ["train", "test"], "yes is read as train"),
+        ("is_test", [1, 0], ["test", "train"], "0 is read as train"),
+        ("is_val", ["true", "false"], ["val", "train"], "true is read as val"),
+        ("is_train", [1, 1], ["train", "train"], "1 is read as train"),
+        ("split", [0, 0, 2], ["train", "train", "test"], r"0 is read as train \(2 rows\)"),
+        ("split", ["train", "val", "dev"], ["train", "val", "val"], "dev is read as val"),
+    ],
+)  # fmt: skip
+def test_what_is_read_by_the_name_of_the_column_is_said(tmp_path, column, values, found, counts):
+    with pytest.warns(SpurWarning, match=counts):
+        assert read(tmp_path, column, values) == found
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("split", [0, 1, 1]), ("split", [1, 2]), ("fold", [0, 1, 2]), ("fold", [0, 1, 2, 3, 4]), ("kfold", [1, 2, 3]),
+        ("split", ["True", "False"]), ("is_train", [0, 1, 2]), ("train_or_test", [0, 1]), ("split", ["train", "0"]), ("cv_fold", ["0.0", "1.0"]),
+    ],
+)  # fmt: skip
+def test_what_is_ambiguous_is_refused_with_the_option(tmp_path, column, values):
+    with pytest.raises(InputError, match=r"own\.csv: .* rows?\).*\n.*dataset\.options\.split_values=\{") as error:
+        read(tmp_path, column, values)
+    assert error.value.exit_code == 3
+
+
+def test_the_option_says_what_values_mean(tmp_path):
+    told = {"0": "test", "1": "train"}
+    assert read(tmp_path, "split", ["0", "1.0", " 1"], told) == ["test", "train", "train"]
+    assert read(tmp_path, "fold", [0, 1, 2], {"0": "train", "1": "train", "2": "validation"}) == [
+        "train",
+        "train",
+        "val",
+    ]
+    assert read(tmp_path, "split", ["True", "False"], {"True": "train", "False": "ood"}) == ["train", "ood"]
+    with pytest.raises(InputError, match=r"line 4: fold is '2'.*split_values does not list"):
+        read(tmp_path, "fold", [0, 1, 2], told)
+    with pytest.raises(InputError, match="no row is for training"):
+        read(tmp_path, "split", [0, 1], {"0": "test", "1": "val"})
+    with pytest.raises(UsageError, match="not the name of a split"):
+        read(tmp_path, "split", [0, 1], {"0": 1})
+
+
+@pytest.mark.parametrize("empty", ["", " ", "nan", "\u200b"])
+def test_an_empty_split_is_an_error_with_its_line(tmp_path, empty):
+    with pytest.raises(InputError, match="line 3: split is empty"):
+        read(tmp_path, "split", ["train", empty, "test"])
+
+
+def test_the_splits_that_are_asked_for():
+    there = ["train", "validation", "test", "unsupervised"]
+    assert chosen_splits(there, [], "x") == there
+    assert chosen_splits(there, ["val", "Train"], "x") == ["train", "validation"]
+    with pytest.raises(UsageError, match=r"no split 'tset', did you mean test\?\nIt has: train, validation"):
+        chosen_splits(there, ["train", "tset"], "x")
+    with pytest.raises(UsageError, match="leaves out train"):
+        chosen_splits(there, ["test"], "x")
