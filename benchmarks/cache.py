@@ -1,11 +1,11 @@
 """Images a second that reach the model from the decoded cache, against decoding their JPEGs each epoch.
 
-    python benchmarks/cache.py [--repeats 5] [--workers 2] [--data-root .data]
+    python benchmarks/cache.py [--repeats 5] [--workers 2] [--data-root .data] [--tiny]
 
 Both sides run in turn (A B A B …) over one shuffled epoch in batches of 64, from file or cache to a uint8 tensor
 [m, channels, height, width] on the CPU; that all batches are equal is checked. Then the share of a training loop's
 time that is spent waiting for the next batch, with a small network on one thread. Wall-clock time: decoding uses
-worker processes, as in training, and the cache one thread.
+worker processes, as in training, and the cache one thread. `--tiny` only checks that the script works: one round on a few images.
 """
 
 from __future__ import annotations
@@ -125,7 +125,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    parser.add_argument("--tiny", action="store_true", help="one round on a few images, to see that it works")
     asked = parser.parse_args()
+    num_photographs = 1024
+    if asked.tiny:
+        asked.repeats, asked.workers, num_photographs = 1, 0, BATCH + 2
     torch.set_num_threads(1)
     print(
         f"torch {torch.__version__}, one thread, {asked.workers} workers, {asked.repeats} repeats in turn, wall clock"
@@ -136,7 +140,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        measure(photographs(folder, 1024), folder, folder / "cache", asked.repeats, asked.workers)
+        measure(photographs(folder, num_photographs), folder, folder / "cache", asked.repeats, asked.workers)
         try:
             birds = load_dataset("waterbirds", data_root=asked.data_root, image_size=112)
         except InputError as error:

@@ -1,5 +1,6 @@
 """What each stage after scoring takes as the training set grows: python benchmarks/large.py 1e5 1e6 1e7 1e8
 
+`--tiny` only checks that the script works, with 2,000 samples.
 A score file of that many samples in 100 classes and 200 groups is written to a temporary folder (about 6 bytes a sample, the
 lists 10 more). Each command then runs as a process of its own, from start to end: CPU seconds and peak memory are its own.
 """
@@ -56,7 +57,8 @@ def measured(words: list[str], folder: Path) -> tuple[float, float]:
     """CPU seconds and peak bytes of one process."""
     child = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
-    if status:
+    child.returncode = os.waitstatus_to_exitcode(status)  # reaped here, as Popen does not tell what a process took
+    if child.returncode:
         raise SystemExit(f"failed: {' '.join(words)}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _TO_BYTES
 
@@ -64,6 +66,7 @@ def measured(words: list[str], folder: Path) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", default=["1e5", "1e6", "1e7"], help="numbers of samples")
+    parser.add_argument("--tiny", action="store_true", help="2,000 samples, to see that it works")
     parser.add_argument("--folder", help="where the temporary files go (default: the system's)")
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -71,7 +74,7 @@ def main() -> None:
         write_score_file(arguments.write, int(arguments.sizes[0]))
         return
     print(f"{'':22} {'samples':>12} {'CPU s':>8} {'peak GB':>8}")
-    for size in arguments.sizes:
+    for size in ["2000"] if arguments.tiny else arguments.sizes:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
             folder, num_samples = Path(name), int(float(size))
             commands = {"write scores.h5": [str(Path(__file__).resolve()), str(num_samples), "--write", "scores.h5"]}

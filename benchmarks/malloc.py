@@ -1,9 +1,9 @@
 """Memory of freed tensors, kept or given back: time of scoring's forward on large images, in processes of their own.
 
-    OMP_NUM_THREADS=1 python benchmarks/malloc.py [--repeats 5]
+    OMP_NUM_THREADS=1 python benchmarks/malloc.py [--repeats 5] [--tiny]
 
 Both sides run in turn (A B A B …) on the same pixels. Shown: wall, user and system seconds of the pass, peak memory, and whether
-the logits are the same bit by bit.
+the logits are the same bit by bit. `--tiny`: see train.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import time
 
 from score import forward  # the modules beside this one
-from train import repeats_asked, workbench
+from train import asked, workbench
 
 from spurcli.runtime.malloc import keep_freed_memory
 from spurcli.session import configure
@@ -25,11 +25,11 @@ from spurcli.session import configure
 NUM_SAMPLES, SHAPE = 768, (112, 112, 3)
 
 
-def one_pass() -> dict[str, float | str]:
-    bench = workbench(configure(recipe="waterbirds-cpu"), NUM_SAMPLES, SHAPE)
+def one_pass(num_samples: int) -> dict[str, float | str]:
+    bench = workbench(configure(recipe="waterbirds-cpu"), num_samples, SHAPE)
     model, feed = bench.model(0), bench.feed(bench.dataset.splits["train"].inputs)
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    logits = forward(bench, feed, model, bench.settings.scoring.batch_size, NUM_SAMPLES)
+    logits = forward(bench, feed, model, bench.settings.scoring.batch_size, num_samples)
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "wall": time.perf_counter() - start,
@@ -44,12 +44,14 @@ def main() -> None:
     if sys.argv[1:2] == ["--pass"]:
         if sys.argv[2] == "kept":
             assert keep_freed_memory(), "needs glibc, and no MALLOC_… or GLIBC_TUNABLES in the environment"
-        print(json.dumps(one_pass()))
+        print(json.dumps(one_pass(int(sys.argv[3]))))
         return
+    repeats, tiny = asked(__doc__ or "")
+    num_samples = 2 if tiny else NUM_SAMPLES
     found: dict[str, list[dict[str, float | str]]] = {"given back": [], "kept": []}
-    for _ in range(repeats_asked(__doc__ or "")):
+    for _ in range(repeats):
         for side, passes in found.items():
-            command = [sys.executable, __file__, "--pass", side]
+            command = [sys.executable, __file__, "--pass", side, str(num_samples)]
             passes.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     for side, passes in found.items():
         middle = {

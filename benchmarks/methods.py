@@ -1,9 +1,9 @@
 """Training speed of each method against ERM in the same loop, per sample seen.
 
-    python benchmarks/methods.py [--repeats 9]
+    python benchmarks/methods.py [--repeats 9] [--tiny]
 
 All sides run in this process, in turn, from the same weights, on the same number of batches a round. Printed is the speed
-relative to ERM: 1 costs nothing.
+relative to ERM: 1 costs nothing. `--tiny`: see train.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from train import race, repeats_asked, workbench  # the benchmark beside this one
+from train import TINY_SIDE, asked, race, workbench  # the benchmark beside this one
 
 from spurcli.runtime.workbench import Workbench
 from spurcli.session import configure
@@ -42,8 +42,8 @@ CASES = {
 }
 
 
-def trained(bench: Workbench, name: str) -> None:
-    """NUM_STEPS updates by one method."""
+def trained(bench: Workbench, name: str, num_steps: int) -> None:
+    """So many updates by one method."""
     label = bench.dataset.splits["train"].label
     attribute = np.where(np.arange(NUM_SAMPLES) % 10 == 0, (label + 1) % 10, label)
     names = tuple(f"{y}/{a}" for y in range(10) for a in range(10))
@@ -62,18 +62,22 @@ def trained(bench: Workbench, name: str) -> None:
         settings=bench.settings.training,
         seed=0,
     )
-    records = fit(trainer, until_epoch=1, num_steps=NUM_STEPS).records
+    records = fit(trainer, until_epoch=1, num_steps=num_steps).records
     seen = sum(record["samples_seen"] for record in records)
-    assert seen > 0.9 * BATCH * NUM_STEPS, f"{name} saw {seen} samples"
+    assert seen > 0.9 * BATCH * num_steps, f"{name} saw {seen} samples"
 
 
 def main() -> None:
-    repeats = repeats_asked(__doc__ or "")
+    repeats, tiny = asked(__doc__ or "")
+    num_steps = 2 if tiny else NUM_STEPS
     print(f"{'':12}" + "".join(f"{name:>16}" for name in METHODS if name != "erm") + "   (fastest, median of pairs)")
     for case, (recipe, changes, shape) in CASES.items():
         settings = configure(recipe=recipe, overrides={**changes, "training.batch_size": BATCH, "training.epochs": 99})
+        if tiny:
+            shape = (TINY_SIDE, TINY_SIDE, shape[2])
         bench = workbench(settings, NUM_SAMPLES, shape)
-        times = dict(zip(METHODS, race([partial(trained, bench, name) for name in METHODS], repeats), strict=True))
+        sides = [partial(trained, bench, name, num_steps) for name in METHODS]
+        times = dict(zip(METHODS, race(sides, repeats), strict=True))
         erm = times.pop("erm")
         cells = [
             f"{min(erm) / min(mine):.3f}, {statistics.median(a / b for a, b in zip(erm, mine, strict=True)):.3f}"

@@ -1,8 +1,9 @@
-"""Scoring speed: all scores of a pass against a bare batched forward, against el2n alone, against one image at a time.
+"""Scoring speed: the scores that every pass takes, against a bare batched forward, el2n alone, one image at a time.
 
-    python benchmarks/score.py [--repeats 9]
+    python benchmarks/score.py [--repeats 9] [--tiny]
 
-All sides run in this process, in turn (A B C D, A B C D …), with the same model and pixels; scores.h5 is written.
+All sides run in this process, in turn (A B C D, A B C D …), with the same model and pixels; scores.h5 is written. Scores
+that are taken only when asked (--score k_centre takes time n²) are not among them. `--tiny`: see train.py.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from train import race, repeats_asked, workbench  # the module beside this one
+from train import TINY_SAMPLES, TINY_SIDE, asked, race, workbench  # the module beside this one
 
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.parts import SCORES
 from spurcli.runtime.feed import ImageFeed
 from spurcli.runtime.workbench import Workbench
-from spurcli.scoring.chosen import registered_scores
+from spurcli.scoring.chosen import ON_DEMAND, registered_scores
 from spurcli.scoring.forward import ScoredRun, score_run
 from spurcli.session import configure
 
@@ -57,15 +58,18 @@ CASES = {
 
 
 def main() -> None:
-    repeats = repeats_asked(__doc__ or "")
+    repeats, tiny = asked(__doc__ or "")
+    taken = [name for name in SCORES.entries if name not in ON_DEMAND]
     print(f"{'':12}{'samples':>9}   fastest, median of pairs:")
     print(f"{'':12}{'a second':>9}   speed to a bare forward   speed to one at a time   time to el2n alone")
     for name, (recipe, batch, num_samples, shape, num_single) in CASES.items():
+        if tiny:
+            num_samples, shape, num_single = TINY_SAMPLES, (TINY_SIDE, TINY_SIDE, shape[2]), 4
         bench = workbench(configure(recipe=recipe, overrides={"scoring.batch_size": batch}), num_samples, shape)
         model, feed = bench.model(0), bench.feed(bench.dataset.splits["train"].inputs)
         with tempfile.TemporaryDirectory() as folder:
             sides = (
-                partial(score, bench, feed, model, list(SCORES.entries), Path(folder)),
+                partial(score, bench, feed, model, taken, Path(folder)),
                 partial(forward, bench, feed, model, batch, num_samples),
                 partial(score, bench, feed, model, ["el2n"], Path(folder)),
                 partial(forward, bench, feed, model, 1, num_single),

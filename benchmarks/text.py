@@ -1,10 +1,11 @@
 """Texts: batches of similar length against padding all to 128 tokens, and how long tokenising takes.
 
-    python benchmarks/text.py DATA_ROOT [--weights FOLDER] [--repeats 5]
+    python benchmarks/text.py DATA_ROOT [--weights FOLDER] [--repeats 5] [--tiny]
 
 On the MultiNLI rows of DATA_ROOT. Both sides train the same network (a BERT of 3 layers, width 384, or with `--weights` that of a
 local folder) on the same samples in this process, in turn (A B A B …), and the first sees its batches through spurcli's feed.
 Printed is how many times as many samples a second it trains and scores. Tokenising is timed for 200,000 pairs.
+`--tiny` only checks that the script works: one round of a very small network.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from spurcli.runtime.tokens import TextFeed, TextTokenizer, folder_tokenizer, wo
 CPU, MAX_LENGTH, BATCH = torch.device("cpu"), 128, 32
 
 
-def network(vocab_size: int, folder: Path | None) -> nn.Module:
+def network(vocab_size: int, folder: Path | None, *, tiny: bool) -> nn.Module:
     if folder is not None:
         model: nn.Module = BertForSequenceClassification.from_pretrained(folder, num_labels=3, num_hidden_layers=3)
         return model
     config = BertConfig(
         vocab_size=vocab_size,
-        hidden_size=384,
-        num_hidden_layers=3,
+        hidden_size=24 if tiny else 384,
+        num_hidden_layers=1 if tiny else 3,
         num_attention_heads=12,
-        intermediate_size=1536,
+        intermediate_size=48 if tiny else 1536,
         num_labels=3,
     )
     return BertForSequenceClassification(config)
@@ -85,9 +86,9 @@ def race(ours: Callable[[], object], theirs: Callable[[], object], repeats: int)
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} … {max(ratios):.2f})"
 
 
-def tokenising(tokenizer: TextTokenizer, texts: Texts) -> None:
-    repeats = -(-200_000 // len(texts))
-    many = Texts(tuple((list(column) * repeats)[:200_000] for column in texts.columns))
+def tokenising(tokenizer: TextTokenizer, texts: Texts, num_pairs: int) -> None:
+    repeats = -(-num_pairs // len(texts))
+    many = Texts(tuple((list(column) * repeats)[:num_pairs] for column in texts.columns))
     begin, cpu = time.perf_counter(), time.process_time()
     tokens = tokenizer.encode(many)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
@@ -102,7 +103,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--samples", type=int, default=960)
+    parser.add_argument("--tiny", action="store_true", help="one round of a very small network, to see that it works")
     arguments = parser.parse_args()
+    if arguments.tiny:
+        arguments.repeats, arguments.samples = 1, 2 * BATCH
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     rows = read_rows(find_folder(arguments.data_root))
@@ -110,7 +114,7 @@ def main() -> None:
     tokenizer = (
         folder_tokenizer(arguments.weights, MAX_LENGTH) if arguments.weights else words_tokenizer(texts, MAX_LENGTH)
     )
-    tokenising(tokenizer, texts)
+    tokenising(tokenizer, texts, 2_000 if arguments.tiny else 200_000)
 
     # as much of an epoch as time allows: whole batches of the order, so that lengths are those of the whole set
     feed = TextFeed.build(texts, CPU, tokenizer)
@@ -123,7 +127,7 @@ def main() -> None:
     by_length = reading[np.argsort(feed.length[reading], kind="stable")]
     print(f"tokens a pair: {feed.length.mean():.1f} on average, {np.percentile(feed.length, 95):.0f} in 95 % at most")
     label = torch.from_numpy(rows.label)
-    model = network(tokenizer.vocab_size, arguments.weights)
+    model = network(tokenizer.vocab_size, arguments.weights, tiny=arguments.tiny)
     for name, run, mine in (("training", train, some), ("scoring", score, by_length)):
         ours = partial(run, model, partial(feed.batches, mine, BATCH), label)
         theirs = partial(run, model, partial(padded, feed, plain), label)

@@ -1,9 +1,10 @@
 """Training speed against a bare PyTorch loop over the same tensors.
 
-    python benchmarks/train.py [--repeats 9]
+    python benchmarks/train.py [--repeats 9] [--tiny]
 
 Both sides run in this process, in turn (A B A B …), from the same weights in the same order; that they end with
-the same weights is checked. Printed is the speed relative to the bare loop: above 1 is faster.
+the same weights is checked. Printed is the speed relative to the bare loop: above 1 is faster. `--tiny` only checks that
+the script works: one round on a few small images, of which the numbers say nothing.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def bare(bench: Workbench, epochs: int, *, fused: bool | None = None) -> nn.Modu
     """What one writes by hand: tensors, a shuffled order, forward, backward, step, the mean loss of the epoch."""
     train, training = bench.dataset.splits["train"], bench.settings.training
     model = bench.model(0).train()
+    layout = torch.channels_last if training.channels_last else torch.contiguous_format
+    model.to(memory_format=layout)
     pixels = torch.from_numpy(train.inputs.read(np.arange(len(train)))).permute(0, 3, 1, 2).contiguous()
     label = torch.from_numpy(train.label)
     scale, shift = bench.preprocess().scale, bench.preprocess().shift
@@ -72,7 +75,7 @@ def bare(bench: Workbench, epochs: int, *, fused: bool | None = None) -> nn.Modu
         order = torch.from_numpy(generator("order", 0, epoch).permutation(len(train)))
         loss_sum = torch.zeros(())
         for index in order.split(training.batch_size):
-            inputs = pixels[index].float().mul_(scale).add_(shift)
+            inputs = pixels[index].float().mul_(scale).add_(shift).contiguous(memory_format=layout)
             loss = functional.cross_entropy(model(inputs), label[index], reduction="sum") / len(index)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -111,21 +114,29 @@ CASES = {
 }
 
 
-def repeats_asked(description: str) -> int:
-    """The --repeats of the command line, after saying how is measured."""
+# What --tiny makes of a case: fewer samples than two batches, images that a network of three stages can still halve.
+TINY_SAMPLES, TINY_SIDE = 96, 8
+
+
+def asked(description: str) -> tuple[int, bool]:
+    """The --repeats and the --tiny of the command line, after saying how is measured."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
-    repeats: int = parser.parse_args().repeats
+    parser.add_argument("--tiny", action="store_true", help="one round on a few small images, to see that it works")
+    arguments = parser.parse_args()
+    repeats: int = 1 if arguments.tiny else arguments.repeats
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread, {repeats} repeats of each side in turn, CPU time")
-    return repeats
+    return repeats, arguments.tiny
 
 
 def main() -> None:
-    repeats = repeats_asked(__doc__ or "")
+    repeats, tiny = asked(__doc__ or "")
     print(f"{'':12}{'samples a second':>18}   speed relative to a bare loop (fastest, median of pairs)")
     print(f"{'':12}{'ours':>9}{'bare':>9}   as torch comes   with a fused optimizer too")
     for name, (recipe, changes, num_samples, shape, epochs) in CASES.items():
+        if tiny:
+            num_samples, shape, epochs = TINY_SAMPLES, (TINY_SIDE, TINY_SIDE, shape[2]), 1
         settings = configure(recipe=recipe, overrides={**changes, "training.epochs": epochs})
         bench = workbench(settings, num_samples, shape)
         pairs = zip(ours(bench, 1).parameters(), bare(bench, 1, fused=True).parameters(), strict=True)

@@ -6,7 +6,6 @@ start of torch for each.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -19,18 +18,6 @@ from spurcli.artifacts.indices import read_indices
 
 ROOT = Path(__file__).parents[2]
 MLP = "--set model.name=mlp --set model.options.hidden=[4] --workers 0"
-
-
-def write_multinli(root: Path) -> None:
-    """Pairs of three words; contradictions mostly negate, others seldom."""
-    folder = root / "multinli_1.0"
-    folder.mkdir(parents=True)
-    lines = []
-    for number, label in zip(range(600), itertools.cycle(("contradiction", "entailment", "neutral")), strict=False):
-        negates = (number // 3) % 10 < (7 if label == "contradiction" else 2)
-        second = f"{label[:2]} {number % 7} {'never' if negates else 'seen'}"
-        lines.append(json.dumps({"gold_label": label, "sentence1": f"a {number % 5} b", "sentence2": second}))
-    (folder / "multinli_1.0_train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -62,7 +49,7 @@ def removed_of_groups(path: Path) -> dict[str, int]:
     return {row["name"]: row["num_removed"] for row in read_indices(path).summary["by_group"]}
 
 
-def test_multinli(tmp_path, run_example):
+def test_multinli(tmp_path, run_example, write_multinli):
     """Both parts: pruned groups against a control of the same counts, and the word in chosen contradictions."""
     write_multinli(tmp_path / "data")
     small = "--set model.options.width=8 --set model.options.depth=1 --set model.options.num_heads=1"
@@ -107,7 +94,7 @@ SMALL_TEXT = {
 }
 
 
-def test_methods(tmp_path, run_example):
+def test_methods(tmp_path, run_example, write_multinli):
     """Every method runs, and each result says which labels led to it; the report shows all of them."""
     write_multinli(tmp_path / "data")
     tries = {f"TRY_{name}": "5e-4" for name in ("erm", "subg", "suby", "rwg", "rwy")}
@@ -147,7 +134,7 @@ def test_methods(tmp_path, run_example):
     assert used["dfr-val", "last"] == by_val
 
 
-def test_a_value_is_chosen_on_val_and_tried_on_another_seed(tmp_path, run_example):
+def test_a_value_is_chosen_on_val_and_tried_on_another_seed(tmp_path, run_example, write_multinli):
     write_multinli(tmp_path / "data")
     tries = {"METHODS": "group_dro pde dfr", "TRY_group_dro": "0.1 1e-9", "TRY_pde": "1 2"}
     run_example("methods.sh", 0, RULES="", **SMALL_TEXT, **tries)

