@@ -9,6 +9,7 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.datasets.own.naming import OWN_DATA
+from spurcli.reporting.apart import common_folder, set_apart
 from spurcli.reporting.gather import Gathered
 from spurcli.reporting.naming import (
     SELECTIONS,
@@ -56,8 +57,13 @@ class Arm:
 
     @property
     def is_known(self) -> bool:
-        """Whether its settings are; of logits made elsewhere nothing is known but the file."""
+        """Whether its data set is; of logits without one nothing is known but the file."""
         return set(self.base) != {"file"}
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its training is known; else its label is the model or logits that were evaluated."""
+        return self.runs[0].source is None
 
     @property
     def section(self) -> tuple[str, str]:
@@ -77,18 +83,41 @@ class Collected:
 def collect(gathered: Gathered) -> Collected:
     """Runs and arms of everything that was trained or evaluated."""
     runs, remarks = read_runs(gathered)
+    runs = set_apart(runs, _told_by)
     members: dict[str, list[Run]] = {}
     for run in runs:
-        told_by = [run.split, run.selection, run.base, run.training, run.method, run.rule, run.labels_used, run.variant]
-        members.setdefault(canonical_json(told_by), []).append(run)
+        members.setdefault(canonical_json([_told_by(run), run.series]), []).append(run)
     arms, common = _told_apart([_arm(mine) for mine in members.values()])
     datasets = list(dict.fromkeys(dataset_name(run.base) for run in runs))
     arms.sort(key=lambda arm: _order(arm, datasets))
+    return Collected(tuple(arms), tuple(common), (*remarks, *_remarks(arms)))
+
+
+def _told_by(run: Run) -> list[Any]:
+    source = run.source.identity if run.source else None
+    facts = [run.split, run.selection, run.base, run.training, run.method, run.rule, run.labels_used, run.variant]
+    return [*facts, source]
+
+
+def _remarks(arms: Sequence[Arm]) -> list[str]:
+    """Which runs stand apart from an arm that they look like, and which were averaged as one seed."""
+    found = []
     for arm in arms:
-        places = [run.at for run in arm.runs]
-        if len(set(places)) < len(places) and arm.runs[0].seed is not None:
-            remarks.append(f"{arm.label}: several runs share a seed and draw; they are averaged first, as one seed.")
-    return Collected(tuple(arms), tuple(common), tuple(remarks))
+        files = [run.name for run in arm.runs]
+        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        if why := list(dict.fromkeys(words for run in arm.runs for words in run.apart)):
+            found.append(
+                f"{arm.label}: {shown} stand apart, not averaged with the runs they look like: {', '.join(why)}."
+            )
+        places = Counter(run.at for run in arm.runs if run.seed is not None)
+        shared = [run.name for run in arm.runs if places[run.at] > 1]
+        if shared:
+            more = f" and {len(shared) - 4} more" if len(shared) > 4 else ""
+            found.append(
+                f"{arm.label}: several runs share a seed and draw ({', '.join(shared[:4])}{more}); they are averaged "
+                "first, as one seed."
+            )
+    return found
 
 
 def _arm(mine: Sequence[Run]) -> Arm:
@@ -112,7 +141,9 @@ def _arm(mine: Sequence[Run]) -> Arm:
         variant=first.variant,
         runs=tuple(sorted(mine, key=lambda run: (run.draw or 0, run.seed or 0, run.name))),
     )
-    return arm if arm.is_known else replace(arm, kind="other", label=first.name, short=first.name)
+    if first.source is None:
+        return arm
+    return replace(arm, kind="other", label=first.source.label, short=first.source.label)
 
 
 def _order(arm: Arm, datasets: Sequence[str]) -> tuple[Any, ...]:
@@ -142,7 +173,7 @@ def _told_apart(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
     named, shared = [arm for arm in arms if not arm.is_known], []
     for name in datasets:
         mine = [arm for arm in arms if arm.is_known and dataset_name(arm.base) == name]
-        varying, common = _varying(arm.base for arm in mine), _common(mine)
+        varying, common = _varying_settings(mine), _common([arm for arm in mine if arm.is_trained])
         heading = [name] if len(datasets) > 1 else []
         for arm in mine:
             details = [*heading, *_stated(arm.base, varying), *_own_settings(arm, common)]
@@ -173,8 +204,24 @@ def _with_labels(arms: Sequence[Arm]) -> list[Arm]:
             label = " · ".join(filter(None, [label, _joined(arm.details), split]))
             scope = rule_scope(arm.rule) if len(scopes) > 1 and not (arm.rule or {}).get("groups") else ""
             result.append(replace(arm, label=label, short=arm.short + scope))
+    result = _by_place(result)
     result = _unique(result, lambda arm: " · ".join(filter(None, [arm.short, _joined(arm.details)])))
     return _unique(result, lambda arm: lower_first(arm.label))
+
+
+def _by_place(arms: Sequence[Arm]) -> list[Arm]:
+    """Arms of equal label also say where their files lie: by the folder where that differs, else by the file."""
+    result = []
+    twins = _by(arms, lambda arm: [arm.label])
+    for arm in arms:
+        same = twins[canonical_json([arm.label])]
+        if len(same) > 1:
+            folders = [common_folder([run.name for run in other.runs]) for other in same]
+            folder = common_folder([run.name for run in arm.runs])
+            place = folder if folder and folders.count(folder) == 1 else arm.runs[0].name
+            arm = replace(arm, label=f"{arm.label} · {place}", details=(*arm.details, place))
+        result.append(arm)
+    return result
 
 
 def _joined(details: Sequence[str]) -> str:
@@ -215,12 +262,20 @@ def _own_settings(arm: Arm, common: Mapping[str, Any]) -> list[str]:
 
 def _what_else(arm: Arm) -> dict[str, Any]:
     left = {key: value for key, value in arm.variant.items() if key not in ("options", "epoch")}
-    return {"rule": arm.rule or {}, "group labels": group_labels(arm.labels_used), **left}
+    apart = {"apart": ", ".join(dict.fromkeys(words for run in arm.runs for words in run.apart))}
+    return {"rule": arm.rule or {}, "group labels": group_labels(arm.labels_used), **left, **apart}
 
 
 def _stated(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     flat = flatten(content)
-    return [f"{name_of(key.rpartition('.')[2])} = {name_of(flat[key])}" for key in keys if key in flat]
+    said = {key: name_of(flat[key]) for key in keys if key in flat}
+    return [value if key == "apart" else f"{name_of(key.rpartition('.')[2])} = {value}" for key, value in said.items()]
+
+
+def _varying_settings(arms: Sequence[Arm]) -> list[str]:
+    """The settings of data set, model and preprocessing in which arms that have such settings differ."""
+    parts = sorted({part for arm in arms for part in arm.base})
+    return [key for part in parts for key in _varying({part: arm.base[part]} for arm in arms if part in arm.base)]
 
 
 def _varying(contents: Iterable[Mapping[str, Any]]) -> list[str]:

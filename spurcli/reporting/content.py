@@ -93,7 +93,7 @@ def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "details": list(arm.details),
         "group_labels": group_labels(arm.labels_used),
         "labels_used": arm.labels_used,
-        "settings": {**arm.base, **({"training": arm.training} if arm.is_known else {}), **arm.variant},
+        "settings": {**arm.base, **({"training": arm.training} if arm.is_trained else {}), **arm.variant},
         "num_runs": len(arm.runs),
         "num_seeds": len({run.at if run.seed is not None else position for position, run in enumerate(arm.runs)}),
         "num_train": _mean([run.num_train for run in arm.runs]),
@@ -170,13 +170,19 @@ def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
     if len(datasets) > 1:
         return ", ".join(datasets[:3]) + (" …" if len(datasets) > 3 else "")
     if datasets:
-        base = next(arm.base for arm in arms if dataset_name(arm.base))
-        model = name_of(text(mapping(base.get("model")).get("name")))
-        feature = name_of(text(mapping(mapping(base["dataset"]).get("injection")).get("feature")).rpartition(":")[2])
+        bases = [arm.base for arm in arms if dataset_name(arm.base)]
+        model = _shared([name_of(text(mapping(base.get("model")).get("name"))) for base in bases])
+        injections = [mapping(mapping(base["dataset"]).get("injection")) for base in bases]
+        feature = _shared([name_of(text(injection.get("feature")).rpartition(":")[2]) for injection in injections])
         return f"{datasets[0]}{f' with a {feature}' if feature else ''}{f', {model}' if model else ''}"
     if not arms and gathered.of("scores"):
         return "Difficulty of the training samples"
     return "What pruning removes" if not arms and gathered.of("list") else "spurcli report"
+
+
+def _shared(names: Sequence[str]) -> str:
+    """The name that all arms have, "" if they differ or some have none."""
+    return names[0] if len(set(names)) == 1 else ""
 
 
 def _scores_wanted(arms: Sequence[Arm]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,12 +88,22 @@ def gather(places: Sequence[Path]) -> Gathered:
             files.setdefault(place.resolve(), _read_named(place))
         else:
             raise InputError(f"No such file or folder: {place}", _HINT)
-    found = tuple(file for file in files.values() if file.kind != "other")
+    found = tuple(_names_once([file for file in files.values() if file.kind != "other"]))
     if not found:
         where = ", ".join(str(place) for place in places[:3]) or "nothing"
         damaged = f" ({skipped[0][0]}: {skipped[0][1]})" if skipped else ""
         raise InputError(f"Nothing to report on in {where}{damaged}", f"{_HINT} spurcli evaluate makes the first.")
     return Gathered(found, tuple(skipped))
+
+
+def _names_once(files: Sequence[File]) -> Iterator[File]:
+    """The files, with longer names where two places hold files of one name: runs are told apart by their names."""
+    names = Counter(file.name for file in files)
+    taken: Counter[str] = Counter()
+    for file in files:
+        name = file.name if names[file.name] == 1 else portable_path(os.path.relpath(file.path))
+        taken[name] += 1
+        yield replace(file, name=name if taken[name] == 1 else f"{name} ({taken[name]})")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spurcli.datasets.injection import Injection
+from spurcli.reporting.origins import injected_how, scoring_of
 from spurcli.reporting.values import mapping, text, whole
 
 # What differs between the seeds of one rule: its own seed, the files and counts it worked on.
@@ -16,8 +17,11 @@ _AUGMENTATION = ("flip", "crop_padding", "resized_crop_scale", "resized_crop_rat
 _WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint stands in its training's facts
 
 
-def base_of(settings: Mapping[str, Any], injection: Injection | None) -> dict[str, Any]:
-    """What arms must share to be compared: data set, model, preprocessing without augmentation; no seed, no draw."""
+def base_of(settings: Mapping[str, Any], injection: Injection | None, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What arms must share to be compared: data set, model, preprocessing without augmentation; no seed, no draw.
+
+    Without the inject.json the commands in `made`, the file's provenance, say what was injected.
+    """
     base = {name: dict(mapping(settings.get(name))) for name in ("dataset", "model", "preprocessing")}
     base["preprocessing"] = _without(base["preprocessing"], _AUGMENTATION)
     dataset = base["dataset"]
@@ -26,8 +30,7 @@ def base_of(settings: Mapping[str, Any], injection: Injection | None) -> dict[st
     if injection is not None:
         dataset["injection"] = _feature(injection)
     elif stored:
-        # without the inject.json two injections cannot be told from two draws of one
-        dataset["injection"] = {"feature": text(stored.get("feature")) or "unknown"}
+        dataset["injection"] = {"feature": text(stored.get("feature")) or "unknown", **injected_how(made)}
     return base
 
 
@@ -75,7 +78,9 @@ def labels_used_of(training: Mapping[str, Any]) -> dict[str, Any] | None:
     return {str(key): text(value) or None for key, value in used.items()}
 
 
-def variant_of(settings: Mapping[str, Any], training: Mapping[str, Any], index_list: Any) -> dict[str, Any]:
+def variant_of(
+    settings: Mapping[str, Any], training: Mapping[str, Any], index_list: Any, lineage: Sequence[str]
+) -> dict[str, Any]:
     """What else tells arms of the same rule apart: the method's options, the budget, the epoch of weights and scores."""
     asked = mapping(settings.get("method"))
     variant: dict[str, Any] = {
@@ -87,8 +92,14 @@ def variant_of(settings: Mapping[str, Any], training: Mapping[str, Any], index_l
         variant["budget"] = budget
     elif text(training.get("selection"), "last") == "last" and epoch and epoch != asked_epochs:
         variant["epoch"] = epoch  # a checkpoint on the way; the best epoch would differ from seed to seed
-    if index_list is not None:  # the settings of an evaluation no longer say when the samples were scored
-        scoring = mapping(mapping(mapping(index_list.provenance).get("settings")).get("scoring"))
-        if whole(scoring.get("epoch")) is not None:
-            variant["scored_after_epoch"] = scoring["epoch"]
+    if mapping(training.get("keep")):
+        variant |= scoring_of(lineage) or _scoring_of_list(index_list)
     return variant
+
+
+def _scoring_of_list(index_list: Any) -> dict[str, Any]:
+    """After which epoch the samples of a list were scored; the settings of an evaluation no longer say so."""
+    if index_list is None:
+        return {}
+    scoring = mapping(mapping(mapping(index_list.provenance).get("settings")).get("scoring"))
+    return {"scored_after_epoch": scoring["epoch"]} if whole(scoring.get("epoch")) is not None else {}

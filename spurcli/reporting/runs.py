@@ -12,6 +12,7 @@ from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import Injection
 from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.identity import base_of, labels_used_of, rule_of, training_of, variant_of
+from spurcli.reporting.origins import Source, source_of
 from spurcli.reporting.values import mapping, name_of, number, pair, rows, text, whole
 
 Seed = tuple[int | None, int | None]
@@ -21,10 +22,11 @@ _OF_A_CHECKPOINT = ("epoch", "selection", "labels_used")
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model: what was evaluated (`metrics` is empty if nothing was), and its training if known.
+    """One model: what was evaluated (`metrics` is empty if nothing was), and its training if known, else its `source`.
 
     `base` is what runs must share to be compared at all (data set, model, preprocessing), `training` how they were
-    trained (optimisation, augmentation), `variant` what else tells runs of one method and rule apart.
+    trained (optimisation, augmentation), `variant` what else tells runs of one method and rule apart. `apart` and
+    `series` tell runs apart that would pass for seeds of one arm (reporting.apart).
     """
 
     name: str
@@ -54,6 +56,12 @@ class Run:
     history: str | None = None
     epochs: Sequence[Mapping[str, Any]] = ()
     device: str = ""
+    source: Source | None = None
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+    rule_seed: int | None = None
+    apart: tuple[str, ...] = ()
+    series: tuple[int, int] = (0, 0)
 
     @property
     def at(self) -> Seed:
@@ -72,9 +80,7 @@ def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
     """All evaluations, each with the history of its training, and all histories without one; remarks on what was dropped."""
     injections = {file.content.sha256: file.content for file in gathered.of("injection")}
     lists = {file.content.sha256: file.content for file in gathered.of("list")}
-    histories: dict[str, File] = {}
-    for file in gathered.of("history"):
-        histories.setdefault(text(file.content.get("weights_sha256")) or file.name, file)
+    histories = gathered.of("history")
     remarks: list[str] = []
     runs: list[Run] = []
     for file in gathered.of("evaluation"):
@@ -82,37 +88,57 @@ def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
         history = _history_of(file, histories)
         run = _run(file, training or (history.content if history else {}), history, injections, lists)
         run = _evaluated(run, file)
-        if any(_same(run, other) for other in runs):
-            remarks.append(f"{file.name} repeats an evaluation that is already shown; it is counted once.")
+        if first_run := next((other for other in runs if _same(run, other)), None):
+            remarks.append(f"{file.name} repeats an evaluation, {first_run.name}; it is counted once.")
         else:
             runs.append(run)
-    evaluated = {run.history for run in runs}
-    for file in histories.values():
-        if file.name not in evaluated:
+    shown = [file for file in histories if file.name in {run.history for run in runs}]
+    for file in histories:
+        if file in shown:
+            continue
+        first = next((other for other in shown if _same_training(file, other)), None)
+        if first is not None:
+            remarks.append(f"{file.name} is of the same training as {first.name}; it is shown once.")
+        else:
+            shown.append(file)
             runs.append(_run(file, file.content, file, injections, lists))
     return runs, remarks
 
 
-def _history_of(file: File, histories: Mapping[str, File]) -> File | None:
+def _same_training(first: File, second: File) -> bool:
+    """Whether both histories tell of one training: equal weights alone may be those of two methods."""
+    digest = text(first.content.get("weights_sha256"))
+    told = {key: value for key, value in first.content.items() if key not in ("epochs", "provenance")}
+    return bool(digest) and _tells_of(second, told)
+
+
+def _history_of(file: File, histories: Sequence[File]) -> File | None:
     """The history of the evaluated model's training.
 
     It holds the hash of the weights that the training handed over. Of the other checkpoints of that training (other
     epochs, other rules of selection) it tells by the same command, facts and settings; if several do, the nearest file.
     """
     digest = text(mapping(file.content.get("model")).get("weights_sha256"))
-    if digest in histories:
-        return histories[digest]
     training = mapping(file.content.get("training"))
+    holding = [other for other in histories if digest and text(other.content.get("weights_sha256")) == digest]
+    if holding:
+        told = [other for other in holding if not training or _tells_of(other, training)] or holding
+        return max(told, key=lambda other: _shared_folders(file.name, other.name))
     lineage = lineage_of(mapping(file.content.get("provenance")))
     found = [
         other
-        for other in histories.values()
+        for other in histories
         if training
-        and _training_facts(training) == {key: other.content.get(key) for key in _training_facts(training)}
+        and _tells_of(other, training)
         and lineage_of(mapping(other.content.get("provenance")))[-1:] in [(line,) for line in lineage]
         and _trained_with(other.content) == _trained_with(file.content)
     ]
     return max(found, key=lambda other: _shared_folders(file.name, other.name), default=None)
+
+
+def _tells_of(history: File, training: Mapping[str, Any]) -> bool:
+    facts = _training_facts(training)
+    return facts == {key: history.content.get(key) for key in facts}
 
 
 def _training_facts(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +147,7 @@ def _training_facts(training: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trained_with(content: Mapping[str, Any]) -> str:
     settings = mapping(mapping(content.get("provenance")).get("settings"))
-    return canonical_json([base_of(settings, None), training_of(settings), settings.get("seed")])
+    return canonical_json([base_of(settings, None, {}), training_of(settings), settings.get("seed")])
 
 
 def _shared_folders(first: str, second: str) -> int:
@@ -135,9 +161,9 @@ def _same(first: Run, second: Run) -> bool:
     Two rules of selection may well have chosen the same weights, and two methods have them while they do the same
     (PDE's warm-up is SUBG).
     """
-    if not first.weights_sha256:
+    if not first.weights_sha256 and not (first.source and first.source.sha256):
         return False
-    facts = ("weights_sha256", "selection", "split", "metrics", "at", "method", "variant", "training")
+    facts = ("weights_sha256", "source", "selection", "split", "metrics", "at", "method", "variant", "training", "base")
     return all(getattr(first, name) == getattr(second, name) for name in facts)
 
 
@@ -151,6 +177,7 @@ def _evaluated(run: Run, file: File) -> Run:
         per_class=_accuracies(content.get("per_class"), "class"),
         per_group=_accuracies(content.get("per_group"), "group"),
         warnings=[item for item in content.get("warnings") or [] if isinstance(item, str)],
+        fingerprint=mapping(content.get("fingerprint")),
     )
 
 
@@ -171,18 +198,22 @@ def _run(
     injection = injections.get(sha256)
     seed = whole(training.get("seed"))
     told = history.content if history else content  # logits made elsewhere may tell of epochs themselves
+    source = None if training else source_of(content, file.name)
+    base = base_of(settings, injection, made) if settings else {"file": file.name}
+    if source and source.kind != "model" and settings:  # the settings of a data set name a model that nobody ran
+        base = {"dataset": base["dataset"]}
     return Run(
         name=file.name,
         split="",
         seed=seed if seed is not None else (whole(settings.get("seed")) if training else None),
         draw=whole(mapping(dataset.get("options")).get("draw")),
-        base=base_of(settings, injection) if settings else {"file": file.name},
-        training=training_of(settings) if settings else {},
-        method=text(training.get("method")) or text(mapping(settings.get("method")).get("name")),
+        base=base,
+        training=training_of(settings) if settings and not source else {},
+        method="" if source else text(training.get("method")) or text(mapping(settings.get("method")).get("name")),
         rule=rule_of(mapping(keep.get("rule"))) if keep else None,
         selection=text(training.get("selection"), "last" if training else ""),
         labels_used=labels_used_of(training),
-        variant=variant_of(settings, training, lists.get(keep_sha256)),
+        variant={} if source else variant_of(settings, training, lists.get(keep_sha256), lineage_of(made)),
         summary=mapping(keep.get("summary")) if keep else {},
         epoch=whole(training.get("epoch")),
         num_train=whole(training.get("num_train")),
@@ -195,6 +226,9 @@ def _run(
         history=history.name if history else None,
         epochs=rows(told.get("epochs")),
         device=text(told.get("device")),
+        source=source,
+        recipe="" if source else text(training.get("recipe")) or text(settings.get("recipe")),
+        rule_seed=whole(mapping(keep.get("rule")).get("seed")) if keep else None,
     )
 
 

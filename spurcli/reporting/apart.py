@@ -1,0 +1,78 @@
+"""Runs that would pass for seeds of one arm but are of other data, another injection or another list of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+from spurcli.artifacts.envelope import canonical_json
+from spurcli.reporting.runs import Run
+
+_DATA, _INJECTION, _LIST, _RECIPE = "other data set", "other injection", "other list", "other recipe"
+
+
+def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
+    """The runs, each with `apart` saying in which way it is not of its arm; () for the runs of the arm itself.
+
+    Of runs that differ in such a way the arm keeps those in the least deep folder, then the first by name: an old
+    folder below is what stands apart.
+    """
+    ordered = sorted(runs, key=lambda run: (len(PurePath(run.name).parts), run.name))
+    versions = _versions(ordered)
+    homes: dict[str, list[Mapping[str, str]]] = {}
+    found: dict[int, Run] = {}
+    for run in ordered:
+        version = versions[id(run)]
+        why = [_DATA] if version else []
+        number = 0
+        if run.seed is not None:
+            place = canonical_json([told_by(run), version, run.at])
+            facts = _facts(run)
+            known = homes.setdefault(place, [])
+            number = next((n for n, other in enumerate(known) if _agree(facts, other)), len(known))
+            if number == len(known):
+                known.append(facts)
+            why += [words for words, value in facts.items() if number and not _agree({words: value}, known[0])]
+        found[id(run)] = replace(run, apart=tuple(why), series=(version, number))
+    return [found[id(run)] for run in runs]
+
+
+def _versions(runs: Sequence[Run]) -> dict[int, int]:
+    """For each run which version of its data set it was evaluated on: 0 for the first; by the samples' fingerprint."""
+    known: dict[str, list[Mapping[str, Any]]] = {}
+    numbers = {}
+    for run in runs:
+        dataset = run.base.get("dataset")
+        if dataset is None or not run.fingerprint:
+            numbers[id(run)] = 0
+            continue
+        seen = known.setdefault(canonical_json([run.split, dataset, run.draw]), [])
+        number = next((n for n, other in enumerate(seen) if _agree(run.fingerprint, other)), len(seen))
+        if number == len(seen):
+            seen.append(run.fingerprint)
+        numbers[id(run)] = number
+    return numbers
+
+
+def _facts(run: Run) -> dict[str, str]:
+    # a random list has a seed of its own: several of them at one training seed are repeats
+    listed = "" if run.rule_seed is not None else run.keep_sha256 or ""
+    return {_INJECTION: run.injection_sha256 or "", _LIST: listed, _RECIPE: run.recipe}
+
+
+def _agree(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether what both say is the same; a missing value agrees with all."""
+    return all(first[key] == second[key] for key in first if first[key] and second.get(key))
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """The folder that holds all of these files, with a slash; "" if that is none or the top."""
+    parts = [PurePath(name).parts[:-1] for name in names]
+    shared = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(level[0])
+    return f"{'/'.join(shared)}/" if shared else ""

@@ -1,0 +1,94 @@
+"""Where predictions and scores come from, as far as their files say: a training, a finished model, logits, or unknown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spurcli.artifacts.provenance import lineage_of
+from spurcli.datasets.injection import is_injection
+from spurcli.reporting.values import mapping, name_of, rows, text
+
+# Options that say how difficulty was measured, or how a feature was injected; none of them differs between seeds.
+_INJECT_OPTIONS = ("--feature", "--class", "--count", "--fraction", "--select", "--twin-class")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model or logits whose training is not known. `sha256` is that of the weights or the file, "" if unknown."""
+
+    kind: Literal["model", "logits", ""]
+    file: str
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """ "model mymodel.pt", "logits lg.npy"; where the kind is unknown the name of the evaluation."""
+        return f"{self.kind} {name_of(self.file)}".strip()
+
+    @property
+    def identity(self) -> list[str]:
+        return [self.kind, self.sha256 or self.file]
+
+
+def source_of(evaluation: Mapping[str, Any], name: str) -> Source:
+    """What was evaluated in a file called `name` that tells of no training."""
+    inputs = inputs_of(mapping(evaluation.get("provenance")))
+    model = mapping(evaluation.get("model"))
+    digest = text(model.get("weights_sha256"))
+    if not inputs:
+        return Source("", name, digest)
+    file, sha256 = inputs[0]
+    return Source("model", file, digest or sha256) if model else Source("logits", file, sha256)
+
+
+def inputs_of(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(file, sha256) of what a stage read, without the inject.json that its data set is made from."""
+    parents = [(text(parent.get("file")), text(parent.get("sha256"))) for parent in rows(made.get("parents"))]
+    return [(file, sha256) for file, sha256 in parents if file and not is_injection(file)]
+
+
+def scored_with(made: Mapping[str, Any], num_weights: int) -> str:
+    """The file whose outputs were scored ("model mymodel.pt", "logits lg.npy"); "" if scoring trained models itself."""
+    inputs = inputs_of(made)
+    if not inputs:
+        return ""
+    return f"{'model' if num_weights else 'logits'} {name_of(inputs[0][0])}"
+
+
+def scoring_of(lineage: Sequence[str]) -> dict[str, Any]:
+    """When the samples behind a list were scored, as the commands say: after an epoch, or with a finished model."""
+    found = [_options_of(line, ("--epoch", "--checkpoint", "--logits")) for line in _lines(lineage, "score")]
+    epochs = sorted({options["--epoch"] for options in found if "--epoch" in options})
+    if any("--checkpoint" in options or "--logits" in options for options in found):
+        return {"scored_with": "a finished model"}
+    if not epochs:
+        return {}
+    number = epochs[0]
+    return {"scored_after_epoch": int(number) if len(epochs) == 1 and number.isdecimal() else ", ".join(epochs)}
+
+
+def injected_how(made: Mapping[str, Any]) -> dict[str, str]:
+    """What the command that made the injection asked for, but for its seed; {} if no such command is recorded."""
+    found = _lines(lineage_of(made), "inject")
+    options = _options_of(found[-1], _INJECT_OPTIONS) if found else {}
+    return {key.removeprefix("--"): value for key, value in options.items()}
+
+
+def _lines(lineage: Sequence[str], stage: str) -> list[str]:
+    return [line for line in lineage if line.startswith(f"spurcli {stage} ")]
+
+
+def _options_of(line: str, wanted: Sequence[str]) -> dict[str, str]:
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a quote that is not closed: another program's line
+        return {}
+    found = {}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option in wanted:
+            found[option] = value if equals else following
+    return found
