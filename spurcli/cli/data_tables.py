@@ -14,6 +14,7 @@ from spurcli.cli.console import results
 from spurcli.words import counted
 
 _MAX_ROWS = 40
+_DARK = 16_384  # 16-bit greys that reach no quarter of the range were recorded with 14 bits or fewer
 
 
 def print_found(found: Mapping[str, Any]) -> None:
@@ -25,7 +26,21 @@ def print_found(found: Mapping[str, Any]) -> None:
     if "decoded" in found:
         unreadable = found["decoded"]["unreadable"]
         _say(stdout, f"{counted(found['decoded']['num_images'], 'image')} decoded, {len(unreadable):,} unreadable")
+        _storage(stdout, found["decoded"])
         print_names("unreadable", [f"{item['name']} ({item['split']}): {item['problem']}" for item in unreadable])
+
+
+def _storage(stdout: Console, decoded: Mapping[str, Any]) -> None:
+    """What decoding did to images beyond copying their values, so that no rule is applied without a word."""
+    for change in decoded["changes"]:
+        _say(stdout, f"{counted(change['num_images'], 'image')} {change['what']} (the first: {change['example']})")
+    upright = decoded["orientations"].get("1", 0)
+    turned = sum(decoded["orientations"].values()) - upright
+    if turned and upright:
+        _say(stdout, f"Mixed EXIF orientations: {turned:,} of {turned + upright:,} images are turned upright")
+    brightest = decoded["brightest_16_bit"]
+    if brightest is not None and brightest < _DARK:
+        _say(stdout, f"No 16-bit value is above {brightest:,} of 65,535: these pictures are dark. Rescale the files.")
 
 
 def print_names(what: str, names: Sequence[str]) -> None:

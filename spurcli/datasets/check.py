@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.base import Dataset, Split
-from spurcli.datasets.inputs import FileImages, Images, Texts
+from spurcli.datasets.decoding import Stored
+from spurcli.datasets.inputs import FileImages, Images, StoredImages, Texts
 from spurcli.errors import SpurError
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, lift, named, spurious_attributes
 from spurcli.progress import Progress, Silent
@@ -84,11 +87,13 @@ def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str,
 def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | None = None) -> dict[str, Any]:
     """Open and decode every image that is not in memory, a file of several splits once.
 
-    `num_images` and `unreadable`, a list of {split, index, name, problem} in the order of the splits. Image files are
-    decoded by threads, as when they are cached (Pillow decodes outside Python's lock); other kinds in this one.
+    `num_images` and `unreadable`, a list of {split, index, name, problem} in the order of the splits; `modes` and
+    `orientations`, how many are stored so, and `changes`, a list of {what, num_images, example} of those whose values
+    are not simply copied (see `spurcli.datasets.decoding`). Image files are decoded by threads, as when they are cached
+    (Pillow decodes outside Python's lock); other kinds in this one.
     """
     report, seen = progress or Silent(), set[Any]()
-    num_images, unreadable = 0, []
+    num_images, unreadable, storage = 0, [], _Storage()
     for name, split in dataset.splits.items():
         images = split.inputs
         if isinstance(images, Texts) or images.resident:
@@ -97,21 +102,52 @@ def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | N
         positions = [index for index, path in enumerate(paths) if path not in seen]
         seen.update(paths)
         report.start(f"decoding {name}", len(positions))
-        for index, problem in _decode(images, positions, num_workers, report):
-            if problem:
-                unreadable.append({"split": name, "index": index, "name": _name(split, index), "problem": problem})
+        for index, found in _decode(images, positions, num_workers, report):
+            if isinstance(found, str):
+                unreadable.append({"split": name, "index": index, "name": _name(split, index), "problem": found})
+            elif found is not None:
+                storage.add(found, _name(split, index))
         num_images += len(positions)
-    return {"num_images": num_images, "unreadable": unreadable}
+    return {"num_images": num_images, "unreadable": unreadable, **storage.to_json()}
+
+
+@dataclass
+class _Storage:
+    """How the images that decode are stored, counted."""
+
+    modes: Counter[str] = field(default_factory=Counter)
+    orientations: Counter[int] = field(default_factory=Counter)
+    changes: dict[str, list[Any]] = field(default_factory=dict)  # what is done: to how many, the first one's name
+    brightest: int | None = None
+
+    def add(self, stored: Stored, name: str) -> None:
+        self.modes[stored.mode] += 1
+        self.orientations[stored.orientation] += 1
+        if stored.brightest is not None:
+            self.brightest = max(self.brightest or 0, stored.brightest)
+        for what in stored.changes:
+            self.changes.setdefault(what, [0, name])[0] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "modes": dict(sorted(self.modes.items())),
+            "orientations": {str(number): count for number, count in sorted(self.orientations.items())},
+            "changes": [
+                {"what": what, "num_images": count, "example": name}
+                for what, (count, name) in sorted(self.changes.items())
+            ],
+            "brightest_16_bit": self.brightest,
+        }
 
 
 def _decode(
     images: Images, positions: Sequence[int], num_workers: int, report: Progress
-) -> Iterator[tuple[int, str | None]]:
-    """(position, what is wrong with it or None) of each, in order."""
+) -> Iterator[tuple[int, str | Stored | None]]:
+    """(position, what is wrong with it, or else how it is stored where that is known) of each, in order."""
     threads = max(num_workers, 1) if isinstance(images, FileImages) else 1
 
-    def look(start: int) -> list[tuple[int, str | None]]:
-        return [(index, _problem(images, index)) for index in positions[start : start + _BATCH]]
+    def look(start: int) -> list[tuple[int, str | Stored | None]]:
+        return [(index, _found(images, index)) for index in positions[start : start + _BATCH]]
 
     pool = ThreadPoolExecutor(threads)
     try:
@@ -122,14 +158,14 @@ def _decode(
         pool.shutdown(cancel_futures=True)
 
 
-def _problem(images: Images, index: int) -> str | None:
+def _found(images: Images, index: int) -> str | Stored | None:
     try:
         images.read(np.array([index], dtype=np.int64))
+        return images.stored(index) if isinstance(images, StoredImages) else None
     except SpurError as error:
         return error.problem
     except Exception as error:  # your own kind of images may raise anything
         return f"{type(error).__name__}: {str(error)[:120]}"
-    return None
 
 
 def _name(split: Split, index: int) -> str:

@@ -35,7 +35,7 @@ from spurcli.datasets.cache import (
 from spurcli.datasets.inputs import EncodedImages
 from spurcli.progress import Progress
 
-DECODER = 1  # of `decode_square`: a change of it that gives other pixels takes another number
+DECODER = 2  # of `decode_square`: a change of it that gives other pixels takes another number
 _NUM_COMPARED = 5
 _BATCH = 64
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.datasets.decoding import Stored, look, open_rgb
 from spurcli.errors import InputError
 
 
@@ -47,6 +47,13 @@ class EncodedImages(Images, Protocol):
     def num_bytes(self) -> NDArray[np.int64]:
         """How many bytes each takes encoded, [n]: another number, another image."""
         ...
+
+
+@runtime_checkable
+class StoredImages(Protocol):
+    """Images that can say how each is stored: what `data check --decode-all` counts."""
+
+    def stored(self, index: int) -> Stored: ...
 
 
 @dataclass(frozen=True)
@@ -123,28 +130,22 @@ class FileImages:
     def sources(self) -> Iterator[str]:
         return map(str, self.paths)
 
+    def stored(self, index: int) -> Stored:
+        return look(self.paths[index])
+
     def num_bytes(self) -> NDArray[np.int64]:
         return np.array([path.stat().st_size for path in self.paths], dtype=np.int64)
 
 
 def decode_square(path: Path, size: int, *, squash: bool = False, content: bytes | None = None) -> NDArray[np.uint8]:
-    """Decode one image file: RGB, centre square of the shorter side (all with `squash`), bilinear resize.
+    """Decode one image file: upright RGB (`open_rgb`), centre square of the shorter side (all with `squash`), bilinear resize.
 
     `content` is the file's, where it is at hand already; `path` only names it then. uint8 [size, size, 3].
     Raises InputError that names the file if it is missing or cannot be decoded.
     """
     from PIL import Image
 
-    try:
-        with Image.open(path if content is None else BytesIO(content)) as image:
-            # A small JPEG decoder scale saves most of the time and still leaves more pixels than are asked for.
-            image.draft("RGB", (size, size))
-            picture = image.convert("RGB")
-    except FileNotFoundError as error:
-        raise InputError(f"No such image: {path.name}", f"It should lie in {path.parent.name}/.") from error
-    except Exception as error:  # forty decoders, which fail in any way
-        reason = str(error)[:80] or type(error).__name__
-        raise InputError(f"Image {path.name} cannot be decoded ({reason})", "Fetch it again.") from error
+    picture = open_rgb(path, at_least=size, content=content)
     side = min(picture.size)
     if not squash and picture.width != picture.height:
         left, top = (picture.width - side) // 2, (picture.height - side) // 2

@@ -53,7 +53,9 @@ def truncate(path: Path) -> None:
 def test_every_image_decodes(spurcli, photos):
     found = spurcli(*WORDS, "--decode-all", "--json")
     assert found.code == 0, found.err
-    assert found.json["decoded"] == {"num_images": 150, "unreadable": []}  # the ten of both splits once
+    decoded = found.json["decoded"]  # the ten of both splits once
+    assert (decoded["num_images"], decoded["unreadable"], decoded["changes"]) == (150, [], [])
+    assert (decoded["modes"], decoded["orientations"]) == ({"RGB": 150}, {"1": 150})
     assert "decoded" not in spurcli(*WORDS, "--json").json
     assert "150 images decoded, 0 unreadable" in spurcli(*WORDS, "--decode-all").out
 
@@ -77,6 +79,35 @@ def test_all_unreadable_images_are_named(spurcli, photos):
         assert [item["name"] for item in unreadable] == [f"{number:03d}.jpg" for number in bad]
         assert [(item["split"], item["index"]) for item in unreadable[3:]] == [("train", 95), ("test", 59)]
         assert "truncated" in unreadable[0]["problem"]
+
+
+def test_images_that_are_scaled_composited_or_turned_are_counted(spurcli, photos):
+    grey = np.linspace(0, 4095, 64).reshape(8, 8)
+    for number in (1, 2):
+        Image.fromarray(grey.astype(np.uint16)).save(photos / f"{number:03d}.jpg", format="PNG")
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(photos / "003.jpg", format="PNG")
+    Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(photos / "004.jpg", format="PNG")
+    Image.new("RGBA", (8, 8), (1, 2, 3, 0)).save(photos / "005.jpg", format="PNG")
+    tags = Image.Exif()
+    for number, tags[0x0112] in ((6, 6), (7, 3), (95, 6)):
+        Image.new("RGB", (8, 6)).save(photos / f"{number:03d}.jpg", exif=tags)
+    Image.fromarray(grey.astype(np.float32)).save(photos / "008.jpg", format="TIFF")
+    result = spurcli(*WORDS, "--decode-all")
+    assert result.code == 3
+    assert "Error: 1 of 150 images cannot be decoded: 008.jpg" in result.err
+    assert "unreadable: 008.jpg (train): Image 008.jpg has floating-point numbers" in result.out
+    for line in (
+        "2 images of mode I;16 scaled by 1/257 (the first: 001.jpg)",
+        "2 images of mode RGBA with transparent pixels composited over white (the first: 003.jpg)",
+        "1 image transparent everywhere: plain white (the first: 005.jpg)",
+        "2 images of EXIF orientation 6 turned upright (the first: 006.jpg)",
+        "Mixed EXIF orientations: 3 of 149 images are turned upright",
+        "No 16-bit value is above 4,095 of 65,535",
+    ):
+        assert line in result.out, result.out
+    decoded = spurcli(*WORDS, "--decode-all", "--json").json["decoded"]
+    assert decoded["modes"] == {"I;16": 2, "RGB": 144, "RGBA": 3}
+    assert decoded["orientations"] == {"1": 146, "3": 1, "6": 2}
 
 
 def test_all_missing_files_are_named(spurcli, photos):
@@ -158,7 +189,8 @@ def test_your_own_kind_of_images_is_read_by_one_thread_and_may_raise_anything():
 
 def test_what_is_in_memory_is_not_decoded():
     split = Split(np.zeros(3, np.int64), ArrayImages(np.zeros((3, 2, 2, 1), np.uint8)))
-    assert decode_all(Dataset("own", ("a",), {"train": split})) == {"num_images": 0, "unreadable": []}
+    found = decode_all(Dataset("own", ("a",), {"train": split}))
+    assert (found["num_images"], found["unreadable"], found["modes"]) == (0, [], {})
 
 
 TEXTS = """

@@ -34,6 +34,7 @@ from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_ca
 from spurcli.datasets.celeba_files import read_table as read_celeba
 from spurcli.datasets.cifar10 import CLASS_NAMES as CIFAR10_CLASSES
 from spurcli.datasets.cifar10 import read_folder as read_cifar10
+from spurcli.datasets.decoding import look
 from spurcli.datasets.hard_imagenet_ranks import read_ranks
 from spurcli.datasets.injection import read_injection
 from spurcli.datasets.inputs import decode_square
@@ -290,8 +291,24 @@ def _make_runs(folder: Path) -> None:
         (folder / name).write_bytes((GOLDEN / name).read_bytes())
 
 
+def _make_turned(path: Path) -> None:
+    tags = Image.Exif()
+    tags[0x0112], tags[0x010F] = 6, "a camera"
+    _picture().save(path, exif=tags)
+
+
+def _make_deep(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 65536, (11, 9)).astype(np.uint16)).save(path)
+
+
+def _make_transparent(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (11, 9), dtype=np.uint8)).save(path, transparency=7)
+
+
 def _read_image(path: Path) -> None:
+    """Decode it, and say how it is stored, as `data check --decode-all` does of what decodes."""
     decode_square(path, 8)
+    look(path)
 
 
 @cache
@@ -348,6 +365,9 @@ def targets() -> dict[str, Target]:
     for ending in ("jpg", "png", "webp", "bmp", "gif", "tif", "ppm"):
         name = f"picture.{ending}"
         found[f"image-{ending}"] = target(name, _read_image, make=lambda path: _picture().save(path))
+    for ending, make in (("jpg", _make_turned), ("png", _make_deep), ("tif", _make_deep), ("png", _make_transparent)):
+        name = f"image-{make.__name__.removeprefix('_make_')}-{ending}"
+        found[name] = target(f"picture.{ending}", _read_image, make=make)
     if HAS_PYARROW:
         found["parquet"] = target("own.parquet", _read_own("table", "own.parquet"), make=_make_parquet)
     if HAS_DATASETS:

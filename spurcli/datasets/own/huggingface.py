@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.datasets.decoding import Stored, look
 from spurcli.datasets.inputs import Inputs, decode_square
 from spurcli.datasets.own.columns import Source, Wanted, choose_columns, texts_of
 from spurcli.datasets.own.splitting import split_name
@@ -56,12 +57,17 @@ class SavedImages:
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         batch = np.empty((len(indices), self.size, self.size, 3), dtype=np.uint8)
-        stored = self.rows.data.column(self.column)
-        for place, row in enumerate(self.index[indices].tolist()):
-            content = stored[row].as_py()["bytes"]
-            name = Path(self.sample_id[row])
+        for place, index in enumerate(indices.tolist()):
+            name, content = self._encoded(index)
             batch[place] = decode_square(name, self.size, squash=self.squash, content=content)
         return batch
+
+    def stored(self, index: int) -> Stored:
+        return look(*self._encoded(index))
+
+    def _encoded(self, index: int) -> tuple[Path, bytes]:
+        row = int(self.index[index])
+        return Path(self.sample_id[row]), self.rows.data.column(self.column)[row].as_py()["bytes"]
 
     def sources(self) -> Iterator[str]:
         yield from (part["filename"] for part in self.rows.cache_files)
