@@ -1,6 +1,8 @@
-"""How counts are written in messages."""
+"""How counts and lists of names are written in messages."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -10,3 +12,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     if not plural:
         plural = f"{noun}es" if noun.endswith(("s", "x", "tch", "sh")) else f"{noun}s"
     return f"{number:,} {plural}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """The names joined by commas; of many the first `most` and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

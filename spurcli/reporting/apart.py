@@ -11,6 +11,7 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting.runs import Run
 
 _DATA, _INJECTION, _LIST, _RECIPE = "other data set", "other injection", "other list", "other recipe"
+_EVALUATION = "other evaluation of it"
 
 
 def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
@@ -27,8 +28,13 @@ def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
         version = versions[id(run)]
         why = [_DATA] if version else []
         number = 0
-        if run.seed is not None:
-            place = canonical_json([told_by(run), version, run.at])
+        place = canonical_json([told_by(run), version, run.at])
+        if run.source is not None:  # one model is no seed of itself, however often it was evaluated
+            known = homes.setdefault(place, [])
+            number = len(known)
+            known.append({})
+            why += [_EVALUATION] if number else []
+        elif run.seed is not None:
             facts = _facts(run)
             known = homes.setdefault(place, [])
             number = next((n for n, other in enumerate(known) if _agree(facts, other)), len(known))

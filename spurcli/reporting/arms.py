@@ -25,6 +25,7 @@ from spurcli.reporting.naming import (
 )
 from spurcli.reporting.runs import Run, read_runs
 from spurcli.reporting.values import flatten, mapping, name_of, text
+from spurcli.words import listed
 
 _KINDS: tuple[ArmKind, ...] = ("all", "hardest", "random", "easiest", "slice", "other")
 _SPLITS = ("test", "val", "train")
@@ -104,17 +105,15 @@ def _remarks(arms: Sequence[Arm]) -> list[str]:
     found = []
     for arm in arms:
         files = [run.name for run in arm.runs]
-        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         if why := list(dict.fromkeys(words for run in arm.runs for words in run.apart)):
             found.append(
-                f"{arm.label}: {shown} stand apart, not averaged with the runs they look like: {', '.join(why)}."
+                f"{arm.label}: {listed(files, 3)} stand apart, not averaged with the runs they look like: {', '.join(why)}."
             )
         places = Counter(run.at for run in arm.runs if run.seed is not None)
         shared = [run.name for run in arm.runs if places[run.at] > 1]
         if shared:
-            more = f" and {len(shared) - 4} more" if len(shared) > 4 else ""
             found.append(
-                f"{arm.label}: several runs share a seed and draw ({', '.join(shared[:4])}{more}); they are averaged "
+                f"{arm.label}: several runs share a seed and draw ({listed(shared, 4)}); they are averaged "
                 "first, as one seed."
             )
     return found

@@ -21,6 +21,7 @@ from spurcli.reporting.sections import sections
 from spurcli.reporting.tables import comparisons, summarise
 from spurcli.reporting.values import mapping, name_of, number, plain, text, whole
 from spurcli.reporting.verdict import reading, verdict
+from spurcli.words import listed
 
 FORMAT, VERSION = "spurcli.report", 1
 _MAX_SCORE_FILES = 50
@@ -31,7 +32,10 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
     collected = collect(gathered)
     arms = list(collected.arms)
     metrics, parts = _metrics(arms), sections(arms)
-    primary = primary_metric([metric["name"] for metric in metrics])
+    described = [_arm(arm, metrics) for arm in arms]
+    primary = primary_metric(
+        [metric["name"] for metric in metrics if any(metric["name"] in arm["metrics"] for arm in described)]
+    )
     remarks = [*collected.remarks]
     skipped = list(gathered.skipped)
     runs = [run for arm in arms for run in arm.runs]
@@ -46,7 +50,7 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
         "warnings": _warnings(runs),
         "metrics": metrics,
         "primary_metric": primary,
-        "arms": [_arm(arm, metrics) for arm in arms],
+        "arms": described,
         "sections": parts,
         "common_settings": list(collected.common),
         "comparisons": comparisons(arms, metrics),
@@ -144,6 +148,7 @@ def _run(run: Run, arm: int) -> dict[str, Any]:
         "weights_sha256": run.weights_sha256,
         "keep_sha256": run.keep_sha256,
         "injection_sha256": run.injection_sha256,
+        "fingerprint": dict(run.fingerprint),
         "device": run.device,
         "metrics": {name: dict(entry) for name, entry in run.metrics.items()},
         "per_class": list(run.per_class),
@@ -193,7 +198,10 @@ def _scores(
     files: Sequence[File], wanted: Sequence[str], skipped: list[tuple[str, str]], remarks: list[str]
 ) -> list[dict[str, Any]]:
     if len(files) > _MAX_SCORE_FILES:
-        remarks.append(f"Difficulty is shown for {_MAX_SCORE_FILES} of {len(files)} score files.")
+        left = listed([file.name for file in files[_MAX_SCORE_FILES:]])
+        remarks.append(
+            f"Difficulty is shown for the first {_MAX_SCORE_FILES} of {len(files)} score files, not for {left}."
+        )
     described = []
     for file in files[:_MAX_SCORE_FILES]:
         try:

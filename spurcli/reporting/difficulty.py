@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.scores import ScoresReader, open_scores
+from spurcli.artifacts.scores import ScoresHeader, ScoresReader, open_scores
 from spurcli.groups import carrier_groups, is_grid
 from spurcli.reporting.gather import File
-from spurcli.reporting.values import mapping, name_of
+from spurcli.reporting.identity import base_of
+from spurcli.reporting.origins import scored_with
+from spurcli.reporting.values import mapping, name_of, whole
 from spurcli.scoring.agreement import agreement
 from spurcli.selection import hardness_keys, quartiles
 
@@ -34,6 +36,8 @@ def main_score(reader: ScoresReader, wanted: Sequence[str] = ()) -> str:
 def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """What a page shows of one score file; reads one score and, if known, the groups.
 
+    `epoch` is the one in the file, `of` the model or logits that were scored, "" for models trained for scoring;
+    `settings` are data set and model, with the samples' fingerprint unless the data set is one of several draws.
     `agreement` of the runs with each other (scoring.agreement; the first five), None for a single run.
     `histogram`: `edges` [bins + 1] and shares (of all its samples) of `carriers` and `rest` in each bin, `carriers`
     None where groups are not known. `quartiles`: share of all carriers in the four quarters of difficulty, easiest
@@ -47,13 +51,15 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
         label = reader.labels()[::stride]
         carries, feature = feature_carriers(reader, stride)
         agreed = _agreement(reader, name, stride)
-    scoring = mapping(mapping(header.provenance.get("settings")).get("scoring"))
     return {
         "file": file.name,
         "name": name,
         "higher_is": info.higher_is,
         "formula": info.formula,
-        "epoch": info.epoch if info.epoch is not None else scoring.get("epoch"),
+        "epoch": info.epoch,
+        "of": scored_with(header.provenance, len(info.weights_sha256)),
+        "settings": _settings(header),
+        "other_scores": [other for other in reader.scores if other not in (name, "random")],
         "view": info.view,
         "num_runs": info.num_runs,
         "seeds": list(info.seeds),
@@ -65,6 +71,14 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
         "histogram": _histogram(values, carries),
         "quartiles": _quartiles(values, info.higher_is, label, carries) if carries is not None else None,
     }
+
+
+def _settings(header: ScoresHeader) -> dict[str, Any]:
+    settings = mapping(header.provenance.get("settings"))
+    base = base_of(settings, None, header.provenance) if settings else {}
+    is_draw = whole(mapping(mapping(settings.get("dataset")).get("options")).get("draw")) is not None
+    samples = {} if is_draw else {"fingerprint": header.fingerprint.to_json()}
+    return {**{part: base[part] for part in ("dataset", "model") if part in base}, **samples}
 
 
 def _strided_mean(reader: ScoresReader, name: str, stride: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from spurcli.reporting.tables import (
     table_notes,
 )
 from spurcli.reporting.values import printable
+from spurcli.words import counted
 
 MAX_ROWS = 60
 
@@ -45,7 +46,7 @@ def markdown(data: Mapping[str, Any]) -> str:
             ]
             for arm in data["arms"][:MAX_ROWS]
         ]
-        lines += [*_table(header, body), *_hidden(len(data["arms"]), "arms")]
+        lines += [*_table(header, body), *_hidden(len(data["arms"]), "more arm")]
         lines += [line for note in table_notes(data) for line in (_escape(note), "")]
         lines += _differences(data, metrics)
     for heading, items in (("Notes", data["notes"]), ("Remarks", data["remarks"])):
@@ -75,7 +76,7 @@ def _differences(data: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) 
             cells.append(difference(found, metric["unit"]) + count)
         body.append([f"{arms[entry['arm']]['label']} − {arms[entry['reference']]['label']}", *cells])
     header = ["difference", *[metric["label"] for metric in metrics]]
-    return [*lines, *_table(header, body), *_hidden(len(data["comparisons"]), "comparisons")]
+    return [*lines, *_table(header, body), *_hidden(len(data["comparisons"]), "more comparison")]
 
 
 def _cell(entry: Mapping[str, Any] | None, unit: str) -> str:
@@ -91,7 +92,7 @@ def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _hidden(num_rows: int, what: str) -> list[str]:
-    return [f"{num_rows - MAX_ROWS} more {what} are in the JSON.", ""] if num_rows > MAX_ROWS else []
+    return [f"In the JSON, not here: {counted(num_rows - MAX_ROWS, what)}.", ""] if num_rows > MAX_ROWS else []
 
 
 def _commands(data: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from spurcli.parts import METHODS
 from spurcli.reporting.values import name_of, text
+from spurcli.words import counted
 
 ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
 
@@ -32,7 +33,7 @@ def setting_words(key: str, value: Any) -> str:
     """ "15 epochs", "learning rate 0.001", "no flip"; the key may be dotted."""
     words = name_of(key.rpartition(".")[2].replace("_", " "))
     if words == "epochs":
-        return f"{name_of(value)} epochs"
+        return counted(value, "epoch") if isinstance(value, int) else f"{name_of(value)} epochs"
     if isinstance(value, bool) or value in (None, "", [], ()):
         return words if value is True else f"no {words}"
     if isinstance(value, list | tuple):

@@ -30,7 +30,11 @@ class Source:
 
     @property
     def identity(self) -> list[str]:
-        return [self.kind, self.sha256 or self.file]
+        return [self.kind, self.sha256, self.file]
+
+    def is_same(self, other: Source | None) -> bool:
+        """Whether both are known to be the same model or logits, whatever the file is called."""
+        return bool(self.sha256) and other is not None and (self.kind, self.sha256) == (other.kind, other.sha256)
 
 
 def source_of(evaluation: Mapping[str, Any], name: str) -> Source:

@@ -25,6 +25,7 @@ from spurcli.reporting.tables import (
     table_notes,
 )
 from spurcli.reporting.values import printable
+from spurcli.words import counted
 
 MAX_ROWS = 60
 _MAX_CSV_LINES = 40
@@ -41,7 +42,7 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["tight"] = _tight
     environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text)
-    environment.globals.update(amount=amount, duration=duration)
+    environment.globals.update(amount=amount, duration=duration, counted=counted)
     styles = arm_styles(data["arms"])
     figures = [_figure_view(figure, number, Markup) for number, figure in enumerate(all_figures(data))]
     text = environment.from_string(_resource("page.html.j2")).render(
@@ -146,14 +147,13 @@ def _facts(data: Mapping[str, Any]) -> list[str]:
     splits = list(dict.fromkeys(run["split"] for run in data["runs"] if run["split"]))
     facts = []
     if num_runs:
-        facts.append(f"{len(data['arms'])} arm{'s' * (len(data['arms']) != 1)}")
-        facts.append(f"{num_runs} run{'s' * (num_runs != 1)}")
+        facts += [counted(len(data["arms"]), "arm"), counted(num_runs, "run")]
     if seeds:
-        facts.append(f"{len(seeds)} seed{'s' * (len(seeds) != 1)}")
+        facts.append(counted(len(seeds), "seed"))
     if splits:
         facts.append(f"{', '.join(splits[:3])} split{'s' * (len(splits) != 1)}")
     if data["scores"]:
-        facts.append(f"{len(data['scores'])} score file{'s' * (len(data['scores']) != 1)}")
+        facts.append(counted(len(data["scores"]), "score file"))
     return facts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from spurcli.parts import DATASETS, FEATURES
 from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_score
 from spurcli.reporting.gather import File
 from spurcli.reporting.values import mapping, name_of, text, whole
+from spurcli.words import listed
 
 MAX_CLASSES, PER_END, TEXTS_PER_END = 10, 6, 3
 _MAX_CHARACTERS = 180
@@ -62,16 +63,22 @@ def gallery(
 ) -> Gallery | None:
     """Pictures of the first score file whose data set can be loaded; None if there is no score file.
 
+    The note names the files that have none.
     Only registered data sets and features are loaded: a file never names code that is then run.
     """
-    notes = []
-    for file in scores[:3]:
+    notes: list[str] = []
+    for number, file in enumerate(scores[:3]):
         try:
-            return _of_file(file, injections, wanted, data_root)
+            found = _of_file(file, injections, wanted, data_root)
+            if others := [other.name for other in scores[number + 1 :]]:
+                notes.append(f"Pictures are of one file only, not of {listed(others)}.")
+            return replace(found, note=" ".join([found.note, *notes]))
         except Exception as error:  # options come from a file, loaders may stumble: the numbers are shown all the same
             reason = error.problem if isinstance(error, SpurError) else f"{type(error).__name__} while loading it"
             notes.append(f"No pictures for {file.name}: {reason}".rstrip(".") + ".")
-    return Gallery(notes[0]) if notes else None
+    if others := [other.name for other in scores[3:]]:
+        notes.append(f"Not tried: {listed(others)}.")
+    return Gallery(" ".join(notes)) if notes else None
 
 
 def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data_root: Path | None) -> Gallery:

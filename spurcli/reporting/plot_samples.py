@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,30 +10,56 @@ from typing import Any
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting import statistics
 from spurcli.reporting.drawing import COLORS, INK, MUTED, Figure, Panel, Style
+from spurcli.words import counted, listed
 
 _MAX_ROWS = 24
 _MAX_ARMS = 6
+_MAX_FIGURES = 8  # kinds of scoring
+_MAX_OUTLINES = 8  # further files of one kind in its histogram
 _QUARTILES = ("Q1\neasiest", "Q2", "Q3", "Q4\nhardest")
 _CARRIERS, _REST = COLORS["vermillion"], COLORS["blue"]
 
 
 def difficulty(data: Mapping[str, Any]) -> list[Figure]:
-    """For each kind of scoring: the histogram of its first file, carriers by quartile over all of its files."""
+    """For each kind of scoring: the histograms of its files, carriers by quartile over all of them.
+
+    Files of one kind are seeds of one scoring: they agree in score, epoch, data set, model and feature. Of a model
+    whose epoch is not known nothing says which others are its seeds.
+    """
     series: dict[str, list[Mapping[str, Any]]] = {}
     for scores in data["scores"]:
-        key = canonical_json([scores[name] for name in ("name", "epoch", "view", "feature")])
-        series.setdefault(key, []).append(scores)
-    return [_difficulty(found, number) for number, found in enumerate(list(series.values())[:4])]
+        about = scores["of"] if scores["epoch"] is None else bool(scores["of"])
+        told_by = [about, *[scores[name] for name in ("name", "epoch", "view", "feature", "settings")]]
+        series.setdefault(canonical_json(told_by), []).append(scores)
+    kinds = list(series.values())
+    headings = Counter(_heading(found) for found in kinds)
+    figures = []
+    for number, found in enumerate(kinds[:_MAX_FIGURES]):
+        heading = _heading(found)
+        place = f" · {found[0]['file']}" if headings[heading] > 1 else ""
+        figures.append(_difficulty(found, number, f"{heading}{place}"))
+    if left := [scores["file"] for found in kinds[_MAX_FIGURES:] for scores in found]:
+        words = f" Only {_MAX_FIGURES} kinds of scoring are drawn; left out: {listed(left)}."
+        figures[-1] = replace(figures[-1], caption=figures[-1].caption + words)
+    return figures
 
 
-def _difficulty(found: Sequence[Mapping[str, Any]], number: int) -> Figure:
+def _heading(found: Sequence[Mapping[str, Any]]) -> str:
+    """What was scored: by models trained so far for it, or by one that was there."""
+    name, of, epoch = (found[0][key] for key in ("name", "of", "epoch"))
+    if of and len(found) == 1:
+        return f"Difficulty: {name} of {of}"
+    models = f" of {len(found)} models" if of else ""
+    return f"Difficulty: {name}{models}" + (f" after {counted(epoch, 'epoch')}" if epoch is not None else "")
+
+
+def _difficulty(found: Sequence[Mapping[str, Any]], number: int, heading: str) -> Figure:
     first = found[0]
     known = [scores for scores in found if scores["quartiles"]]
-    panels = [Panel("histogram", _histogram(first), height=2.9)]
+    panels = [Panel("histogram", _histograms(found[: 1 + _MAX_OUTLINES]), height=2.9)]
     for key, words in (("within_class", "within the class"), ("whole_set", "over the whole set")):
         if known:
             panels.append(Panel(key, _quartiles([scores["quartiles"][key] for scores in known], words), height=2.9))
-    after = f" after {first['epoch']} epochs" if first["epoch"] is not None else ""
     carriers = (
         f" Carriers of “{first['feature']}”: {first['num_carriers']:,} in the first file. In the quartile panels the "
         "dashed line is an even spread (25 %); dots are single files."
@@ -43,16 +70,30 @@ def _difficulty(found: Sequence[Mapping[str, Any]], number: int) -> Figure:
     thinned = f" Every {-(-first['num_samples'] // first['num_shown'])}th sample is looked at." if part else ""
     return Figure(
         name="difficulty" if not number else f"difficulty-{number + 1}",
-        heading=f"Difficulty: {first['name']}{after}",
-        caption=f"Distribution in {first['file']} ({first['num_samples']:,} training samples, mean of "
-        f"{first['num_runs']} run{'s' * (first['num_runs'] != 1)}), each curve as a share of its own samples."
-        f"{_agreement(found)}{carriers}{thinned}",
+        heading=heading,
+        caption=f"Distribution in {first['file']} ({counted(first['num_samples'], 'training sample')}, mean of "
+        f"{counted(first['num_runs'], 'run')}), each curve as a share of its own samples."
+        f"{_others(found)}{_agreement(found)}{carriers}{thinned}{_other_scores(first)}",
         panels=panels,
         columns=("part", "file", "from", "to", "carriers", "rest"),
         data=_rows(found),
         legend=[Style("carriers of the feature", _CARRIERS, ""), Style("all other samples", _REST, "")]
         if known
         else [],
+    )
+
+
+def _others(found: Sequence[Mapping[str, Any]]) -> str:
+    """Which files are the thin lines of the histogram, and which are not in it."""
+    names = [scores["file"] for scores in found[1:]]
+    drawn, left = names[:_MAX_OUTLINES], names[_MAX_OUTLINES:]
+    said = f" Thin lines: {listed(drawn)}." if drawn else ""
+    return said + (f" Not drawn in the histogram, but in the data: {listed(left)}." if left else "")
+
+
+def _other_scores(scores: Mapping[str, Any]) -> str:
+    return (
+        f" Scores in the file that are not drawn: {listed(scores['other_scores'])}." if scores["other_scores"] else ""
     )
 
 
@@ -82,16 +123,20 @@ def _rows(found: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _histogram(scores: Mapping[str, Any]) -> Any:
-    histogram = scores["histogram"]
+def _histograms(found: Sequence[Mapping[str, Any]]) -> Any:
+    """The first file filled, the others as thin lines."""
+    scores = found[0]
 
     def draw(axes: Any) -> None:
         for name, color in (("rest", _REST), ("carriers", _CARRIERS)):
-            shares = histogram[name]
-            if shares is not None:
+            for file in found:
+                shares, edges = file["histogram"][name], file["histogram"]["edges"]
+                if shares is None:
+                    continue
                 percent = [100 * share for share in shares]
-                axes.stairs(percent, histogram["edges"], color=color, fill=True, alpha=0.15, linewidth=0)
-                axes.stairs(percent, histogram["edges"], color=color, linewidth=1.6)
+                if file is scores:
+                    axes.stairs(percent, edges, color=color, fill=True, alpha=0.15, linewidth=0)
+                axes.stairs(percent, edges, color=color, linewidth=1.6 if file is scores else 0.6)
         way = "higher is harder" if scores["higher_is"] == "harder" else "higher is easier"
         axes.set_title("Distribution of difficulty")
         axes.set_xlabel(f"{scores['name']} ({way})")

@@ -161,9 +161,9 @@ def _same(first: Run, second: Run) -> bool:
     Two rules of selection may well have chosen the same weights, and two methods have them while they do the same
     (PDE's warm-up is SUBG).
     """
-    if not first.weights_sha256 and not (first.source and first.source.sha256):
+    if not (first.source.is_same(second.source) if first.source else first.weights_sha256):
         return False
-    facts = ("weights_sha256", "source", "selection", "split", "metrics", "at", "method", "variant", "training", "base")
+    facts = ("weights_sha256", "selection", "split", "metrics", "at", "method", "variant", "training", "base")
     return all(getattr(first, name) == getattr(second, name) for name in facts)
 
 

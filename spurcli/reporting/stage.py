@@ -11,6 +11,7 @@ from spurcli.artifacts.atomic import write_json, write_text
 from spurcli.errors import SpurWarning, UsageError
 from spurcli.reporting.content import build
 from spurcli.reporting.gather import gather
+from spurcli.words import counted
 
 STANDARD_NAME = "report.html"
 FORMATS = ("html", "md", "csv", "json", "svg", "pdf")
@@ -43,7 +44,7 @@ def report(
     for item in data["skipped"][:_MAX_NAMED]:
         warnings.warn(f"Not read: {item['file']}: {item['reason']}", SpurWarning, stacklevel=2)
     if len(data["skipped"]) > _MAX_NAMED:
-        warnings.warn(f"Not read: {len(data['skipped']) - _MAX_NAMED} more files", SpurWarning, stacklevel=2)
+        warnings.warn(f"Not read: {counted(len(data['skipped']) - _MAX_NAMED, 'more file')}", SpurWarning, stacklevel=2)
     if chosen in ("svg", "pdf"):
         from spurcli.reporting.figures import write_figures
 

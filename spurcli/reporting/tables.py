@@ -11,6 +11,7 @@ from spurcli.reporting.arms import Arm
 from spurcli.reporting.labels import amount
 from spurcli.reporting.runs import Seed
 from spurcli.reporting.sections import headings
+from spurcli.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -221,5 +222,5 @@ def _terminal_metrics(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _caption(data: Mapping[str, Any]) -> str:
     hidden = len(data["arms"]) - _TERMINAL_ARMS
-    more = f" {hidden} more arms are in the report." if hidden > 0 else ""
+    more = f" In the report: {counted(hidden, 'more arm')}." if hidden > 0 else ""
     return f"mean ± sd over seeds.{more}"

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spurcli.reporting.labels import amount
+from spurcli.reporting.levels import levels
 from spurcli.reporting.naming import lower_first
 from spurcli.reporting.ranking import ranking_words
 from spurcli.reporting.sections import section_name
 from spurcli.reporting.tables import mean_sd
+from spurcli.words import counted, listed
 
 _MAX_FRACTIONS = 4
 _FEW_SEEDS = 5
@@ -37,11 +39,11 @@ def verdict(data: Mapping[str, Any]) -> list[str]:
     ranked = ranking_words(data, primary, _metric_words(data, primary))
     if not compared:
         has_ranking = any(entry["best"] is not None for entry in data["rankings"])
-        return ranked if has_ranking else [*ranked, _levels(data, primary)]
+        return ranked if has_ranking else [*ranked, levels(data, primary, _metric_words(data, primary), _split(data))]
     paragraphs = [*_answers(data, compared, primary), *ranked]
     paragraphs += [_about_arm(data, number, primary) for number in compared[:_MAX_FRACTIONS]]
     if len(compared) > _MAX_FRACTIONS:
-        paragraphs.append(f"{len(compared) - _MAX_FRACTIONS} more pruned arms are in the tables.")
+        paragraphs.append(f"In the tables: {counted(len(compared) - _MAX_FRACTIONS, 'more pruned arm')}.")
     return paragraphs
 
 
@@ -91,7 +93,7 @@ def _compared(data: Mapping[str, Any], primary: Mapping[str, Any]) -> list[int]:
 
 
 def _split(data: Mapping[str, Any]) -> str:
-    return next((str(arm["split"]) for arm in data["arms"] if arm["metrics"]), "")
+    return next((str(arm["split"]) for arm in data["arms"] if data["primary_metric"] in arm["metrics"]), "")
 
 
 def _answers(data: Mapping[str, Any], compared: Sequence[int], primary: Mapping[str, Any]) -> list[str]:
@@ -209,25 +211,10 @@ def _costs(
     return " ".join(said)
 
 
-def _levels(data: Mapping[str, Any], primary: Mapping[str, Any]) -> str:
-    """The levels alone, where nothing can be compared."""
-    split = _split(data)
-    mine = [arm for arm in data["arms"] if primary["name"] in arm["metrics"] and arm["split"] == split]
-    levels = []
-    for arm in mine[:5]:
-        entry = arm["metrics"][primary["name"]]
-        seeds = f"{entry['num_seeds']} seeds" if entry["num_seeds"] > 1 else "one run"
-        levels.append(f"{mean_sd(entry, primary['unit'])} for {arm['label']} ({seeds})")
-    more = f"; {len(mine) - 5} more arms below" if len(mine) > 5 else ""
-    words = _metric_words(data, primary)
-    on_split = f" on the {split} split" if split else ""
-    sentence = f"{words[0].upper()}{words[1:]}{on_split}: {'; '.join(levels)}{more}."
-    if len(mine) > 1:
-        sentence += " No arms here can be paired by seed against a control, so no difference is claimed."
-    return sentence
-
-
 def _nothing_evaluated(data: Mapping[str, Any]) -> str:
+    if any(run["metrics"] for run in data["runs"]):
+        names = listed([metric["label"] for metric in data["metrics"]])
+        return f"No metric has a value in any evaluation: {names}."
     there = []
     if data["arms"]:
         there.append("training histories")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -16,15 +18,20 @@ from spurcli.reporting.gather import File
 
 @pytest.fixture
 def scores(tmp_path):
-    def write(values, label, attribute=None, *, name="scores.h5", higher_is="harder", settings=None, fingerprint=None):
+    def write(
+        values, label, attribute=None, *, name="scores.h5", higher_is="harder", settings=None, fingerprint=None,
+        parents=(), weights=("w",), epoch=2,
+    ):  # fmt: skip
         values = np.atleast_2d(np.asarray(values, dtype=np.float32))
         label = np.asarray(label, dtype=np.int64)
         classes = tuple(f"c{y}" for y in range(int(label.max()) + 1))
         group = None if attribute is None else label * 2 + np.asarray(attribute)
         names = tuple(f"{y}/{a}" for y in classes for a in ("plain", "mark")) if attribute is not None else ()
-        header = ScoresHeader(fingerprint or Fingerprint.of(label), classes, names, {"settings": settings or {}})
+        made = {"settings": settings or {}, "parents": [{"file": file, "sha256": file} for file in parents]}
+        header = ScoresHeader(fingerprint or Fingerprint.of(label), classes, names, made)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         with write_scores(tmp_path / name, header, label, group=group) as writer:
-            writer.add_score(ScoreInfo("el2n", higher_is, num_runs=len(values), epoch=2))
+            writer.add_score(ScoreInfo("el2n", higher_is, num_runs=len(values), epoch=epoch, weights_sha256=weights))
             for run, row in enumerate(values):
                 writer.write("el2n", run, 0, row)
         return tmp_path / name
@@ -156,3 +163,70 @@ def test_nan_inside_a_score_file_is_skipped_and_listed(scores, grid, tmp_path):
         data = report([folder], output=tmp_path / "r.json")
     assert [item["file"] for item in data["skipped"]] == ["runs/scores.h5"]
     assert "not a finite number" in data["skipped"][0]["reason"]
+
+
+def headings_and_captions(tmp_path):
+    text = (tmp_path / "r.html").read_text()
+    found = re.findall(
+        r'<figure id="figure-difficulty[^>]*>\s*<h3>(.*?)</h3>.*?<figcaption>(.*?)</figcaption>', text, re.S
+    )
+    return [heading for heading, _ in found], " ".join(caption for _, caption in found)
+
+
+@pytest.mark.parametrize(
+    ("parents", "weights", "epoch", "heading"),
+    [
+        ((), ("w",), 1, "el2n after 1 epoch"),
+        ((), ("w",), 3, "el2n after 3 epochs"),
+        (("mymodel.pt",), ("w",), None, "el2n of model mymodel.pt"),
+        (("inject.json", "mymodel.pt"), ("w",), None, "el2n of model mymodel.pt"),
+        (("model.safetensors",), ("w",), 30, "el2n of model model.safetensors"),
+        (("lg.npy", "labels.npy"), (), None, "el2n of logits lg.npy"),
+        ((), (), None, "el2n"),
+    ],
+)
+def test_what_was_scored_is_named_and_no_epoch_is_invented(scores, tmp_path, parents, weights, epoch, heading):
+    settings = {"scoring": {"epoch": 2}, "dataset": {"name": "demo", "options": {}}}
+    scores(np.arange(20.0), np.arange(20) % 2, settings=settings, parents=parents, weights=weights, epoch=epoch)
+    data = report([tmp_path / "scores.h5"], output=tmp_path / "r.html", pictures=False)
+    assert data["scores"][0]["epoch"] == epoch
+    headings, _ = headings_and_captions(tmp_path)
+    assert headings == [f"Difficulty: {heading}"]
+
+
+def test_two_score_files_are_both_drawn(scores, tmp_path):
+    label = np.arange(40) % 2
+    scores(np.arange(40.0), label, name="runs/a.h5", parents=("one.pt",), epoch=None)
+    scores(np.arange(40.0)[::-1], label, name="runs/b.h5", parents=("two.pt",), epoch=None)
+    report([tmp_path / "runs"], output=tmp_path / "r.html")
+    headings, _ = headings_and_captions(tmp_path)
+    assert headings == ["Difficulty: el2n of model one.pt", "Difficulty: el2n of model two.pt"]
+    assert "b.h5" in (tmp_path / "r.html").read_text().partition("No pictures for")[2]
+
+
+def test_files_of_one_scoring_share_a_figure_and_are_all_named(scores, tmp_path):
+    label = np.arange(40) % 2
+    for number in range(12):
+        scores(np.arange(40.0) + number, label, name=f"runs/{number:02}.h5")
+    report([tmp_path / "runs"], output=tmp_path / "r.html", pictures=False)
+    headings, captions = headings_and_captions(tmp_path)
+    assert headings == ["Difficulty: el2n after 2 epochs"]
+    assert all(f"{number:02}.h5" in captions for number in range(12))
+
+
+def test_scores_of_different_data_stand_apart_and_say_which_file(scores, tmp_path):
+    for number in range(2):
+        label = np.arange(40) % (2 + number)
+        scores(np.arange(40.0), label, name=f"runs/{number}.h5", settings={"dataset": {"name": "demo", "options": {}}})
+    report([tmp_path / "runs"], output=tmp_path / "r.html", pictures=False)
+    headings, _ = headings_and_captions(tmp_path)
+    assert headings == [f"Difficulty: el2n after 2 epochs · runs/{number}.h5" for number in range(2)]
+
+
+def test_more_kinds_of_scoring_than_are_drawn_are_named(scores, tmp_path):
+    for number in range(11):
+        scores(np.arange(40.0), np.arange(40) % 2, name=f"runs/{number:02}.h5", parents=(f"{number}.pt",), epoch=None)
+    report([tmp_path / "runs"], output=tmp_path / "r.html", pictures=False)
+    headings, captions = headings_and_captions(tmp_path)
+    assert len(headings) == 8
+    assert all(f"runs/{number:02}.h5" in captions for number in range(11))

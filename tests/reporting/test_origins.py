@@ -181,3 +181,11 @@ def test_a_second_history_of_one_training_is_named(make, tmp_path):
     data = read(tmp_path)
     assert len(data["runs"]) == 1
     assert any("runs/b/history.json" in remark and "runs/a/history.json" in remark for remark in data["remarks"])
+
+
+def test_one_model_evaluated_twice_with_different_numbers_is_no_pair_of_seeds(make, tmp_path):
+    for name, value in (("x", 0.2), ("y", 0.4)):
+        make.save(tmp_path / "runs" / f"{name}.json", finished(make, "model.pt", value))
+    data = read(tmp_path)
+    assert [arm["num_runs"] for arm in data["arms"]] == [1, 1]
+    assert any("runs/y.json stand apart" in remark for remark in data["remarks"])
