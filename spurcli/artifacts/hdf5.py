@@ -74,20 +74,26 @@ def text_attribute(item: Any, name: str) -> str | None:
         return None
     string = h5py.check_string_dtype(item.attrs.get_id(name).dtype)
     if string is not None and string.length is None:
-        path = Path(item.file.filename)
-        _require_sound_heaps(path, path.stat().st_mtime_ns)
+        largest_heap_object(item)
     value = item.attrs[name]
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     return value if isinstance(value, str) else None
 
 
+def largest_heap_object(item: Any) -> int:
+    """Bytes of the largest text of variable length in the file of `item`; InputError if its heaps are damaged."""
+    path = Path(item.file.filename)
+    return _largest_heap_object(path, path.stat().st_mtime_ns)
+
+
 @functools.lru_cache(maxsize=8)
-def _require_sound_heaps(path: Path, _changed: int) -> None:
+def _largest_heap_object(path: Path, _changed: int) -> int:
     """Raise unless the objects in every global heap (texts of variable length) have sizes that lie within it.
 
     HDF5 trusts these sizes: an object of size 0 keeps it busy forever, where not even Ctrl-C is heard.
     """
+    largest = 0
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         heap = content.find(_HEAP_MAGIC)
         while heap >= 0:
@@ -100,8 +106,10 @@ def _require_sound_heaps(path: Path, _changed: int) -> None:
                 needed = 16 + -(-length // 8) * 8 if index else length  # index 0 is free space with its header
                 if not 16 <= needed <= size - position or heap + size > len(content):
                     raise InputError(f"{path} holds a damaged HDF5 heap", "Make the file again.")
+                largest = max(largest, length if index else 0)
                 position += needed
             heap = content.find(_HEAP_MAGIC, heap + 8)
+    return largest
 
 
 def json_attribute(item: Any, name: str, where: str) -> Any:
@@ -125,15 +133,13 @@ def member(group: Any, name: str, kind: type, where: str) -> Any:
 def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, length: int | None = None) -> Any:
     """The data set `group[name]`, checked to be plain, backed by bytes in this file, of the kind and shape asked for.
 
-    `kinds` holds numpy kind letters ("iu" integers, "f" floats, "S" bytes). `length` is that of the last axis
+    `kinds` holds numpy kind letters ("iu" integers, "f" floats, "S" bytes; for texts see `hdf5_texts`). `length` is that of the last axis
     for two-dimensional data and of the first for one-dimensional. None if absent.
     """
     item = member(group, name, h5py.Dataset, where)
     if item is None:
         return None
     label = f"{where}: {name!r}"
-    if item.is_virtual or item.external:
-        raise InputError(f"{label} keeps its data outside the file, which is refused", "Write the data into the file.")
     if item.dtype.kind not in kinds or item.ndim != ndim:
         raise InputError(
             f"{label} is {item.dtype} with {item.ndim} axes",
@@ -142,17 +148,24 @@ def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, le
     found = item.shape[-1] if ndim == 2 and length is not None else item.shape[0]
     if length is not None and found != length:
         raise InputError(f"{label} has {found:,} values, {length:,} were expected", "Make the file again.")
+    require_backed(item, label, item.dtype.itemsize)
+    return item
+
+
+def require_backed(item: Any, label: str, item_bytes: int) -> None:
+    """Raise InputError unless the values of a data set, of `item_bytes` each, are in this file."""
+    if item.is_virtual or item.external:
+        raise InputError(f"{label} keeps its data outside the file, which is refused", "Write the data into the file.")
     if 0 in item.shape:
         raise InputError(f"{label} is empty", "Make the file again.")
     unknown = set(item._filters) - _ALLOWED_FILTERS
     if unknown:
         raise InputError(f"{label} uses an unknown HDF5 filter", "Write it with gzip, lzf or without compression.")
-    declared = int(np.prod(item.shape, dtype=object)) * item.dtype.itemsize
+    declared = int(np.prod(item.shape, dtype=object)) * item_bytes
     if declared > item.id.get_storage_size() * _MAX_COMPRESSION:
         raise InputError(f"{label} claims {declared:,} bytes that are not in the file", "The file is damaged.")
-    if item.chunks and int(np.prod(item.chunks, dtype=object)) * item.dtype.itemsize > 1 << 30:
+    if item.chunks and int(np.prod(item.chunks, dtype=object)) * item_bytes > 1 << 30:
         raise InputError(f"{label} has chunks over 1 GiB", "Write it in smaller chunks.")
-    return item
 
 
 def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:
@@ -166,11 +179,6 @@ def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:
         digest.update(np.ascontiguousarray(label[start : start + 16 * CHUNK], dtype="<i8").data)
     if digest.hexdigest() != fingerprint.labels_sha256:
         raise InputError(f"{where}: the labels are not those of its fingerprint", "Make the file again.")
-
-
-def read_strings(item: Any) -> list[str]:
-    """Fixed-length UTF-8 strings of a one-dimensional data set."""
-    return [value.decode("utf-8") for value in item[:].tolist()]
 
 
 def write_names(file: h5py.File, name: str, values: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
@@ -28,7 +29,8 @@ class Predictions:
 
     `train_group_counts` int64 [groups] are what adjusted mean and conflict groups come from; the twin carries the
     feature of class `feature_of`, and `twin_class` (None = all others) is the class whose misclassification counts.
-    `confusion` = (true, predicted) are the classes that a data set without attributes is about.
+    `confusion` = (true, predicted) are the classes that a data set without attributes is about. `sample_id` [n] is given
+    for logits made elsewhere, whose order must be matched with a data set's by name.
     """
 
     split: str
@@ -46,6 +48,7 @@ class Predictions:
     feature_of: int | None = None
     twin_class: int | None = None
     confusion: tuple[int, int] | None = None
+    sample_id: tuple[str, ...] | None = None
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -65,6 +68,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         if predictions.group is not None:
             file.create_dataset("group", data=predictions.group, dtype="<i8", **checked)
             hdf5.write_names(file, "group_names", predictions.group_names)
+        if predictions.sample_id is not None:
+            file.create_dataset("sample_id", data=hdf5.fixed_utf8(list(predictions.sample_id)), **checked)
         if predictions.train_group_counts is not None:
             file.create_dataset("train_group_counts", data=predictions.train_group_counts, dtype="<i8")
         if predictions.confusion is not None:
@@ -91,11 +96,7 @@ def read_predictions(path: Path) -> Predictions:
         twin_logits = hdf5.array_member(twin, "logits", where, kinds="f", ndim=2) if twin else None
         counts = hdf5.array_member(file, "train_group_counts", where, kinds="iu", ndim=1)
         pair = hdf5.array_member(file, "confusion", where, kinds="iu", ndim=1, length=2)
-
-        def names(name: str) -> tuple[str, ...]:
-            item = hdf5.array_member(file, name, where, kinds="S", ndim=1)
-            return tuple(hdf5.read_strings(item)) if item is not None else ()
-
+        ids = text_member(file, "sample_id", where, length=len(label))
         stated = hdf5.json_attribute(file, "fingerprint", where)
         fingerprint = Fingerprint.from_json(stated, where) if stated else Fingerprint(len(label))
         hdf5.require_labels(label, fingerprint, where)
@@ -103,11 +104,11 @@ def read_predictions(path: Path) -> Predictions:
             split=hdf5.text_attribute(file, "split") or "test",
             logits=_float32(logits),
             label=np.asarray(label[:], dtype=np.int64),
-            class_names=names("class_names"),
+            class_names=read_names(file, "class_names", where),
             fingerprint=fingerprint,
             provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
             group=np.asarray(group[:], dtype=np.int64) if group is not None else None,
-            group_names=names("group_names"),
+            group_names=read_names(file, "group_names", where),
             twin_index=np.asarray(twin_index[:], dtype=np.int64) if twin_index is not None else None,
             twin_logits=_float32(twin_logits) if twin_logits is not None else None,
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
@@ -115,6 +116,7 @@ def read_predictions(path: Path) -> Predictions:
             feature_of=hdf5.whole_attribute(twin, "feature_of") if twin else None,
             twin_class=hdf5.whole_attribute(twin, "twin_class") if twin else None,
             confusion=(int(pair[0]), int(pair[1])) if pair is not None else None,
+            sample_id=tuple(ids.read()) if ids is not None else None,
         )
     _check(found, where)
     return found

@@ -20,6 +20,7 @@ from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
@@ -142,12 +143,12 @@ class ScoresReader:
             raise InputError(f"{path} has no labels", "See docs/formats.md for the layout.")
         num_samples = self._label.shape[0]
         self._group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=num_samples)
-        self._sample_id = hdf5.array_member(file, "sample_id", where, kinds="S", ndim=1, length=num_samples)
+        self._sample_id = text_member(file, "sample_id", where, length=num_samples)
         fingerprint = hdf5.json_attribute(file, "fingerprint", where)
         self.header = ScoresHeader(
-            fingerprint=Fingerprint.from_json(fingerprint, where) if fingerprint else Fingerprint(num_samples),
-            class_names=self._names(file, "class_names"),
-            group_names=self._names(file, "group_names"),
+            fingerprint=Fingerprint.from_json(fingerprint, where) if fingerprint else self._own_fingerprint(),
+            class_names=read_names(file, "class_names", where),
+            group_names=read_names(file, "group_names", where),
             provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
         )
@@ -159,10 +160,6 @@ class ScoresReader:
             self._add(hdf5.member(scores, name, h5py.Group, where), name)
         if not self.scores:
             raise InputError(f"{path} holds no scores", "See docs/formats.md for the layout.")
-
-    def _names(self, file: h5py.File, name: str) -> tuple[str, ...]:
-        item = hdf5.array_member(file, name, str(self.path), kinds="S", ndim=1)
-        return tuple(hdf5.read_strings(item)) if item is not None else ()
 
     def _add(self, group: Any, name: str) -> None:
         where = f"{self.path}: score {name[:60]!r}"
@@ -189,6 +186,11 @@ class ScoresReader:
             num_runs=values.shape[0],
         )
 
+    def _own_fingerprint(self) -> Fingerprint:
+        """Of the labels and ids, where another program wrote none: so a list made of them cannot fit other samples."""
+        ids = self._sample_id.stream() if self._sample_id is not None else None
+        return Fingerprint.of(self.labels(), ids)
+
     @staticmethod
     def _list(group: Any, name: str, where: str) -> list[Any]:
         found = hdf5.json_attribute(group, name, where)
@@ -213,7 +215,7 @@ class ScoresReader:
         """Ids of `indices` (ascending); the index itself where the file has none."""
         if self._sample_id is None:
             return [str(index) for index in indices.tolist()]
-        return [value.decode("utf-8") for value in self._sample_id[indices].tolist()]
+        return self._sample_id.read(indices)
 
     def values(self, name: str, run: int, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Values float32 of one run at positions [start, stop); NaN is refused."""

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError
 
@@ -120,9 +121,9 @@ def test_other_number_types_are_read(tmp_path):
 )
 def test_what_does_not_fit_is_named(tmp_path, changes, match):
     path = foreign(tmp_path / "s.h5", **changes)
-    if match is None:  # an empty fingerprint says nothing, and nothing is checked
+    if match is None:  # an empty fingerprint says nothing: it is that of the labels
         with open_scores(path) as reader:
-            assert reader.header.fingerprint.labels_sha256 is None
+            assert reader.header.fingerprint == Fingerprint.of(reader.labels())
     else:
         refuse(path, match)
 

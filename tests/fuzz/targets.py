@@ -98,6 +98,16 @@ def _make_foreign_scores(path: Path) -> None:
         file["scores/el2n"].attrs["higher_is"] = "harder"
 
 
+def _make_scores_with_texts(path: Path) -> None:
+    """Texts as h5py writes them by default, of variable length in a heap; names as attributes."""
+    _make_foreign_scores(path)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("sample_id", data=[f"train/{'x' * n}.png" for n in range(6)], dtype=h5py.string_dtype())
+        file.attrs["class_names"] = [f"class {n}" for n in range(6)]
+        file["group"] = np.arange(6) % 2
+        file.create_dataset("group_names", data=["a", "b"], chunks=True, compression="gzip", dtype=h5py.string_dtype())
+
+
 def _make_logits_h5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("logits", data=LOGITS, chunks=(4, 3), compression="gzip")
@@ -317,6 +327,7 @@ def targets() -> dict[str, Target]:
     found = {
         "scores": target("scores-v1.h5", _read_scores, describe),
         "scores-foreign": target("foreign.h5", _read_scores, describe, make=_make_foreign_scores),
+        "scores-texts": target("texts.h5", _read_scores, describe, make=_make_scores_with_texts),
         "predictions": target("predictions-v1.h5", read_predictions, describe),
         "keep": target("keep-v1.txt", read_indices, describe),
         "remove": target("remove-v1.txt", read_indices),
