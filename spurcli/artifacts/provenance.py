@@ -102,6 +102,13 @@ def portable_path(text: str) -> str:
     return (PurePath(text).name or text) if private else text
 
 
+def same_ending(first: str, second: str) -> bool:
+    """Whether two stored paths agree as far as both are known: the shorter is how the longer ends; `..` is unknown."""
+    one, two = ([part for part in PurePath(path).parts if part not in ("..", "/", "~")] for path in (first, second))
+    common = min(len(one), len(two))
+    return bool(common) and one[-common:] == two[-common:]
+
+
 def portable_command(argv: Sequence[str]) -> str:
     """The command as typed, quoted for a shell, absolute paths cut, `--data-root` left out.
 

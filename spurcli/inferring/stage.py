@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import sha256_of_file, sha256_of_json
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import portable_word, provenance
-from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable, run_identity
+from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
@@ -84,17 +85,15 @@ def infer(
         arguments={"by": portable_word(by), **options, **_code_of(by), "trains": source is None},
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
-    outputs = {output: _groups_provenance} | ({errors: _errors_provenance} if errors else {})
+    outputs = [Output(output, _groups_made), *([Output(errors, _errors_made)] if errors else [])]
     world = bench.world if bench else ALONE
     world.require_same(sha256_of_json(run_identity(made)), "settings or files")
 
     def is_finished() -> bool:
-        finished = {path: finished_before(path, made, read) for path, read in outputs.items()}
-        if all(finished.values()) and not force:
+        if is_complete(outputs, made, known.fingerprint, force=force, redo=True):
             return True
-        for path, is_there in finished.items():
-            require_replaceable(path, force or is_there)
-            require_writable(path, 100 * len(known.label))
+        for each in outputs:
+            require_writable(each.path, 100 * len(known.label))
         return False
 
     if world.first(is_finished):
@@ -174,9 +173,11 @@ def _summary(output: Path, errors: Path | None, known: Known) -> dict[str, Any]:
     }
 
 
-def _groups_provenance(path: Path) -> Mapping[str, Any]:
-    return read_groups(path).provenance
+def _groups_made(path: Path) -> tuple[Mapping[str, Any], Fingerprint | None]:
+    found = read_groups(path)
+    return found.provenance, found.fingerprint
 
 
-def _errors_provenance(path: Path) -> Mapping[str, Any]:
-    return read_indices(path, bare_kind="errors").provenance
+def _errors_made(path: Path) -> tuple[Mapping[str, Any], Fingerprint | None]:
+    found = read_indices(path, bare_kind="errors")
+    return found.provenance, found.fingerprint

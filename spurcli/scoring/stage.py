@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, rest
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.artifacts.reuse import finished_before, require_replaceable, require_writable, run_identity
+from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
 from spurcli.datasets import Dataset
 from spurcli.datasets.injection import injection_parents
@@ -89,10 +89,10 @@ def score(
     )
     world = bench.world if bench else ALONE
     world.require_same(sha256_of_json(run_identity(made)), "settings or files")
-    if world.first(lambda: finished_before(output, made, _provenance_of)) and not force:
+    fingerprint = bench.dataset.splits["train"].fingerprint if bench else None
+    if world.first(lambda: is_complete([Output(output, _made_of)], made, fingerprint, force=force)):
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output))
-    world.first(lambda: require_replaceable(output, force))
     if logits is not None:
         _from_logits(logits, labels, bench.dataset if bench else None, further, output, made)
     else:
@@ -239,6 +239,6 @@ def _summary(output: Path) -> dict[str, Any]:
         }
 
 
-def _provenance_of(path: Path) -> Any:
+def _made_of(path: Path) -> tuple[Mapping[str, Any], Fingerprint]:
     with open_scores(path) as reader:
-        return reader.header.provenance
+        return reader.header.provenance, reader.header.fingerprint

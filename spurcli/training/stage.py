@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence, Set
@@ -12,20 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, save_checkpoint, weights_sha256
 from spurcli.artifacts.envelope import sha256_of_json
-from spurcli.artifacts.history import history_path, write_history
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import provenance
-from spurcli.artifacts.reuse import (
-    bytes_while_training,
-    finished_before,
-    require_replaceable,
-    require_writable,
-    run_identity,
-)
-from spurcli.errors import SpurError, SpurWarning, UsageError
+from spurcli.artifacts.reuse import Output, bytes_while_training, is_complete, require_writable, run_identity
+from spurcli.errors import InputError, SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
@@ -39,7 +35,7 @@ from spurcli.training.given import Given, read_given
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.refit import refit_last_layer
-from spurcli.training.state import StateFile, state_folder
+from spurcli.training.state import StateFile, state_folder, state_path
 
 
 def train(
@@ -96,18 +92,21 @@ def train(
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
     world = bench.world
     world.require_same(sha256_of_json(run_identity(made)), "settings or files")
-    finished = world.first(
-        lambda: finished_before(output, made, lambda path: read_checkpoint_metadata(path)["provenance"])
-    )
-    if finished and not force:
+    files = _Files(output, _metadata(bench, made), facts, given, world)
+    fingerprint = bench.dataset.splits["train"].fingerprint
+
+    def is_finished() -> bool:
+        outputs = _outputs(files, wanted, write_sidecar=write_sidecar)
+        # what a kill left between the last file and the end of the state costs nothing to write again
+        return is_complete(outputs, made, fingerprint, force=force, redo=state_path(output).exists())
+
+    if world.first(is_finished):
         bench.progress.say(f"{output} is already complete; nothing to do")
         return {"output": str(output), **facts}
-    world.first(lambda: require_replaceable(output, force))
     model = bench.model(settings.seed)
     num_bytes = (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model))
     world.first(lambda: require_writable(output, num_bytes))
 
-    files = _Files(output, _metadata(bench, made), facts, given, world)
     with state_folder(output, world) as folder:
         if isinstance(method, LastLayerMethod):
             assert checkpoint
@@ -121,9 +120,10 @@ def train(
             identity = {
                 **made["settings"],
                 **arguments,
-                "fingerprint": bench.dataset.splits["train"].fingerprint.to_json(),
+                "fingerprint": fingerprint.to_json(),
             }
             state = StateFile(folder, identity, bench.device.type, replace_other=force, world_size=world.size)
+            world.first(lambda: _require_earlier_checkpoints(files, wanted, state))
             fitted = _fit(bench, model, method, given, wanted, state, predictors, files)
         for rule in wanted.rules:
             files.save(fitted.selected[rule], rule, name=rule)
@@ -207,6 +207,40 @@ class _Files:
         if self.world.is_first:
             save_checkpoint(self.path(name), selected.weights, {**self.metadata, "training": facts})
         return facts
+
+
+def _outputs(files: _Files, wanted: _Wanted, *, write_sidecar: bool) -> list[Output]:
+    """Every file that the run writes, the model first."""
+    epochs, names = wanted.epochs, list(wanted.rules)
+    if write_sidecar and wanted.same_steps:  # how many epochs that many updates are is known when they are done
+        with contextlib.suppress(SpurError):
+            done = len(read_history(history_path(files.output))["epochs"])
+            epochs = [epoch for epoch in epochs if epoch <= done]
+    names += [f"epoch{epoch}" for epoch in epochs]
+    models = [Output(files.path(name), _model_made, companion=True) for name in names]
+    history = [Output(history_path(files.output), _history_made, companion=True)] if write_sidecar else []
+    return [Output(files.output, _model_made), *history, *models]
+
+
+def _require_earlier_checkpoints(files: _Files, wanted: _Wanted, state: StateFile) -> None:
+    """Raise SpurError where a checkpoint is gone that the run wrote before it was interrupted: it cannot be written again."""
+    done = state.num_epochs_done()
+    gone = [path for epoch in wanted.epochs if epoch <= done and not (path := files.path(f"epoch{epoch}")).exists()]
+    if gone and state.replace_other:
+        state.remove()
+    elif gone:
+        raise SpurError(f"{gone[0]} is missing, and the saved state is past it", "Start over with --force.")
+
+
+def _model_made(path: Path) -> tuple[Mapping[str, Any], Fingerprint]:
+    metadata = read_checkpoint_metadata(path)
+    if metadata.get("weights_sha256") not in (None, weights_sha256_of_file(path)):
+        raise InputError(f"{path} is damaged: its weights are not those that were written", "Train it again.")
+    return metadata["provenance"], Fingerprint.from_json(metadata.get("fingerprint"), str(path))
+
+
+def _history_made(path: Path) -> tuple[Mapping[str, Any], None]:
+    return read_history(path).get("provenance") or {}, None
 
 
 def _fit(

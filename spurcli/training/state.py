@@ -23,16 +23,21 @@ from spurcli.artifacts.lock import lock
 from spurcli.errors import InputError, SpurWarning
 from spurcli.runtime.distributed import World
 
-_KEY = "spurcli_state"
+_KEY, _FILE = "spurcli_state", "state.safetensors"
 _START_OVER = "Start over with --force."
 # What file systems say that have no locks (some of clusters): there a second process is let in, as none can be kept out.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
+def state_path(output: Path) -> Path:
+    """Where the state of the training that writes `output` is kept."""
+    return output.with_name(f"{output.name}.state") / _FILE
+
+
 @contextlib.contextmanager
 def state_folder(output: Path, world: World) -> Iterator[Path]:
     """OUTPUT.state/, used by no other run meanwhile (InputError) and gone once the work in it has succeeded."""
-    folder = output.with_name(f"{output.name}.state")
+    folder = state_path(output).parent
     with contextlib.ExitStack() as held:
 
         def hold() -> None:
@@ -90,7 +95,7 @@ class StateFile:
 
     @property
     def path(self) -> Path:
-        return self.folder / "state.safetensors"
+        return self.folder / _FILE
 
     def save(self, tensors: Mapping[str, torch.Tensor], position: Position, extra: Mapping[str, Any]) -> None:
         content = {
@@ -125,6 +130,16 @@ class StateFile:
             message = f"Going on, but not to the same bits: {', '.join(differs)}"
             warnings.warn(message, SpurWarning, stacklevel=2)
         return tensors, position, extra
+
+    def num_epochs_done(self) -> int:
+        """How many epochs of this run the saved state is past; 0 if nothing is saved, or another run's state."""
+        if not self.path.exists():
+            return 0
+        try:
+            identity, _, position, _ = self._read_header()
+        except InputError:
+            return 0  # `load` says what is wrong
+        return position.epoch if identity == sha256_of_json(self.identity) else 0
 
     def _read_header(self) -> tuple[str, dict[str, Any], Position, dict[str, Any]]:
         header = read_safetensors_header(self.path, "a training state", _START_OVER)

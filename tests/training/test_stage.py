@@ -73,6 +73,72 @@ def test_the_same_run_is_not_repeated_and_another_is_not_replaced(train, monkeyp
     assert Path("model.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("gone", ["history.json", "model.epoch2.safetensors", "model.last.safetensors"])
+def test_a_run_with_a_missing_file_is_not_complete(train, monkeypatch, gone):
+    words = ["--checkpoints", "2,last"]
+    assert train(*words, "--force").code == 0  # the same command as below: files say by which they were made
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    for damage in (lambda: Path(gone).unlink(), lambda: Path(gone).write_bytes(before[gone][:-60])):
+        damage()
+        with monkeypatch.context() as during:
+            during.setattr(stage, "fit", lambda *_, **__: pytest.fail("a training was started"))
+            again = train(*words)
+        assert again.code == 1
+        assert f"model.safetensors is complete, but {gone}" in again.err
+        assert "--force" in again.err
+        assert Path("model.safetensors").read_bytes() == before["model.safetensors"]
+        assert train(*words, "--force").code == 0
+        assert {path.name for path in Path().iterdir()} == set(before)
+        if gone != "history.json":
+            assert same_weights_bytes(before[gone], Path(gone))
+            Path("earlier.safetensors").unlink()
+        assert "already complete" in train(*words).err
+
+
+def test_what_is_missing_comes_from_the_state_where_that_is_left(train, monkeypatch):
+    """A kill after the last file and before the end of the state."""
+    with monkeypatch.context() as during:
+        during.setattr("spurcli.training.state.shutil.rmtree", lambda *_, **__: None)
+        assert train().code == 0
+    history = Path("history.json").read_bytes()
+    Path("history.json").unlink()
+    again = train()
+    assert (again.code, "Going on after epoch 3" in again.err) == (0, True)
+    assert Path("history.json").read_bytes() == history
+    assert not Path("model.safetensors.state").exists()
+
+
+def test_a_damaged_model_is_not_called_finished(train):
+    assert train().code == 0
+    content = Path("model.safetensors").read_bytes()
+    Path("model.safetensors").write_bytes(content[:-4] + bytes(4))
+    again = train()
+    assert again.code == 1
+    assert "model.safetensors cannot be used" in again.err
+    assert "damaged" in again.err
+
+
+def test_an_early_checkpoint_that_is_gone_is_missed_before_the_training_goes_on(train):
+    interrupt_after(13, train, "--checkpoints", "1")
+    Path("model.epoch1.safetensors").unlink()
+    again = train("--checkpoints", "1")
+    assert (again.code, "model.epoch1.safetensors is missing" in again.err) == (1, True)
+    assert train("--checkpoints", "1", "--force").code == 0
+    assert Path("model.epoch1.safetensors").is_file()
+
+
+def test_data_that_has_changed_makes_another_run(spurcli, tiny_flags):
+    Path("own.csv").write_text("text,label\n" + "".join(f"word{n},{n % 2}\n" for n in range(40)))
+    words = ["train", "--dataset", "own.csv", "--recipe", "own-text-cpu", "--keep", "all", *tiny_flags[-4:-2]]
+    words += ["--set", "training.epochs=1"]
+    assert spurcli(*words).code == 0
+    assert "already complete" in spurcli(*words).err
+    with Path("own.csv").open("a") as file:
+        file.write("another,1\n")
+    changed = spurcli(*words)
+    assert (changed.code, "the data set has changed" in changed.err) == (1, True)
+
+
 def test_force_replaces_and_a_repeated_run_gives_the_same_bytes(train):
     assert train("--seed", "1").code == 0
     one = Path("model.safetensors").read_bytes()
