@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from spurcli import recipes
-from spurcli.artifacts.envelope import optional_field, require_file
+from spurcli.artifacts.envelope import optional_field
+from spurcli.artifacts.provenance import portable_path
 from spurcli.datasets.injection import is_injection, read_injection
 from spurcli.datasets.own.naming import OWN_DATA, named_by_path
 from spurcli.errors import InputError, UsageError
+from spurcli.finding import find_injection, find_own_data, same_path
 from spurcli.parts import DATASETS, METHODS, MODELS
 from spurcli.registry import is_user_code, near
 from spurcli.settings import (
@@ -47,8 +49,8 @@ def configure(
     """Settings for a stage.
 
     `dataset` is a name, a folder of images, a table, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
-    set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in a parent
-    file. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
+    set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in the parent
+    file `inherited_from`, near which the data that it names is looked for too. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
     for the parts that the stage `uses`, and settings of others are refused: they would change nothing.
 
     Raises UsageError or InputError that say which flag to type.
@@ -68,7 +70,8 @@ def configure(
 
     chosen = _read_recipe(recipe, flags["data_root"]) if recipe else {}
     inherited = _usable(inherited or {}, inherited_from)
-    named, injection_path = _named_dataset(dataset, inherited, chosen, flags["data_root"])
+    named_in = [Path(inherited_from)] if inherited and Path(inherited_from).is_file() else []
+    named, injection_path = _named_dataset(dataset, inherited, chosen, flags["data_root"], named_in)
     if named is None:
         raise UsageError("No data set is named", "Name one: --dataset demo (see: spurcli list)")
     _refuse_other_name(named["name"], flags.get("dataset", {}))
@@ -81,7 +84,7 @@ def configure(
     elif not inherited.get("training") or recipe_name in recipes.names():
         chosen = _read_recipe(recipe_name, flags["data_root"])
     chosen = _with_dataset(chosen, named)
-    if named["name"] != inherited.get("dataset", {}).get("name") or dataset:
+    if named != inherited.get("dataset"):
         inherited = {**inherited, "dataset": named}
     if dataset and not is_injection(dataset):
         flags["dataset"] = _with_path(flags.get("dataset", {}), named)
@@ -102,20 +105,27 @@ def find_data_root(given: Path | str | None = None) -> Path:
 def injection_settings(path: Path) -> dict[str, Any]:
     """The `dataset` table of an inject.json: base data set, options, and the injection's identity."""
     injection = read_injection(path)
-    file = path.name if path.is_absolute() else str(path)
     return {
         "name": injection.dataset,
         "options": dict(injection.dataset_options),
-        "injection": {"file": file, "sha256": injection.sha256, "feature": injection.feature},
+        "injection": {"file": portable_path(str(path)), "sha256": injection.sha256, "feature": injection.feature},
     }
 
 
 def _named_dataset(
-    dataset: str | None, inherited: Mapping[str, Any], recipe: Mapping[str, Any], data_root: Path
+    dataset: str | None,
+    inherited: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    data_root: Path,
+    named_in: Sequence[Path],
 ) -> tuple[dict[str, Any] | None, Path | None]:
-    """The `dataset` table that flags, parent or recipe name (in this order), and where its inject.json lies."""
+    """The `dataset` table that flags, parent or recipe name (in this order), and where its inject.json is.
+
+    What the parent file (`named_in`) or an inject.json names is found again by the rule of `spurcli.finding`.
+    """
     if dataset and is_injection(dataset):
-        return injection_settings(Path(dataset)), Path(dataset)
+        path = Path(dataset)
+        return find_own_data(injection_settings(path), [path, *named_in], data_root), path
     if dataset:
         mine = _table_named(dataset, data_root)
         same = inherited.get("dataset", {})
@@ -128,10 +138,11 @@ def _named_dataset(
         return None, None
     injection = table.get("injection")
     if not injection:
-        return dict(table), None
-    path = Path(injection.get("file", ""))
-    require_file(path, "the injected data set", "Name it with --dataset path/to/inject.json, or make it again.")
-    return dict(table), path
+        return find_own_data(table, named_in, data_root), None
+    path = find_injection(injection.get("file", ""), injection.get("sha256", ""), named_in, data_root)
+    if path != Path(injection.get("file", "")):
+        table = {**table, "injection": {**injection, "file": portable_path(str(path))}}
+    return find_own_data(table, [path, *named_in], data_root), path
 
 
 def _table_named(name: str, data_root: Path) -> dict[str, Any]:
@@ -155,7 +166,7 @@ def _path_of(table: Mapping[str, Any]) -> Any:
 
 def _same_place(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two `dataset` tables name the same data, perhaps with other options."""
-    return same_option([first.get("name"), _path_of(first)], [second.get("name"), _path_of(second)])
+    return same_option(first.get("name"), second.get("name")) and same_path(_path_of(first), _path_of(second))
 
 
 def _called(table: Mapping[str, Any]) -> str:
@@ -165,7 +176,7 @@ def _called(table: Mapping[str, Any]) -> str:
 def _with_path(flags: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
     """The `dataset` table of the flags, with the name and path that --dataset gives."""
     options, path = dict(flags.get("options", {})), _path_of(named)
-    if path is not None and not same_option(options.setdefault("path", path), path):
+    if path is not None and not same_path(options.setdefault("path", path), path):
         raise UsageError(f"--set dataset.options.path={options['path']}: the data set is {path}", "Leave it out.")
     return {**flags, "name": named["name"], "options": options}
 
@@ -179,6 +190,10 @@ def _refuse_other_dataset(
     allow_injection_mismatch: bool,
 ) -> None:
     """Only the identity of the data set cannot be overridden: a contradiction is an error."""
+    if _same_place(inherited["dataset"], named) and _path_of(named):  # one place may be named in several ways
+        named = {**named, "options": {**named["options"], "path": _path_of(inherited["dataset"])}}
+        if options and same_path(options.get("path"), _path_of(named)):
+            options = {**options, "path": _path_of(named)}
     parent = from_table(DatasetSettings, inherited.get("dataset", {"name": ""}), "dataset")
     mine = from_table(DatasetSettings, named, "dataset")
     if options and not all(same_option(parent.options.get(key), value) for key, value in options.items()):

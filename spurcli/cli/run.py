@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -48,7 +49,7 @@ def run(argv: list[str]) -> int:
     if not (launch.is_alone or (argv and argv[0] in _SHARED) or launch.is_first):
         return 0
     try:
-        return _run(argv)
+        return _run([_with_home(word) for word in argv])
     except _Terminated:  # while a message was being written
         return 143
 
@@ -92,6 +93,12 @@ def _run(argv: list[str]) -> int:
         return _fail("Out of memory", "Lower --set training.batch_size or scoring.batch_size.", 1)
     except Exception as error:
         return _fail(*_describe(error), 1, show_traceback=debug)
+
+
+def _with_home(word: str) -> str:
+    """A word with the home folder in place of ~, where the shell leaves it: `--dataset=~/data`, or in quotes."""
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return f"{option}{equals}{Path(value).expanduser()}" if value.startswith("~/") else word
 
 
 def _prepare_streams() -> None:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from spurcli.artifacts.fingerprint import require_same
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets import Dataset, Inputs, Texts, load_dataset
-from spurcli.datasets.injection import Injection
+from spurcli.datasets.injection import Injection, read_injection
 from spurcli.errors import InputError, SpurError
+from spurcli.finding import find_injection, find_own_data
 from spurcli.parts import DATASETS, FEATURES
 from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_score
 from spurcli.reporting.gather import File
@@ -132,11 +133,13 @@ def _load(settings: Mapping[str, Any], file: File, injections: Sequence[File], d
         raise InputError("the file does not say which data set it is about")
     if name not in DATASETS:
         raise InputError(f"the data set {name_of(name)} is not built in, and code is never run because a file says so")
-    injection = _injection(mapping(table.get("injection")), file, injections)
+    data_root = data_root or Path("data")
+    injection = _injection(mapping(table.get("injection")), file, injections, data_root)
+    table = find_own_data(table, [*([injection] if injection else []), file.path], data_root)
     return load_dataset(
         name,
         mapping(table.get("options")),
-        data_root=data_root or Path("data"),
+        data_root=data_root,
         image_size=_decode_size(mapping(settings.get("preprocessing"))),
         injection=injection,
     )
@@ -146,22 +149,19 @@ def _decode_size(preprocessing: Mapping[str, Any]) -> int | None:
     return whole(preprocessing.get("resize_size")) or whole(preprocessing.get("image_size"))
 
 
-def _injection(stored: Mapping[str, Any], file: File, injections: Sequence[File]) -> Path | None:
-    """Where the inject.json of the score file lies: among what was given, else beside the score file."""
+def _injection(stored: Mapping[str, Any], file: File, injections: Sequence[File], data_root: Path) -> Path | None:
+    """Where the inject.json of the score file is: among what was given, else where the stages look for it."""
     if not stored:
         return None
     sha256 = text(stored.get("sha256"))
-    beside = file.path.parent / Path(text(stored.get("file"), "inject.json")).name
     for other in injections:
         if other.content.sha256 == sha256:
             return _registered(other.path, other.content)
-    if beside.is_file():
-        from spurcli.datasets.injection import read_injection
-
-        found = read_injection(beside)
-        if found.sha256 == sha256:
-            return _registered(beside, found)
-    raise InputError("its inject.json is not among the files of this report")
+    try:
+        path = find_injection(text(stored.get("file")), sha256, [file.path], data_root)
+    except InputError:
+        raise InputError("its inject.json is not among the files of this report") from None
+    return _registered(path, read_injection(path))
 
 
 def _registered(path: Path, injection: Injection) -> Path:

@@ -29,3 +29,29 @@ def test_help_never_imports_torch(spurcli_process, command):
     assert result.code == 0
     assert "Usage: spurcli" in result.out
     assert "| torch" not in result.err
+
+
+def test_a_chain_of_absolute_paths_from_another_folder_for_each_stage(spurcli, tiny_flags, tmp_path, monkeypatch):
+    """As `spurcli demo -o /absolute/folder` does: data beside the scores, models one folder below."""
+    of_data, of_training = tiny_flags[:6], tiny_flags[6:]
+    out = tmp_path / "out"
+    for number, words in enumerate((
+        ["inject", "--dataset", "demo", "--class", "3", "--fraction", "0.3", "--feature", "patch", *of_data,
+         "-o", out / "inject.json"],
+        ["score", "--dataset", out / "inject.json", *of_training, "-o", out / "scores.h5"],
+        ["prune", out / "scores.h5", "--fraction", "0.1", "--per-class", "-o", out / "keep.txt"],
+        ["train", "--keep", out / "keep.txt", "-o", out / "pruned/model.safetensors"],
+        ["train", "--dataset", out / "inject.json", *of_training, "-o", out / "all/model.safetensors"],
+        ["evaluate", out / "pruned/model.safetensors", "-o", out / "pruned/evaluation.json"],
+        ["evaluate", "../out/all/model.safetensors", "-o", out / "all/evaluation.json"],
+        ["report", out, "-o", out / "report.html"],
+    )):  # fmt: skip
+        (tmp_path / f"here{number}").mkdir()
+        monkeypatch.chdir(tmp_path / f"here{number}")
+        done = spurcli(*words)
+        assert done.code == 0, (words[0], done.err)
+        assert not list(Path().iterdir())
+    assert "Not shown: its inject.json" not in (out / "report.html").read_text(encoding="utf-8")
+    monkeypatch.chdir(out)  # the same run, its files named from here
+    again = spurcli("train", "--keep", "keep.txt", "-o", "pruned/model.safetensors")
+    assert (again.code, "already complete" in again.err) == (0, True)

@@ -129,7 +129,7 @@ def test_an_injected_parent_needs_the_same_injection(tmp_path):
     allowed = configure("other.json", inherited=inherited, allow_injection_mismatch=True)
     assert allowed.injection_path.samefile(other)
     one.unlink()
-    with pytest.raises(InputError, match=r"No such file: one\.json.*\nName it with --dataset path/to/inject\.json"):
+    with pytest.raises(InputError, match=r"one\.json.*was not found.*\nName it with --dataset path/to/inject\.json"):
         configure(inherited=inherited)
 
 

@@ -27,8 +27,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
     """The settings of the data set that a path names: a folder of images, a table, a saved Hugging Face data set.
 
-    None if `name` is no path. What lies in the data root is named from there, however it was typed, so that the same
-    data has one name in every file.
+    None if `name` is no path. What lies in the data root is named from there, however it was typed (by links too),
+    so that the same data has one name in every file.
     """
     found = next((path for path in (Path(name), data_root / name) if _exists(path)), None)
     if found is not None and found.is_dir():
@@ -41,8 +41,11 @@ def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
         return None
     path = PurePath(name)
     if found is not None:
-        place, root = (PurePath(os.path.normpath(path.absolute())) for path in (found, data_root))
-        path = place.relative_to(root) if place.is_relative_to(root) else path
+        for real in (os.path.normpath, os.path.realpath):  # as typed, then where links lead
+            place, root = (PurePath(real(path.absolute())) for path in (found, data_root))
+            if place.is_relative_to(root):
+                path = place.relative_to(root)
+                break
     return {"name": kind, "options": {"path": str(path)}}
 
 
