@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -34,12 +34,17 @@ class Style:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: `draw(axes)` puts the content in; `height` and `width` in inches."""
+    """One pair of axes: `draw(axes)` puts the content in; `height` and `width` in inches.
+
+    `title` and `about` are read aloud in place of the picture: what it shows, and its numbers in words.
+    """
 
     name: str
     draw: Callable[[Any], None]
     height: float = 3.0
     width: float = WIDTH
+    title: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def render_svg(
 ) -> str:
     """The panel as SVG with all ids starting with `prefix`; `inline` leaves out what only a file of its own needs.
 
-    `title` and what it is `about` are what a screen reader says in place of the picture.
+    `title` and what it is `about` are what a screen reader says in place of the picture (default: the panel's).
     """
     buffer = io.StringIO()
     _save(panel, legend, buffer, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -79,7 +84,9 @@ def render_svg(
     box = re.search(r'viewBox="[^"]+"', svg)
     assert box is not None  # matplotlib always writes one
     space = "" if inline else ' xmlns="http://www.w3.org/2000/svg"'
-    words = [(kind, escape(text)) for kind, text in (("title", title), ("desc", about)) if text]
+    words = [
+        (kind, escape(text)) for kind, text in (("title", title or panel.title), ("desc", about or panel.about)) if text
+    ]
     names = f' aria-labelledby="{" ".join(f"{prefix}-{kind}" for kind, _ in words)}"' if words else ""
     root = f'<svg{space} {box[0]} role="img"{names} style="stroke-linejoin:round;stroke-linecap:butt">'
     root += "".join(f'<{kind} id="{prefix}-{kind}">{text}</{kind}>' for kind, text in words)
@@ -168,6 +175,13 @@ def _recolor(figure: Any) -> None:
                 continue
             if color in stands_for and artist.get_visible():
                 setter(stands_for[color])
+
+
+def spoken(parts: Iterable[str], most: int = 12) -> str:
+    """Parts of a panel's description as one sentence; the figure's table has the rest of many."""
+    found = list(parts)
+    more = f"; and {len(found) - most} more in the table below" if len(found) > most else ""
+    return f"{'; '.join(found[:most])}{more}."
 
 
 def share_axis(axis: Any, values: Sequence[float], *, unit: str, zero: bool = False) -> None:

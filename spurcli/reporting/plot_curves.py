@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spurcli.reporting import statistics
-from spurcli.reporting.drawing import Figure, Panel, Style, scaled, share_axis
-from spurcli.reporting.labels import describe_metric, order_metrics
+from spurcli.reporting.drawing import Figure, Panel, Style, scaled, share_axis, spoken
+from spurcli.reporting.labels import amount, describe_metric, order_metrics
 from spurcli.reporting.values import mapping, number, whole
 
 _MAX_ARMS = 8
@@ -37,7 +37,11 @@ def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     panels, rows = [], []
     for (split, name), label, unit in _chosen(quantities):
         found = quantities[split, name]
-        panels.append(Panel(f"{split}-{name}", _lines(found, styles, shown, f"{label}, {_words(split)}", unit)))
+        title = f"{label}, {_words(split)}"
+        about = spoken(filter(None, (_in_words(found, arm, styles[arm], unit) for arm in shown)))
+        panels.append(
+            Panel(f"{split}-{name}", _lines(found, styles, shown, title, unit), title=f"{title}, by epoch", about=about)
+        )
         rows += [
             (split, name, data["arms"][curve.arm]["label"], curve.seed, epoch, value)
             for curve in found
@@ -98,6 +102,19 @@ def _chosen(quantities: Mapping[tuple[str, str], Sequence[_Curve]]) -> list[tupl
             metric = describe_metric(name, values)
             chosen.append(((split, name), metric["label"], metric["unit"]))
     return chosen
+
+
+def _in_words(found: Sequence[_Curve], arm: int, style: Style, unit: str) -> str:
+    """The mean of an arm's curves at its first and last epoch; "" if it has none."""
+    mine = [curve.points for curve in found if curve.arm == arm]
+    if not mine:
+        return ""
+    ends = sorted({end for points in mine for end in (min(points), max(points))})
+    at = [
+        f"{amount(statistics.mean([points[epoch] for points in mine if epoch in points]), unit)} after epoch {epoch}"
+        for epoch in dict.fromkeys((ends[0], ends[-1]))
+    ]
+    return f"{style.label}: {', '.join(at)}"
 
 
 def _words(split: str) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.reporting.drawing import FONT_SIZE, INK, MUTED, Figure, Panel, Style, scaled, share_axis
+from spurcli.reporting.drawing import FONT_SIZE, INK, MUTED, Figure, Panel, Style, scaled, share_axis, spoken
 from spurcli.reporting.naming import arm_label, percent_of_fraction
 from spurcli.reporting.sections import first_section
+from spurcli.reporting.tables import mean_sd
+from spurcli.words import counted
 
 _MAX_ARMS = 20
 _MAX_PANELS = 4
@@ -29,6 +31,11 @@ def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
             metric["name"],
             _dots(data, styles, shown, metric),
             height=0.75 + sum(0.2 + 0.15 * lines for lines in heights),
+            title=f"{metric['label']} of {counted(len(shown), 'arm')}",
+            about=spoken(
+                f"{data['arms'][position]['short']}: {mean_sd(data['arms'][position]['metrics'].get(metric['name']), metric['unit'])}"
+                for position in shown
+            ),
         )
         for metric in metrics
     ]
@@ -151,7 +158,17 @@ def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure
             "All fractions that were run are shown; none was picked by its test result.",
             _section_words(data, positions),
         ),
-        panels=[Panel(metric["name"], _fractions(data, lines, legend, metric, reference)) for metric in metrics],
+        panels=[
+            Panel(
+                metric["name"],
+                _fractions(data, lines, legend, metric, reference),
+                title=f"{metric['label']} against the fraction removed",
+                about=spoken(
+                    _line_in_words(data, found, style, metric) for found, style in zip(lines, legend, strict=True)
+                ),
+            )
+            for metric in metrics
+        ],
         columns=("metric", "arm", "fraction_removed", "seed", "draw", "value"),
         data=[
             (metric["name"], data["arms"][p]["label"], data["arms"][p]["fraction"], v["seed"], v["draw"], v["value"])
@@ -161,6 +178,15 @@ def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure
         ],
         legend=legend,
     )
+
+
+def _line_in_words(data: Mapping[str, Any], found: Sequence[int], style: Style, metric: Mapping[str, Any]) -> str:
+    arms = sorted((data["arms"][position] for position in found), key=lambda arm: arm["fraction"])
+    levels = [
+        f"{mean_sd(arm['metrics'].get(metric['name']), metric['unit'])} at {percent_of_fraction(arm['fraction'])}"
+        for arm in arms
+    ]
+    return f"{style.label}: {', '.join(levels)}"
 
 
 def _of_what(data: Mapping[str, Any], lines: Sequence[Sequence[int]]) -> str:

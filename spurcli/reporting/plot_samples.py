@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting import statistics
-from spurcli.reporting.drawing import COLORS, INK, MUTED, Figure, Panel, Style
+from spurcli.reporting.drawing import COLORS, INK, MUTED, Figure, Panel, Style, spoken
 from spurcli.words import counted, listed
 
 _MAX_ROWS = 24
@@ -56,10 +57,14 @@ def _heading(found: Sequence[Mapping[str, Any]]) -> str:
 def _difficulty(found: Sequence[Mapping[str, Any]], number: int, heading: str) -> Figure:
     first = found[0]
     known = [scores for scores in found if scores["quartiles"]]
-    panels = [Panel("histogram", _histograms(found[: 1 + _MAX_OUTLINES]), height=2.9)]
+    drawn = found[: 1 + _MAX_OUTLINES]
+    title = f"Distribution of {first['name']} over {counted(first['num_samples'], 'training sample')}"
+    panels = [Panel("histogram", _histograms(drawn), height=2.9, title=title, about=_spread(first))]
     for key, words in (("within_class", "within the class"), ("whole_set", "over the whole set")):
         if known:
-            panels.append(Panel(key, _quartiles([scores["quartiles"][key] for scores in known], words), height=2.9))
+            shares = [scores["quartiles"][key] for scores in known]
+            title = f"Share of all carriers in each quartile of difficulty {words}"
+            panels.append(Panel(key, _quartiles(shares, words), height=2.9, title=title, about=_four(_means(shares))))
     carriers = (
         f" Carriers of “{first['feature']}”: {first['num_carriers']:,} in the first file. In the quartile panels the "
         "dashed line is an even spread (25 %); dots are single files."
@@ -81,6 +86,29 @@ def _difficulty(found: Sequence[Mapping[str, Any]], number: int, heading: str) -
         if known
         else [],
     )
+
+
+def _means(shares: Sequence[Sequence[float]]) -> list[float]:
+    return [100 * statistics.mean([file[quartile] for file in shares]) for quartile in range(4)]
+
+
+def _four(percents: Sequence[float]) -> str:
+    names = ("easiest quarter", "second", "third", "hardest quarter")
+    return spoken(f"{name} {percent:.0f} %" for name, percent in zip(names, percents, strict=True))
+
+
+def _spread(scores: Mapping[str, Any]) -> str:
+    """Range of the values, and between which of them the middle half of the samples falls."""
+    edges, parts = scores["histogram"]["edges"], []
+    for name, words in (("carriers", "of the carriers"), ("rest", "of the other samples")):
+        shares = scores["histogram"][name]
+        if shares is None or not sum(shares):
+            continue
+        sums = list(itertools.accumulate(shares))
+        low, high = (next(n for n, total in enumerate(sums) if total >= at * sums[-1]) for at in (0.25, 0.75))
+        parts.append(f"the middle half {words} from about {edges[low]:.3g} to {edges[high + 1]:.3g}")
+    way = f"higher is {scores['higher_is']}"
+    return spoken([f"Values from {edges[0]:.3g} to {edges[-1]:.3g}, {way}", *parts])
 
 
 def _others(found: Sequence[Mapping[str, Any]]) -> str:
@@ -149,7 +177,7 @@ def _histograms(found: Sequence[Mapping[str, Any]]) -> Any:
 
 def _quartiles(shares: Sequence[Sequence[float]], words: str) -> Any:
     def draw(axes: Any) -> None:
-        means = [100 * statistics.mean([file[quartile] for file in shares]) for quartile in range(4)]
+        means = _means(shares)
         axes.bar(range(4), means, width=0.66, color=_CARRIERS, alpha=0.75)
         for quartile in range(4) if len(shares) > 1 else ():
             values = [100 * file[quartile] for file in shares]
@@ -196,7 +224,9 @@ def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
             even = " Each rule removed the same share of every class."
         elif names:
             height = 2.9 if key == "by_quartile" else 0.75 + 0.2 * min(len(names), _MAX_ROWS)
-            panels.append(Panel(key, _shares(shown, key, names, f"Removed {title}"), height=max(height, 1.6)))
+            about = spoken(_removed_in_words(style, summary[key]) for style, summary in shown)
+            draw = _shares(shown, key, names, f"Removed {title}")
+            panels.append(Panel(key, draw, height=max(height, 1.6), title=f"Share removed {title}", about=about))
     if not panels:
         return None
     averaged = ", mean over the lists of a rule" if any(summary["num_lists"] > 1 for _, summary in shown) else ""
@@ -215,6 +245,11 @@ def removed(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
         ],
         legend=[style for style, _ in shown],
     )
+
+
+def _removed_in_words(style: Style, rows: Sequence[Mapping[str, Any]]) -> str:
+    shares = listed([f"{row['name']} {100 * row['share']:.0f} %" for row in rows])
+    return f"{style.label}: {shares or 'nothing known'}"
 
 
 def _even(rows: Sequence[Mapping[str, Any]]) -> bool:

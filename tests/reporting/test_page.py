@@ -6,9 +6,13 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.reporting import report
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -166,3 +170,33 @@ def test_chromium_renders_it_without_an_error(grid, tmp_path):
     assert "is lower with the hardest" in done.stdout
     assert done.stdout.rstrip().endswith("</html>")
     assert "CONSOLE" not in done.stderr
+
+
+def test_every_picture_has_a_name_made_from_its_numbers(make, grid, tmp_path):
+    """role="img" and a name that is not empty, or hidden from readers; names are those of one picture only."""
+    folder = grid()
+    for fraction in ("0.1", "0.2"):
+        summary = {"by_quartile": [{"quartile": n, "num_samples": 10, "num_removed": n} for n in (1, 2, 3, 4)]}
+        content = make.evaluation(0.2, rule=make.rule_of("hardest", fraction))
+        content["training"]["keep"]["summary"] = summary
+        make.save(folder / f"{fraction}.json", content)
+    label = np.arange(40) % 2
+    names = ("c0/plain", "c0/mark", "c1/plain", "c1/mark")
+    group = label * 2 + ((label == 0) & (np.arange(40) % 8 == 0))
+    header = ScoresHeader(Fingerprint.of(label), ("c0", "c1"), names, {})
+    with write_scores(folder / "scores.h5", header, label, group=group) as writer:
+        writer.add_score(ScoreInfo("el2n", "harder", epoch=1))
+        writer.write("el2n", 0, 0, np.arange(40, dtype=np.float32))
+    text = html_of([folder], tmp_path)
+    root = ElementTree.fromstring(re.sub(r"(?s)^.*?(<body>.*</body>).*$", r"\1", text).replace("&nbsp;", " "))
+    pictures = [item for item in root.iter("svg") if item.get("aria-hidden") != "true"]
+    spoken = []
+    for picture in pictures:
+        assert picture.get("role") == "img"
+        ids = {item.get("id"): item.text or "" for item in picture if item.tag in ("title", "desc")}
+        spoken.append(" ".join(ids[name] for name in (picture.get("aria-labelledby") or "").split()))
+    assert all(len(words) > 40 for words in spoken), spoken
+    assert len(set(spoken)) == len(spoken) > 10
+    assert any("27.0 ± 2.0 %" in words for words in spoken)  # what the picture shows, not what it is
+    assert any("hardest quarter" in words for words in spoken)
+    assert all(item.get("alt") for item in root.iter("img"))
