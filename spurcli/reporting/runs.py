@@ -173,7 +173,7 @@ def _evaluated(run: Run, file: File) -> Run:
         run,
         split=name_of(text(content.get("split"), "test")),
         weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,
-        metrics=_metrics(mapping(content.get("metrics"))),
+        metrics=_metrics(mapping(content.get("metrics")), rows(content.get("per_group"))),
         per_class=_accuracies(content.get("per_class"), "class"),
         per_group=_accuracies(content.get("per_group"), "group"),
         warnings=[item for item in content.get("warnings") or [] if isinstance(item, str)],
@@ -240,7 +240,9 @@ def _lineage(made: Mapping[str, Any], injection: Injection | None) -> list[str]:
     return lines
 
 
-def _metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _metrics(metrics: Mapping[str, Any], per_group: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The metrics; one that is the accuracy of a single group has that group's interval, so that a group has one."""
+    accuracies = {item.get("group"): mapping(item.get("accuracy")) for item in per_group if text(item.get("group"))}
     read = {}
     for name, entry in metrics.items():
         entry = mapping(entry)
@@ -249,10 +251,13 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             for key in ("group", "true", "predicted", "feature")
             if isinstance(entry.get(key), str)
         }
+        groups = entry.get("groups") if isinstance(entry.get("groups"), list) else [entry.get("group")]
+        own = accuracies.get(groups[0]) if len(groups) == 1 and isinstance(groups[0], str) else None
+        is_of_group = own is not None and number(own.get("value")) == number(entry.get("value"))
         read[name] = {
             "value": number(entry.get("value")),
             "num_samples": whole(entry.get("num_samples")),
-            "interval": pair(entry.get("interval")),
+            "interval": pair((own if is_of_group and own else entry).get("interval")),
             **facts,
         }
     return read
