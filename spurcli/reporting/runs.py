@@ -251,8 +251,9 @@ def _metrics(metrics: Mapping[str, Any], per_group: Sequence[Mapping[str, Any]])
             for key in ("group", "true", "predicted", "feature")
             if isinstance(entry.get(key), str)
         }
-        groups = entry.get("groups") if isinstance(entry.get("groups"), list) else [entry.get("group")]
-        own = accuracies.get(groups[0]) if len(groups) == 1 and isinstance(groups[0], str) else None
+        groups = entry.get("groups")
+        group = groups[0] if isinstance(groups, list) and len(groups) == 1 else entry.get("group")
+        own = accuracies.get(group) if isinstance(group, str) else None
         is_of_group = own is not None and number(own.get("value")) == number(entry.get("value"))
         read[name] = {
             "value": number(entry.get("value")),
