@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/spurcli demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile --cost 20
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

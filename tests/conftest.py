@@ -9,13 +9,22 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cost import (  # noqa: F401 - hooks of pytest; the module is in tests/support
+    pytest_addoption,
+    pytest_runtest_logreport,
+    pytest_runtest_makereport,
+    pytest_runtest_protocol,
+    pytest_terminal_summary,
+)
+from warm import Warm
 
 # Two small threads beat many: the tests run in several processes at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -82,7 +91,11 @@ def spurcli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Re
 
 @pytest.fixture
 def spurcli_process(tmp_path: Path) -> Callable[..., Result]:
-    """Run a command line as a process of its own, in `tmp_path`."""
+    """Run a command line as a process of its own, in `tmp_path`, from the start of Python on, which takes seconds.
+
+    For what only a real start shows: which modules are imported, variables that Python itself reads. Else take
+    `spurcli_forked`.
+    """
 
     def call(*words: str | Path, stdin: bytes = b"", **environment: str) -> Result:
         done = subprocess.run(
@@ -95,6 +108,31 @@ def spurcli_process(tmp_path: Path) -> Callable[..., Result]:
             check=False,
         )
         return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """A process with torch and spurcli loaded that forks a child a command: to be killed, signalled or run by a shell."""
+    server = Warm()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def spurcli_forked(warm: Warm, tmp_path: Path) -> Callable[..., Result]:
+    """Run a command line as a process of its own, in `tmp_path`, forked from one that has all modules loaded."""
+
+    def call(*words: str | Path, stdin: bytes = b"", **environment: str) -> Result:
+        with tempfile.TemporaryDirectory() as name:
+            given, out, err = (Path(name) / stream for stream in ("in", "out", "err"))
+            given.write_bytes(stdin)
+            streams = {"stdin": given, "stdout": out, "stderr": err}
+            child = warm.start(["-m", "spurcli", *words], tmp_path, environment=environment, **streams)
+            code = child.join(120)
+            assert code is not None, err.read_text()
+            return Result(code, out.read_bytes().decode(errors="replace"), err.read_bytes().decode(errors="replace"))
 
     return call
 

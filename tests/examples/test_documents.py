@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,14 +39,12 @@ def command_lines(block: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def bin_folder(tmp_path):
-    """A folder to put first in PATH, so that `spurcli` and `python` are those of this test."""
+def bin_folder(tmp_path, warm):
+    """A folder to put first in PATH, so that `spurcli` and `python` are those of this test, without their start."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, words in (("spurcli", "-m spurcli"), ("python", "")):
-        script = folder / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
+    warm.command(folder / "spurcli", ["-m", "spurcli"])
+    warm.command(folder / "python", [])
     return folder
 
 
