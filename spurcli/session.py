@@ -86,7 +86,7 @@ def configure(
     chosen = _with_dataset(chosen, named)
     if named != inherited.get("dataset"):
         inherited = {**inherited, "dataset": named}
-    if dataset and not is_injection(dataset):
+    if dataset and injection_path is None:
         flags["dataset"] = _with_path(flags.get("dataset", {}), named)
     if injection_path:
         flags["injection_path"] = injection_path
@@ -123,7 +123,7 @@ def _named_dataset(
 
     What the parent file (`named_in`) or an inject.json names is found again by the rule of `spurcli.finding`.
     """
-    if dataset and is_injection(dataset):
+    if dataset and is_injection(_in_root(dataset, data_root)):
         path = Path(dataset)
         return find_own_data(injection_settings(path), [path, *named_in], data_root), path
     if dataset:
@@ -143,6 +143,14 @@ def _named_dataset(
     if path != Path(injection.get("file", "")):
         table = {**table, "injection": {**injection, "file": portable_path(str(path))}}
     return find_own_data(table, [path, *named_in], data_root), path
+
+
+def _in_root(name: str, data_root: Path) -> str:
+    """The file of that name in the working folder, else in the data root where there is one."""
+    found = data_root / name
+    if not name.endswith(".json"):
+        return name
+    return str(found) if not Path(name).exists() and found.is_file() and not is_injection(str(found)) else name
 
 
 def _table_named(name: str, data_root: Path) -> dict[str, Any]:

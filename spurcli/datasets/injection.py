@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import write_json
-from spurcli.artifacts.envelope import field, optional_field, read_json_artifact, sha256_of_json
+from spurcli.artifacts.envelope import MAX_JSON_BYTES, field, optional_field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, read_provenance
 from spurcli.errors import InputError
@@ -113,5 +113,15 @@ def injection_parents(path: Path | None) -> list[Parent]:
 
 
 def is_injection(name: str) -> bool:
-    """Whether a data set's name is that of an inject.json."""
-    return name.endswith(".json")
+    """Whether a data set's name is that of an inject.json: a .json file, unless it looks like a table of JSON objects."""
+    if not name.endswith(".json"):
+        return False
+    try:
+        with Path(name).open("rb") as stream:
+            content = stream.read(MAX_JSON_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except (OSError, ValueError):
+        return True  # reading it says what is wrong
+    first, _, second = content.partition(b"\n")
+    lines = first.rstrip().endswith(b"}") and second.lstrip().startswith(b"{")
+    is_object = content.startswith(b"{") and not lines
+    return not content.startswith(b"[") and not lines and (b'"format"' in content or not is_object)

@@ -89,7 +89,7 @@ def test_numbers_truths_and_what_is_none(tmp_path, suffix):
     ("name", "content", "words"),
     [
         ("t.csv", b"image,lable\na,b\n", r"no column 'label', did you mean lable\?\nIt has: image, lable\."),
-        ("t.csv", b"image,label\na,b\nc\n", "line 3: 1 fields, the header has 2"),
+        ("t.csv", b"image,label\na,b\nc\n", "line 3: 1 field, the header has 2"),
         ("t.csv", b"image,label\na,b,c\n", "line 2: 3 fields"),
         ("t.csv", b'image,label\na,"b\n', "line 2: unexpected end of data"),
         ("t.csv", b"image,label\na,b\n\xff,c\n", "not UTF-8"),
@@ -109,8 +109,8 @@ def test_numbers_truths_and_what_is_none(tmp_path, suffix):
         ("t.jsonl", b'{"image": "\\ud800", "label": "b"}\n', "line 1 is not JSON"),
         ("t.jsonl", b"[" * 100_000 + b"\n", "line 1 is not JSON"),
         ("t.jsonl", b"\n\n", "has no column 'image'"),
-        ("t.parquet", b"PAR1 and nothing more", "is no Parquet file"),
-        ("t.xlsx", b"PK", r"no table that can be read\nAccepted: \.csv"),
+        ("t.parquet", b"PAR1 and nothing more", "is not a Parquet file"),
+        ("t.xlsx", b"PK", r"unsupported table format\nSave the sheet as CSV"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, name, content, words):
@@ -162,5 +162,5 @@ def test_a_parquet_file_whose_column_has_no_name_in_utf8(tmp_path):
     parquet.write_table(pyarrow.table({"label": [0, 1]}), tmp_path / "own.parquet", store_schema=False)
     content = (tmp_path / "own.parquet").read_bytes()
     (tmp_path / "own.parquet").write_bytes(content.replace(b"label", b"\xe7abel"))
-    with pytest.raises(InputError, match="is no Parquet file"):
+    with pytest.raises(InputError, match="is not a Parquet file"):
         column_names(tmp_path / "own.parquet", "a table", "")

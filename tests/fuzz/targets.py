@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib.util
 import json
 import pickle
@@ -151,6 +152,16 @@ def _table_writer(separator: str) -> Callable[[Path], None]:
         path.write_text("\n".join(lines).replace(",", separator), encoding="utf-8")
 
     return write
+
+
+def _make_packed(path: Path) -> None:
+    _table_writer(",")(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def _make_utf_16(path: Path) -> None:
+    lines = ["text;label;split", *(f'"a ""{row}""";{row % 2};train' for row in range(12))]
+    path.write_bytes("\r\n".join(lines).encode("utf-16"))
 
 
 def _make_parquet(path: Path) -> None:
@@ -356,6 +367,13 @@ def targets() -> dict[str, Target]:
         ),
         "csv": target("own.csv", _read_own("table", "own.csv"), make=_table_writer(",")),
         "tsv": target("own.tsv", _read_own("table", "own.tsv"), make=_table_writer("\t")),
+        "csv-gz": target("own.csv.gz", _read_own("table", "own.csv.gz"), make=_make_packed),
+        "csv-utf-16": target("own.csv", _read_own("table", "own.csv"), make=_make_utf_16),
+        "json-array": target(
+            "own.json",
+            _read_own("table", "own.json"),
+            make=lambda path: path.write_text(json.dumps(_rows(), indent=1)),
+        ),
         "jsonl": target(
             "own.jsonl",
             _read_own("table", "own.jsonl"),

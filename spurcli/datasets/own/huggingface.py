@@ -26,7 +26,7 @@ _AGAIN = "Save it again with save_to_disk."
 class SavedTable(Table):
     """Columns of all splits end to end; `line` is the row within its split, counted from 0, `split` [n] its name."""
 
-    split: Sequence[str]
+    split: Sequence[str] = ()
 
     def where(self, row: int) -> str:
         place = f" of {self.split[row]}" if self.split[row] else ""
@@ -111,7 +111,7 @@ def read_saved(folder: Path, wanted: Wanted) -> Source:
             if name != image
         },
         number,
-        where,
+        split=where,
     )
     if not len(table):
         raise InputError(f"{folder} has no rows", "Check that the right folder is named.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.datasets.tables import SUFFIXES, Table
+from spurcli.datasets.tables import Table, is_table_name
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
 
@@ -33,7 +33,7 @@ def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
     found = next((path for path in (Path(name), data_root / name) if _exists(path)), None)
     if found is not None and found.is_dir():
         kind = "table" if is_saved_dataset(found) else "folder"
-    elif found is not None or PurePath(name).suffix.lower() in SUFFIXES:
+    elif found is not None or is_table_name(name):
         kind = "table"
     elif "/" in name:
         kind = "folder"

@@ -16,7 +16,7 @@ from spurcli.datasets.inputs import FileImages, FolderPaths, Inputs
 from spurcli.datasets.own.columns import Source, Wanted, choose_columns, samples_of, text_ids, texts_of, unique_ids
 from spurcli.datasets.own.naming import Fence, is_saved_dataset, locate, names_of
 from spurcli.datasets.own.splitting import Shares, assemble
-from spurcli.datasets.tables import Table, column_names, read_table
+from spurcli.datasets.tables import Reading, Table, column_names, read_table
 from spurcli.errors import InputError, MissingFilesError, UsageError
 
 _WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl or .parquet file."
@@ -44,6 +44,9 @@ def load(
     test_share: float | None = None,
     seed: int = 0,
     split_values: Mapping[str, str] | None = None,
+    separator: str = "",
+    quoting: str = "",
+    encoding: str = "",
 ) -> Dataset:
     """The rows of the table `path` in the data root or the working folder, in their order.
 
@@ -67,7 +70,7 @@ def load(
     }
     wanted = Wanted(roles, names_of(attribute, "attribute"), folder, suffix, image_size, squash, _meaning(split_values))
     if not place.is_dir():
-        source = read_file(place, wanted, Fence.around(place.parent, data_root))
+        source = read_file(place, wanted, Reading(separator, quoting, encoding), Fence.around(place.parent, data_root))
     elif is_saved_dataset(place):
         from spurcli.datasets.own.huggingface import read_saved
 
@@ -87,10 +90,10 @@ def _meaning(split_values: Any) -> Mapping[str, Any]:
     return split_values or {}
 
 
-def read_file(path: Path, wanted: Wanted, fence: Fence) -> Source:
+def read_file(path: Path, wanted: Wanted, reading: Reading, fence: Fence) -> Source:
     """What `wanted` asks of a table file; images must be there and within `fence`."""
-    roles, attributes = choose_columns(column_names(path, _WHAT, _HINT), wanted, str(path))
-    table = read_table(path, list(dict.fromkeys((*roles.values(), *attributes))), _WHAT, _HINT)
+    roles, attributes = choose_columns(column_names(path, _WHAT, _HINT, reading), wanted, str(path))
+    table = read_table(path, list(dict.fromkeys((*roles.values(), *attributes))), _WHAT, _HINT, reading=reading)
     if "image" not in roles:
         if wanted.folder or wanted.suffix:
             raise UsageError(f"dataset.options.folder and suffix are for images, {path} holds texts", "Leave them out.")
