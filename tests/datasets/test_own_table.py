@@ -86,10 +86,9 @@ def test_columns_by_other_names(tmp_path):
         ({"label": ["dog", "cat", "", "cat", "dog", "cat"]}, {}, "line 4: label is empty"),
         ({"label": ["dog", "cat", "dog", "cat", "dog", " "]}, {}, "line 7: label is empty"),
         ({"label": ["dog"] * 6}, {}, "has one class only: 'dog'"),
-        ({"label": ["dog", "cat", "a\nb", "cat", "dog", "cat"]}, {}, "line 4: label is .*no name: with a character"),
-        ({"label": ["dog", "M" * 201, "L" * 201, "K" * 201, "dog", "cat"]}, {}, "line 3: label is 'M{40}', which is no name: longer"),
-        ({"label": ["dog", "cat", "\0", "cat", "dog", "cat"]}, {}, "line 4: label is .*no name"),
-        ({"label": ["dog", "cat", "dog", "cat", "Dog", "cat"]}, {}, "class 'Dog', which is in val, did you mean dog"),
+        ({"label": ["dog", "cat", "a\nb", "cat", "dog", "cat"]}, {}, "line 4: label is .*not a name: with a character"),
+        ({"label": ["dog", "M" * 201, "L" * 201, "K" * 201, "dog", "cat"]}, {}, "line 3: label is 'M{40}', which is not a name: longer"),
+        ({"label": ["dog", "cat", "\0", "cat", "dog", "cat"]}, {}, "line 4: label is .*not a name"),
         ({"split": ["train", "", *SPLITS[2:]]}, {}, "line 3: split is empty"),
         ({"split": ["a", "b", "c", "d", "e", "f"]}, {}, "split says a, b, c, d, e, and no row is for training"),
         ({"text": ["a", "", "c", "d", "e", "f"]}, {}, "line 3: text is empty"),
@@ -122,7 +121,16 @@ def test_a_column_of_numbers_is_no_label(tmp_path):
     [
         ([10, 9, 10, 9, 10, 9], {}, ("9", "10"), [1, 0, 1, 0]),
         (["1.5", "-2", "1.5", "-2", "1.5", "-2"], {}, ("-2", "1.5"), [1, 0, 1, 0]),
-        (["nan", "b", "nan", "b", "b", "b"], {}, ("b", "nan"), [1, 0, 1, 0]),
+        (["nan", "b", "nan", "b", "b", "b"], {"classes": ["b", "nan"]}, ("b", "nan"), [1, 0, 1, 0]),
+        (["1.0", "0.0", "1", "0", "1e0", "0"], {"classes": ["cat", "dog"]}, ("cat", "dog"), [1, 0, 1, 0]),
+        (
+            ["True", "False", "True", "False", "True", "False"],
+            {"classes": ["cat", "dog"]},
+            ("cat", "dog"),
+            [1, 0, 1, 0],
+        ),
+        (["caf\u00e9", "cafe\u0301", "cafz", "cafz", "cafz", "cafz"], {}, ("caf\u00e9", "cafz"), [0, 0, 1, 1]),
+        (["cat\u200b", "dog", "\ufeffcat", "dog", "cat\u00a0", "dog"], {}, ("cat", "dog"), [0, 1, 0, 1]),
         (LABELS, {"classes": ["dog", "cat"]}, ("dog", "cat"), [0, 1, 0, 1]),
         ([1, 0, 1, 0, 1, 0], {"classes": ["cat", "dog"]}, ("cat", "dog"), [1, 0, 1, 0]),
         ([" dog", "cat ", "dog", "cat", "dog", "cat"], {}, ("cat", "dog"), [1, 0, 1, 0]),
@@ -133,6 +141,37 @@ def test_classes_in_order(tmp_path, labels, options, names, codes):
     found = load(tmp_path, **options)
     assert found.class_names == names
     assert found.splits["train"].label.tolist() == codes
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (["Ant", "ant", "bee", "Ant", "bee", "bee"], "Ant and ant"),
+        (["True", "1", "TRUE", "0", "True", "0"], "0 and|1 and|True"),
+        (["1", "01", "1", "2", "2", "2"], "1 and 01|01 and 1"),
+        (["cat", "c\u0430t", "cat", "dog", "dog", "dog"], r"cat and c\\u0430t"),
+        (["NA", "b", "NA", "b", "b", "b"], "'NA' in 2 rows"),
+        (["None", "b", "None", "b", "b", "b"], "'None' in 2 rows"),
+    ],
+)
+def test_spellings_that_may_be_one_name_are_said(tmp_path, values, shown):
+    for column, option in (("label", "classes"), ("attribute", "attributes")):
+        table(tmp_path, **{"split": ["train"] * 6, column: values})
+        with pytest.warns(SpurWarning, match=f"{column}.*{shown}"):
+            found = load(tmp_path)
+        names = found.class_names if column == "label" else found.attribute_names
+        assert set(names) == set(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            load(tmp_path, **{option: list(names)})  # listed, they are meant
+
+
+@pytest.mark.parametrize("empty", ["nan", "NaN", "<NA>", "NaT", "#N/A", "\u200b"])
+def test_what_programs_write_for_nothing_is_an_empty_cell(tmp_path, empty):
+    for column in ("label", "attribute", "group", "split"):
+        table(tmp_path, **{column: ["train", "b", empty, "b", "b", "b"]})
+        with pytest.raises(InputError, match=f"line 4: {column} is (empty|'.*', which stands for an empty cell)"):
+            load(tmp_path)
 
 
 def test_labels_of_parquet(tmp_path):

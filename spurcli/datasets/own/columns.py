@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.inputs import Inputs, Texts
-from spurcli.datasets.own.naming import coded, require_classes, require_plain
+from spurcli.datasets.own.naming import require_classes, require_plain
 from spurcli.datasets.own.split_column import splits_of
 from spurcli.datasets.own.splitting import Samples
+from spurcli.datasets.own.values import coded, named_values
 from spurcli.datasets.tables import Table, listed
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.registry import near
@@ -107,10 +108,12 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
 def samples_of(source: Source, wanted: Wanted, classes: Sequence[str], attributes: Sequence[str]) -> Samples:
     """The samples that a source holds; `classes` and `attributes` are names in the wanted order, if given."""
     table, roles = source.table, source.roles
-    class_names, label = coded(table, roles["label"], classes or source.class_names, "label")
+    class_names, label = coded(table, roles["label"], classes or source.class_names, "classes", "classes")
     require_classes(class_names, str(table.path))
-    column = _attribute_column(source, class_names, label)
-    attribute_names, attribute = ((), None) if column is None else coded(*column, attributes, "attribute")
+    column = _attribute_column(source, class_names, label, attributes)
+    attribute_names, attribute = (
+        ((), None) if column is None else coded(*column, attributes, "attributes", "attributes")
+    )
     if attributes and column is None:
         raise UsageError("dataset.options.attributes orders attributes, but there are none", "Leave it out.")
     splits = source.splits or (splits_of(table, roles["split"], wanted.split_values) if "split" in roles else ())
@@ -148,21 +151,21 @@ def text_ids(table: Table, roles: Mapping[str, str]) -> list[str]:
     return [f"{line}-{digest.hexdigest()[:8]}" for line, digest in zip(table.line, hashes, strict=True)]
 
 
-def _attribute_column(source: Source, class_names: Sequence[str], label: NDArray[np.int64]) -> tuple[Table, str] | None:
+def _attribute_column(
+    source: Source, class_names: Sequence[str], label: NDArray[np.int64], named: Sequence[str]
+) -> tuple[Table, str] | None:
     """The table and column whose values are the attribute of each row; None where there are no groups."""
     table = source.table
     if source.attributes:
         name = ", ".join(source.attributes)
-        columns = [[value.strip() for value in table[column]] for column in source.attributes]
-        for column, values in zip(source.attributes, columns, strict=True):
-            if "" in values:
-                raise InputError(f"{table.where(values.index(''))}: {column} is empty", "Fill in, or take the row out.")
+        columns = [named_values(table, column, named, "attributes") for column in source.attributes]
         joined = [", ".join(values) for values in zip(*columns, strict=True)]
         return replace(table, columns={name: joined}), name
     if "group" not in source.roles:
         return None
     name = source.roles["group"]
-    within = _within_class([value.strip() for value in table[name]], class_names, label, f"{table.path}: {name}")
+    values = named_values(table, name, named, "attributes")
+    within = _within_class(values, class_names, label, f"{table.path}: {name}")
     return replace(table, columns={name: within}), name
 
 

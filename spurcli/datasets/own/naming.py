@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spurcli.datasets.tables import Table, is_table_name
+from spurcli.datasets.tables import is_table_name
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
 
 OWN_DATA = ("folder", "table")  # their names; what tells one from another is its path
-_MANY = 100  # more different values than this, in most rows different ones, are no classes
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BROKEN = re.compile(r"[\ud800-\udfff]")  # bytes of a file name that are not UTF-8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -115,36 +111,6 @@ def in_order(values: set[str]) -> tuple[str, ...]:
 def require_classes(names: Sequence[str], where: str) -> None:
     if len(names) < 2:
         raise InputError(f"{where} has one class only: {names[0]!r}", "There must be two at least to tell apart.")
-
-
-def coded(table: Table, column: str, given: Sequence[str], option: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Names of a column's values, and the number of each, int64 [n].
-
-    The names are the values in order, or `given` (the option of that name): the values in the order that is wanted, or
-    names for the numbers 0, 1, ….
-
-    Raises InputError for an empty value, for one that is not `given`, and for a column of too many to be classes.
-    """
-    values = [value.strip() for value in table[column]]
-    distinct = set(values)
-    for value in dict.fromkeys(values):  # in the order of the rows: the first line that is wrong is named
-        if not value or len(value) > 200 or _CONTROL.search(value):
-            reason = "longer than 200 characters" if len(value) > 200 else "with a character that no name has"
-            problem = f"{value[:40]!r}, which is no name: {reason}" if value else "empty"
-            raise InputError(
-                f"{table.where(values.index(value))}: {column} is {problem}", "Fill in, or take the row out."
-            )
-    if len(distinct) > _MANY and 2 * len(distinct) > len(values):
-        raise InputError(
-            f"{table.path}: {column} has {len(distinct):,} different values in {len(values):,} rows",
-            f"Name a column of classes with --set dataset.options.{option}=COLUMN.",
-        )
-    names = allowed = in_order(distinct)
-    if given:
-        numbered = names == tuple(map(str, range(len(given)))) and distinct.isdisjoint(given)
-        names, allowed = tuple(given), names if numbered else tuple(given)
-    stripped = replace(table, columns={column: values})
-    return names, np.array(stripped.codes(column, allowed), dtype=np.int64)
 
 
 def names_of(value: Any, option: str) -> tuple[str, ...]:
