@@ -15,15 +15,20 @@ class SpurError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, hint: str = "") -> None:
-        problem, hint = _in_a_line(problem), _in_a_line(hint)
+        problem, hint = _shortened(problem), _shortened(hint)
         super().__init__(problem if not hint else f"{problem}\n{hint}")
         self.problem = problem
         self.hint = hint
 
 
-def _in_a_line(text: str) -> str:
+def _shortened(text: str) -> str:
     """Text without its middle where it is very long: a name that a file holds can be anything."""
     return text if len(text) <= 1000 else f"{text[:600]} … {text[-300:]}"
+
+
+def in_a_line(error: BaseException, most: int = 150) -> str:
+    """What an exception of a library says, in one short line; its kind where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 class UsageError(SpurError):

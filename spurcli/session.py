@@ -9,6 +9,7 @@ from typing import Any
 
 from spurcli import recipes
 from spurcli.artifacts.envelope import optional_field
+from spurcli.artifacts.model_folder import folder_settings
 from spurcli.artifacts.provenance import portable_path
 from spurcli.datasets.injection import is_injection, read_injection
 from spurcli.datasets.own.naming import OWN_DATA, named_by_path
@@ -39,6 +40,7 @@ def configure(
     overrides: Mapping[str, Any] | None = None,
     inherited: Mapping[str, Any] | None = None,
     inherited_from: str = "the parent file",
+    checkpoint: Path | None = None,
     allow_injection_mismatch: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -50,7 +52,8 @@ def configure(
 
     `dataset` is a name, a folder of images, a table, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
     set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in the parent
-    file `inherited_from`, near which the data that it names is looked for too. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
+    file `inherited_from`, near which the data that it names is looked for too. A `checkpoint` that is a folder says its
+    model, tokeniser and normalisation. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
     for the parts that the stage `uses`, and settings of others are refused: they would change nothing.
 
     Raises UsageError or InputError that say which flag to type.
@@ -61,6 +64,12 @@ def configure(
     for key, value in (overrides or {}).items():
         _set(flags, key, value)
         _refuse_idle(key, uses)
+    if checkpoint is not None and checkpoint.is_dir():
+        said = folder_settings(checkpoint)
+        for key, value in said.items():
+            is_other = model not in (None, said["model.name"]) and key.startswith("model.")
+            if key not in (overrides or {}) and not is_other:
+                _set(flags, key, value)
     if model:
         flags.setdefault("model", {})["name"] = model
     if method:

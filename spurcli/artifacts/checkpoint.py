@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.envelope import check_format, optional_field, parse_json, require_file
+from spurcli.artifacts.model_folder import INDEX, weights_file
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
@@ -74,9 +75,11 @@ def is_torch_file(path: Path) -> bool:
 def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, Any]:
     """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`.
 
-    A state dict that `torch.save` wrote is foreign.
+    What `torch.save` wrote is foreign, and so is a folder of transformers.
     """
-    header = {} if is_torch_file(path) else read_safetensors_header(path, "a checkpoint")
+    path = weights_file(path)
+    is_foreign = path.name.endswith(INDEX) or is_torch_file(path)
+    header = {} if is_foreign else read_safetensors_header(path, "a checkpoint")
     text = header.get("__metadata__", {}).get(METADATA_KEY)
     if text is None:
         if required:

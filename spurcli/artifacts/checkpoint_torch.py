@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,11 @@ from spurcli.artifacts.checkpoint import (
     FORMAT,
     METADATA_KEY,
     VERSION,
-    is_torch_file,
     read_safetensors_header,
     update_weights_hash,
 )
 from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.matching_torch import Mismatch, Weights, best_match, plain_name
 from spurcli.errors import InputError
 
 _DTYPE_NAMES = {
@@ -32,17 +30,11 @@ _DTYPE_NAMES = {
     torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
 
-# Where programs keep the state dict in what they save beside it, and what wrappers put before the names in it.
-_NESTS = ("state_dict", "model_state_dict", "model")
-_PREFIX = re.compile(r"^(?:module|model)\.")
-
-Weights = Mapping[str, torch.Tensor]
-
 
 def plain_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict on the CPU: contiguous, unshared, without what DataParallel and compile put before the names."""
     return {
-        _plain_name(name): tensor.detach().to("cpu", copy=True).contiguous()
+        plain_name(name): tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in _unwrapped(model).state_dict().items()
     }
 
@@ -55,47 +47,6 @@ def _unwrapped(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
-
-
-def _plain_name(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
-
-
-def fitted_names(weights: Weights, expected: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """`weights` under the names that a model expects: foreign files may hold those of a wrapped model."""
-    fitted = {_plain_name(name): tensor for name, tensor in weights.items()}
-    while not set(fitted) & set(expected):
-        bare = {_PREFIX.sub("", name): tensor for name, tensor in fitted.items()}
-        if set(bare) == set(fitted):
-            return dict(weights)
-        fitted = bare
-    return fitted if len(fitted) == len(weights) else dict(weights)
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """The names by which a file and a model differ."""
-
-    missing: list[str]
-    unknown: list[str]
-    misshapen: list[str]
-
-    @classmethod
-    def between(cls, weights: Weights, expected: Weights) -> Mismatch:
-        return cls(
-            missing=[name for name in expected if name not in weights],
-            unknown=[name for name in weights if name not in expected],
-            misshapen=[name for name in expected if name in weights and not _fits(weights[name], expected[name])],
-        )
-
-    def __str__(self) -> str:
-        """How many there are of each kind, and the first three."""
-        kinds = (("missing", self.missing), ("unknown", self.unknown), ("other shape or kind", self.misshapen))
-        return "; ".join(
-            f"{label} {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-            for label, names in kinds
-            if names
-        )
 
 
 def weights_sha256(weights: Weights) -> str:
@@ -130,30 +81,6 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"{path} cannot be read ({str(error)[:120]})", "Make the checkpoint again.") from error
 
 
-def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, or of a state dict that `torch.save` wrote (.pth, .pt, .bin), on the CPU.
-
-    Of the latter only tensors and plain containers are read, no code in it is run; it may lie below one of the usual
-    keys (state_dict, model, model_state_dict), as in what a training script saves.
-    """
-    if not is_torch_file(path):
-        return load_tensors(path)
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds, pickle.UnpicklingError and RuntimeError among them
-        raise InputError(
-            f"{path} cannot be read as weights ({type(error).__name__}); code in it is never run",
-            "Save model.state_dict() alone, or as .safetensors.",
-        ) from error
-    for _ in _NESTS:  # a bound: a crafted file may hold itself
-        found = next(
-            (found[key] for key in _NESTS if isinstance(found, dict) and isinstance(found.get(key), dict)), found
-        )
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise InputError(f"{path} is not a plain state dict", "Save model.state_dict() instead.")
-    return {str(name): tensor for name, tensor in found.items()}
-
-
 def restore(model: nn.Module, weights: Weights, where: str) -> str:
     """Load `weights` into `model`, all of them and nothing else, and prove it; returns their hash.
 
@@ -164,9 +91,9 @@ def restore(model: nn.Module, weights: Weights, where: str) -> str:
     """
     digest = weights_sha256(weights)
     inner = _unwrapped(model)
-    keys = {_plain_name(name): name for name in inner.state_dict()}
+    keys = {plain_name(name): name for name in inner.state_dict()}
     expected = {name: inner.state_dict()[key] for name, key in keys.items()}
-    weights = fitted_names(weights, expected)
+    weights = best_match({"": weights}, expected, where)[0].weights
     mismatch = Mismatch.between(weights, expected)
     if str(mismatch):
         raise InputError(
@@ -181,8 +108,3 @@ def restore(model: nn.Module, weights: Weights, where: str) -> str:
     if weights_sha256(plain_weights(inner)) != weights_sha256(converted):
         raise InputError(f"{where} did not restore: the model holds other weights than the file", "Report this.")
     return digest
-
-
-def _fits(tensor: torch.Tensor, expected: torch.Tensor) -> bool:
-    same_kind = tensor.dtype == expected.dtype or (tensor.is_floating_point() and expected.is_floating_point())
-    return tensor.shape == expected.shape and same_kind

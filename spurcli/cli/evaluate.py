@@ -86,6 +86,7 @@ def evaluate(
                 overrides=overrides,
                 inherited=settings_of(parent.get("provenance", {})),
                 inherited_from=str(model_path),
+                checkpoint=model_path,
                 allow_injection_mismatch=allow_injection_mismatch,
                 seed=(parent.get("training") or {}).get("seed", 0),
                 device=device,

@@ -123,6 +123,7 @@ def infer(
                 overrides=overrides,
                 inherited=settings_of(parent),
                 inherited_from=str(source_path),
+                checkpoint=source_path,
                 allow_injection_mismatch=allow_injection_mismatch,
                 seed=seed,
                 device=device,

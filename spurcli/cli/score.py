@@ -106,6 +106,7 @@ def score(
             overrides=overrides,
             inherited=settings_of(parent.get("provenance", {})),
             inherited_from=str(checkpoint),
+            checkpoint=checkpoint,
             allow_injection_mismatch=allow_injection_mismatch,
             seed=seed,
             device=device,

@@ -11,6 +11,7 @@ from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import predictions_path, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint, require_same
+from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.datasets.injection import injection_parents
@@ -121,18 +122,16 @@ def _write(
 def _run_model(
     settings: Settings, path: Path, split: str, allow_injection_mismatch: bool, progress: Progress | None
 ) -> tuple[_Found, World]:
-    from spurcli.artifacts.checkpoint_torch import load_weights, restore
     from spurcli.evaluation.predict import SplitPredictor
     from spurcli.runtime.workbench import Workbench
 
+    path = weights_file(path)
     metadata = read_checkpoint_metadata(path, required=False)
     bench = Workbench.open(settings, progress, pretrained=False)
     dataset = bench.dataset
     chosen = dataset.split(split)
     bench.require_own(metadata, str(path), allow_injection_mismatch=allow_injection_mismatch)
-    model = bench.model(settings.seed)
-    digest = restore(model, load_weights(path), str(path))
-    bench.world.require_same(digest, "weights")
+    model, digest = bench.restored(path, is_ours=bool(metadata))
     evaluated = SplitPredictor.open(bench, split).predict(model)
     about = {
         "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.checkpoint_torch import load_weights, restore
 from spurcli.artifacts.envelope import require_file
+from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, read_predictions
 from spurcli.errors import InputError, UsageError
 from spurcli.randomness import generator
@@ -26,6 +26,7 @@ _HINT = "Name model.safetensors or predictions.h5 of the training split, or noth
 
 def is_predictions(path: Path) -> bool:
     """Whether `path` is an HDF5 file, and so predictions rather than a checkpoint."""
+    path = weights_file(path)
     require_file(path, "a checkpoint or predictions", _HINT)
     with path.open("rb") as stream:
         return stream.read(8) == b"\x89HDF\r\n\x1a\n"
@@ -73,10 +74,8 @@ class FromModels:
     def _model(self) -> nn.Module:
         if self._checkpoint is None:
             return self._trained(0, None, "training")
-        model = self._bench.model(self._bench.settings.seed)
-        digest = restore(model, load_weights(self._checkpoint), str(self._checkpoint))
-        self._bench.world.require_same(digest, "weights")
-        return model
+        is_ours = bool(read_checkpoint_metadata(self._checkpoint, required=False))
+        return self._bench.restored(self._checkpoint, is_ours=is_ours)[0]
 
     @cached_property
     def _embedded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -15,6 +15,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.logit_checks import warn_unless_logits
+from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import portable_word, provenance
 from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
@@ -60,6 +61,7 @@ def infer(
     if errors == output:
         raise UsageError(f"Groups and errors would both be {output}", "Name another file with --errors or -o.")
     report = progress or Silent()
+    source = weights_file(source) if source else None
     predictions = read_predictions(source) if source and is_predictions(source) else None
     if predictions is not None:
         launched().require_alone("Groups are inferred from predictions by one process")

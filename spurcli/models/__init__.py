@@ -1,7 +1,8 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
 A factory that takes `input_shape` is given (channels, height, width) of the images; one that takes `vocab_size`,
-`pad_id` or `max_length` those of the texts. Every model has the option `weights`, a file to start from. Where a
+`pad_id` or `max_length` those of the texts. Every model has the options `weights`, a file to start
+from, and `class_order`, how a file orders its outputs. Where a
 checkpoint is restored at once, `weights` is left out, and an option called `pretrained` is false.
 """
 
@@ -15,7 +16,10 @@ from typing import Any
 from torch import nn
 
 from spurcli.errors import InputError, UsageError
-from spurcli.models.weights import find_folder, find_weights, last_linear_name, start_from
+from spurcli.models.class_order import OPTION, Classes
+from spurcli.models.head import last_linear_name
+from spurcli.models.trial import trial
+from spurcli.models.weights import find_folder, find_weights, start_from
 from spurcli.parts import MODELS
 from spurcli.progress import Progress, Silent
 from spurcli.registry import near
@@ -32,6 +36,7 @@ def build_model(
     weights_root: Path = Path(),
     pretrained: bool = True,
     progress: Progress | None = None,
+    classes: Classes | None = None,
     **inputs: Any,
 ) -> nn.Module:
     """Build a model by registered name, `package.module:attr` or `file.py:attr`.
@@ -39,15 +44,24 @@ def build_model(
     `inputs` say what it will be called with: `input_shape` (channels, height, width) for images; `vocab_size`, `pad_id`
     and `max_length` for texts. `weights_root`/weights is where files are looked for; `pretrained` is false if the
     weights are replaced at once, so that none need be there. What of the weights did not fit is said to `progress`.
+    `classes` are those of the data set: a last layer that was trained on the same ones is put in their order.
     Random weights come from torch's default generator: seed it first.
     """
     report = progress or Silent()
     factory = MODELS.load(name)
     parameters = inspect.signature(factory).parameters
-    given = {"num_classes": num_classes, "weights_root": weights_root, "progress": report, **inputs}
+    given = {
+        "num_classes": num_classes,
+        "weights_root": weights_root,
+        "progress": report,
+        "data_classes": classes,
+        **inputs,
+    }
     _check_options(name, options, parameters)
     _check_inputs(name, inputs, parameters)
     arguments = {**options, **{key: value for key, value in given.items() if key in parameters}}
+    if OPTION not in parameters:
+        arguments.pop(OPTION, None)
     weights = arguments.pop("weights", "") if "weights" not in parameters or not pretrained else ""
     path = find_weights(str(weights), weights_root) if weights and pretrained else None  # before anything is built
     if "pretrained" in parameters and not pretrained:
@@ -61,7 +75,7 @@ def build_model(
     if not isinstance(model, nn.Module):
         raise InputError(f"Model {name!r} is {type(model).__name__}, not a torch.nn.Module", "Return a module.")
     if path is not None:
-        report.say(start_from(model, path))
+        report.say(start_from(model, path, classes, trial(inputs) if inputs else None))
     return model
 
 
@@ -83,8 +97,8 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
 def _check_options(name: str, options: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
     """Raise UsageError for an option that the factory does not have."""
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    given = ("num_classes", "weights_root", "progress", *_IMAGES, *_TEXTS)
-    known = list(dict.fromkeys([*(key for key in parameters if key not in given), "weights"]))
+    given = ("num_classes", "weights_root", "progress", "data_classes", *_IMAGES, *_TEXTS)
+    known = list(dict.fromkeys([*(key for key in parameters if key not in given), "weights", OPTION]))
     for key in options:
         if key not in known and not takes_any:
             raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from spurcli.artifacts.saved_torch import folder_class_names
 from spurcli.errors import InputError, UsageError
+from spurcli.models.class_order import Classes, matched, order_of_outputs, reorder_outputs
+from spurcli.models.head import head_names
+from spurcli.models.trial import trial
 from spurcli.models.weights import find_folder
 from spurcli.progress import Progress
 
@@ -26,13 +30,14 @@ def transformers_model(
     pad_id: int | None = None,
     max_length: int = 1,
     weights_root: Path = Path(),
+    data_classes: Classes | None = None,
     progress: Progress,
 ) -> nn.Module:
     """A classifier of images, or of texts where `vocab_size` is given, from a local transformers folder.
 
     `path` holds config.json and the weights (safetensors, or pytorch_model.bin read with weights_only); it is looked
     for as given and in `weights_root`/weights. The last layer is new where the folder has none, or one for another
-    number of classes. `num_layers` keeps the first layers of the encoder only; 0 keeps all. Dropout is as config.json
+    number of classes or for others; one for the same classes is put in their order. `num_layers` keeps the first layers of the encoder only; 0 keeps all. Dropout is as config.json
     has it. Without `pretrained` only config.json is read. The state dict has transformers' own names.
 
     Raises InputError if the folder cannot be loaded, lacks weights beyond the head, or takes other texts than these.
@@ -45,6 +50,7 @@ def transformers_model(
     with _quiet():
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            told = folder_class_names(folder)
             config.num_labels = num_classes
             if getattr(config, "pad_token_id", None) is None:
                 config.pad_token_id = pad_id
@@ -66,14 +72,39 @@ def transformers_model(
         except Exception as error:  # a damaged folder raises almost anything
             reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
             raise InputError(f"{folder} cannot be loaded: {reason}", "Check the folder.") from error
+    order: list[int] = []
     if info:
-        progress.say(_report(folder, model, info))
+        report = _report(folder, model, info)
+        if data_classes and not _new_names(info):
+            order, line = _order(folder, model, told, data_classes)
+            report = f"{report}, {line}"
+        progress.say(report)
     model = model.float()  # folders in half precision too: the recipe's precision is one of computing
     if vocab_size is not None:
         _take_token_dicts(model)
         _check_texts(model, folder, vocab_size, max_length)
     model.register_forward_hook(lambda _module, _args, output: output.logits)
+    if order != sorted(order):
+        size = getattr(config, "image_size", 224)
+        height, width = size if isinstance(size, list | tuple) else (size, size)
+        shape = getattr(config, "num_channels", 3), height, width
+        about = {"vocab_size": vocab_size, "pad_id": pad_id or 0, "max_length": max_length}
+        forward = trial({"input_shape": shape} if vocab_size is None else about)
+        reorder_outputs(model, order, forward, str(folder), lasting=True)
     return model  # type: ignore[no-any-return]
+
+
+def _order(folder: Path, model: Any, told: Sequence[str] | None, classes: Classes) -> tuple[list[int], str]:
+    """Which output each class is, and a line on it; the last layer becomes a new one if it was trained on other classes."""
+    theirs = classes.of_file(told)
+    if theirs is None or matched(theirs, classes.names):
+        return order_of_outputs(told, classes, str(folder))
+    for name in head_names(model):  # as transformers starts most of its heads; it would skip one that was loaded
+        layer = model.get_submodule(name)
+        nn.init.normal_(layer.weight, std=getattr(model.config, "initializer_range", None) or 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    return [], f"but the last layer is new: it was trained on {', '.join(theirs[:6])}{', …' * (len(theirs) > 6)}"
 
 
 def _keep_layers(config: Any, num_layers: int) -> None:
@@ -86,9 +117,13 @@ def _keep_layers(config: Any, num_layers: int) -> None:
     config.num_hidden_layers = num_layers
 
 
+def _new_names(info: dict[str, Any]) -> list[str]:
+    return sorted({*info["missing_keys"], *(item[0] for item in info["mismatched_keys"])})
+
+
 def _report(folder: Path, model: Any, info: dict[str, Any]) -> str:
     """What was read, in a line. Raises InputError if more than the head is new: transformers would go on at random."""
-    new = sorted({*info["missing_keys"], *(item[0] for item in info["mismatched_keys"])})
+    new = _new_names(info)
     body = [name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name]
     if body:
         raise InputError(

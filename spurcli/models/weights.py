@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from spurcli.artifacts.checkpoint_torch import Mismatch, fitted_names, load_weights, restore
-from spurcli.errors import InputError
+from spurcli.artifacts.checkpoint_torch import restore, weights_sha256
+from spurcli.artifacts.matching_torch import Mismatch, best_match, plain_name
+from spurcli.artifacts.model_folder import require_no_adapter
+from spurcli.artifacts.saved_torch import read_saved
+from spurcli.errors import InputError, SpurWarning
+from spurcli.models.class_order import Classes, matched, order_of_outputs, reorder_outputs
+from spurcli.models.head import head_names
+
+Forward = Callable[[nn.Module], torch.Tensor]
 
 # IMAGENET1K_V1 files: the name's last part is the start of their SHA-256, as torch.hub checks it.
 _SOURCES = {
@@ -43,6 +53,8 @@ def find_folder(name: str, root: Path) -> Path:
     candidates = places(name, root)
     folder = next((candidate for candidate in candidates if (candidate / "config.json").is_file()), None)
     if folder is None:
+        for candidate in candidates:
+            require_no_adapter(candidate)
         raise InputError(
             f"No transformers model in {name} (no config.json)",
             f"Put the folder at {candidates[1]}, or name another with --set model.options.path=FOLDER "
@@ -51,39 +63,85 @@ def find_folder(name: str, root: Path) -> Path:
     return folder
 
 
-def last_linear_name(model: nn.Module) -> str | None:
-    """The name of the last linear layer by order of registration, whose input is the embedding h; None without one."""
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    return str(names[-1]) if names else None
-
-
-def start_from(model: nn.Module, path: Path) -> str:
+def start_from(model: nn.Module, path: Path, classes: Classes | None = None, forward: Forward | None = None) -> str:
     """Load all weights of `path` into `model`; a last layer that does not fit stays new. Returns what was done.
 
-    Raises InputError that names what the file lacks or has in another shape, except for the last layer. What the file
-    has beyond the model is reported only: heads of other tasks, mostly.
+    A last layer that fits is new too if the file names other classes, and is put in the order of ours if it names the
+    same ones. Raises InputError that names what the file lacks or has in another shape, except for the last layer. What
+    the file has beyond the model is reported only: heads of other tasks, mostly.
     """
+    saved = read_saved(path)
     expected = dict(model.state_dict())
-    weights = fitted_names(load_weights(path), expected)
-    mismatch = Mismatch.between(weights, expected)
-    name = last_linear_name(model)
-    head = {key for key in expected if name is not None and key.rpartition(".")[0] == name}
-    # batch norm's count of batches is younger than many files, and nothing depends on it
-    missing = [key for key in mismatch.missing if key not in head and not key.endswith(".num_batches_tracked")]
-    misshapen = [key for key in mismatch.misshapen if key not in head]
-    if missing or misshapen:
-        wrong = Mismatch(missing, mismatch.unknown, misshapen)
+    names = head_names(model)
+    head = {key for key in expected if key.rpartition(".")[0] in names}
+    match, others = best_match(saved.state_dicts, expected, str(path), head)
+    weights = match.weights
+    if match.wrong(head):
+        wrong = match.wrong(head)
+        misshapen = [key for key in wrong if key in match.mismatch.misshapen]
+        missing = [key for key in wrong if key not in misshapen]
         raise InputError(
-            f"{path} does not fit the model: {wrong}",
+            f"{path} does not fit the model: {Mismatch(missing, match.mismatch.unknown, misshapen)}",
             "Name the model and options that the file belongs to; only the last layer may differ.",
         )
-    new_head = bool(head & {*mismatch.missing, *mismatch.misshapen})
+    new_head = bool(head & {*match.mismatch.missing, *match.mismatch.misshapen})
+    order, order_line = None, ""
+    if not new_head and head and classes:
+        theirs = classes.of_file(saved.class_names)
+        if theirs is not None and matched(theirs, classes.names) is None:
+            new_head, order_line = True, f"its classes are others ({', '.join(theirs[:6])}{', …' * (len(theirs) > 6)})"
+        else:
+            order, order_line = order_of_outputs(saved.class_names, classes, str(path))
     used = {key: weights[key] for key in expected if key in weights and not (new_head and key in head)}
     restore(model, {**expected, **used}, str(path))
-    parts = [f"{path.name}: {len(used)} tensors", f"new last layer {name}" if new_head else "last layer included"]
-    if mismatch.unknown:
-        parts.append(f"not used: {Mismatch([], mismatch.unknown, [])}")
+    if order and forward and order != sorted(order):
+        reorder_outputs(model, order, forward, str(path), lasting=True)
+    parts = [
+        f"{path.name}: {len(used)} tensors",
+        f"new last layer {', '.join(names)}" if new_head else "last layer included",
+    ]
+    parts += [order_line] if order_line else []
+    if unknown := [*match.mismatch.unknown, *match.outside]:
+        parts.append(f"not used: {Mismatch([], unknown, [])}")
+    if others:
+        parts.append(f"{match.origin} is used, not {', '.join(others)}")
     config = getattr(model, "pretrained_cfg", None)  # timm's
     if config and config.get("mean") and config.get("std"):
         parts.append(f"timm's weights want images of mean {list(config['mean'])}, std {list(config['std'])}")
     return ", ".join(parts)
+
+
+def restore_trained(
+    model: nn.Module, path: Path, classes: Classes, forward: Forward, *, is_ours: bool
+) -> tuple[str, str]:
+    """Load the checkpoint at `path` into `model`, all of it; returns the hash of its weights and a line on what was done.
+
+    One of ours fits exactly. Of others, the outputs are put in the order of our classes, and what belongs to no part of
+    the model (a criterion, a second head) is left out with a warning. Raises InputError where anything of the model is
+    missing, or where the file holds a larger model.
+    """
+    saved, where = read_saved(path), str(path)
+    if is_ours:
+        (weights,) = saved.state_dicts.values()
+        return restore(model, weights, where), ""
+    expected = {plain_name(key): value for key, value in model.state_dict().items()}
+    match, others = best_match(saved.state_dicts, expected, where)
+    if match.wrong() or match.larger(expected):
+        found = f" It holds {saved.holds}." if saved.holds and not set(match.weights) & set(expected) else ""
+        raise InputError(
+            f"{path} does not fit the model: {match.mismatch}.{found}",
+            "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE.",
+        )
+    counts = {key: expected[key] for key in match.mismatch.missing}
+    used = {key: tensor for key, tensor in match.weights.items() if key in expected}
+    digest = weights_sha256(used)
+    restore(model, {**counts, **used}, where)
+    order, line = order_of_outputs(saved.class_names, classes, where)
+    if order != sorted(order):
+        reorder_outputs(model, order, forward, where, lasting=False)
+    if unknown := [*match.mismatch.unknown, *match.outside]:
+        warnings.warn(f"{path}: not used: {Mismatch([], unknown, [])}", SpurWarning, stacklevel=2)
+    if others:
+        message = f"{path}: {match.origin} is used, and not {', '.join(others)}, which fits as well"
+        warnings.warn(message, SpurWarning, stacklevel=2)
+    return digest, f"{path.name}: {line}"

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
-from spurcli.errors import MissingExtraError, UsageError
-from spurcli.models.weights import last_linear_name
+from spurcli.errors import MissingExtraError, UsageError, in_a_line
+from spurcli.models.head import last_linear_name
 from spurcli.registry import near
+
+_AUXILIARY = ("googlenet", "inception_v3")
 
 
 def torchvision_model(*, num_classes: int, input_shape: tuple[int, int, int], arch: str = "resnet18") -> nn.Module:
-    """A torchvision classifier with its last linear layer made anew for `num_classes`."""
+    """A torchvision classifier for `num_classes`, without auxiliary heads; a vision transformer for the images' size."""
     from torchvision import models
 
     known = models.list_models(module=models)  # without detection and segmentation, which fetch weights by themselves
     if arch not in known:
         raise UsageError(f"torchvision has no classifier {arch!r}{near(arch, known)}", "Set model.options.arch.")
-    if input_shape[0] != 3:
-        raise UsageError(f"{arch} takes colour images, not {input_shape[0]} channels", "Choose another --model.")
-    model: nn.Module = models.get_model(arch, weights=None)
-    name = last_linear_name(model)
-    if name is None:
-        raise UsageError(f"{arch} has no linear last layer to replace", "Choose another model.options.arch.")
+    channels, height, width = input_shape
+    if channels != 3:
+        raise UsageError(f"{arch} takes colour images, not {channels} channels", "Choose another --model.")
+    options: dict[str, Any] = {}
+    if arch in _AUXILIARY:  # a second output in training; files of weights are read without it
+        options = {"aux_logits": False, "init_weights": True}
+    elif arch.startswith("vit_") and height == width:
+        options = {"image_size": height}
+    try:
+        model: nn.Module = models.get_model(arch, weights=None, **options)
+        name = last_linear_name(model)
+        if name is None:  # its classifier is a convolution: only the library knows what to replace
+            return cast(nn.Module, models.get_model(arch, weights=None, num_classes=num_classes))
+    except (ValueError, AssertionError, RuntimeError) as error:
+        raise UsageError(
+            f"torchvision cannot build {arch} for images of {height}x{width} pixels: {in_a_line(error)}",
+            "Set preprocessing.image_size, or choose another model.options.arch.",
+        ) from error
     parent, _, child = name.rpartition(".")
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
+    # a layer of its own after the others, as always: the same seed gives the same numbers as before
     setattr(model.get_submodule(parent), child, nn.Linear(old.in_features, num_classes, bias=old.bias is not None))
     return model
 
@@ -45,5 +60,13 @@ def timm_model(*, num_classes: int, input_shape: tuple[int, int, int], arch: str
     channels, *size = input_shape
     config = timm.get_pretrained_cfg(arch)
     sized: dict[str, Any] = {"img_size": tuple(size)} if config is not None and config.fixed_input_size else {}
-    model: nn.Module = timm.create_model(arch, pretrained=False, num_classes=num_classes, in_chans=channels, **sized)
+    try:
+        model: nn.Module = timm.create_model(
+            arch, pretrained=False, num_classes=num_classes, in_chans=channels, **sized
+        )
+    except (ValueError, AssertionError, RuntimeError, TypeError) as error:
+        raise UsageError(
+            f"timm cannot build {arch} for images of {channels}x{size[0]}x{size[1]}: {in_a_line(error)}",
+            f"Its own size: --set preprocessing.image_size={config.input_size[-1] if config else 224}",
+        ) from error
     return model

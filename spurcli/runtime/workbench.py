@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +14,12 @@ from torch import nn
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
+from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
-from spurcli.models.weights import places
+from spurcli.models.class_order import OPTION, Classes
+from spurcli.models.trial import trial
+from spurcli.models.weights import places, restore_trained
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import mix
 from spurcli.runtime.distributed import ALONE, World, open_world
@@ -95,9 +99,27 @@ class Workbench:
             weights_root=self.settings.data_root,
             pretrained=self.pretrained,
             progress=self.progress,
+            classes=self._classes(),
             **self._about_inputs(),
         )
         return model.to(self.device)
+
+    def restored(self, checkpoint: Path, *, is_ours: bool) -> tuple[nn.Module, str]:
+        """The model with the weights of `checkpoint`, its outputs in the order of the classes, and the weights' hash.
+
+        Raises InputError unless everything fits, and where the processes of a run do not read the same.
+        """
+        model = replace(self, pretrained=False).model(self.settings.seed)
+        forward = trial(self._about_inputs())
+        digest, line = restore_trained(model, checkpoint, self._classes(), forward, is_ours=is_ours)
+        if line:
+            self.progress.say(line)
+        self.world.require_same(digest, "weights")
+        return model, digest
+
+    def _classes(self) -> Classes:
+        told = self.settings.model.options.get(OPTION, "")
+        return Classes(self.dataset.class_names, told, self.settings.dataset.name in OWN_DATA)
 
     def _about_inputs(self) -> dict[str, Any]:
         """What a model's factory may want to know of the inputs."""

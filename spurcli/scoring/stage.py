@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, weights_sha256
+from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
@@ -66,6 +67,8 @@ def score(
         launched().require_alone("Logits are scored by one process")
     if checkpoint and num_runs != 1:
         raise UsageError("--checkpoint is one run", "Score other checkpoints into other files; prune averages files.")
+    if checkpoint is not None:
+        checkpoint = weights_file(checkpoint)
     if logits is None and checkpoint is None and settings is not None:
         early_epoch(settings)
     further = load_further_scores(further_scores)  # the user's mistakes in them come before hours of training
@@ -155,10 +158,9 @@ def _from_models(
 
 
 def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
-    model = bench.model(bench.settings.seed)
-    digest = restore(model, load_weights(checkpoint), str(checkpoint))
-    bench.world.require_same(digest, "weights")
-    training = read_checkpoint_metadata(checkpoint, required=False).get("training") or {}
+    metadata = read_checkpoint_metadata(checkpoint, required=False)
+    model, digest = bench.restored(checkpoint, is_ours=bool(metadata))
+    training = metadata.get("training") or {}
     return ScoredRun(model, training.get("seed", bench.settings.seed), training.get("epoch"), digest)
 
 

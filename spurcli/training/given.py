@@ -14,6 +14,7 @@ from spurcli.artifacts.envelope import optional_field, sha256_of_file
 from spurcli.artifacts.fingerprint import require_same, require_same_injection
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_indices
+from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, origin_of
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
@@ -121,6 +122,7 @@ def read_given(
             parents.append(Parent.of(path, known.provenance))
     checkpoint_training: Mapping[str, Any] = {}
     if checkpoint:
+        checkpoint = weights_file(checkpoint)
         metadata = read_checkpoint_metadata(checkpoint, required=False)
         bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_mismatch)
         parents.append(Parent.of(checkpoint, metadata.get("provenance")))

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
-from spurcli.artifacts.checkpoint_torch import load_weights, plain_weights, restore, save_checkpoint, weights_sha256
+from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, weights_sha256
 from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.history import history_path, read_history, write_history
@@ -110,7 +110,7 @@ def train(
     with state_folder(output, world) as folder:
         if isinstance(method, LastLayerMethod):
             assert checkpoint
-            restore(model, load_weights(checkpoint), str(checkpoint))
+            model, _ = bench.restored(checkpoint, is_ours=bool(read_checkpoint_metadata(checkpoint, required=False)))
             alone = replace(bench, world=ALONE)  # the fit is one processor's work, the features take seconds
             annotations = given.samples, given.val_labels, given.val_groups
             record = world.first(lambda: refit_last_layer(alone, model, method, *annotations))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import importlib.util
@@ -22,13 +23,14 @@ from PIL import Image
 from spurcli import recipes
 from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
-from spurcli.artifacts.checkpoint_torch import load_tensors, load_weights
+from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.predictions import read_predictions
+from spurcli.artifacts.saved_torch import read_saved
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets import load_dataset
 from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_cached, write_cached
@@ -126,7 +128,21 @@ def _read_checkpoint(path: Path) -> None:
 def _make_torch_weights(path: Path) -> None:
     import torch
 
-    torch.save({"weight": torch.zeros(3, 4), "bias": torch.ones(3)}, path)
+    weights = {"weight": torch.zeros(3, 4), "bias": torch.ones(3)}
+    names = {
+        "class_to_idx": {"a": 0, "b": 1, "c": 2},
+        "args": argparse.Namespace(lr=1.0, out=Path("x")),
+        "best": np.float64(0.5),
+    }
+    torch.save({"state_dict": weights, "epoch": 3, **names}, path)
+
+
+def _make_shards(folder: Path) -> None:
+    for number, name in enumerate(("weight", "bias"), start=1):
+        safetensors.numpy.save_file({name: LOGITS}, folder / f"model-{number}.safetensors")
+    listed = {"weight": "model-1.safetensors", "bias": "model-2.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    (folder / "config.json").write_text(json.dumps({"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 3}))
 
 
 STATE_IDENTITY = {"settings": "fuzz"}
@@ -344,7 +360,8 @@ def targets() -> dict[str, Target]:
         "remove": target("remove-v1.txt", read_indices),
         "groups": target("groups-v1.txt", read_groups, describe),
         "checkpoint": target("model-v1.safetensors", _read_checkpoint, describe),
-        "weights-torch": target("foreign.pt", load_weights, make=_make_torch_weights),
+        "weights-torch": target("foreign.pt", read_saved, make=_make_torch_weights),
+        "weights-folder": Target(_make_shards, read_saved),
         "state": Target(_make_state, lambda folder: StateFile(folder, STATE_IDENTITY).load()),
         "history": target("history-v1.json", read_history, describe),
         "injection": target("inject-v1.json", read_injection, describe),

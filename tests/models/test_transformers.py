@@ -25,6 +25,7 @@ from transformers import (
 from spurcli.artifacts.checkpoint_torch import plain_weights, restore
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, last_linear, require_files
+from spurcli.models.class_order import Classes
 
 TEXTS = {"vocab_size": 40, "pad_id": 0, "max_length": 16}
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 20}
@@ -265,3 +266,32 @@ def test_a_published_encoder(listener):
         hidden = reference(**texts).pooler_output
         torch.testing.assert_close(model(texts), hidden @ model.classifier.weight.T + model.classifier.bias)
     assert listener.said == ["model: 39 tensors, new: classifier.bias, classifier.weight"]
+
+
+def test_a_last_layer_trained_on_the_same_classes_is_put_in_their_order(bert, listener):
+    """As a folder trained on MultiNLI: entailment, neutral, contradiction; ours are alphabetical."""
+    config = json.loads((bert / "config.json").read_text())
+    names = [f"Class_{number}" for number in (3, 1, 0, 2, 4, 6, 5)]
+    labels = {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {n: i for i, n in enumerate(names)},
+    }
+    (bert / "config.json").write_text(json.dumps({**config, **labels}))
+    classes = Classes(tuple(f"class {number}" for number in range(7)))
+    original = BertForSequenceClassification.from_pretrained(bert).eval()
+    texts = batch()
+    model = text_model(bert, 7, keywords={"progress": listener, "classes": classes}).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(texts), original(**texts).logits[:, [2, 1, 3, 0, 4, 6, 5]])
+    assert "by name: class 0, class 1" in listener.said[0]
+    others = Classes(tuple(f"kind {number}" for number in range(7)))
+    model = text_model(bert, 7, keywords={"progress": listener, "classes": others}).eval()
+    assert not torch.equal(model.classifier.weight, original.classifier.weight)
+    assert "the last layer is new: it was trained on Class_3" in listener.said[1]
+
+
+def test_an_adapter_is_no_model(tmp_path):
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_config.json").write_text('{"base_model_name_or_path": "bert"}')
+    with pytest.raises(InputError, match="LoRA adapter of bert"):
+        text_model(tmp_path / "lora")

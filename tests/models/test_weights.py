@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from spurcli.artifacts.checkpoint_torch import load_weights
+from spurcli.artifacts.checkpoint_torch import load_tensors
+from spurcli.artifacts.saved_torch import read_saved
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
 
@@ -147,7 +148,7 @@ def test_a_file_that_holds_itself_ends(tmp_path):
     content["model"] = content
     torch.save(content, tmp_path / "loop.pth")
     with pytest.raises(InputError, match="not a plain state dict"):
-        load_weights(tmp_path / "loop.pth")
+        read_saved(tmp_path / "loop.pth")
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 cut", b"\x80\x02 cut"])
@@ -217,7 +218,7 @@ def test_a_model_of_the_other_kind_of_inputs_is_refused():
 def test_a_foreign_state_dict_is_scored_and_evaluated(tmp_path, spurcli, tiny_flags, attack):
     """As a training script saves it: nested, behind DataParallel."""
     assert spurcli("train", "--dataset", "demo", "--keep", "all", *tiny_flags).code == 0
-    ours = load_weights(tmp_path / "model.safetensors")
+    ours = load_tensors(tmp_path / "model.safetensors")
     torch.save({"epoch": 3, "state_dict": {f"module.{key}": value for key, value in ours.items()}}, "foreign.pth")
     refused = spurcli("evaluate", "foreign.pth", "-o", "x.json")
     assert refused.code == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torchvision
 from torchvision.models import resnet18
 
 from spurcli.errors import InputError, MissingExtraError, UsageError
@@ -42,12 +43,43 @@ def test_published_torchvision_weights_fill_all_but_the_last_layer(tmp_path, lis
 def test_architectures_of_torchvision_by_name():
     with pytest.raises(UsageError, match="no classifier 'resnet81', did you mean resnet"):
         build("torchvision", arch="resnet81")
-    with pytest.raises(UsageError, match="squeezenet1_0 has no linear last layer"):
-        build("torchvision", arch="squeezenet1_0")
     with pytest.raises(UsageError, match="takes colour images, not 1 channels"):
         build("torchvision", (1, 32, 32))
     model = build("torchvision", arch="mobilenet_v3_small").eval()
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v3_small"])
+def test_the_same_seed_gives_the_same_weights_as_before(arch):
+    """A model of 1,000 classes whose last layer is then replaced: the order in which numbers are drawn."""
+    model = build("torchvision", arch=arch)
+    torch.manual_seed(0)
+    reference = torchvision.models.get_model(arch, weights=None)
+    head = torch.nn.Linear(list(reference.modules())[-1].in_features, 3)
+    state = reference.state_dict() | {
+        key: value for key, value in model.state_dict().items() if value.shape[:1] == (3,)
+    }
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, state[key]), key
+    assert torch.equal(list(model.modules())[-1].weight, head.weight)
+
+
+@pytest.mark.parametrize(("arch", "size"), [("googlenet", 32), ("squeezenet1_1", 32), ("vit_b_32", 64)])
+def test_torchvision_classifiers_with_other_heads(tmp_path, listener, arch, size):
+    """Auxiliary heads are left out, also of weights; a convolution gives the logits; a transformer takes the images' size."""
+    model = build("torchvision", (3, size, size), arch=arch)
+    for mode in (True, False):
+        assert model.train(mode)(torch.zeros(2, 3, size, size)).shape == (2, 3)
+    if arch != "vit_b_32":
+        torch.save(
+            torchvision.models.get_model(arch, weights=None, init_weights=False).state_dict()
+            if arch == "googlenet"
+            else torchvision.models.get_model(arch, weights=None).state_dict(),
+            tmp_path / "w.pth",
+        )
+        build("torchvision", (3, size, size), arch=arch, weights=str(tmp_path / "w.pth"), progress=listener)
+        assert ("aux1" in listener.said[0]) == (arch == "googlenet")
+        assert "new last layer" in listener.said[0]
 
 
 @pytest.mark.parametrize("arch", ["fcn_resnet50", "fasterrcnn_resnet50_fpn"])

@@ -1,0 +1,77 @@
+"""Folders that `save_pretrained` (or timm) wrote: which file holds the weights, and which model and pixels they want."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.envelope import parse_json
+from spurcli.errors import InputError
+
+# What save_pretrained writes into a folder: all weights in one file, or an index of several.
+INDEX = ".index.json"
+STANDARD_FILES = ("model.safetensors", "pytorch_model.bin", f"model.safetensors{INDEX}", f"pytorch_model.bin{INDEX}")
+_ADAPTER = "adapter_config.json"
+
+
+def weights_file(path: Path) -> Path:
+    """`path` itself, or the file of weights (or the index of several) in a folder that `save_pretrained` wrote.
+
+    Raises InputError for a folder without one; an adapter (LoRA) is no model by itself.
+    """
+    if not path.is_dir():
+        return path
+    if found := next((path / name for name in STANDARD_FILES if (path / name).is_file()), None):
+        return found
+    require_no_adapter(path)
+    present = ", ".join(sorted(entry.name for entry in path.iterdir())[:6])
+    raise InputError(
+        f"{path} is a folder without {STANDARD_FILES[0]} or {STANDARD_FILES[1]}; it holds {present or 'nothing'}",
+        "Name the file of weights, or a folder that save_pretrained wrote.",
+    )
+
+
+def require_no_adapter(folder: Path) -> None:
+    """Raise InputError for a folder that holds an adapter (LoRA), without the model that it changes."""
+    path = folder / _ADAPTER
+    if not path.is_file() or any((folder / name).is_file() for name in STANDARD_FILES):
+        return
+    base = str(_read(path).get("base_model_name_or_path") or "")[:100]
+    raise InputError(
+        f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, not a whole model",
+        f'Merge them: PeftModel.from_pretrained(base_model, "{folder}").merge_and_unload().save_pretrained("merged"), '
+        "and save the tokeniser there.",
+    )
+
+
+def folder_settings(folder: Path) -> dict[str, Any]:
+    """What a folder says of its model and of its inputs, as dotted settings; {} if it has no config.json.
+
+    The normalisation and size of images come from preprocessor_config.json, or from timm's pretrained_cfg.
+    """
+    config = _read(folder / "config.json")
+    if isinstance(arch := config.get("architecture"), str):
+        found = {"model.name": "timm", "model.options.arch": arch}
+        pixels = config.get("pretrained_cfg")
+        pixels = pixels if isinstance(pixels, dict) else {}
+        mean, std, size = pixels.get("mean"), pixels.get("std"), pixels.get("input_size")
+        size = size[-1] if isinstance(size, list) and size else None
+    elif config:
+        found = {"model.name": "transformers", "model.options.path": str(folder)}
+        if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+            found["preprocessing.tokenizer"] = ""  # the folder's own
+        pixels = _read(folder / "preprocessor_config.json")
+        mean, std, size = pixels.get("image_mean"), pixels.get("image_std"), pixels.get("size")
+        size = size.get("height", size.get("shortest_edge")) if isinstance(size, dict) else size
+    else:
+        return {}
+    if isinstance(mean, list) and isinstance(std, list) and len(mean) == len(std):
+        found |= {"preprocessing.mean": mean, "preprocessing.std": std}
+    if type(size) is int and size > 0:
+        found["preprocessing.image_size"] = size
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = parse_json(path.read_bytes(), str(path)) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
