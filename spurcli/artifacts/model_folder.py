@@ -50,6 +50,7 @@ def folder_settings(folder: Path) -> dict[str, Any]:
     The normalisation and size of images come from preprocessor_config.json, or from timm's pretrained_cfg.
     """
     config = _read(folder / "config.json")
+    found: dict[str, Any]
     if isinstance(arch := config.get("architecture"), str):
         found = {"model.name": "timm", "model.options.arch": arch}
         pixels = config.get("pretrained_cfg")
