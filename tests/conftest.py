@@ -24,7 +24,7 @@ from cost import (  # noqa: F401 - hooks of pytest; the module is in tests/suppo
     pytest_runtest_protocol,
     pytest_terminal_summary,
 )
-from warm import Warm
+from warm import Warm, shared
 
 # Two small threads beat many: the tests run in several processes at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -115,7 +115,7 @@ def spurcli_process(tmp_path: Path) -> Callable[..., Result]:
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Warm]:
     """A process with torch and spurcli loaded that forks a child a command: to be killed, signalled or run by a shell."""
-    server = Warm()
+    server = shared()
     yield server
     server.close()
 

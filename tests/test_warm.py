@@ -33,7 +33,7 @@ def test_signals(warm, tmp_path, number):
     """SIGINT too, whatever whoever started the tests does with it."""
     (tmp_path / "a.py").write_text("import time\nprint(1, flush=True)\nwhile True:\n    time.sleep(0.01)\n")
     child = warm.start(["a.py"], tmp_path, stdout=tmp_path / "out")
-    assert child.poll() is None
+    assert child.exitcode is None
     while not (tmp_path / "out").read_text():
         time.sleep(0.01)
     child.send_signal(number)

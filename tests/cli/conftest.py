@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory):
+def chain(tmp_path_factory, warm):
     """stages.run_chain: inputs, older outputs, outputs and seconds of each stage."""
     from stages import run_chain
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from warm import Child, shared
 
 SIZES = ["num_train=400", "num_val=60", "num_test=100"]
 FLAGS = [word for size in SIZES for word in ("--set", f"dataset.options.{size}")]
@@ -67,12 +67,6 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
 ORDER = ["inject", "score", "prune", "train", "infer", "train by group DRO", "train by DFR", "evaluate", "report"]
 FORCED = {"score", "train", "infer"}  # always, as files say by what command they were made
 
-# Forked from a server that has torch loaded: each start costs milliseconds, not seconds.
-SERVER = multiprocessing.get_context("forkserver")
-STAGE_MODULES = [
-    f"spurcli.{name}.stage" for name in ("features", "scoring", "pruning", "training", "inferring", "evaluation")
-]
-SERVER.set_forkserver_preload(["spurcli.cli.run", *STAGE_MODULES, "spurcli.reporting.stage", "sklearn.datasets"])
 # As a user and not as root, who may read and write whatever permissions say: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
 PROGRAM = """
 import ctypes, os, struct, sys
@@ -84,10 +78,8 @@ if os.geteuid() == 0 and hasattr(libc, "capget") and libc.capget(header, sets) =
     for place in (0, 1, 2):
         words32[place] &= ~0b110
     libc.capset(header, struct.pack("=6I", *words32))
-os.chdir(folder)
-os.dup2(os.open(stderr, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
 from spurcli.cli.run import run
-sys.exit(run(words))
+sys.exit(run(sys.argv[1:]))
 """
 STDERR = tempfile.TemporaryDirectory(prefix="spurcli-stderr-")  # on no disk that a test fills
 NUMBERS = itertools.count()
@@ -106,7 +98,7 @@ def command(stage: str, *, old: bool = False) -> list[str]:
 class Running:
     """A stage at work."""
 
-    process: ForkServerProcess
+    process: Child
     stderr: Path
 
     def said(self) -> str:
@@ -114,16 +106,12 @@ class Running:
 
     def wait(self) -> int | None:
         """Its exit code, None if it hangs."""
-        self.process.join(120)
-        return self.process.exitcode
+        return self.process.join(120)
 
 
 def start(folder: Path, words: list[str]) -> Running:
     stderr = Path(STDERR.name) / str(next(NUMBERS))
-    names = {"folder": str(folder), "stderr": str(stderr), "words": words}
-    process = SERVER.Process(target=exec, args=(PROGRAM, names))
-    process.start()
-    return Running(process, stderr)
+    return Running(shared().start(["-c", PROGRAM, *words], folder, stderr=stderr), stderr)
 
 
 def finish(folder: Path, words: list[str]) -> None:

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from torch.distributed import TCPStore
+from warm import Child, Warm
 
 PROGRAM = Path(__file__).with_name("runs.py")
-# Forked from a server that has torch loaded: a process costs milliseconds, not seconds.
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["spurcli.cli.run", "spurcli.training.stage", "spurcli.scoring.stage", "sklearn.datasets"]
-)
-FORKED = """
-import os, runpy, sys
-os.environ.update(environment)
-for number in (1, 2):
-    os.dup2(os.open(said, os.O_CREAT | os.O_APPEND | os.O_WRONLY), number)
-sys.argv = ["runs.py", *words]
-runpy.run_path(program, run_name="__main__")
-"""
 
 
 @pytest.fixture(scope="session")
@@ -65,21 +51,20 @@ def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="module")
-def forked() -> Iterator[Callable[..., list[ForkServerProcess]]]:
+def forked(warm: Warm) -> Iterator[Callable[..., list[Child]]]:
     """Start the same in processes with torchrun's environment and its store, writing to FOLDER.said, and no torchrun."""
     stores, started = [], []
 
-    def start(num_processes: int, part: str, folder: Path) -> list[ForkServerProcess]:
+    def start(num_processes: int, part: str, folder: Path) -> list[Child]:
         store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         stores.append(store)
         common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
         common |= {"WORLD_SIZE": str(num_processes), "OMP_NUM_THREADS": "1"}
         processes = []
         for rank in map(str, range(num_processes)):
-            given = {"program": str(PROGRAM), "words": [part, str(folder)], "said": f"{folder}.said"}
-            given["environment"] = {**common, "RANK": rank, "LOCAL_RANK": rank}
-            process = SERVER.Process(target=exec, args=(FORKED, given))
-            process.start()
+            said = Path(f"{folder}.said")
+            environment = {**common, "RANK": rank, "LOCAL_RANK": rank}
+            process = warm.start([PROGRAM, part, folder], folder, stdout=said, stderr=said, environment=environment)
             processes.append(process)
         started.extend(processes)
         return processes

@@ -9,7 +9,6 @@ import shutil
 import signal
 import time
 import warnings
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import h5py
@@ -18,6 +17,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from warm import Child
 
 from spurcli.errors import SpurWarning
 from spurcli.training import fit
@@ -166,7 +166,7 @@ def test_the_error_of_one_is_said_once_and_stops_all(torchrun, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["there.txt"]
 
 
-def wait_for_state(folder: Path, processes: list[ForkServerProcess]) -> Path:
+def wait_for_state(folder: Path, processes: list[Child]) -> Path:
     state = folder / "model.safetensors.state" / "state.safetensors"
     while not state.exists():
         assert all(process.exitcode is None for process in processes), Path(f"{folder}.said").read_text()

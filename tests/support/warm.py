@@ -8,6 +8,7 @@ writes a program that does the same for a shell: its child has the shell's strea
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -27,7 +28,26 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 STAGES = ("features", "scoring", "pruning", "training", "inferring", "evaluation", "reporting")
-PRELOAD = ("spurcli.cli.run", *(f"spurcli.{name}.stage" for name in STAGES), "spurcli.training.methods.dfr")
+# What commands import when they first need it comes too; torch._dynamo is what making an optimizer imports.
+LATER = (
+    *(
+        "torch._dynamo",
+        "sklearn.cluster",
+        "matplotlib.figure",
+        "matplotlib.backends.backend_svg",
+        "jinja2",
+        "rich.table",
+    ),
+    *(
+        "pydantic.types",
+        "pydantic.type_adapter",
+        "pydantic.json_schema",
+        "annotated_types",
+        "PIL.Image",
+        "pyarrow.parquet",
+    ),
+)
+PRELOAD = ("spurcli.cli.run", *(f"spurcli.{name}.stage" for name in STAGES), *LATER)
 _LENGTH, _SECONDS = struct.Struct("!I"), struct.Struct("d")
 # What a shell runs in place of python: says what is to be run and where, waits, and ends as the child ended.
 _CLIENT = """#!{python} -IS
@@ -60,15 +80,15 @@ class Child:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = b""
-        self.exitcode: int | None = None
+        self._code: int | None = None
         self.pid: int = self._reply(None)["pid"]
 
     def _reply(self, timeout: float | None) -> dict[str, Any]:
-        self._connection.settimeout(timeout)
+        self._connection.settimeout(timeout)  # 0: what is there
         while b"\n" not in self._received:
             try:
                 more = self._connection.recv(4096)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 return {}
             if not more:
                 raise RuntimeError("the process that forks the children is gone")
@@ -79,24 +99,30 @@ class Child:
 
     def join(self, timeout: float | None = None) -> int | None:
         """Wait for its end, so many seconds at most; returns the exit code, −signal, or None if it still runs."""
-        if self.exitcode is None and (reply := self._reply(None if timeout is None else max(timeout, 1e-6))):
-            self.exitcode = reply["code"]
+        if self._code is None and (reply := self._reply(timeout)):
+            self._code = reply["code"]
             self._connection.close()
-        return self.exitcode
+        return self._code
 
-    def poll(self) -> int | None:
+    @property
+    def exitcode(self) -> int | None:
         return self.join(0)
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
+        if self.exitcode is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
 
+def shared() -> Warm:
+    """The server of this process of pytest; the fixture `warm` is it, and ends it."""
+    return _SERVERS[0] if _SERVERS else Warm()
+
+
 class Warm:
-    """The server of one process of pytest, started when it is first asked."""
+    """A server, started when it is first asked."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="spurcli-warm-")
@@ -105,7 +131,7 @@ class Warm:
         _SERVERS.append(self)
 
     def cpu_seconds(self) -> float:
-        """What the children took that have ended; 0 of a server that has ended, as that is counted with the system then."""
+        """What the children took that have ended; once the server has ended too, the system counts them for us."""
         tally = Path(self._folder.name) / "cpu"
         return _SECONDS.unpack(tally.read_bytes())[0] if tally.exists() else 0.0
 
@@ -163,6 +189,7 @@ class Warm:
             self._process.stdin.close()
             self._process.wait()
         self._folder.cleanup()
+        _SERVERS.remove(self)
 
 
 def _main(descriptor: int, folder: Path) -> None:
@@ -172,6 +199,7 @@ def _main(descriptor: int, folder: Path) -> None:
     )  # a job in the background is started deaf to it, and so would be its children
     for name in PRELOAD:
         importlib.import_module(name)
+    gc.freeze()  # children then share these pages for good
     listener, selector = socket.socket(fileno=descriptor), selectors.DefaultSelector()
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import random
 import shutil
 import signal
 import time
 from collections.abc import Callable
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import h5py
 import pytest
+from warm import Child, shared
+
+pytestmark = pytest.mark.usefixtures("warm")
 
 NUM_KILLS = int(os.environ.get("SPURCLI_TEST_KILLS", "5"))
 SIZES = ["--set", "dataset.options.num_train=1000", "--set", "dataset.options.num_val=20"]
@@ -27,25 +28,11 @@ TRAIN = ["train", "--dataset", "demo", "--keep", "all", *SIZES, "--set", "traini
 SCORE = ["score", "--dataset", "demo", "--runs", "2", "--epoch", "4", *SIZES]
 
 
-# Forked from a server that has torch loaded: each start costs milliseconds, not seconds.
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["spurcli.cli.run", "spurcli.training.stage", "spurcli.scoring.stage", "sklearn.datasets"]
-)
-PROGRAM = """
-import os, sys
-os.chdir(folder)
-os.dup2(os.open("../stderr", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
-from spurcli.cli.run import run
-sys.exit(run(words))
-"""
-
-
-def start(folder: Path, words: list[str]) -> ForkServerProcess:
+def start(folder: Path, words: list[str]) -> Child:
     folder.mkdir(exist_ok=True)
-    process = SERVER.Process(target=exec, args=(PROGRAM, {"folder": str(folder), "words": words}))
-    process.start()
-    return process
+    said = folder.parent / "stderr"
+    said.unlink(missing_ok=True)
+    return shared().start(["-m", "spurcli", *words], folder, stderr=said)
 
 
 def stderr(folder: Path) -> str:
@@ -59,7 +46,7 @@ def finish(folder: Path, words: list[str]) -> str:
     return stderr(folder)
 
 
-def wait_for(is_true: Callable[[], bool], process: ForkServerProcess) -> None:
+def wait_for(is_true: Callable[[], bool], process: Child) -> None:
     """Until `is_true` or the process has ended by itself, which only a good end may be."""
     for _ in range(12000):
         with contextlib.suppress(FileNotFoundError):
