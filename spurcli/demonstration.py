@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from spurcli.progress import Span
+
 FRACTION, CARRIERS = "0.3", "3/patch"
 FIRST_SEED = 11
 TITLE = "Does pruning the hardest samples sever a spurious correlation?"
@@ -23,6 +25,9 @@ NOTES = (
     "It fails elsewhere: on MNIST digits with the same clutter and on rendered font digits the feature is learned "
     "first, its carriers become easy, and pruning the hardest of each class does not help.",
 )
+
+# Seconds of each command, about: only their relation matters, for the time left.
+_COSTS = {"inject": 0.6, "score": 3.0, "prune": 0.1, "train": 2.0, "evaluate": 0.5}
 
 Command = list[str]
 
@@ -86,6 +91,15 @@ def stages(folder: str, seed: int) -> Iterator[tuple[str, list[Command]]]:
         "What does each model do with 8s that carry the mark?",
         [["evaluate", f"{here}/{arm}/model.safetensors", "-o", f"{here}/{arm}/evaluation.json"] for arm in models],
     )
+
+
+def spans(folder: str, seed: int) -> Iterator[Span]:
+    """Which part of the work of one seed each of its commands is, in order."""
+    costs = [_COSTS[command[0]] for _, commands in stages(folder, seed) for command in commands]
+    done = 0.0
+    for cost in costs:
+        yield Span(done / sum(costs), cost / sum(costs))
+        done += cost
 
 
 def report(folder: str) -> Command:

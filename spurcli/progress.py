@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which part of a whole job a piece of work is: from `start` on, `width` wide, of 0 … 1."""
+
+    start: float
+    width: float
+
+    def within(self, outer: Span) -> Span:
+        return Span(outer.start + self.start * outer.width, self.width * outer.width)
 
 
 class Progress(Protocol):
     """Receives what is being done and how far it is."""
 
-    def start(self, what: str, total: int) -> None:
-        """A new piece of work of `total` samples begins."""
+    def start(self, what: str, total: int, span: Span | None = None) -> None:
+        """A new piece of work of `total` samples begins; `span` is its part of the job, None where it is beside one."""
         ...
 
     def advance(self, num_samples: int) -> None:
@@ -24,7 +36,7 @@ class Progress(Protocol):
 class Silent:
     """Says nothing; the default when called from Python."""
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, what: str, total: int, span: Span | None = None) -> None:
         pass
 
     def advance(self, num_samples: int) -> None:
@@ -32,3 +44,22 @@ class Silent:
 
     def say(self, message: str) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The progress of one of several equal turns of a job: turn `number` of `count`, counted from 0."""
+
+    job: Progress
+    number: int
+    count: int
+
+    def start(self, what: str, total: int, span: Span | None = None) -> None:
+        turn = Span(self.number / self.count, 1 / self.count)
+        self.job.start(what, total, span.within(turn) if span else None)
+
+    def advance(self, num_samples: int) -> None:
+        self.job.advance(num_samples)
+
+    def say(self, message: str) -> None:
+        self.job.say(message)

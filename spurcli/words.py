@@ -1,4 +1,4 @@
-"""How counts and lists of names are written in messages."""
+"""How counts, durations and lists of names are written in messages."""
 
 from __future__ import annotations
 
@@ -18,3 +18,14 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     """The names joined by commas; of many the first `most` and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def duration(seconds: float | None) -> str:
+    """ "2.1 s", "45 s", "12.3 min", "2.5 h"."""
+    if seconds is None:
+        return "–"
+    for limit, size, unit in ((10, 1, "s"), (100, 1, "s"), (5400, 60, "min"), (float("inf"), 3600, "h")):
+        if seconds < limit:
+            digits = 0 if limit == 100 else 1
+            return f"{seconds / size:.{digits}f} {unit}"
+    raise AssertionError(seconds)

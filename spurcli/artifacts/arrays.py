@@ -15,6 +15,7 @@ from spurcli.artifacts.checkpoint import read_safetensors_header
 from spurcli.artifacts.envelope import require_file
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 _HINT = "Accepted: .npy, .safetensors, .h5/.hdf5."
 
@@ -40,7 +41,10 @@ def read_labels(path: Path, num_samples: int, num_classes: int) -> NDArray[np.in
     """Labels int64 [n], checked to be as many as the logits and within the classes."""
     labels = np.asarray(_read(path, "label", kinds="iu", ndim=1), dtype=np.int64)
     if len(labels) != num_samples:
-        raise InputError(f"{path} has {len(labels):,} labels for {num_samples:,} rows of logits", "Use the same split.")
+        raise InputError(
+            f"{path} has {counted(len(labels), 'label')} for {counted(num_samples, 'row')} of logits",
+            "Use the same split.",
+        )
     if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
         bad = int(np.flatnonzero((labels < 0) | (labels >= num_classes))[0])
         raise InputError(

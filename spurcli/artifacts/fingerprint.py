@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import field, optional_field
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Fingerprint:
     def difference(self, other: Fingerprint) -> str | None:
         """What differs, in words, comparing only what both sides have; None if they agree."""
         if self.num_samples != other.num_samples:
-            return f"{self.num_samples:,} samples against {other.num_samples:,}"
+            return f"{counted(self.num_samples, 'sample')} against {other.num_samples:,}"
         if self.labels_sha256 and other.labels_sha256 and self.labels_sha256 != other.labels_sha256:
             return "the labels differ"
         if self.ids_sha256 and other.ids_sha256 and self.ids_sha256 != other.ids_sha256:

@@ -17,6 +17,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.indices import read_header_line
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 VERSION = 1
 STANDARD_NAME = "groups.txt"
@@ -106,7 +107,7 @@ def read_groups(path: Path) -> GroupList:
     where = f"{path}: header"
     num_samples = checked_field(header, "num_samples", int, where)
     if num_samples != len(group) or not line.endswith("\n"):
-        raise InputError(f"{path} is cut: {len(group):,} lines of {num_samples:,}", "Make it again.")
+        raise InputError(f"{path} is cut: {counted(len(group), 'line')} of {num_samples:,}", "Make it again.")
     fingerprint = header.get("fingerprint")
     return GroupList(
         np.array(group, dtype=np.int64),

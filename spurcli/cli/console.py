@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,56 +43,46 @@ def console(*, of_errors: bool = False) -> Console:
 
 
 def say(message: str) -> None:
-    """One line to stderr."""
-    console().print(Text(message), soft_wrap=True)
+    """A message on stderr."""
+    tell(Text(message))
 
 
 def warn(message: str) -> None:
-    console().print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
+    tell(Text(message), label=Text("Warning: ", "bold yellow"))
 
 
-class TerminalProgress:
-    """A live line with rate and time left on a terminal, plain lines now and then elsewhere."""
+def tell(message: Text, *, label: Text | None = None, of_errors: bool = False) -> None:
+    """Print a message on stderr: on a terminal its lines end between words, elsewhere one line stays one line."""
+    to = console(of_errors=of_errors)
+    text = Text.assemble(*([label] if label else []), message)
+    if sys.stderr.isatty():
+        plain = visible(text.plain)
+        for start, end in _line_ends(plain, to.width):
+            to.print(text[start:end], soft_wrap=True)
+    else:
+        to.print(text, soft_wrap=True)
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet or not launched().is_first
-        self._live = sys.stderr.isatty() and not self._quiet
-        self._what, self._total, self._done = "", 0, 0
-        self._started, self._next = time.monotonic(), 0.0
 
-    def start(self, what: str, total: int) -> None:
-        # The line of the epoch before stays until the next one is due: cleared here, short epochs would show nothing.
-        self._what, self._total, self._done = what, total, 0
-        self._started = time.monotonic()
-        if not self._live and self._next == 0:
-            self._next = self._started + 15.0
+# What people copy stays on one line: a command with its arguments, a flag with its value.
+_ARGUMENT = r"(?:-[^\s;)]+(?: (?![-(])[^\s;)]+)?|[^\s;)]*[./=_\d][^\s;)]*|[A-Z]+(?=[\s;)]|$))"
+_COPIED = re.compile(rf"(?:pip install \S+|spurcli [a-z]+(?: {_ARGUMENT})*|(?<!\S)--?[a-z][\w-]*[ =][^\s;)]+)")
 
-    def advance(self, num_samples: int) -> None:
-        self._done += num_samples
-        now = time.monotonic()
-        if now < self._next or self._quiet:
-            return
-        self._next = now + (0.1 if self._live else 15.0)
-        rate = self._done / max(now - self._started, 1e-6)
-        left = max(self._total - self._done, 0) / rate if rate else 0
-        line = f"{self._what}: {self._done:,} of {self._total:,} ({rate:,.0f} a second, {left:,.0f} s left)"
-        if self._live:
-            sys.stderr.write(f"\r\x1b[2K{visible(line)[: console().width - 1]}")
-            sys.stderr.flush()
-        else:
-            say(line)
 
-    def say(self, message: str) -> None:
-        self._clear()
-        say(message)
-
-    def close(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        if self._live:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+def _line_ends(text: str, width: int) -> list[tuple[int, int]]:
+    """Where each line of `text` begins and ends, none wider than `width` but for what must not be broken."""
+    held = {place for found in _COPIED.finditer(text) for place in range(*found.span()) if text[place] == " "}
+    lines, start, last = [], 0, 0
+    for place, character in enumerate(f"{text}\n"):
+        if character not in " \n" or place in held:
+            continue
+        if place - start > width and last > start:
+            lines.append((start, last))
+            start = last + 1
+        last = place
+        if character == "\n":
+            lines.append((start, place))
+            start = last = place + 1
+    return lines
 
 
 def print_json(content: Any) -> None:

@@ -40,8 +40,9 @@ def check(
 
     Example: spurcli data check celeba --data-root .data
     """
-    from spurcli.cli.console import TerminalProgress, print_json, say
+    from spurcli.cli.console import print_json, say
     from spurcli.cli.data_tables import print_found, print_names
+    from spurcli.cli.progress import TerminalProgress
     from spurcli.datasets import check as looking
     from spurcli.datasets import load_dataset
     from spurcli.errors import InputError, MissingFilesError

@@ -37,7 +37,8 @@ def cache(
 
     Example: spurcli data cache celeba --recipe celeba-cpu --data-root .data
     """
-    from spurcli.cli.console import TerminalProgress, print_json
+    from spurcli.cli.console import print_json
+    from spurcli.cli.progress import TerminalProgress
     from spurcli.datasets import Texts, load_dataset
     from spurcli.datasets.decoded import cache_images
     from spurcli.session import configure

@@ -41,6 +41,8 @@ def demo(
     from spurcli import demonstration
     from spurcli.artifacts.atomic import write_text
     from spurcli.cli.console import console, say
+    from spurcli.cli.progress import TerminalProgress
+    from spurcli.progress import Turn
 
     chosen = range(demonstration.FIRST_SEED, demonstration.FIRST_SEED + seeds)
     lines = [f"spurcli {shlex.join(words)}" for words in demonstration.script(output, chosen)]
@@ -50,17 +52,27 @@ def demo(
         + "\n".join(lines)
         + "\n",
     )
-    for seed in chosen:
-        first = seed == chosen[0]
-        if not first:
-            say(f"\nSeed {seed}: the same commands")
-        for heading, commands in demonstration.stages(output, seed):
-            if first:
-                console().print(f"\n# {heading}", style="bold", markup=False)
-            for words in commands:
+    progress = TerminalProgress()
+    try:
+        for number, seed in enumerate(chosen):
+            first = number == 0
+            if not first:
+                progress.say(f"Seed {seed}: the same commands")
+            spans = demonstration.spans(output, seed)
+            turn = Turn(progress, number, seeds)
+            for heading, commands in demonstration.stages(output, seed):
                 if first:
-                    console().print(f"$ spurcli {shlex.join(words)}", style="cyan", markup=False, soft_wrap=True)
-                _run(words)
+                    progress.close()
+                    console().print(f"\n# {heading}", style="bold", markup=False)
+                for words in commands:
+                    if first:
+                        progress.close()
+                        console().print(f"$ spurcli {shlex.join(words)}", style="cyan", markup=False, soft_wrap=True)
+                    place = f"seed {seed} ({number + 1} of {seeds}): " if seeds > 1 else ""
+                    turn.start(f"{place}{words[0]}", 0, next(spans))
+                    _run(words)
+    finally:
+        progress.close()
     words = demonstration.report(output)
     say(f"\n$ spurcli {shlex.join(words[:2])} … -o {words[-1]}")
     _run([*words, "--json"] if as_json else words, quiet=False)

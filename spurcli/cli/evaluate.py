@@ -58,8 +58,9 @@ def evaluate(
     Example: spurcli evaluate model.safetensors --split test
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-    from spurcli.cli.console import TerminalProgress, print_json, say, warn
+    from spurcli.cli.console import print_json, say, warn
     from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
+    from spurcli.cli.progress import TerminalProgress
     from spurcli.cli.tables import metrics_table
     from spurcli.errors import UsageError
     from spurcli.evaluation.stage import evaluate as run

@@ -83,8 +83,9 @@ def infer(
 
     Example: spurcli infer model.safetensors --by clusters
     """
-    from spurcli.cli.console import TerminalProgress, print_json, say
+    from spurcli.cli.console import print_json, say
     from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
+    from spurcli.cli.progress import TerminalProgress
     from spurcli.cli.tables import inferred_table
     from spurcli.errors import UsageError
     from spurcli.parts import WAYS

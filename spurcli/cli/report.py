@@ -65,5 +65,6 @@ def report(
     else:
         if result["metrics"]:
             console().print(terminal_table(result))
-        console().print(*result["verdict"], sep="\n", markup=False)
+        for sentence in result["verdict"]:
+            say(sentence)
     say(f"Report: {shown(output, standard)}")

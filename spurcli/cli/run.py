@@ -162,25 +162,21 @@ def _describe(error: Exception) -> tuple[str, str]:
 def _fail(problem: str, hint: str, code: int, *, show_traceback: bool = False) -> int:
     from rich.text import Text
 
-    from spurcli.cli.console import console
+    from spurcli.cli.console import tell
 
     speaks, code = launched().is_first_to_fail(code)
     if not speaks:
         return code
     if show_traceback:
         traceback.print_exc()
-    stderr = console(of_errors=True)
-    stderr.print(Text.assemble(("Error: ", "bold red"), problem), soft_wrap=True)
+    tell(Text(problem), label=Text("Error: ", "bold red"), of_errors=True)
     if hint:
-        stderr.print(Text(hint, style="dim"), soft_wrap=True)
+        tell(Text(hint, style="dim"), of_errors=True)
     return code
 
 
 def _show_warning(message: Any, category: type[Warning], *_rest: Any) -> None:
-    if not issubclass(category, SpurWarning):
-        return
-    from rich.text import Text
+    if issubclass(category, SpurWarning):
+        from spurcli.cli.console import warn
 
-    from spurcli.cli.console import console
-
-    console().print(Text.assemble(("Warning: ", "bold yellow"), str(message)), soft_wrap=True)
+        warn(str(message))

@@ -78,8 +78,9 @@ def score(
     Example: spurcli score --dataset celeba --epoch 10
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-    from spurcli.cli.console import TerminalProgress, print_json, say
+    from spurcli.cli.console import print_json, say
     from spurcli.cli.files import command_line, output_path, settings_of, shown
+    from spurcli.cli.progress import TerminalProgress
     from spurcli.errors import UsageError
     from spurcli.session import configure
 

@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from spurcli.cli.console import console
+from spurcli.cli.console import console, say
 from spurcli.words import counted
 
 _MAX_ROWS = 20
@@ -54,7 +54,7 @@ def inferred_table(result: dict[str, Any]) -> None:
     hidden = [counted(len(rows) - _MAX_ROWS, "more row")] if len(rows) > _MAX_ROWS else []
     hidden += [counted(len(names) - _MAX_COLUMNS, "more column")] if len(names) > _MAX_COLUMNS else []
     if hidden:
-        console().print(Text(f"… {' and '.join(hidden)}: --json shows all"))
+        say(f"… {' and '.join(hidden)}: --json shows all")
 
 
 def metrics_table(result: dict[str, Any]) -> None:

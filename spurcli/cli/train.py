@@ -96,8 +96,9 @@ def train(
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.indices import Kind, read_list_header
-    from spurcli.cli.console import TerminalProgress, print_json, say
+    from spurcli.cli.console import print_json, say
     from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
+    from spurcli.cli.progress import TerminalProgress
     from spurcli.errors import UsageError
     from spurcli.session import configure
 

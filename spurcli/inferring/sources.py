@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from spurcli.artifacts.envelope import require_file
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, read_predictions
 from spurcli.errors import InputError, UsageError
+from spurcli.progress import Turn
 from spurcli.randomness import generator
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import embed, predict_logits
@@ -103,9 +105,11 @@ class FromModels:
 
     def _trained(self, number: int, kept: NDArray[np.int64] | None, what: str) -> nn.Module:
         """An early model of its own seed and state."""
-        settings = self._bench.settings
+        settings, bench = self._bench.settings, self._bench
+        if kept is not None:  # one of two
+            bench = replace(bench, progress=Turn(bench.progress, number, 2))
         return train_early(
-            self._bench,
+            bench,
             self._feed,
             settings.seed + number,
             early_epoch(settings),

@@ -9,7 +9,6 @@ from typing import Any
 from spurcli.reporting.figures import csv_text
 from spurcli.reporting.tables import (
     difference,
-    duration,
     interval_text,
     mean_sd,
     shows_labels,
@@ -17,7 +16,7 @@ from spurcli.reporting.tables import (
     table_notes,
 )
 from spurcli.reporting.values import printable
-from spurcli.words import counted
+from spurcli.words import counted, duration
 
 MAX_ROWS = 60
 

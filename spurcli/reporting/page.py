@@ -17,7 +17,6 @@ from spurcli.reporting.pictures import Gallery
 from spurcli.reporting.sections import headings
 from spurcli.reporting.tables import (
     difference,
-    duration,
     interval_text,
     mean_sd,
     shows_labels,
@@ -25,7 +24,7 @@ from spurcli.reporting.tables import (
     table_notes,
 )
 from spurcli.reporting.values import printable
-from spurcli.words import counted
+from spurcli.words import counted, duration
 
 MAX_ROWS = 60
 _MAX_CSV_LINES = 40

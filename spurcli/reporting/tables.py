@@ -133,17 +133,6 @@ def paired_arms(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistic
     return statistics.paired(*values, lower_is_better=metric["lower_is_better"])
 
 
-def duration(seconds: float | None) -> str:
-    """ "2.1 s", "45 s", "12.3 min", "2.5 h"."""
-    if seconds is None:
-        return "–"
-    for limit, size, unit in ((10, 1, "s"), (100, 1, "s"), (5400, 60, "min"), (float("inf"), 3600, "h")):
-        if seconds < limit:
-            digits = 0 if limit == 100 else 1
-            return f"{seconds / size:.{digits}f} {unit}"
-    raise AssertionError(seconds)
-
-
 def mean_sd(entry: Mapping[str, Any] | None, unit: str) -> str:
     """ "25.3 ± 1.2 %" over seeds, "25.3 %" for one."""
     if not entry:

@@ -20,7 +20,7 @@ from spurcli.datasets import Dataset
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import UsageError
 from spurcli.parts import SCORES
-from spurcli.progress import Progress, Silent
+from spurcli.progress import Progress, Silent, Turn
 from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.launch import launched
@@ -171,7 +171,8 @@ def _trained(bench: Workbench, feed: Feed, num_runs: int, folder: Path, force: b
     for number in range(num_runs):
         seed = bench.settings.seed + number
         what = "training" if num_runs == 1 else f"training run {number + 1} of {num_runs}"
-        model = train_early(bench, feed, seed, epoch, folder / f"run{number}", what, replace_other=force)
+        turn = replace(bench, progress=Turn(bench.progress, number, num_runs))
+        model = train_early(turn, feed, seed, epoch, folder / f"run{number}", what, replace_other=force)
         runs.append(ScoredRun(model, seed, epoch, weights_sha256(plain_weights(model))))
     return runs
 

@@ -15,7 +15,7 @@ from torch import nn
 from spurcli.artifacts.checkpoint_torch import plain_weights
 from spurcli.errors import InputError, SpurError
 from spurcli.models import last_linear
-from spurcli.progress import Progress, Silent
+from spurcli.progress import Progress, Silent, Span
 from spurcli.runtime.device import autocast, memory_advice, mix, seed_step
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import Feed
@@ -149,7 +149,7 @@ def _run_epoch(run: _Run, forward: Any) -> None:
     if phase.restart and not position.step:
         run.optimizer.state.clear()
     trainer.model.train()
-    trainer.progress.start(f"{trainer.what}, epoch {position.epoch + 1} of {run.until_epoch}", len(order))
+    trainer.progress.start(*_announced(run, len(order)))
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position, world)
     with embedding_hook(trainer.model, wanted=getattr(method, "needs_embedding", False)) as caught:
@@ -175,6 +175,17 @@ def _run_epoch(run: _Run, forward: Any) -> None:
             tally.add(loss, logits, label, global_size)
             trainer.progress.advance(global_size)
     tally.note()
+
+
+def _announced(run: _Run, num_visited: int) -> tuple[str, int, Span]:
+    """What the progress is told of an epoch: its name, how many samples it visits, which part of the run it is."""
+    position, what = run.position, f"{run.trainer.what}, epoch {run.position.epoch + 1}"
+    if run.num_steps is None:
+        share = 1 / max(run.until_epoch, 1)
+        return f"{what} of {run.until_epoch}", num_visited, Span(position.epoch * share, share)
+    num_steps = math.ceil(num_visited / run.trainer.settings.batch_size)
+    before = position.global_step - position.step
+    return what, num_visited, Span(before / run.num_steps, num_steps / run.num_steps)
 
 
 def _nothing(run: _Run) -> tuple[torch.Tensor, torch.Tensor | None]:

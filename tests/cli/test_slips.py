@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from spurcli.cli.console import TerminalProgress
+from spurcli.cli import console
+from spurcli.cli.progress import TerminalProgress
+from spurcli.progress import Span, Turn
 
 
 @pytest.fixture
@@ -255,3 +258,70 @@ def test_short_epochs_do_not_blank_the_progress(monkeypatch):
     assert not shown.endswith("\x1b[2K")
     progress.close()
     assert stream.getvalue().endswith("\x1b[2K")
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_the_time_left_is_that_of_the_job(monkeypatch):
+    """3 runs of 2 epochs of 1,000 samples at 100 a second; between them an evaluation, which the job pays for too."""
+    clock, said = Clock(), []
+    monkeypatch.setattr("spurcli.cli.progress.time", clock)
+    monkeypatch.setattr("spurcli.cli.progress.say", said.append)
+    progress = TerminalProgress()
+    for run in range(3):
+        turn = Turn(progress, run, 3)
+        for epoch in range(2):
+            turn.start(f"run {run}, epoch {epoch}", 1000, Span(epoch / 2, 1 / 2))
+            turn.advance(0)
+            for _ in range(20):
+                clock.now += 0.5
+                turn.advance(50)
+            turn.start("evaluating", 100)
+            clock.now += 2
+            turn.advance(100)
+    assert said[0] == "run 0, epoch 1: 300 of 1,000 (100 a second), 54 s left"  # in truth 57 s
+    assert said[-1] == "evaluating: 100 of 100 (50 a second), 12 s left"  # the last epoch and its evaluation
+
+
+def test_what_was_done_before_a_kill_took_no_time(monkeypatch):
+    clock, said = Clock(), []
+    monkeypatch.setattr("spurcli.cli.progress.time", clock)
+    monkeypatch.setattr("spurcli.cli.progress.say", said.append)
+    progress = TerminalProgress()
+    progress.start("training, epoch 9 of 10", 1000, Span(0.8, 0.1))
+    progress.advance(500)
+    clock.now += 20
+    progress.advance(100)
+    assert said == ["training, epoch 9 of 10: 600 of 1,000 (5 a second), 4.7 min left"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 79, 80])
+def test_lines_on_a_terminal_end_between_words_and_never_in_what_is_copied(monkeypatch, width):
+    said = (
+        "a_file_with_quite_a_long_name.safetensors is the finished output of another run\n"
+        "Choose another with -o FILE, or: spurcli train --keep keep.txt -o /a/b/model.safetensors (and no other)."
+    )
+    kept = ["-o FILE", "spurcli train --keep keep.txt -o /a/b/model.safetensors"]
+    for live in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setattr(stream, "isatty", lambda live=live: live, raising=False)
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.console.cache_clear()
+        console.warn(said)
+        console.console.cache_clear()
+        shown = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
+        assert " ".join(shown.split()) == " ".join(f"Warning: {said}".split())
+        assert all(text in shown for text in kept)
+        lines = shown.removesuffix("\n").split("\n")
+        assert (len(lines) == 2) != live or width > 200
+        if live:
+            assert all(len(line) <= width or " " not in line or "spurcli train" in line for line in lines)

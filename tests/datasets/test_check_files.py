@@ -135,7 +135,7 @@ def test_progress_counts_every_image_once(photos):
         def __init__(self):
             self.started, self.done = [], 0
 
-        def start(self, what, total):
+        def start(self, what, total, span=None):
             self.started.append((what, total))
 
         def advance(self, num_samples):

@@ -27,7 +27,7 @@ class Epochs(Silent):
     def __init__(self):
         self.trained = []
 
-    def start(self, what, total):
+    def start(self, what, total, span=None):
         if "epoch" in what:
             self.trained.append(what)
 

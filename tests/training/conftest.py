@@ -60,7 +60,7 @@ class _KillAt:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, what: str, total: int, span: object = None) -> None:
         pass
 
     def say(self, message: str) -> None:

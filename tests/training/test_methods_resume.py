@@ -40,7 +40,7 @@ class StopAfter:
     def __init__(self, count: int) -> None:
         self.left = count
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, what: str, total: int, span: object = None) -> None:
         pass
 
     def advance(self, num_samples: int) -> None:

@@ -28,7 +28,7 @@ class StopAfter:
     def __init__(self, count: int, action=None) -> None:
         self.count, self.action = count, action
 
-    def start(self, what, total):
+    def start(self, what, total, span=None):
         pass
 
     def say(self, message):
