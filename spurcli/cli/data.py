@@ -85,9 +85,11 @@ def check(
     if settings.dataset.name == "table" and not found["splits"]["train"]["groups"]:
         say("A column of what may be spurious makes groups: --set dataset.options.attribute=COLUMN")
     if unreadable:
+        advice = {item["advice"] for item in unreadable}
         raise InputError(
             f"{len(unreadable):,} of {counted(found['decoded']['num_images'], 'image')} cannot be decoded: "
             + ", ".join(item["name"] for item in unreadable[:3])
             + (", …" if len(unreadable) > 3 else ""),
-            "Fetch them again from where the data set came from.",
+            # Damaged files are fetched again; a mode that is refused has advice of its own.
+            advice.pop() if len(advice) == 1 else "Fetch them again from where the data set came from.",
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.decoding import Stored
 from spurcli.datasets.inputs import FileImages, Images, StoredImages, Texts
-from spurcli.errors import SpurError
+from spurcli.errors import InputError, SpurError
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, lift, named, spurious_attributes
 from spurcli.progress import Progress, Silent
 
@@ -87,7 +87,7 @@ def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str,
 def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | None = None) -> dict[str, Any]:
     """Open and decode every image that is not in memory, a file of several splits once.
 
-    `num_images` and `unreadable`, a list of {split, index, name, problem} in the order of the splits; `modes` and
+    `num_images` and `unreadable`, a list of {split, index, name, problem, advice} in the order of the splits; `modes` and
     `orientations`, how many are stored so, and `changes`, a list of {what, num_images, example} of those whose values
     are not simply copied (see `spurcli.datasets.decoding`). Image files are decoded by threads, as when they are cached
     (Pillow decodes outside Python's lock); other kinds in this one.
@@ -103,8 +103,9 @@ def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | N
         seen.update(paths)
         report.start(f"decoding {name}", len(positions))
         for index, found in _decode(images, positions, num_workers, report):
-            if isinstance(found, str):
-                unreadable.append({"split": name, "index": index, "name": _name(split, index), "problem": found})
+            if isinstance(found, SpurError):
+                place = {"split": name, "index": index, "name": _name(split, index)}
+                unreadable.append({**place, "problem": found.problem, "advice": found.hint})
             elif found is not None:
                 storage.add(found, _name(split, index))
         num_images += len(positions)
@@ -142,11 +143,11 @@ class _Storage:
 
 def _decode(
     images: Images, positions: Sequence[int], num_workers: int, report: Progress
-) -> Iterator[tuple[int, str | Stored | None]]:
+) -> Iterator[tuple[int, SpurError | Stored | None]]:
     """(position, what is wrong with it, or else how it is stored where that is known) of each, in order."""
     threads = max(num_workers, 1) if isinstance(images, FileImages) else 1
 
-    def look(start: int) -> list[tuple[int, str | Stored | None]]:
+    def look(start: int) -> list[tuple[int, SpurError | Stored | None]]:
         return [(index, _found(images, index)) for index in positions[start : start + _BATCH]]
 
     pool = ThreadPoolExecutor(threads)
@@ -158,14 +159,14 @@ def _decode(
         pool.shutdown(cancel_futures=True)
 
 
-def _found(images: Images, index: int) -> str | Stored | None:
+def _found(images: Images, index: int) -> SpurError | Stored | None:
     try:
         images.read(np.array([index], dtype=np.int64))
         return images.stored(index) if isinstance(images, StoredImages) else None
     except SpurError as error:
-        return error.problem
+        return error
     except Exception as error:  # your own kind of images may raise anything
-        return f"{type(error).__name__}: {str(error)[:120]}"
+        return InputError(f"{type(error).__name__}: {str(error)[:120]}")
 
 
 def _name(split: Split, index: int) -> str:

@@ -99,7 +99,7 @@ def test_shares_fill_in_the_splits_that_are_missing(tmp_path):
         ({"path": ""}, "Your own data is not named"),
         ({"path": "x" * 5000}, "There is no xxx"),
         ({"path": "a\0b"}, "There is no"),
-        ({"path": "photos/cat/000.png"}, "is no folder"),
+        ({"path": "photos/cat/000.png"}, "is not a folder"),
     ],
 )
 def test_options_that_cannot_be(tmp_path, options, words):
@@ -114,10 +114,10 @@ def test_options_that_cannot_be(tmp_path, options, words):
         (["photos/"], "holds no images"),
         (["photos/1.png", "photos/2.png"], "holds no images"),
         (["photos/cat/1.png", "photos/cat/2.png"], "has one class only: 'cat'"),
-        (["photos/cat/1.png", "photos/dog/"], "has one class only"),
+        (["photos/cat/1.png", "photos/dog/"], "dog/ holds no images"),
         (["photos/train/1.png", "photos/test/2.png"], "no train with a folder for each class"),
         (["photos/test/a/1.png", "photos/val/a/1.png"], "no train with a folder"),
-        (["photos/train/a/1.png", "photos/train/b/1.png", "photos/test/1.png"], "test holds no folders"),
+        (["photos/train/a/1.png", "photos/train/b/1.png", "photos/test/"], "test/ is empty"),
         (["photos/train/a/1.png", "photos/train/b/1.png", "photos/val/a/1.png", "photos/dev/a/1.png"], "two folders for val"),
         (["photos/train/cat/1.png", "photos/train/dog/1.png", "photos/test/Cat/1.png"], "'Cat', which is in test, did you mean cat"),
         (["photos/cat/1.png", "photos/dog/1.png"], "too few samples for a split 'val'"),
