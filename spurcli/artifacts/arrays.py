@@ -1,4 +1,4 @@
-"""Logits and labels made by any program: .npy, .safetensors or HDF5, never pickled."""
+"""Logits, labels and ids made by any program: .npy, .safetensors or HDF5, never pickled; ids also as lines of text."""
 
 from __future__ import annotations
 
@@ -12,75 +12,130 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.checkpoint import read_safetensors_header
-from spurcli.artifacts.envelope import require_file
-from spurcli.artifacts.logit_checks import warn_unless_logits
+from spurcli.artifacts.envelope import parse_json, require_file
+from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.errors import InputError
-from spurcli.words import counted
 
 _HINT = "Accepted: .npy, .safetensors, .h5/.hdf5."
+# What an array may be called where a file holds several.
+_NAMES = {
+    "logits": ("logits",),
+    "label": ("label", "labels"),
+    "sample_id": ("sample_id", "sample_ids", "id", "ids"),
+    "class_names": ("class_names",),
+    "group": ("group", "groups", "group_names"),
+}
+_MAX_TEXT_BYTES = 4 << 30
 
 
-def read_logits(path: Path) -> NDArray[np.float32]:
-    """Logits [n, classes] as float32, memory-mapped where the file allows; NaN and infinities are refused.
+def read_array(path: Path, what: str) -> NDArray[Any]:
+    """The array of `path` that is `what` (a key of `_NAMES`), as it is stored; texts as NumPy strings.
 
-    A SpurWarning says so if they look like probabilities (`warn_unless_logits`).
+    In a file of several arrays it is found by name, else it must be the only one of no other known name. InputError if
+    it is not there or is kept outside the file.
     """
-    logits = _read(path, "logits", kinds="f", ndim=2)
-    if logits.shape[1] < 2:
-        raise InputError(f"{path}: logits need at least 2 classes, found {logits.shape[1]}", "Write [n, classes].")
-    for start in range(0, len(logits), hdf5.CHUNK):
-        block = logits[start : start + hdf5.CHUNK]
-        if not np.isfinite(block).all():
-            row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-            raise InputError(f"{path}: logits of sample {row:,} hold NaN or infinity", "Check the model made them.")
-    warn_unless_logits(logits, str(path))
-    return logits
-
-
-def read_labels(path: Path, num_samples: int, num_classes: int) -> NDArray[np.int64]:
-    """Labels int64 [n], checked to be as many as the logits and within the classes."""
-    labels = np.asarray(_read(path, "label", kinds="iu", ndim=1), dtype=np.int64)
-    if len(labels) != num_samples:
-        raise InputError(
-            f"{path} has {counted(len(labels), 'label')} for {counted(num_samples, 'row')} of logits",
-            "Use the same split.",
-        )
-    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
-        bad = int(np.flatnonzero((labels < 0) | (labels >= num_classes))[0])
-        raise InputError(
-            f"{path}: label {int(labels[bad])} of sample {bad:,} is outside the {num_classes} classes of the logits",
-            "Labels count from 0.",
-        )
-    return labels
-
-
-def _read(path: Path, name: str, *, kinds: str, ndim: int) -> NDArray[Any]:
-    require_file(path, name, _HINT)
+    require_file(path, what, _HINT)
     if path.suffix == ".npy":
         array = _read_npy(path)
     elif path.suffix == ".safetensors":
-        array = _read_safetensors(path, name)
+        array = _read_safetensors(path, what)
     elif path.suffix in (".h5", ".hdf5"):
-        with hdf5.open_hdf5(path, f"an HDF5 file with {name!r}", _HINT) as file:
-            keys = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
-            key = name if name in keys else (keys[0] if len(keys) == 1 else name)
-            item = hdf5.array_member(file, key, str(path), kinds=kinds, ndim=ndim)
-            if item is None:
-                raise InputError(f"{path} has no {name!r}", f"It has: {', '.join(keys) or 'nothing'}.")
-            array = item[:]
+        array = _read_hdf5(path, what)
     else:
         raise InputError(f"{path}: unknown kind of file {path.suffix!r}", _HINT)
-    if array.ndim != ndim or array.dtype.kind not in kinds:
-        raise InputError(
-            f"{path} is {array.dtype} of shape {list(array.shape)}",
-            f"Expected {'floating-point [n, classes]' if ndim == 2 else 'integer [n]'}.",
-        )
-    if not len(array):
+    if array.ndim and not len(array):
         raise InputError(f"{path} has no rows", "Check the program that wrote it.")
-    if kinds != "f" or array.dtype == np.float32:
-        return array
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
-        return array.astype(np.float32)
+    return array
+
+
+def has_array(path: Path, what: str) -> bool:
+    """Whether an HDF5 or safetensors file holds an array that is called `what`."""
+    return any(name in _NAMES[what] for name in _array_names(path))
+
+
+def names_beside(path: Path, what: str) -> tuple[str, ...]:
+    """The texts `what` that lie in the file of an array: HDF5 data set or attribute, JSON list in safetensors' metadata.
+
+    () if there are none.
+    """
+    if path.suffix in (".h5", ".hdf5"):
+        with hdf5.open_hdf5(path, "an HDF5 file", _HINT) as file:
+            for name in _NAMES[what]:
+                if found := read_names(file, name, str(path)):
+                    return found
+    elif path.suffix == ".safetensors":
+        metadata = read_safetensors_header(path, "a safetensors file", _HINT).get("__metadata__") or {}
+        for name in _NAMES[what]:
+            if name in metadata:
+                return _json_names(metadata[name], f"{path}: metadata {name!r}")
+    return ()
+
+
+def read_ids(path: Path, num_samples: int) -> tuple[str, ...]:
+    """Ids of samples [n]: an array of texts or whole numbers, or a text file with one id a line."""
+    if path.suffix in (".npy", ".safetensors", ".h5", ".hdf5"):
+        found = names_beside(path, "sample_id") if path.suffix == ".safetensors" else ()
+        ids = found or ids_of(read_array(path, "sample_id"), path)
+    else:
+        ids = _read_lines(path)
+    if len(ids) != num_samples:
+        is_header = len(ids) == num_samples + 1 and path.suffix in (".csv", ".tsv")
+        raise InputError(
+            f"{path} has {len(ids):,} ids for {num_samples:,} rows of logits",
+            "Leave out the header line." if is_header else "Write one id for each row, in the order of the rows.",
+        )
+    return ids
+
+
+def ids_of(array: NDArray[Any], path: Path) -> tuple[str, ...]:
+    """Texts, whole numbers, or uint8 [n, bytes] (UTF-8, filled up with zeros) as ids."""
+    try:
+        if array.ndim == 2 and array.dtype == np.uint8:  # safetensors knows no texts
+            array = np.ascontiguousarray(array).view(f"S{array.shape[1]}")[:, 0]
+        if array.ndim == 1 and array.dtype.kind in "iuU":
+            return tuple(map(str, array.tolist()))
+        if array.ndim == 1 and array.dtype.kind == "S":
+            return tuple(value.decode("utf-8") for value in array.tolist())
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} has ids that are not UTF-8", "Write ids in UTF-8.") from error
+    raise InputError(
+        f"{path} has ids of kind {array.dtype} and shape {list(array.shape)}",
+        "Write texts [n]: np.save('ids.npy', np.array(ids, dtype='U')), or a text file with one id a line.",
+    )
+
+
+def _read_lines(path: Path) -> tuple[str, ...]:
+    require_file(path, "ids", "Write one id a line.")
+    if path.stat().st_size > _MAX_TEXT_BYTES:
+        raise InputError(f"{path} is larger than any list of ids should be", "Check that the right file is named.")
+    try:
+        with path.open(encoding="utf-8-sig", newline=None) as stream:  # editors on Windows begin a text with a mark
+            ids = tuple(line.removesuffix("\n") for line in stream)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file", "Write one id a line, in UTF-8.") from error
+    if "" in ids:
+        raise InputError(f"{path}, line {ids.index('') + 1} is empty", "Write one id a line.")
+    return ids
+
+
+def _array_names(path: Path) -> list[str]:
+    if path.suffix == ".safetensors":
+        return [key for key in read_safetensors_header(path, "a safetensors file", _HINT) if key != "__metadata__"]
+    if path.suffix in (".h5", ".hdf5"):
+        with hdf5.open_hdf5(path, "an HDF5 file", _HINT) as file:
+            return [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
+    return []
+
+
+def _chosen_name(path: Path, what: str) -> str:
+    names = _array_names(path)
+    if called := [name for name in _NAMES[what] if name in names]:
+        return called[0]
+    others = {name for kind, known in _NAMES.items() if kind != what for name in known}
+    left = [name for name in names if name not in others]
+    if len(left) == 1 or len(names) == 1:
+        return (left or names)[0]
+    raise InputError(f"{path} has no {what!r}", f"It has: {', '.join(names[:8]) or 'nothing'}.")
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -93,22 +148,41 @@ def _read_npy(path: Path) -> NDArray[Any]:
     except Exception as error:  # NumPy parses the header as Python, which can fail in any way
         pickled = "pickle" in str(error).lower() or "python objects" in str(error).lower()
         reason = "it holds pickled objects, which are refused" if pickled else str(error).partition("\n")[0][:100]
-        raise InputError(f"{path} cannot be read as .npy: {reason}", _HINT) from error
+        hint = f"Texts: np.save(path, array.astype('U')). {_HINT}" if pickled else _HINT
+        raise InputError(f"{path} cannot be read as .npy: {reason}", hint) from error
     return array
 
 
-def _read_safetensors(path: Path, name: str) -> NDArray[Any]:
+def _read_hdf5(path: Path, what: str) -> NDArray[Any]:
+    key = _chosen_name(path, what)
+    with hdf5.open_hdf5(path, f"an HDF5 file with {what!r}", _HINT) as file:
+        item, label = hdf5.member(file, key, h5py.Dataset, str(path)), f"{path}: {key!r}"
+        if h5py.check_string_dtype(item.dtype) is not None:
+            texts = text_member(file, key, str(path))
+            assert texts is not None
+            return np.array(texts.read(), dtype=np.str_)
+        if item.dtype.kind not in "iufb":
+            raise InputError(f"{label} is {item.dtype}, not plain numbers", "Write numbers, or texts.")
+        hdf5.require_backed(item, label, item.dtype.itemsize)
+        array: NDArray[Any] = item[()]
+        return array
+
+
+def _read_safetensors(path: Path, what: str) -> NDArray[Any]:
     import safetensors
     import safetensors.numpy
 
-    header = read_safetensors_header(path, "a safetensors file", _HINT)
-    keys = [key for key in header if key != "__metadata__"]
-    key = name if name in keys else (keys[0] if len(keys) == 1 else name)
-    if key not in keys:
-        raise InputError(f"{path} has no tensor {name!r}", f"It has: {', '.join(keys[:8]) or 'nothing'}.")
+    key = _chosen_name(path, what)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             array: NDArray[Any] = file.get_tensor(key)
     except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as error:  # NumPy has no bfloat16
         raise InputError(f"{path}: {key!r} cannot be read ({str(error)[:80]})", "Save it as float32.") from error
     return array
+
+
+def _json_names(text: Any, where: str) -> tuple[str, ...]:
+    values = parse_json(text, where) if isinstance(text, str) else None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise InputError(f"{where} is not a JSON list of texts", "Write json.dumps(names).")
+    return tuple(values)

@@ -39,6 +39,7 @@ def evaluate(
         typer.Option("--logits", metavar="FILE", help="Evaluate logits made elsewhere (.npy, .safetensors, .h5)."),
     ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Labels of those logits.")] = None,
+    ids: options.Ids = None,
     output: Annotated[str | None, options.output("evaluation.json")] = None,
     allow_injection_mismatch: AllowMismatch = False,
     data_root: DataRoot = None,
@@ -66,6 +67,8 @@ def evaluate(
     from spurcli.evaluation.stage import evaluate as run
     from spurcli.session import configure
 
+    if ids and not logits:
+        raise UsageError("--ids belongs to logits", "Add --logits FILE, or leave --ids out.")
     if logits and checkpoint:
         raise UsageError("A model and --logits contradict each other", "Give one of them.")
     if logits and model:
@@ -106,6 +109,7 @@ def evaluate(
                 split=split,
                 logits=logits,
                 labels=labels,
+                ids=ids,
                 output=path,
                 write_logits=output != "-",
                 allow_injection_mismatch=allow_injection_mismatch,

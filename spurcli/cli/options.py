@@ -67,6 +67,12 @@ Feature = Annotated[
     ),
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model: a name or your own file.py:attr.")]
+Ids = Annotated[
+    Path | None,
+    typer.Option(
+        "--ids", metavar="FILE", help="Ids of their rows, one a line (or .npy, .h5): matched to those of the data set."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.", rich_help_panel="Output")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel="Output")]
 Force = Annotated[

@@ -49,6 +49,7 @@ def score(
         typer.Option("--logits", metavar="FILE", help="Score logits made elsewhere (.npy, .safetensors, .h5)."),
     ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Labels of those logits.")] = None,
+    ids: options.Ids = None,
     further_scores: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,8 +90,9 @@ def score(
             f"--epoch says how long to train, {'--checkpoint' if checkpoint else '--logits'} is trained already",
             "Leave one of them out.",
         )
-    if labels and not logits:
-        raise UsageError("--labels belongs to logits", "Add --logits FILE, or leave --labels out.")
+    if (labels or ids) and not logits:
+        flag = "--labels" if labels else "--ids"
+        raise UsageError(f"{flag} belongs to logits", f"Add --logits FILE, or leave {flag} out.")
     if logits and model:
         raise UsageError("--logits needs no --model", "Leave one of them out.")
     parent = read_checkpoint_metadata(checkpoint, required=dataset is None) if checkpoint else {}
@@ -130,6 +132,7 @@ def score(
                 checkpoint=checkpoint,
                 logits=logits,
                 labels=labels,
+                ids=ids,
                 further_scores=further_scores or (),
                 output=path,
                 force=force,

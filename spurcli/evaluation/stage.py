@@ -7,21 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import predictions_path, write_evaluation
-from spurcli.artifacts.fingerprint import Fingerprint, require_same
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.injection import injection_parents
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import UsageError
 from spurcli.evaluation.evaluated import Evaluated, evaluated_split
 from spurcli.evaluation.metrics import compute
-from spurcli.progress import Progress
+from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
-from spurcli.words import counted
 
 if TYPE_CHECKING:
     from spurcli.runtime.distributed import World
@@ -34,6 +33,7 @@ def evaluate(
     split: str = "test",
     logits: Path | None = None,
     labels: Path | None = None,
+    ids: Path | None = None,
     output: Path = Path("evaluation.json"),
     write_logits: bool = True,
     allow_injection_mismatch: bool = False,
@@ -43,7 +43,7 @@ def evaluate(
     """Evaluate `model` on a split of the data set in `settings`, or logits made elsewhere.
 
     Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
-    from there). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
+    from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
     """
@@ -51,10 +51,10 @@ def evaluate(
         raise UsageError("Give either a model or --logits", "spurcli evaluate model.safetensors")
     if logits is not None:
         launched().require_alone("Logits are evaluated by one process")
-        found = _foreign(settings, split, logits, labels)
+        found = _foreign(settings, split, (logits, labels, ids), progress)
         return _write(settings, split, found, output, command, write_logits=write_logits)
     assert model is not None
-    if settings is None or labels is not None:
+    if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
     found, world = _run_model(settings, model, split, allow_injection_mismatch, progress)
     return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
@@ -69,6 +69,7 @@ class _Found:
     about: Mapping[str, Any]
     parents: Sequence[Parent]
     injection_sha256: str | None = None
+    sample_id: tuple[str, ...] | None = None
 
 
 def _write(
@@ -113,6 +114,7 @@ def _write(
                 feature_of=evaluated.feature_of,
                 twin_class=evaluated.twin_class,
                 confusion=evaluated.confusion,
+                sample_id=found.sample_id,
             ),
         )
     write_evaluation(output, content)
@@ -141,29 +143,27 @@ def _run_model(
     return _Found(evaluated, chosen.fingerprint, about, parents, dataset.injection_sha256), bench.world
 
 
-def _foreign(settings: Settings | None, split: str, logits_path: Path, labels_path: Path | None) -> _Found:
-    logits = read_logits(logits_path)
-    if labels_path is not None:
-        label = read_labels(labels_path, len(logits), logits.shape[1])
-    parents = [Parent.of(path) for path in (logits_path, labels_path) if path is not None]
-    about = {"model": None, "training": None}
-    if settings is None:
-        if labels_path is None:
-            raise UsageError("Logits alone say nothing about what is right", "Add --labels FILE or --dataset NAME.")
-        names = [str(number) for number in range(logits.shape[1])]
-        return _Found(Evaluated(logits, label, names), Fingerprint.of(label), about, parents)
-    from spurcli.runtime.workbench import Workbench
+def _foreign(
+    settings: Settings | None,
+    split: str,
+    paths: tuple[Path, Path | None, Path | None],
+    progress: Progress | None,
+) -> _Found:
+    dataset, is_folder = None, False
+    if settings is not None:
+        from spurcli.runtime.workbench import Workbench
 
-    dataset = Workbench.open(settings, pretrained=False).dataset
-    fingerprint = dataset.split(split).fingerprint
-    where = f"split {split!r} of {dataset.name!r}"
-    mine = Fingerprint.of(label) if labels_path else Fingerprint(len(logits))
-    require_same(mine, str(labels_path or logits_path), fingerprint, where)
-    if logits.shape[1] != len(dataset.class_names):
-        raise InputError(
-            f"{logits_path} has {counted(logits.shape[1], 'column')}, {where} {counted(len(dataset.class_names), 'class')}",
-            "Use logits of a model for this data set.",
-        )
+        dataset = Workbench.open(settings, pretrained=False).dataset
+        is_folder = settings.dataset.name == "folder"
+    found, note = read_aligned(paths, dataset, split, is_image_folder=is_folder)
+    parents = [Parent.of(path) for path in paths if path is not None]
+    about = {"model": None, "training": None}
+    assert found.label is not None
+    if dataset is None:
+        evaluated = Evaluated(found.logits, found.label, found.class_names)
+        fingerprint = Fingerprint.of(found.label, found.sample_id)
+        return _Found(evaluated, fingerprint, about, parents, sample_id=found.sample_id)
+    (progress or Silent()).say(note)
     # a foreign program saw no twin
-    evaluated = replace(evaluated_split(dataset, split, logits), feature_of=None, twin_class=None)
-    return _Found(evaluated, fingerprint, about, parents)
+    evaluated = replace(evaluated_split(dataset, split, found.logits), feature_of=None, twin_class=None)
+    return _Found(evaluated, dataset.split(split).fingerprint, about, parents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.artifacts.foreign_logits import ForeignLogits
 from spurcli.artifacts.predictions import Predictions
 from spurcli.artifacts.provenance import Parent
+from spurcli.datasets.alignment import align
 from spurcli.errors import InputError
 from spurcli.runtime.workbench import Workbench
 
@@ -46,16 +48,9 @@ def known_of_dataset(
     dataset, train = bench.dataset, bench.dataset.splits["train"]
     parents = []
     if source and predictions:
-        _require_training_split(predictions, source)
         name = f"data set {dataset.name!r}"
-        require_same(predictions.fingerprint, str(source), train.fingerprint, name)
         if not allow_injection_mismatch:
             require_same_injection(predictions.injection_sha256, str(source), dataset.injection_sha256, name)
-        if predictions.logits.shape[1] != len(dataset.class_names):
-            raise InputError(
-                f"{source} has {predictions.logits.shape[1]} columns, {name} {len(dataset.class_names)} classes",
-                "Use predictions of a model for this data set.",
-            )
         parents.append(Parent.of(source, predictions.provenance))
     elif source:
         metadata = read_checkpoint_metadata(source, required=False)
@@ -70,6 +65,28 @@ def known_of_dataset(
         dataset.group("train"),
         dataset.group_names,
     )
+
+
+def in_our_order(bench: Workbench, predictions: Predictions, source: Path) -> Predictions:
+    """Predictions with logits in the order of the training split and its classes; InputError if they do not fit it.
+
+    Files of ours state the hash of the ids; those of other programs are matched by the ids and class names they hold.
+    """
+    _require_training_split(predictions, source)
+    dataset, train = bench.dataset, bench.dataset.splits["train"]
+    stated = predictions.fingerprint
+    is_ours = stated.ids_sha256 is not None and predictions.class_names == dataset.class_names
+    if is_ours or train.sample_id is None:
+        require_same(stated, str(source), train.fingerprint, f"data set {dataset.name!r}")
+    if is_ours:
+        return predictions
+    foreign = ForeignLogits(
+        source, predictions.logits, predictions.label, predictions.sample_id, predictions.class_names
+    )
+    is_folder = bench.settings.dataset.name == "folder"
+    logits, note = align(foreign, dataset, "train", is_image_folder=is_folder)
+    bench.progress.say(note)
+    return replace(predictions, logits=logits, label=train.label, fingerprint=train.fingerprint)
 
 
 def known_of_predictions(predictions: Predictions, source: Path) -> Known:

@@ -22,7 +22,7 @@ from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_i
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
-from spurcli.inferring.known import Known, known_of_dataset, known_of_predictions
+from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
 from spurcli.parts import WAYS
 from spurcli.progress import Progress, Silent
@@ -73,6 +73,8 @@ def infer(
     if settings and not source:
         early_epoch(settings)  # a slip is said before the data set is opened
     bench = Workbench.open(settings, report, pretrained=source is None) if settings else None
+    if bench and predictions and source:
+        predictions = in_our_order(bench, predictions, source)
     if bench:
         known = known_of_dataset(bench, source, predictions, allow_injection_mismatch=allow_injection_mismatch)
     else:

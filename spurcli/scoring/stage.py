@@ -17,6 +17,7 @@ from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
 from spurcli.datasets import Dataset
+from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.injection import injection_parents
 from spurcli.errors import UsageError
 from spurcli.parts import SCORES
@@ -29,7 +30,7 @@ from spurcli.scoring import formulas
 from spurcli.scoring.agreement import agreement
 from spurcli.scoring.chosen import ON_DEMAND, ChosenScore, load_further_scores, registered_scores
 from spurcli.scoring.forward import ScoredRun, ends_in_linear, require_embeddings, score_run
-from spurcli.scoring.from_logits import read_foreign, score_logits
+from spurcli.scoring.from_logits import score_logits
 from spurcli.settings import Settings
 from spurcli.training.early import early_epoch, train_early
 from spurcli.training.state import state_folder
@@ -42,6 +43,7 @@ def score(
     checkpoint: Path | None = None,
     logits: Path | None = None,
     labels: Path | None = None,
+    ids: Path | None = None,
     further_scores: Sequence[str] = (),
     output: Path = Path("scores.h5"),
     force: bool = False,
@@ -53,7 +55,7 @@ def score(
 
     The model is trained afresh for `settings.scoring.epoch` epochs on the schedule of the full recipe, `num_runs`
     times with seeds seed, seed + 1, …; or comes from `checkpoint`; or only its `logits` [n, classes] are given
-    (with `labels`, or with a data set that has them). `further_scores` are formulas of one's own, `file.py:attr`, and
+    (with `labels`, or with a data set that has them; `ids` match their rows to it). `further_scores` are formulas of one's own, `file.py:attr`, and
     those of `ON_DEMAND`, which need the embeddings of all samples.
 
     Returns a summary: number of samples, names, and for several runs their agreement. An interrupted call goes on
@@ -61,7 +63,7 @@ def score(
     """
     if logits is not None and (checkpoint or num_runs != 1):
         raise UsageError("--logits stands alone: no --checkpoint, no --runs", "Leave them out.")
-    if logits is None and (settings is None or labels is not None):
+    if logits is None and (settings is None or labels is not None or ids is not None):
         raise UsageError("Nothing to score", "Name a data set, or give --logits and --labels.")
     if logits is not None:
         launched().require_alone("Logits are scored by one process")
@@ -78,7 +80,7 @@ def score(
         )
     report = progress or Silent()
     bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
-    parents = _parents(checkpoint, logits, labels, bench, allow_injection_mismatch)
+    parents = _parents(checkpoint, [path for path in (logits, labels, ids) if path], bench, allow_injection_mismatch)
     made = provenance(
         "score",
         command=command,
@@ -97,7 +99,7 @@ def score(
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output))
     if logits is not None:
-        _from_logits(logits, labels, bench.dataset if bench else None, further, output, made)
+        _from_logits((logits, labels, ids), bench, further, output, made)
     else:
         assert bench is not None
         with state_folder(output, world) as folder:
@@ -178,20 +180,22 @@ def _trained(bench: Workbench, feed: Feed, num_runs: int, folder: Path, force: b
 
 
 def _from_logits(
-    logits_path: Path,
-    labels_path: Path | None,
-    dataset: Dataset | None,
+    paths: tuple[Path, Path | None, Path | None],
+    bench: Workbench | None,
     further: Sequence[ChosenScore],
     output: Path,
     made: dict[str, Any],
 ) -> None:
-    logits, label = read_foreign(logits_path, labels_path, dataset)
-    group, sample_id = None, None
-    if dataset is None:
-        header = ScoresHeader(Fingerprint.of(label), tuple(map(str, range(logits.shape[1]))), (), made)
+    dataset = bench.dataset if bench else None
+    is_folder = bench is not None and bench.settings.dataset.name == "folder"
+    found, note = read_aligned(paths, dataset, "train", is_image_folder=is_folder)
+    logits, label, sample_id, group = found.logits, found.label, found.sample_id, None
+    assert label is not None
+    if bench is None or dataset is None:
+        header = ScoresHeader(Fingerprint.of(label, sample_id), found.class_names, (), made)
     else:
+        bench.progress.say(note)
         header, group = _header(dataset, made), dataset.group("train")
-        sample_id = dataset.splits["train"].sample_id
     scores = [*registered_scores(list(formulas.FROM_LOGITS)), *further]
     with write_scores(output, header, label, sample_id=sample_id, group=group) as writer:
         for each in scores:
@@ -211,18 +215,13 @@ def _header(dataset: Dataset, made: dict[str, Any]) -> ScoresHeader:
 
 
 def _parents(
-    checkpoint: Path | None,
-    logits: Path | None,
-    labels: Path | None,
-    bench: Workbench | None,
-    allow_injection_mismatch: bool,
+    checkpoint: Path | None, arrays: Sequence[Path], bench: Workbench | None, allow_injection_mismatch: bool
 ) -> list[Parent]:
     """The files that are read; a checkpoint of ours must belong to the data set."""
     if checkpoint is None or bench is None:
-        files = [(path, what) for path, what in ((logits, "logits"), (labels, "labels")) if path is not None]
-        for path, what in files:
-            require_file(path, what, "Accepted: .npy, .safetensors, .h5/.hdf5.")
-        return [Parent.of(path) for path, _ in files]
+        for path in arrays:
+            require_file(path, "logits, labels or ids", "Accepted: .npy, .safetensors, .h5/.hdf5.")
+        return [Parent.of(path) for path in arrays]
     metadata = read_checkpoint_metadata(checkpoint, required=False)
     bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_injection_mismatch)
     return [Parent.of(checkpoint, metadata.get("provenance"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from spurcli.artifacts.arrays import read_labels, read_logits
+from spurcli.artifacts.foreign_logits import read_labels, read_logits
 from spurcli.errors import InputError, SpurWarning
 
 LOGITS = np.array([[0.5, -0.0, 2.0], [1e-3, 3.0, -4.5]], dtype=np.float32)
@@ -128,7 +129,7 @@ def test_wrong_logits_are_named(tmp_path, array, match):
         (np.array([-1, 0]), "label -1 of sample 0 is outside"),
         (np.array([2**63, 0], dtype=np.uint64), "of sample 0 is outside"),
         (np.array([0, 1, 2]), "has 3 labels for 2 rows of logits"),
-        (np.array([0.0, 1.0]), r"is float64 of shape \[2\]\nExpected integer"),
+        (np.array([0.0, 0.5]), r"is float64, and label 0.5 of sample 1 is not whole\nExpected integer"),
         (np.array([[0], [1]]), "shape"),
         (np.array([True, False]), "is bool"),
     ],
@@ -137,12 +138,74 @@ def test_wrong_labels_are_named(tmp_path, array, match):
     refuse(read_labels, match, write(tmp_path / "y.npy", "label", array), 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("array", "line"),
+    [
+        (np.zeros(3), "np.stack([0 * z, z], axis=1)"),
+        (np.array([0.25, 1.0, 0.5]), "np.log(np.stack([1 - p, p], axis=1))"),
+        (np.array([[-1.0], [2.0]]), "np.stack([0 * z, z], axis=1), flattened"),
+        (np.zeros((4, 3, 1)), "logits.squeeze()"),
+        (np.zeros((1, 4, 3), np.float16), "logits.squeeze()"),
+        (np.arange(6).reshape(2, 3), "logits.astype('float32')"),
+        (np.arange(6), "before its argmax"),
+    ],
+)
+def test_logits_of_another_shape_or_kind_get_the_line_that_helps(tmp_path, array, line):
+    refuse(read_logits, re.escape(line), write(tmp_path / "x.npy", "logits", array))
+
+
+@pytest.mark.parametrize(
+    ("array", "num_samples", "num_classes", "line"),
+    [
+        (np.array([1, 2, 3, 3]), 4, 3, "from 1 to 3.*labels - 1"),
+        (np.array([1.0, 2.0]), 2, 2, "labels - 1"),
+        (np.array([0, -1, 1]), 3, 2, "−1 marks samples without a label"),
+        (np.eye(3)[[0, 1, 2, 1]], 4, 3, "labels.argmax"),
+        (np.array([[0], [1]]), 2, 3, r"labels\.ravel\(\)"),
+        (np.array([True, False]), 2, 2, r"labels\.astype\(int\)"),
+        (np.arange(4) % 2, 2, 4, r"transposed\? Write logits\.T"),
+        (np.array([0.0, np.nan]), 2, 2, "label nan of sample 1 is not whole"),
+        (np.array(["cat", "dog"]), 2, 2, "'cat'.*\nWrite class_names"),
+    ],
+)
+def test_labels_of_another_shape_or_kind_get_the_line_that_helps(tmp_path, array, num_samples, num_classes, line):
+    refuse(read_labels, line, write(tmp_path / "y.npy", "label", array), num_samples, num_classes)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "u1", "i1", ">i4"])
+def test_whole_numbers_of_any_kind_are_labels(tmp_path, kind):
+    assert read_labels(write(tmp_path / "y.npy", "label", LABELS.astype(kind)), 2, 3).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_labels_that_are_texts_are_classes_by_name(tmp_path, suffix):
+    path = tmp_path / f"y{suffix}"
+    if suffix == ".npy":
+        np.save(path, np.array(["dog", "cat "]))
+    else:
+        with h5py.File(path, "w") as file:
+            file["label"] = ["dog", "cat "]
+    assert read_labels(path, 2, 2, ("cat", "dog")).tolist() == [1, 0]
+    refuse(
+        lambda each: read_labels(each, 2, 2, ("cat", "bee")),
+        "label 'dog', which is no class\nThe classes are cat, bee",
+        path,
+    )
+
+
+def test_no_label_zero_is_worth_a_word(tmp_path):
+    path = write(tmp_path / "y.npy", "label", np.array([1, 2, 1]))
+    with pytest.warns(SpurWarning, match="no label is 0.*labels - 1"):
+        assert read_labels(path, 3, 3).tolist() == [1, 2, 1]
+    assert read_labels(path, 3, 4).tolist() == [1, 2, 1]  # another class is missing too
+
+
 def test_several_arrays_and_none_called_so(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a"] = file["b"] = LOGITS
     refuse(read_logits, "has no 'logits'\nIt has: a, b", tmp_path / "x.h5")
     safetensors.numpy.save_file({"a": LOGITS, "b": LOGITS}, tmp_path / "x.safetensors")
-    refuse(read_logits, "has no tensor 'logits'\nIt has: a, b", tmp_path / "x.safetensors")
+    refuse(read_logits, "has no 'logits'\nIt has: a, b", tmp_path / "x.safetensors")
 
 
 def test_linked_logits_are_not_followed(tmp_path):

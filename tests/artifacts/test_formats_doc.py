@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spurcli.artifacts.arrays import read_labels, read_logits
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.foreign_logits import read_labels, read_logits
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import read_indices

@@ -21,11 +21,12 @@ import safetensors.numpy
 from PIL import Image
 
 from spurcli import recipes
-from spurcli.artifacts.arrays import read_labels, read_logits
+from spurcli.artifacts.arrays import read_ids
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.evaluation import read_evaluation
+from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, read_logits
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import read_indices
@@ -114,6 +115,20 @@ def _make_scores_with_texts(path: Path) -> None:
 def _make_logits_h5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("logits", data=LOGITS, chunks=(4, 3), compression="gzip")
+
+
+def _make_logits_with_names(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["logits"], file["label"] = LOGITS, np.arange(8) % 3
+        file.create_dataset("sample_id", data=[f"d/train/{n}.png" for n in range(8)], dtype=h5py.string_dtype())
+        file.attrs["class_names"] = ["a", "b", "c"]
+
+
+def _make_ids_safetensors(path: Path) -> None:
+    texts = np.array([f"id {n}".encode() for n in range(8)])
+    safetensors.numpy.save_file(
+        {"logits": LOGITS, "ids": texts.view(np.uint8).reshape(8, -1)}, path, {"class_names": "[]"}
+    )
 
 
 def _read_checkpoint(path: Path) -> None:
@@ -373,6 +388,18 @@ def targets() -> dict[str, Target]:
             "logits.safetensors",
             read_logits,
             make=lambda path: safetensors.numpy.save_file({"logits": LOGITS}, path),
+        ),
+        "logits-names": target("named.h5", read_foreign_logits, make=_make_logits_with_names),
+        "ids-safetensors": target("ids.safetensors", read_foreign_logits, make=_make_ids_safetensors),
+        "ids-npy": target(
+            "ids.npy",
+            lambda path: read_ids(path, 8),
+            make=lambda path: np.save(path, np.array([f"id {n}" for n in range(8)])),
+        ),
+        "ids-text": target(
+            "ids.txt",
+            lambda path: read_ids(path, 8),
+            make=lambda path: path.write_text("".join(f"id {n}\n" for n in range(8))),
         ),
         "labels-npy": target(
             "labels.npy", lambda path: read_labels(path, 8, 3), make=lambda path: np.save(path, np.arange(8) % 3)
