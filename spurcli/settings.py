@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Any, Literal
 
 from spurcli.artifacts.provenance import portable_path, portable_word
+from spurcli.epoch_rules import LAST, RULES
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import is_user_code, near
 
@@ -92,7 +93,7 @@ class TrainingSettings:
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     compile: bool = False
     channels_last: bool = False
-    selection: Literal["last", "best-val-mean", "best-val-worst-group"] = "last"
+    selection: str = LAST  # one of spurcli.epoch_rules.RULES
     save_seconds: float = 30.0
 
 
@@ -315,6 +316,11 @@ def _check_values(settings: Settings) -> None:
     ):
         if value < minimum:
             raise UsageError(f"{where} = {value} is below {minimum}", "")
+    if training.selection not in RULES:
+        raise UsageError(
+            f"training.selection = {training.selection!r}{near(training.selection, RULES)}",
+            f"Choose from: {', '.join(RULES)}",
+        )
     if settings.seed >= 2**63:
         raise UsageError(f"seed = {settings.seed} is a number beyond 64 bits", "")
     if not training.learning_rate > 0:

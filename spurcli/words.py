@@ -1,8 +1,10 @@
-"""How counts, durations and lists of names are written in messages."""
+"""How counts, durations, lists of names and values of metrics are written, in the terminal as on a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+PERCENT = "%"  # the unit of shares, which are stored as 0 … 1
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -29,3 +31,20 @@ def duration(seconds: float | None) -> str:
             digits = 0 if limit == 100 else 1
             return f"{seconds / size:.{digits}f} {unit}"
     raise AssertionError(seconds)
+
+
+def amount(value: float | None, unit: str, *, signed: bool = False, bare: bool = False) -> str:
+    """A metric's value: 0.253 in "%" as "25.3 %", an AUROC as "0.953", "1.234 nats"; `bare` leaves the unit out."""
+    if value is None:
+        return "–"
+    is_small = unit != PERCENT and 0 < abs(value) < 0.0005
+    shown = f"{100 * value:.1f}" if unit == PERCENT else f"{value:.1e}" if is_small else f"{value:.3f}"
+    if float(shown) == 0:
+        shown = shown.lstrip("-")
+    sign = "+" if signed and float(shown) > 0 else ""
+    return sign + shown.replace("-", "−") + (f" {unit}" if unit and not bare else "")
+
+
+def unit_of_difference(unit: str) -> str:
+    """What follows the bare difference of two values: " points" for shares, " nats", or nothing."""
+    return " points" if unit == PERCENT else f" {unit}" if unit else ""

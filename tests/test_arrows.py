@@ -13,12 +13,12 @@ import spurcli as package
 SOURCE = Path(package.__file__).parent
 STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring"}
 # Which stages a stage may call: scoring and inferring train their own short runs, training evaluates after each epoch, a report says
-# how far scoring runs agree.
+# how far scoring runs agree, and reads from the table of metrics how to show them.
 MAY_CALL = {
     "scoring": {"training"},
     "inferring": {"training"},
     "training": {"evaluation"},
-    "reporting": {"scoring"},
+    "reporting": {"scoring", "evaluation"},
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.errors import InputError
+from spurcli.evaluation.metrics import METRICS
 from spurcli.reporting.labels import describe_metric
 from spurcli.reporting.values import mapping, name_of
 
@@ -137,7 +138,9 @@ class Paper:
 
     def metric(self, name: str, values: Sequence[float] = ()) -> Mapping[str, Any]:
         """Label, unit and direction. An AUROC is in % where it is written so, like everything else."""
-        found = {**describe_metric(name, [value / 100 for value in values]), **self.metrics.get(name, {})}
+        found = {**describe_metric(name, {}), **self.metrics.get(name, {})}
+        if name not in METRICS and "unit" not in self.metrics.get(name, {}):
+            found["unit"] = "%" if all(0 <= value <= 100 for value in values) else ""
         if name.startswith("auroc"):
             found["unit"] = "%" if any(value > 1 for value in values) else ""
         return found

@@ -9,6 +9,7 @@ import typer
 from spurcli.cli.options import Debug, Json
 
 if TYPE_CHECKING:
+    from spurcli.evaluation.metric import Description
     from spurcli.registry import Registry
 
 app = typer.Typer(add_completion=False)
@@ -22,12 +23,16 @@ _CAPTIONS = {
 @app.command(name="list")
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(metavar="KIND", help="datasets, features, scores, models, methods, ways or recipes.")
+        str | None,
+        typer.Argument(
+            metavar="KIND", help="datasets, features, scores, models, methods, ways, recipes, metrics or rules."
+        ),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what is registered: data sets, features, scores, models, methods, ways of inferring, recipes.
+    """List what is registered: data sets, features, scores, models, methods, ways of inferring, recipes, metrics, and
+    rules that choose an epoch.
 
     Wherever one of these names is accepted, so is your own package.module:attr or path/to/file.py:attr.
     """
@@ -37,7 +42,9 @@ def list_parts(
 
     from spurcli import recipes
     from spurcli.cli.console import print_json, results
+    from spurcli.epoch_rules import RULES
     from spurcli.errors import UsageError
+    from spurcli.evaluation.metrics import METRICS
     from spurcli.parts import ALL
     from spurcli.registry import near
 
@@ -60,6 +67,11 @@ def list_parts(
         {"name": name, "summary": recipes.read_recipe(name).get("summary", ""), "source": ""}
         for name in recipes.names()
     ]
+    tables["metrics"] = [
+        {"name": name, "summary": entry.summary, "source": entry.source, **_shown_as(entry.description)}
+        for name, entry in METRICS.items()
+    ]
+    tables["rules"] = [{"name": name, "summary": rule.summary, "source": ""} for name, rule in RULES.items()]
     if kind is not None and kind not in tables:
         raise UsageError(f"Unknown kind {kind!r}{near(kind, tables)}", f"Kinds: {', '.join(tables)}")
     chosen = {kind: tables[kind]} if kind else tables
@@ -81,6 +93,7 @@ def list_parts(
         table.add_column()
         for row in rows:
             direction = f" [dim](higher is {row['higher_is']})[/dim]" if "higher_is" in row else ""
+            direction += " [dim](lower is better)[/dim]" if row.get("lower_is_better") else ""
             inputs = f" [dim](for {row['for']})[/dim]" if "for" in row else ""
             inputs += f" [dim](needs {row['needs']})[/dim]" if "needs" in row else ""
             source = f"\n[dim]{row['source']}[/dim]" if row["source"] else ""
@@ -88,6 +101,10 @@ def list_parts(
             options = f"\nOptions: {escape(words)}" if words else ""
             table.add_row(row["name"], escape(row["summary"]) + direction + inputs + options + source)
         stdout.print(table)
+
+
+def _shown_as(description: Description) -> dict[str, Any]:
+    return {"label": description.label, "unit": description.unit, "lower_is_better": description.lower_is_better}
 
 
 def _typed(value: Any) -> str:

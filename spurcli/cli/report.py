@@ -20,7 +20,9 @@ def report(
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option("--format", metavar="KIND", help="html, md, csv, json, svg or pdf (a folder). (default: by -o)"),
+        typer.Option(
+            "--format", metavar="KIND", help="html, md, csv, tex, json, svg or pdf (a folder). (default: by -o)"
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Headline of the page.")] = None,
     note: Annotated[
@@ -34,8 +36,8 @@ def report(
 ) -> None:
     """All runs on one page: table over seeds, curves, difficulty, what pruning removed, the exact commands.
 
-    The page is one file without any external request. Other formats: tables as md or csv, everything as json,
-    figures as svg or pdf (a folder).
+    The page is one file without any external request. Other formats: tables as md, csv or tex (LaTeX), everything as
+    json, figures as svg or pdf (a folder).
 
     Example: spurcli report runs/ -o report.html
     """

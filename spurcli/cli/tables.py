@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import console, say
-from spurcli.words import counted
+from spurcli.words import PERCENT, amount, counted
 
 _MAX_ROWS = 20
 _MAX_COLUMNS = 10
@@ -66,12 +66,12 @@ def metrics_table(result: dict[str, Any]) -> None:
         table.add_column(name, justify="right")
     for name, metric in result["metrics"].items():
         detail = _detail(metric)
-        _metric(table, name.replace("_", " ") + (f" ({detail})" if detail else ""), metric)
+        _metric(table, name.replace("_", " ") + (f" ({detail})" if detail else ""), metric, metric["unit"])
     table.add_section()
     key = "group" if result["per_group"] else "class"
     rows = [row for row in result["per_group"] or result["per_class"] if row["accuracy"]["num_samples"]]
     for row in rows[:_MAX_ROWS]:
-        _metric(table, row[key], row["accuracy"])
+        _metric(table, row[key], row["accuracy"], PERCENT)
     console().print(table)
 
 
@@ -85,8 +85,8 @@ def _detail(metric: dict[str, Any]) -> str:
     return metric.get("group") or (", ".join(groups) if len(groups) <= 2 else f"{len(groups)} groups")
 
 
-def _metric(table: Table, name: str, metric: dict[str, Any]) -> None:
-    value = "undefined" if metric["value"] is None else f"{metric['value']:.1%}"
+def _metric(table: Table, name: str, metric: dict[str, Any], unit: str) -> None:
+    value = "undefined" if metric["value"] is None else amount(metric["value"], unit)
     interval = metric.get("interval")
-    bounds = f"{interval[0]:.1%} … {interval[1]:.1%}" if interval and metric["value"] is not None else ""
+    bounds = " … ".join(amount(end, unit) for end in interval) if interval and metric["value"] is not None else ""
     table.add_row(Text(name), value, bounds, f"{metric['num_samples']:,}")

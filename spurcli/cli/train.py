@@ -24,6 +24,7 @@ from spurcli.cli.options import (
     Sets,
     Workers,
 )
+from spurcli.epoch_rules import RULES
 from spurcli.words import counted
 
 app = typer.Typer(add_completion=False)
@@ -63,7 +64,7 @@ def train(
         typer.Option(
             "--checkpoints",
             metavar="N,RULE",
-            help="Also write the model after these epochs, or as these rules choose: last, best-val-mean, best-val-worst-group.",
+            help=f"Also write the model after these epochs, or as these rules choose: {', '.join(RULES)}.",
         ),
     ] = "",
     evaluate_each: Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of, provenance
 from spurcli.errors import InputError
+from spurcli.evaluation.metric import described
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm, collect, dataset_name
 from spurcli.reporting.difficulty import describe_scores
@@ -66,21 +67,21 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
 
 
 def _metrics(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    values: dict[str, list[float]] = {}
-    for arm in arms:
-        for run in arm.runs:
-            for name, entry in run.metrics.items():
-                found = values.setdefault(name, [])
-                if entry["value"] is not None:
-                    found.append(entry["value"])
-    names = order_metrics(list(values))
-    main = set(main_columns([name for name in names if values[name]]))
-    columns = [*[name for name in main_columns(names) if name in main], *[name for name in names if name not in main]]
-    return [{**describe_metric(name, values[name]), "main": name in main} for name in columns]
+    """All metrics, those of the main table first, as the first run that has one describes it."""
+    told: dict[str, Mapping[str, Any]] = {}
+    with_value: set[str] = set()
+    for run in (run for arm in arms for run in arm.runs):
+        for name, entry in run.metrics.items():
+            told.setdefault(name, entry)
+            with_value |= {name} if entry["value"] is not None else set()
+    names = order_metrics(list(told))
+    main = main_columns([name for name in names if name in with_value])
+    columns = [*main, *[name for name in names if name not in main]]
+    return [{**describe_metric(name, told[name]), "main": name in main} for name in columns]
 
 
 def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found = {metric["name"]: summarise(arm, metric["name"]) for metric in metrics}
+    found = {metric["name"]: summarise(arm, metric["name"], described(metric["name"], metric)) for metric in metrics}
     facts = {
         name: {key: value for key, value in entry.items() if key in ("true", "predicted", "group", "feature")}
         for name, entry in arm.runs[0].metrics.items()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spurcli.reporting.labels import amount
 from spurcli.reporting.tables import interval_text, mean_sd
-from spurcli.words import counted, listed
+from spurcli.words import amount, counted, listed, unit_of_difference
 
 _MAX_LEVELS = 5
 _FEW = 3  # seeds
@@ -50,7 +49,7 @@ def _two_runs(data: Mapping[str, Any], pair: Sequence[Mapping[str, Any]], metric
     high, low = sorted((arm["metrics"][metric["name"]] for arm in pair), key=lambda entry: -entry["mean"])
     first = pair[0] if pair[0]["metrics"][metric["name"]] is high else pair[1]
     apart = high["mean"] - low["mean"]
-    unit = " points" if metric["unit"] == "%" else ""
+    unit = unit_of_difference(metric["unit"])
     sentences = (
         [f"It is {amount(apart, metric['unit'], bare=True)}{unit} higher for {first['label']}."]
         if apart

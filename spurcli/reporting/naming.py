@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from spurcli.epoch_rules import RULES
 from spurcli.parts import METHODS
 from spurcli.reporting.values import name_of, text
 from spurcli.words import counted
@@ -14,12 +15,7 @@ from spurcli.words import counted
 ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
 
 # How an epoch was chosen, in the order in which a report speaks of it.
-SELECTIONS = {
-    "last": "last epoch",
-    "best-val-mean": "best val mean",
-    "best-val-worst-group": "best val worst group",
-    "": "epoch chosen elsewhere",
-}
+SELECTIONS = {**{name: rule.label for name, rule in RULES.items()}, "": "epoch chosen elsewhere"}
 _BALANCED = {"balance_classes": "classes balanced", "balance": "classes balanced", "balance_groups": "groups balanced"}
 # What `labels_used` calls labels that came with the data; scores.h5 holds those of the data set that was scored.
 _REAL = ("data set", "scores")

@@ -11,7 +11,6 @@ from typing import Any
 
 from spurcli.reporting.drawing import Figure, Style, render_svg
 from spurcli.reporting.figures import all_figures, arm_styles, csv_text, slug
-from spurcli.reporting.labels import amount
 from spurcli.reporting.naming import selection_words
 from spurcli.reporting.pictures import Gallery
 from spurcli.reporting.sections import headings
@@ -24,7 +23,7 @@ from spurcli.reporting.tables import (
     table_notes,
 )
 from spurcli.reporting.values import printable
-from spurcli.words import counted, duration
+from spurcli.words import amount, counted, duration
 
 MAX_ROWS = 60
 _MAX_CSV_LINES = 40

@@ -8,8 +8,9 @@ from typing import Any
 
 from spurcli.reporting import statistics
 from spurcli.reporting.drawing import Figure, Panel, Style, scaled, share_axis, spoken
-from spurcli.reporting.labels import amount, describe_metric, order_metrics
+from spurcli.reporting.labels import describe_metric, order_metrics
 from spurcli.reporting.values import mapping, number, whole
+from spurcli.words import PERCENT, amount
 
 _MAX_ARMS = 8
 _MAX_EVALUATED = 4
@@ -35,7 +36,7 @@ def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     arms = sorted({run["arm"] for run in runs})
     shown = arms[:_MAX_ARMS]
     panels, rows = [], []
-    for (split, name), label, unit in _chosen(quantities):
+    for (split, name), label, unit in _chosen(quantities, {metric["name"]: metric for metric in data["metrics"]}):
         found = quantities[split, name]
         title = f"{label}, {_words(split)}"
         about = spoken(filter(None, (_in_words(found, arm, styles[arm], unit) for arm in shown)))
@@ -91,15 +92,19 @@ def _points(epochs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[i
     return found
 
 
-def _chosen(quantities: Mapping[tuple[str, str], Sequence[_Curve]]) -> list[tuple[tuple[str, str], str, str]]:
-    """What gets a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)"""
-    chosen = [(("training", "loss"), "Loss", ""), (("training", "accuracy"), "Accuracy", "%")]
+def _chosen(
+    quantities: Mapping[tuple[str, str], Sequence[_Curve]], known: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[tuple[str, str], str, str]]:
+    """What gets a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)
+
+    `known` are the metrics that evaluations told of: a history holds values only.
+    """
+    chosen = [(("training", "loss"), "Loss", "nats"), (("training", "accuracy"), "Accuracy", PERCENT)]
     chosen = [item for item in chosen if item[0] in quantities]
     for split in dict.fromkeys(split for split, _ in quantities if split != "training"):
         names = order_metrics([name for other, name in quantities if other == split])
         for name in [name for name in names if not name.endswith("_without")][:_MAX_EVALUATED]:
-            values = [value for curve in quantities[split, name] for value in curve.points.values()]
-            metric = describe_metric(name, values)
+            metric = known.get(name) or describe_metric(name, {})
             chosen.append(((split, name), metric["label"], metric["unit"]))
     return chosen
 
@@ -144,6 +149,6 @@ def _lines(found: Sequence[_Curve], styles: Sequence[Style], shown: Sequence[int
         axes.grid(axis="y")
         axes.set_title(title)
         axes.set_xlabel("epochs completed")
-        axes.set_ylabel("%" if unit else ("cross-entropy (nats)" if title.startswith("Loss") else "value"))
+        axes.set_ylabel(unit or "value")
 
     return draw

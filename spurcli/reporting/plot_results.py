@@ -128,7 +128,7 @@ def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[
         arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric["lower_is_better"]]
         # over the whole panel: beside long names of arms the axes are narrow
         axes.figure.suptitle(metric["label"], x=0.01, ha="left", size=FONT_SIZE + 1, weight="bold", color=INK)
-        axes.set_xlabel(("%" if unit == "%" else "area under the curve" if "auroc" in metric["name"] else "") + arrow)
+        axes.set_xlabel((unit + arrow).removeprefix(", "))
 
     return draw
 
@@ -247,6 +247,6 @@ def _fractions(
         if len(fractions) <= _MAX_TICKS:
             axes.set_xticks(fractions, [f"{fraction:.4g}" for fraction in fractions])
         axes.set_xlabel(f"removed (% {_of_what(data, lines)})")
-        axes.set_ylabel(unit or ("area under the curve" if "auroc" in name else "value"))
+        axes.set_ylabel(unit or "value")
 
     return draw

@@ -10,6 +10,7 @@ from typing import Any
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import Injection
+from spurcli.evaluation.metric import described
 from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.identity import base_of, labels_used_of, rule_of, training_of, variant_of
 from spurcli.reporting.origins import Source, source_of
@@ -102,7 +103,7 @@ def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
         else:
             shown.append(file)
             runs.append(_run(file, file.content, file, injections, lists))
-    return runs, remarks
+    return _one_unit(runs, remarks), remarks
 
 
 def _same_training(first: File, second: File) -> bool:
@@ -259,9 +260,29 @@ def _metrics(metrics: Mapping[str, Any], per_group: Sequence[Mapping[str, Any]])
             "value": number(entry.get("value")),
             "num_samples": whole(entry.get("num_samples")),
             "interval": pair((own if is_of_group and own else entry).get("interval")),
+            **{key: entry[key] for key in ("label", "unit", "lower_is_better", "bounds") if key in entry},
             **facts,
         }
     return read
+
+
+def _one_unit(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
+    """The runs without metrics that are in another unit than in the first run: their values are not comparable."""
+    units: dict[str, str] = {}
+    kept = []
+    for run in runs:
+        other = []
+        for name, entry in run.metrics.items():
+            unit = described(name, entry).unit
+            if units.setdefault(name, unit) != unit:
+                other.append(name)
+                words = [found or "a plain number" for found in (unit, units[name])]
+                remarks.append(
+                    f"{run.name}: {name_of(name)} is left out: its unit is {words[0]}, elsewhere {words[1]}."
+                )
+        metrics = {name: entry for name, entry in run.metrics.items() if name not in other}
+        kept.append(replace(run, metrics=metrics) if other else run)
+    return kept
 
 
 def _accuracies(items: Any, key: str) -> list[dict[str, Any]]:

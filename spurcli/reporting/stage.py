@@ -14,9 +14,9 @@ from spurcli.reporting.gather import gather
 from spurcli.words import counted
 
 STANDARD_NAME = "report.html"
-FORMATS = ("html", "md", "csv", "json", "svg", "pdf")
+FORMATS = ("html", "md", "csv", "tex", "json", "svg", "pdf")
 _MAX_NAMED = 3  # files that could not be read, each in a warning of its own
-_SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv", ".json": "json"}
+_SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv", ".tex": "tex", ".json": "json"}
 
 
 def report(
@@ -32,7 +32,7 @@ def report(
 ) -> dict[str, Any]:
     """Write a report on everything in `runs`: artefacts, and folders that are searched for them.
 
-    `format` is html, md, csv or json (default: by the suffix of `output`), or svg or pdf, for which `output` is a
+    `format` is html, md, csv, tex (a table) or json (default: by the suffix of `output`), or svg or pdf, for which `output` is a
     folder of figures. `notes` are shown as caveats. Pictures of samples need the data set below `data_root`.
 
     Returns the report's data, which is also the content of the json format, with `output`. Raises InputError if
@@ -60,8 +60,9 @@ def report(
         write_text(output, page(data, shown))
     else:
         from spurcli.reporting.exports import csv_of_runs, markdown
+        from spurcli.reporting.latex import latex
 
-        write_text(output, markdown(data) if chosen == "md" else csv_of_runs(data))
+        write_text(output, {"md": markdown, "csv": csv_of_runs, "tex": latex}[chosen](data))
     return {**data, "output": str(output)}
 
 

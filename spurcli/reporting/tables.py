@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.envelope import canonical_json
+from spurcli.evaluation.metric import Description
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm
-from spurcli.reporting.labels import amount
 from spurcli.reporting.runs import Seed
 from spurcli.reporting.sections import headings
-from spurcli.words import counted
+from spurcli.words import amount, counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,8 +42,8 @@ def by_seed(arm: Arm, metric: str) -> dict[Seed, float]:
     return {key: statistics.mean(found) for key, found in values.items()}
 
 
-def summarise(arm: Arm, metric: str) -> dict[str, Any] | None:
-    """Mean, sd and interval of one metric of one arm; None if no run has it.
+def summarise(arm: Arm, metric: str, description: Description) -> dict[str, Any] | None:
+    """Mean, sd and interval of one metric of one arm, within the metric's bounds; None if no run has it.
 
     `interval_of` says what the interval is about: "seeds" (95 % t-interval of the mean, three seeds or more) or
     "samples" (the interval of the single run, or the span of those of two: test samples only, no seeds).
@@ -57,8 +57,8 @@ def summarise(arm: Arm, metric: str) -> dict[str, Any] | None:
         spans = [run.metrics[metric]["interval"] for run in arm.runs if run.metrics.get(metric, {}).get("interval")]
         interval = [min(low for low, _ in spans), max(high for _, high in spans)] if spans else None
         about = "samples"
-    if interval and all(0 <= value <= 1 for value in numbers):  # all documented metrics are shares
-        interval = [max(0.0, interval[0]), min(1.0, interval[1])]
+    if interval:
+        interval = description.within(interval)
     return {
         "mean": statistics.mean(numbers),
         "sd": statistics.sd(numbers),
@@ -140,6 +140,14 @@ def mean_sd(entry: Mapping[str, Any] | None, unit: str) -> str:
     if entry["sd"] is None:
         return amount(entry["mean"], unit)
     return f"{amount(entry['mean'], unit, bare=True)} ± {amount(entry['sd'], unit)}"
+
+
+def mean_sd_bare(entry: Mapping[str, Any] | None, unit: str) -> str:
+    """The same without the unit."""
+    if not entry:
+        return "–"
+    numbers = [amount(value, unit, bare=True) for value in (entry["mean"], entry["sd"]) if value is not None]
+    return " ± ".join(numbers)
 
 
 def difference(entry: Mapping[str, Any] | None, unit: str) -> str:

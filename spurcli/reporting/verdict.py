@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spurcli.reporting.labels import amount
 from spurcli.reporting.levels import levels
 from spurcli.reporting.naming import lower_first
 from spurcli.reporting.ranking import ranking_words
 from spurcli.reporting.sections import section_name
 from spurcli.reporting.tables import mean_sd
-from spurcli.words import counted, listed
+from spurcli.words import amount, counted, listed, unit_of_difference
 
 _MAX_FRACTIONS = 4
 _FEW_SEEDS = 5
@@ -236,4 +235,4 @@ def _se(entry: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
 
 
 def _unit(metric: Mapping[str, Any]) -> str:
-    return " points" if metric["unit"] == "%" else ""
+    return unit_of_difference(str(metric["unit"]))

@@ -10,15 +10,7 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
-
-LAST = "last"
-# The metric of the validation split that is to be highest; of ties the first epoch.
-SELECTIONS = {"best-val-mean": "accuracy", "best-val-worst-group": "worst_group_accuracy"}
-
-
-def reads_groups(rule: str) -> bool:
-    """Whether choosing by this rule looks at the validation split's groups."""
-    return "group" in SELECTIONS.get(rule, "")
+from spurcli.epoch_rules import LAST, RULES
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,7 @@ class Selected:
 
 
 class BestEpochs:
-    """The weights of the best epoch so far, by each of some rules."""
+    """The weights of the best epoch so far, by each of some rules (`spurcli.epoch_rules`)."""
 
     def __init__(self, rules: Iterable[str]) -> None:
         self._rules = sorted(set(rules) - {LAST})
@@ -40,9 +32,9 @@ class BestEpochs:
     def note(self, model: nn.Module, record: Mapping[str, Any]) -> None:
         """Look at a finished epoch; its record holds the evaluation of the validation split."""
         for rule in self._rules:
-            value = record["evaluations"]["val"].get(SELECTIONS[rule])
+            value = RULES[rule].value(record)
             if value is not None and (rule not in self.facts or value > self.facts[rule]["value"]):
-                self.facts[rule] = {"epoch": record["epoch"], "metric": SELECTIONS[rule], "value": value}
+                self.facts[rule] = {"epoch": record["epoch"], "metric": RULES[rule].metric, "value": value}
                 self.selected[rule] = Selected(plain_weights(model), record["epoch"])
 
     def tensors(self) -> dict[str, torch.Tensor]:

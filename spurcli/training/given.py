@@ -17,9 +17,9 @@ from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sh
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, origin_of
 from spurcli.datasets.injection import injection_parents
+from spurcli.epoch_rules import RULES
 from spurcli.errors import InputError, UsageError
 from spurcli.runtime.workbench import Workbench
-from spurcli.training.best import LAST, reads_groups
 from spurcli.training.method import Annotation, TrainingSamples
 from spurcli.words import counted
 
@@ -68,12 +68,15 @@ class Given:
         `selection` chose its epoch. What led to the checkpoint that was started from, led to this model too.
         """
         rule = self.index_list.rule if self.index_list else {}
+        epoch_rule = RULES.get(selection)
         used = {
             "pruning_groups": rule.get("group_labels"),
             "training_groups": _source(self.samples.groups),
             "errors": _source(self.samples.error_set),
-            "val_labels": _source(self.val_labels, also=selection != LAST or bool(rule.get("quotas"))),
-            "val_groups": _source(self.val_groups, also=reads_groups(selection)),
+            "val_labels": _source(
+                self.val_labels, also=(epoch_rule is not None and epoch_rule.reads_labels) or bool(rule.get("quotas"))
+            ),
+            "val_groups": _source(self.val_groups, also=epoch_rule is not None and epoch_rule.reads_groups),
         }
         before = self.checkpoint_training.get("labels_used") or {}
         return {what: _both(before.get(what), source) for what, source in used.items()}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
+from spurcli.epoch_rules import LAST
 from spurcli.errors import InputError, SpurError
 from spurcli.models import last_linear
 from spurcli.progress import Progress, Silent, Span
@@ -23,7 +24,7 @@ from spurcli.runtime.forward import embedding_hook, require_logits
 from spurcli.runtime.preprocess import Preprocess
 from spurcli.runtime.signals import stop_requests
 from spurcli.settings import TrainingSettings
-from spurcli.training.best import LAST, BestEpochs, Selected
+from spurcli.training.best import BestEpochs, Selected
 from spurcli.training.gradients import GradientSum
 from spurcli.training.method import Annotation, Batch, Method, Phase, Phased
 from spurcli.training.optimization import build_optimizer, learning_rate

@@ -21,6 +21,7 @@ from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import provenance
 from spurcli.artifacts.reuse import Output, bytes_while_training, is_complete, require_writable, run_identity
+from spurcli.epoch_rules import LAST, RULES
 from spurcli.errors import InputError, SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
@@ -30,7 +31,7 @@ from spurcli.registry import near
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
-from spurcli.training.best import LAST, SELECTIONS, Selected, reads_groups
+from spurcli.training.best import Selected
 from spurcli.training.given import Given, read_given
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
@@ -154,10 +155,9 @@ class _Wanted:
 
     def check(self, settings: Settings, checkpoint: Path | None) -> None:
         """Raise UsageError for what there is not, or what a training in epochs has no use for."""
-        known = (LAST, *SELECTIONS)
         for rule in self.rules:
-            if rule not in known:
-                raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, known)}", f"Epochs, or: {', '.join(known)}.")
+            if rule not in RULES:
+                raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
         beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
         if beyond and not self.same_steps:
             raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --checkpoints.")
@@ -318,7 +318,7 @@ def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -
             raise UsageError(
                 f"{selection} needs a validation split; {bench.dataset.name} has none", "Use the last epoch: last."
             )
-        if reads_groups(selection) and bench.dataset.group("val") is None:
+        if RULES[selection].reads_groups and bench.dataset.group("val") is None:
             raise UsageError(f"{selection} needs groups in the validation split", "Use best-val-mean.")
         wanted.add("val")
     return {name: SplitPredictor.open(bench, name) for name in sorted(wanted)}

@@ -20,7 +20,7 @@ from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets.injection import read_injection
-from spurcli.reporting.labels import METRIC_LABELS
+from spurcli.evaluation.metrics import METRICS
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
 LABEL, IDS = np.array([0, 1, 0, 1, 1, 0]), [f"{letter}.png" for letter in "abcdef"]
@@ -74,7 +74,7 @@ def test_the_examples_go_through_the_commands(written, spurcli):
 
 def test_every_metric_has_its_line():
     table = DOCUMENT.partition("| metric | what it is |")[2].partition("\n\n")[0]
-    assert set(METRIC_LABELS) == set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, flags=re.M))))
+    assert set(METRICS) == set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, flags=re.M))))
 
 
 def keys_of(content, prefix=""):

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 from spurcli.errors import InputError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import bootstrap_minimum, wilson
-from spurcli.evaluation.metrics import auroc, compute
+from spurcli.evaluation.metrics import compute
+from spurcli.evaluation.spurious import auroc
 
 CLASSES = ("ski", "sled", "dog")
 GROUPS = tuple(f"{y}/{a}" for y in CLASSES for a in ("none", "snow"))

@@ -1,0 +1,117 @@
+"""What a metric is, and the table of all metrics. Whoever shows a number takes its label, unit and direction from here.
+
+The metrics themselves are in `spurcli.evaluation.metrics` and `spurcli.evaluation.spurious`; each is one decorated function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from spurcli.words import PERCENT
+
+if TYPE_CHECKING:
+    from spurcli.evaluation.outcome import Outcome
+
+Values = dict[str, Any]  # {"value", "num_samples", "interval"} and facts of the metric's own
+Compute = Callable[["Outcome"], Values | None]
+Bounds = tuple[float | None, float | None]
+# What a metric cannot be computed without; `Outcome.has` answers for it.
+Need = Literal["groups", "training groups", "twin", "twin class", "confusion", "marked attribute"]
+_MAX_LABEL, _MAX_UNIT = 80, 12
+
+
+@dataclass(frozen=True)
+class Description:
+    """How a metric is shown. `unit` is "%" for a share (stored as 0 … 1), else what follows a plain number, or ""."""
+
+    label: str
+    unit: str = ""
+    lower_is_better: bool | None = None
+    bounds: Bounds = (None, None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "unit": self.unit,
+            "lower_is_better": self.lower_is_better,
+            "bounds": list(self.bounds),
+        }
+
+    def within(self, interval: Sequence[float]) -> list[float]:
+        """An interval cut to the values that the metric can have."""
+        low, high = self.bounds
+        return [
+            min(max(value, low if low is not None else value), high if high is not None else value)
+            for value in interval
+        ]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric: how it is shown, what it is in one line, what it needs, how it is computed, where it is from.
+
+    `first` ranks the metrics that a report's verdict is about (lowest first; None: never), unless `first_unless` is
+    there too. `column` ranks those of the main table, which shows the lowest few; not where one of `no_column_with` is.
+    """
+
+    name: str
+    description: Description
+    summary: str
+    compute: Compute
+    needs: tuple[Need, ...] = ()
+    source: str = ""
+    first: int | None = None
+    first_unless: str = ""
+    column: int | None = 100
+    no_column_with: tuple[str, ...] = ()
+
+
+METRICS: dict[str, Metric] = {}  # in the order in which they are shown
+
+
+def metric(
+    name: str,
+    label: str,
+    summary: str,
+    *,
+    unit: str = PERCENT,
+    lower_is_better: bool | None = False,
+    bounds: Bounds = (0.0, 1.0),
+    **facts: Any,
+) -> Callable[[Compute], Compute]:
+    """Register the decorated function as a metric; `facts` are those of `Metric`."""
+
+    def register(compute: Compute) -> Compute:
+        description = Description(label, unit, lower_is_better, bounds)
+        METRICS[name] = Metric(name, description, summary, compute, **facts)
+        return compute
+
+    return register
+
+
+def described(name: str, told: Mapping[str, Any]) -> Description:
+    """How to show a metric of a file: as the file says, else as registered, else as a plain number of no direction.
+
+    `told` is the metric in the file; what is not of the right kind there counts as missing.
+    """
+    known = METRICS[name].description if name in METRICS else Description(_label(name))
+    label, unit, lower = told.get("label"), told.get("unit"), told.get("lower_is_better")
+    return Description(
+        label[:_MAX_LABEL] if isinstance(label, str) and label else known.label,
+        unit[:_MAX_UNIT] if isinstance(unit, str) else known.unit,
+        lower if isinstance(lower, bool) or ("lower_is_better" in told and lower is None) else known.lower_is_better,
+        _bounds(told.get("bounds"), known.bounds),
+    )
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _bounds(told: Any, known: Bounds) -> Bounds:
+    if not isinstance(told, list | tuple) or len(told) != 2:
+        return known
+    low, high = (None if isinstance(end, bool) or not isinstance(end, int | float) else float(end) for end in told)
+    return low, high
