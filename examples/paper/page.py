@@ -29,8 +29,8 @@ from spurcli.errors import InputError, SpurError
 from spurcli.reporting.drawing import render_svg
 from spurcli.reporting.page import swatch
 from spurcli.reporting.statistics import mean, sd, t_interval
-from spurcli.reporting.tables import duration
 from spurcli.reporting.values import name_of, number, printable
+from spurcli.words import duration
 
 MAX_ROWS = 150
 _MAX_CSV_BYTES = 300_000
