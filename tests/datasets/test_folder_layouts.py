@@ -159,6 +159,14 @@ def test_an_unlabelled_split_is_left_out_with_a_word(tree):
     assert (list(found.splits), said) == (["train", "val"], [])
 
 
+def test_a_folder_of_other_things_is_left_out_with_a_word(tree):
+    found, said = load(tree(*classes("train", "val"), "models/run1/a.pt", "docs/api/html/1.html"))
+    assert list(found.splits) == ["train", "val"]
+    assert any("models/ is left out: it holds no images" in line for line in said)
+    with pytest.raises(InputError, match=r"test/ holds no images"):
+        load(tree("test/ant/", "test/bee/1.heic"))
+
+
 def test_the_option_splits(tree):
     root = tree(*classes("train", "val", "test"), "test/unknown/1.png", "val2/")
     assert list(load(root, splits="train")[0].splits) == ["train"]
@@ -263,6 +271,84 @@ def test_several_tables_are_to_be_joined(tree):
         (root / "photos" / f"{split}.csv").write_text("text,label\n")
     with pytest.raises(InputError, match=r"test\.csv, train\.csv: join them .* column split, .*photos/train\.csv"):
         load(root)
+
+
+# ---- hostile names and links
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", b"\xff".decode(errors="surrogateescape"), "\u202edlog"])
+def test_names_that_are_not_plain_stay_in_one_line_of_text(tree, name):
+    root = tree(*classes("train"), f"{name}/a.txt", f"train/ant/{name}.txt")
+    _, said = load(root)
+    with pytest.raises(InputError) as refused:
+        load(tree(f"train/{name}/"))
+    for line in (*said, *str(refused.value).split("\n", 1)):
+        assert line.isprintable(), line
+    assert len(str(refused.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("place", ["test", "train/cow", "more"])
+def test_links_of_splits_and_classes_stay_inside(tree, tmp_path, place):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside" / "ant"
+    outside.mkdir(parents=True)
+    root = tree(*classes("train"))
+    (root / "photos" / place).symlink_to(outside.parent)
+    with pytest.raises(InputError, match=f"photos/{place} leads out of the data root by a link"):
+        load(root)
+
+
+def test_a_wrapper_that_is_a_link_stays_inside(tree, tmp_path):
+    root = tree(*(f"../else/{name}" for name in classes("train", "test")))
+    (root / "inside" / "photos").mkdir(parents=True)
+    (root / "inside" / "photos" / "dataset").symlink_to(root / "else")
+    with pytest.raises(InputError, match="photos/dataset leads out"):
+        load(root / "inside")
+    (root / "else" / "train" / "train").symlink_to("..")
+    with pytest.raises(InputError, match=r"circle"):
+        load(root, path="else")
+
+
+PIECES = [
+    "train",
+    "test",
+    "Train",
+    "training_set",
+    "val",
+    "images",
+    "masks",
+    "ant",
+    "bee",
+    "cafe\u0301",
+    "caf\u00e9",
+    "0",
+    "10",
+    "@eaDir",
+    "x",
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_tree_is_read_or_refused_in_two_lines(tree, seed):
+    rng = np.random.default_rng(seed)
+    names = []
+    for _ in range(rng.integers(1, 12)):
+        folders = rng.choice(PIECES, rng.integers(0, 4)).tolist()
+        names.append("/".join([*folders, f"{rng.integers(3)}.{rng.choice(['png', 'png', 'txt', 'heic'])}"]))
+    root = tree(*names, *(f"{names[0].rpartition('/')[0]}/{number}.png" for number in range(2)))
+    images = {name.removeprefix("/") for name in names if name.endswith(".png")}
+    problem = ""
+    try:
+        found, _ = load(root, val_share=0, test_share=0)
+    except (InputError, UsageError) as error:
+        problem = str(error)
+    if problem:
+        assert len(problem.splitlines()) == 2
+        return
+    for split in found.splits.values():
+        for name, label in zip(split.sample_id, split.label, strict=True):
+            assert (root / "photos" / name).is_file()
+            assert found.class_names[label] in [unicodedata.normalize("NFC", part) for part in name.split("/")[:-1]]
+    assert images
 
 
 # ---- the order of classes

@@ -16,9 +16,11 @@ from spurcli.datasets.base import Dataset
 from spurcli.datasets.inputs import FileImages, FolderPaths
 from spurcli.datasets.own.foreign_order import SORTED, class_order_note
 from spurcli.datasets.own.layout import (
+    LOOKS,
     Layout,
     Listing,
     find_layout,
+    in_words,
     is_image,
     repeated_folders,
     require_no_masks,
@@ -70,7 +72,7 @@ def load(
         )
     require_plain(tree.names, str(folder))
     class_names = _class_names(tree, folder, classes)
-    _require_known(tree, layout, folder)
+    _require_known(tree, folder)
     for note in _notes(tree, layout, folder, listing):
         warnings.warn(SpurWarning(note), stacklevel=2)
     position = {name: number for number, name in enumerate(class_names)}
@@ -83,7 +85,7 @@ def load(
             FolderPaths(folder, [tree.names[row] for row in index.tolist()]), image_size, squash
         ),
         split=np.array(tree.split, dtype=np.int64),
-        split_names=tuple(layout.places) if layout.has_splits else (),
+        split_names=tuple(tree.places) if layout.has_splits else (),
     )
     dataset = assemble(samples, Shares(val_share, test_share, seed))
     warn_alike(class_names, "classes", folder.name)
@@ -97,6 +99,8 @@ class _Tree:
     names: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     split: list[int] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)  # of the splits that hold images
+    left_out: list[str] = field(default_factory=list)
     files: dict[str, list[str]] = field(default_factory=dict)  # beside class folders, by place
     passed_over: list[str] = field(default_factory=list)
     empty: list[tuple[str, str]] = field(default_factory=list)  # split, what is there instead
@@ -106,8 +110,9 @@ class _Tree:
 def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
     """All images in the order of the bytes of their paths. Raises InputError for a class folder of train without any."""
     tree = _Tree()
-    for number, (split, place) in enumerate(layout.places.items()):
+    for split, place in layout.places.items():
         class_folders, tree.files[place] = listing.look(f"{folder}/{place}")
+        num_before = len(tree.names)
         tree.passed_over += [f"{place}{name}" for name in tree.files[place] if is_image(name)]
         require_no_masks(class_folders, f"{folder}/{place}".rstrip("/"))
         for class_folder in class_folders:
@@ -115,13 +120,25 @@ def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
             others: list[str] = []
             found = _images(folder, start, listing, others)
             if not found:
-                tree.empty.append((split, f"{start} holds no images{_endings(others, ' ({count}: {endings})')}"))
+                tree.empty.append(
+                    (split, f"{in_words(start)} holds no images{_endings(others, ' ({count}: {endings})')}")
+                )
             tree.names += sorted((start + name for name in found), key=os.fsencode)
             tree.folders += [class_folder] * len(found)
-            tree.split += [number] * len(found)
+            tree.split += [len(tree.places)] * len(found)
             tree.passed_over += others
             if not layout.has_splits:
                 tree.inner[class_folder] = found
+        if len(tree.names) > num_before or split == "train":
+            tree.places[split] = place
+        elif layout.has_splits and split in LOOKS:
+            raise InputError(
+                f"{folder}: {in_words(place)} holds no images in its class folders",
+                "Add JPEG or PNG images, or remove it.",
+            )
+        elif layout.has_splits:
+            tree.empty = [(other, what) for other, what in tree.empty if other != split]
+            tree.left_out.append(f"{in_words(place)} is left out: it holds no images")
     untrained = [what for split, what in tree.empty if split in ("", "train")]
     if tree.names and untrained:
         more = f", nor do {counted(len(untrained) - 1, 'other class folder')}" if len(untrained) > 1 else ""
@@ -169,7 +186,7 @@ def _class_names(tree: _Tree, folder: Path, classes: Any) -> tuple[str, ...]:
         )
     if len(names) == 1 and len({name.partition("/")[0] for name in tree.inner.get(there[0], ()) if "/" in name}) > 1:
         raise InputError(
-            f"{folder} holds one folder only, {there[0]}/",
+            f"{folder} holds one folder only, {in_words(there[0])}/",
             f"If its folders are the classes: {typed(folder, there[0])}/",
         )
     require_classes(names, str(folder))
@@ -202,18 +219,18 @@ def _class_names(tree: _Tree, folder: Path, classes: Any) -> tuple[str, ...]:
     return given
 
 
-def _require_known(tree: _Tree, layout: Layout, folder: Path) -> None:
+def _require_known(tree: _Tree, folder: Path) -> None:
     """Raise InputError for a split of which no folder is a class of train: its folders are not classes."""
     classes_of: dict[int, set[str]] = {}
     for number, name in set(zip(tree.split, map(canonical, tree.folders), strict=True)):
         classes_of.setdefault(number, set()).add(name)
-    splits = list(layout.places)
+    splits = list(tree.places)
     trained = classes_of.get(splits.index("train"), set()) if "train" in splits else set()
     for number, classes in classes_of.items():
         if trained and not classes & trained and not any(near(name, trained) for name in classes):
-            others = ", ".join(f'"{name}"' for name in splits if name != splits[number])
+            others = ", ".join(f'"{in_words(name)}"' for name in splits if name != splits[number])
             raise InputError(
-                f"{folder}: {layout.places[splits[number]]} holds no class of train, but {_few(sorted(classes))}",
+                f"{folder}: {in_words(tree.places[splits[number]])} holds no class of train, but {_few(sorted(classes))}",
                 f"Give it train's class folders, or leave it out: --set 'dataset.options.splits=[{others}]'",
             )
 
@@ -223,12 +240,12 @@ def _named_once(folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
+    return ", ".join(map(in_words, names[:20])) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
 
 
 def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[str]:
     """What was decided or passed over, a sentence each."""
-    notes = [f"{folder.name}: {note}" for note in layout.notes]
+    notes = [f"{folder.name}: {note}" for note in (*layout.notes, *tree.left_out)]
     notes += [f"{folder.name}: {what}" for split, what in tree.empty if split not in ("", "train")]
     same: dict[tuple[int, str], set[str]] = {}
     for number, name in set(zip(tree.split, tree.folders, strict=True)):
@@ -261,13 +278,13 @@ def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return ", ".join(map(in_words, names[:3])) + (", …" if len(names) > 3 else "")
 
 
 def _endings(names: Sequence[str], form: str) -> str:
     """Files by their endings, most frequent first, in `form`; "" for none."""
     if not names:
         return ""
-    endings = Counter(PurePath(name).suffix.lower() or "no ending" for name in names).most_common(4)
+    endings = Counter(in_words(PurePath(name).suffix.lower()[:12]) or "no ending" for name in names).most_common(4)
     shown = ", ".join(f"{count:,} {ending}" for ending, count in endings)
     return form.format(count=counted(len(names), "file"), endings=shown)

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from spurcli.datasets.own.naming import Fence
 from spurcli.datasets.own.splitting import chosen_splits
 from spurcli.errors import InputError
-from spurcli.names import canonical
+from spurcli.names import canonical, escaped
 from spurcli.words import counted
 
 # What Pillow reads everywhere.
@@ -33,7 +33,7 @@ _SYSTEM = frozenset({
     "__pycache__", "aquota.user", "aquota.group",
 })  # fmt: skip
 _SYSTEM_BEGIN = ("@ea", "@syno", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "found.000")
-_LOOKS = {
+LOOKS = {
     "train": frozenset({"train", "training", "trainval", "trn"}),
     "val": frozenset({"val", "valid", "validation", "validate", "validating", "dev", "development"}),
     "test": frozenset({"test", "testing", "tst", "eval", "evaluation", "evaluate", "holdout"}),
@@ -51,6 +51,11 @@ Content = Callable[[str], tuple[list[str], list[str]]]  # the folders and the fi
 
 def is_image(name: str) -> bool:
     return name.rpartition(".")[2].lower() in IMAGE_ENDINGS
+
+
+def in_words(name: str) -> str:
+    """A name from a disk as a message shows it: control characters, and bytes that are not UTF-8, as escapes."""
+    return name if name.isprintable() else escaped(name)
 
 
 @dataclass
@@ -110,7 +115,7 @@ def split_look(name: str) -> tuple[str, tuple[str, ...]] | None:
     kinds, others = [], []
     for word in words:
         bare = re.sub(r"(sets?|data|images|imgs)$", "", word) or word
-        kind = next((kind for kind, known in _LOOKS.items() if bare in known), None)
+        kind = next((kind for kind, known in LOOKS.items() if bare in known), None)
         if kind:
             kinds.append(kind)
         elif word not in _FILLERS:
@@ -141,7 +146,7 @@ def find_layout(folder: Path, listing: Listing, asked: Sequence[str] = ()) -> La
     named = _named(places, looks, leads)
     found = _split_places(folder, top, named, content, asked, listing, notes)
     guessed = [
-        f"{place} as {name}"
+        f"{in_words(place)} as {name}"
         for name, place in found.items()
         if canonical(place.removeprefix(top).rstrip("/")).lower() not in _plain(name)
     ]
@@ -178,7 +183,7 @@ def _unwrapped(folder: Path, listing: Listing) -> tuple[str, list[str]]:
         return "", []
     kinds = {look[0] for look in map(split_look, folders) if look}
     if top and "train" in kinds and (len(folders) == 1 or len(kinds) > 1):
-        return top, [f"its only folder is {top}: the splits in that are read"]
+        return top, [f"its only folder is {in_words(top)}: the splits in that are read"]
     return "", []
 
 
@@ -241,12 +246,13 @@ def _split_places(
             found[name] = _unnested(folder, start, name, folders, files, listing)
             continue
         num_images = sum(map(is_image, files))
-        if not files and name in _LOOKS:
+        if not files and name in LOOKS:
             raise InputError(
-                f"{folder}/{start} is empty: it looks like the split {name!r}", "Add its class folders, or remove it."
+                f"{folder}/{in_words(start)} is empty: it looks like the split {name!r}",
+                "Add its class folders, or remove it.",
             )
         what = f"{counted(num_images, 'image')} without class folders" if num_images else "no images"
-        notes.append(f"{start} is left out: it holds {what}")
+        notes.append(f"{in_words(start)} is left out: it holds {what}")
     return found
 
 
@@ -266,7 +272,8 @@ def _unnested(
 
 
 def _twice(folder: Path, name: str, places: Sequence[str]) -> InputError:
-    shown = " and ".join(f"{place}/" for place in places)
+    alike = len({canonical(place) for place in places}) == 1
+    shown = " and ".join(f"{escaped(place) if alike else in_words(place)}/" for place in places)
     return InputError(
         f"{folder} has two folders for {name}: {shown}", "Keep one of them, or put the classes of both into one."
     )
@@ -278,10 +285,10 @@ def _require_no_splits(
     """Raise InputError if folders that would be classes look like splits."""
     if not places or (len(looks) < len(places) and len(set(looks.values())) < 2):
         return
-    names = ", ".join(f"{place}/" for place in looks)
+    names = ", ".join(f"{in_words(place)}/" for place in looks)
     hint = table_hint(folder, [top, *(f"{top}{place}/" for place in looks)], [files, *(content(p)[1] for p in looks)])
     raise InputError(
-        f"{folder}/{top}".rstrip("/") + f" has {names}, but no train with a folder for each class",
+        f"{folder}/{in_words(top)}".rstrip("/") + f" has {names}, but no train with a folder for each class",
         hint or "Name them train/, val/, test/, with a folder for each class: train/cat/1.jpg, test/cat/2.jpg.",
     )
 
@@ -335,7 +342,7 @@ def table_hint(folder: Path, places: Sequence[str], files: Sequence[Sequence[str
 
 def typed(folder: Path, name: str) -> str:
     """What to type for a file or folder in the folder."""
-    return f"--dataset {shlex.quote(f'{folder}/{name}')}"
+    return f"--dataset {shlex.quote(f'{folder}/{in_words(name)}')}"
 
 
 def _image_column(path: Path) -> str:
