@@ -53,7 +53,8 @@ class Metric:
     """A registered metric: how it is shown, what it is in one line, what it needs, how it is computed, where it is from.
 
     `first` ranks the metrics that a report's verdict is about (lowest first; None: never), unless `first_unless` is
-    there too. `column` ranks those of the main table, which shows the lowest few; not where one of `no_column_with` is.
+    there too. `column` ranks the metrics by their claim to one of the few columns of the main table (None: never there),
+    which they do not have where one of `no_column_with` is.
     """
 
     name: str

@@ -40,6 +40,19 @@ def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
 
 
 @metric(
+    "worst_group_accuracy",
+    "Worst-group accuracy",
+    "Lowest accuracy of a group that has samples",
+    needs=("groups",),
+    source="Sagawa et al., ICLR 2020",
+    first=4,
+    column=3,
+)
+def worst_group_accuracy(outcome: Outcome) -> Values:
+    return _worst(outcome.filled_groups, outcome.bootstrap_seed)
+
+
+@metric(
     "conflict_accuracy",
     "Conflict accuracy",
     "Accuracy on all conflict groups together: what the paper calls worst-group accuracy",
@@ -67,19 +80,6 @@ def conflict_accuracy(outcome: Outcome) -> Values | None:
 def worst_conflict_accuracy(outcome: Outcome) -> Values | None:
     present = _conflict(outcome)
     return _worst(present, outcome.bootstrap_seed) if len(present) > 1 else None
-
-
-@metric(
-    "worst_group_accuracy",
-    "Worst-group accuracy",
-    "Lowest accuracy of a group that has samples",
-    needs=("groups",),
-    source="Sagawa et al., ICLR 2020",
-    first=4,
-    column=3,
-)
-def worst_group_accuracy(outcome: Outcome) -> Values:
-    return _worst(outcome.filled_groups, outcome.bootstrap_seed)
 
 
 @metric(

@@ -36,7 +36,7 @@ def main_columns(names: Sequence[str]) -> list[str]:
         column = metric.column if metric else _OTHERS
         if column is not None and not (metric and set(metric.no_column_with) & set(names)):
             ranked.append((column, position, name))
-    return [name for _, _, name in sorted(ranked)[:_MAX_COLUMNS]]
+    return order_metrics([name for _, _, name in sorted(ranked)[:_MAX_COLUMNS]])
 
 
 def describe_metric(name: str, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,3 +148,9 @@ def test_names_in_latex_are_text(make, tmp_path):
     table = written(tmp_path / "runs", "tex", tmp_path)
     assert r"a\_b\textbackslash{}input\{x\}\&\%\$" in table
     assert r"25.0 $\pm$ 7.1" in table
+
+
+def test_a_file_from_before_metrics_described_themselves_reads_as_it_did(tmp_path):
+    golden = Path(__file__).parent.parent / "golden" / "evaluation-v1.json"
+    assert "unit" not in golden.read_text()
+    assert "75.0 % \\[30.0–95.0\\] |" in written(golden, "md", tmp_path)
