@@ -12,7 +12,8 @@ from spurcli.artifacts.envelope import optional_field
 from spurcli.artifacts.model_folder import folder_settings
 from spurcli.artifacts.provenance import portable_path
 from spurcli.datasets.injection import is_injection, read_injection
-from spurcli.datasets.own.naming import OWN_DATA, named_by_path
+from spurcli.datasets.own.kinds import named_by_path
+from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, UsageError
 from spurcli.finding import find_injection, find_own_data, same_path
 from spurcli.parts import DATASETS, METHODS, MODELS

@@ -8,9 +8,12 @@ from __future__ import annotations
 import warnings
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import require_file
 from spurcli.datasets.tables_json import open_json
@@ -34,7 +37,7 @@ class Table:
     """Some columns of a file: `columns` maps each name to its n values as text ("" where there is none).
 
     `line` [n] counts from 1, the header included; in a Parquet file it is the row, in a JSON array the object. `read_as`
-    says how the file was read.
+    says how the file was read, `within` [n] the part of it (a split, a file) where there are several.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class Table:
     line: Sequence[int]
     read_as: str = ""
     unit: str = "line"
+    within: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.line)
@@ -51,7 +55,20 @@ class Table:
 
     def where(self, row: int) -> str:
         """The row at a position as errors name it."""
-        return f"{self.path}, {self.unit} {self.line[row]:,}"
+        part = f" of {self.within[row]}" if self.within else ""
+        return f"{self.path}, {self.unit} {self.line[row]:,}{part}"
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """The table of some rows, by their positions int64 [m]."""
+        if len(rows) == len(self) and bool((rows == np.arange(len(self))).all()):
+            return self
+        chosen = rows.tolist()
+        return replace(
+            self,
+            columns={name: [values[row] for row in chosen] for name, values in self.columns.items()},
+            line=[self.line[row] for row in chosen],
+            within=[self.within[row] for row in chosen] if self.within else (),
+        )
 
     def codes(self, name: str, allowed: Sequence[str]) -> list[int]:
         """The position in `allowed` of each value of a column; InputError naming the first line with another one."""

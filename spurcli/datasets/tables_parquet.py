@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from spurcli.artifacts.envelope import parse_json
 from spurcli.datasets.tables_separated import refuse_twice
 from spurcli.datasets.tables_text import Opened, Row
 from spurcli.errors import InputError, MissingExtraError
@@ -53,3 +54,43 @@ def parquet_file(path: Path) -> Any:
 def reason(error: Exception) -> str:
     """The first line of a library's error, cut to fit a message."""
     return (str(error).splitlines() or [type(error).__name__])[0][:80]
+
+
+def class_names(path: Path, column: str) -> tuple[str, ...]:
+    """The names of the classes in a column of a file; () unless it is a Parquet file whose schema says them."""
+    return class_names_of(parquet_file(path)).get(column, ()) if path.suffix.lower() == ".parquet" else ()
+
+
+def image_columns(path: Path) -> frozenset[str]:
+    """The columns of a file that hold images as bytes; none if it is not a Parquet file."""
+    return image_columns_of(parquet_file(path)) if path.suffix.lower() == ".parquet" else frozenset()
+
+
+def class_names_of(file: Any) -> dict[str, tuple[str, ...]]:
+    """The names of the classes in each ClassLabel column, from what `datasets` leaves in the schema; nothing if it is not there."""
+    content = (file.schema_arrow.metadata or {}).get(b"huggingface")
+    if content is None:
+        return {}
+    try:
+        features = parse_json(content, "the schema")["info"]["features"]
+        found = {
+            name: tuple(feature["names"])
+            for name, feature in features.items()
+            if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel"
+        }
+    except (InputError, LookupError, TypeError, AttributeError):
+        return {}
+    return {name: names for name, names in found.items() if names and all(isinstance(item, str) for item in names)}
+
+
+def image_columns_of(file: Any) -> frozenset[str]:
+    """The columns that hold images as bytes, bare or beside their path."""
+    from pyarrow import types
+
+    def holds_bytes(kind: Any) -> bool:
+        if types.is_struct(kind):
+            index = kind.get_field_index("bytes")
+            return index >= 0 and holds_bytes(kind.field(index).type)
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    return frozenset(field.name for field in file.schema_arrow if holds_bytes(field.type))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from spurcli.datasets import Texts, load_dataset
-from spurcli.datasets.own.naming import named_by_path
+from spurcli.datasets.own.kinds import named_by_path
 from spurcli.errors import InputError, MissingExtraError, SpurWarning, UsageError
 
 datasets = pytest.importorskip("datasets")
@@ -124,18 +124,48 @@ def test_what_cannot_be_used_is_named(tmp_path, columns, options, message):
 
 
 def test_splits_that_do_not_agree(tmp_path):
-    unlabelled = pictures(4).cast_column("label", datasets.ClassLabel(names=["zebra", "ant"]))
-    unlabelled = unlabelled.map(lambda row: row | {"label": -1})
-    datasets.DatasetDict({"train": pictures(4), "test": unlabelled}).save_to_disk(tmp_path / "saved")
-    with pytest.raises(InputError, match="row 0 of test: label is empty"):
-        load(tmp_path)
     for name, other, message in (
-        ("a", pictures(4).remove_columns("label"), "the split test has no column 'label'"),
+        ("a", pictures(4).remove_columns("image"), "the split test has no column 'image'"),
         ("b", pictures(4).cast_column("label", datasets.ClassLabel(names=["ant", "zebra"])), "other labels"),
     ):
         datasets.DatasetDict({"train": pictures(4), "test": other}).save_to_disk(tmp_path / name)
         with pytest.raises(InputError, match=message):
             load(tmp_path, path=name)
+
+
+def without_labels(rows):
+    return rows.map(lambda row: row | {"label": -1})
+
+
+@pytest.mark.parametrize("change", [without_labels, lambda rows: rows.remove_columns("label")])
+def test_a_split_without_labels_is_left_out(tmp_path, change):
+    saved = datasets.DatasetDict(
+        {"train": pictures(4), "unsupervised": change(pictures(4, 20)), "test": pictures(4, 40)}
+    )
+    saved.save_to_disk(tmp_path / "saved")
+    with pytest.warns(SpurWarning, match="split unsupervised has no labels and is left out"):
+        found = load(tmp_path)
+    assert list(found.splits) == ["train", "test"]
+    assert found.splits["test"].inputs.read(np.array([1]))[0, 0, 0, 0] == 41
+    assert found.splits["test"].sample_id[1] == "test/1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(load(tmp_path, splits=["train", "test"]).splits) == ["train", "test"]
+        assert list(load(tmp_path, splits=["train"], test_share=0).splits) == ["train"]
+    with pytest.raises(InputError, match=r"row 0 of unsupervised: label is empty|unsupervised has no column 'label'"):
+        load(tmp_path, splits=["train", "unsupervised"])
+    with pytest.raises(UsageError, match="no split 'tset', did you mean test"):
+        load(tmp_path, splits=["train", "tset"])
+
+
+def test_a_few_rows_without_labels_are_an_error(tmp_path):
+    test = pictures(4).map(lambda row, number: row | {"label": -1 if number == 2 else row["label"]}, with_indices=True)
+    datasets.DatasetDict({"train": pictures(4), "test": test}).save_to_disk(tmp_path / "saved")
+    with pytest.raises(InputError, match="row 2 of test: label is empty"):
+        load(tmp_path)
+    datasets.DatasetDict({"train": without_labels(pictures(4)), "test": pictures(4)}).save_to_disk(tmp_path / "none")
+    with pytest.raises(InputError, match="row 0 of train: label is empty"):
+        load(tmp_path, path="none")
 
 
 def test_images_that_are_not_there_or_are_no_images(tmp_path):
@@ -177,7 +207,7 @@ def test_damaged_folders(tmp_path, damage):
     datasets.DatasetDict({"train": words(4), "test": words(4)}).save_to_disk(tmp_path / "saved")
     words(4).save_to_disk(tmp_path / "outside")
     damage(tmp_path / "saved")
-    with pytest.raises(InputError, match=r"saved (is no data set that can be read|has no splits)"):
+    with pytest.raises(InputError, match=r"saved (is not a data set that can be read|has no splits)"):
         load(tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_columns_by_other_names(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
-        ({}, {"label": "lable"}, "no column 'lable', did you mean label.*\n.*dataset.options.label=COLUMN"),
+        ({}, {"label": "lable"}, "no column 'lable', did you mean label.*\n.*dataset.options.label=label"),
         ({"label": None}, {}, r"no column 'label'\nIt has: text, split\. Say which with --set dataset\.options\.label="),
         ({"text": None}, {}, "no column 'image' \\(paths\\) or 'text'\nIt has: label, split"),
         ({"image": TEXTS}, {}, "images and texts: which are classified"),
@@ -84,7 +84,7 @@ def test_columns_by_other_names(tmp_path):
         ({}, {"classes": ["cat", "dog", "emu"]}, "no training sample is of class 'emu', which is in the option"),
         ({}, {"classes": ["cat", "cat"]}, "names one twice"),
         ({"label": ["dog", "cat", "", "cat", "dog", "cat"]}, {}, "line 4: label is empty"),
-        ({"label": ["dog", "cat", "dog", "cat", "dog", " "]}, {}, "line 7: label is empty"),
+        ({"label": ["dog", "cat", "dog", "cat", "dog", " "], "split": ["train"] * 6}, {}, "line 7: label is empty"),
         ({"label": ["dog"] * 6}, {}, "has one class only: 'dog'"),
         ({"label": ["dog", "cat", "a\nb", "cat", "dog", "cat"]}, {}, "line 4: label is .*not a name: with a character"),
         ({"label": ["dog", "M" * 201, "L" * 201, "K" * 201, "dog", "cat"]}, {}, "line 3: label is 'M{40}', which is not a name: longer"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,7 +44,7 @@ def test_a_folder_and_an_ending_for_all(tmp_path):
     assert load(tmp_path, folder="pics", suffix=".png").sample_id == ["0.png", "1.png", "2.png", "3.png"]
     with pytest.raises(InputError, match=r"4 of 4 images of .* are not in .*pics: '0' \(line 2\), '1' \(line 3\).*, …\nThere is 0\.png: add --set dataset\.options\.suffix=\.png"):  # fmt: skip
         load(tmp_path, folder="pics")
-    with pytest.raises(InputError, match=r"dataset\.options\.folder=FOLDER"):
+    with pytest.raises(InputError, match=r"There is pics/0\.png: add --set dataset\.options\.folder=pics"):
         load(tmp_path, suffix=".png")
 
 
@@ -104,3 +106,60 @@ def test_the_table_itself_may_be_anywhere_that_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"and another own\.csv here"):
         load(tmp_path / "data")
     assert len(load(tmp_path / "here")) == 4
+
+
+# ---- paths as people write them
+
+
+def paths(root, written, there=NAMES, **options):
+    write(root, written, there)
+    train = load(root, **options)
+    return train.sample_id, train.inputs.read(np.arange(len(written)))[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda name, root: name.replace("/", "\\"),
+        lambda name, root: f".\\{name}".replace("/", "\\"),
+        lambda name, root: f" {name} ",
+        lambda name, root: str(root / name),
+        lambda name, root: f"{name}\u00a0",
+        lambda name, root: f"./{name}",
+    ],
+)
+def test_paths_as_people_write_them(tmp_path, spell):
+    assert paths(tmp_path, [spell(name, tmp_path) for name in NAMES]) == (NAMES, [0, 1, 2, 3])
+
+
+def test_a_file_whose_name_holds_a_backslash_is_that_file(tmp_path):
+    assert paths(tmp_path, ["pics\\0.png", *NAMES], ["pics\\0.png", *NAMES]) == (
+        ["pics\\0.png", *NAMES],
+        [0, 1, 2, 3, 4],
+    )
+
+
+@pytest.mark.parametrize(("table_form", "disk_form"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_in_another_unicode_form(tmp_path, table_form, disk_form):
+    names = [f"caf\u00e9/\u00fcber {number}.png" for number in range(4)]
+    written = [unicodedata.normalize(table_form, name) for name in names]
+    there = [unicodedata.normalize(disk_form, name) for name in names]
+    assert paths(tmp_path, written, there) == (written, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("written", "options", "hint"),
+    [
+        ("pics/{}.PNG", {}, r"There is pics/0\.png: write it with the same upper and lower case"),
+        ("Pics\\{}.png", {}, r"own\.csv are not in"),
+        ("pics/{}.jpg", {}, r"There is pics/0\.png: the table has another ending"),
+        ("{}.png", {}, r"There is pics/0\.png: add --set dataset\.options\.folder=pics"),
+        ("data/pics/{}.png", {}, r"write pics/0\.png, without data/"),
+        ("C:\\data\\pics\\{}.png", {}, "a path of another computer"),
+        ("..\\pics\\{}.png", {}, "not in"),
+    ],
+)
+def test_hints_that_fit_what_is_there(tmp_path, written, options, hint):
+    write(tmp_path, [written.format(number) for number in range(4)], NAMES)
+    with pytest.raises(InputError, match=hint):
+        load(tmp_path, **options)

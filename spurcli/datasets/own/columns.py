@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,13 +15,18 @@ from numpy.typing import NDArray
 
 from spurcli.datasets.inputs import Inputs, Texts
 from spurcli.datasets.own.naming import require_classes, require_plain
-from spurcli.datasets.own.split_column import splits_of
 from spurcli.datasets.own.splitting import Samples
 from spurcli.datasets.own.values import coded, named_values
 from spurcli.datasets.tables import Table, listed
 from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.names import alike_key
 from spurcli.registry import near
 
+_OFTEN = {  # what columns of a role are often called
+    "image": ("img", "imagepath", "imgpath", "filepath", "filename", "file", "path", "imgfilename", "imageid", "picture", "photo"),
+    "text": ("sentence", "review", "content", "comment", "body", "reviewtext", "texts", "document", "question", "message", "tweet"),
+    "label": ("labels", "class", "target", "y", "category", "species", "classname", "labelname", "finelabel", "sentiment"),
+}  # fmt: skip
 ROLES = ("image", "text", "text_pair", "label", "split", "group", "id")
 _SEPARATORS = "/_- "
 
@@ -46,7 +53,7 @@ class Wanted:
 class Source:
     """What was read: `table` with the columns of `roles` and `attributes`, and the inputs at some rows.
 
-    `sample_id` [n] if no column is the id; `class_names` and `splits` [n] where the source has them outside columns.
+    `sample_id` [n] if no column is the id; `class_names` where the source has them; `splits` [n] where it names any.
     """
 
     table: Table
@@ -66,10 +73,7 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
 
     def require(name: str, role: str) -> str:
         if name not in known:
-            raise InputError(
-                f"{where} has no column {name!r}{near(name, known)}",
-                f"It has: {listed(known)}. Say which with --set dataset.options.{role}=COLUMN",
-            )
+            raise InputError(f"{where} has no column {name!r}{near(name, known)}", _hint(known, (role,)))
         return name
 
     roles = {role: require(name, role) for role, name in wanted.roles.items() if name}
@@ -82,10 +86,7 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
             "Name one of them: --set dataset.options.text=COLUMN",
         )
     if not found:
-        raise InputError(
-            f"{where} has no column 'image' (paths) or 'text'",
-            f"It has: {listed(known)}. Say which: --set dataset.options.image=COLUMN, or text=COLUMN",
-        )
+        raise InputError(f"{where} has no column 'image' (paths) or 'text'", _hint(known, ("image", "text")))
     roles.update({role: role for role in found - asked})
     roles.setdefault("label", "label")
     require(roles["label"], "label")
@@ -105,7 +106,27 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
     return roles, attributes
 
 
-def samples_of(source: Source, wanted: Wanted, classes: Sequence[str], attributes: Sequence[str]) -> Samples:
+def _hint(known: Sequence[str], roles: Sequence[str]) -> str:
+    """The columns there are, and the flag to type for a role, with the column that is likely meant."""
+    spelled = {role: [name for name in known if alike_key(name) == role] for role in roles}
+    likely = {role: [name for name in known if alike_key(name) in _OFTEN.get(role, ())] for role in roles}
+    flags = []
+    for role in roles:
+        found = [*spelled[role], *likely[role]]
+        if found or not any((*spelled.values(), *likely.values())):
+            flags.append(option_flag(role, found[0] if found else "COLUMN"))
+    if len(known) and all("/" in name or "." in name for name in known[:1]):
+        return f"Its first line must name the columns; it is: {listed(known)}."
+    return f"It has: {listed(known)}. Say which with {', or '.join(flags)}"
+
+
+def option_flag(option: str, value: str) -> str:
+    """The flag that sets an option of the data set, quoted for a shell where it must be."""
+    plain = f"dataset.options.{option}={value}"
+    return f"--set {plain}" if re.fullmatch(r"[\w.=,/-]+", plain) else f"--set {shlex.quote(plain)}"
+
+
+def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]) -> Samples:
     """The samples that a source holds; `classes` and `attributes` are names in the wanted order, if given."""
     table, roles = source.table, source.roles
     class_names, label = coded(table, roles["label"], classes or source.class_names, "classes", "classes")
@@ -116,8 +137,7 @@ def samples_of(source: Source, wanted: Wanted, classes: Sequence[str], attribute
     )
     if attributes and column is None:
         raise UsageError("dataset.options.attributes orders attributes, but there are none", "Leave it out.")
-    splits = source.splits or (splits_of(table, roles["split"], wanted.split_values) if "split" in roles else ())
-    split_names = tuple(dict.fromkeys(splits))
+    split_names = tuple(dict.fromkeys(source.splits))
     number_of = {name: number for number, name in enumerate(split_names)}
     return Samples(
         name=table.path.resolve().name,
@@ -125,7 +145,7 @@ def samples_of(source: Source, wanted: Wanted, classes: Sequence[str], attribute
         label=label,
         sample_id=unique_ids(table, table[roles["id"]]) if "id" in roles else source.sample_id,
         inputs=source.inputs,
-        split=np.array([number_of[name] for name in splits], dtype=np.int64),
+        split=np.array([number_of[name] for name in source.splits], dtype=np.int64),
         split_names=split_names,
         attribute=attribute,
         attribute_names=attribute_names,
@@ -137,7 +157,7 @@ def texts_of(table: Table, roles: Mapping[str, str]) -> Callable[[NDArray[np.int
     columns = [table[roles[role]] for role in ("text", "text_pair") if role in roles]
     for row, texts in enumerate(zip(*columns, strict=True)):
         if not any(texts):
-            raise InputError(f"{table.where(row)}: {roles['text']} is empty", "Fill in, or take the row out.")
+            raise InputError(f"{table.where(row)}: {roles['text']} is empty", "Fill it in, or remove the row.")
     return lambda index: Texts(tuple([column[row] for row in index.tolist()] for column in columns))
 
 

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
-from spurcli.datasets.tables import is_table_name
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
 
@@ -18,36 +17,6 @@ OWN_DATA = ("folder", "table")  # their names; what tells one from another is it
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BROKEN = re.compile(r"[\ud800-\udfff]")  # bytes of a file name that are not UTF-8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
-    """The settings of the data set that a path names: a folder of images, a table, a saved Hugging Face data set.
-
-    None if `name` is no path. What lies in the data root is named from there, however it was typed (by links too),
-    so that the same data has one name in every file.
-    """
-    found = next((path for path in (Path(name), data_root / name) if _exists(path)), None)
-    if found is not None and found.is_dir():
-        kind = "table" if is_saved_dataset(found) else "folder"
-    elif found is not None or is_table_name(name):
-        kind = "table"
-    elif "/" in name:
-        kind = "folder"
-    else:
-        return None
-    path = PurePath(name)
-    if found is not None:
-        for real in (os.path.normpath, os.path.realpath):  # as typed, then where links lead
-            place, root = (PurePath(real(path.absolute())) for path in (found, data_root))
-            if place.is_relative_to(root):
-                path = place.relative_to(root)
-                break
-    return {"name": kind, "options": {"path": str(path)}}
-
-
-def is_saved_dataset(folder: Path) -> bool:
-    """Whether a folder was written by `save_to_disk` of Hugging Face's `datasets`."""
-    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
 def locate(path: str, data_root: Path) -> Path:
@@ -58,12 +27,12 @@ def locate(path: str, data_root: Path) -> Path:
     if not path:
         raise UsageError("Your own data is not named", "Name it: --dataset photos/, --dataset birds.csv")
     candidates = list(dict.fromkeys((data_root / path, Path(path))))
-    found = [candidate for candidate in candidates if _exists(candidate)]
+    found = [candidate for candidate in candidates if exists(candidate)]
     if len(found) == 2 and not found[0].samefile(found[1]):
         raise InputError(f"There is {found[0]}, and another {path} here", "Rename one, or name another --data-root.")
     if found:
         return found[0]
-    parents = [candidate.parent for candidate in candidates if _exists(candidate.parent)]
+    parents = [candidate.parent for candidate in candidates if exists(candidate.parent)]
     beside = [entry.name for parent in parents for entry in islice(parent.glob("*"), 10_000)]
     raise InputError(
         f"There is no {path[:200]} in {data_root}, nor here{near(PurePath(path).name, beside)}",
@@ -71,7 +40,7 @@ def locate(path: str, data_root: Path) -> Path:
     )
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
     try:
         return path.exists()
     except (OSError, ValueError):  # a name that is too long, or that no file can have

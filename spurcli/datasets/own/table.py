@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
+import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,16 @@ from numpy.typing import NDArray
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.inputs import FileImages, FolderPaths, Inputs
 from spurcli.datasets.own.columns import Source, Wanted, choose_columns, samples_of, text_ids, texts_of, unique_ids
-from spurcli.datasets.own.naming import Fence, is_saved_dataset, locate, names_of
-from spurcli.datasets.own.splitting import Shares, assemble
+from spurcli.datasets.own.image_paths import image_paths
+from spurcli.datasets.own.kinds import Content, content_of
+from spurcli.datasets.own.naming import Fence, locate, names_of
+from spurcli.datasets.own.rows import chosen_rows, without_label
+from spurcli.datasets.own.splitting import Shares, assemble, split_name
 from spurcli.datasets.tables import Reading, Table, column_names, read_table
-from spurcli.errors import InputError, MissingFilesError, UsageError
+from spurcli.datasets.tables_parquet import class_names, image_columns
+from spurcli.errors import InputError, SpurWarning, UsageError
 
-_WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl or .parquet file."
+_WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
 
 
 def load(
@@ -44,6 +49,7 @@ def load(
     test_share: float | None = None,
     seed: int = 0,
     split_values: Mapping[str, str] | None = None,
+    splits: Sequence[str] = (),
     separator: str = "",
     quoting: str = "",
     encoding: str = "",
@@ -68,17 +74,41 @@ def load(
         "group": group,
         "id": id,
     }
-    wanted = Wanted(roles, names_of(attribute, "attribute"), folder, suffix, image_size, squash, _meaning(split_values))
-    if not place.is_dir():
-        source = read_file(place, wanted, Reading(separator, quoting, encoding), Fence.around(place.parent, data_root))
-    elif is_saved_dataset(place):
+    wanted = Wanted(
+        roles,
+        names_of(attribute, "attribute"),
+        folder,
+        suffix,
+        image_size,
+        squash,
+        _meaning(split_values),
+        names_of(splits, "splits"),
+    )
+    content = content_of(place)
+    reading = Reading(separator, quoting, encoding)
+    if content.kind == "saved":
         from spurcli.datasets.own.huggingface import read_saved
 
         source = read_saved(place, wanted)
-    else:
+    elif content.kind == "parquet":
+        from spurcli.datasets.own.hub import read_hub
+
+        source = read_hub(place, content.parts, wanted)
+    elif content.kind == "images":
         raise InputError(f"{place} is a folder, not a table", "A folder of images is the data set 'folder'.")
-    samples = samples_of(source, wanted, names_of(classes, "classes"), names_of(attributes, "attributes"))
+    else:
+        fence = Fence.around(place if place.is_dir() else place.parent, data_root)
+        source = read_files(place, dict(content.parts), wanted, reading, fence)
+        _say_passed_over(place, content)
+    samples = samples_of(source, names_of(classes, "classes"), names_of(attributes, "attributes"))
     return assemble(samples, Shares(val_share, test_share, seed))
+
+
+def _say_passed_over(place: Path, content: Content) -> None:
+    if content.passed_over:
+        read = ", ".join(path.name for _, path in content.parts)
+        shown = ", ".join(content.passed_over[:3])
+        warnings.warn(SpurWarning(f"{place}: the splits are {read}; not read: {shown}"), stacklevel=3)
 
 
 def _meaning(split_values: Any) -> Mapping[str, Any]:
@@ -90,70 +120,60 @@ def _meaning(split_values: Any) -> Mapping[str, Any]:
     return split_values or {}
 
 
-def read_file(path: Path, wanted: Wanted, reading: Reading, fence: Fence) -> Source:
-    """What `wanted` asks of a table file; images must be there and within `fence`."""
-    roles, attributes = choose_columns(column_names(path, _WHAT, _HINT, reading), wanted, str(path))
-    table = read_table(path, list(dict.fromkeys((*roles.values(), *attributes))), _WHAT, _HINT, reading=reading)
-    if "image" not in roles:
-        if wanted.folder or wanted.suffix:
-            raise UsageError(f"dataset.options.folder and suffix are for images, {path} holds texts", "Leave them out.")
-        return Source(table, roles, attributes, texts_of(table, roles), text_ids(table, roles))
-    folder = path.parent / wanted.folder
-    names = _image_names(table, roles["image"], folder, wanted.suffix, fence)
+def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: Reading, fence: Fence) -> Source:
+    """What `wanted` asks of table `files`, one for each split ("" for the only one); images must be there and in `fence`.
 
-    def images(index: NDArray[np.int64]) -> Inputs:
-        return FileImages(FolderPaths(folder, [names[row] for row in index.tolist()]), wanted.image_size, wanted.squash)
+    Paths count from each file's folder. Where there are several files, ids of texts begin with their names.
+    """
+    known = {name: column_names(path, _WHAT, _HINT, reading) for name, path in files.items()}
+    first = next((name for name in known if split_name(name) == "train"), next(iter(known)))
+    roles, attributes = choose_columns(known[first], wanted, str(files[first]))
+    images = "image" in roles
+    if images and roles["image"] in image_columns(files[first]):
+        from spurcli.datasets.own.hub import read_hub
 
-    return Source(table, roles, attributes, images, unique_ids(table, names) if "id" not in roles else names)
+        return read_hub(place, list(files.items()), wanted)
+    if not images and (wanted.folder or wanted.suffix):
+        raise UsageError(f"dataset.options.folder and suffix are for images, {place} holds texts", "Remove them.")
+    kept = without_label(known, roles["label"], wanted, place)
+    columns = list(dict.fromkeys((*roles.values(), *attributes)))
+    tables = {name: read_table(files[name], columns, _WHAT, _HINT, reading=reading) for name in kept}
+    names = class_names(files[first], roles["label"])
+    splits = [] if "" in tables else [split_name(name) for name, table in tables.items() for _ in range(len(table))]
+    table = _with_names(_joined(place, tables), roles["label"], names)
+    rows, splits = chosen_rows(table, roles, splits, wanted)
+    table = table.take(rows)
+    if not images:
+        begin = [f"{PurePath(name).with_suffix('')}/" for name in table.within] or [""] * len(table)
+        ids = [f"{before}{identifier}" for before, identifier in zip(begin, text_ids(table, roles), strict=True)]
+        return Source(table, roles, attributes, texts_of(table, roles), ids, names, splits)
+    folder = (place if place.is_dir() else place.parent) / wanted.folder
+    below = [posixpath.dirname(name) for name in table.within]
+    paths, ids = image_paths(table, roles["image"], folder, below, wanted.suffix, fence)
 
+    def inputs(index: NDArray[np.int64]) -> Inputs:
+        return FileImages(FolderPaths(folder, [paths[row] for row in index.tolist()]), wanted.image_size, wanted.squash)
 
-def _image_names(table: Table, column: str, folder: Path, suffix: str, fence: Fence) -> list[str]:
-    """The images' paths in `folder`, all there and within the fence; one look into each folder, none at the files."""
-    there: dict[str, dict[str, bool]] = {}
-    names, missing = [], []
-    for row, written in enumerate(table[column]):
-        name = written + suffix
-        if not written or name.startswith("/") or ".." in name.split("/") or "\0" in name:
-            problem = "empty" if not written else f"{written[:80]!r}, which leads out of {folder}"
-            raise InputError(f"{table.where(row)}: {column} is {problem}", "Write paths below the table's folder.")
-        if "//" in name or "./" in name:
-            name = posixpath.normpath(name)  # one image has one name
-        place, _, file = name.rpartition("/")
-        if place not in there:
-            there[place] = _look_into(f"{folder}/{place}", f"{table.where(row)}: {column}", fence)
-        is_link = there[place].get(file)
-        if is_link is None:
-            missing.append(row)
-        elif is_link:
-            fence.require(f"{folder}/{name}", f"{table.where(row)}: {column} {name!r}")
-        names.append(name)
-    if missing:
-        raise _missing_images(table, column, missing, folder, suffix, there)
-    return names
+    return Source(table, roles, attributes, inputs, unique_ids(table, ids) if "id" not in roles else ids, names, splits)
 
 
-def _look_into(folder: str, where: str, fence: Fence) -> dict[str, bool]:
-    """What lies in a folder, and whether it is a link; nothing if there is no such folder."""
-    try:
-        if not Path(folder).is_dir():
-            return {}
-        fence.require(folder, where)
-        with os.scandir(folder) as entries:
-            return {entry.name: entry.is_symlink() for entry in entries}
-    except OSError as error:
-        raise InputError(f"{where}: {folder} cannot be read ({error.strerror})", "Check its permissions.") from error
+def _joined(place: Path, tables: Mapping[str, Table]) -> Table:
+    """The rows of all tables, end to end, each knowing the file that it is from."""
+    first = next(iter(tables.values()))
+    if len(tables) == 1 and not place.is_dir():
+        return first
+    return replace(
+        first,
+        path=place,
+        columns={name: [value for table in tables.values() for value in table[name]] for name in first.columns},
+        line=[line for table in tables.values() for line in table.line],
+        within=[table.path.relative_to(place).as_posix() for table in tables.values() for _ in range(len(table))],
+    )
 
 
-def _missing_images(
-    table: Table, column: str, missing: list[int], folder: Path, suffix: str, there: dict[str, dict[str, bool]]
-) -> InputError:
-    first = table[column][missing[0]]
-    hint = "Paths count from the table's folder; --set dataset.options.folder=FOLDER names one below it."
-    place, _, file = (first + suffix).rpartition("/")
-    endings = sorted({name[len(file) :] for name in there.get(place, ()) if name.startswith(f"{file}.")})
-    if endings:
-        hint = f"There is {file}{endings[0]}: add --set dataset.options.suffix={endings[0]}"
-    elif "://" in first:
-        hint = "Nothing is downloaded: fetch the images, and write where they lie."
-    names = [f"{table[column][row][:200]!r} (line {table.line[row]:,})" for row in missing]
-    return MissingFilesError(f"of {len(table):,} images of {table.path} are not in {folder}", hint, names)
+def _with_names(table: Table, column: str, names: Sequence[str]) -> Table:
+    """The table with class names for the numbers in a column; a number that stands for no class is an empty cell."""
+    if not names:
+        return table
+    name_of = {str(number): name for number, name in enumerate(names)}
+    return replace(table, columns={**table.columns, column: [name_of.get(value, "") for value in table[column]]})
