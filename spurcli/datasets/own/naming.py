@@ -77,9 +77,10 @@ def in_order(values: set[str]) -> tuple[str, ...]:
     return tuple(sorted(values))
 
 
-def require_classes(names: Sequence[str], where: str) -> None:
+def require_classes(names: Sequence[str], where: str, hint: str | None = None) -> None:
     if len(names) < 2:
-        raise InputError(f"{where} has one class only: {names[0]!r}", "There must be two at least to tell apart.")
+        hint = hint or "There must be two at least to tell apart."
+        raise InputError(f"{where} has one class only: {names[0]!r}", hint)
 
 
 def names_of(value: Any, option: str) -> tuple[str, ...]:
