@@ -60,11 +60,11 @@ def test_wrong_words(spurcli, arrays, tmp_path, words, code, says):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["label.npy", "logits.npy"]
 
 
-def test_stdin_and_stdout(spurcli_process, spurcli, trained, tmp_path):
+def test_stdin_and_stdout(spurcli_forked, spurcli, trained, tmp_path):
     model = (tmp_path / "model.safetensors").read_bytes()
-    result = spurcli_process("evaluate", "-", "-o", "-", stdin=model)
+    result = spurcli_forked("evaluate", "-", "-o", "-", stdin=model)
     assert result.code == 0
     assert result.json["num_samples"] == 200
     assert not (tmp_path / "evaluation.json").exists()
     assert not (tmp_path / "predictions.h5").exists()
-    assert spurcli_process("evaluate", "-", stdin=model[: len(model) // 2]).code == 3
+    assert spurcli_forked("evaluate", "-", stdin=model[: len(model) // 2]).code == 3

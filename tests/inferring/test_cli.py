@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -154,11 +151,11 @@ def test_logits_made_elsewhere(spurcli):
     assert spurcli("infer", source, "--by", "mistakes", "--set", "training.epochs=2").code == 2
 
 
-def test_pipes(spurcli, spurcli_process, tiny_flags, tmp_path):
+def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
     assert spurcli("train", "--dataset", "demo", *tiny_flags).code == 0
     assert spurcli("infer", "model.safetensors", "--by", "mistakes").code == 0
     model = Path("model.safetensors").read_bytes()
-    piped = spurcli_process("infer", "-", "--by", "mistakes", "-o", "-", stdin=model)
+    piped = spurcli_forked("infer", "-", "--by", "mistakes", "-o", "-", stdin=model)
     assert piped.code == 0, piped.err
     assert piped.out.splitlines()[1:] == Path("groups.txt").read_text().splitlines()[1:]
     assert json.loads(piped.out.splitlines()[0].partition(" v1 ")[2])["provenance"]["stage"] == "infer"
@@ -186,18 +183,16 @@ def test_slips(spurcli, words, code, says):
     assert not list(Path().iterdir())
 
 
-def test_killed_and_gone_on_with(spurcli, tiny_flags, tmp_path):
+def test_killed_and_gone_on_with(spurcli, warm, tiny_flags, tmp_path):
     """Both twins keep their state, so that the call that goes on writes what an undisturbed one does."""
     settings = ["--set", "training.save_seconds=0", "--set", "training.epochs=20", "--epoch", "20"]
     words = ["infer", "--dataset", "demo", *tiny_flags, *settings, "--by", "cross-mistakes"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spurcli", *words], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "groups.txt.state" / "model1" / "state.safetensors").exists() and time.monotonic() < deadline:
+    process = warm.start(["-m", "spurcli", *words], tmp_path)
+    while not (tmp_path / "groups.txt.state" / "model1" / "state.safetensors").exists():
+        assert process.exitcode is None
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not (tmp_path / "groups.txt").exists()
     gone_on = spurcli(*words)
     assert gone_on.code == 0, gone_on.err

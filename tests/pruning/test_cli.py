@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -65,25 +63,25 @@ def test_prune_imports_no_torch(spurcli_process, scores):
     assert "| torch" not in result.err
 
 
-def pipe(folder, *commands):
+@pytest.fixture
+def pipe(warm, tmp_path, tmp_path_factory):
     """Run `spurcli … | spurcli …` in a shell as a user types it: (exit code of the last, its stdout, all stderr)."""
-    line = " | ".join(f"{shlex.quote(sys.executable)} -m spurcli {command}" for command in commands)
-    done = subprocess.run(
-        ["sh", "-c", line],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    command = tmp_path_factory.mktemp("bin") / "spurcli"
+    warm.command(command, ["-m", "spurcli"])
+
+    def run(*commands):
+        line = " | ".join(f"{shlex.quote(str(command))} {words}" for words in commands)
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
 
 
-def test_the_chain_through_pipes_leaves_no_files_between(tiny_flags, tmp_path):
+def test_the_chain_through_pipes_leaves_no_files_between(pipe, tiny_flags, tmp_path):
     flags = shlex.join(tiny_flags)
     code, out, err = pipe(
-        tmp_path,
         f"score --dataset demo --epoch 1 {flags} -o -",
         "prune - --fraction 0.1 --per-class -o -",
         "train --keep - --json",
@@ -95,10 +93,8 @@ def test_the_chain_through_pipes_leaves_no_files_between(tiny_flags, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "model.safetensors"]
 
 
-def test_a_failing_first_stage_is_seen_downstream(tmp_path):
-    code, out, err = pipe(
-        tmp_path, "score --dataset nowhere -o -", "prune - --fraction 0.1 -o -", "train --keep - --json"
-    )
+def test_a_failing_first_stage_is_seen_downstream(pipe, tmp_path):
+    code, out, err = pipe("score --dataset nowhere -o -", "prune - --fraction 0.1 -o -", "train --keep - --json")
     assert (code, out) == (3, "")
     assert "Unknown data set 'nowhere'" in err
     assert err.count("Nothing came through the pipe") == 2
@@ -106,13 +102,13 @@ def test_a_failing_first_stage_is_seen_downstream(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cut_stream_is_refused(spurcli_process, scores, tmp_path):
+def test_a_cut_stream_is_refused(spurcli_forked, scores, tmp_path):
     content = scores.read_bytes()
     for cut in (100, len(content) // 2, len(content) - 1):
-        result = spurcli_process("prune", "-", "--fraction", "0.1", stdin=content[:cut])
+        result = spurcli_forked("prune", "-", "--fraction", "0.1", stdin=content[:cut])
         assert result.code == 3
         assert "Traceback" not in result.err
     assert not (tmp_path / "keep.txt").exists()
-    whole = spurcli_process("prune", "-", "--fraction", "0.1", "--json", stdin=content)
+    whole = spurcli_forked("prune", "-", "--fraction", "0.1", "--json", stdin=content)
     assert whole.json["num_removed"] == 10
     assert (tmp_path / "keep.txt").exists()
