@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,14 @@ import torch
 
 PROGRAM = Path(__file__).with_name("runs.py")
 HOSTS = ("spurcli-host0", "spurcli-host1")
+# Enters a namespace, as `ip netns exec` does, and runs a program there.
+ON_HOST = """
+import ctypes, os, runpy, sys
+host, *sys.argv = sys.argv[1:]
+CLONE_NEWNET = 0x40000000
+assert ctypes.CDLL(None, use_errno=True).setns(os.open(f"/run/netns/{host}", os.O_RDONLY), CLONE_NEWNET) == 0, ctypes.get_errno()
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def ip(words: str) -> subprocess.CompletedProcess[str]:
@@ -48,25 +55,22 @@ def hosts() -> Iterator[tuple[str, ...]]:
             ip(f"netns delete {host}")
 
 
-def test_two_hosts_train_as_one(hosts, runs, tmp_path):
+def test_two_hosts_train_as_one(hosts, runs, warm, tmp_path):
+    """Each process has what torchrun would give it on its host; the first one's store is where they find each other."""
+    common = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "10.213.0.1", "MASTER_PORT": "29517"}
     processes = []
-    for number, host in enumerate(hosts):
-        (folder := tmp_path / host).mkdir()
-        place = f"--nnodes=2 --node-rank={number} --nproc-per-node=1 --master-addr=10.213.0.1 --master-port=29517"
-        words = ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run", *place.split()]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": f"spurcli{number}"}
-        processes.append(
-            subprocess.Popen(
-                [*words, str(PROGRAM), "train", str(folder)], stderr=subprocess.PIPE, text=True, env=environment
-            )
-        )
+    for rank, host in enumerate(hosts):
+        (tmp_path / host).mkdir()
+        said = tmp_path / f"{host}.said"
+        environment = {**common, "RANK": str(rank), "GLOO_SOCKET_IFNAME": f"spurcli{rank}"}
+        words = ["-c", ON_HOST, host, PROGRAM, "train", tmp_path / host]
+        processes.append((warm.start(words, tmp_path, stdout=said, stderr=said, environment=environment), said))
     try:
-        for process in processes:
-            _, err = process.communicate(timeout=900)
-            assert process.returncode == 0, err[-2000:]
+        for process, said in processes:
+            assert process.join(900) == 0, said.read_text()[-2000:]
     finally:
-        for process in processes:
-            process.terminate()
+        for process, _ in processes:
+            process.kill()
     assert not list((tmp_path / hosts[1]).iterdir())  # the second host writes nothing
     (alone := tmp_path / "alone").mkdir()
     runs.methods(runs.World(), alone)

@@ -6,6 +6,7 @@ start of torch for each.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from spurcli.artifacts.indices import read_indices
+from spurcli.datasets.celeba_files import read_table
 
 ROOT = Path(__file__).parents[2]
 MLP = "--set model.name=mlp --set model.options.hidden=[4] --workers 0"
@@ -172,6 +174,25 @@ def test_waterbirds(tmp_path, run_example, benchmark_data, monkeypatch):
     }  # fmt: skip
     assert (out / "random" / "test.evaluation.json").is_file()
     assert "random" in (tmp_path / "waterbirds" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.data
+def test_celeba(tmp_path, run_example, benchmark_data, monkeypatch):
+    if not (benchmark_data / "celeba").is_dir():
+        pytest.skip(f"no celeba in {benchmark_data}")
+    monkeypatch.setenv("SPURCLI_DATA_ROOT", str(benchmark_data))
+    # its 202,599 rows, which take two seconds, are read once for all commands
+    monkeypatch.setattr("spurcli.datasets.celeba.read_table", functools.cache(read_table))
+    run_example(
+        "celeba.sh",
+        1,
+        FRACTIONS="0.1",
+        SETTINGS="--set dataset.options.available_only=true --set dataset.options.num_train_per_class=60 --workers 0 "
+        "--set preprocessing.image_size=16 --set training.epochs=1 --set scoring.epoch=1",
+    )
+    arms = tmp_path / "celeba" / "seed1"
+    for arm in ("all", "hardest-0.1", "random-0.1"):
+        assert (arms / arm / "test.evaluation.json").is_file()
 
 
 @pytest.mark.data

@@ -144,23 +144,3 @@ def test_ci_job_fails_where_a_stage_fails(tmp_path, bin_folder):
     assert done.returncode == 3
     assert "did you mean demo?" in done.stderr
     assert not (tmp_path / "model.safetensors").exists()
-
-
-@pytest.mark.data
-def test_celeba_example(tmp_path, bin_folder, benchmark_data):
-    if not (benchmark_data / "celeba").is_dir():
-        pytest.skip(f"no celeba in {benchmark_data}")
-    settings = (
-        "--set dataset.options.available_only=true --set dataset.options.num_train_per_class=60 --workers 0 "
-        "--set preprocessing.image_size=16 --set training.epochs=1 --epoch 1"
-    )
-    done = run_shell(
-        f"sh {shlex.quote(str(ROOT / 'examples' / 'celeba.sh'))} 1",
-        tmp_path,
-        bin_folder,
-        SETTINGS=settings.replace(" --epoch 1", " --set scoring.epoch=1"),
-        FRACTIONS="0.1",
-        SPURCLI_DATA_ROOT=str(benchmark_data),
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "celeba" / "seed1" / "random-0.1" / "test.evaluation.json").is_file()
