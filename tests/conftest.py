@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,28 +66,52 @@ def tiny_flags() -> list[str]:
     return [word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}")]
 
 
-@pytest.fixture
-def spurcli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
-    """Run a command line in this process, in `tmp_path`: spurcli("score", "--dataset", "demo").code."""
+def run_here(*words: str | Path) -> Result:
+    """Run a command line in this process, in the current folder."""
     from spurcli.cli import console
     from spurcli.cli.run import run
     from spurcli.errors import SpurWarning
 
+    argv = [str(word) for word in words]
+    console.console.cache_clear()
+    out, err = io.StringIO(), io.StringIO()
+    terminate = signal.getsignal(signal.SIGTERM)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+        warnings.simplefilter("always", SpurWarning)
+        code = run(argv)
+    signal.signal(signal.SIGTERM, terminate)
+    console.console.cache_clear()
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def spurcli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Run a command line in this process, in `tmp_path`: spurcli("score", "--dataset", "demo").code."""
     monkeypatch.chdir(tmp_path)
+    return run_here
 
-    def call(*words: str | Path) -> Result:
-        argv = [str(word) for word in words]
-        console.console.cache_clear()
-        out, err = io.StringIO(), io.StringIO()
-        terminate = signal.getsignal(signal.SIGTERM)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
-            warnings.simplefilter("always", SpurWarning)
-            code = run(argv)
-        signal.signal(signal.SIGTERM, terminate)
-        console.console.cache_clear()
-        return Result(code, out.getvalue(), err.getvalue())
 
-    return call
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with scores.h5, keep.txt, model.safetensors and history.json of a small run on the demo set; not to be changed."""
+    folder = tmp_path_factory.mktemp("tiny_run")
+    flags = [word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for words in (
+            ("score", "--dataset", "demo", *flags),
+            ("prune", "--fraction", "0.1", "--per-class"),
+            ("train", "--set", "training.epochs=1"),
+        ):
+            assert run_here(*words).code == 0
+    return folder
+
+
+@pytest.fixture
+def in_tiny_run(tiny_run: Path, tmp_path: Path, spurcli: Callable[..., Result]) -> Callable[..., Result]:
+    """`spurcli` in a copy of `tiny_run`, for tests of what is done with a finished run's files."""
+    shutil.copytree(tiny_run, tmp_path, dirs_exist_ok=True)
+    return spurcli
 
 
 @pytest.fixture

@@ -18,12 +18,8 @@ from spurcli.progress import Span, Turn
 
 
 @pytest.fixture
-def chain(spurcli, tiny_flags):
-    """A folder with the five files of a small run."""
-    assert spurcli("score", "--dataset", "demo", *tiny_flags).code == 0
-    assert spurcli("prune", "--fraction", "0.1", "--per-class").code == 0
-    assert spurcli("train", "--set", "training.epochs=1").code == 0
-    return spurcli
+def chain(in_tiny_run):
+    return in_tiny_run
 
 
 def test_an_output_of_another_kind_is_not_replaced(chain):

@@ -159,15 +159,16 @@ def test_every_command_runs(tmp_path, snakemake, spurcli):
     assert all(word in page for word in ("random", "jtt", "dfr", "group_dro"))
 
 
-def test_killed_in_the_middle_of_a_training(tmp_path, snakemake, spurcli):
+def test_killed_in_the_middle_of_a_training(tmp_path, warm, snakemake, spurcli):
     """The same line goes on in the middle of that training, repeats nothing else, and ends in the bytes of a calm run."""
-    real = f'case $1 in train) exec {shlex.quote(sys.executable)} -m spurcli "$@" ;; esac\n'
+    warm.command(tmp_path / "warm", ["-m", "spurcli"])
+    real = f'case $1 in train) exec {shlex.quote(str(tmp_path / "warm"))} "$@" ;; esac\n'
     line = {
         "what": RECORD + real + MAKE_FILES,
         "seeds": [1, 2],
         "data_settings": SMALL,
         "inject": "",
-        "settings": "--set training.epochs=900 --set training.save_seconds=0.1 --set model.options.hidden=[16]",
+        "settings": "--set training.epochs=400 --set training.save_seconds=0.1 --set model.options.hidden=[16]",
         "lists": {},
         "methods": {},
         "selections": ["last"],
