@@ -255,6 +255,7 @@ def test_classes_with_names_near_those_of_systems_stay(tree, name):
         (["1.png", "2.png"], "labels.csv", "image,label", r"labels.csv: --dataset \S*photos/labels.csv$"),
         (["train/1.png", "test/1.png"], "train.csv", "path;label", "train.csv --set dataset.options.image=path"),
         (["a/"], "train.csv", "text,label", r"photos/train.csv$"),
+        (["data/"], "data/train-00000-of-00001.parquet", "", "photos/data/train-00000-of-00001.parquet$"),
         (["train/1.png"], "train/metadata.jsonl", "{}", "photos/train/metadata.jsonl"),
     ],
 )  # fmt: skip

@@ -67,7 +67,7 @@ def load(
     if not tree.names:
         raise InputError(
             f"{folder} holds no images" + ("" if tree.empty else " in class folders"),
-            table_hint(folder, tuple(tree.files), tuple(tree.files.values()))
+            table_hint(folder, [*tree.files, ""], [*tree.files.values(), sorted(tree.passed_over)])
             or "Each class is a folder: photos/cat/1.jpg, photos/train/cat/1.jpg.",
         )
     require_plain(tree.names, str(folder))
