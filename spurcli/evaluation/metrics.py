@@ -13,7 +13,7 @@ from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import bootstrap_minimum
 from spurcli.evaluation.metric import METRICS, Values, metric
 from spurcli.evaluation.outcome import Outcome, require_finite, share
-from spurcli.groups import conflict_groups, named
+from spurcli.groups import conflict_groups, marked_attribute, named
 from spurcli.words import counted
 
 __all__ = ["METRICS", "compute", "spurious"]
@@ -140,12 +140,16 @@ def _outcomes(accuracies: Mapping[str, Values]) -> dict[str, tuple[int, int]]:
 
 
 def _worst(accuracies: Mapping[str, Values], seed: int) -> Values:
-    """The lowest of some groups' accuracies, with the bootstrap interval of that minimum."""
+    """The lowest of some groups' accuracies, with that group's interval; the bootstrap's is of the minimum itself.
+
+    The minimum may be another group's in another test set, so its interval is the wider one.
+    """
     worst = min(accuracies, key=lambda name: float(accuracies[name]["value"]))
     return {
         "value": accuracies[worst]["value"],
         "num_samples": accuracies[worst]["num_samples"],
-        "interval": list(bootstrap_minimum(_outcomes(accuracies), seed=seed)),
+        "interval": accuracies[worst]["interval"],
+        "minimum_interval": list(bootstrap_minimum(_outcomes(accuracies), seed=seed)),
         "group": worst,
     }
 
@@ -171,12 +175,31 @@ metric(
 )(spurious.feature_auroc(of_carriers=False))
 
 
+def _carried_by_all(evaluated: Evaluated) -> str | None:
+    """The spurious feature that marks a class, if all samples of the split carry it."""
+    train, num_classes = evaluated.train_group_counts, len(evaluated.class_names)
+    if evaluated.group is None or train is None:
+        return None
+    attributes = np.unique(evaluated.group % (len(evaluated.group_names) // num_classes))
+    if len(attributes) > 1 or attributes[0] != marked_attribute(train, num_classes):
+        return None
+    return evaluated.group_names[attributes[0]].removeprefix(f"{evaluated.class_names[0]}/")
+
+
 def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Sequence[Mapping[str, Any]]) -> list[str]:
     """What makes the numbers suspect, in words."""
     warnings = []
     classes = np.unique(predicted)
-    if len(classes) == 1 and len(evaluated.class_names) > 1:
-        warnings.append(f"Every sample is predicted {evaluated.class_names[classes[0]]!r}: the model has collapsed")
+    if len(classes) == 1 and len(np.unique(evaluated.label)) > 1:
+        carried = _carried_by_all(evaluated)
+        warnings.append(
+            f"Every sample is predicted {evaluated.class_names[classes[0]]!r}"
+            + (
+                f", and every sample carries {carried!r}: whether the model follows it or has collapsed, other samples show"
+                if carried
+                else ": the model has collapsed"
+            )
+        )
     missing = [name for number, name in enumerate(evaluated.class_names) if not (evaluated.label == number).any()]
     if missing:
         warnings.append(f"No sample of: {', '.join(missing[:5])}; their accuracy is undefined")

@@ -220,6 +220,35 @@ def test_degenerate_runs_are_called_out():
     assert found["per_class"][2]["accuracy"] == {"value": None, "num_samples": 0, "interval": [0.0, 1.0]}
 
 
+def test_a_group_has_one_interval_and_the_minimum_one_of_its_own():
+    found = compute(made())
+    for name in ("worst_group_accuracy", "worst_conflict_accuracy"):
+        worst = found["metrics"][name]
+        assert worst["interval"] == next(
+            r["accuracy"]["interval"] for r in found["per_group"] if r["group"] == worst["group"]
+        )
+        low, high = worst["minimum_interval"]
+        assert low <= worst["interval"][0] <= worst["interval"][1] <= high
+
+
+def test_one_class_or_only_carriers_are_no_collapse():
+    """All are predicted ski: of skis alone that is right, and of snow alone it may be the feature."""
+    rng = np.random.default_rng(0)
+    ski = np.tile(np.float32([1, 0, 0]), (200, 1))
+    label = rng.integers(3, size=200)
+
+    def warned(label, attribute, train=TRAIN):
+        return " ".join(compute(Evaluated(ski, label, CLASSES, 2 * label + attribute, GROUPS, train))["warnings"])
+
+    assert "collapsed" not in warned(np.zeros(200, np.int64), rng.integers(2, size=200))
+    assert "the model has collapsed" in warned(label, rng.integers(2, size=200))
+    assert "the model has collapsed" in warned(label, np.zeros(200, np.int64))  # none carries it
+    carriers = warned(label, np.ones(200, np.int64))
+    assert "every sample carries 'snow'" in carriers
+    assert "the model has collapsed" not in carriers
+    assert "the model has collapsed" in warned(label, np.ones(200, np.int64), None)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_logits_that_are_no_numbers_are_no_predictions(value):
     evaluated = made()
