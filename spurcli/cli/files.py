@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,34 @@ KINDS = {
     "model.safetensors": "checkpoint",
     "evaluation.json": "evaluation",
 }
+# How the files that a command writes may end; any other ending of a known kind of file is a slip. Others are free.
+ENDINGS = {
+    ".h5": {".h5", ".hdf5"},
+    ".json": {".json"},
+    ".safetensors": {".safetensors"},
+    ".txt": {".txt", ".list", ".lst"},
+}
+_KNOWN_ENDINGS = frozenset(
+    {
+        *(ending for endings in ENDINGS.values() for ending in endings),
+        *(
+            ".bin",
+            ".ckpt",
+            ".csv",
+            ".gz",
+            ".htm",
+            ".html",
+            ".jsonl",
+            ".md",
+            ".npy",
+            ".npz",
+            ".onnx",
+            ".parquet",
+            ".pdf",
+        ),
+        *(".pickle", ".pkl", ".png", ".pt", ".pth", ".py", ".svg", ".toml", ".tsv", ".xlsx", ".yaml", ".yml", ".zip"),
+    }
+)
 FIGURES = "figures"  # the one output that is a folder
 # The words of the command that is running, set where commands are run.
 typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
@@ -38,6 +67,8 @@ def output_path(output: str | None, standard_name: str, *, as_json: bool, binary
     if output != "-":
         path = Path(output or standard_name)
         _require_own_kind(path, standard_name)
+        if output and standard_name in KINDS:  # `report` looks at its endings itself
+            _require_own_ending(output, standard_name)
         yield path
         return
     launched().require_alone("-o - is one process's stdout", "Name a file with -o.")
@@ -53,12 +84,24 @@ def output_path(output: str | None, standard_name: str, *, as_json: bool, binary
         copy_to_stream(path, sys.stdout.buffer)
 
 
+def _require_own_ending(output: str, standard_name: str) -> None:
+    """Raise UsageError if `output` is named as a folder or as another kind of file than the command writes."""
+    path, own = Path(output), Path(standard_name).suffix
+    if output.endswith(("/", os.sep)):
+        raise UsageError(f"-o {output} names a folder, and one file is written", f"Write -o {path / standard_name}")
+    if path.suffix.lower() in _KNOWN_ENDINGS - ENDINGS[own]:
+        raise UsageError(
+            f"-o {output} ends as another kind of file: this command writes {KINDS[standard_name]} as {own}",
+            f"Write -o {path.with_suffix(own)}",
+        )
+
+
 def _require_own_kind(path: Path, standard_name: str) -> None:
     """Raise InputError if `path` holds an artefact of another kind: a slip of -o must not cost a trained model."""
     from spurcli.artifacts.describe import describe
 
     if path.is_dir() and standard_name != FIGURES:
-        raise InputError(f"{path} is a folder", "Name a file to write with -o FILE.")
+        raise InputError(f"{path} is a folder", f"Name a file in it: -o {path / standard_name}")
     if not path.is_file():
         return
     try:

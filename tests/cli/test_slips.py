@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from spurcli.cli import console
+from spurcli.cli.files import ENDINGS, KINDS, output_path
 from spurcli.cli.progress import TerminalProgress
+from spurcli.errors import UsageError
 from spurcli.progress import Span, Turn
 
 
@@ -45,6 +47,50 @@ def test_a_folder_as_output_is_named_as_such(chain, words):
         result = chain(*words, "-o", folder)
         assert result.code == 3
         assert f"{folder} is a folder" in result.err
+
+
+@pytest.mark.parametrize(
+    ("standard_name", "output", "right"),
+    [
+        ("keep.txt", "keep.csv", "keep.txt"),
+        ("remove.txt", "a/keep.JSON", "a/keep.txt"),
+        ("keep.txt", "filtered/", "filtered/keep.txt"),
+        ("groups.txt", "groups.h5", "groups.txt"),
+        ("errors.txt", "wrong.npy", "wrong.txt"),
+        ("scores.h5", "x.csv", "x.h5"),
+        ("scores.h5", "scores.parquet", "scores.h5"),
+        ("model.safetensors", "model.pt", "model.safetensors"),
+        ("model.safetensors", "runs/seed1/", "runs/seed1/model.safetensors"),
+        ("evaluation.json", "test.csv", "test.json"),
+        ("inject.json", "inject.toml", "inject.json"),
+    ],
+)
+def test_an_output_named_as_another_kind_of_file_is_refused_with_the_right_name(tmp_path, standard_name, output, right):
+    refused = pytest.raises(UsageError, match=re.escape(f"-o {output} "))
+    with refused as caught, output_path(output, standard_name, as_json=False):
+        pass
+    assert caught.value.hint == f"Write -o {right}"
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("standard_name", "output"),
+    [
+        ("keep.txt", "keep"),
+        ("keep.txt", "keep.v2"),
+        ("keep.txt", "hardest0.1"),
+        ("scores.h5", "s.hdf5"),
+        ("model.safetensors", "m.2024"),
+    ],
+)
+def test_other_names_are_free(tmp_path, monkeypatch, standard_name, output):
+    monkeypatch.chdir(tmp_path)
+    with output_path(output, standard_name, as_json=False) as path:
+        assert path == Path(output)
+
+
+def test_every_standard_name_has_its_endings():
+    assert {Path(name).suffix for name in KINDS} == set(ENDINGS)
 
 
 def test_figures_go_into_a_folder_that_is_there(chain):
