@@ -183,7 +183,7 @@ def _carried_by_all(evaluated: Evaluated) -> str | None:
     attributes = np.unique(evaluated.group % (len(evaluated.group_names) // num_classes))
     if len(attributes) > 1 or attributes[0] != marked_attribute(train, num_classes):
         return None
-    return evaluated.group_names[attributes[0]].removeprefix(f"{evaluated.class_names[0]}/")
+    return str(evaluated.group_names[attributes[0]]).removeprefix(f"{evaluated.class_names[0]}/")
 
 
 def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Sequence[Mapping[str, Any]]) -> list[str]:
