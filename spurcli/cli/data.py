@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Counts per split, class and group (against the published ones), fingerprints, spurious features.
 
-    Files that are missing, or with --decode-all unreadable, are listed on stdout, all of them, and the exit code is 3.
+    Files that are missing, or with --decode-all unreadable, are listed on stdout (of many the first ten; all with --json), and the exit code is 3.
 
     Example: spurcli data check celeba --data-root .data
     """

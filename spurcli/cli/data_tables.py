@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from rich.box import SIMPLE
@@ -13,7 +15,7 @@ from rich.text import Text
 from spurcli.cli.console import results
 from spurcli.words import counted
 
-_MAX_ROWS = 40
+_MAX_ROWS, _MAX_NAMES, _MAX_KINDS = 40, 10, 5
 _DARK = 16_384  # 16-bit greys that reach no quarter of the range were recorded with 14 bits or fewer
 
 
@@ -21,6 +23,8 @@ def print_found(found: Mapping[str, Any]) -> None:
     """The result of `spurcli.datasets.check`, on stdout."""
     stdout = results()
     _counts(stdout, found)
+    if found["read_as"]:
+        _say(stdout, f"Read as: {found['read_as']}\n")
     _fingerprints(stdout, found["splits"])
     _features(stdout, found)
     if "decoded" in found:
@@ -44,10 +48,22 @@ def _storage(stdout: Console, decoded: Mapping[str, Any]) -> None:
 
 
 def print_names(what: str, names: Sequence[str]) -> None:
-    """All of some files' names on stdout, a line each: for people and for grep."""
+    """Some files' names on stdout, a line each; of many the first, and how many of each folder and ending."""
     stdout = results()
-    for name in names:
+    for name in names[:_MAX_NAMES]:
         _say(stdout, f"{what}: {name}")
+    if len(names) <= _MAX_NAMES:
+        return
+    kinds = Counter(_kind_of_file(name) for name in names)
+    shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(_MAX_KINDS))
+    more = f", and {len(kinds) - _MAX_KINDS:,} more kinds" if len(kinds) > _MAX_KINDS else ""
+    _say(stdout, f"{what}: {len(names):,} in all ({shown}{more}); --json lists every one")
+
+
+def _kind_of_file(name: str) -> str:
+    """The folder and the ending of a file: "images/*.jpg" of "'images/1.jpg' (line 2)"."""
+    path = PurePosixPath(name.partition(" (")[0].strip("'"))
+    return str(path.with_name(f"*{path.suffix}")) if path.name else name
 
 
 def _say(stdout: Console, line: str) -> None:

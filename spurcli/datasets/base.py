@@ -51,7 +51,7 @@ class Dataset:
     `published` holds, for the splits of which they are known, the counts that the data set's owners or the paper state:
     one per group, or per class where there are no groups; None where one is not stated. `confusion` = (true,
     predicted) are the classes that the data set is about, where no attribute is known: the first is taken for the second.
-    `class_order_note` says in a sentence that other programs order these class names otherwise; whoever reads foreign
+    `read_as` says how a user's own files were read. `class_order_note` says in a sentence that other programs order these class names otherwise; whoever reads foreign
     weights or logits shows it.
     """
 
@@ -65,6 +65,7 @@ class Dataset:
     injection: Mapping[str, Any] | None = None
     injection_sha256: str | None = None
     class_order_note: str | None = None
+    read_as: str = ""
 
     def __post_init__(self) -> None:
         if "train" not in self.splits:

@@ -30,6 +30,7 @@ def check(dataset: Dataset) -> dict[str, Any]:
     """
     content: dict[str, Any] = {
         "name": dataset.name,
+        "read_as": dataset.read_as,
         "splits": {name: _about_split(dataset, name) for name in dataset.splits},
     }
     train_group = dataset.group("train")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -131,14 +132,17 @@ def _separator(
     if len(found) > 1:
         raise InputError(
             f"{path} may be separated by {' or '.join(_NAMED[item] for item in found)}",
-            f"Say which: --set 'dataset.options.separator={_typed(found[0])}'",
+            f"Say which: --set {_option(found[0])}",
         )
-    said = f"{path.name} is read as separated by {_NAMED[found[0]]}, as its header is (dataset.options.separator={_typed(found[0])})"
+    flag = f"--set {_option(found[0])}"
+    said = (
+        f"{path.name} is read as separated by {_NAMED[found[0]]}, as its header is. {flag} says so without this warning"
+    )
     return found[0], 0, (said,)
 
 
-def _typed(separator: str) -> str:
-    return "tab" if separator == "\t" else separator
+def _option(separator: str) -> str:
+    return shlex.quote(f"dataset.options.separator={'tab' if separator == chr(9) else separator}")
 
 
 def _widths(sample: Sequence[str], separator: str, quoting: str) -> list[int]:

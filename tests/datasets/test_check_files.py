@@ -123,6 +123,25 @@ def test_all_missing_files_are_named(spurcli, photos):
     assert found.json == {"name": "own.py:load", "missing": missing}
 
 
+def test_of_many_missing_files_the_first_and_their_kinds_are_printed(spurcli, tmp_path):
+    rows = [f"images/{number:03d}.{'png' if number % 4 else 'jpg'},{'ab'[number % 2]}" for number in range(40)]
+    (tmp_path / "own.csv").write_text("\n".join(["image,label", *rows]))
+    result = spurcli("data", "check", str(tmp_path / "own.csv"))
+    lines = result.out.splitlines()
+    assert (result.code, len(lines)) == (3, 11)
+    assert lines[0] == "missing: 'images/000.jpg' (line 2)"
+    assert lines[-1].startswith("missing: 40 in all (30 images/*.png, 10 images/*.jpg); --json")
+    assert len(spurcli("data", "check", str(tmp_path / "own.csv"), "--json").json["missing"]) == 40
+
+
+def test_how_a_table_was_read_is_said(spurcli, tmp_path):
+    rows = [f"t {number};{'ab'[number % 2]};{'train' if number < 8 else 'test'}" for number in range(12)]
+    (tmp_path / "own.csv").write_text("\n".join(["text;kind;split", *rows]))
+    result = spurcli("data", "check", str(tmp_path / "own.csv"), "--set", "dataset.options.label=kind")
+    assert "Read as: separated by semicolons, UTF-8; splits by column; columns label kind" in result.out
+    assert "separated by semicolons" in result.err
+
+
 def test_the_cache_hides_no_damage(spurcli, photos):
     for word in ("cache", "check"):
         assert spurcli("data", word, *WORDS[2:]).code == 0

@@ -202,6 +202,21 @@ def _make_parquet(path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(_rows()), path)
 
 
+def _make_parquet_images(path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    _picture().save(path.parent / "picture.png")
+    image = {"bytes": (path.parent / "picture.png").read_bytes(), "path": "picture.png"}
+    (path.parent / "picture.png").unlink()
+    features = {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}
+    rows = [{"image": image, "label": row % 2, "split": "train"} for row in range(6)]
+    table = pyarrow.Table.from_pylist(rows).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    parquet.write_table(table, path)
+
+
 def _read_own(kind: str, name: str) -> Callable[[Path], object]:
     return lambda path: _touch(load_dataset(kind, {"path": name}, data_root=path.parent))
 
@@ -442,6 +457,7 @@ def targets() -> dict[str, Target]:
         name = f"image-{make.__name__.removeprefix('_make_')}-{ending}"
         found[name] = target(f"picture.{ending}", _read_image, make=make)
     if HAS_PYARROW:
+        found["parquet-images"] = target("own.parquet", _read_own("table", "own.parquet"), make=_make_parquet_images)
         found["parquet"] = target("own.parquet", _read_own("table", "own.parquet"), make=_make_parquet)
     if HAS_DATASETS:
         read = _read_own("table", "saved")

@@ -149,7 +149,18 @@ def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]
         split_names=split_names,
         attribute=attribute,
         attribute_names=attribute_names,
+        read_as=_read_as(source),
     )
+
+
+def _read_as(source: Source) -> str:
+    """How a table was read, and which of its columns are what."""
+    columns = [f"{role} {name}" for role, name in source.roles.items() if role != name]
+    if source.attributes:
+        columns.append(f"attribute {', '.join(source.attributes)}")
+    by = "seed" if not source.splits else "column" if "split" in source.roles else "file or folder"
+    parts = [source.table.read_as, f"splits by {by}", *([f"columns {', '.join(columns)}"] if columns else [])]
+    return "; ".join(part for part in parts if part)
 
 
 def texts_of(table: Table, roles: Mapping[str, str]) -> Callable[[NDArray[np.int64]], Inputs]:

@@ -189,8 +189,8 @@ def _class_names(tree: _Tree, folder: Path, classes: Any) -> tuple[str, ...]:
             f"{folder} holds one folder only, {in_words(there[0])}/",
             f"If its folders are the classes: {typed(folder, there[0])}/",
         )
-    files = [path.name for path in folder.iterdir() if path.is_file()]
-    require_classes(names, str(folder), table_hint(folder, [""], [sorted(files)]))
+    if len(names) == 1:
+        require_classes(names, str(folder), table_hint(folder, [""], [sorted(path.name for path in folder.iterdir())]))
     if not classes:
         return names
     if classes == SORTED:

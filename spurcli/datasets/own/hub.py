@@ -51,7 +51,9 @@ def _part(shards: Sequence[Any], paths: Sequence[Path]) -> StoredPart:
         chunks = []
         for shard, path in zip(shards, paths, strict=True):
             try:
-                chunks += shard.read(columns=[name]).column(name).chunks
+                found = shard.read(columns=[name]).column(name)
+                found.validate(full=True)  # else a text that is not UTF-8 fails later
+                chunks += found.chunks
             except (pyarrow.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
                 raise InputError(f"{path}, column {name!r}: {reason(error)}", AGAIN) from error
         return pyarrow.chunked_array(chunks, type=first.schema_arrow.field(name).type)

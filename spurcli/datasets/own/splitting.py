@@ -79,7 +79,7 @@ class Shares:
 class Samples:
     """All samples in their order: `label` int64 [n], `sample_id` [n], `split` int64 [n] into `split_names`.
 
-    `inputs` gives those at some positions. Without `split_names` the data names no splits.
+    `inputs` gives those at some positions. Without `split_names` the data names no splits. `read_as` says how it was read.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Samples:
     split_names: tuple[str, ...] = ()
     attribute: NDArray[np.int64] | None = None
     attribute_names: tuple[str, ...] = ()
+    read_as: str = ""
 
     @property
     def group(self) -> NDArray[np.int64]:
@@ -117,7 +118,7 @@ def assemble(samples: Samples, shares: Shares) -> Dataset:
         attribute = None if samples.attribute is None else samples.attribute[index]
         identifiers = [samples.sample_id[row] for row in index.tolist()]
         splits[name] = Split(samples.label[index], samples.inputs(index), attribute, identifiers)
-    dataset = Dataset(samples.name, samples.class_names, splits, samples.attribute_names)
+    dataset = Dataset(samples.name, samples.class_names, splits, samples.attribute_names, read_as=samples.read_as)
     _require_trained(dataset)
     if len(set(dataset.group_names)) < len(dataset.group_names):
         twice, _ = Counter(dataset.group_names).most_common(1)[0]
