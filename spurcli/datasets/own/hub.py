@@ -27,7 +27,10 @@ def read_hub(place: Path, files: Sequence[tuple[str, Path]], wanted: Wanted) -> 
     def rows_with(column: str, splits: Sequence[str]) -> ArrowRows:
         import pyarrow
 
-        size = sum(_num_bytes(shard, column) for split in splits for shard in by_split[split])
+        try:
+            size = sum(_num_bytes(shard, column) for split in splits for shard in by_split[split])
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise InputError(f"{place}, column {column!r}: {reason(error)}", AGAIN) from error
         if size > _MAX_BYTES:
             raise InputError(f"{place} holds {size / 2**30:.0f} GiB of images, more than is held in memory", _SAVE)
         chunks = [chunk for split in splits for chunk in _as_struct(parts[split].column(column)).chunks]
@@ -53,6 +56,8 @@ def _part(shards: Sequence[Any], paths: Sequence[Path]) -> StoredPart:
             try:
                 found = shard.read(columns=[name]).column(name)
                 found.validate(full=True)  # else a text that is not UTF-8 fails later
+                if len(found) != shard.metadata.num_rows:
+                    raise ValueError(f"{len(found):,} values in {shard.metadata.num_rows:,} rows")
                 chunks += found.chunks
             except (pyarrow.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
                 raise InputError(f"{path}, column {name!r}: {reason(error)}", AGAIN) from error
