@@ -3,7 +3,7 @@
 From training counts alone, int64 [classes · attributes] with group = label · attributes + attribute. Three notions,
 kept apart because the benchmarks need them apart (a = attribute, y = class):
 
-- aligned: each class with its own spurious feature. The hardest of these are pruned in identifiable settings
+- aligned: each class with its own spurious feature; with all of them, where several go with it equally. The hardest of these are pruned in identifiable settings
   (Waterbirds landbird/land and waterbird/water; MultiNLI contradiction/negation, entailment/none, neutral/none).
 - carriers: aligned groups of the marked attribute, the rarer of the features: negation rather than none, glasses rather
   than no glasses. "Carriers by quartile" shows these.
@@ -14,6 +14,7 @@ kept apart because the benchmarks need them apart (a = attribute, y = class):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,37 +33,76 @@ def lift(train_counts: NDArray[np.int64], num_classes: int) -> NDArray[np.float6
 def spurious_attributes(train_counts: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
     """The spurious feature of each class y: argmax over attributes a of P(a|y) / P(a), int64 [classes].
 
-    −1 for a class without training samples. Lift, not the majority group, which is wrong on MultiNLI and CelebA hair.
+    −1 for a class without training samples. Lift, not the majority group, which is wrong on MultiNLI and CelebA hair. Of
+    several attributes with the largest lift the first; `spurious_sets` has all.
     """
     known = np.nan_to_num(lift(train_counts, num_classes), nan=-1.0)
     return np.where(known.max(axis=1) >= 0, known.argmax(axis=1), -1)
 
 
+def spurious_sets(train_counts: NDArray[np.int64], num_classes: int) -> list[tuple[int, ...]]:
+    """All attributes with the largest P(a|y) / P(a) of each class y, compared exactly.
+
+    Two attributes crossed (background × size) give such ties: a class that goes with water goes with water of either size.
+    () for a class that goes with no attribute more than with others, or has no training samples.
+    """
+    table = train_counts.reshape(num_classes, -1)
+    totals, found = table.sum(axis=0).tolist(), []
+    for row in table.tolist():
+        best = max((Fraction(n, total) for n, total in zip(row, totals, strict=True) if total), default=Fraction(0))
+        leads = best * sum(totals) > sum(row)
+        found.append(tuple(a for a, n in enumerate(row) if leads and totals[a] and Fraction(n, totals[a]) == best))
+    return found
+
+
 def marked_attribute(train_counts: NDArray[np.int64], num_classes: int) -> int | None:
     """Of the classes' spurious features the one that fewest training samples carry: glasses rather than no glasses.
 
-    None where every class leans to the same attribute: nothing marks a class then.
+    None where every class leans to the same attributes: nothing marks a class then.
     """
     totals = train_counts.reshape(num_classes, -1).sum(axis=0)
-    attributes = {int(a) for a in spurious_attributes(train_counts, num_classes) if a >= 0}
-    if len(attributes) < 2:
+    found = {attributes for attributes in spurious_sets(train_counts, num_classes) if attributes}
+    if len(found) < 2:
         return None
-    return min(attributes, key=lambda attribute: (totals[attribute], -attribute))
+    return min({a for attributes in found for a in attributes}, key=lambda attribute: (totals[attribute], -attribute))
 
 
 def aligned_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
-    """Each class with its own spurious feature; none where nothing marks a class."""
+    """Each class with its own spurious feature, several where they tie; none where nothing marks a class."""
     if marked_attribute(train_counts, num_classes) is None:
         return []
     width = len(train_counts) // num_classes
-    attributes = spurious_attributes(train_counts, num_classes)
-    return [y * width + int(a) for y, a in enumerate(attributes) if a >= 0]
+    sets = spurious_sets(train_counts, num_classes)
+    return [y * width + a for y, attributes in enumerate(sets) for a in attributes]
+
+
+def nearly_aligned(train_counts: NDArray[np.int64], num_classes: int) -> list[tuple[int, int]]:
+    """Groups that may be aligned as well, each with the aligned group of its class that it is compared with.
+
+    Their P(y|a) differs from that of the aligned group by less than two standard errors, as counts of samples vary.
+    """
+    table, width = train_counts.reshape(num_classes, -1), len(train_counts) // num_classes
+    totals, aligned = table.sum(axis=0), aligned_groups(train_counts, num_classes)
+    found = []
+    for group in aligned:
+        y, best = divmod(group, width)
+        if any(y * width + a in aligned for a in range(best)):
+            continue  # of several that tie the first is compared
+        for a in range(width):
+            if not table[y, a] or y * width + a in aligned:
+                continue
+            pooled = (table[y, a] + table[y, best]) / (totals[a] + totals[best])
+            error = (pooled * (1 - pooled) * (1 / totals[a] + 1 / totals[best])) ** 0.5
+            if table[y, best] / totals[best] - table[y, a] / totals[a] < 2 * error:
+                found.append((y * width + a, group))
+    return found
 
 
 def carrier_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
-    """Aligned groups whose attribute is the marked one."""
+    """Aligned groups whose attribute is the marked one, or ties with it."""
     marked, width = marked_attribute(train_counts, num_classes), len(train_counts) // num_classes
-    return [group for group in aligned_groups(train_counts, num_classes) if group % width == marked]
+    tied = {a for attributes in spurious_sets(train_counts, num_classes) if marked in attributes for a in attributes}
+    return [group for group in aligned_groups(train_counts, num_classes) if group % width in tied]
 
 
 def conflict_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:

@@ -17,7 +17,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """The names joined by commas; of many the first `most` and how many more there are."""
+    """The names joined by commas; of many the first `most` and how many more there are.
+
+    If one of them holds a comma all are quoted, as they would be on a command line.
+    """
+    if any("," in name for name in names[:most]):
+        names = [f'"{name}"' for name in names]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import results
-from spurcli.words import counted
+from spurcli.words import counted, listed
 
 _MAX_ROWS, _MAX_NAMES, _MAX_KINDS = 40, 10, 5
 _DARK = 16_384  # 16-bit greys that reach no quarter of the range were recorded with 14 bits or fewer
@@ -128,9 +128,8 @@ def _features(stdout: Console, found: Mapping[str, Any]) -> None:
         if feature is None:
             table.add_row(Text(name), "no samples", "", "")
         else:
-            table.add_row(Text(name), Text(feature["attribute"]), f"{feature['share']:.1%}", f"{feature['lift']:.2f}")
+            attributes = Text(listed([feature["attribute"], *feature.get("tied", ())]))
+            table.add_row(Text(name), attributes, f"{feature['share']:.1%}", f"{feature['lift']:.2f}")
     stdout.print(table)
     for what, key in (("Pruned by --group auto", "aligned_groups"), ("Conflict groups", "conflict_groups")):
-        names = found[key]
-        more = f" and {len(names) - _MAX_ROWS:,} more" if len(names) > _MAX_ROWS else ""
-        _say(stdout, f"{what}: {', '.join(names[:_MAX_ROWS]) or 'no group'}{more}")
+        _say(stdout, f"{what}: {listed(found[key], _MAX_ROWS) or 'no group'}")

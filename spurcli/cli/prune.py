@@ -30,7 +30,7 @@ def prune(
         typer.Option(
             "--group",
             metavar="NAME",
-            help="Only inside this group, e.g. male/glasses. Repeatable. auto: those that carry their class's spurious feature.",
+            help="Only inside this group, e.g. male/glasses. Repeatable, one name each. auto: those that carry their class's spurious feature.",
         ),
     ] = None,
     groups_file: Annotated[
@@ -83,6 +83,7 @@ def prune(
     from spurcli.cli.tables import removed_table
     from spurcli.errors import UsageError
     from spurcli.pruning.stage import prune as run
+    from spurcli.words import listed
 
     if kind not in ("keep", "remove"):
         raise UsageError(f"--kind {kind} is unknown", "Use keep or remove.")
@@ -115,7 +116,7 @@ def prune(
     else:
         removed_table(result)
     if group == ["auto"]:
-        say(f"Groups that carry their class's spurious feature: {', '.join(result['rule']['groups'])}")
+        say(f"Groups that carry their class's spurious feature: {listed(result['rule']['groups'], 30)}")
     for warning in result["warnings"]:
         warn(warning)
     say(

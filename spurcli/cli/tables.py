@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import console, say
-from spurcli.words import PERCENT, amount, counted
+from spurcli.words import PERCENT, amount, counted, listed
 
 _MAX_ROWS = 20
 _MAX_COLUMNS = 10
@@ -82,7 +82,7 @@ def _detail(metric: dict[str, Any]) -> str:
     if "feature" in metric:
         return str(metric["feature"])
     groups = metric.get("groups", [])
-    return metric.get("group") or (", ".join(groups) if len(groups) <= 2 else f"{len(groups)} groups")
+    return metric.get("group") or (listed(groups) if len(groups) <= 2 else f"{len(groups)} groups")
 
 
 def _metric(table: Table, name: str, metric: dict[str, Any], unit: str) -> None:

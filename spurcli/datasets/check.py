@@ -15,7 +15,15 @@ from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.decoding import Stored
 from spurcli.datasets.inputs import FileImages, Images, StoredImages, Texts
 from spurcli.errors import InputError, SpurError
-from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, lift, named, spurious_attributes
+from spurcli.groups import (
+    aligned_groups,
+    carrier_groups,
+    conflict_groups,
+    lift,
+    named,
+    spurious_attributes,
+    spurious_sets,
+)
 from spurcli.progress import Progress, Silent
 
 _BATCH = 64
@@ -26,7 +34,8 @@ def check(dataset: Dataset) -> dict[str, Any]:
 
     Loading it has compared the counts that must be as published; where an option chooses other samples they differ, and
     both are given. `spurious_features` says for each class which attribute is its spurious feature, P(a|y) in training
-    (`share`) and P(a|y) / P(a) (`lift`). `aligned_groups` are those that `prune --group auto` prunes.
+    (`share`) and P(a|y) / P(a) (`lift`), and `tied`, other attributes of the same lift, if there are any. `aligned_groups` are those that
+    `prune --group auto` prunes.
     """
     content: dict[str, Any] = {
         "name": dataset.name,
@@ -75,10 +84,13 @@ def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str,
     """Per class its spurious feature and how strongly it goes with it; None for a class without training samples."""
     num_classes = len(dataset.class_names)
     strength, per_class = lift(counts, num_classes), counts.reshape(num_classes, -1)
+    sets = spurious_sets(counts, num_classes)
     features: dict[str, dict[str, Any] | None] = {}
     for label, attribute in enumerate(spurious_attributes(counts, num_classes).tolist()):
+        tied = [dataset.attribute_names[other] for other in sets[label] if other != attribute]
         features[dataset.class_names[label]] = None if attribute < 0 else {
             "attribute": dataset.attribute_names[attribute],
+            **({"tied": tied} if tied else {}),
             "share": float(per_class[label, attribute] / per_class[label].sum()),
             "lift": float(strength[label, attribute]),
         }  # fmt: skip

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
-from spurcli.groups import aligned_groups, named
+from spurcli.groups import aligned_groups, named, nearly_aligned
 from spurcli.pruning.quotas import kept_by_recall
 from spurcli.pruning.samples import KnownGroups
 from spurcli.registry import near
 from spurcli.selection import Codes, count_codes, select_hardest
+from spurcli.words import listed
 
 AUTO = "auto"
 
@@ -48,7 +49,12 @@ def group_codes(names: Sequence[str], known: Sequence[str]) -> list[int]:
     """Positions of group names, unknown ones answered with near ones."""
     for name in names:
         if name not in known:
-            raise UsageError(f"Unknown group {name!r}{near(name, known)}", f"Groups: {', '.join(known)}")
+            parts = [part.strip() for part in name.split(",")]
+            if len(parts) > 1 and set(parts) <= set(known):
+                raise UsageError(
+                    f"Unknown group {name!r}", f"Repeat the flag: {' '.join(f'--group {part}' for part in parts)}"
+                )
+            raise UsageError(f"Unknown group {name!r}{near(name, known)}", f"Groups: {listed(known, 30)}")
     return [list(known).index(name) for name in names]
 
 
@@ -132,6 +138,22 @@ def found_groups(asked: Sequence[str], groups: KnownGroups, num_classes: int) ->
     if not found:
         raise InputError("No attribute goes with one class more than with others", "Use --per-class, or name groups.")
     return tuple(named(found, groups.names))
+
+
+def doubts_about(found: Sequence[str], groups: KnownGroups, class_names: Sequence[str]) -> list[str]:
+    """What `--group auto` could not be sure of: groups nearly as aligned, and classes without a feature."""
+    assert groups.codes is not None
+    counts, width = count_codes(groups.codes, len(groups.names)), len(groups.names) // len(class_names)
+    doubts = [
+        f"Group {groups.names[close]} goes with its class about as much as {groups.names[best]}, which is pruned: if it "
+        "carries the feature too, name each group with --group"
+        for close, best in nearly_aligned(counts, len(class_names))
+    ]
+    for y, name in enumerate(class_names):
+        mine = groups.names[y * width : (y + 1) * width]
+        if counts[y * width : (y + 1) * width].any() and not set(mine) & set(found):
+            doubts.append(f"Class {name} goes with no attribute more than with others: none of its samples is removed")
+    return doubts
 
 
 def within_class(group: Codes, label: Codes, num_classes: int) -> Codes:

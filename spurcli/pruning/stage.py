@@ -17,7 +17,16 @@ from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import ScoresHeader, mean_of_runs, open_scores
 from spurcli.errors import InputError, UsageError
 from spurcli.pruning.quotas import read_recalls
-from spurcli.pruning.rules import AUTO, Rule, describe, found_groups, matched_random, removed_by, within_class
+from spurcli.pruning.rules import (
+    AUTO,
+    Rule,
+    describe,
+    doubts_about,
+    found_groups,
+    matched_random,
+    removed_by,
+    within_class,
+)
 from spurcli.pruning.samples import direction_of, read_class_labels, read_known_groups, require_same_samples
 from spurcli.pruning.summary import summarise, unbalanced, warnings_of
 from spurcli.selection import (
@@ -98,8 +107,10 @@ def prune(
         recalls = read_recalls(quotas, class_names, sizes, injection)
         parents.append(recalls.parent)
         rule = replace(rule, recall=tuple(recalls.recall))
+    doubts: list[str] = []
     if AUTO in groups and AUTO not in known.names:
         rule = replace(rule, groups=found_groups(groups, known, len(class_names)))
+        doubts = doubts_about(rule.groups, known, class_names)
     quartile = quartiles(keys, label, len(class_names))
     if match is not None:
         del keys
@@ -131,6 +142,7 @@ def prune(
     summary = summarise(removed, quartile, label, class_names, known)
     warnings = [
         *(recalls.warnings if recalls else ()),
+        *doubts,
         *(unbalanced(summary) if rule.balance == "group" else ()),
         *warnings_of(summary, class_names, known),
     ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, named
 from spurcli.pruning.samples import KnownGroups
 from spurcli.selection import Codes, count_codes
+from spurcli.words import listed
 
 _MAX_NAMES = 10
 
@@ -93,7 +94,7 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], groups: Kno
         row = rows[code]
         size, gone = row["num_samples"], row["num_removed"]
         if gone > size * share + 2 * (size * share * (1 - share)) ** 0.5:
-            aligned = ", ".join(named(aligned_groups(counts, len(class_names)), groups.names))
+            aligned = listed(named(aligned_groups(counts, len(class_names)), groups.names))
             found.append(
                 f"Group {row['name']} works against the spurious feature and loses {gone / size:.0%} of its samples "
                 f"(all: {share:.0%}). Prune inside the groups that carry their class's feature, {aligned}: --group auto"

@@ -99,3 +99,43 @@ def test_the_command_shows_the_groups(benchmark_scores, spurcli):
     assert result.code == 0
     assert "feature: landbird/land, waterbird/water" in result.err
     assert "3,097 of 4,795 samples removed, 1,698 kept" in result.err
+
+
+def test_all_of_several_equally_aligned_groups_are_pruned(benchmark_scores, tmp_path):
+    """Background × size: of two that tie, one was taken without a word."""
+    attributes = ("land, small", "land, big", "water, small", "water, big")
+    counts, classes = [90, 90, 10, 10, 4, 4, 36, 36], ["landbird", "waterbird"]
+    path, group, _ = benchmark_scores(counts, classes, attributes)
+    result = prune([path], fraction="0.5", groups=["auto"], output=tmp_path / "keep.txt")
+    carry = ["landbird/land, small", "landbird/land, big", "waterbird/water, small", "waterbird/water, big"]
+    assert result["rule"]["groups"] == carry
+    kept = read_indices(tmp_path / "keep.txt").indices
+    assert np.bincount(group[kept], minlength=8).tolist() == [45, 45, 10, 10, 4, 4, 18, 18]
+    prune([path], fraction="0.5", groups=carry, output=tmp_path / "named.txt")
+    assert np.array_equal(read_indices(tmp_path / "named.txt").indices, kept)
+
+
+def test_what_auto_is_not_sure_of_is_said(benchmark_scores, tmp_path):
+    near, *_ = benchmark_scores([90, 91, 10, 10, 4, 4, 36, 37], ["l", "w"], ("ls", "lb", "ws", "wb"))
+    warned = prune([near], fraction="0.5", groups=["auto"], output=tmp_path / "keep.txt")["warnings"]
+    assert any("l/ls goes with its class about as much as l/lb" in line for line in warned)
+    none, *_ = benchmark_scores([30, 10, 10, 30, 20, 20], ["a", "b", "c"], ("x", "y"))
+    warned = prune([none], fraction="0.5", groups=["auto"], output=tmp_path / "keep.txt")["warnings"]
+    assert any("Class c goes with no attribute" in line for line in warned)
+
+
+def test_names_with_commas_can_be_read_and_typed(benchmark_scores, spurcli):
+    benchmark_scores([90, 10, 4, 36], ["l", "w"], ("land, big", "water, big"))
+    result = spurcli("prune", "--fraction", "0.25", "--group", "auto")
+    assert 'feature: "l/land, big", "w/water, big"' in result.err
+    assert spurcli("prune", "--fraction", "0.25", "--group", "l/land, big", "--group", "w/water, big").code == 0
+    unknown = spurcli("prune", "--fraction", "0.25", "--group", "l/land")
+    assert unknown.code == 2
+    assert 'Groups: "l/land, big", "l/water, big"' in unknown.err
+
+
+def test_groups_in_one_word_are_told_to_repeat_the_flag(benchmark_scores, spurcli):
+    benchmark_scores(*WATERBIRDS)
+    result = spurcli("prune", "--fraction", "0.25", "--group", "landbird/land, waterbird/water")
+    assert result.code == 2
+    assert "--group landbird/land --group waterbird/water" in result.err
