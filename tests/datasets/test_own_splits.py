@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from spurcli.datasets import load_dataset
 from spurcli.datasets.own.split_column import splits_of
 from spurcli.datasets.own.splitting import chosen_splits
 from spurcli.datasets.tables import Table
@@ -96,3 +97,32 @@ def test_the_splits_that_are_asked_for():
         chosen_splits(there, ["train", "tset"], "x")
     with pytest.raises(UsageError, match="leaves out train"):
         chosen_splits(there, ["test"], "x")
+
+
+def rows_of(root, labels, written, **options):
+    lines = [f"text {row},{label},{split}" for row, (label, split) in enumerate(zip(labels, written, strict=True))]
+    (root / "own.csv").write_text("\n".join(["text,label,split", *lines]) + "\n")
+    return load_dataset("table", {"path": "own.csv", **options}, data_root=root)
+
+
+TRAIN, TEST = ["a", "b"] * 3, ["train"] * 6 + ["test"] * 3
+
+
+@pytest.mark.parametrize("mark", ["", " ", "nan", "-1", "-1.0", "NA", "None", "?"])
+def test_a_split_of_a_table_without_labels_is_left_out(tmp_path, mark):
+    with pytest.warns(SpurWarning, match=r"split test has no labels and is left out \(3 rows\)"):
+        found = rows_of(tmp_path, TRAIN + [mark] * 3, TEST)
+    assert (list(found.splits), found.class_names) == (["train"], ("a", "b"))
+
+
+def test_splits_with_labels_stay(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(rows_of(tmp_path, ["1", "-1"] * 3 + ["-1"] * 3, TEST).splits) == ["train", "test"]
+        assert list(rows_of(tmp_path, TRAIN + [""] * 3, TEST, splits=["train"]).splits) == ["train"]
+        assert list(rows_of(tmp_path, TRAIN + ["b"] * 3, TEST).splits) == ["train", "test"]
+    with pytest.raises(InputError, match="line 9: label is empty"):
+        rows_of(tmp_path, [*TRAIN, "a", "", "b"], TEST)
+    (tmp_path / "own.csv").write_text("text,label\nx,a\ny,b\n")
+    with pytest.raises(UsageError, match="names no splits"):
+        load_dataset("table", {"path": "own.csv", "splits": ["train"]}, data_root=tmp_path)
