@@ -17,8 +17,10 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from pins import require_pinned
 from warm import Child
 
+from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.errors import SpurWarning
 from spurcli.training import fit
 from spurcli.training.state import StateFile
@@ -66,6 +68,12 @@ def test_every_method_ends_in_the_weights_of_one_device(several, alone, runs, si
             assert {key: here[key] for key in ("num_steps", "samples_seen", "learning_rate")} == {
                 key: there[key] for key in ("num_steps", "samples_seen", "learning_rate")
             }
+
+
+def test_the_weights_of_one_and_of_two_processes_are_those_that_were_pinned(several, alone, runs):
+    for name, folder in (("1 process", alone), ("2 processes", several[2])):
+        files = [*runs.METHODS, *(["whole", "again"] if folder != alone else [])]
+        require_pinned(name, {file: weights_sha256_of_file(folder / f"{file}.safetensors") for file in files})
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -3,6 +3,9 @@
 When a format gets a new version, add its files beside these (`scores-v2.h5`) and leave the old ones alone.
 
     python tests/golden/make.py FOLDER
+
+unfinished-1.state is OUTPUT.state/ of a training that was interrupted: SPURCLI_TEST_WRITE_STATE=FOLDER with tests/training/test_pins.py
+writes one. weights.json holds hashes of trained weights (tests/support/pins.py).
 """
 
 from __future__ import annotations
