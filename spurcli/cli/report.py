@@ -44,7 +44,7 @@ def report(
     from spurcli.cli.console import console, print_json, say
     from spurcli.cli.files import FIGURES, command_line, output_path, shown
     from spurcli.errors import UsageError
-    from spurcli.reporting.stage import report as run
+    from spurcli.reporting.stage import write
     from spurcli.reporting.tables import terminal_table
     from spurcli.session import find_data_root
 
@@ -52,10 +52,10 @@ def report(
     if output == "-" and standard == FIGURES:
         raise UsageError("Figures are a folder, which cannot go to stdout", "Name a folder with -o.")
     with output_path(output, standard, as_json=as_json, binary=False) as path:
-        result = run(
+        found, result = write(
             runs or [Path()],
-            output=path,
-            format=format,
+            path,
+            format,
             title=title,
             notes=note or (),
             data_root=find_data_root(data_root),
@@ -65,8 +65,8 @@ def report(
     if as_json:
         print_json(result)
     else:
-        if result["metrics"]:
-            console().print(terminal_table(result))
-        for sentence in result["verdict"]:
+        if found.metrics:
+            console().print(terminal_table(found))
+        for sentence in found.verdict:
             say(sentence)
     say(f"Report: {shown(output, standard)}")

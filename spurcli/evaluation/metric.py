@@ -39,13 +39,11 @@ class Description:
             "bounds": list(self.bounds),
         }
 
-    def within(self, interval: Sequence[float]) -> list[float]:
-        """An interval cut to the values that the metric can have."""
-        low, high = self.bounds
-        return [
-            min(max(value, low if low is not None else value), high if high is not None else value)
-            for value in interval
-        ]
+
+def within(interval: Sequence[float], bounds: Bounds) -> list[float]:
+    """An interval cut to the values that a metric of these bounds can have."""
+    low, high = bounds
+    return [min(max(end, low if low is not None else end), high if high is not None else end) for end in interval]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting.runs import Run
+from spurcli.reporting.values import Table
 
 _DATA, _INJECTION, _LIST, _RECIPE = "other data set", "other injection", "other list", "other recipe"
 _EVALUATION = "other evaluation of it"
@@ -47,7 +48,7 @@ def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
 
 def _versions(runs: Sequence[Run]) -> dict[int, int]:
     """For each run which version of its data set it was evaluated on: 0 for the first; by the samples' fingerprint."""
-    known: dict[str, list[Mapping[str, Any]]] = {}
+    known: dict[str, list[Table]] = {}
     numbers = {}
     for run in runs:
         dataset = run.base.get("dataset")
@@ -68,7 +69,7 @@ def _facts(run: Run) -> dict[str, str]:
     return {_INJECTION: run.injection_sha256 or "", _LIST: listed, _RECIPE: run.recipe}
 
 
-def _agree(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+def _agree(first: Table, second: Table) -> bool:
     """Whether what both say is the same; a missing value agrees with all."""
     return all(first[key] == second[key] for key in first if first[key] and second.get(key))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from spurcli.reporting.naming import (
     setting_words,
 )
 from spurcli.reporting.runs import Run, read_runs
-from spurcli.reporting.values import flatten, mapping, name_of, text
+from spurcli.reporting.values import Table, flatten, mapping, name_of, text
 from spurcli.words import listed
 
 _KINDS: tuple[ArmKind, ...] = ("all", "hardest", "random", "easiest", "slice", "other")
@@ -45,14 +45,14 @@ class Arm:
     label: str
     short: str
     method: str
-    rule: Mapping[str, Any] | None
+    rule: Table | None
     fraction: float | None
     split: str
     selection: str
-    base: Mapping[str, Any]
-    training: Mapping[str, Any]
-    labels_used: Mapping[str, Any] | None
-    variant: Mapping[str, Any]
+    base: Table
+    training: Table
+    labels_used: Table | None
+    variant: Table
     runs: tuple[Run, ...]
     details: tuple[str, ...] = ()
 
@@ -251,7 +251,7 @@ def _common(arms: Sequence[Arm]) -> dict[str, Any]:
     return common
 
 
-def _own_settings(arm: Arm, common: Mapping[str, Any]) -> list[str]:
+def _own_settings(arm: Arm, common: Table) -> list[str]:
     """The method's options, and how the arm was trained where that is not as in most arms."""
     own = {key: value for key, value in flatten(arm.training).items() if key in common and value != common[key]}
     options = flatten(mapping(arm.variant.get("options")))
@@ -265,7 +265,7 @@ def _what_else(arm: Arm) -> dict[str, Any]:
     return {"rule": arm.rule or {}, "group labels": group_labels(arm.labels_used), **left, **apart}
 
 
-def _stated(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+def _stated(content: Table, keys: Sequence[str]) -> list[str]:
     flat = flatten(content)
     said = {key: name_of(flat[key]) for key in keys if key in flat}
     return [value if key == "apart" else f"{name_of(key.rpartition('.')[2])} = {value}" for key, value in said.items()]
@@ -277,13 +277,13 @@ def _varying_settings(arms: Sequence[Arm]) -> list[str]:
     return [key for part in parts for key in _varying({part: arm.base[part]} for arm in arms if part in arm.base)]
 
 
-def _varying(contents: Iterable[Mapping[str, Any]]) -> list[str]:
+def _varying(contents: Iterable[Table]) -> list[str]:
     flats = [flatten(content) for content in contents]
     keys = sorted({key for flat in flats for key in flat})
     return [key for key in keys if len({canonical_json(flat.get(key)) for flat in flats}) > 1]
 
 
-def dataset_name(base: Mapping[str, Any]) -> str:
+def dataset_name(base: Table) -> str:
     """What an arm's data set is called: of a user's own data the path; "" where it is not known."""
     dataset = mapping(base.get("dataset"))
     path = text(mapping(dataset.get("options")).get("path")) if text(dataset.get("name")) in OWN_DATA else ""

@@ -1,17 +1,30 @@
-"""The data of a report: plain values that every output is made from, and the content of its JSON."""
+"""Building a report, which every output is made from, out of what was gathered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of, provenance
 from spurcli.errors import InputError
-from spurcli.evaluation.metric import described
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm, collect, dataset_name
 from spurcli.reporting.difficulty import describe_scores
+from spurcli.reporting.document import (
+    ArmEntry,
+    CheckpointEntry,
+    ListEntry,
+    Measured,
+    Noticed,
+    PartAccuracy,
+    PartLevel,
+    Report,
+    RunEntry,
+    ScoresEntry,
+    ShownMetric,
+    Skipped,
+)
 from spurcli.reporting.gather import File, Gathered, reason
 from spurcli.reporting.labels import describe_metric, main_columns, order_metrics, primary_metric
 from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels
@@ -20,99 +33,91 @@ from spurcli.reporting.removed import removed_by
 from spurcli.reporting.runs import Run
 from spurcli.reporting.sections import sections
 from spurcli.reporting.tables import comparisons, summarise
-from spurcli.reporting.values import mapping, name_of, number, plain, text, whole
+from spurcli.reporting.values import Table, mapping, name_of, number, plain, text, whole
 from spurcli.reporting.verdict import reading, verdict
 from spurcli.words import listed
 
-FORMAT, VERSION = "spurcli.report", 1
 _MAX_SCORE_FILES = 50
 
 
-def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], command: str) -> dict[str, Any]:
-    """Everything that a report says, as JSON (see docs/formats.md); reads the values of the score files."""
+def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], command: str) -> Report:
+    """Everything that a report says; reads the values of the score files."""
     collected = collect(gathered)
     arms = list(collected.arms)
     metrics, parts = _metrics(arms), sections(arms)
-    described = [_arm(arm, metrics) for arm in arms]
+    entries = [_arm(arm, metrics) for arm in arms]
     primary = primary_metric(
-        [metric["name"] for metric in metrics if any(metric["name"] in arm["metrics"] for arm in described)]
+        [metric.name for metric in metrics if any(metric.name in entry.metrics for entry in entries)]
     )
     remarks = [*collected.remarks]
-    skipped = list(gathered.skipped)
+    skipped = [Skipped(name, reason) for name, reason in gathered.skipped]
     runs = [run for arm in arms for run in arm.runs]
     scores = _scores(gathered.of("scores"), _scores_wanted(arms), skipped, remarks)
-    data: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "title": title or _title(arms, gathered),
-        "notes": list(notes),
-        "remarks": remarks,
-        "skipped": [{"file": name, "reason": reason} for name, reason in skipped],
-        "warnings": _warnings(runs),
-        "metrics": metrics,
-        "primary_metric": primary,
-        "arms": described,
-        "sections": parts,
-        "common_settings": list(collected.common),
-        "comparisons": comparisons(arms, metrics),
-        "rankings": rankings(arms, parts, next((metric for metric in metrics if metric["name"] == primary), None)),
-        "runs": [_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],
-        "lists": _unused_lists(gathered.of("list"), runs),
-        "scores": scores,
-        "checkpoints": [_checkpoint(file) for file in gathered.of("checkpoint")],
-        "provenance": provenance("report", command=command),
-    }
-    data["verdict"], data["reading"] = verdict(data), reading(data)
-    return data
+    report = Report(
+        title=title or _title(arms, gathered),
+        notes=notes,
+        remarks=remarks,
+        skipped=skipped,
+        warnings=_warnings(runs),
+        metrics=metrics,
+        primary_metric=primary,
+        arms=entries,
+        sections=parts,
+        common_settings=collected.common,
+        comparisons=comparisons(arms, metrics),
+        rankings=rankings(arms, parts, next((metric for metric in metrics if metric.name == primary), None)),
+        runs=[_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],
+        lists=_unused_lists(gathered.of("list"), runs),
+        scores=scores,
+        checkpoints=[_checkpoint(file) for file in gathered.of("checkpoint")],
+        provenance=provenance("report", command=command),
+    )
+    return replace(report, verdict=verdict(report), reading=reading(report))
 
 
-def _metrics(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+def _metrics(arms: Sequence[Arm]) -> list[ShownMetric]:
     """All metrics, those of the main table first, as the first run that has one describes it."""
-    told: dict[str, Mapping[str, Any]] = {}
+    told: dict[str, Measured] = {}
     with_value: set[str] = set()
     for run in (run for arm in arms for run in arm.runs):
-        for name, entry in run.metrics.items():
-            told.setdefault(name, entry)
-            with_value |= {name} if entry["value"] is not None else set()
+        for name, measured in run.metrics.items():
+            told.setdefault(name, measured)
+            with_value |= {name} if measured.value is not None else set()
     names = order_metrics(list(told))
     main = main_columns([name for name in names if name in with_value])
     columns = [*main, *[name for name in names if name not in main]]
-    return [{**describe_metric(name, told[name]), "main": name in main} for name in columns]
+    return [describe_metric(name, told[name].told, main=name in main) for name in columns]
 
 
-def _arm(arm: Arm, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found = {metric["name"]: summarise(arm, metric["name"], described(metric["name"], metric)) for metric in metrics}
-    facts = {
-        name: {key: value for key, value in entry.items() if key in ("true", "predicted", "group", "feature")}
-        for name, entry in arm.runs[0].metrics.items()
-    }
-    return {
-        "label": arm.label,
-        "short": arm.short,
-        "kind": arm.kind,
-        "method": arm.method,
-        "rule": arm.rule,
-        "fraction": arm.fraction,
-        "split": arm.split,
-        "selection": arm.selection,
-        "details": list(arm.details),
-        "group_labels": group_labels(arm.labels_used),
-        "labels_used": arm.labels_used,
-        "settings": {**arm.base, **({"training": arm.training} if arm.is_trained else {}), **arm.variant},
-        "num_runs": len(arm.runs),
-        "num_seeds": len({run.at if run.seed is not None else position for position, run in enumerate(arm.runs)}),
-        "num_train": _mean([run.num_train for run in arm.runs]),
-        "num_kept": _mean([run.num_kept for run in arm.runs]),
-        "seconds": _mean([run.seconds for run in arm.runs]),
-        "devices": sorted({run.device for run in arm.runs if run.device}),
-        "metrics": {name: entry for name, entry in found.items() if entry},
-        "facts": {name: entry for name, entry in facts.items() if entry},
-        "per_class": _parts([run.per_class for run in arm.runs]),
-        "per_group": _parts([run.per_group for run in arm.runs]),
-        "removed": removed_by([run.summary for run in arm.runs]),
-        "commands": list(arm.runs[0].lineage),
-        "versions": dict(arm.runs[0].versions),
-    }
+def _arm(arm: Arm, metrics: Sequence[ShownMetric]) -> ArmEntry:
+    levels = {metric.name: summarise(arm, metric) for metric in metrics}
+    return ArmEntry(
+        label=arm.label,
+        short=arm.short,
+        kind=arm.kind,
+        method=arm.method,
+        rule=arm.rule,
+        fraction=arm.fraction,
+        split=arm.split,
+        selection=arm.selection,
+        details=arm.details,
+        group_labels=group_labels(arm.labels_used),
+        labels_used=arm.labels_used,
+        settings={**arm.base, **({"training": arm.training} if arm.is_trained else {}), **arm.variant},
+        num_runs=len(arm.runs),
+        num_seeds=len({run.at if run.seed is not None else position for position, run in enumerate(arm.runs)}),
+        num_train=_mean([run.num_train for run in arm.runs]),
+        num_kept=_mean([run.num_kept for run in arm.runs]),
+        seconds=_mean([run.seconds for run in arm.runs]),
+        devices=sorted({run.device for run in arm.runs if run.device}),
+        metrics={name: level for name, level in levels.items() if level},
+        facts={name: measured.facts for name, measured in arm.runs[0].metrics.items() if measured.facts},
+        per_class=_parts([run.per_class for run in arm.runs]),
+        per_group=_parts([run.per_group for run in arm.runs]),
+        removed=removed_by([run.summary for run in arm.runs]),
+        commands=arm.runs[0].lineage,
+        versions=arm.runs[0].versions,
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -120,47 +125,44 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.mean(known) if known else None
 
 
-def _parts(items: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def _parts(items: Sequence[Sequence[PartAccuracy]]) -> list[PartLevel]:
     """Mean and sd over runs of the accuracy of each class or group."""
     values: dict[str, list[float]] = {}
     for run in items:
-        for item in run:
-            if item["value"] is not None:
-                values.setdefault(item["name"], []).append(item["value"])
-    return [
-        {"name": name, "mean": statistics.mean(found), "sd": statistics.sd(found), "num_runs": len(found)}
-        for name, found in values.items()
-    ]
+        for part in run:
+            if part.value is not None:
+                values.setdefault(part.name, []).append(part.value)
+    return [PartLevel(name, statistics.mean(found), statistics.sd(found), len(found)) for name, found in values.items()]
 
 
-def _run(run: Run, arm: int) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "arm": arm,
-        "split": run.split,
-        "seed": run.seed,
-        "draw": run.draw,
-        "selection": run.selection,
-        "epoch": run.epoch,
-        "seconds": run.seconds,
-        "history": run.history,
-        "num_train": run.num_train,
-        "num_kept": run.num_kept,
-        "weights_sha256": run.weights_sha256,
-        "keep_sha256": run.keep_sha256,
-        "injection_sha256": run.injection_sha256,
-        "fingerprint": dict(run.fingerprint),
-        "device": run.device,
-        "metrics": {name: dict(entry) for name, entry in run.metrics.items()},
-        "per_class": list(run.per_class),
-        "per_group": list(run.per_group),
-        "warnings": list(run.warnings),
-        "epochs": [dict(epoch) for epoch in run.epochs],
-        "commands": list(run.lineage),
-    }
+def _run(run: Run, arm: int) -> RunEntry:
+    return RunEntry(
+        name=run.name,
+        arm=arm,
+        split=run.split,
+        seed=run.seed,
+        draw=run.draw,
+        selection=run.selection,
+        epoch=run.epoch,
+        seconds=run.seconds,
+        history=run.history,
+        num_train=run.num_train,
+        num_kept=run.num_kept,
+        weights_sha256=run.weights_sha256,
+        keep_sha256=run.keep_sha256,
+        injection_sha256=run.injection_sha256,
+        fingerprint=run.fingerprint,
+        device=run.device,
+        metrics=run.metrics,
+        per_class=run.per_class,
+        per_group=run.per_group,
+        warnings=run.warnings,
+        epochs=run.epochs,
+        commands=run.lineage,
+    )
 
 
-def _warnings(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _warnings(runs: Sequence[Run]) -> list[Noticed]:
     """Each warning once, with the runs that have it; and runs whose loss is no longer a number."""
     found: dict[str, list[str]] = {}
     for run in runs:
@@ -168,7 +170,7 @@ def _warnings(runs: Sequence[Run]) -> list[dict[str, Any]]:
             found.setdefault(line, []).append(run.name)
         if any("loss" in epoch and number(epoch["loss"]) is None for epoch in run.epochs):
             found.setdefault("The training loss is not a number in some epochs: the run diverged", []).append(run.name)
-    return [{"text": line, "runs": names} for line, names in found.items()]
+    return [Noticed(line, names) for line, names in found.items()]
 
 
 def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
@@ -196,23 +198,23 @@ def _scores_wanted(arms: Sequence[Arm]) -> list[str]:
 
 
 def _scores(
-    files: Sequence[File], wanted: Sequence[str], skipped: list[tuple[str, str]], remarks: list[str]
-) -> list[dict[str, Any]]:
+    files: Sequence[File], wanted: Sequence[str], skipped: list[Skipped], remarks: list[str]
+) -> list[ScoresEntry]:
     if len(files) > _MAX_SCORE_FILES:
         left = listed([file.name for file in files[_MAX_SCORE_FILES:]])
         remarks.append(
             f"Difficulty is shown for the first {_MAX_SCORE_FILES} of {len(files)} score files, not for {left}."
         )
-    described = []
+    entries = []
     for file in files[:_MAX_SCORE_FILES]:
         try:
-            described.append(plain(describe_scores(file, wanted)))
+            entries.append(describe_scores(file, wanted))
         except InputError as error:  # values are only read here: NaN, a damaged block
-            skipped.append((file.name, reason(error, file.path)))
-    return described
+            skipped.append(Skipped(file.name, reason(error, file.path)))
+    return entries
 
 
-def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[ListEntry]:
     """Lists that no run here was trained on, one entry for each rule."""
     used = {run.keep_sha256 for run in runs}
     by_rule: dict[str, list[File]] = {}
@@ -225,29 +227,29 @@ def _unused_lists(files: Sequence[File], runs: Sequence[Run]) -> list[dict[str, 
         rule = plain(content.rule)
         label, _ = arm_label("erm", rule, fraction_of(rule, content.num_samples, content.num_kept))
         entries.append(
-            {
-                "label": label,
-                "kind": arm_kind("erm", rule),
-                "files": [file.name for file in found],
-                "rule": rule,
-                "removed": removed_by([plain(file.content.summary) for file in found]),
-                "commands": list(lineage_of(mapping(content.provenance))),
-            }
+            ListEntry(
+                label=label,
+                kind=arm_kind("erm", rule),
+                files=[file.name for file in found],
+                rule=rule,
+                removed=removed_by([plain(file.content.summary) for file in found]),
+                commands=lineage_of(mapping(content.provenance)),
+            )
         )
     return entries
 
 
-def _stable(rule: Mapping[str, Any]) -> dict[str, Any]:
+def _stable(rule: Table) -> Table:
     keys = ("select", "fraction", "per", "groups", "balance_classes", "balance_groups", "quotas", "score", "matched")
     return {key: rule[key] for key in keys if key in rule}
 
 
-def _checkpoint(file: File) -> dict[str, Any]:
+def _checkpoint(file: File) -> CheckpointEntry:
     training = mapping(file.content.get("training"))
-    return {
-        "file": file.name,
-        "recipe": text(training.get("recipe")),
-        "method": text(training.get("method")),
-        "seed": whole(training.get("seed")),
-        "epoch": whole(training.get("epoch")),
-    }
+    return CheckpointEntry(
+        file=file.name,
+        recipe=text(training.get("recipe")),
+        method=text(training.get("method")),
+        seed=whole(training.get("seed")),
+        epoch=whole(training.get("epoch")),
+    )

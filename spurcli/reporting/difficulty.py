@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.scores import ScoresHeader, ScoresReader, open_scores
 from spurcli.groups import carrier_groups, is_grid
+from spurcli.reporting.document import Histogram, Quartiles, ScoresEntry
 from spurcli.reporting.gather import File
 from spurcli.reporting.identity import base_of
 from spurcli.reporting.origins import scored_with
-from spurcli.reporting.values import mapping, name_of, whole
-from spurcli.scoring.agreement import agreement
+from spurcli.reporting.values import Table, mapping, name_of, whole
+from spurcli.scoring.agreement import Agreement, agreement
 from spurcli.selection import hardness_keys, quartiles
 
 # Above this every k-th sample is looked at: quartile shares of millions do not change in the third digit.
@@ -33,15 +33,10 @@ def main_score(reader: ScoresReader, wanted: Sequence[str] = ()) -> str:
     return next((name for name in names if name != "random"), names[0])
 
 
-def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
+def describe_scores(file: File, wanted: Sequence[str] = ()) -> ScoresEntry:
     """What a page shows of one score file; reads one score and, if known, the groups.
 
-    `epoch` is the one in the file, `of` the model or logits that were scored, "" for models trained for scoring;
-    `settings` are data set and model, with the samples' fingerprint unless the data set is one of several draws.
-    `agreement` of the runs with each other (scoring.agreement; the first five), None for a single run.
-    `histogram`: `edges` [bins + 1] and shares (of all its samples) of `carriers` and `rest` in each bin, `carriers`
-    None where groups are not known. `quartiles`: share of all carriers in the four quarters of difficulty, easiest
-    first, `within_class` and in the `whole_set`.
+    Of several runs the first five are compared with each other.
     """
     with open_scores(file.path) as reader:
         name = main_score(reader, wanted)
@@ -51,29 +46,29 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> dict[str, Any]:
         label = reader.labels()[::stride]
         carries, feature = feature_carriers(reader, stride)
         agreed = _agreement(reader, name, stride)
-    return {
-        "file": file.name,
-        "name": name,
-        "higher_is": info.higher_is,
-        "formula": info.formula,
-        "epoch": info.epoch,
-        "of": scored_with(header.provenance, len(info.weights_sha256)),
-        "settings": _settings(header),
-        "other_scores": [other for other in reader.scores if other not in (name, "random")],
-        "view": info.view,
-        "num_runs": info.num_runs,
-        "seeds": list(info.seeds),
-        "agreement": agreed,
-        "num_samples": header.num_samples,
-        "num_shown": len(values),
-        "feature": feature,
-        "num_carriers": int(carries.sum()) if carries is not None else None,
-        "histogram": _histogram(values, carries),
-        "quartiles": _quartiles(values, info.higher_is, label, carries) if carries is not None else None,
-    }
+    return ScoresEntry(
+        file=file.name,
+        name=name,
+        higher_is=info.higher_is,
+        formula=info.formula,
+        epoch=info.epoch,
+        of=scored_with(header.provenance, len(info.weights_sha256)),
+        settings=_settings(header),
+        other_scores=[other for other in reader.scores if other not in (name, "random")],
+        view=info.view,
+        num_runs=info.num_runs,
+        seeds=list(info.seeds),
+        agreement=agreed,
+        num_samples=header.num_samples,
+        num_shown=len(values),
+        feature=feature,
+        num_carriers=int(carries.sum()) if carries is not None else None,
+        histogram=_histogram(values, carries),
+        quartiles=_quartiles(values, info.higher_is, label, carries) if carries is not None else None,
+    )
 
 
-def _settings(header: ScoresHeader) -> dict[str, Any]:
+def _settings(header: ScoresHeader) -> Table:
     settings = mapping(header.provenance.get("settings"))
     base = base_of(settings, None, header.provenance) if settings else {}
     is_draw = whole(mapping(mapping(settings.get("dataset")).get("options")).get("draw")) is not None
@@ -98,14 +93,14 @@ def _blocks(reader: ScoresReader, name: str, stride: int, runs: Sequence[int]) -
         yield [reader.values(name, run, start, min(start + step, num_samples)) for run in runs]
 
 
-def _agreement(reader: ScoresReader, name: str, stride: int) -> dict[str, Any] | None:
+def _agreement(reader: ScoresReader, name: str, stride: int) -> Agreement | None:
     info = reader.scores[name]
     if info.num_runs < 2:
         return None
     numbers = range(min(info.num_runs, _MAX_RUNS_COMPARED))
     sign = np.float32(1 if info.higher_is == "harder" else -1)
     blocks = [[sign * run[::stride] for run in runs] for runs in _blocks(reader, name, stride, numbers)]
-    return agreement([np.concatenate(run) for run in zip(*blocks, strict=True)]).to_json()
+    return agreement([np.concatenate(run) for run in zip(*blocks, strict=True)])
 
 
 def feature_carriers(reader: ScoresReader, stride: int = 1) -> tuple[NDArray[np.bool_] | None, str]:
@@ -121,30 +116,31 @@ def feature_carriers(reader: ScoresReader, stride: int = 1) -> tuple[NDArray[np.
     return (carries, name_of(names[chosen[0]].rpartition("/")[2])) if carries.any() else (None, "")
 
 
-def _histogram(values: NDArray[np.float32], carries: NDArray[np.bool_] | None) -> dict[str, Any]:
+def _histogram(values: NDArray[np.float32], carries: NDArray[np.bool_] | None) -> Histogram:
     low, high = float(values.min()), float(values.max())
     edges = np.linspace(low, high if high > low else low + 1, _NUM_BINS + 1)
-    parts = {"carriers": carries, "rest": ~carries if carries is not None else np.ones(len(values), dtype=bool)}
-    shares: dict[str, Any] = {"edges": [float(edge) for edge in edges]}
-    for name, chosen in parts.items():
-        if chosen is None:
-            shares[name] = None
-            continue
-        counts, _ = np.histogram(values[chosen], edges)
-        shares[name] = [float(count / max(1, chosen.sum())) for count in counts]
-    return shares
+
+    def shares(chosen: NDArray[np.float32]) -> list[float]:
+        counts, _ = np.histogram(chosen, edges)
+        return [float(count / max(1, len(chosen))) for count in counts]
+
+    return Histogram(
+        edges=[float(edge) for edge in edges],
+        carriers=shares(values[carries]) if carries is not None else None,
+        rest=shares(values[~carries] if carries is not None else values),
+    )
 
 
 def _quartiles(
     values: NDArray[np.float32], higher_is: str, label: NDArray[np.int64], carries: NDArray[np.bool_]
-) -> dict[str, list[float]]:
+) -> Quartiles:
     """Shares of all carriers in the quartiles that `prune` counts by, within the class, and over the whole set."""
     keys = hardness_keys(values.copy(), higher_is)
-    codes, whole = label.astype(np.int32), np.zeros(len(label), dtype=np.int32)
-    return {
-        "within_class": _shares(quartiles(keys, codes, int(codes.max()) + 1), carries),
-        "whole_set": _shares(quartiles(keys, whole, 1), carries),
-    }
+    codes, alike = label.astype(np.int32), np.zeros(len(label), dtype=np.int32)
+    return Quartiles(
+        within_class=_shares(quartiles(keys, codes, int(codes.max()) + 1), carries),
+        whole_set=_shares(quartiles(keys, alike, 1), carries),
+    )
 
 
 def _shares(quartile: NDArray[np.int8], carries: NDArray[np.bool_]) -> list[float]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from spurcli.artifacts.atomic import atomic_path, write_text
 from spurcli.errors import InputError
+from spurcli.reporting.document import ArmEntry, ListEntry, Report
 from spurcli.reporting.drawing import COLORS, OTHER_COLORS, Figure, Style, render_pdf, render_svg
 from spurcli.reporting.plot_curves import curves
 from spurcli.reporting.plot_results import against_fraction, results
@@ -21,7 +22,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", "--", ":", "-.")
 
 
-def arm_styles(arms: Sequence[Mapping[str, Any]]) -> list[Style]:
+def arm_styles(arms: Sequence[ArmEntry | ListEntry]) -> list[Style]:
     """A colour for each kind of arm, a marker and line style for each arm of a kind; other arms share the rest.
 
     Arms of the same short name, in sections of other splits or selections, look the same.
@@ -29,30 +30,30 @@ def arm_styles(arms: Sequence[Mapping[str, Any]]) -> list[Style]:
     shorts: dict[str, list[str]] = {}
     styles = []
     for arm in arms:
-        mine, short = shorts.setdefault(arm["kind"], []), arm.get("short", arm["label"])
+        mine, short = shorts.setdefault(arm.kind, []), arm.short if isinstance(arm, ArmEntry) else arm.label
         if short not in mine:
             mine.append(short)
         number = mine.index(short)
-        name = _COLOR_OF_KIND.get(arm["kind"])
+        name = _COLOR_OF_KIND.get(arm.kind)
         color = COLORS[name] if name else OTHER_COLORS[number % len(OTHER_COLORS)]
         turn = number if name else number // len(OTHER_COLORS)
-        styles.append(Style(arm["label"], color, _MARKERS[turn % len(_MARKERS)], _DASHES[turn % len(_DASHES)]))
+        styles.append(Style(arm.label, color, _MARKERS[turn % len(_MARKERS)], _DASHES[turn % len(_DASHES)]))
     return styles
 
 
-def all_figures(data: Mapping[str, Any]) -> list[Figure]:
+def all_figures(report: Report) -> list[Figure]:
     """Every figure that the data has numbers for, in the order of the page."""
-    styles = arm_styles([*data["arms"], *data["lists"]])
-    found = [results(data, styles), against_fraction(data, styles), curves(data, styles)]
-    return [figure for figure in (*found, *difficulty(data), removed(data, styles)) if figure is not None]
+    styles = arm_styles([*report.arms, *report.lists])
+    found = [results(report, styles), against_fraction(report, styles), curves(report, styles)]
+    return [figure for figure in (*found, *difficulty(report), removed(report, styles)) if figure is not None]
 
 
-def write_figures(folder: Path, data: Mapping[str, Any], kind: Literal["svg", "pdf"]) -> list[str]:
+def write_figures(folder: Path, report: Report, kind: Literal["svg", "pdf"]) -> list[str]:
     """One file for each panel, and each figure's numbers as CSV, into `folder`; returns the file names."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; figures are written into a folder", "Name a folder with -o FOLDER.")
     names = []
-    for figure in all_figures(data):
+    for figure in all_figures(report):
         for panel in figure.panels:
             name = f"{figure.name}-{slug(panel.name)}.{kind}"
             if kind == "svg":

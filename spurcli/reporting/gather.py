@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from spurcli.artifacts.provenance import portable_path
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets.injection import read_injection
 from spurcli.errors import InputError
-from spurcli.reporting.values import plain
+from spurcli.reporting.values import Table, plain
 
 Kind = Literal["evaluation", "history", "scores", "list", "injection", "checkpoint", "other"]
 
@@ -38,9 +38,9 @@ class ListFacts:
     sha256: str
     num_samples: int | None
     num_kept: int | None
-    rule: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    rule: Table
+    summary: Table
+    provenance: Table
 
     @classmethod
     def of(cls, index_list: IndexList) -> ListFacts:

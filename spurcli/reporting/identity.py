@@ -7,7 +7,7 @@ from typing import Any
 
 from spurcli.datasets.injection import Injection
 from spurcli.reporting.origins import injected_how, scoring_of
-from spurcli.reporting.values import mapping, text, whole
+from spurcli.reporting.values import Table, mapping, text, whole
 
 # What differs between the seeds of one rule: its own seed, the files and counts it worked on.
 _RULE_OF_A_RUN = ("seed", "seeds", "scores", "sources", "files", "like", "runs", "num_", "counts", "sha256")
@@ -17,7 +17,7 @@ _AUGMENTATION = ("flip", "crop_padding", "resized_crop_scale", "resized_crop_rat
 _WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint stands in its training's facts
 
 
-def base_of(settings: Mapping[str, Any], injection: Injection | None, made: Mapping[str, Any]) -> dict[str, Any]:
+def base_of(settings: Table, injection: Injection | None, made: Table) -> dict[str, Any]:
     """What arms must share to be compared: data set, model, preprocessing without augmentation; no seed, no draw.
 
     Without the inject.json the commands in `made`, the file's provenance, say what was injected.
@@ -34,14 +34,14 @@ def base_of(settings: Mapping[str, Any], injection: Injection | None, made: Mapp
     return base
 
 
-def training_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+def training_of(settings: Table) -> dict[str, Any]:
     """How a run was trained: optimisation and augmentation."""
     preprocessing = mapping(settings.get("preprocessing"))
     augmentation = {key: preprocessing[key] for key in _AUGMENTATION if key in preprocessing}
     return {**_without(mapping(settings.get("training")), _WITHOUT_EFFECT), **augmentation}
 
 
-def _without(table: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+def _without(table: Table, keys: Sequence[str]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if key not in keys}
 
 
@@ -60,13 +60,13 @@ def _of_a_run(key: str) -> bool:
     return any(part in key for part in (*_RULE_OF_A_RUN, "draw", "path", "output")) and key != "score"
 
 
-def rule_of(rule: Mapping[str, Any]) -> dict[str, Any]:
+def rule_of(rule: Table) -> dict[str, Any]:
     """The rule without what differs from seed to seed, and what it says elsewhere."""
     stable = {key: value for key, value in rule.items() if not _of_a_run(key) and key not in _RULE_ELSEWHERE}
     return {key: value for key, value in stable.items() if value not in (None, False, [], {})}
 
 
-def labels_used_of(training: Mapping[str, Any]) -> dict[str, Any] | None:
+def labels_used_of(training: Table) -> dict[str, Any] | None:
     """Which labels led to a model, as recorded; None where nobody recorded it."""
     used = training.get("labels_used")
     if not isinstance(used, Mapping):
@@ -78,9 +78,7 @@ def labels_used_of(training: Mapping[str, Any]) -> dict[str, Any] | None:
     return {str(key): text(value) or None for key, value in used.items()}
 
 
-def variant_of(
-    settings: Mapping[str, Any], training: Mapping[str, Any], index_list: Any, lineage: Sequence[str]
-) -> dict[str, Any]:
+def variant_of(settings: Table, training: Table, index_list: Any, lineage: Sequence[str]) -> dict[str, Any]:
     """What else tells arms of the same rule apart: the method's options, the budget, the epoch of weights and scores."""
     asked = mapping(settings.get("method"))
     variant: dict[str, Any] = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from spurcli.evaluation.metric import described
 from spurcli.evaluation.metrics import METRICS
-from spurcli.reporting.values import name_of
+from spurcli.reporting.document import ShownMetric
+from spurcli.reporting.values import Table, name_of
 
 _MAX_COLUMNS = 7
 _OTHERS = 100  # the column of metrics that are not registered
@@ -39,7 +39,7 @@ def main_columns(names: Sequence[str]) -> list[str]:
     return order_metrics([name for _, _, name in sorted(ranked)[:_MAX_COLUMNS]])
 
 
-def describe_metric(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def describe_metric(name: str, told: Table, *, main: bool = False) -> ShownMetric:
     """Label, unit ("%" for shares), direction (None where not known) and bounds, as a file told or as registered."""
-    found = described(name, told).to_json()
-    return {"name": name, **found, "label": name_of(found["label"]), "unit": name_of(found["unit"])}
+    found = described(name, told)
+    return ShownMetric(name, name_of(found.label), name_of(found.unit), found.lower_is_better, found.bounds, main)

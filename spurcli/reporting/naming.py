@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from spurcli.epoch_rules import RULES
 from spurcli.parts import METHODS
-from spurcli.reporting.values import name_of, text
+from spurcli.reporting.values import Table, name_of, text
 from spurcli.words import counted
 
 ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
@@ -37,7 +36,7 @@ def setting_words(key: str, value: Any) -> str:
     return f"{words} {value:g}" if isinstance(value, float) else f"{words} {name_of(value)}"
 
 
-def group_labels(labels_used: Mapping[str, Any] | None) -> str:
+def group_labels(labels_used: Table | None) -> str:
     """Which group labels led to a model: "none", "train", "val", "train and val", and what stood in for them.
 
     What stands in is inferred groups or errors ("inferred: mistakes"), or a file that nothing is known about ("file").
@@ -64,7 +63,7 @@ def percent_of_fraction(fraction: float) -> str:
     return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
 
 
-def fraction_of(rule: Mapping[str, Any], num_train: float | None, num_kept: float | None) -> float | None:
+def fraction_of(rule: Table, num_train: float | None, num_kept: float | None) -> float | None:
     """The fraction that a rule removes: as stated, else from the counts."""
     stated = rule.get("fraction")
     if isinstance(stated, str | int | float) and not isinstance(stated, bool):
@@ -79,7 +78,7 @@ def fraction_of(rule: Mapping[str, Any], num_train: float | None, num_kept: floa
     return None
 
 
-def arm_kind(method: str, rule: Mapping[str, Any] | None) -> ArmKind:
+def arm_kind(method: str, rule: Table | None) -> ArmKind:
     if rule is None:
         return "all" if method in ("", "erm") else "other"
     if method not in ("", "erm"):
@@ -90,9 +89,7 @@ def arm_kind(method: str, rule: Mapping[str, Any] | None) -> ArmKind:
     return "slice" if ":" in select else "other"
 
 
-def arm_label(
-    method: str, rule: Mapping[str, Any] | None, fraction: float | None, training_groups: str = ""
-) -> tuple[str, str]:
+def arm_label(method: str, rule: Table | None, fraction: float | None, training_groups: str = "") -> tuple[str, str]:
     """A label for tables, and a short one for sentences; `training_groups` says where the groups came from."""
     name = method_name(method)
     if training_groups not in ("", *_REAL):
@@ -126,7 +123,7 @@ def arm_label(
     return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
 
 
-def rule_scope(rule: Mapping[str, Any] | None) -> str:
+def rule_scope(rule: Table | None) -> str:
     """Of what a rule's share is removed; "" for no rule, or a list that somebody else made."""
     if rule is None or not text(rule.get("select")):
         return ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import is_injection
-from spurcli.reporting.values import mapping, name_of, rows, text
+from spurcli.reporting.values import Table, mapping, name_of, rows, text
 
 # Options that say how difficulty was measured, or how a feature was injected; none of them differs between seeds.
 _INJECT_OPTIONS = ("--feature", "--class", "--count", "--fraction", "--select", "--twin-class")
@@ -37,7 +37,7 @@ class Source:
         return bool(self.sha256) and other is not None and (self.kind, self.sha256) == (other.kind, other.sha256)
 
 
-def source_of(evaluation: Mapping[str, Any], name: str) -> Source:
+def source_of(evaluation: Table, name: str) -> Source:
     """What was evaluated in a file called `name` that tells of no training."""
     inputs = inputs_of(mapping(evaluation.get("provenance")))
     model = mapping(evaluation.get("model"))
@@ -48,13 +48,13 @@ def source_of(evaluation: Mapping[str, Any], name: str) -> Source:
     return Source("model", file, digest or sha256) if model else Source("logits", file, sha256)
 
 
-def inputs_of(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+def inputs_of(made: Table) -> list[tuple[str, str]]:
     """(file, sha256) of what a stage read, without the inject.json that its data set is made from."""
     parents = [(text(parent.get("file")), text(parent.get("sha256"))) for parent in rows(made.get("parents"))]
     return [(file, sha256) for file, sha256 in parents if file and not is_injection(file)]
 
 
-def scored_with(made: Mapping[str, Any], num_weights: int) -> str:
+def scored_with(made: Table, num_weights: int) -> str:
     """The file whose outputs were scored ("model mymodel.pt", "logits lg.npy"); "" if scoring trained models itself."""
     inputs = inputs_of(made)
     if not inputs:
@@ -74,7 +74,7 @@ def scoring_of(lineage: Sequence[str]) -> dict[str, Any]:
     return {"scored_after_epoch": int(number) if len(epochs) == 1 and number.isdecimal() else ", ".join(epochs)}
 
 
-def injected_how(made: Mapping[str, Any]) -> dict[str, str]:
+def injected_how(made: Table) -> dict[str, str]:
     """What the command that made the injection asked for, but for its seed; {} if no such command is recorded."""
     found = _lines(lineage_of(made), "inject")
     options = _options_of(found[-1], _INJECT_OPTIONS) if found else {}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from spurcli.reporting.document import ArmEntry, PartLevel, Report
 from spurcli.reporting.drawing import Figure, Style, render_svg
 from spurcli.reporting.figures import all_figures, arm_styles, csv_text, slug
 from spurcli.reporting.naming import selection_words
@@ -32,7 +33,7 @@ _MAX_COMMANDS = 400
 _MAX_UNBROKEN = 18
 
 
-def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
+def page(report: Report, gallery: Gallery | None) -> str:
     """The page as text; a pure function of its arguments."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -41,29 +42,32 @@ def page(data: Mapping[str, Any], gallery: Gallery | None) -> str:
     environment.filters["tight"] = _tight
     environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text)
     environment.globals.update(amount=amount, duration=duration, counted=counted)
-    styles = arm_styles(data["arms"])
-    figures = [_figure_view(figure, number, Markup) for number, figure in enumerate(all_figures(data))]
+    styles = arm_styles(report.arms)
+    figures = [_figure_view(figure, number, Markup) for number, figure in enumerate(all_figures(report))]
     text = environment.from_string(_resource("page.html.j2")).render(
-        data=data,
+        data=report,
         css=Markup(_resource("style.css")),
         keys=[Markup(swatch(style)) for style in styles],
-        names=[_name(arm, has_heading=len(data["sections"]) > 1) for arm in data["arms"]],
-        arm_headings=headings(data, range(len(data["arms"]))),
-        pair_headings=headings(data, [entry["arm"] for entry in data["comparisons"]]),
-        shows_labels=shows_labels(data),
-        shows_seconds=shows_seconds(data),
-        table_notes=table_notes(data),
+        names=[_name(arm, has_heading=len(report.sections) > 1) for arm in report.arms],
+        arm_headings=headings(report, range(len(report.arms))),
+        pair_headings=headings(report, [entry.arm for entry in report.comparisons]),
+        shows_labels=shows_labels(report),
+        shows_seconds=shows_seconds(report),
+        table_notes=table_notes(report),
         groups=_figure_groups(figures),
-        gallery=asdict(gallery) if gallery else None,
+        gallery=gallery,
         max_rows=MAX_ROWS,
-        main=[metric for metric in data["metrics"] if metric["main"]],
-        facts=_facts(data),
-        splits=_interval_notes(data),
-        accuracies=[_accuracies(data, part) for part in ("per_group", "per_class")],
-        commands=_commands(data),
-        settings=_settings(data),
-        all_of_samples=_all_of_samples(data),
-        versions=_versions(data),
+        main=[metric for metric in report.metrics if metric.main],
+        facts=_facts(report),
+        splits=_interval_notes(report),
+        accuracies=[
+            _accuracies(report, "group", [arm.per_group for arm in report.arms]),
+            _accuracies(report, "class", [arm.per_class for arm in report.arms]),
+        ],
+        commands=_commands(report),
+        settings=_settings(report),
+        all_of_samples=_all_of_samples(report),
+        versions=_versions(report),
     )
     return printable(text)
 
@@ -77,31 +81,66 @@ def _tight(text: str) -> str:
     return str(text).replace(" %", "\u00a0%").replace(" ± ", "\u00a0±\u00a0").replace("± ", "±\u00a0")
 
 
-def _figure_view(figure: Figure, number: int, markup: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FigureView:
+    """A figure as the template shows it: panels as markup, the first rows of its data, all of it as a link if short."""
+
+    name: str
+    heading: str
+    caption: str
+    legend: Sequence[tuple[Any, str]]
+    panels: Sequence[Any]
+    csv: str
+    csv_hidden: int
+    csv_uri: str
+
+
+@dataclass(frozen=True)
+class PartTable:
+    """Accuracy of each class or group: a row a name, a column an arm (position, label)."""
+
+    what: str
+    arms: Sequence[tuple[int, str]]
+    rows: Sequence[tuple[str, Sequence[PartLevel | None]]]
+    hidden: int
+
+
+@dataclass(frozen=True)
+class CommandsView:
+    """The commands of an arm's first run, those of the others (run, commands), and how many more there are."""
+
+    label: str
+    key: int | None
+    first: str
+    others: Sequence[tuple[str, str]] = ()
+    hidden: int = 0
+
+
+def _figure_view(figure: Figure, number: int, markup: Any) -> FigureView:
     text = csv_text(figure.columns, figure.data)
     lines = text.splitlines()
     short = len(text.encode()) <= _MAX_CSV_BYTES
-    return {
-        "name": figure.name,
-        "heading": figure.heading,
-        "caption": figure.caption,
-        "legend": [{"label": style.label, "key": markup(swatch(style))} for style in figure.legend],
-        "panels": [
+    return FigureView(
+        name=figure.name,
+        heading=figure.heading,
+        caption=figure.caption,
+        legend=[(markup(swatch(style)), style.label) for style in figure.legend],
+        panels=[
             markup(render_svg(panel, prefix=f"f{number}p{position}-{slug(panel.name)}"))
             for position, panel in enumerate(figure.panels)
         ],
-        "csv": "\n".join(lines[: _MAX_CSV_LINES + 1]),
-        "csv_hidden": max(0, len(lines) - _MAX_CSV_LINES - 1),
-        "csv_uri": "data:text/csv;base64," + base64.b64encode(text.encode()).decode() if short else "",
-    }
+        csv="\n".join(lines[: _MAX_CSV_LINES + 1]),
+        csv_hidden=max(0, len(lines) - _MAX_CSV_LINES - 1),
+        csv_uri="data:text/csv;base64," + base64.b64encode(text.encode()).decode() if short else "",
+    )
 
 
-def _figure_groups(figures: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def _figure_groups(figures: Sequence[FigureView]) -> dict[str, list[FigureView]]:
     """Figures by the section they stand in."""
     section = {"results": "results", "fraction": "results", "curves": "training", "removed": "removed"}
-    groups: dict[str, list[Mapping[str, Any]]] = {"results": [], "training": [], "difficulty": [], "removed": []}
+    groups: dict[str, list[FigureView]] = {"results": [], "training": [], "difficulty": [], "removed": []}
     for figure in figures:
-        groups[section.get(figure["name"], "difficulty")].append(figure)
+        groups[section.get(figure.name, "difficulty")].append(figure)
     return groups
 
 
@@ -123,14 +162,14 @@ def swatch(style: Style) -> str:
     return f'<svg class="key" viewBox="0 0 26 12" aria-hidden="true">{line}{shape}</svg>'
 
 
-def _name(arm: Mapping[str, Any], *, has_heading: bool) -> tuple[str, str]:
+def _name(arm: ArmEntry, *, has_heading: bool) -> tuple[str, str]:
     """An arm's label in two lines: its short form, and the rest, but for what the heading above it says."""
-    label = arm["label"]
+    label = arm.label
     if has_heading:
-        label = label.replace(f", {selection_words(arm['selection'])}", "", 1).removesuffix(f" · {arm['split']} split")
+        label = label.replace(f", {selection_words(arm.selection)}", "", 1).removesuffix(f" · {arm.split} split")
         label = label.removesuffix(" · not evaluated")
     label, dot, suffix = label.partition(" · ")
-    short = arm["short"].partition(" · ")[0]
+    short = arm.short.partition(" · ")[0]
     if not label.lower().startswith(short.lower()):
         return label, suffix
     first = label[: len(short)]
@@ -138,26 +177,26 @@ def _name(arm: Mapping[str, Any], *, has_heading: bool) -> tuple[str, str]:
     return first, f"{label[len(short) :].strip(' ,')}{dot}{suffix}".removeprefix(" · ")
 
 
-def _facts(data: Mapping[str, Any]) -> list[str]:
+def _facts(report: Report) -> list[str]:
     """What the page is about, in a line under the title."""
-    num_runs = len(data["runs"])
-    seeds = {(run["seed"], run["draw"]) for run in data["runs"] if run["seed"] is not None}
-    splits = list(dict.fromkeys(run["split"] for run in data["runs"] if run["split"]))
+    num_runs = len(report.runs)
+    seeds = {(run.seed, run.draw) for run in report.runs if run.seed is not None}
+    splits = list(dict.fromkeys(run.split for run in report.runs if run.split))
     facts = []
     if num_runs:
-        facts += [counted(len(data["arms"]), "arm"), counted(num_runs, "run")]
+        facts += [counted(len(report.arms), "arm"), counted(num_runs, "run")]
     if seeds:
         facts.append(counted(len(seeds), "seed"))
     if splits:
         facts.append(f"{', '.join(splits[:3])} split{'s' * (len(splits) != 1)}")
-    if data["scores"]:
-        facts.append(counted(len(data["scores"]), "score file"))
+    if report.scores:
+        facts.append(counted(len(report.scores), "score file"))
     return facts
 
 
-def _interval_notes(data: Mapping[str, Any]) -> list[str]:
+def _interval_notes(report: Report) -> list[str]:
     """What the intervals of the table are about."""
-    kinds = {entry["interval_of"] for arm in data["arms"] for entry in arm["metrics"].values()}
+    kinds = {entry.interval_of for arm in report.arms for entry in arm.metrics.values()}
     notes = []
     if "seeds" in kinds:
         notes.append("Second line: 95 % t-interval of the mean over seeds.")
@@ -167,64 +206,52 @@ def _interval_notes(data: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _accuracies(data: Mapping[str, Any], part: str) -> dict[str, Any]:
+def _accuracies(report: Report, what: str, parts: Sequence[Sequence[PartLevel]]) -> PartTable:
     """Accuracy of each group or class by arm, the lowest first where there are too many to show."""
-    arms = [(number, arm) for number, arm in enumerate(data["arms"]) if arm[part]][:8]
-    values = [{item["name"]: item for item in arm[part]} for _, arm in arms]
+    shown = [number for number, part in enumerate(parts) if part][:8]
+    values = [{item.name: item for item in parts[number]} for number in shown]
     names = list(dict.fromkeys(name for found in values for name in found))
     hidden = len(names) - MAX_ROWS
     if hidden > 0:
-        names.sort(key=lambda name: min(found[name]["mean"] for found in values if name in found))
-    return {
-        "what": part.removeprefix("per_"),
-        "arms": [(number, arm["label"]) for number, arm in arms],
-        "rows": [(name, [found.get(name) for found in values]) for name in names[:MAX_ROWS]],
-        "hidden": max(0, hidden),
-    }
+        names.sort(key=lambda name: min(found[name].mean for found in values if name in found))
+    return PartTable(
+        what=what,
+        arms=[(number, report.arms[number].label) for number in shown],
+        rows=[(name, [found.get(name) for found in values]) for name in names[:MAX_ROWS]],
+        hidden=max(0, hidden),
+    )
 
 
-def _commands(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _commands(report: Report) -> list[CommandsView]:
     """For each arm the commands of its first run, and those of the others."""
     found, left = [], _MAX_COMMANDS
-    for number, arm in enumerate(data["arms"][:MAX_ROWS]):
-        others = [run for run in data["runs"] if run["arm"] == number][1:]
-        shown = [(run["name"], "\n".join(run["commands"])) for run in others if run["commands"]][:left]
+    for number, arm in enumerate(report.arms[:MAX_ROWS]):
+        others = [run for run in report.runs if run.arm == number][1:]
+        shown = [(run.name, "\n".join(run.commands)) for run in others if run.commands][:left]
         left -= len(shown)
-        found.append(
-            {
-                "label": arm["label"],
-                "key": number,
-                "first": "\n".join(arm["commands"]),
-                "others": shown,
-                "hidden": len(others) - len(shown),
-            }
-        )
-    for entry in data["lists"][:MAX_ROWS]:
-        label = f"{entry['label']} (list only)"
-        found.append({"label": label, "key": None, "first": "\n".join(entry["commands"]), "others": [], "hidden": 0})
-    return [entry for entry in found if entry["first"]]
+        found.append(CommandsView(arm.label, number, "\n".join(arm.commands), shown, len(others) - len(shown)))
+    for entry in report.lists[:MAX_ROWS]:
+        found.append(CommandsView(f"{entry.label} (list only)", None, "\n".join(entry.commands)))
+    return [view for view in found if view.first]
 
 
-def _settings(data: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Settings as JSON, once for all arms that share them."""
+def _settings(report: Report) -> list[tuple[str, str]]:
+    """Settings as JSON, once for all arms that share them: (arms, settings)."""
     arms: dict[str, list[str]] = {}
-    for arm in data["arms"][:MAX_ROWS]:
-        arms.setdefault(json.dumps(arm["settings"], indent=2, sort_keys=True, default=str), []).append(arm["label"])
-    return [
-        {"label": "All arms" if len(arms) == 1 else "; ".join(labels), "settings": settings}
-        for settings, labels in arms.items()
-    ]
+    for arm in report.arms[:MAX_ROWS]:
+        arms.setdefault(json.dumps(arm.settings, indent=2, sort_keys=True, default=str), []).append(arm.label)
+    return [("All arms" if len(arms) == 1 else "; ".join(labels), settings) for settings, labels in arms.items()]
 
 
-def _all_of_samples(data: Mapping[str, Any]) -> bool:
+def _all_of_samples(report: Report) -> bool:
     """Whether every interval is one of test samples, so that marking each would say nothing."""
-    return {entry["interval_of"] for arm in data["arms"] for entry in arm["metrics"].values()} <= {"samples", None}
+    return {entry.interval_of for arm in report.arms for entry in arm.metrics.values()} <= {"samples", None}
 
 
-def _versions(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _versions(report: Report) -> list[tuple[str, str]]:
     """Package versions of all runs; several if runs were made with several."""
     found: dict[str, list[str]] = {}
-    for versions in [*[arm["versions"] for arm in data["arms"]], data["provenance"]["versions"]]:
+    for versions in [*[arm.versions for arm in report.arms], report.provenance["versions"]]:
         for name, version in versions.items():
             if version not in found.setdefault(name, []):
                 found[name].append(version)

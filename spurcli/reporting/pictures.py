@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from spurcli.finding import find_injection, find_own_data
 from spurcli.parts import DATASETS, FEATURES
 from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_score
 from spurcli.reporting.gather import File
-from spurcli.reporting.values import mapping, name_of, text, whole
+from spurcli.reporting.values import Table, mapping, name_of, text, whole
 from spurcli.words import listed
 
 MAX_CLASSES, PER_END, TEXTS_PER_END = 10, 6, 3
@@ -126,7 +125,7 @@ def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data
     return Gallery(note, rows, feature if carries is not None else "", small)
 
 
-def _load(settings: Mapping[str, Any], file: File, injections: Sequence[File], data_root: Path | None) -> Dataset:
+def _load(settings: Table, file: File, injections: Sequence[File], data_root: Path | None) -> Dataset:
     table = mapping(settings.get("dataset"))
     name = text(table.get("name"))
     if not name:
@@ -145,11 +144,11 @@ def _load(settings: Mapping[str, Any], file: File, injections: Sequence[File], d
     )
 
 
-def _decode_size(preprocessing: Mapping[str, Any]) -> int | None:
+def _decode_size(preprocessing: Table) -> int | None:
     return whole(preprocessing.get("resize_size")) or whole(preprocessing.get("image_size"))
 
 
-def _injection(stored: Mapping[str, Any], file: File, injections: Sequence[File], data_root: Path) -> Path | None:
+def _injection(stored: Table, file: File, injections: Sequence[File], data_root: Path) -> Path | None:
     """Where the inject.json of the score file is: among what was given, else where the stages look for it."""
     if not stored:
         return None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spurcli.reporting import statistics
+from spurcli.reporting.document import Report, RunEntry, ShownMetric
 from spurcli.reporting.drawing import Figure, Panel, Style, scaled, share_axis, spoken
 from spurcli.reporting.labels import describe_metric, order_metrics
-from spurcli.reporting.values import mapping, number, whole
+from spurcli.reporting.values import Table, mapping, number, whole
 from spurcli.words import PERCENT, amount
 
 _MAX_ARMS = 8
@@ -26,17 +27,17 @@ class _Curve:
     points: dict[int, float]
 
 
-def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+def curves(report: Report, styles: Sequence[Style]) -> Figure | None:
     """One panel a quantity; None without histories."""
-    runs = _trained_once(data["runs"])
+    runs = _trained_once(report.runs)
     quantities: dict[tuple[str, str], list[_Curve]] = {}
     for run in runs:
-        for key, points in _points(run["epochs"]).items():
-            quantities.setdefault(key, []).append(_Curve(run["arm"], run["seed"], points))
-    arms = sorted({run["arm"] for run in runs})
+        for key, points in _points(run.epochs).items():
+            quantities.setdefault(key, []).append(_Curve(run.arm, run.seed, points))
+    arms = sorted({run.arm for run in runs})
     shown = arms[:_MAX_ARMS]
     panels, rows = [], []
-    for (split, name), label, unit in _chosen(quantities, {metric["name"]: metric for metric in data["metrics"]}):
+    for (split, name), label, unit in _chosen(quantities, {metric.name: metric for metric in report.metrics}):
         found = quantities[split, name]
         title = f"{label}, {_words(split)}"
         about = spoken(filter(None, (_in_words(found, arm, styles[arm], unit) for arm in shown)))
@@ -44,7 +45,7 @@ def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
             Panel(f"{split}-{name}", _lines(found, styles, shown, title, unit), title=f"{title}, by epoch", about=about)
         )
         rows += [
-            (split, name, data["arms"][curve.arm]["label"], curve.seed, epoch, value)
+            (split, name, report.arms[curve.arm].label, curve.seed, epoch, value)
             for curve in found
             for epoch, value in curve.points.items()
         ]
@@ -65,18 +66,18 @@ def curves(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
     )
 
 
-def _trained_once(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _trained_once(runs: Sequence[RunEntry]) -> list[RunEntry]:
     """Runs with a history, each training once even if several splits or epochs were evaluated."""
     seen, chosen = set(), []
     for run in runs:
-        key = run["history"] or run["name"]
-        if run["epochs"] and key not in seen:
+        key = run.history or run.name
+        if run.epochs and key not in seen:
             seen.add(key)
             chosen.append(run)
     return chosen
 
 
-def _points(epochs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[int, float]]:
+def _points(epochs: Sequence[Table]) -> dict[tuple[str, str], dict[int, float]]:
     """(split or "training", quantity) → epoch → value."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     for position, record in enumerate(epochs):
@@ -93,7 +94,7 @@ def _points(epochs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[i
 
 
 def _chosen(
-    quantities: Mapping[tuple[str, str], Sequence[_Curve]], known: Mapping[str, Mapping[str, Any]]
+    quantities: Mapping[tuple[str, str], Sequence[_Curve]], known: Mapping[str, ShownMetric]
 ) -> list[tuple[tuple[str, str], str, str]]:
     """What gets a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)
 
@@ -105,7 +106,7 @@ def _chosen(
         names = order_metrics([name for other, name in quantities if other == split])
         for name in [name for name in names if not name.endswith("_without")][:_MAX_EVALUATED]:
             metric = known.get(name) or describe_metric(name, {})
-            chosen.append(((split, name), metric["label"], metric["unit"]))
+            chosen.append(((split, name), metric.label, metric.unit))
     return chosen
 
 

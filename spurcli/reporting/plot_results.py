@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
+from spurcli.reporting.document import ArmEntry, Report, SeedValue, ShownMetric
 from spurcli.reporting.drawing import FONT_SIZE, INK, MUTED, Figure, Panel, Style, scaled, share_axis, spoken
 from spurcli.reporting.naming import arm_label, percent_of_fraction
 from spurcli.reporting.sections import first_section
@@ -18,22 +19,22 @@ _MAX_PANELS = 4
 _MAX_TICKS = 8
 
 
-def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+def results(report: Report, styles: Sequence[Style]) -> Figure | None:
     """Each arm's seeds, mean and interval for the main metrics, one panel a metric; None for fewer than two arms."""
-    positions = first_section(data)
-    metrics = _shown_metrics(data, positions)
+    positions = first_section(report)
+    metrics = _shown_metrics(report, positions)
     if not metrics or len(positions) < 2:
         return None
     shown = positions[:_MAX_ARMS]
-    heights = [_wrapped(data["arms"][position]["short"]).count("\n") + 1 for position in shown]
+    heights = [_wrapped(report.arms[position].short).count("\n") + 1 for position in shown]
     panels = [
         Panel(
-            metric["name"],
-            _dots(data, styles, shown, metric),
+            metric.name,
+            _dots(report, styles, shown, metric),
             height=0.75 + sum(0.2 + 0.15 * lines for lines in heights),
-            title=f"{metric['label']} of {counted(len(shown), 'arm')}",
+            title=f"{metric.label} of {counted(len(shown), 'arm')}",
             about=spoken(
-                f"{data['arms'][position]['short']}: {mean_sd(data['arms'][position]['metrics'].get(metric['name']), metric['unit'])}"
+                f"{report.arms[position].short}: {mean_sd(report.arms[position].metrics.get(metric.name), metric.unit)}"
                 for position in shown
             ),
         )
@@ -46,17 +47,22 @@ def results(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
         caption=_caption(
             "Small dots are single seeds, the large mark is their mean, the bar its 95 % interval (over seeds from "
             "three seeds on, else of the test samples).",
-            *(_line(data, positions), hidden, _section_words(data, positions)),
+            *(_line(report, positions), hidden, _section_words(report, positions)),
         ),
         panels=panels,
         columns=("metric", "arm", "seed", "draw", "value"),
         data=[
-            (metric["name"], data["arms"][position]["label"], value["seed"], value["draw"], value["value"])
+            (metric.name, report.arms[position].label, value.seed, value.draw, value.value)
             for metric in metrics
             for position in positions
-            for value in data["arms"][position]["metrics"].get(metric["name"], {"values": ()})["values"]
+            for value in _values(report.arms[position], metric)
         ],
     )
+
+
+def _values(arm: ArmEntry, metric: ShownMetric) -> Sequence[SeedValue]:
+    level = arm.metrics.get(metric.name)
+    return level.values if level else ()
 
 
 def _wrapped(label: str) -> str:
@@ -68,185 +74,188 @@ def _caption(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _section_words(data: Mapping[str, Any], positions: Sequence[int]) -> str:
+def _section_words(report: Report, positions: Sequence[int]) -> str:
     """Which arms a figure shows, where there are others."""
-    headings = [section["heading"] for section in data["sections"] if set(positions) & set(section["arms"])]
+    headings = [section.heading for section in report.sections if set(positions) & set(section.arms)]
     return f"Shown: {headings[0].lower()}; the others are in the table." if headings and headings[0] else ""
 
 
-def _line(data: Mapping[str, Any], positions: Sequence[int]) -> str:
-    return "" if _plain(data, positions) is None else "The dashed line is training on all samples."
+def _line(report: Report, positions: Sequence[int]) -> str:
+    return "" if _plain(report, positions) is None else "The dashed line is training on all samples."
 
 
-def _plain(data: Mapping[str, Any], positions: Sequence[int]) -> int | None:
+def _plain(report: Report, positions: Sequence[int]) -> int | None:
     """The arm that is plain training on all samples, in the settings of most; None if none or several are."""
-    found = [position for position in positions if data["arms"][position]["kind"] == "all"]
-    plain = [position for position in found if not data["arms"][position]["details"]] if len(found) > 1 else found
+    found = [position for position in positions if report.arms[position].kind == "all"]
+    plain = [position for position in found if not report.arms[position].details] if len(found) > 1 else found
     return plain[0] if len(plain) == 1 else None
 
 
-def _shown_metrics(data: Mapping[str, Any], positions: Sequence[int]) -> list[Mapping[str, Any]]:
+def _shown_metrics(report: Report, positions: Sequence[int]) -> list[ShownMetric]:
     """The main metrics, the primary one first, accuracy always among them."""
-    there = {name for position in positions for name in data["arms"][position]["metrics"]}
-    main = [metric for metric in data["metrics"] if metric["main"] and metric["name"] in there]
-    wanted = [name for name in (data["primary_metric"], "accuracy") if name]
-    without = f"{data['primary_metric']}_without"
-    rest = [metric for metric in main if metric["name"] not in wanted and metric["name"] != without]
-    first = [metric for metric in main if metric["name"] == wanted[0]] if wanted else []
-    last = [metric for metric in main if metric["name"] == "accuracy" and metric not in first]
+    there = {name for position in positions for name in report.arms[position].metrics}
+    main = [metric for metric in report.metrics if metric.main and metric.name in there]
+    wanted = [name for name in (report.primary_metric, "accuracy") if name]
+    without = f"{report.primary_metric}_without"
+    rest = [metric for metric in main if metric.name not in wanted and metric.name != without]
+    first = [metric for metric in main if metric.name == wanted[0]] if wanted else []
+    last = [metric for metric in main if metric.name == "accuracy" and metric not in first]
     return [*first, *rest[: _MAX_PANELS - len(first) - len(last)], *last]
 
 
-def _dots(data: Mapping[str, Any], styles: Sequence[Style], positions: Sequence[int], metric: Mapping[str, Any]) -> Any:
-    unit = metric["unit"]
+def _dots(report: Report, styles: Sequence[Style], positions: Sequence[int], metric: ShownMetric) -> Any:
+    unit = metric.unit
 
     def draw(axes: Any) -> None:
         seen: list[float] = []
-        names = [_wrapped(data["arms"][position]["short"]) for position in positions]
+        names = [_wrapped(report.arms[position].short) for position in positions]
         for row, position in enumerate(positions):
-            style, entry = styles[position], data["arms"][position]["metrics"].get(metric["name"])
+            style, entry = styles[position], report.arms[position].metrics.get(metric.name)
             if entry is None:
                 continue
-            values = [scaled(item["value"], unit) for item in entry["values"]]
-            interval = [scaled(value, unit) for value in entry["interval"] or ()]
+            values = [scaled(item.value, unit) for item in entry.values]
+            interval = [scaled(value, unit) for value in entry.interval or ()]
             seen += values + interval
             if interval:
                 axes.plot(interval, [row] * 2, color=style.color, linewidth=2, solid_capstyle="butt")
             if len(values) > 1:
                 axes.plot(values, [row + 0.3] * len(values), "o", color=style.color, markersize=4, alpha=0.6, mew=0)
-            axes.plot([scaled(entry["mean"], unit)], [row], style.marker, color=style.color, markersize=7)
-        reference = _plain(data, positions)
-        level = data["arms"][reference]["metrics"].get(metric["name"]) if reference is not None else None
+            axes.plot([scaled(entry.mean, unit)], [row], style.marker, color=style.color, markersize=7)
+        reference = _plain(report, positions)
+        level = report.arms[reference].metrics.get(metric.name) if reference is not None else None
         if level:
-            axes.axvline(scaled(level["mean"], unit), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+            axes.axvline(scaled(level.mean, unit), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         share_axis(axes.set_xlim, seen, unit=unit)
         axes.set_ylim(len(positions) - 0.5, -0.5)
         axes.set_yticks(range(len(positions)), names)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
-        arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric["lower_is_better"]]
+        arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric.lower_is_better]
         # over the whole panel: beside long names of arms the axes are narrow
-        axes.figure.suptitle(metric["label"], x=0.01, ha="left", size=FONT_SIZE + 1, weight="bold", color=INK)
+        axes.figure.suptitle(metric.label, x=0.01, ha="left", size=FONT_SIZE + 1, weight="bold", color=INK)
         axes.set_xlabel((unit + arrow).removeprefix(", "))
 
     return draw
 
 
-def against_fraction(data: Mapping[str, Any], styles: Sequence[Style]) -> Figure | None:
+def against_fraction(report: Report, styles: Sequence[Style]) -> Figure | None:
     """Metrics against the fraction removed, one line a rule; None unless a rule has two fractions."""
-    positions = first_section(data)
+    positions = first_section(report)
     series: dict[str, list[int]] = {}
     for position in positions:
-        arm = data["arms"][position]
-        if arm["rule"] is not None and arm["fraction"] is not None:
-            rule = {key: value for key, value in arm["rule"].items() if key != "fraction"}
-            series.setdefault(canonical_json([arm["settings"], rule, arm["method"]]), []).append(position)
-    lines = [found for found in series.values() if len({data["arms"][p]["fraction"] for p in found}) > 1]
-    metrics = _shown_metrics(data, positions)
+        arm = report.arms[position]
+        if arm.rule is not None and arm.fraction is not None:
+            rule = {key: value for key, value in arm.rule.items() if key != "fraction"}
+            series.setdefault(canonical_json([arm.settings, rule, arm.method]), []).append(position)
+    lines = [found for found in series.values() if len({report.arms[p].fraction for p in found}) > 1]
+    metrics = _shown_metrics(report, positions)
     if not lines or not metrics:
         return None
-    legend = [_line_style(data, styles, found, lines) for found in lines]
-    reference = _plain(data, positions)
+    legend = [_line_style(report, styles, found, lines) for found in lines]
+    reference = _plain(report, positions)
     every = [position for found in lines for position in found]
     return Figure(
         name="fraction",
         heading="Against the fraction removed",
         caption=_caption(
             "Small dots are single seeds, lines join the means, bars are 95 % intervals.",
-            _line(data, positions),
+            _line(report, positions),
             "All fractions that were run are shown; none was picked by its test result.",
-            _section_words(data, positions),
+            _section_words(report, positions),
         ),
         panels=[
             Panel(
-                metric["name"],
-                _fractions(data, lines, legend, metric, reference),
-                title=f"{metric['label']} against the fraction removed",
+                metric.name,
+                _fractions(report, lines, legend, metric, reference),
+                title=f"{metric.label} against the fraction removed",
                 about=spoken(
-                    _line_in_words(data, found, style, metric) for found, style in zip(lines, legend, strict=True)
+                    _line_in_words(report, found, style, metric) for found, style in zip(lines, legend, strict=True)
                 ),
             )
             for metric in metrics
         ],
         columns=("metric", "arm", "fraction_removed", "seed", "draw", "value"),
         data=[
-            (metric["name"], data["arms"][p]["label"], data["arms"][p]["fraction"], v["seed"], v["draw"], v["value"])
+            (metric.name, report.arms[p].label, report.arms[p].fraction, v.seed, v.draw, v.value)
             for metric in metrics
             for p in every
-            for v in data["arms"][p]["metrics"].get(metric["name"], {"values": ()})["values"]
+            for v in _values(report.arms[p], metric)
         ],
         legend=legend,
     )
 
 
-def _line_in_words(data: Mapping[str, Any], found: Sequence[int], style: Style, metric: Mapping[str, Any]) -> str:
-    arms = sorted((data["arms"][position] for position in found), key=lambda arm: arm["fraction"])
+def _removed(arm: ArmEntry) -> float:
+    """The fraction that the rule of an arm in a line removes; lines are made of arms that have one."""
+    assert arm.fraction is not None
+    return arm.fraction
+
+
+def _line_in_words(report: Report, found: Sequence[int], style: Style, metric: ShownMetric) -> str:
+    arms = sorted((report.arms[position] for position in found), key=_removed)
     levels = [
-        f"{mean_sd(arm['metrics'].get(metric['name']), metric['unit'])} at {percent_of_fraction(arm['fraction'])}"
-        for arm in arms
+        f"{mean_sd(arm.metrics.get(metric.name), metric.unit)} at {percent_of_fraction(_removed(arm))}" for arm in arms
     ]
     return f"{style.label}: {', '.join(levels)}"
 
 
-def _of_what(data: Mapping[str, Any], lines: Sequence[Sequence[int]]) -> str:
+def _of_what(report: Report, lines: Sequence[Sequence[int]]) -> str:
     """What the fractions are fractions of, where all lines agree."""
-    rules = [data["arms"][found[0]]["rule"] for found in lines]
+    rules = [report.arms[found[0]].rule or {} for found in lines]
     scopes = {"groups" if rule.get("groups") else rule.get("per") for rule in rules}
     words = {"class": "of each class", "all": "of all samples", "groups": "of the named groups"}
     return words.get(str(scopes.pop()), "of its samples") if len(scopes) == 1 else "of the samples it chooses from"
 
 
-def _line_style(
-    data: Mapping[str, Any], styles: Sequence[Style], found: Sequence[int], lines: Sequence[Sequence[int]]
-) -> Style:
-    arm = data["arms"][found[0]]
-    label, _ = arm_label(arm["method"], arm["rule"], arm["fraction"])
-    label = label.replace(f" {percent_of_fraction(arm['fraction'])}", "")
-    twins = [other for other in lines if data["arms"][other[0]]["kind"] == arm["kind"]]
+def _line_style(report: Report, styles: Sequence[Style], found: Sequence[int], lines: Sequence[Sequence[int]]) -> Style:
+    arm = report.arms[found[0]]
+    label, _ = arm_label(arm.method, arm.rule, arm.fraction)
+    label = label.replace(f" {percent_of_fraction(_removed(arm))}", "")
+    twins = [other for other in lines if report.arms[other[0]].kind == arm.kind]
     dashes = ("-", "--", ":", "-.")[list(twins).index(found) % 4]
-    suffix = arm["label"].partition(" · ")[2] if len(twins) > 1 else ""
+    suffix = arm.label.partition(" · ")[2] if len(twins) > 1 else ""
     return Style(f"{label} · {suffix}" if suffix else label, styles[found[0]].color, "o", dashes)
 
 
 def _fractions(
-    data: Mapping[str, Any],
+    report: Report,
     lines: Sequence[Sequence[int]],
     legend: Sequence[Style],
-    metric: Mapping[str, Any],
+    metric: ShownMetric,
     reference: int | None,
 ) -> Any:
-    unit, name = metric["unit"], metric["name"]
+    unit, name = metric.unit, metric.name
 
     def draw(axes: Any) -> None:
         seen: list[float] = []
         for found, style in zip(lines, legend, strict=True):
-            arms = sorted((data["arms"][position] for position in found), key=lambda arm: arm["fraction"])
-            arms = [arm for arm in arms if name in arm["metrics"]]
-            x = [100 * arm["fraction"] for arm in arms]
-            means = [scaled(arm["metrics"][name]["mean"], unit) for arm in arms]
+            arms = sorted((report.arms[position] for position in found), key=_removed)
+            arms = [arm for arm in arms if name in arm.metrics]
+            x = [100 * _removed(arm) for arm in arms]
+            means = [scaled(arm.metrics[name].mean, unit) for arm in arms]
             axes.plot(x, means, color=style.color, linestyle=style.dashes, marker=style.marker, markersize=5.5)
             for at, arm in zip(x, arms, strict=True):
-                entry = arm["metrics"][name]
-                values = [scaled(item["value"], unit) for item in entry["values"]]
-                interval = [scaled(value, unit) for value in entry["interval"] or ()]
+                entry = arm.metrics[name]
+                values = [scaled(item.value, unit) for item in entry.values]
+                interval = [scaled(value, unit) for value in entry.interval or ()]
                 if len(values) > 1:
                     beside = [at - 0.015 * (max(x) - min(x))] * len(values)
                     axes.plot(beside, values, "o", color=style.color, markersize=4, alpha=0.6, mew=0)
                 if interval:
                     axes.plot([at] * 2, interval, color=style.color, linewidth=1.2)
                 seen += values + interval
-        level = data["arms"][reference]["metrics"].get(name) if reference is not None else None
+        level = report.arms[reference].metrics.get(name) if reference is not None else None
         if level:
-            seen.append(scaled(level["mean"], unit))
+            seen.append(scaled(level.mean, unit))
             axes.axhline(seen[-1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         share_axis(axes.set_ylim, seen, unit=unit)
         axes.grid(axis="y")
-        axes.set_title(metric["label"])
-        fractions = sorted({100 * data["arms"][position]["fraction"] for found in lines for position in found})
+        axes.set_title(metric.label)
+        fractions = sorted({100 * _removed(report.arms[position]) for found in lines for position in found})
         if len(fractions) <= _MAX_TICKS:
             axes.set_xticks(fractions, [f"{fraction:.4g}" for fraction in fractions])
-        axes.set_xlabel(f"removed (% {_of_what(data, lines)})")
+        axes.set_xlabel(f"removed (% {_of_what(report, lines)})")
         axes.set_ylabel(unit or "value")
 
     return draw

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting.arms import Arm, dataset_name
+from spurcli.reporting.document import Ranking, Report, Section, ShownMetric, Standing
 from spurcli.reporting.sections import section_name
 from spurcli.reporting.tables import by_seed, difference, mean_sd, paired_arms
 
@@ -14,83 +14,78 @@ MIN_SEEDS = 3
 _MAX_NAMED = 8
 
 
-def rankings(
-    arms: Sequence[Arm], sections: Sequence[Mapping[str, Any]], metric: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
+def rankings(arms: Sequence[Arm], sections: Sequence[Section], metric: ShownMetric | None) -> list[Ranking]:
     """For each section of the first split, and each data set in it: the best arm, and the others against it by seed.
 
     Ranked are methods, ERM on all samples and what pruning by difficulty makes of it, if a method beside ERM is among
-    them; controls are not. {"section", "dataset", "num_seeds", "best", "others"}: `best` is None where fewer than two
-    arms have three seeds, `others` are {"arm", "difference"}, arm − best, best first; None without three pairs.
+    them; controls are not. Differences are arm − best, the others are ordered best first.
     """
     found = []
     for number, section in enumerate(sections):
-        if metric is None or metric["lower_is_better"] is None or section["split"] != sections[0]["split"]:
+        if metric is None or metric.lower_is_better is None or section.split != sections[0].split:
             continue
         candidates: dict[str, list[int]] = {}
-        for position in section["arms"]:
+        for position in section.arms:
             arm = arms[position]
-            if arm.is_known and arm.kind in ("all", "hardest", "other") and by_seed(arm, metric["name"]):
+            if arm.is_known and arm.kind in ("all", "hardest", "other") and by_seed(arm, metric.name):
                 candidates.setdefault(canonical_json(arm.base), []).append(position)
         for positions in candidates.values():
             if len(positions) > 1 and any(arms[position].method not in ("", "erm") for position in positions):
-                found.append({"section": number, **_ranking(arms, positions, metric)})
+                found.append(_ranking(arms, positions, metric, number))
     return found
 
 
-def _ranking(arms: Sequence[Arm], positions: Sequence[int], metric: Mapping[str, Any]) -> dict[str, Any]:
-    sign = -1 if metric["lower_is_better"] else 1
-    values = {position: by_seed(arms[position], metric["name"]) for position in positions}
+def _ranking(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetric, section: int) -> Ranking:
+    sign = -1 if metric.lower_is_better else 1
+    values = {position: by_seed(arms[position], metric.name) for position in positions}
     means = {position: sign * sum(found.values()) / len(found) for position, found in values.items()}
     seeds = {position: sum(at[0] is not None for at in found) for position, found in values.items()}
     ordered = sorted(positions, key=lambda position: -means[position])
     enough = [position for position in ordered if seeds[position] >= MIN_SEEDS]
-    result: dict[str, Any] = {"dataset": dataset_name(arms[positions[0]].base), "num_seeds": max(seeds.values())}
+    dataset, num_seeds = dataset_name(arms[positions[0]].base), max(seeds.values())
     if len(enough) < 2:
-        return {**result, "best": None, "others": []}
+        return Ranking(section, dataset, num_seeds, None, ())
     others = []
     for position in ordered:
         if position != enough[0]:
             pairs = paired_arms(arms[position], arms[enough[0]], metric)
-            told = pairs.to_json() if pairs and pairs.num_pairs >= MIN_SEEDS else None
-            others.append({"arm": position, "difference": told})
-    return {**result, "best": enough[0], "others": others}
+            others.append(Standing(position, pairs if pairs and pairs.num_pairs >= MIN_SEEDS else None))
+    return Ranking(section, dataset, num_seeds, enough[0], others)
 
 
-def ranking_words(data: Mapping[str, Any], metric: Mapping[str, Any], words: str) -> list[str]:
+def ranking_words(report: Report, metric: ShownMetric, words: str) -> list[str]:
     """A few sentences for each ranking; `words` name the metric. If nothing can be ranked, that, once."""
-    ranked = [entry for entry in data["rankings"] if entry["best"] is not None]
-    if data["rankings"] and not ranked:
-        most = max(entry["num_seeds"] for entry in data["rankings"])
+    ranked = [entry for entry in report.rankings if entry.best is not None]
+    if report.rankings and not ranked:
+        most = max(entry.num_seeds for entry in report.rankings)
         too_few = {1: "one seed is", 2: "two seeds are"}.get(most, "the seeds of all but one are")
         return [f"The methods here cannot be ranked: {too_few} too few, three are the least."]
-    several = len({entry["dataset"] for entry in ranked}) > 1
+    several = len({entry.dataset for entry in ranked}) > 1
     paragraphs = []
     for number, entry in enumerate(ranked):
-        about = [entry["dataset"] if several else "", section_name(data, entry["section"]), "" if number else words]
+        about = [entry.dataset if several else "", section_name(report, entry.section), "" if number else words]
         start = ", ".join(filter(None, about)) or words
-        paragraphs.append(f"{start[0].upper()}{start[1:]}: {_ranked(data, entry, metric)}")
+        paragraphs.append(f"{start[0].upper()}{start[1:]}: {_ranked(report, entry, metric)}")
     return paragraphs
 
 
-def _ranked(data: Mapping[str, Any], entry: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
-    best = data["arms"][entry["best"]]
-    level, way = best["metrics"][metric["name"]], "lowest" if metric["lower_is_better"] else "highest"
-    sentences = [
-        f"{best['short']} has the {way} mean, {mean_sd(level, metric['unit'])} over {level['num_seeds']} seeds."
-    ]
-    pairs = {other["difference"]["num_pairs"] for other in entry["others"] if other["difference"]}
+def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
+    assert entry.best is not None
+    best = report.arms[entry.best]
+    level, way = best.metrics[metric.name], "lowest" if metric.lower_is_better else "highest"
+    sentences = [f"{best.short} has the {way} mean, {mean_sd(level, metric.unit)} over {level.num_seeds} seeds."]
+    pairs = {other.difference.num_pairs for other in entry.others if other.difference}
     near: list[str] = []
     far: list[str] = []
     unknown: list[str] = []
-    for other in entry["others"]:
-        name, found = data["arms"][other["arm"]]["short"], other["difference"]
+    for other in entry.others:
+        name, found = report.arms[other.arm].short, other.difference
         if found is None:
             unknown.append(name)
         else:
-            seeds = f", {found['num_pairs']} seeds" if len(pairs) > 1 else ""
-            told = f"{name} ({difference(found, metric['unit'])}{seeds})"
-            (far if found["clear"] else near).append(told)
+            seeds = f", {found.num_pairs} seeds" if len(pairs) > 1 else ""
+            told = f"{name} ({difference(found, metric.unit)}{seeds})"
+            (far if found.clear else near).append(told)
     if near:
         sentences.append(f"Within two standard errors of it, so not told apart: {_listed(near)}.")
     if far:

@@ -11,10 +11,11 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.datasets.injection import Injection
 from spurcli.evaluation.metric import described
+from spurcli.reporting.document import Measured, PartAccuracy
 from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.identity import base_of, labels_used_of, rule_of, training_of, variant_of
 from spurcli.reporting.origins import Source, source_of
-from spurcli.reporting.values import mapping, name_of, number, pair, rows, text, whole
+from spurcli.reporting.values import Table, mapping, name_of, number, pair, rows, text, whole
 
 Seed = tuple[int | None, int | None]
 # What differs between the checkpoints of one training.
@@ -34,14 +35,14 @@ class Run:
     split: str
     seed: int | None
     draw: int | None
-    base: Mapping[str, Any]
-    training: Mapping[str, Any]
+    base: Table
+    training: Table
     method: str
-    rule: Mapping[str, Any] | None
+    rule: Table | None
     selection: str
-    labels_used: Mapping[str, Any] | None
-    variant: Mapping[str, Any]
-    summary: Mapping[str, Any]
+    labels_used: Table | None
+    variant: Table
+    summary: Table
     epoch: int | None
     num_train: int | None
     num_kept: int | None
@@ -50,15 +51,15 @@ class Run:
     keep_sha256: str | None
     injection_sha256: str | None
     weights_sha256: str | None = None
-    metrics: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    per_class: Sequence[dict[str, Any]] = ()
-    per_group: Sequence[dict[str, Any]] = ()
+    metrics: Mapping[str, Measured] = field(default_factory=dict)
+    per_class: Sequence[PartAccuracy] = ()
+    per_group: Sequence[PartAccuracy] = ()
     warnings: Sequence[str] = ()
     history: str | None = None
-    epochs: Sequence[Mapping[str, Any]] = ()
+    epochs: Sequence[Table] = ()
     device: str = ""
     source: Source | None = None
-    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: Table = field(default_factory=dict)
     recipe: str = ""
     rule_seed: int | None = None
     apart: tuple[str, ...] = ()
@@ -137,16 +138,16 @@ def _history_of(file: File, histories: Sequence[File]) -> File | None:
     return max(found, key=lambda other: _shared_folders(file.name, other.name), default=None)
 
 
-def _tells_of(history: File, training: Mapping[str, Any]) -> bool:
+def _tells_of(history: File, training: Table) -> bool:
     facts = _training_facts(training)
     return facts == {key: history.content.get(key) for key in facts}
 
 
-def _training_facts(training: Mapping[str, Any]) -> dict[str, Any]:
+def _training_facts(training: Table) -> Table:
     return {key: value for key, value in training.items() if key not in _OF_A_CHECKPOINT}
 
 
-def _trained_with(content: Mapping[str, Any]) -> str:
+def _trained_with(content: Table) -> str:
     settings = mapping(mapping(content.get("provenance")).get("settings"))
     return canonical_json([base_of(settings, None, {}), training_of(settings), settings.get("seed")])
 
@@ -184,10 +185,10 @@ def _evaluated(run: Run, file: File) -> Run:
 
 def _run(
     file: File,
-    training: Mapping[str, Any],
+    training: Table,
     history: File | None,
     injections: Mapping[str, Injection],
-    lists: Mapping[str, Any],
+    lists: Table,
 ) -> Run:
     content = file.content
     made = mapping(content.get("provenance"))
@@ -233,7 +234,7 @@ def _run(
     )
 
 
-def _lineage(made: Mapping[str, Any], injection: Injection | None) -> list[str]:
+def _lineage(made: Table, injection: Injection | None) -> list[str]:
     lines = list(lineage_of(made))
     if injection is not None:
         before = [line for line in lineage_of(injection.provenance) if line not in lines]
@@ -241,7 +242,7 @@ def _lineage(made: Mapping[str, Any], injection: Injection | None) -> list[str]:
     return lines
 
 
-def _metrics(metrics: Mapping[str, Any], per_group: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _metrics(metrics: Table, per_group: Sequence[Table]) -> dict[str, Measured]:
     """The metrics; one that is the accuracy of a single group has that group's interval, so that a group has one."""
     accuracies = {item.get("group"): mapping(item.get("accuracy")) for item in per_group if text(item.get("group"))}
     read = {}
@@ -256,13 +257,13 @@ def _metrics(metrics: Mapping[str, Any], per_group: Sequence[Mapping[str, Any]])
         group = groups[0] if isinstance(groups, list) and len(groups) == 1 else entry.get("group")
         own = accuracies.get(group) if isinstance(group, str) else None
         is_of_group = own is not None and number(own.get("value")) == number(entry.get("value"))
-        read[name] = {
-            "value": number(entry.get("value")),
-            "num_samples": whole(entry.get("num_samples")),
-            "interval": pair((own if is_of_group and own else entry).get("interval")),
-            **{key: entry[key] for key in ("label", "unit", "lower_is_better", "bounds") if key in entry},
-            **facts,
-        }
+        read[name] = Measured(
+            value=number(entry.get("value")),
+            num_samples=whole(entry.get("num_samples")),
+            interval=pair((own if is_of_group and own else entry).get("interval")),
+            told={key: entry[key] for key in ("label", "unit", "lower_is_better", "bounds") if key in entry},
+            facts=facts,
+        )
     return read
 
 
@@ -273,7 +274,7 @@ def _one_unit(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
     for run in runs:
         other = []
         for name, entry in run.metrics.items():
-            unit = described(name, entry).unit
+            unit = described(name, entry.told).unit
             if units.setdefault(name, unit) != unit:
                 other.append(name)
                 words = [found or "a plain number" for found in (unit, units[name])]
@@ -285,14 +286,10 @@ def _one_unit(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
     return kept
 
 
-def _accuracies(items: Any, key: str) -> list[dict[str, Any]]:
+def _accuracies(items: Any, key: str) -> list[PartAccuracy]:
     found = []
     for item in rows(items):
         accuracy = mapping(item.get("accuracy"))
-        entry = {
-            "name": name_of(item.get(key, "?")),
-            "value": number(accuracy.get("value")),
-            "num_samples": whole(accuracy.get("num_samples")),
-        }
-        found.append(entry)
+        name = name_of(item.get(key, "?"))
+        found.append(PartAccuracy(name, number(accuracy.get("value")), whole(accuracy.get("num_samples"))))
     return found

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from spurcli.reporting.arms import Arm
+from spurcli.reporting.document import Report, Section
 from spurcli.reporting.naming import selection_words
 
 
-def sections(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+def sections(arms: Sequence[Arm]) -> list[Section]:
     """Arms that may stand side by side: of one split, their epochs chosen by one rule, in the order of the arms.
 
-    {"heading", "split", "selection", "arms"}; the heading is empty where there is one section only. Logits made
-    elsewhere, of which no rule is known, stand with the others where those have but one.
+    Logits made elsewhere, of which no rule is known, stand with the others where those have but one.
     """
     rules: dict[str, set[str]] = {}
     for arm in arms:
@@ -29,30 +28,30 @@ def sections(arms: Sequence[Arm]) -> list[dict[str, Any]]:
         about = [f"{split} split" if split else "not evaluated"] if len(rules) > 1 else []
         words = ", ".join([*about, *([selection_words(selection)] if several and split else [])])
         heading = words[:1].upper() + words[1:]
-        found.append({"heading": heading, "split": split, "selection": selection, "arms": positions})
+        found.append(Section(heading, split, selection, positions))
     return found
 
 
-def section_name(data: Mapping[str, Any], number: int) -> str:
+def section_name(report: Report, number: int) -> str:
     """How a section's epochs were chosen, for a text that speaks of one split; "" where that split has one section."""
-    section = data["sections"][number]
-    same_split = [other for other in data["sections"] if other["split"] == section["split"]]
-    return selection_words(section["selection"]) if len(same_split) > 1 else ""
+    section = report.sections[number]
+    same_split = [other for other in report.sections if other.split == section.split]
+    return selection_words(section.selection) if len(same_split) > 1 else ""
 
 
-def headings(data: Mapping[str, Any], positions: Sequence[int]) -> dict[int, str]:
+def headings(report: Report, positions: Sequence[int]) -> dict[int, str]:
     """Headings that stand before rows about the arms at `positions`: row → heading of the section that begins there."""
-    section_of = {n: section for section in data["sections"] for n in section["arms"]}
+    section_of = {n: section for section in report.sections for n in section.arms}
     found, last = {}, None
     for row, position in enumerate(positions):
         section = section_of[position]
-        if section["heading"] and section is not last:
-            found[row] = section["heading"]
+        if section.heading and section is not last:
+            found[row] = section.heading
         last = section
     return found
 
 
-def first_section(data: Mapping[str, Any]) -> list[int]:
+def first_section(report: Report) -> list[int]:
     """The evaluated arms of the first section that has any."""
-    evaluated = [[n for n in section["arms"] if data["arms"][n]["metrics"]] for section in data["sections"]]
+    evaluated = [[n for n in section.arms if report.arms[n].metrics] for section in report.sections]
     return next(filter(None, evaluated), [])

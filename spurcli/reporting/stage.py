@@ -10,6 +10,7 @@ from typing import Any
 from spurcli.artifacts.atomic import write_json, write_text
 from spurcli.errors import SpurWarning, UsageError
 from spurcli.reporting.content import build
+from spurcli.reporting.document import Report
 from spurcli.reporting.gather import gather
 from spurcli.words import counted
 
@@ -38,32 +39,50 @@ def report(
     Returns the report's data, which is also the content of the json format, with `output`. Raises InputError if
     nothing usable is found or a named file is damaged.
     """
+    return write(
+        runs, output, format, title=title, notes=notes, data_root=data_root, pictures=pictures, command=command
+    )[1]
+
+
+def write(
+    runs: Sequence[Path],
+    output: Path,
+    format: str | None,
+    *,
+    title: str | None,
+    notes: Sequence[str],
+    data_root: Path | None,
+    pictures: bool,
+    command: str,
+) -> tuple[Report, dict[str, Any]]:
+    """As `report`, with the report in types beside its JSON."""
     chosen = _format(output, format)
     gathered = gather(runs)
-    data = build(gathered, title=title, notes=notes, command=command)
-    for item in data["skipped"][:_MAX_NAMED]:
-        warnings.warn(f"Not read: {item['file']}: {item['reason']}", SpurWarning, stacklevel=2)
-    if len(data["skipped"]) > _MAX_NAMED:
-        warnings.warn(f"Not read: {counted(len(data['skipped']) - _MAX_NAMED, 'more file')}", SpurWarning, stacklevel=2)
+    found = build(gathered, title=title, notes=notes, command=command)
+    for item in found.skipped[:_MAX_NAMED]:
+        warnings.warn(f"Not read: {item.file}: {item.reason}", SpurWarning, stacklevel=3)
+    if len(found.skipped) > _MAX_NAMED:
+        warnings.warn(f"Not read: {counted(len(found.skipped) - _MAX_NAMED, 'more file')}", SpurWarning, stacklevel=3)
+    data = found.to_json()
     if chosen in ("svg", "pdf"):
         from spurcli.reporting.figures import write_figures
 
-        data["figures"] = write_figures(output, data, chosen)  # type: ignore[arg-type]
+        data["figures"] = write_figures(output, found, chosen)  # type: ignore[arg-type]
     elif chosen == "json":
         write_json(output, data)
     elif chosen == "html":
         from spurcli.reporting.page import page
         from spurcli.reporting.pictures import gallery
 
-        wanted = [arm["rule"]["score"] for arm in data["arms"] if arm["rule"] and "score" in arm["rule"]]
+        wanted = [arm.rule["score"] for arm in found.arms if arm.rule and "score" in arm.rule]
         shown = gallery(gathered.of("scores"), gathered.of("injection"), wanted, data_root) if pictures else None
-        write_text(output, page(data, shown))
+        write_text(output, page(found, shown))
     else:
         from spurcli.reporting.exports import csv_of_runs, markdown
         from spurcli.reporting.latex import latex
 
-        write_text(output, {"md": markdown, "csv": csv_of_runs, "tex": latex}[chosen](data))
-    return {**data, "output": str(output)}
+        write_text(output, {"md": markdown, "csv": csv_of_runs, "tex": latex}[chosen](found))
+    return found, {**data, "output": str(output)}
 
 
 def _format(output: Path, format_name: str | None) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.evaluation.metric import Description
+from spurcli.evaluation.metric import within
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm
+from spurcli.reporting.document import Comparison, Interval, Level, Report, SeedValue, ShownMetric
 from spurcli.reporting.runs import Seed
 from spurcli.reporting.sections import headings
+from spurcli.reporting.statistics import Paired
 from spurcli.words import amount, counted
 
 if TYPE_CHECKING:
@@ -35,45 +37,39 @@ def by_seed(arm: Arm, metric: str) -> dict[Seed, float]:
     """
     values: dict[Any, list[float]] = {}
     for position, run in enumerate(arm.runs):
-        value = run.metrics.get(metric, {}).get("value")
-        if value is not None:
+        measured = run.metrics.get(metric)
+        if measured is not None and measured.value is not None:
             key: Any = run.at if run.seed is not None else (None, position)
-            values.setdefault(key, []).append(value)
+            values.setdefault(key, []).append(measured.value)
     return {key: statistics.mean(found) for key, found in values.items()}
 
 
-def summarise(arm: Arm, metric: str, description: Description) -> dict[str, Any] | None:
-    """Mean, sd and interval of one metric of one arm, within the metric's bounds; None if no run has it.
-
-    `interval_of` says what the interval is about: "seeds" (95 % t-interval of the mean, three seeds or more) or
-    "samples" (the interval of the single run, or the span of those of two: test samples only, no seeds).
-    """
-    values = by_seed(arm, metric)
+def summarise(arm: Arm, metric: ShownMetric) -> Level | None:
+    """Mean, sd and interval of one metric of one arm, within the metric's bounds; None if no run has it."""
+    values = by_seed(arm, metric.name)
     if not values:
         return None
     numbers = list(values.values())
-    interval, about = statistics.t_interval(numbers), "seeds"
+    interval: Interval | None = statistics.t_interval(numbers)
+    about: Literal["seeds", "samples"] = "seeds"
     if interval is None:
-        spans = [run.metrics[metric]["interval"] for run in arm.runs if run.metrics.get(metric, {}).get("interval")]
+        measured = [run.metrics[metric.name] for run in arm.runs if metric.name in run.metrics]
+        spans = [item.interval for item in measured if item.interval]
         interval = [min(low for low, _ in spans), max(high for _, high in spans)] if spans else None
         about = "samples"
     if interval:
-        interval = description.within(interval)
-    return {
-        "mean": statistics.mean(numbers),
-        "sd": statistics.sd(numbers),
-        "num_seeds": len(numbers),
-        "interval": interval,
-        "interval_of": about if interval else None,
-        "values": [
-            {"seed": seed if known else None, "draw": draw if known else None, "value": value}
-            for (seed, draw), value in values.items()
-            for known in [seed is not None]
-        ],
-    }
+        interval = within(interval, metric.bounds)
+    return Level(
+        mean=statistics.mean(numbers),
+        sd=statistics.sd(numbers),
+        num_seeds=len(numbers),
+        interval=interval,
+        interval_of=about if interval else None,
+        values=[SeedValue(seed, draw if seed is not None else None, value) for (seed, draw), value in values.items()],
+    )
 
 
-def comparisons(arms: Sequence[Arm], metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def comparisons(arms: Sequence[Arm], metrics: Sequence[ShownMetric]) -> list[Comparison]:
     """Each arm that prunes by difficulty against the random control of equal size and against no pruning.
 
     Only arms with equal settings (training too), split and selection are compared, only at seeds that both have, and
@@ -84,13 +80,9 @@ def comparisons(arms: Sequence[Arm], metrics: Sequence[Mapping[str, Any]]) -> li
         if arm.kind not in ("hardest", "easiest", "slice"):
             continue
         for other_position in _references(arms, position):
-            entry: dict[str, Any] = {"arm": position, "reference": other_position, "metrics": {}}
-            for metric in metrics:
-                pairs = paired_arms(arm, arms[other_position], metric)
-                if pairs:
-                    entry["metrics"][metric["name"]] = pairs.to_json()
-            if entry["metrics"]:
-                found.append(entry)
+            paired = {metric.name: paired_arms(arm, arms[other_position], metric) for metric in metrics}
+            if differences := {name: pairs for name, pairs in paired.items() if pairs}:
+                found.append(Comparison(position, other_position, differences))
     return found
 
 
@@ -119,7 +111,7 @@ def _same_budget(first: Arm, second: Arm) -> bool:
     return first.variant.get("budget") == second.variant.get("budget")
 
 
-def paired_arms(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistics.Paired | None:
+def paired_arms(first: Arm, second: Arm, metric: ShownMetric) -> statistics.Paired | None:
     """first − second, seed by seed, where both saw the same injection; None if they share no such seed."""
 
     def injections(arm: Arm) -> dict[Seed, str | None]:
@@ -127,97 +119,95 @@ def paired_arms(first: Arm, second: Arm, metric: Mapping[str, Any]) -> statistic
 
     mine, theirs = injections(first), injections(second)
     same = {at for at in mine if at in theirs and mine[at] == theirs[at] and at[0] is not None}
-    values = [
-        {at: value for at, value in by_seed(arm, metric["name"]).items() if at in same} for arm in (first, second)
-    ]
-    return statistics.paired(*values, lower_is_better=metric["lower_is_better"])
+    values = [{at: value for at, value in by_seed(arm, metric.name).items() if at in same} for arm in (first, second)]
+    return statistics.paired(*values, lower_is_better=metric.lower_is_better)
 
 
-def mean_sd(entry: Mapping[str, Any] | None, unit: str) -> str:
+def mean_sd(entry: Level | None, unit: str) -> str:
     """ "25.3 ± 1.2 %" over seeds, "25.3 %" for one."""
     if not entry:
         return "–"
-    if entry["sd"] is None:
-        return amount(entry["mean"], unit)
-    return f"{amount(entry['mean'], unit, bare=True)} ± {amount(entry['sd'], unit)}"
+    if entry.sd is None:
+        return amount(entry.mean, unit)
+    return f"{amount(entry.mean, unit, bare=True)} ± {amount(entry.sd, unit)}"
 
 
-def mean_sd_bare(entry: Mapping[str, Any] | None, unit: str) -> str:
+def mean_sd_bare(entry: Level | None, unit: str) -> str:
     """The same without the unit."""
     if not entry:
         return "–"
-    numbers = [amount(value, unit, bare=True) for value in (entry["mean"], entry["sd"]) if value is not None]
+    numbers = [amount(value, unit, bare=True) for value in (entry.mean, entry.sd) if value is not None]
     return " ± ".join(numbers)
 
 
-def difference(entry: Mapping[str, Any] | None, unit: str) -> str:
+def difference(entry: Paired | None, unit: str) -> str:
     """ "−14.1 ± 2.8" (percentage points, standard error), with a sign."""
     if not entry:
         return "–"
-    shown = amount(entry["mean"], unit, signed=True, bare=True)
-    return shown if entry["se"] is None else f"{shown} ± {amount(entry['se'], unit, bare=True)}"
+    shown = amount(entry.mean, unit, signed=True, bare=True)
+    return shown if entry.se is None else f"{shown} ± {amount(entry.se, unit, bare=True)}"
 
 
-def interval_text(entry: Mapping[str, Any] | None, unit: str) -> str:
-    if not entry or not entry["interval"]:
+def interval_text(entry: Level | None, unit: str) -> str:
+    if not entry or not entry.interval:
         return ""
-    low, high = (amount(value, unit, bare=True) for value in entry["interval"])
+    low, high = (amount(value, unit, bare=True) for value in entry.interval)
     return f"{low} to {high}" if low.startswith("−") else f"{low}–{high}"
 
 
-def shows_labels(data: Mapping[str, Any]) -> bool:
+def shows_labels(report: Report) -> bool:
     """Whether it is known of any arm which labels it used; else a column of them says nothing."""
-    return any(arm["labels_used"] is not None for arm in data["arms"])
+    return any(arm.labels_used is not None for arm in report.arms)
 
 
-def shows_seconds(data: Mapping[str, Any]) -> bool:
-    return any(arm["seconds"] is not None for arm in data["arms"])
+def shows_seconds(report: Report) -> bool:
+    return any(arm.seconds is not None for arm in report.arms)
 
 
-def table_notes(data: Mapping[str, Any]) -> list[str]:
+def table_notes(report: Report) -> list[str]:
     """What stands below the table of arms: settings that most share, what the columns on labels and time are about."""
-    notes = [f"Unless an arm says otherwise: {words}." for words in data["common_settings"]]
-    if shows_labels(data):
+    notes = [f"Unless an arm says otherwise: {words}." for words in report.common_settings]
+    if shows_labels(report):
         notes.append(_LABELS_NOTE)
-    if shows_seconds(data):
-        devices = sorted({device for arm in data["arms"] for device in arm["devices"]})
+    if shows_seconds(report):
+        devices = sorted({device for arm in report.arms for device in arm.devices})
         where = f" Devices differ ({', '.join(devices)}), and with them the times." if len(devices) > 1 else ""
         notes.append(f"{_TIME_NOTE}{where}")
     return notes
 
 
-def terminal_table(data: Mapping[str, Any]) -> Table:
+def terminal_table(report: Report) -> Table:
     """The metrics asked first of a report's data (what `report` returns), in 80 columns for the terminal."""
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
-    metrics = _terminal_metrics(data)
-    table = Table(box=SIMPLE, title=Text(data["title"]), title_justify="left")
-    table.caption, table.caption_justify = _caption(data), "left"
+    metrics = _terminal_metrics(report)
+    table = Table(box=SIMPLE, title=Text(report.title), title_justify="left")
+    table.caption, table.caption_justify = _caption(report), "left"
     table.add_column("arm", overflow="fold", min_width=16)
     table.add_column("seeds", justify="right")
     for metric in metrics:
-        table.add_column(Text(metric["label"]), justify="right", min_width=max(12, *map(len, metric["label"].split())))
-    before = headings(data, range(len(data["arms"])))
-    for number, arm in enumerate(data["arms"][:_TERMINAL_ARMS]):
+        table.add_column(Text(metric.label), justify="right", min_width=max(12, *map(len, metric.label.split())))
+    before = headings(report, range(len(report.arms)))
+    for number, arm in enumerate(report.arms[:_TERMINAL_ARMS]):
         if number in before:
             table.add_row(Text(before[number], style="bold"))
-        cells = [mean_sd(arm["metrics"].get(metric["name"]), metric["unit"]) for metric in metrics]
+        cells = [mean_sd(arm.metrics.get(metric.name), metric.unit) for metric in metrics]
         # Text, not markup: a class called "[bold]" is a name, not a style
-        table.add_row(Text(arm["short"]), str(arm["num_seeds"]), *map(Text, cells))
+        table.add_row(Text(arm.short), str(arm.num_seeds), *map(Text, cells))
     return table
 
 
-def _terminal_metrics(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _terminal_metrics(report: Report) -> list[ShownMetric]:
     """The primary metric, worst-group accuracy and accuracy where there, else the first of the table; three at most."""
-    wanted = [data["primary_metric"], "worst_group_accuracy", "accuracy"]
-    there = {metric["name"]: metric for metric in data["metrics"]}
-    names = [*wanted, *[metric["name"] for metric in data["metrics"] if metric["main"]]]
+    wanted = [report.primary_metric, "worst_group_accuracy", "accuracy"]
+    there = {metric.name: metric for metric in report.metrics}
+    names = [*wanted, *[metric.name for metric in report.metrics if metric.main]]
     return [there[name] for name in dict.fromkeys(names) if name in there][:3]
 
 
-def _caption(data: Mapping[str, Any]) -> str:
-    hidden = len(data["arms"]) - _TERMINAL_ARMS
+def _caption(report: Report) -> str:
+    hidden = len(report.arms) - _TERMINAL_ARMS
     more = f" In the report: {counted(hidden, 'more arm')}." if hidden > 0 else ""
     return f"mean ± sd over seeds.{more}"

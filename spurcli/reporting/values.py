@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+Table = Mapping[str, Any]  # an object of a file that any program may have written
+
 
 def number(value: Any) -> float | None:
     """A finite number as float; None for anything else (booleans too)."""
@@ -22,11 +24,11 @@ def whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Table:
     return value if isinstance(value, Mapping) else {}
 
 
-def rows(value: Any) -> list[Mapping[str, Any]]:
+def rows(value: Any) -> list[Table]:
     """The mappings in a list; [] for anything else."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
 
@@ -60,7 +62,7 @@ def pair(value: Any) -> list[float] | None:
     return [low, high] if low is not None and high is not None else None
 
 
-def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(content: Table, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys: {"training": {"epochs": 3}} gives {"training.epochs": 3}."""
     flat: dict[str, Any] = {}
     for key, value in content.items():

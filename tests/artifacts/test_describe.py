@@ -10,7 +10,7 @@ import safetensors.numpy
 from spurcli.artifacts.describe import JSON_VERSIONS, describe
 from spurcli.datasets import injection
 from spurcli.errors import InputError
-from spurcli.reporting import content
+from spurcli.reporting.document import FORMAT, VERSION
 
 EXPECTED = {
     "scores-v1.h5": {"kind": "scores", "num_samples": 6, "classes": ["cat", "dog"]},
@@ -111,4 +111,4 @@ def test_folders_and_nothing(tmp_path):
 
 def test_versions_known_here_are_those_of_the_writers():
     assert JSON_VERSIONS[injection.FORMAT] == injection.VERSION
-    assert JSON_VERSIONS[content.FORMAT] == content.VERSION
+    assert JSON_VERSIONS[FORMAT] == VERSION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -40,7 +41,7 @@ def scores(tmp_path):
 
 
 def describe(path):
-    return difficulty.describe_scores(File("scores", path.name, path))
+    return dataclasses.asdict(difficulty.describe_scores(File("scores", path.name, path)))
 
 
 def slow_quartile(values, indices, sample):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 
 import pytest
 
-from spurcli.reporting import report
-from spurcli.reporting.removed import removed_by
+from spurcli.reporting import removed, report
+
+
+def removed_by(summaries):
+    found = removed.removed_by(summaries)
+    return found and dataclasses.asdict(found)
 
 
 def summary(counts, carriers=None):

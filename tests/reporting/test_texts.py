@@ -55,6 +55,7 @@ def test_the_easiest_and_hardest_texts_of_each_class(text_scores, spurcli, monke
 
 def test_without_the_data_the_page_says_so(text_scores, spurcli, monkeypatch, tmp_path):
     monkeypatch.delenv("SPURCLI_DATA_ROOT", raising=False)
+    (tmp_path / "elsewhere" / "pairs.tsv").unlink()  # in a folder next to the score file it would be found
     assert spurcli("report", text_scores).code == 0
     page = (tmp_path / "report.html").read_text()
     assert quoted(page) == []

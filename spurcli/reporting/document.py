@@ -1,0 +1,360 @@
+"""What a report says, in types; `Report.to_json` is the content of report.json (docs/formats.md), field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from spurcli.evaluation.metric import Bounds
+from spurcli.reporting.naming import ArmKind
+from spurcli.reporting.statistics import Paired
+from spurcli.reporting.values import Table, plain
+from spurcli.scoring.agreement import Agreement
+
+FORMAT, VERSION = "spurcli.report", 1
+Interval = Sequence[float]
+
+
+@dataclass(frozen=True)
+class ShownMetric:
+    """A metric of the report; `main` if it has a column in the main table, else it is in the full one."""
+
+    name: str
+    label: str
+    unit: str
+    lower_is_better: bool | None
+    bounds: Bounds
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class SeedValue:
+    """A metric at one seed and draw, None where they are not known."""
+
+    seed: int | None
+    draw: int | None
+    value: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """A metric of an arm over its seeds.
+
+    `interval_of` says what the interval is about: "seeds" (95 % t-interval of the mean, three seeds or more) or
+    "samples" (the interval of the single run, or the span of those of two: test samples only, no seeds).
+    """
+
+    mean: float
+    sd: float | None
+    num_seeds: int
+    interval: Interval | None
+    interval_of: Literal["seeds", "samples"] | None
+    values: Sequence[SeedValue]
+
+
+@dataclass(frozen=True)
+class PartLevel:
+    """Accuracy of a class or group, mean and sd over runs."""
+
+    name: str
+    mean: float
+    sd: float | None
+    num_runs: int
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What was removed of some samples: means over the lists of an arm."""
+
+    share: float
+    num_samples: float
+    num_removed: float
+
+
+@dataclass(frozen=True)
+class RemovedPart(Removal):
+    """Of one class, group or quartile (1 = easiest)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class CarrierShare:
+    """Share of all carriers of the feature that is in one quartile."""
+
+    name: str
+    share_of_carriers: float
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What pruning removed, averaged over `num_lists` lists."""
+
+    num_lists: int
+    total: Removal | None
+    by_class: Sequence[RemovedPart]
+    by_group: Sequence[RemovedPart]
+    by_quartile: Sequence[RemovedPart]
+    carriers_by_quartile: Sequence[CarrierShare]
+
+    @property
+    def parts(self) -> dict[str, Sequence[RemovedPart]]:
+        return {"by_quartile": self.by_quartile, "by_class": self.by_class, "by_group": self.by_group}
+
+
+@dataclass(frozen=True)
+class ArmEntry:
+    """An arm: runs that differ only in seed and draw. `facts` say what its metrics are about (classes, group, feature)."""
+
+    label: str
+    short: str
+    kind: ArmKind
+    method: str
+    rule: Table | None
+    fraction: float | None
+    split: str
+    selection: str
+    details: Sequence[str]
+    group_labels: str
+    labels_used: Table | None
+    settings: Table
+    num_runs: int
+    num_seeds: int
+    num_train: float | None
+    num_kept: float | None
+    seconds: float | None
+    devices: Sequence[str]
+    metrics: Mapping[str, Level]
+    facts: Mapping[str, Mapping[str, str]]
+    per_class: Sequence[PartLevel]
+    per_group: Sequence[PartLevel]
+    removed: Removed | None
+    commands: Sequence[str]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Arms that may stand side by side, by position; the heading is empty where there is one section only."""
+
+    heading: str
+    split: str
+    selection: str
+    arms: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of one arm from its reference, paired by seed, for each metric; both are positions."""
+
+    arm: int
+    reference: int
+    metrics: Mapping[str, Paired]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An arm against the best: their difference, None without three pairs."""
+
+    arm: int
+    difference: Paired | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The arms of a section and data set; `best` is None where fewer than two have three seeds."""
+
+    section: int
+    dataset: str
+    num_seeds: int
+    best: int | None
+    others: Sequence[Standing]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of one run, as its file has it: `told` how to show it, `facts` what it is about."""
+
+    value: float | None
+    num_samples: int | None
+    interval: Interval | None
+    told: Table = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> Table:
+        values = {"value": self.value, "num_samples": self.num_samples, "interval": self.interval}
+        return {**values, **self.told, **self.facts}
+
+
+@dataclass(frozen=True)
+class PartAccuracy:
+    """Accuracy of a class or group in one run."""
+
+    name: str
+    value: float | None
+    num_samples: int | None
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run; `arm` is a position, `history` the name of that file."""
+
+    name: str
+    arm: int
+    split: str
+    seed: int | None
+    draw: int | None
+    selection: str
+    epoch: int | None
+    seconds: float | None
+    history: str | None
+    num_train: int | None
+    num_kept: int | None
+    weights_sha256: str | None
+    keep_sha256: str | None
+    injection_sha256: str | None
+    fingerprint: Table
+    device: str
+    metrics: Mapping[str, Measured]
+    per_class: Sequence[PartAccuracy]
+    per_group: Sequence[PartAccuracy]
+    warnings: Sequence[str]
+    epochs: Sequence[Table]
+    commands: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ListEntry:
+    """Lists of one rule that no run here was trained on."""
+
+    label: str
+    kind: ArmKind
+    files: Sequence[str]
+    rule: Table
+    removed: Removed | None
+    commands: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of all its samples in each bin between `edges` [bins + 1]; `carriers` None where groups are not known."""
+
+    edges: Sequence[float]
+    carriers: Sequence[float] | None
+    rest: Sequence[float]
+
+    @property
+    def parts(self) -> dict[str, Sequence[float] | None]:
+        return {"carriers": self.carriers, "rest": self.rest}
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """Share of all carriers in the four quarters of difficulty, easiest first."""
+
+    within_class: Sequence[float]
+    whole_set: Sequence[float]
+
+    @property
+    def parts(self) -> dict[str, Sequence[float]]:
+        return {"within_class": self.within_class, "whole_set": self.whole_set}
+
+
+@dataclass(frozen=True)
+class ScoresEntry:
+    """A score file. `epoch` is the one in the file, `of` the model or logits that were scored, "" for models trained
+    for scoring; `settings` are data set and model, with the samples' fingerprint unless the data set is one of several
+    draws; `agreement` that of its runs with each other, None for a single run."""
+
+    file: str
+    name: str
+    higher_is: str
+    formula: str
+    epoch: int | None
+    of: str
+    settings: Table
+    other_scores: Sequence[str]
+    view: str
+    num_runs: int
+    seeds: Sequence[int]
+    agreement: Agreement | None
+    num_samples: int
+    num_shown: int
+    feature: str
+    num_carriers: int | None
+    histogram: Histogram
+    quartiles: Quartiles | None
+
+
+@dataclass(frozen=True)
+class CheckpointEntry:
+    file: str
+    recipe: str
+    method: str
+    seed: int | None
+    epoch: int | None
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """A warning with the runs that have it."""
+
+    text: str
+    runs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report says. Positions in other entries are those in `arms`."""
+
+    title: str
+    notes: Sequence[str]
+    remarks: Sequence[str]
+    skipped: Sequence[Skipped]
+    warnings: Sequence[Noticed]
+    metrics: Sequence[ShownMetric]
+    primary_metric: str | None
+    arms: Sequence[ArmEntry]
+    sections: Sequence[Section]
+    common_settings: Sequence[str]
+    comparisons: Sequence[Comparison]
+    rankings: Sequence[Ranking]
+    runs: Sequence[RunEntry]
+    lists: Sequence[ListEntry]
+    scores: Sequence[ScoresEntry]
+    checkpoints: Sequence[CheckpointEntry]
+    provenance: Table
+    verdict: Sequence[str] = ()
+    reading: Sequence[str] = ()
+
+    @property
+    def primary(self) -> ShownMetric | None:
+        """The metric that the verdict is about."""
+        return next((metric for metric in self.metrics if metric.name == self.primary_metric), None)
+
+    def to_json(self) -> dict[str, Any]:
+        content = {item.name: _content(getattr(self, item.name)) for item in dataclasses.fields(self)}
+        return {"format": FORMAT, "version": VERSION, **content}
+
+
+def _content(value: Any) -> Any:
+    """JSON content of a value of the types above; numbers that JSON cannot hold as None."""
+    if hasattr(value, "to_json"):
+        return plain(value.to_json())
+    if dataclasses.is_dataclass(value):
+        return {item.name: _content(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _content(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_content(item) for item in value]
+    return plain(value)
