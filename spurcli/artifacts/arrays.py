@@ -174,11 +174,22 @@ def _read_safetensors(path: Path, what: str) -> NDArray[Any]:
 
     key = _chosen_name(path, what)
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            array: NDArray[Any] = file.get_tensor(key)
-    except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as error:  # NumPy has no bfloat16
+        with safetensors.safe_open(path, framework="numpy") as file:  # which checks all offsets
+            entry = read_safetensors_header(path, "a safetensors file", _HINT)[key]
+            array: NDArray[Any] = _bfloat16(path, entry) if entry["dtype"] == "BF16" else file.get_tensor(key)
+    except (safetensors.SafetensorError, AttributeError, TypeError, KeyError, ValueError) as error:  # no float8
         raise InputError(f"{path}: {key!r} cannot be read ({str(error)[:80]})", "Save it as float32.") from error
     return array
+
+
+def _bfloat16(path: Path, entry: Any) -> NDArray[np.float32]:
+    """Values that NumPy has no type for, as float32: bfloat16 are its upper two bytes."""
+    start, stop = entry["data_offsets"]
+    with path.open("rb") as stream:
+        start += 8 + int.from_bytes(stream.read(8), "little")
+        stream.seek(start)
+        upper = np.frombuffer(stream.read(stop - entry["data_offsets"][0]), dtype="<u2")
+    return (upper.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
 
 
 def _json_names(text: Any, where: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.indices import read_header_line
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
+from spurcli.names import warn_alike
 from spurcli.words import counted
 
 VERSION = 1
@@ -103,6 +104,7 @@ def read_groups(path: Path) -> GroupList:
         unknown = list(codes)[len(stated)]
         raise InputError(f"{path} has a group {unknown[:40]!r} that its header does not name", "Make it again.")
     if header is None:
+        warn_alike(codes, "groups", str(path))
         return GroupList(np.array(group, dtype=np.int64), tuple(codes))
     where = f"{path}: header"
     num_samples = checked_field(header, "num_samples", int, where)

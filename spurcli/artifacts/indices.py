@@ -162,7 +162,10 @@ def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: 
     """Raise InputError if sorted indices repeat or lie outside [0, num_samples)."""
     repeats = np.flatnonzero(ascending[1:] == ascending[:-1])
     if len(repeats):
-        raise InputError(f"{where} holds index {int(ascending[repeats[0]]):,} more than once", "Make the list again.")
+        hint = "Make the list again."
+        if len(ascending) > 2 and ascending[0] >= 0 and ascending[-1] <= 1:
+            hint = "It looks like a mask of 0 and 1. Write the positions: np.savetxt(path, np.flatnonzero(mask), fmt='%d')."
+        raise InputError(f"{where} holds index {int(ascending[repeats[0]]):,} more than once", hint)
     if len(ascending) and (ascending[0] < 0 or (num_samples is not None and ascending[-1] >= num_samples)):
         bad = int(ascending[0] if ascending[0] < 0 else ascending[-1])
         raise InputError(
@@ -208,10 +211,25 @@ def _read_integers(stream: TextIO, path: Path, first_line: int) -> tuple[NDArray
         except (ValueError, OverflowError):
             bad = next(i for i, line in enumerate(lines) if line[0] != "#" and line != "\n" and not _is_index(line))
             raise InputError(
-                f"{path}, line {number + bad}: {lines[bad].strip()[:40]!r} is not an index", _HINT
+                f"{path}, line {number + bad}: {lines[bad].strip()[:40]!r} is not an index", _advice(lines[bad].strip())
             ) from None
         number += len(lines)
     return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64), last.endswith("\n")
+
+
+def _advice(text: str) -> str:
+    """What to do about a line that is not an index, by what it looks like."""
+    if re.fullmatch(r"[+-]?[0-9]+\.0*(e[+-]?[0-9]+)?", text, re.ASCII | re.IGNORECASE):
+        return "Write whole numbers: np.savetxt(path, indices, fmt='%d')."
+    if text.lower() in ("true", "false"):
+        return "Of a mask write the positions: np.savetxt(path, np.flatnonzero(mask), fmt='%d')."
+    if text[:1] in "[{":
+        return "Write one index a line, without brackets."
+    if any(separator in text for separator in ",;\t") or re.fullmatch(r"\"?[A-Za-z_][\w ]*\"?", text):
+        return "Of a table write one column without its header: df['index'].to_csv(path, index=False, header=False)."
+    if re.search(r"[A-Za-z]", text):
+        return "Write positions in the training split, from 0, not ids or file names."
+    return _HINT
 
 
 def _is_index(line: str) -> bool:

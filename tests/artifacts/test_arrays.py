@@ -71,6 +71,9 @@ def test_half_precision_of_torch(tmp_path):
     safetensors.torch.save_file({"logits": torch.from_numpy(LOGITS).half()}, path)
     assert read_logits(path).tolist() == LOGITS.astype(np.float16).tolist()
     safetensors.torch.save_file({"logits": torch.from_numpy(LOGITS).bfloat16()}, path)
+    assert read_logits(path).tolist() == torch.from_numpy(LOGITS).bfloat16().float().tolist()
+    eighths = torch.from_numpy(LOGITS).to(torch.float8_e4m3fn)
+    safetensors.torch.save_file({"logits": eighths}, path)
     refuse(read_logits, r"'logits' cannot be read .*\nSave it as float32", path)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, read_groups, write_groups
-from spurcli.errors import InputError
+from spurcli.errors import InputError, SpurWarning
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1).filter(
     lambda name: not name.startswith("#") and name.splitlines() == [name]
@@ -94,3 +94,13 @@ def test_names_that_could_not_be_read_back_are_not_written(tmp_path, name):
 def test_two_groups_of_one_name_are_not_written(tmp_path):
     with pytest.raises(InputError, match="Two groups are called 'a'"):
         write_groups(tmp_path / "groups.txt", GroupList(np.array([0, 1]), ("a", "a")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_of_another_program_may_end_lines_as_windows_does_and_is_warned_of_look_alikes(tmp_path, end):
+    path = tmp_path / "groups.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + end.join(["a, b", "c", "a, b", ""]).encode())
+    assert read_groups(path).names == ("a, b", "c")
+    path.write_bytes(end.join(["cat", "cat ", "Cat", "dog", ""]).encode())
+    with pytest.warns(SpurWarning, match="groups that may be the same.*cat"):
+        read_groups(path)

@@ -93,6 +93,29 @@ def test_bare_lists_are_read_with_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        ("3.0\n5.0\n", "fmt='%d'"),
+        ("3.000000000000000000e+00\n", "fmt='%d'"),
+        ("0\n1\n1\n0\n1\n", "mask of 0 and 1.*np.flatnonzero"),
+        ("True\nFalse\n", "np.flatnonzero"),
+        (",index\n0,5\n1,7\n", r"to_csv\(path, index=False, header=False\)"),
+        ("index\n5\n7\n", "without its header"),
+        ('"index"\n5\n', "without its header"),
+        ("5;7;9\n", "one column"),
+        ("[1, 2, 3]\n", "without brackets"),
+        ("train/cat/1.png\n", "not ids or file names"),
+    ],
+)
+def test_what_is_not_a_list_of_indices_gets_the_line_that_helps(tmp_path, content, advice):
+    path = tmp_path / "list.txt"
+    path.write_text(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpurWarning)
+        refuse(path, rf"\n.*{advice}")
+
+
+@pytest.mark.parametrize(
     ("body", "match"),
     [
         ("1\n2\n1\n", "holds index 1 more than once"),

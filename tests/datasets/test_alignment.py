@@ -298,3 +298,13 @@ def test_infer_matches_predictions_of_other_programs(spurcli, folder):
     predicted = wrong.argmax(axis=1)
     assert [name.partition("/")[0] for name in names] == ["ant"] * 4 + ["bee"] * 4
     assert [name.rpartition("/")[2].split()[-1] for name in names] == [("ant", "bee")[each] for each in predicted]
+
+
+def test_infer_warns_of_probabilities(spurcli, folder):
+    p = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    with h5py.File(folder / "p.h5", "w") as file:
+        file.attrs["format"], file.attrs["version"], file.attrs["split"] = "spurcli.predictions", 1, "train"
+        file["logits"], file["label"] = p, LABEL
+    result = spurcli("infer", "p.h5", "--by", "predictions")
+    assert result.code == 0, result.err
+    assert "np.log(p" in result.err

@@ -124,6 +124,13 @@ def _make_logits_with_names(path: Path) -> None:
         file.attrs["class_names"] = ["a", "b", "c"]
 
 
+def _make_logits_bfloat16(path: Path) -> None:
+    import safetensors.torch
+    import torch
+
+    safetensors.torch.save_file({"logits": torch.from_numpy(LOGITS).bfloat16()}, path)
+
+
 def _make_ids_safetensors(path: Path) -> None:
     texts = np.array([f"id {n}".encode() for n in range(8)])
     safetensors.numpy.save_file(
@@ -404,6 +411,7 @@ def targets() -> dict[str, Target]:
             read_logits,
             make=lambda path: safetensors.numpy.save_file({"logits": LOGITS}, path),
         ),
+        "logits-bfloat16": target("logits.safetensors", read_logits, make=_make_logits_bfloat16),
         "logits-names": target("named.h5", read_foreign_logits, make=_make_logits_with_names),
         "ids-safetensors": target("ids.safetensors", read_foreign_logits, make=_make_ids_safetensors),
         "ids-npy": target(
