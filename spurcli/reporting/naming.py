@@ -55,7 +55,7 @@ def method_name(method: str) -> str:
     """A registered method by the name of its class, "GroupDRO" as "Group DRO"; any other as it is."""
     if method in METHODS:
         return re.sub(r"(?<=[a-z])(?=[A-Z]{2})", " ", METHODS.entries[method].target.rpartition(":")[2])
-    return name_of(method) or "ERM"
+    return name_of(method) or "Unknown method"
 
 
 def percent_of_fraction(fraction: float) -> str:
@@ -80,8 +80,8 @@ def fraction_of(rule: Table, num_train: float | None, num_kept: float | None) ->
 
 def arm_kind(method: str, rule: Table | None) -> ArmKind:
     if rule is None:
-        return "all" if method in ("", "erm") else "other"
-    if method not in ("", "erm"):
+        return "all" if method == "erm" else "other"
+    if method != "erm":
         return "other"
     select = text(rule.get("select"))
     if select in ("hardest", "random", "easiest"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spurcli.artifacts.envelope import canonical_json
+from spurcli.reporting import sentences
 from spurcli.reporting.arms import Arm, dataset_name
 from spurcli.reporting.document import Ranking, Report, Section, ShownMetric, Standing
 from spurcli.reporting.sections import section_name
@@ -58,8 +59,8 @@ def ranking_words(report: Report, metric: ShownMetric, words: str) -> list[str]:
     ranked = [entry for entry in report.rankings if entry.best is not None]
     if report.rankings and not ranked:
         most = max(entry.num_seeds for entry in report.rankings)
-        too_few = {1: "one seed is", 2: "two seeds are"}.get(most, "the seeds of all but one are")
-        return [f"The methods here cannot be ranked: {too_few} too few, three are the least."]
+        too_few = sentences.TOO_FEW.get(most, sentences.TOO_FEW_OF_MOST)
+        return [sentences.CANNOT_RANK.format(seeds=too_few)]
     several = len({entry.dataset for entry in ranked}) > 1
     paragraphs = []
     for number, entry in enumerate(ranked):
@@ -73,7 +74,8 @@ def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
     assert entry.best is not None
     best = report.arms[entry.best]
     level, way = best.metrics[metric.name], "lowest" if metric.lower_is_better else "highest"
-    sentences = [f"{best.short} has the {way} mean, {mean_sd(level, metric.unit)} over {level.num_seeds} seeds."]
+    mean = mean_sd(level, metric.unit)
+    said = [sentences.BEST.format(arm=best.short, way=way, level=mean, seeds=level.num_seeds)]
     pairs = {other.difference.num_pairs for other in entry.others if other.difference}
     near: list[str] = []
     far: list[str] = []
@@ -86,13 +88,10 @@ def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
             seeds = f", {found.num_pairs} seeds" if len(pairs) > 1 else ""
             told = f"{name} ({difference(found, metric.unit)}{seeds})"
             (far if found.clear else near).append(told)
-    if near:
-        sentences.append(f"Within two standard errors of it, so not told apart: {_listed(near)}.")
-    if far:
-        sentences.append(f"Two standard errors or more from it: {_listed(far)}.")
-    if unknown:
-        sentences.append(f"Too few seeds to be placed: {_listed(unknown)}.")
-    return " ".join(sentences)
+    for template, names in ((sentences.NEAR, near), (sentences.FAR, far), (sentences.NOT_PLACED, unknown)):
+        if names:
+            said.append(template.format(arms=_listed(names)))
+    return " ".join(said)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from spurcli.reporting import sentences
 from spurcli.reporting.document import ArmEntry, Comparison, Report, ShownMetric
 from spurcli.reporting.levels import levels
 from spurcli.reporting.naming import lower_first
@@ -17,13 +18,6 @@ _MAX_FRACTIONS = 4
 _FEW_SEEDS = 5
 # Of how many comparisons without an effect one is two standard errors off: 1 / P(|t| > 2) with pairs − 1 degrees.
 _CHANCE = {3: "five", 4: "seven"}
-_REFERENCES = {"random": "the random control of equal size", "all": "training on all samples"}
-_COSTS = {
-    "accuracy": "Accuracy",
-    "adjusted_mean_accuracy": "Adjusted mean",  # on Waterbirds, whose test groups are balanced, the cost is here
-    "auroc_with_feature": "AUROC among samples with the feature",
-}
-_OUTCOMES = ("lower", "higher", "not clearly different", "undecided (too few seeds)")
 
 
 def verdict(report: Report) -> list[str]:
@@ -47,7 +41,8 @@ def verdict(report: Report) -> list[str]:
     paragraphs = [*_answers(report, compared, primary), *ranked]
     paragraphs += [_about_arm(report, number, primary) for number in compared[:_MAX_FRACTIONS]]
     if len(compared) > _MAX_FRACTIONS:
-        paragraphs.append(f"In the tables: {counted(len(compared) - _MAX_FRACTIONS, 'more pruned arm')}.")
+        more = counted(len(compared) - _MAX_FRACTIONS, "more pruned arm")
+        paragraphs.append(sentences.MORE_ARMS.format(more=more))
     return paragraphs
 
 
@@ -62,23 +57,16 @@ def reading(report: Report) -> list[str]:
     found = [entry.metrics.get(primary.name) for entry in entries]
     found += [other.difference for entry in ranked for other in entry.others]
     pairs = min(item.num_pairs for item in found if item)
-    sentences = [
-        "± is a standard deviation after a level, the standard error of differences paired by seed after a difference."
-    ]
+    said = [sentences.PLUS_MINUS]
     if ranked:
-        sentences.append("The best of several means is so in part by luck: its level is read with that in mind.")
+        said.append(sentences.LUCK)
     if pairs < _FEW_SEEDS:
-        chance = _CHANCE.get(pairs)
-        sentences.append(
-            f"Fewer than {_FEW_SEEDS} paired seeds: a hint, not a result"
-            + (f" (without any effect, one comparison in {chance} looks clear)." if chance else ".")
-        )
+        chance = sentences.CHANCE.format(number=_CHANCE[pairs]) if pairs in _CHANCE else ""
+        said.append(sentences.HINT.format(seeds=_FEW_SEEDS, chance=chance))
     controlled = {entry.arm for entry in entries if report.arms[entry.reference].kind == "random"}
     if missing := [report.arms[number].short for number in compared if number not in controlled]:
-        sentences.append(
-            f"No random control of equal size for the hardest {_shares(list(dict.fromkeys(missing)))}: which samples went cannot be told from how many."
-        )
-    return sentences
+        said.append(sentences.NO_CONTROL.format(shares=_shares(list(dict.fromkeys(missing)))))
+    return said
 
 
 def _compared(report: Report, primary: ShownMetric) -> list[int]:
@@ -115,27 +103,32 @@ def _answers(report: Report, compared: Sequence[int], primary: ShownMetric) -> l
 
 def _against_references(report: Report, compared: Sequence[int], words: str) -> str:
     name = report.primary_metric or ""
-    sentences: list[str] = []
-    for kind, than in _REFERENCES.items():
+    clauses: list[str] = []
+    for kind, than in sentences.REFERENCES.items():
         outcomes: dict[str, list[str]] = {}
         for entry in report.comparisons:
             found = entry.metrics.get(name)
             if entry.arm in compared and found and report.arms[entry.reference].kind == kind:
                 outcomes.setdefault(_outcome(found), []).append(report.arms[entry.arm].short)
         said = [
-            f"{outcome} with the hardest {_shares(outcomes[outcome])} removed"
-            for outcome in _OUTCOMES
+            sentences.OUTCOME.format(outcome=outcome, shares=_shares(outcomes[outcome]))
+            for outcome in sentences.OUTCOMES
             if outcome in outcomes
         ]
         if said:
-            sentences.append(f"Against {than}, {'it' if sentences else words} is {'; '.join(said)}")
-    return ". ".join(sentences)
+            metric = "it" if clauses else words
+            clauses.append(sentences.AGAINST.format(reference=than, metric=metric, outcomes="; ".join(said)))
+    return ". ".join(clauses)
 
 
 def _outcome(entry: Paired) -> str:
     if entry.clear:
-        return "lower" if entry.mean < 0 else "higher"
-    return "not clearly different" if entry.num_pairs >= 3 else "undecided (too few seeds)"
+        return _way(entry)
+    return sentences.NOT_CLEAR if entry.num_pairs >= 3 else sentences.UNDECIDED
+
+
+def _way(entry: Paired) -> str:
+    return sentences.LOWER if entry.mean < 0 else sentences.HIGHER
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -152,10 +145,11 @@ def _about_arm(report: Report, number: int, primary: ShownMetric) -> str:
     arm = report.arms[number]
     entries = [entry for entry in report.comparisons if entry.arm == number]
     parts = [_against(entry.metrics.get(primary.name), report.arms[entry.reference], primary) for entry in entries]
-    sentences = [f"{arm.label}: {mean_sd(arm.metrics[primary.name], primary.unit)}; {'; '.join(filter(None, parts))}."]
+    level = mean_sd(arm.metrics[primary.name], primary.unit)
+    said = sentences.ARM.format(arm=arm.label, level=level, differences="; ".join(filter(None, parts)))
     metrics = {metric.name: metric for metric in report.metrics}
     costs = _costs(entries, report.arms, metrics, primary.name)
-    return " ".join([*sentences, costs] if costs else sentences)
+    return f"{said} {costs}".rstrip()
 
 
 def _metric_words(report: Report, primary: ShownMetric) -> str:
@@ -165,24 +159,24 @@ def _metric_words(report: Report, primary: ShownMetric) -> str:
     if "true" in facts and "predicted" in facts:
         # The other way round is only asked where nobody knows which samples carry the feature.
         is_unknown = any(metric.name == f"{name}_reverse" for metric in report.metrics)
-        with_feature = "" if is_unknown else " with the feature,"
-        words = f"spurious misclassification ({facts['true']}{with_feature} taken for {facts['predicted']})"
+        template = sentences.CONFUSED if is_unknown else sentences.MISCLASSIFIED
+        words = template.format(true=facts["true"], predicted=facts["predicted"])
     return words
 
 
 def _against(entry: Paired | None, reference: ArmEntry, metric: ShownMetric) -> str:
     if entry is None:
         return ""
-    than = _REFERENCES[reference.kind]
+    than = sentences.REFERENCES[reference.kind]
     if entry.se is None or entry.num_pairs < 3:
-        seeds = "one seed" if entry.num_pairs == 1 else f"{entry.num_pairs} seeds"
-        return f"{_points(entry, metric)} against {than} ({seeds})"
-    pairs = f"{entry.num_better} of {entry.num_pairs} seeds better"
-    size = f"{amount(abs(entry.mean), metric.unit, bare=True)} ± {_se(entry, metric)}"
+        seeds = "one seed" if entry.num_pairs == 1 else counted(entry.num_pairs, "seed")
+        return sentences.FEW_SEEDS.format(difference=_points(entry, metric), reference=than, seeds=seeds)
+    pairs = sentences.PAIRS.format(better=entry.num_better, pairs=entry.num_pairs)
     if not entry.clear:
-        return f"no clear difference from {than} ({_points(entry, metric)}, {pairs})"
-    way = "lower" if entry.mean < 0 else "higher"
-    return f"{size}{_unit(metric)} {way} than {than} ({pairs})"
+        difference = _points(entry, metric)
+        return sentences.NO_CLEAR_DIFFERENCE.format(reference=than, difference=difference, pairs=pairs)
+    size = f"{amount(abs(entry.mean), metric.unit, bare=True)} ± {_se(entry, metric)}{_unit(metric)}"
+    return sentences.CLEAR_DIFFERENCE.format(size=size, way=_way(entry), reference=than, pairs=pairs)
 
 
 def _costs(
@@ -190,7 +184,7 @@ def _costs(
 ) -> str:
     """What else moved against each reference: accuracy, raw and by training proportions, and the threshold-free twin."""
     said = []
-    for name, words in _COSTS.items():
+    for name, words in sentences.COSTS.items():
         if name == primary or name not in metrics:
             continue
         metric, parts = metrics[name], []
@@ -198,19 +192,19 @@ def _costs(
             found = entry.metrics.get(name)
             if found is None or found.se is None or found.num_pairs < 3:
                 continue
-            mark = "" if found.clear else ", not clear"
-            than = "the random control" if arms[entry.reference].kind == "random" else "all samples"
-            parts.append(f"{_points(found, metric)} against {than}{mark}")
+            than = sentences.SHORT_REFERENCES[arms[entry.reference].kind]
+            mark, difference = "" if found.clear else sentences.UNCLEAR, _points(found, metric)
+            parts.append(sentences.COST_DIFFERENCE.format(difference=difference, reference=than, unclear=mark))
         if parts:
             feature = arms[entries[0].arm].facts.get(name, {}).get("feature", "the feature")
-            said.append(f"{words.replace('the feature', feature)}: {'; '.join(parts)}.")
+            said.append(sentences.COST.format(metric=words.format(feature=feature), differences="; ".join(parts)))
     return " ".join(said)
 
 
 def _nothing_evaluated(report: Report) -> str:
     if any(run.metrics for run in report.runs):
         names = listed([metric.label for metric in report.metrics])
-        return f"No metric has a value in any evaluation: {names}."
+        return sentences.NO_VALUE.format(metrics=names)
     there = []
     if report.arms:
         there.append("training histories")
@@ -219,7 +213,7 @@ def _nothing_evaluated(report: Report) -> str:
     if report.lists:
         there.append("lists of what pruning keeps")
     shown = " and ".join(there) or "artefacts"
-    return f"Nothing has been evaluated yet: this page shows {shown}. Add a result with: spurcli evaluate"
+    return sentences.NOTHING.format(shown=shown)
 
 
 def _points(entry: Paired, metric: ShownMetric) -> str:

@@ -189,3 +189,18 @@ def test_one_model_evaluated_twice_with_different_numbers_is_no_pair_of_seeds(ma
     data = read(tmp_path)
     assert [arm["num_runs"] for arm in data["arms"]] == [1, 1]
     assert any("runs/y.json stand apart" in remark for remark in data["remarks"])
+
+
+def test_a_training_that_does_not_say_its_method_is_not_called_erm(make, tmp_path):
+    content = make.evaluation(0.2, settings={"method": {}})
+    content["training"].pop("method")
+    make.save(tmp_path / "runs" / "evaluation.json", content)
+    (arm,) = read(tmp_path)["arms"]
+    assert (arm["label"], arm["kind"]) == ("Unknown method", "other")
+
+
+def test_names_with_braces_are_text_in_the_verdict(make, tmp_path):
+    make.save(tmp_path / "runs" / "x.json", finished(make, "{0}{level}.pt", 0.2, classes=("{a}", "{b}")))
+    (verdict,) = read(tmp_path)["verdict"]
+    assert "{a} with the feature, taken for {b}" in verdict
+    assert "model {0}{level}.pt" in verdict

@@ -39,10 +39,10 @@ def test_near_and_far_from_the_best_with_spread_and_seeds(methods):
     data = methods({"erm": (0.60, 0.62, 0.64), "group_dro": (0.88, 0.90, 0.92), "jtt": (0.87, 0.91, 0.89)})
     assert data["verdict"] == [
         "Worst-group accuracy: Group DRO has the highest mean, 90.0 ± 2.0 % over 3 seeds. Within two standard errors of it, "
-        "so not told apart: JTT (−1.0 ± 1.2). Two standard errors or more from it: ERM (−28.0 ± 0.0)."
+        "so not statistically distinguishable: JTT (−1.0 ± 1.2). Two standard errors or more from it: ERM (−28.0 ± 0.0)."
     ]
     assert "Fewer than 5 paired seeds: a hint, not a result" in " ".join(data["reading"])
-    assert "The best of several means is so in part by luck" in " ".join(data["reading"])
+    assert "The best of several means is partly luck" in " ".join(data["reading"])
 
 
 @pytest.mark.parametrize(("num_seeds", "words"), [(1, "one seed is too few"), (2, "two seeds are too few")])

@@ -232,7 +232,7 @@ def test_groups_that_were_inferred_are_another_arm_and_said(method_run, tmp_path
 def test_names_and_numbers_in_words():
     names = {name: method_name(name) for name in ("erm", "group_dro", "subg", "jtt", "", "own.py:Focal")}
     assert names == {
-        "erm": "ERM", "group_dro": "Group DRO", "subg": "SUBG", "jtt": "JTT", "": "ERM", "own.py:Focal": "own.py:Focal",
+        "erm": "ERM", "group_dro": "Group DRO", "subg": "SUBG", "jtt": "JTT", "": "Unknown method", "own.py:Focal": "own.py:Focal",
     }  # fmt: skip
     assert [lower_first(label) for label in ("Hardest 10 %", "ERM", "CnC, x", "")] == [
         "hardest 10 %",
