@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.errors import InputError
+from spurcli.evaluation.metric import described
 from spurcli.evaluation.metrics import METRICS
-from spurcli.reporting.labels import describe_metric
 from spurcli.reporting.values import mapping, name_of
 
 if sys.version_info >= (3, 11):
@@ -138,7 +138,7 @@ class Paper:
 
     def metric(self, name: str, values: Sequence[float] = ()) -> Mapping[str, Any]:
         """Label, unit and direction. An AUROC is in % where it is written so, like everything else."""
-        found = {**describe_metric(name, {}), **self.metrics.get(name, {})}
+        found = {**described(name, {}).to_json(), **self.metrics.get(name, {})}
         if name not in METRICS and "unit" not in self.metrics.get(name, {}):
             found["unit"] = "%" if all(0 <= value <= 100 for value in values) else ""
         if name.startswith("auroc"):
