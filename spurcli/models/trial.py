@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from spurcli.errors import InputError, in_a_line
+
+# What a model's forward raises where it cannot take its inputs.
+FAILURES = (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError)
 _NUM_SAMPLES, _MOST_TOKENS = 3, 8
+_SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 384, 512)
 
 
 def trial(inputs: Mapping[str, Any]) -> Callable[[nn.Module], torch.Tensor]:
@@ -23,7 +29,7 @@ def trial(inputs: Mapping[str, Any]) -> Callable[[nn.Module], torch.Tensor]:
         model.eval()
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                output: torch.Tensor = model(_made_up(inputs, device))
+                output: torch.Tensor = model(made_up(inputs, device))
                 return output.float()
         finally:
             for module, mode in modes:
@@ -32,7 +38,41 @@ def trial(inputs: Mapping[str, Any]) -> Callable[[nn.Module], torch.Tensor]:
     return forward
 
 
-def _made_up(inputs: Mapping[str, Any], device: torch.device) -> Any:
+def explained(called: str, model: nn.Module, error: Exception, inputs: Any) -> InputError:
+    """What a model of ours or of a library raised, as one line, with a size of images that it takes if that is what is wrong."""
+    if isinstance(inputs, dict):
+        num_texts, length = inputs["input_ids"].shape
+        return InputError(
+            f"{called} cannot take {num_texts} texts of {length} tokens: {in_a_line(error)}",
+            f"Lower preprocessing.max_length, for instance --set preprocessing.max_length={max(length // 2, 4)}",
+        )
+    num_images, _, height, width = inputs.shape
+    found = _size_that_works(model, inputs)
+    hint = f"Try --set preprocessing.image_size={found}" if found else "Change preprocessing.image_size, or --model."
+    return InputError(
+        f"{called} cannot take images of {height}x{width} pixels (a batch of {num_images}): {in_a_line(error)}", hint
+    )
+
+
+def _size_that_works(model: nn.Module, inputs: torch.Tensor) -> int | None:
+    """The smallest usual size of images, larger first, that the model takes; nothing is computed (meta device)."""
+    side = max(inputs.shape[2:])
+    try:
+        shell = copy.deepcopy(model).to("meta")
+    except Exception:  # a model that cannot be copied
+        return None
+    for size in (*(size for size in _SIZES if size > side), *(size for size in reversed(_SIZES) if size < side)):
+        try:
+            with torch.no_grad():
+                shell(torch.empty((2, inputs.shape[1], size, size), device="meta"))
+        except Exception:
+            continue
+        return size
+    return None
+
+
+def made_up(inputs: Mapping[str, Any], device: torch.device) -> Any:
+    """A few fixed inputs: pixels as after normalisation, or token ids without padding."""
     if "vocab_size" not in inputs:
         rng = torch.Generator().manual_seed(0)
         return torch.randn((_NUM_SAMPLES, *inputs["input_shape"]), generator=rng).to(device)

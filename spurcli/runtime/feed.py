@@ -50,14 +50,43 @@ class Feed(Protocol):
         ...
 
     def batches(
-        self, order: NDArray[np.int64], batch_size: int, first: int = 0, share: slice = WHOLE
+        self,
+        order: NDArray[np.int64],
+        batch_size: int,
+        first: int = 0,
+        share: slice = WHOLE,
+        *,
+        joins_lone: bool = False,
     ) -> Iterator[tuple[torch.Tensor, Any]]:
         """Yield (index int64 [m], samples) for consecutive batches of `order`, starting with batch number `first`.
 
-        The last batch may be smaller; none is dropped or padded with other samples. Of each only the places `share` are
-        read, which of the last may be none.
+        The last batch may be smaller, or with `joins_lone` larger by one; no sample is dropped or padded with others. Of
+        each batch only this process's `share` is read, which of the last may be none.
         """
         ...
+
+
+def batch_bounds(num_samples: int, batch_size: int, *, joins_lone: bool = False) -> list[tuple[int, int]]:
+    """Where each batch begins and ends. With `joins_lone` a last batch of one sample is part of the one before it."""
+    starts = list(range(0, num_samples, batch_size))
+    if joins_lone and len(starts) > 1 and num_samples - starts[-1] == 1:
+        starts.pop()
+    stops = [*starts[1:], num_samples] if starts else []
+    return list(zip(starts, stops, strict=True))
+
+
+def own_part(begin: int, end: int, share: slice, *, joins_lone: bool = False) -> tuple[int, int]:
+    """Which positions of the batch begin … end − 1 are those of `share`.
+
+    With `joins_lone` the process before takes a last sample that another one would have alone.
+    """
+    first = min(begin + (share.start or 0), end)
+    last = end if share.stop is None else min(begin + share.stop, end)
+    if joins_lone and end - last == 1:
+        return first, end
+    if joins_lone and last == end and last - first == 1 and first > begin:
+        return first, first
+    return first, last
 
 
 @dataclass(frozen=True)
@@ -96,24 +125,28 @@ class ImageFeed:
         return np.arange(begin, end, dtype=np.int64)
 
     def batches(
-        self, order: NDArray[np.int64], batch_size: int, first: int = 0, share: slice = WHOLE
+        self,
+        order: NDArray[np.int64],
+        batch_size: int,
+        first: int = 0,
+        share: slice = WHOLE,
+        *,
+        joins_lone: bool = False,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield (index int64 [m], pixels) for consecutive batches of `order`, starting with batch number `first`.
-
-        The last batch may be smaller; none is dropped or padded. Of each only the places `share` are read.
-        """
+        """Yield (index int64 [m], pixels) for consecutive batches of `order`, starting with batch number `first`."""
+        bounds = batch_bounds(len(order), batch_size, joins_lone=joins_lone)[first:]
+        parts = [own_part(begin, end, share, joins_lone=joins_lone) for begin, end in bounds]
         if self.pixels is not None:
             there = self.pixels.device == self.device
             in_order = _is_consecutive(order)  # as in scoring: views then, no copies
             positions = torch.from_numpy(order).to(self.pixels.device)
-            for start in range(first * batch_size, len(order), batch_size):
-                index = positions[start : start + batch_size][share]
-                place = int(order[start]) + (share.start or 0)
+            for begin, end in parts:
+                index = positions[begin:end]
+                place = int(order[begin]) if begin < end else 0
                 pixels = self.pixels[place : place + len(index)] if in_order else self.pixels[index]
                 yield (index, pixels) if there else (index.to(self.device), pixels.to(self.device, non_blocking=True))
             return
-        starts = range(first * batch_size, len(order), batch_size)
-        batches = [order[start : start + batch_size][share] for start in starts]
+        batches = [order[begin:end] for begin, end in parts]
         read = [chosen for chosen in batches if len(chosen)]
         pixels_of = _read_all(self.inputs, read, self.num_workers, pin=self.device.type == "cuda")
         for chosen in batches:

@@ -17,7 +17,7 @@ from spurcli.datasets import Texts
 from spurcli.errors import InputError
 from spurcli.progress import Progress, Silent
 from spurcli.randomness import generator
-from spurcli.runtime.feed import WHOLE
+from spurcli.runtime.feed import WHOLE, batch_bounds, own_part
 
 WORDS = "words"
 _MAX_WORDS, _MIN_COUNT = 20_000, 2
@@ -184,16 +184,20 @@ class TextFeed:
         return begin + np.argsort(self.length[begin:end], kind="stable")
 
     def batches(
-        self, order: NDArray[np.int64], batch_size: int, first: int = 0, share: slice = WHOLE
+        self,
+        order: NDArray[np.int64],
+        batch_size: int,
+        first: int = 0,
+        share: slice = WHOLE,
+        *,
+        joins_lone: bool = False,
     ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-        """Yield (index int64 [m], token ids) for consecutive batches of `order`, starting with batch number `first`.
-
-        Of each only the places `share` are read.
-        """
+        """Yield (index int64 [m], token ids) for consecutive batches of `order`, starting with batch number `first`."""
         length = self.length
         most = int(length.max())
-        for begin in range(first * batch_size, len(order), batch_size):
-            chosen = order[begin : begin + batch_size][share]
+        for bounds in batch_bounds(len(order), batch_size, joins_lone=joins_lone)[first:]:
+            begin, end = own_part(*bounds, share, joins_lone=joins_lone)
+            chosen = order[begin:end]
             index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
             yield index, self._padded(index, padded_length(int(length[chosen].max(initial=0)), most, self.device))
 

@@ -18,9 +18,10 @@ from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.models.class_order import OPTION, Classes
-from spurcli.models.trial import trial
+from spurcli.models.trial import FAILURES, explained, made_up, trial
 from spurcli.models.weights import places, restore_trained
 from spurcli.progress import Progress, Silent
+from spurcli.registry import is_user_code
 from spurcli.runtime.device import mix
 from spurcli.runtime.distributed import ALONE, World, open_world
 from spurcli.runtime.feed import Feed, ImageFeed
@@ -104,13 +105,26 @@ class Workbench:
         )
         return model.to(self.device)
 
+    @property
+    def model_called(self) -> str:
+        """The model's name for a message; empty for a user's own, whose errors are told as they are."""
+        model = self.settings.model
+        return "" if is_user_code(model.name) else str(model.options.get("arch") or model.name)
+
     def restored(self, checkpoint: Path, *, is_ours: bool) -> tuple[nn.Module, str]:
         """The model with the weights of `checkpoint`, its outputs in the order of the classes, and the weights' hash.
 
         Raises InputError unless everything fits, and where the processes of a run do not read the same.
         """
         model = replace(self, pretrained=False).model(self.settings.seed)
-        forward = trial(self._about_inputs())
+        inputs = self._about_inputs()
+        forward = trial(inputs)
+        try:
+            forward(model)
+        except FAILURES as error:
+            if not self.model_called or isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise explained(self.model_called, model, error, made_up(inputs, torch.device("cpu"))) from error
         digest, line = restore_trained(model, checkpoint, self._classes(), forward, is_ours=is_ours)
         if line:
             self.progress.say(line)

@@ -72,6 +72,7 @@ def train_early(
         progress=bench.progress,
         what=what,
         world=bench.world,
+        called=bench.model_called,
     )
     fit(trainer, until_epoch=epoch)
     return trainer.model

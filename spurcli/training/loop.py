@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from spurcli.models import last_linear
 from spurcli.progress import Progress, Silent, Span
 from spurcli.runtime.device import autocast, memory_advice, mix, seed_step
 from spurcli.runtime.distributed import ALONE, World
-from spurcli.runtime.feed import Feed
+from spurcli.runtime.feed import Feed, batch_bounds
 from spurcli.runtime.forward import embedding_hook, require_logits
 from spurcli.runtime.preprocess import Preprocess
 from spurcli.runtime.signals import stop_requests
@@ -28,6 +27,7 @@ from spurcli.training.best import BestEpochs, Selected
 from spurcli.training.gradients import GradientSum
 from spurcli.training.method import Annotation, Batch, Method, Phase, Phased
 from spurcli.training.optimization import build_optimizer, learning_rate
+from spurcli.training.preflight import needs_company, try_out
 from spurcli.training.saving import Saver
 from spurcli.training.state import Position, StateFile
 from spurcli.training.tally import Tally
@@ -41,7 +41,8 @@ class Trainer:
 
     The schedule spans `settings.epochs`; a run may stop after fewer epochs (early scoring does) and still be on it. The
     weights of the epoch that each of `selections` chooses are kept, so that one run answers for all of them. Every
-    process of `world` has the same trainer, on its own device.
+    process of `world` has the same trainer, on its own device. `called` names a model of ours or of a library. With
+    `joins_lone` an epoch's last batch of one sample is part of the batch before: None finds out whether batch norm needs it.
     """
 
     model: nn.Module
@@ -60,6 +61,8 @@ class Trainer:
     after_epoch: Callable[[nn.Module, int], None] | None = None
     what: str = "training"
     world: World = ALONE
+    called: str = ""
+    joins_lone: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class _Run:
     share: slice
     until_epoch: int
     num_steps: int | None
+    joins_lone: bool
     position: Position = field(default_factory=Position)
 
     def is_done(self) -> bool:
@@ -116,7 +120,11 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     best = BestEpochs({settings.selection, *trainer.selections})
     parts = trainer.model, trainer.method, optimizer, scaler, best
     saver = Saver(*parts, trainer.state_file, settings.save_seconds, world, trainer.progress)
-    run = _Run(trainer, optimizer, scaler, gradients, best, saver, share, until_epoch, num_steps, saver.restore())
+    joins_lone = needs_company(trainer) if trainer.joins_lone is None else trainer.joins_lone
+    position = saver.restore()
+    if not position.global_step:
+        try_out(trainer, share, joins_lone=joins_lone)
+    run = _Run(trainer, optimizer, scaler, gradients, best, saver, share, until_epoch, num_steps, joins_lone, position)
     forward: Any = torch.compile(trainer.model) if settings.compile else trainer.model
     try:
         with (
@@ -153,14 +161,15 @@ def _run_epoch(run: _Run, forward: Any) -> None:
     trainer.progress.start(*_announced(run, len(order)))
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position, world)
+    bounds = batch_bounds(len(order), size, joins_lone=run.joins_lone)
     with embedding_hook(trainer.model, wanted=getattr(method, "needs_embedding", False)) as caught:
-        for index, samples in trainer.feed.batches(order, size, position.step, run.share):
+        for index, samples in trainer.feed.batches(order, size, position.step, run.share, joins_lone=run.joins_lone):
             if run.saver.is_due():
                 tally.note()
                 run.saver.save(position)
             seed_step(device, mix(trainer.seed, position.global_step, world.rank))
             _set_rate(run, phase, num_steps)
-            label, global_size = trainer.label[index], min(size, len(order) - position.step * size)
+            label, global_size = trainer.label[index], bounds[position.step][1] - bounds[position.step][0]
             if len(index):
                 inputs = trainer.preprocess.training(samples, index, trainer.seed, position.epoch)
                 with autocast(device, settings.precision):
@@ -205,9 +214,9 @@ def _order(run: _Run) -> tuple[NDArray[np.int64], int]:
         raise InputError(f"The method visits no sample in epoch {position.epoch + 1}", "Check its order().")
     if not getattr(trainer.method, "fixed_order", False):
         order = trainer.feed.training_order(order, size, trainer.seed, position.epoch)
-    num_steps = math.ceil(len(order) / size)
-    if run.num_steps is not None:
-        order = order[: (position.step + run.num_steps - position.global_step) * size]
+    num_steps = len(batch_bounds(len(order), size, joins_lone=run.joins_lone))
+    if run.num_steps is not None and (left := position.step + run.num_steps - position.global_step) < num_steps:
+        order = order[: left * size]
     return order, num_steps
 
 

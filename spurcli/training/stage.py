@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -29,12 +28,14 @@ from spurcli.evaluation.predict import SplitPredictor
 from spurcli.progress import Progress
 from spurcli.registry import near
 from spurcli.runtime.distributed import ALONE, World
+from spurcli.runtime.feed import batch_bounds
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.best import Selected
 from spurcli.training.given import Given, read_given
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
+from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder, state_path
 
@@ -275,8 +276,11 @@ def _fit(
         evaluate=_evaluator(predictors, bench.world) if predictors else None,
         after_epoch=after_epoch,
         world=bench.world,
+        called=bench.model_called,
     )
-    steps_full = settings.training.epochs * math.ceil(len(split) / settings.training.batch_size)
+    trainer.joins_lone = needs_company(trainer)
+    batches = batch_bounds(len(split), settings.training.batch_size, joins_lone=trainer.joins_lone)
+    steps_full = settings.training.epochs * len(batches)
     try:
         fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
     except Diverged as error:
