@@ -78,6 +78,19 @@ def alike_key(name: str) -> str:
     return plain.strip(" _") or plain
 
 
+def matched(theirs: Sequence[str], ours: Sequence[str]) -> list[int] | None:
+    """For each of our names the place of the same one among `theirs`; None unless each name has one counterpart.
+
+    Names that differ only by Unicode form, case or separators are the same if no two of one side are.
+    """
+    for key in (canonical, lambda name: canonical(name).casefold(), alike_key):
+        place = {key(name): number for number, name in enumerate(theirs)}
+        wanted = [key(name) for name in ours]
+        if len(place) == len(theirs) == len(set(wanted)) == len(wanted) and set(wanted) == set(place):
+            return [place[name] for name in wanted]
+    return None
+
+
 def is_missing(value: str) -> bool:
     """Whether a value stands for an empty cell: nothing, nan, <NA>, NaT, #N/A and what else only programs write."""
     return canonical(value).lower() in _MISSING

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spurcli.beside import run_file
 from spurcli.errors import InputError, MissingExtraError, UsageError
 
 
@@ -102,15 +102,9 @@ def _import_file(spec: str, kind: str) -> Any:
         raise UsageError(f"No such file: {path} (for the {kind} {spec})", "Name it as path/to/file.py:attr.")
     name = f"spurcli_user_{re.sub(r'[^0-9A-Za-z]', '_', str(path.resolve()))}"
     if name not in sys.modules:
-        module_spec = importlib.util.spec_from_file_location(name, path)
-        assert module_spec is not None
-        assert module_spec.loader is not None
-        module = importlib.util.module_from_spec(module_spec)
-        sys.modules[name] = module  # worker processes and dataclasses look their module up
         try:
-            module_spec.loader.exec_module(module)
+            run_file(path, name)
         except (Exception, SystemExit) as error:  # a script that runs on import may also leave by exit()
-            del sys.modules[name]
             raise _failed_import(path, error) from error
     return _attribute(sys.modules[name], attribute, spec, kind)
 

@@ -19,7 +19,7 @@ from spurcli.artifacts.foreign_logits import ForeignLogits, read_foreign_logits
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.own.foreign_order import image_folder_order
 from spurcli.errors import InputError, SpurWarning, UsageError
-from spurcli.names import canonical
+from spurcli.names import canonical, matched
 
 _SHOWN = 3
 
@@ -151,6 +151,8 @@ def _columns(foreign: ForeignLogits, dataset: Dataset, where: str) -> NDArray[np
     if not theirs:
         return None
     unknown = [name for name in theirs if name not in ours]
+    if unknown and (alike := matched(theirs, ours)) is not None:
+        return np.array(alike, dtype=np.int64)
     if unknown:
         raise InputError(
             f"{foreign.path} has columns of other classes than {where}: {_listed(unknown)}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.class_check import ORDER_ADVICE, confusion, warn_if_reordered
 from spurcli.artifacts.evaluation import predictions_path, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.model_folder import weights_file
@@ -135,6 +136,9 @@ def _run_model(
     bench.require_own(metadata, str(path), allow_injection_mismatch=allow_injection_mismatch)
     model, digest = bench.restored(path, is_ours=bool(metadata))
     evaluated = SplitPredictor.open(bench, split).predict(model)
+    if not metadata and bench.world.is_first:
+        counts = confusion(evaluated.logits, evaluated.label)
+        warn_if_reordered(counts, dataset.class_names, str(path), ORDER_ADVICE)
     about = {
         "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},
         "training": metadata.get("training"),
@@ -164,6 +168,9 @@ def _foreign(
         fingerprint = Fingerprint.of(found.label, found.sample_id)
         return _Found(evaluated, fingerprint, about, parents, sample_id=found.sample_id)
     (progress or Silent()).say(note)
+    warn_if_reordered(
+        confusion(found.logits, found.label), dataset.class_names, str(paths[0]), "Write class_names beside the logits."
+    )
     # a foreign program saw no twin
     evaluated = replace(evaluated_split(dataset, split, found.logits), feature_of=None, twin_class=None)
     return _Found(evaluated, dataset.split(split).fingerprint, about, parents)

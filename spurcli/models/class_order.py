@@ -12,7 +12,7 @@ from torch import nn
 
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.models.head import head_names
-from spurcli.names import alike_key, canonical
+from spurcli.names import matched
 
 OPTION = "class_order"
 FLAG = f"model.options.{OPTION}"
@@ -24,18 +24,19 @@ _SHOWN = 6
 class Classes:
     """The classes of a data set, and what is known of how a file of weights orders them.
 
-    `told` is the option `class_order`: names in the order of the file's outputs, or "sorted". `is_own` is whether the data
-    set is a user's own, whose order another program may have chosen differently.
+    `told` is the option `class_order`: names in the order of the file's outputs, or "sorted". `may_differ` is whether other
+    programs are known to order these names otherwise.
     """
 
     names: tuple[str, ...]
     told: Any = ""
-    is_own: bool = False
+    may_differ: bool = False
 
     def of_file(self, found: Sequence[str] | None) -> tuple[str, ...] | None:
         """The names in the order of the file's outputs: as told, else as `found` in it; None if nothing says."""
         if not self.told:
-            return tuple(found) if found else None
+            only_counts = found and list(found) == list(map(str, range(len(found)))) and set(found) != set(self.names)
+            return tuple(found) if found and not only_counts else None
         if self.told == SORTED:
             return tuple(sorted(self.names))
         named = self.told.split(",") if isinstance(self.told, str) else self.told
@@ -50,19 +51,6 @@ class Classes:
         return names
 
 
-def matched(theirs: Sequence[str], ours: Sequence[str]) -> list[int] | None:
-    """For each of our classes which of their outputs is the same class; None unless each name has one counterpart.
-
-    Names that differ only by Unicode form, case or separators are the same if no two of one side are.
-    """
-    for key in (canonical, lambda name: canonical(name).casefold(), alike_key):
-        place = {key(name): number for number, name in enumerate(theirs)}
-        wanted = [key(name) for name in ours]
-        if len(place) == len(theirs) == len(set(wanted)) == len(wanted) and set(wanted) == set(place):
-            return [place[name] for name in wanted]
-    return None
-
-
 def order_of_outputs(found: Sequence[str] | None, classes: Classes, where: str) -> tuple[list[int], str]:
     """Which output of the file each class is, and a line that says so.
 
@@ -72,7 +60,7 @@ def order_of_outputs(found: Sequence[str] | None, classes: Classes, where: str) 
     theirs, ours = classes.of_file(found), classes.names
     same = list(range(len(ours)))
     if theirs is None:
-        if classes.is_own and list(ours) != sorted(ours):
+        if classes.may_differ:
             message = (
                 f"{where} does not name its classes. Its outputs are taken in the order {_listed(ours)}; if it was trained "
                 f"in plain sorted order ({_listed(sorted(ours))}), as torchvision's ImageFolder does: --set {FLAG}={SORTED}"

@@ -13,10 +13,11 @@ from torch import nn
 
 from spurcli.artifacts.saved_torch import folder_class_names
 from spurcli.errors import InputError, UsageError
-from spurcli.models.class_order import Classes, matched, order_of_outputs, reorder_outputs
+from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
 from spurcli.models.head import head_names
 from spurcli.models.trial import trial
 from spurcli.models.weights import find_folder
+from spurcli.names import matched
 from spurcli.progress import Progress
 
 

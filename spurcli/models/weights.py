@@ -14,8 +14,9 @@ from spurcli.artifacts.matching_torch import Mismatch, best_match, plain_name
 from spurcli.artifacts.model_folder import require_no_adapter
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.errors import InputError, SpurWarning
-from spurcli.models.class_order import Classes, matched, order_of_outputs, reorder_outputs
+from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
 from spurcli.models.head import head_names
+from spurcli.names import matched
 
 Forward = Callable[[nn.Module], torch.Tensor]
 

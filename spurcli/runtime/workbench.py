@@ -13,8 +13,8 @@ from torch import nn
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
-from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.models.class_order import OPTION, Classes
@@ -128,12 +128,13 @@ class Workbench:
         digest, line = restore_trained(model, checkpoint, self._classes(), forward, is_ours=is_ours)
         if line:
             self.progress.say(line)
+        warn_unless_logits(forward(model).cpu().numpy(), f"The model of {checkpoint.name}", of_model=True)
         self.world.require_same(digest, "weights")
         return model, digest
 
     def _classes(self) -> Classes:
         told = self.settings.model.options.get(OPTION, "")
-        return Classes(self.dataset.class_names, told, self.settings.dataset.name in OWN_DATA)
+        return Classes(self.dataset.class_names, told, self.dataset.class_order_note is not None)
 
     def _about_inputs(self) -> dict[str, Any]:
         """What a model's factory may want to know of the inputs."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from spurcli.artifacts.class_check import ORDER_ADVICE, warn_if_reordered
 from spurcli.artifacts.scores import ScoresWriter
 from spurcli.models import last_linear
 from spurcli.runtime.feed import Feed
@@ -19,6 +20,7 @@ from spurcli.runtime.forward import (
     evaluation_mode,
     forward_windows,
     require_embedding,
+    require_logits,
     window,
 )
 from spurcli.runtime.workbench import Workbench
@@ -29,12 +31,16 @@ from spurcli.scoring.formulas import Prediction
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """One run of a scoring: its model, its seed, how many epochs it was trained (None if unknown)."""
+    """One run of a scoring: its model, its seed, how many epochs it was trained (None if unknown).
+
+    `file` names a model that another program trained, whose classes may stand in another order.
+    """
 
     model: nn.Module
     seed: int
     epoch: int | None
     weights_sha256: str
+    file: str = ""
 
 
 def require_embeddings(bench: Workbench, feed: Feed, model: nn.Module) -> None:
@@ -86,6 +92,8 @@ def score_run(
     has_bias = layer is not None and layer.bias is not None
     width = layer.in_features if layer and of_split else 0
     embeddings = torch.zeros((len(train) if writer else 0, width), device=place)
+    num_classes = len(bench.dataset.class_names)
+    counts = torch.zeros(num_classes**2 if run.file else 0, dtype=torch.int64, device=bench.device)
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
         for begin, end, batches in forward_windows(
             run.model,
@@ -106,6 +114,9 @@ def score_run(
                 prediction = Prediction(logits, label[index], h, has_bias)
                 values = torch.stack([compute(prediction) for compute in computed.values()])
                 buffer.index_copy_(1, index - begin, values)
+                if run.file:
+                    pairs = label[index] * num_classes + require_logits(logits, num_classes).argmax(1)
+                    counts += torch.bincount(pairs, minlength=len(counts))
                 if of_split:
                     found = require_embedding(embedding, len(index))
                     rows.index_copy_(0, (index - begin).to(place), found.to(place, torch.float32))
@@ -115,8 +126,12 @@ def score_run(
             if writer:
                 for row, name in zip(values.numpy(), computed, strict=True):
                     writer.write(name, number, begin, row)
+    counts = world.collected(counts) if run.file else counts
     if writer is None:
         return
+    if run.file:
+        table = counts.cpu().numpy().reshape(num_classes, num_classes)
+        warn_if_reordered(table, bench.dataset.class_names, run.file, ORDER_ADVICE)
     for name, compute_split in of_split.items():
         values = compute_split(embeddings, label.to(place), bench.progress)
         writer.write(name, number, 0, values.cpu().numpy())

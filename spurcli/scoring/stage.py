@@ -10,6 +10,7 @@ from typing import Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
+from spurcli.artifacts.class_check import confusion, warn_if_reordered
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.model_folder import weights_file
@@ -163,7 +164,13 @@ def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
     metadata = read_checkpoint_metadata(checkpoint, required=False)
     model, digest = bench.restored(checkpoint, is_ours=bool(metadata))
     training = metadata.get("training") or {}
-    return ScoredRun(model, training.get("seed", bench.settings.seed), training.get("epoch"), digest)
+    return ScoredRun(
+        model,
+        training.get("seed", bench.settings.seed),
+        training.get("epoch"),
+        digest,
+        "" if metadata else str(checkpoint),
+    )
 
 
 def _trained(bench: Workbench, feed: Feed, num_runs: int, folder: Path, force: bool) -> list[ScoredRun]:
@@ -196,6 +203,8 @@ def _from_logits(
     else:
         bench.progress.say(note)
         header, group = _header(dataset, made), dataset.group("train")
+        advice = "Write class_names beside the logits."
+        warn_if_reordered(confusion(logits, label), dataset.class_names, str(paths[0]), advice)
     scores = [*registered_scores(list(formulas.FROM_LOGITS)), *further]
     with write_scores(output, header, label, sample_id=sample_id, group=group) as writer:
         for each in scores:

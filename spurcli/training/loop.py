@@ -193,7 +193,7 @@ def _announced(run: _Run, num_visited: int) -> tuple[str, int, Span]:
     if run.num_steps is None:
         share = 1 / max(run.until_epoch, 1)
         return f"{what} of {run.until_epoch}", num_visited, Span(position.epoch * share, share)
-    num_steps = math.ceil(num_visited / run.trainer.settings.batch_size)
+    num_steps = len(batch_bounds(num_visited, run.trainer.settings.batch_size, joins_lone=run.joins_lone))
     before = position.global_step - position.step
     return what, num_visited, Span(before / run.num_steps, num_steps / run.num_steps)
 

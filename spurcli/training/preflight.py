@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.models.trial import FAILURES, explained
 from spurcli.runtime.device import autocast, memory_advice
@@ -67,27 +68,30 @@ def try_out(trainer: Trainer, share: slice, *, joins_lone: bool) -> None:
     for number in sorted(sizes, reverse=True):
         try:
             with memory_advice("training.batch_size", size):
-                _run(trainer, number, backward=True)
+                logits = _run(trainer, number, backward=True)
         except FAILURES as error:
             if not trainer.called or isinstance(error, torch.OutOfMemoryError | InputError):
                 raise
             raise explained(trainer.called, trainer.model, error, _inputs(trainer, number)) from error
+        if number == max(sizes) and logits is not None and len(logits) > 1 and trainer.world.is_first:
+            warn_unless_logits(logits.numpy(), f"The model {trainer.called}".strip(), of_model=True)
 
 
-def _run(trainer: Trainer, number: int, *, backward: bool) -> None:
+def _run(trainer: Trainer, number: int, *, backward: bool) -> torch.Tensor | None:
     """One pass in training mode over `number` samples, on a copy of the model."""
     device = trainer.feed.device
     try:
         model = copy.deepcopy(trainer.model).train()
     except Exception:  # a user's module that cannot be copied is not tried out
-        return
+        return None
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.set_grad_enabled(backward):
         inputs = _inputs(trainer, number)
         with autocast(device, trainer.settings.precision):
             logits = require_logits(model(inputs), trainer.num_classes)
         if backward and logits.requires_grad:
-            logits.float().mean().backward()
+            logits.float().mean().backward()  # type: ignore[no-untyped-call]
+    return logits.detach().float().cpu()
 
 
 def _inputs(trainer: Trainer, number: int) -> Any:

@@ -20,9 +20,10 @@ from spurcli.artifacts.model_folder import folder_settings, weights_file
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.models import build_model
-from spurcli.models.class_order import Classes, matched
+from spurcli.models.class_order import Classes
 from spurcli.models.trial import trial
 from spurcli.models.weights import restore_trained, start_from
+from spurcli.names import matched
 from spurcli.session import configure
 
 NAMES = ("ant", "bee", "cat")
@@ -243,8 +244,8 @@ def test_without_names_the_order_is_said_and_another_likely_one_is_warned_of(tmp
     assert "class order: 1, 2, 10" in line
     assert torch.equal(logits(model), logits(theirs))
     with pytest.warns(SpurWarning, match="--set model.options.class_order=sorted"):
-        load(tmp_path / "w.pth", numbers, is_own=True)
-    model, _ = load(tmp_path / "w.pth", numbers, is_own=True, told="sorted")
+        load(tmp_path / "w.pth", numbers, may_differ=True)
+    model, _ = load(tmp_path / "w.pth", numbers, may_differ=True, told="sorted")
     torch.testing.assert_close(logits(model), logits(theirs)[:, [0, 2, 1]])
     with pytest.raises(UsageError, match="class_order names 1, 3"):
         load(tmp_path / "w.pth", numbers, told="1,3")

@@ -129,3 +129,40 @@ def test_a_mistake_of_our_own_is_not_blamed_on_the_user(monkeypatch):
     registry = Registry("thing", "--thing", {"x": Entry("spurcli.registry:nothing", "x")})
     with pytest.raises(UsageError, match="no 'nothing' there"):
         registry.load("x")
+
+
+def test_a_file_imports_what_lies_beside_it_as_python_does(tmp_path, monkeypatch):
+    """At its top, inside a function, through another sibling, from a package; two folders are not mixed up."""
+    before = list(sys.path), list(sys.meta_path)
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder / "zpkg").mkdir(parents=True)
+        (tmp_path / folder / "zlayers.py").write_text(
+            f"from zbase import N\ndef late():\n    import zlate\n    return zlate.N\nV = N + {number}"
+        )
+        (tmp_path / folder / "zbase.py").write_text("N = 10")
+        (tmp_path / folder / "zlate.py").write_text(f"N = {number}")
+        (tmp_path / folder / "zpkg" / "__init__.py").write_text("from .inner import W")
+        (tmp_path / folder / "zpkg" / "inner.py").write_text(f"W = {number}")
+        (tmp_path / folder / "own.py").write_text(
+            "from dataclasses import dataclass\nfrom zlayers import V, late\nimport zpkg.inner\n"
+            "def build():\n    from zlate import N\n    import zlayers\n    return V, zlayers.V, N, late(), zpkg.W, zpkg.inner.W\n"
+        )
+    builds = [MODELS.load(f"{tmp_path / folder / 'own.py'}:build") for folder in ("one", "two")]
+    for number in (0, 1, 0):
+        assert builds[number]() == (10 + number, 10 + number, number, number, number, number)
+    assert (sys.path, sys.meta_path) == before
+    (tmp_path / "one" / "timm.py").write_text("N = 5")
+    (tmp_path / "one" / "shadow.py").write_text(
+        "import timm\ndef build():\n    import timm as again\n    return timm.N + again.N"
+    )
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    assert MODELS.load(f"{tmp_path / 'one' / 'shadow.py'}:build")() == 10
+    assert "timm" not in sys.modules
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three" / "own.py").write_text("import zabsent")
+    with pytest.raises(InputError, match="No module named 'zabsent'"):
+        MODELS.load(f"{tmp_path / 'three' / 'own.py'}:build")
+    (tmp_path / "three" / "other.py").write_text("import zlate\ndef build(): return zlate.N")
+    monkeypatch.delitem(sys.modules, "zlate")
+    with pytest.raises(InputError, match="No module named 'zlate'"):
+        MODELS.load(f"{tmp_path / 'three' / 'other.py'}:build")
