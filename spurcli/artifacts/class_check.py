@@ -12,7 +12,7 @@ from spurcli.errors import SpurWarning
 
 _BLOCK = 1 << 16
 _FEWEST, _GAIN, _AGREED = 20, 0.1, 0.5
-_SHOWN = 5
+_SHOWN = 3
 ORDER_ADVICE = "Unless that is what the model learned, name the order of its outputs: --set model.options.class_order=…"
 
 
@@ -62,9 +62,9 @@ def warn_if_reordered(counts: NDArray[np.int64], class_names: Sequence[str], whe
     order, as_is, best = found
     moved = [row for row in range(len(order)) if order[row] != row]
     shown = ", ".join(f"{class_names[row]} as {class_names[order[row]]}" for row in moved[:_SHOWN])
-    more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
+    more = ", …" if len(moved) > _SHOWN else ""
     message = (
-        f"{where}: predictions agree with the labels better in another class order ({best:.0%} instead of {as_is:.0%} on "
-        f"average over classes): {shown}{more}. {advice}"
+        f"{where}: predictions agree with the labels better in another class order ({best:.0%} of each class instead of "
+        f"{as_is:.0%}): {shown}{more}. {advice}"
     )
     warnings.warn(SpurWarning(message), stacklevel=2)

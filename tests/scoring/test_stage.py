@@ -140,7 +140,7 @@ def test_trap_8_a_checkpoint_that_does_not_fit_is_refused(configured, checkpoint
     weights = safetensors.torch.load_file(checkpoint)
     broken = {
         "missing": {name: value for name, value in weights.items() if name != "5.bias"},
-        "unknown": {**weights, "more": torch.zeros(1)},
+        "larger": {**weights, "6.weight": torch.zeros(1)},
         "shape": {**weights, "5.bias": torch.zeros(4)},
         "nan": {**weights, "5.bias": torch.full((3,), float("nan"))},
     }
