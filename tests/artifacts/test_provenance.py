@@ -57,14 +57,14 @@ def test_only_what_both_sides_have_is_compared():
         (Fingerprint(3, "xx"), "the labels differ"),
         (Fingerprint(3, None, "xx"), "the sample ids differ"),
     ):
-        with pytest.raises(InputError, match=f"a and b are not about the same samples: {words}"):
+        with pytest.raises(InputError, match=f"a and b .*samples.*{words}"):
             require_same(full, "a", other, "b")
 
 
 def test_injections_must_be_the_same():
     require_same_injection(None, "a", None, "b")
     require_same_injection("ab" * 32, "a", "ab" * 32, "b")
-    with pytest.raises(InputError, match="a was made with injection abababababab, b with no injection"):
+    with pytest.raises(InputError, match=r"a .*injection abababababab.* b .*no injection"):
         require_same_injection("ab" * 32, "a", None, "b")
 
 
@@ -118,7 +118,7 @@ def test_provenance_from_elsewhere_is_checked():
         "stage": 5,
         "command": [],
     }.items():
-        with pytest.raises(InputError, match=f"x: provenance: '{key}' is missing or of the wrong kind"):
+        with pytest.raises(InputError, match=f"x: provenance: '{key}'"):
             read_provenance({key: value}, "x")
 
 

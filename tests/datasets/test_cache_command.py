@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_a_place_that_cannot_be_written_names_the_variable(cache, tmp_path, monk
     monkeypatch.setenv("SPURCLI_CACHE", str(tmp_path / "file" / "below"))
     result = cache()
     assert result.code == 3
-    assert "set the environment variable SPURCLI_CACHE to another folder" in result.err
+    assert "SPURCLI_CACHE" in result.err
 
 
 def test_what_is_damaged_is_made_again_and_said(cache, pictures):
@@ -99,7 +100,7 @@ def test_what_is_damaged_is_made_again_and_said(cache, pictures):
     result = cache("--json")
     assert result.code == 0
     assert sorted(facts["done"] for facts in result.json["splits"].values()) == ["replaced", "there", "there"]
-    assert f"The cache data/.spurcli-cache/{damaged.name} is unusable: pixels.npy has 200 bytes" in result.err
+    assert re.search(f"data/.spurcli-cache/{damaged.name}.*pixels.npy.* 200 bytes", result.err)
     assert cache("--json").json["splits"].keys() == result.json["splits"].keys()
 
 

@@ -72,7 +72,7 @@ def test_the_images_at_hand(celeba_data):
     with pytest.warns(SpurWarning) as warned:
         dataset = load(data_root=celeba_data, image_size=48, available_only=True, num_train_per_class=2500)
     text = " ".join(str(item.message) for item in warned)
-    assert "12,411 of CelebA's 202,599 images are here" in text
+    assert re.search("12,411 .*202,599 images", text)
     assert "89×109 pixels" in text
     counts = {name: np.bincount(dataset.group(name), minlength=4).tolist() for name in dataset.splits}
     assert counts["train"] == [2500, 0, 1250, 1250]
@@ -85,7 +85,7 @@ def test_the_images_at_hand(celeba_data):
 
 
 def test_too_few_women_at_hand(celeba_data):
-    with pytest.raises(InputError, match="3,627 women without glasses whose image is here, 5,000 are asked"):
+    with pytest.raises(InputError, match=r"3,627 women without glasses.* 5,000 "):
         load(data_root=celeba_data, available_only=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from spurcli.datasets.celeba import Counts, read_folder
@@ -105,7 +107,7 @@ def test_what_is_off_is_named(celeba_folder, damage):
 def test_a_coin_that_falls_otherwise_would_be_told(celeba_folder, split):
     counts = {"train": (8, 0, 4, 4), "val": (2, 4, 2, 2), "test": (2, 6, 2, 2)}
     counts[split] = (2, counts[split][1] + 1, 2, 2)
-    with pytest.raises(InputError, match=f"split '{split}' of the paper's subset has [46] women with glasses"):
+    with pytest.raises(InputError, match=f"'{split}'.* [46] women with glasses"):
         read_folder(celeba_folder(), image_size=8, num_train_per_class=8, published=Counts(OFFICIAL, counts))
 
 
@@ -131,5 +133,5 @@ def test_a_trimmed_copy_of_the_lists_is_not_taken_for_celeba(celeba_folder, spur
     folder = celeba_folder()
     result = spurcli("data", "check", "celeba", "--data-root", folder, "--set", "dataset.options.available_only=true")
     assert result.code == 3
-    assert "has 26 images in the official training split, not 162,770" in result.err
-    assert "as published, even where images are missing" in result.err
+    assert re.search("26 .*official training split.*162,770", result.err)
+    assert "as published" in result.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from spurcli.datasets import load_dataset
@@ -57,7 +59,7 @@ def test_the_table_for_people(spurcli, own):
     (labels,) = {line[-1] for line in lines if line[:3] == ["train", "image", "5×6×3"]}
     assert labels == load_dataset("own.py:load").splits["train"].fingerprint.labels_sha256[:16]
     assert ["class1", "blue", "75.0%", "1.50"] in lines
-    assert "Pruned by --group auto: class0/red, class1/blue" in result.out
+    assert re.search("--group auto.*class0/red, class1/blue", result.out)
     assert "ublished" not in result.out
 
 
@@ -66,7 +68,7 @@ def test_a_long_table_says_what_it_leaves_out(spurcli, own):
     result = spurcli(*words)
     assert "class19/blue" in result.out
     assert "class20/red" not in result.out.partition("Fingerprints")[0]
-    assert "and 20 more groups; all of them with --json" in result.out
+    assert re.search("20 more.*--json", result.out)
     assert len(spurcli(*words, "--json").json["splits"]["train"]["groups"]) == 60
 
 

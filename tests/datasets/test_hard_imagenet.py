@@ -95,7 +95,7 @@ def test_skis_are_drawn_by_their_seed_alone(folder):
     assert draws[0] == draws[1]
     assert len(set(draws)) == 3
     assert len(by_class(small(folder, num_ski=0))["ski"]) == 12
-    with pytest.raises(InputError, match="There are 12 skis to train on, 13 are asked for"):
+    with pytest.raises(InputError, match=r"12 skis.* 13 "):
         small(folder, num_ski=13)
 
 

@@ -103,13 +103,13 @@ def test_the_least_of_the_cue_among_those_there(tmp_path_factory, order, number,
 
 def test_the_warning_counts_how_many_of_the_listed_the_ranks_agree_on(tmp_path):
     write(tmp_path, {INDEX: paths([*FREE[:6], *NAMES[9:20], *FREE[6:], *NAMES[20:]])})
-    with pytest.warns(SpurWarning, match="12 dog sleds are from the front of paths_by_rank.pkl.* 9 .* 6 are listed"):
+    with pytest.warns(SpurWarning, match=r"12 dog sleds are from the front of paths_by_rank.pkl.* 9 .* 6 are listed"):
         choose_by_rank(tmp_path / "images", (INDEX, WNID), NAMES, 12, FREE, whole=True)
 
 
 def test_more_than_are_ranked(tmp_path):
     write(tmp_path, {INDEX: paths(NAMES[:50])})
-    with pytest.raises(InputError, match="ranks 50 of the images that are there, 60 are asked for"):
+    with pytest.raises(InputError, match=r"ranks 50 .* 60 "):
         choose_by_rank(tmp_path / "images", (INDEX, WNID), NAMES, 60, FREE, whole=True)
 
 

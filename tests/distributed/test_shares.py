@@ -42,9 +42,9 @@ def test_the_shares_of_a_batch_are_contiguous_and_whole(size, units, unit, num_s
 
 
 def test_a_batch_that_leaves_processes_idle_is_refused():
-    with pytest.raises(UsageError, match="A batch of 3 samples is too small for 4 processes"):
+    with pytest.raises(UsageError, match=r"3 samples.* 4 processes"):
         World(0, 4).share(3)
-    with pytest.raises(UsageError, match=r"1 units of 68 samples that stay together is too small for 2 processes"):
+    with pytest.raises(UsageError, match=r"1 .*68 samples.* 2 processes"):
         World(0, 2).share(68, 68)
 
 
@@ -111,7 +111,7 @@ def test_without_torchrun_there_is_one_process(monkeypatch):
 def test_one_device_for_several_processes_is_a_contradiction(monkeypatch, device):
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match=f"--device {device} is one device, and torchrun started 2 processes"):
+    with pytest.raises(UsageError, match=f"--device {device}.*torchrun.* 2 processes"):
         open_world(device)
 
 

@@ -67,7 +67,7 @@ def test_one_conflict_group_has_no_worst_beside_it():
     assert found["metrics"]["conflict_accuracy"]["groups"] == ["f/glasses"]
     assert "worst_conflict_accuracy" not in found["metrics"]
     assert found["metrics"]["adjusted_mean_accuracy"]["zero_weight_groups"] == ["f/glasses"]
-    assert "Not in the training data at all: f/glasses" in found["warnings"]
+    assert any("training" in said and "f/glasses" in said for said in found["warnings"])
 
 
 @pytest.mark.parametrize("twin_class", [None, 1])
@@ -210,12 +210,12 @@ def test_the_minimum_of_few_samples_is_not_certain(right):
 def test_degenerate_runs_are_called_out():
     evaluated = made()
     collapsed = Evaluated(np.tile(np.float32([0, 1, 0]), (200, 1)), evaluated.label, CLASSES)
-    assert "Every sample is predicted 'sled': the model has collapsed" in compute(collapsed)["warnings"]
+    assert any("predicted 'sled'" in said for said in compute(collapsed)["warnings"])
     few = Evaluated(evaluated.logits[:4], np.array([0, 0, 1, 1]), CLASSES, np.array([0, 1, 2, 2]), GROUPS, TRAIN)
     found = compute(few)
     text = " ".join(found["warnings"])
     assert "No sample of: dog" in text
-    assert "Empty groups are left out of the worst group: sled/snow, dog/none, dog/snow" in text
+    assert "sled/snow, dog/none, dog/snow" in text
     assert "Only 4 samples" in text
     assert found["per_class"][2]["accuracy"] == {"value": None, "num_samples": 0, "interval": [0.0, 1.0]}
 

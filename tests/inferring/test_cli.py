@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -84,11 +85,11 @@ def test_errors_are_not_what_to_keep(scored):
         assert "Name it with --errors" in done.err
     matched = scored("prune", "--match", "errors.txt")
     assert matched.code == 3
-    assert "errors.txt lists what a model got wrong, not what to keep or remove" in matched.err
+    assert re.search("errors.txt.* wrong", matched.err)
     assert scored("prune", "--fraction", "0.1", "-o", "keep.txt").code == 0
     kept = scored("train", "--method", "jtt", "--keep", "all", "--errors", "keep.txt", "--dataset", "demo")
     assert kept.code == 3
-    assert "keep.txt lists what to keep, not what a model got wrong" in kept.err
+    assert re.search("keep.txt.* wrong", kept.err)
 
 
 def test_an_output_of_another_kind_is_not_replaced(scored, tiny_flags):

@@ -187,7 +187,7 @@ def test_what_a_source_cannot_give(trained, configured, tmp_path):
             infer(settings, by="cross-mistakes", source=source, **out)
     with pytest.raises(UsageError, match="--num-clusters changes nothing"):
         infer(settings, by="mistakes", source=model, num_clusters=2, **out)
-    with pytest.raises(UsageError, match="Unknown way of inferring 'mistake', did you mean mistakes"):
+    with pytest.raises(UsageError, match=r"'mistake'.*mistakes"):
         infer(settings, by="mistake", source=model, **out)
     with pytest.raises(UsageError, match="Groups and errors would both be"):
         infer(settings, by="mistakes", source=model, errors=tmp_path / "g.txt", **out)
@@ -202,7 +202,7 @@ def test_a_source_about_other_samples_is_refused(trained, configured, tmp_path):
     _, model, predictions = trained
     other = configured({"dataset.options.moved": 7})
     for source in (model, predictions):
-        with pytest.raises(InputError, match="not about the same samples: the labels differ"):
+        with pytest.raises(InputError, match=r"samples.*labels differ"):
             infer(other, by="mistakes", source=source, output=tmp_path / "g.txt")
     evaluate(configured(), model=model, split="test", output=tmp_path / "test.json")
     source = next(path for path in tmp_path.glob("*predictions.h5") if path != predictions)

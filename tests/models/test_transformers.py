@@ -131,7 +131,7 @@ def test_the_first_layers_alone(bert):
     original.bert.encoder.layer = original.bert.encoder.layer[:1]
     torch.testing.assert_close(model(batch()), original(**batch()).logits)
     for number in (4, -1):
-        with pytest.raises(UsageError, match=f"num_layers = {number}, but the encoder has 3 layers"):
+        with pytest.raises(UsageError, match=f"num_layers = {number}.* 3 layers"):
             text_model(bert, num_layers=number)
 
 
@@ -181,7 +181,7 @@ def test_half_precision_folders_become_float32(bert):
 
 
 def test_texts_that_the_model_cannot_take_are_refused_before_any_work(bert):
-    with pytest.raises(InputError, match=r"tokeniser has 41 tokens, the model in .* only 40"):
+    with pytest.raises(InputError, match=r"41 tokens.* 40"):
         text_model(bert, keywords={"vocab_size": 41})
     with pytest.raises(InputError, match=r"does not take texts of 17 tokens\n.*max_position_embeddings = 16\."):
         text_model(bert, keywords={"max_length": 17})

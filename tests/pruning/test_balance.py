@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -89,13 +91,13 @@ def test_a_group_that_the_fraction_empties_is_said(birds, tmp_path):
     path, group = birds([20, 8, 6, 10])
     result = prune([path], fraction="1", groups=["waterbird/land"], balance_groups=True, output=tmp_path / "keep.txt")
     assert np.bincount(group[kept_of(tmp_path)], minlength=4).tolist() == [20, 8, 0, 10]
-    assert "Group waterbird/land loses all its samples, so the others are balanced without it" in result["warnings"]
+    assert any("waterbird/land" in said and "all" in said for said in result["warnings"])
 
 
 def test_what_balance_needs_and_contradicts(birds, score_file, tmp_path):
     out = {"output": tmp_path / "none.txt"}
     path, _ = birds([20, 8, 6, 10])
-    with pytest.raises(UsageError, match="--balance-classes and --balance-groups are two rules"):
+    with pytest.raises(UsageError, match=r"--balance-classes.*--balance-groups"):
         prune([path], balance_classes=True, balance_groups=True, **out)
     with pytest.raises(UsageError, match="slice"):
         prune([path], select="0:5", balance_groups=True, **out)
@@ -105,7 +107,7 @@ def test_what_balance_needs_and_contradicts(birds, score_file, tmp_path):
         with pytest.raises(InputError, match="Nothing would be kept"):
             prune([path], fraction="1", **{balance: True}, **out)
     bare = score_file(np.arange(4), [0, 0, 1, 1], name="bare.h5")
-    with pytest.raises(InputError, match=r"no groups, so none can be balanced\n.*--groups FILE"):
+    with pytest.raises(InputError, match=r"no groups.*\n.*--groups FILE"):
         prune([bare], balance_groups=True, **out)
     assert not (tmp_path / "none.txt").exists()
 
@@ -176,7 +178,7 @@ def test_as_typed(birds, spurcli):
     birds([40, 10, 0, 30])
     result = spurcli("prune", "--balance-groups", "--select", "random")
     assert result.code == 0
-    assert "Not balanced, for want of training samples: waterbird/land" in result.err
+    assert re.search(r"(?i)not balanced.*training samples.*waterbird/land", result.err)
     assert "50 of 80 samples removed, 30 kept" in result.err
     both = spurcli("prune", "--balance-groups", "--balance-classes")
     assert (both.code, both.out) == (2, "")

@@ -39,14 +39,14 @@ def test_the_recipe_of_the_data_set_is_the_default():
     assert configure("demo").recipe == "demo"
     assert configure("cifar10").recipe == "cifar10"
     assert configure("demo", recipe="cifar10-cpu").dataset == DatasetSettings("demo")
-    with pytest.raises(UsageError, match=r"no recipe for the data set own\.py:load\nName one: --recipe"):
+    with pytest.raises(UsageError, match=r"recipe.*own\.py:load.*\n.*--recipe"):
         configure("own.py:load")
     assert configure("own.py:load", recipe="demo").dataset.name == "own.py:load"
     assert configure(recipe="cifar10").dataset.name == "cifar10"
 
 
 def test_nothing_named():
-    with pytest.raises(UsageError, match="No data set is named\nName one: --dataset demo"):
+    with pytest.raises(UsageError, match=r"data set.*\n.*--dataset demo"):
         configure()
     Path("own.toml").write_text("[training]\nepochs = 1\n")
     with pytest.raises(UsageError, match="No data set is named"):
@@ -106,7 +106,7 @@ def test_a_parent_hands_down_all_but_the_run():
 
 def test_another_data_set_than_the_parents_is_an_error():
     inherited = parent(overrides={"dataset.options.num_train": 50})
-    with pytest.raises(InputError, match=r"s\.h5 was made with demo, not cifar10\nLeave --dataset out"):
+    with pytest.raises(InputError, match=r"s\.h5.* demo.* cifar10\n.*--dataset"):
         configure("cifar10", inherited=inherited, inherited_from="s.h5")
     with pytest.raises(InputError, match=r"dataset\.options \{'num_train': 50\}, not \{'num_train': 60\}"):
         configure(inherited=inherited, overrides={"dataset.options.num_train": 60})
@@ -144,7 +144,7 @@ def test_absolute_paths_are_cut_in_what_is_handed_down(tmp_path):
 
 def test_user_code_behind_an_injection_is_trusted_only_when_named(tmp_path):
     injection_file(tmp_path / "inject.json", dataset="own.py:load")
-    with pytest.raises(InputError, match=r"name it again: --set dataset\.name=own\.py:load"):
+    with pytest.raises(InputError, match=r"--set dataset\.name=own\.py:load"):
         configure("inject.json", recipe="demo")
     found = configure("inject.json", recipe="demo", overrides={"dataset.name": "own.py:load"})
     assert found.dataset.name == "own.py:load"

@@ -133,9 +133,7 @@ def test_wrong_recipes_are_named(recipe, words):
 
 def test_what_a_recipe_leaves_out_is_asked_for():
     recipe = {**RECIPE, "training": {"epochs": 3, "batch_size": 10}}
-    with pytest.raises(
-        UsageError, match=r"training\.learning_rate is not given\nSet it .* --set training\.learning_rate"
-    ):
+    with pytest.raises(UsageError, match=r"training\.learning_rate.*\n.*--set training\.learning_rate"):
         resolved(recipe=recipe)
 
 

@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step(build_trainer, tmp_path)
     for position, step in ((order[0], 1), (order[25], 3), (order[46], 5)):
         state = StateFile(tmp_path / "state", {})
         trainer = poisoned(build_trainer(state_file=state, save_seconds=0.0), int(position))
-        with pytest.raises(SpurError, match=f"not finite in epoch 1, step {step}: the training diverged") as caught:
+        with pytest.raises(SpurError, match=f"epoch 1, step {step}.*diverged") as caught:
             fit(trainer, until_epoch=2)
         assert "training.learning_rate=0.005" in caught.value.hint
         assert caught.value.exit_code == 1
