@@ -105,7 +105,7 @@ REGIONS = {
 }
 
 
-@pytest.mark.parametrize("name", IMAGE_FEATURES)
+@pytest.mark.parametrize("name", REGIONS)
 def test_noise_of_the_features_own(name):
     """It varies from sample to sample about the feature, stays inside it, and follows the generator alone."""
     options, region = REGIONS[name]
