@@ -3,7 +3,7 @@
     python benchmarks/score.py [--repeats 9] [--tiny]
 
 All sides run in this process, in turn (A B C D, A B C D …), with the same model and pixels; scores.h5 is written. Scores
-that are taken only when asked (--score k_centre takes time n²) are not among them. `--tiny`: see train.py.
+that are taken only when asked (--add-score k_centre takes time n²) are not among them. `--tiny`: see train.py.
 """
 
 from __future__ import annotations

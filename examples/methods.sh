@@ -31,7 +31,7 @@ run="--recipe $RECIPE --seed $seed $SETTINGS $CONFIRM"
 try() {
     arm=$out/$1
     shift
-    spurcli train --keep all $run "$@" --checkpoints "$EPOCH,last,best-val-mean,best-val-worst-group" -o "$arm/model.safetensors"
+    spurcli train --keep all $run "$@" --save-epochs "$EPOCH,last,best-val-mean,best-val-worst-group" -o "$arm/model.safetensors"
     for rule in $RULES; do
         spurcli evaluate "$arm/model.$rule.safetensors" $CONFIRM -o "$arm/$rule.evaluation.json"
     done
@@ -40,9 +40,9 @@ try() {
 # Stage 1 of all that need one: an early model, looked at in eval mode. Its scores, its mistakes, its predictions.
 try early
 early=$out/early/model.epoch$EPOCH.safetensors
-spurcli score --checkpoint "$early" $CONFIRM --score prototype --score k_centre -o "$out/scores.h5"
+spurcli score --checkpoint "$early" $CONFIRM --add-score prototype --add-score k_centre -o "$out/scores.h5"
 spurcli evaluate "$early" $CONFIRM --split val -o "$out/early/val.evaluation.json"
-spurcli infer "$early" $CONFIRM --by mistakes --errors "$out/errors.txt" -o "$out/mistakes.txt"
+spurcli infer "$early" $CONFIRM --by mistakes --save-errors "$out/errors.txt" -o "$out/mistakes.txt"
 spurcli infer "$early" $CONFIRM --by predictions -o "$out/predictions.txt"
 
 for method in $METHODS; do
@@ -71,11 +71,11 @@ for method in $METHODS; do
             ;;
         group_dro) try "$name" --method group_dro --set method.options.step_size="$value" ;;
         inferred) # without group labels: group DRO whose groups are right and wrong predictions of stage 1
-            try "$name" --method group_dro --groups "$out/mistakes.txt" --set method.options.step_size="$value"
+            try "$name" --method group_dro --group-labels "$out/mistakes.txt" --set method.options.step_size="$value"
             ;;
         jtt) try "$name" --method jtt --errors "$out/errors.txt" --set method.options.upweight="$value" ;;
         cnc)
-            try "$name" --method cnc --groups "$out/predictions.txt" --set method.options.contrastive_weight="$value" $CNC
+            try "$name" --method cnc --group-labels "$out/predictions.txt" --set method.options.contrastive_weight="$value" $CNC
             ;;
         pde)
             try "$name" --method pde --set method.options.warmup_epochs="$value" $PDE \

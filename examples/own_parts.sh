@@ -6,7 +6,7 @@ set -eu
 # each command line names it.
 own="--recipe shapes.toml --dataset own_dataset.py:shapes --model own_model.py:two_convolutions"
 spurcli data check own_dataset.py:shapes --recipe shapes.toml
-spurcli score $own --score own_score.py:brier -o shapes.h5
+spurcli score $own --add-score own_score.py:brier -o shapes.h5
 
 # The feature is strong and known here: prune the hardest of the groups that carry their class's background.
 spurcli prune shapes.h5 --fraction 0.3 --group circle/dark --group square/bright -o shapes-keep.txt

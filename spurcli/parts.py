@@ -205,7 +205,7 @@ METHODS = Registry(
 
 SCORES = Registry(
     "score",
-    "--score",
+    "--add-score",
     {
         name: Entry(f"spurcli.scoring.formulas:{name}", summary, source, {"higher_is": higher_is, "formula": formula})
         for name, higher_is, formula, summary, source in (
@@ -228,12 +228,12 @@ SCORES = Registry(
     } | {
         # only when asked for: these hold the embeddings h (input of the last linear layer) of all samples
         "prototype": Entry(
-            "spurcli.scoring.embeddings:prototype", "How far from the class's mean embedding; with --score prototype",
+            "spurcli.scoring.embeddings:prototype", "How far from the class's mean embedding; with --add-score prototype",
             "Sorscher et al., NeurIPS 2022",
             {"higher_is": "harder", "formula": "1 - cos(h, mean h of the class)", "needs": "embeddings"},
         ),
         "k_centre": Entry(
-            "spurcli.scoring.embeddings:k_centre", "When the greedy k-centre coreset picks it; with --score k_centre",
+            "spurcli.scoring.embeddings:k_centre", "When the greedy k-centre coreset picks it; with --add-score k_centre",
             "Sener and Savarese, ICLR 2018",
             {"higher_is": "harder", "formula": "rank in farthest-first order of h", "needs": "embeddings"},
         ),

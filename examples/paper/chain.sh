@@ -14,7 +14,7 @@ out=$OUTPUT/seed$seed
 spurcli inject $DATA $FEATURE --fraction "$SHARE" --seed "$seed" -o "$out/inject.json"
 
 # ERM on all samples: the arm to compare with, and, as it was after a few epochs, the model that says what is hard.
-spurcli train --dataset "$out/inject.json" --recipe "$RECIPE" $SETTINGS --keep all --checkpoints "$EPOCH" --seed "$seed" -o "$out/erm/model.safetensors"
+spurcli train --dataset "$out/inject.json" --recipe "$RECIPE" $SETTINGS --keep all --save-epochs "$EPOCH" --seed "$seed" -o "$out/erm/model.safetensors"
 spurcli score --checkpoint "$out/erm/model.epoch$EPOCH.safetensors" -o "$out/scores.h5"
 
 # The hardest of each class go; beside it the control that loses as many of each class at random.

@@ -27,7 +27,7 @@ class World:
 
     With `inject` the data are those of `base` with a feature put in; `placed` says that base's scores choose where.
     `early` is the epoch after which ERM is scored; `keep_epochs` are further ones that a figure looks at. `select` is a rule of
-    `train --checkpoints`, whose models Fig. 8 and Table 1 show beside those of the last epoch.
+    `train --save-epochs`, whose models Fig. 8 and Table 1 show beside those of the last epoch.
     """
 
     name: str
@@ -50,7 +50,7 @@ class World:
         return arm.removesuffix(RANDOM) in self.lists
 
     def checkpoints(self, arm: str) -> list[str]:
-        """What `train --checkpoints` is told."""
+        """What `train --save-epochs` is told."""
         epochs = sorted({*self.keep_epochs, self.early}) if arm == ERM else []
         has_epochs = "{erm}" not in self.methods.get(arm, "")  # DFR fits the last layer at once
         return [*map(str, epochs), *([self.select] if self.select and has_epochs else [])]

@@ -25,7 +25,7 @@ VERSION = 1
 STANDARD_NAME = "keep.txt"
 _ANY_MAGIC, _MAGIC = "# spurcli ", "# spurcli indices v"
 _HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
-_ERRORS_HINT = "Make one with: spurcli infer --by mistakes --errors errors.txt"
+_ERRORS_HINT = "Make one with: spurcli infer --by mistakes --save-errors errors.txt"
 _LINES = 1 << 18
 _MAX_HEADER = 1 << 24
 

@@ -58,7 +58,7 @@ def infer(
     errors: Annotated[
         str | None,
         typer.Option(
-            "--errors", metavar="FILE", help="Also write which samples the model gets wrong, for train --errors."
+            "--save-errors", metavar="FILE", help="Also write which samples the model gets wrong, for train --errors."
         ),
     ] = None,
     output: Annotated[str | None, options.output("groups.txt")] = None,
@@ -76,10 +76,10 @@ def infer(
 ) -> None:
     """Infer groups of the training samples from what a model says, without group labels.
 
-    The groups are class/attribute; train --groups and prune --groups read them. Where true groups are known, a table
+    The groups are class/attribute; train --group-labels and prune --group-labels read them. Where true groups are known, a table
     shows how the inferred ones agree with them; they are used for nothing else.
 
-    Example: spurcli infer --dataset celeba --epoch 1 --by mistakes --errors errors.txt
+    Example: spurcli infer --dataset celeba --epoch 1 --by mistakes --save-errors errors.txt
 
     Example: spurcli infer model.safetensors --by clusters
     """
@@ -96,7 +96,7 @@ def infer(
     if source and epoch is not None:
         raise UsageError(f"--epoch says how long to train, {source} is trained already", "Leave one of them out.")
     if errors == "-" and output == "-":
-        raise UsageError("--errors - and -o - both want stdout", "Choose one.")
+        raise UsageError("--save-errors - and -o - both want stdout", "Choose one.")
     overrides = options.parse_sets(sets)
     if epoch is not None:
         overrides["scoring.epoch"] = epoch

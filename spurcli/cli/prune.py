@@ -34,7 +34,7 @@ def prune(
         ),
     ] = None,
     groups_file: Annotated[
-        Path | None, typer.Option("--groups", metavar="FILE", help="groups.txt, where the scores hold no groups.")
+        Path | None, typer.Option("--group-labels", metavar="FILE", help="groups.txt, where the scores hold no groups.")
     ] = None,
     balance_classes: Annotated[
         bool, typer.Option("--balance-classes", help="Go on until all classes are as small as the smallest.")

@@ -14,7 +14,9 @@ from typing import Any
 import typer
 
 from spurcli.cli.app import COMMANDS, UsageProblem, app
+from spurcli.cli.console import warn
 from spurcli.cli.files import typed
+from spurcli.cli.renamed import with_new_names
 from spurcli.errors import SpurError, SpurWarning
 from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
@@ -60,6 +62,7 @@ def _run(argv: list[str]) -> int:
     # others have nothing to tidy up, and may be waiting where no handler of ours would run
     signal.signal(signal.SIGTERM, _terminate if launch.is_first else signal.SIG_DFL)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    argv, renamed = with_new_names(argv)
     typed.set(argv)
     if "" in argv:  # --keep "$LIST" with nothing in it must not become the default
         return _fail(
@@ -68,6 +71,8 @@ def _run(argv: list[str]) -> int:
     try:
         if argv and argv[0] in COMMANDS and argv[0] not in _SHARED:
             launch.require_alone(f"spurcli {argv[0]} is one process's work")
+        for old, new in renamed.items():
+            warn(f"{old} is now called {new}; the old name works until the next release")
         result = typer.main.get_command(app).main(argv or ["--help"], prog_name="spurcli", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

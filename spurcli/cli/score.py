@@ -53,7 +53,7 @@ def score(
     further_scores: Annotated[
         list[str] | None,
         typer.Option(
-            "--score",
+            "--add-score",
             metavar="NAME",
             help="A score besides: prototype or k_centre (of the embeddings of all samples), or your own FILE:ATTR. Repeatable.",
         ),

@@ -47,7 +47,8 @@ def train(
         str | None, typer.Option("--method", metavar="NAME", help="Training method. (default: erm)")
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option("--groups", metavar="FILE", help="groups.txt, instead of the data set's groups.")
+        Path | None,
+        typer.Option("--group-labels", metavar="FILE", help="groups.txt, instead of the data set's groups."),
     ] = None,
     errors: Annotated[
         Path | None, typer.Option("--errors", metavar="LIST", help="What an earlier model got wrong (method jtt).")
@@ -57,12 +58,12 @@ def train(
         typer.Option("--checkpoint", metavar="FILE", help="The model whose last layer is fitted anew (method dfr)."),
     ] = None,
     same_steps: Annotated[
-        bool, typer.Option("--steps", help="Keep the number of updates of the full set, not the epochs.")
+        bool, typer.Option("--same-steps", help="Keep the number of updates of the full set, not the epochs.")
     ] = False,
     checkpoints: Annotated[
         str,
         typer.Option(
-            "--checkpoints",
+            "--save-epochs",
             metavar="N,RULE",
             help=f"Also write the model after these epochs, or as these rules choose: {', '.join(RULES)}.",
         ),
@@ -109,7 +110,7 @@ def train(
     asked: Kind = "remove" if remove else "keep"
     also = [int(part) if part.isdecimal() else part for part in map(str.strip, checkpoints.split(",")) if part]
     if also and output == "-":
-        raise UsageError("--checkpoints writes beside the model, and -o - is no place", "Name a file with -o.")
+        raise UsageError("--save-epochs writes beside the model, and -o - is no place", "Name a file with -o.")
     named = keep or remove
     if not named and Path("remove.txt").is_file():  # what prune --kind remove wrote
         if Path("keep.txt").is_file():

@@ -59,7 +59,7 @@ def infer(
     """
     way, options = _chosen_way(by, num_clusters)
     if errors == output:
-        raise UsageError(f"Groups and errors would both be {output}", "Name another file with --errors or -o.")
+        raise UsageError(f"Groups and errors would both be {output}", "Name another file with --save-errors or -o.")
     report = progress or Silent()
     source = weights_file(source) if source else None
     predictions = read_predictions(source) if source and is_predictions(source) else None

@@ -39,7 +39,7 @@ class KnownGroups:
         if self.codes is None:
             raise InputError(
                 f"The scores hold no groups{consequence}",
-                f"{instead}, or --groups FILE, or score a data set with groups.",
+                f"{instead}, or --group-labels FILE, or score a data set with groups.",
             )
         return self.codes
 

@@ -65,10 +65,10 @@ def load_further_scores(specs: Sequence[str]) -> list[ChosenScore]:
         if not is_user_code(spec):
             SCORES.check(spec)
             why = "it is named twice" if spec in taken else "this score is taken anyway"
-            raise UsageError(f"--score {spec}: {why}", "Leave it out.")
+            raise UsageError(f"--add-score {spec}: {why}", "Leave it out.")
         function, (place, _, name) = SCORES.load(spec), spec.rpartition(":")
         if name in SCORES or name in taken:
-            raise UsageError(f"--score {spec}: there is a score called {name} already", "Give yours another name.")
+            raise UsageError(f"--add-score {spec}: there is a score called {name} already", "Give yours another name.")
         higher_is = getattr(function, "higher_is", None)
         if not callable(function) or higher_is not in ("harder", "easier"):
             raise UsageError(

@@ -77,7 +77,8 @@ def score(
     further = load_further_scores(further_scores)  # the user's mistakes in them come before hours of training
     if logits is not None and (needy := [score.name for score in further if score.compute_split]):
         raise UsageError(
-            f"--score {needy[0]} needs embeddings, and logits alone have none", "Score with --checkpoint or --epoch."
+            f"--add-score {needy[0]} needs embeddings, and logits alone have none",
+            "Score with --checkpoint or --epoch.",
         )
     report = progress or Silent()
     bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None

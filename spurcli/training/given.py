@@ -44,7 +44,7 @@ class Given:
     def refuse_idle(self, method: str) -> None:
         """Raise UsageError if a file was named that the method, once built, has not asked for."""
         for path, known, flag in (
-            (self.groups, self.samples.groups, "--groups"),
+            (self.groups, self.samples.groups, "--group-labels"),
             (self.errors, self.samples.error_set, "--errors"),
         ):
             if path and known and not known.was_read:
@@ -169,7 +169,7 @@ def read_errors(path: Path, bench: Workbench, *, allow_injection_mismatch: bool)
     if error_list.kind != "errors":
         raise InputError(
             f"{path} lists what to {error_list.kind}, not what a model got wrong",
-            "Make the list with spurcli infer --by mistakes --errors errors.txt",
+            "Make the list with spurcli infer --by mistakes --save-errors errors.txt",
         )
     return Annotation(error_list.indices, origin_of(error_list.provenance), provenance=error_list.provenance)
 

@@ -79,7 +79,7 @@ class TrainingSamples:
         if self.error_set is None:
             raise InputError(
                 "This method needs to know which samples an earlier model got wrong",
-                "Make the list with spurcli infer --by mistakes --errors errors.txt, and name it: --errors errors.txt",
+                "Make the list with spurcli infer --by mistakes --save-errors errors.txt, and name it: --errors errors.txt",
             )
         return np.intersect1d(self.kept, self.error_set.read())
 
@@ -89,7 +89,7 @@ def _known(groups: Annotation | None) -> Annotation:
         without = [name for name, entry in METHODS.entries.items() if "groups" not in entry.facts.get("needs", "")]
         raise InputError(
             "This method needs groups, and none are known",
-            "Name a list with --groups groups.txt (spurcli infer makes one without labels), or take a method that "
+            "Name a list with --group-labels groups.txt (spurcli infer makes one without labels), or take a method that "
             f"needs none: {', '.join(without)}",
         )
     return groups

@@ -161,7 +161,7 @@ class _Wanted:
                 raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
         beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
         if beyond and not self.same_steps:
-            raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --checkpoints.")
+            raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --save-epochs.")
         if checkpoint:
             raise UsageError(
                 f"--checkpoint changes nothing: {settings.method.name} trains from scratch",
@@ -176,8 +176,8 @@ class _Wanted:
                 "Train one (spurcli train -o erm.safetensors) and name it: --checkpoint erm.safetensors",
             )
         for flag, asked in (
-            ("--steps", self.same_steps),
-            ("--checkpoints", self.epochs or self.rules),
+            ("--same-steps", self.same_steps),
+            ("--save-epochs", self.epochs or self.rules),
             ("--evaluate-each", self.evaluate_each),
         ):
             if asked:
@@ -286,7 +286,7 @@ def _fit(
     except Diverged as error:
         whole = [epoch for epoch in wanted.epochs if epoch <= error.num_epochs]
         good = (
-            f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--checkpoints N keeps epochs before."
+            f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--save-epochs N keeps epochs before."
         )
         raise SpurError(error.problem, f"{error.hint} {good}") from error
     if never := [epoch for epoch in wanted.epochs if epoch > len(fitted.records)]:
@@ -315,7 +315,7 @@ def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -
         if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
             raise UsageError(
                 f"Training does not look at {split}",
-                f"Keep the epochs of interest (--checkpoints 1,2) and read it once: spurcli evaluate MODEL --split {split}",
+                f"Keep the epochs of interest (--save-epochs 1,2) and read it once: spurcli evaluate MODEL --split {split}",
             )
     for selection in selections - {LAST}:
         if "val" not in bench.dataset.splits:

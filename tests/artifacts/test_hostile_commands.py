@@ -10,7 +10,7 @@ import pytest
 COMMANDS = {
     "scores.h5": ("prune", "scores.h5", "--fraction", "0.1", "-o", "out"),
     "keep.txt": ("train", "--dataset", "demo", "--keep", "keep.txt", "-o", "out", "--force"),
-    "groups.txt": ("prune", "good.h5", "--fraction", "0.1", "--groups", "groups.txt", "-o", "out"),
+    "groups.txt": ("prune", "good.h5", "--fraction", "0.1", "--group-labels", "groups.txt", "-o", "out"),
     "model.safetensors": ("evaluate", "model.safetensors", "-o", "out"),
     "inject.json": ("score", "--dataset", "inject.json", "-o", "out", "--force"),
     "logits.npy": ("score", "--logits", "logits.npy", "--labels", "labels.npy", "-o", "out", "--force"),

@@ -37,7 +37,7 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
     "prune": (["keep.txt"], ["prune", "--per-class", "--fraction", "{OLD:0.2:0.3}"]),
     "train": (
         ["model.safetensors", "model.epoch2.safetensors", "history.json"],
-        [*TRAIN, "--checkpoints", "2", "--evaluate-each", "val", "--seed", "{OLD:0:1}"],
+        [*TRAIN, "--save-epochs", "2", "--evaluate-each", "val", "--seed", "{OLD:0:1}"],
     ),
     "train by group DRO": (
         ["dro/model.safetensors", "dro/history.json"],
@@ -45,7 +45,7 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
             *TRAIN,
             "--method",
             "group_dro",
-            "--groups",
+            "--group-labels",
             "groups.txt",
             "-o",
             "dro/model.safetensors",
@@ -56,7 +56,7 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
     "train by DFR": (
         ["dfr/model.safetensors", "dfr/history.json"],
         [
-            *("train", "--method", "dfr", "--checkpoint", "model.safetensors", "--groups", "groups.txt"),
+            *("train", "--method", "dfr", "--checkpoint", "model.safetensors", "--group-labels", "groups.txt"),
             *("--set", "method.options.on=train", "-o", "dfr/model.safetensors", "--seed", "{OLD:0:1}"),
         ],
     ),

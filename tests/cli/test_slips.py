@@ -105,11 +105,11 @@ def test_figures_go_into_a_folder_that_is_there(chain):
 
 
 def test_checkpoints_that_never_come_are_named(chain):
-    result = chain("train", "--steps", "--checkpoints", "2,99", "-o", "s.safetensors")
+    result = chain("train", "--same-steps", "--save-epochs", "2,99", "-o", "s.safetensors")
     assert result.code == 0
     assert Path("s.epoch2.safetensors").is_file()
     assert "no checkpoint of epoch 99" in result.err
-    piped = chain("train", "--checkpoints", "2", "-o", "-")
+    piped = chain("train", "--save-epochs", "2", "-o", "-")
     assert piped.code == 2
     assert "Name a file with -o" in piped.err
 

@@ -53,12 +53,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "rwy": {},
 }
 COMMANDS = [
-    ["score", *FLAGS, "--epoch", "1", "--runs", "2", "--score", "prototype"],
-    ["train", *FLAGS, "--keep", "all", "--evaluate-each", "val", "--checkpoints", "1,best-val-mean"],
+    ["score", *FLAGS, "--epoch", "1", "--runs", "2", "--add-score", "prototype"],
+    ["train", *FLAGS, "--keep", "all", "--evaluate-each", "val", "--save-epochs", "1,best-val-mean"],
     ["evaluate", "--json"],
-    ["infer", "model.epoch1.safetensors", "--by", "mistakes", "--errors", "errors.txt"],
+    ["infer", "model.epoch1.safetensors", "--by", "mistakes", "--save-errors", "errors.txt"],
     ["infer", "model.epoch1.safetensors", "--by", "clusters", "-o", "clusters.txt"],
-    ["train", "--checkpoint", "model.safetensors", "--method", "dfr", "--groups", "groups.txt", "--keep", "all",
+    ["train", "--checkpoint", "model.safetensors", "--method", "dfr", "--group-labels", "groups.txt", "--keep", "all",
      "-o", "dfr.safetensors", "--set", "method.options.num_refits=2", "--set", "method.options.C=1.0"],
     ["prune", "--fraction", "0.1"],
 ]  # fmt: skip

@@ -25,7 +25,7 @@ GRID = Path(__file__).parents[2] / "examples" / "grid"
 SMALL = "--set dataset.options.num_train=300 --set dataset.options.num_val=100 --set dataset.options.num_test=200"
 RECORD = 'line=$(printf "%s " "$OMP_NUM_THREADS" "$@"); printf "%s\\n" "$line" >> commands\n'  # one write: jobs run side by side
 MAKE_FILES = (
-    'while [ $# -gt 0 ]; do case $1 in -o | --errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
+    'while [ $# -gt 0 ]; do case $1 in -o | --save-errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
 )
 
 
@@ -119,12 +119,12 @@ def test_every_command_runs(tmp_path, snakemake, spurcli):
         "data_settings": SMALL,
         "inject": "--feature patch --class 3 --fraction 0.5",
         "settings": "--set training.epochs=3 --set model.options.hidden=[16]",
-        "scores": "--score prototype",
+        "scores": "--add-score prototype",
         "lists": {"drop": "--select random --seed 7 --quotas {recall}", "prototype": "--score prototype"},
         "control": "--match-groups",
         "methods": {
             "jtt": "--method jtt --errors {errors}",
-            "inferred": "--method group_dro --groups {predictions}",
+            "inferred": "--method group_dro --group-labels {predictions}",
             "dfr": "--method dfr --checkpoint {erm} --set method.options.num_refits=1",
         },
         "selections": ["last", "best-val-mean"],

@@ -26,7 +26,7 @@ MODULES = ("plan", "tidy", "words", "collect", "cost", "strips")
 # A line in one write: jobs run side by side.
 RECORD = 'line=$(printf "%s\\t" "$@"); printf "%s\\n" "$line" >> commands\n'
 MAKE_FILES = (
-    'while [ $# -gt 0 ]; do case $1 in -o | --errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
+    'while [ $# -gt 0 ]; do case $1 in -o | --save-errors) mkdir -p "$(dirname "$2")"; : > "$2" ;; esac; shift; done\n'
 )
 DEMO = "--dataset demo --set dataset.options.num_train=300 --set dataset.options.num_val=100 --set dataset.options.num_test=200"
 FEATURE = "--feature patch --class 3 --twin-class 8"
@@ -153,12 +153,7 @@ def test_every_command_of_the_sizes_is_right(tmp_path, snakemake, paper, monkeyp
     """All figures are planned, nothing is computed twice, and every option, recipe and setting is one that spurcli takes."""
     snakemake("--cores", "16", "--config", "seeds=[1]", f"size={size}", what=RECORD + MAKE_FILES)
     run = commands(tmp_path)
-    written = [
-        word
-        for words in run
-        for flag, word in itertools.pairwise(words)
-        if flag == "-o" or (flag == "--errors" and words[0] == "infer")
-    ]
+    written = [word for words in run for flag, word in itertools.pairwise(words) if flag in ("-o", "--save-errors")]
     assert len(set(written)) == len(written)
     assert len({" ".join(words) for words in run}) == len(run)
 

@@ -20,13 +20,13 @@ INJECTED = ("inject", "--dataset", "demo", "--feature", "patch", "--class", "1",
 def scored(spurcli, tiny_flags):
     """scores.h5 and, after one epoch, predictions as groups of the demo set, which knows no groups."""
     assert spurcli("score", "--dataset", "demo", *tiny_flags).code == 0
-    done = spurcli("infer", "--dataset", "demo", *tiny_flags, "--by", "predictions", "--errors", "errors.txt")
+    done = spurcli("infer", "--dataset", "demo", *tiny_flags, "--by", "predictions", "--save-errors", "errors.txt")
     assert done.code == 0, done.err
     return spurcli
 
 
 def test_prune_finds_which_predicted_class_goes_with_which_class(scored):
-    done = scored("prune", "--fraction", "0.5", "--groups", "groups.txt", "--group", "auto")
+    done = scored("prune", "--fraction", "0.5", "--group-labels", "groups.txt", "--group", "auto")
     assert done.code == 0, done.err
     groups = read_groups(Path("groups.txt"))
     pairs = np.zeros((10, 10))  # class, predicted class
@@ -45,13 +45,13 @@ def test_prune_finds_which_predicted_class_goes_with_which_class(scored):
 
 def test_right_and_wrong_go_with_no_class(scored, tiny_flags):
     assert scored("infer", "--dataset", "demo", *tiny_flags, "--by", "mistakes", "-o", "m.txt").code == 0
-    auto = scored("prune", "--fraction", "0.5", "--groups", "m.txt", "--group", "auto")
+    auto = scored("prune", "--fraction", "0.5", "--group-labels", "m.txt", "--group", "auto")
     assert auto.code == 3
     assert "the same attributes in every class" in auto.err
     assert "Name them: --group NAME" in auto.err
     sizes = read_groups(Path("m.txt")).sizes()
     name = max((name for name in sizes if name.endswith("/right")), key=sizes.__getitem__)
-    named = scored("prune", "--fraction", "0.5", "--groups", "m.txt", "--group", name, "--json")
+    named = scored("prune", "--fraction", "0.5", "--group-labels", "m.txt", "--group", name, "--json")
     assert named.code == 0, named.err
     assert named.json["num_removed"] == sizes[name] // 2
     assert named.json["warnings"] == []
@@ -59,7 +59,9 @@ def test_right_and_wrong_go_with_no_class(scored, tiny_flags):
 
 
 def test_what_is_shown_and_printed(scored, tiny_flags):
-    again = scored("infer", "--dataset", "demo", *tiny_flags, "--by", "predictions", "--errors", "errors.txt", "--json")
+    again = scored(
+        "infer", "--dataset", "demo", *tiny_flags, "--by", "predictions", "--save-errors", "errors.txt", "--json"
+    )
     assert again.code == 0
     assert "already complete" in again.err
     sizes = read_groups(Path("groups.txt")).sizes()
@@ -99,7 +101,7 @@ def test_an_output_of_another_kind_is_not_replaced(scored, tiny_flags):
     for more in (
         ("-o", "keep.txt"),
         ("-o", "errors.txt"),
-        ("-o", "g.txt", "--errors", "keep.txt"),
+        ("-o", "g.txt", "--save-errors", "keep.txt"),
         ("-o", "scores.h5"),
     ):
         done = scored(*words, *more)
@@ -129,7 +131,7 @@ def test_settings_come_from_the_checkpoint_and_injections_are_compared(spurcli, 
         assert "another injection" in clean.err
     # groups inferred under the injection are not about scores without it, unless that is meant
     assert spurcli("score", "--dataset", "demo", *tiny_flags).code == 0
-    words = ("prune", "--fraction", "0.5", "--groups", "groups.txt", "--group", "1/right")
+    words = ("prune", "--fraction", "0.5", "--group-labels", "groups.txt", "--group", "1/right")
     refused = spurcli(*words)
     assert refused.code == 3
     assert "groups.txt was made with injection" in refused.err
@@ -143,7 +145,7 @@ def test_logits_made_elsewhere(spurcli):
     np.save("labels.npy", label)
     assert spurcli("evaluate", "--logits", "logits.npy", "--labels", "labels.npy", "--split", "train").code == 0
     source = next(map(str, Path().glob("*predictions.h5")))
-    done = spurcli("infer", source, "--by", "mistakes", "--errors", "errors.txt")
+    done = spurcli("infer", source, "--by", "mistakes", "--save-errors", "errors.txt")
     assert done.code == 0, done.err
     right = logits.argmax(axis=1) == label
     lines = Path("groups.txt").read_text().splitlines()[1:]
@@ -172,7 +174,7 @@ def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
         (["m.safetensors", "--by", "mistakes"], 3, "No such file"),
         (["--by", "clusters", "--dataset", "demo", "--num-clusters", "1"], 2, "--num-clusters"),
         (["--by", "mistakes", "--dataset", "demo", "--epoch", "900"], 2, "beyond the recipe's"),
-        (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--errors", "-"], 2, "both want stdout"),
+        (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--save-errors", "-"], 2, "both want stdout"),
         (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--json"], 2, "both want stdout"),
         (["--by", "mistakes", "--dataset", "demo", "--set", "method.name=erm"], 2, "changes nothing"),
     ],

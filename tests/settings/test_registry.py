@@ -26,7 +26,7 @@ def test_an_unknown_name_is_answered_with_near_ones():
         with pytest.raises(UsageError) as caught:
             use("el2m")
         assert caught.value.problem.startswith("Unknown score 'el2m', did you mean el2n")
-        assert "Your own: --score path/to/file.py:attr" in caught.value.hint
+        assert "Your own: --add-score path/to/file.py:attr" in caught.value.hint
     assert near("zzzz", ["el2n"]) == ""
     assert near("nope.csv", ["nop.csv", "nop.csv"]) == ", did you mean nop.csv?"
 

@@ -278,7 +278,18 @@ def test_both_stages_through_the_command_line(spurcli, tiny_flags):
     assert scored.code == 0, scored.err
     inferred = spurcli("infer", "--dataset", "demo", *tiny_flags, "--by", "predictions")
     assert inferred.code == 0, inferred.err
-    words = ["train", "--dataset", "demo", "--keep", "all", *tiny_flags, "--method", "cnc", "--groups", "groups.txt"]
+    words = [
+        "train",
+        "--dataset",
+        "demo",
+        "--keep",
+        "all",
+        *tiny_flags,
+        "--method",
+        "cnc",
+        "--group-labels",
+        "groups.txt",
+    ]
     words += ["--set", "method.options.anchor_fraction=0.5", "--json", "-o", "cnc.safetensors"]
     refused = spurcli(*words)
     assert refused.code == 2

@@ -161,7 +161,7 @@ def test_through_the_command_line(spurcli, tiny_flags, tmp_path):
     options = ("warmup_epochs=1", "expansion_size=40", "expansion_interval=1", "rate_after_warmup=0.5")
     words = [word for option in options for word in ("--set", f"method.options.{option}")]
     result = spurcli(
-        "train", "--dataset", "demo", "--keep", "all", *tiny_flags, "--method", "pde", "--groups", "groups.txt", *words,
+        "train", "--dataset", "demo", "--keep", "all", *tiny_flags, "--method", "pde", "--group-labels", "groups.txt", *words,
         "--json",
     )  # fmt: skip
     assert result.code == 0, result.err

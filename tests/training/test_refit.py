@@ -187,25 +187,27 @@ def test_labels_that_chose_the_checkpoint_count_too(erm, dfr, spurcli):
     assert labels_used("two.safetensors") == {"training_groups": "data set", "val_labels": "data set", "val_groups": "data set"}  # fmt: skip
     assert selection_of("two.safetensors") == "best-val-worst-group"
     Path("groups.txt").write_text("\n".join(f"{index % 4}" for index in range(300)) + "\n")
-    assert dfr(*ONE_C, "--groups", "groups.txt", "-o", "three.safetensors", checkpoint="two.safetensors").code == 0
+    assert (
+        dfr(*ONE_C, "--group-labels", "groups.txt", "-o", "three.safetensors", checkpoint="two.safetensors").code == 0
+    )
     assert labels_used("three.safetensors")["training_groups"] == "data set, file"
 
 
 def test_groups_of_a_file_replace_those_of_train_and_val_keeps_its_own(erm, dfr):
     Path("groups.txt").write_text("\n".join(f"cluster {index % 2}" for index in range(300)) + "\n")
-    result = dfr("--groups", "groups.txt")
+    result = dfr("--group-labels", "groups.txt")
     assert result.code == 0, result.err
     assert labels_used("model.safetensors") == {"training_groups": "file", "val_labels": "data set", "val_groups": "data set"}  # fmt: skip
-    idle = dfr("--groups", "groups.txt", *ON_VAL, "-o", "x.safetensors")
+    idle = dfr("--group-labels", "groups.txt", *ON_VAL, "-o", "x.safetensors")
     assert (idle.code, "changes nothing: dfr does not read it" in idle.err) == (2, True)
 
 
 def test_without_groups_it_says_what_to_do(spurcli, tiny_flags, dfr, no_features):
     words = ["train", "--dataset", "demo", "--keep", "all", *tiny_flags, "-o", "erm.safetensors"]
     assert spurcli(*words).code == 0
-    assert "--groups groups.txt" in dfr().err
+    assert "--group-labels groups.txt" in dfr().err
     Path("groups.txt").write_text("\n".join(f"{index % 2}" for index in range(300)) + "\n")
-    for words in (["--groups", "groups.txt"], ON_VAL):
+    for words in (["--group-labels", "groups.txt"], ON_VAL):
         result = dfr(*words)
         assert result.code == 3
         assert "groups in the validation split" in result.err
@@ -215,8 +217,8 @@ def test_without_groups_it_says_what_to_do(spurcli, tiny_flags, dfr, no_features
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--steps"], "--steps"),
-        (["--checkpoints", "1"], "--checkpoints"),
+        (["--same-steps"], "--same-steps"),
+        (["--save-epochs", "1"], "--save-epochs"),
         (["--evaluate-each", "val"], "--evaluate-each"),
     ],
 )

@@ -75,7 +75,7 @@ def test_the_same_run_is_not_repeated_and_another_is_not_replaced(train, monkeyp
 
 @pytest.mark.parametrize("gone", ["history.json", "model.epoch2.safetensors", "model.last.safetensors"])
 def test_a_run_with_a_missing_file_is_not_complete(train, monkeypatch, gone):
-    words = ["--checkpoints", "2,last"]
+    words = ["--save-epochs", "2,last"]
     assert train(*words, "--force").code == 0  # the same command as below: files say by which they were made
     before = {path.name: path.read_bytes() for path in Path().iterdir()}
     for damage in (lambda: Path(gone).unlink(), lambda: Path(gone).write_bytes(before[gone][:-60])):
@@ -119,11 +119,11 @@ def test_a_damaged_model_is_not_called_finished(train):
 
 
 def test_an_early_checkpoint_that_is_gone_is_missed_before_the_training_goes_on(train):
-    interrupt_after(13, train, "--checkpoints", "1")
+    interrupt_after(13, train, "--save-epochs", "1")
     Path("model.epoch1.safetensors").unlink()
-    again = train("--checkpoints", "1")
+    again = train("--save-epochs", "1")
     assert (again.code, "model.epoch1.safetensors is missing" in again.err) == (1, True)
-    assert train("--checkpoints", "1", "--force").code == 0
+    assert train("--save-epochs", "1", "--force").code == 0
     assert Path("model.epoch1.safetensors").is_file()
 
 
@@ -211,17 +211,17 @@ def test_keep_and_remove_are_complements(train, spurcli, tiny_flags):
 def test_steps_keeps_the_number_of_updates(train):
     keep = write_list("mine.txt", range(100))
     by_epochs = train("--json", "-o", "a.safetensors", keep=keep).json
-    by_steps = train("--json", "--steps", "-o", "b.safetensors", keep=keep).json
+    by_steps = train("--json", "--same-steps", "-o", "b.safetensors", keep=keep).json
     assert (by_epochs["budget"], by_epochs["last"]["num_steps"], by_epochs["last"]["epoch"]) == ("epochs", 6, 3)
     assert (by_steps["budget"], by_steps["last"]["num_steps"], by_steps["last"]["epoch"]) == ("steps", 15, 8)
 
 
 def test_checkpoints_of_epochs_are_those_of_shorter_runs_on_the_same_schedule(train):
-    assert train("--checkpoints", "1,3").code == 0
+    assert train("--save-epochs", "1,3").code == 0
     assert read_checkpoint_metadata(Path("model.epoch1.safetensors"))["training"]["epoch"] == 1
     assert same_weights("model.epoch3.safetensors", "model.safetensors")
     assert not same_weights("model.epoch1.safetensors", "model.safetensors")
-    beyond = train("--checkpoints", "4", "-o", "x.safetensors")
+    beyond = train("--save-epochs", "4", "-o", "x.safetensors")
     assert (beyond.code, "no epoch 4 in 3" in beyond.err) == (2, True)
 
 
@@ -238,7 +238,7 @@ def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, 
     flags = [word for pair in pairs for word in pair if not pair[1].startswith("dataset")]
     words = ["inject", "--dataset", "demo", "--feature", "patch", "--class", "3", "--fraction", "0.3", *of_data]
     assert spurcli(*words).code == 0
-    words = ["--evaluate-each", "val", "--evaluate-each", "train", "--checkpoints", "1,2"]
+    words = ["--evaluate-each", "val", "--evaluate-each", "train", "--save-epochs", "1,2"]
     result = spurcli("train", "--dataset", "inject.json", "--keep", "all", *flags, *words)
     assert result.code == 0, result.err
     epochs = read_history(Path("history.json"))["epochs"]
@@ -255,7 +255,7 @@ def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, 
 
 
 def test_selection_takes_the_best_epoch_of_the_history(train, tiny_flags):
-    words = ["--set", "training.selection=best-val-mean", "--checkpoints", "1,2,3"]
+    words = ["--set", "training.selection=best-val-mean", "--save-epochs", "1,2,3"]
     assert train(*words, "--set", "training.learning_rate=0.03").code == 0
     values = [epoch["evaluations"]["val"]["accuracy"] for epoch in read_history(Path("history.json"))["epochs"]]
     best = int(np.argmax(values)) + 1

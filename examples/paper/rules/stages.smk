@@ -47,7 +47,7 @@ def training_words(wildcards, input):
             method = method.replace(f"{{{name}}}", model(input[name]))
     words = [data_words(wildcards, world), world.train, method, f"--keep {input.get('keep', 'all')}"]
     if checkpoints := world.checkpoints(arm):
-        words.append(f"--checkpoints {','.join(checkpoints)}")
+        words.append(f"--save-epochs {','.join(checkpoints)}")
     return " ".join(filter(None, words))
 
 
@@ -121,7 +121,7 @@ rule mistakes:
         seconds=seconds,
     threads: CORES
     shell:
-        f"{JOB} infer {{params.words}} --by mistakes {WORKERS} --errors {{output.errors}} -o {{output.groups}}"
+        f"{JOB} infer {{params.words}} --by mistakes {WORKERS} --save-errors {{output.errors}} -o {{output.groups}}"
 
 
 rule predictions:

@@ -14,7 +14,7 @@ from spurcli.training.sampling import shuffled
 class JTT(ERM):
     """ERM on the samples with the error set in it λ times, λ being `upweight`.
 
-    Stage 1 is `spurcli infer --by mistakes --epoch T --errors errors.txt`: what a model trained for T epochs gets
+    Stage 1 is `spurcli infer --by mistakes --epoch T --save-errors errors.txt`: what a model trained for T epochs gets
     wrong, told in eval mode.
     """
 
