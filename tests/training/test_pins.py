@@ -23,7 +23,7 @@ METHODS = {
     "erm": [],
     "group_dro": [],
     "jtt": ["--errors", "errors.txt", "--set", "method.options.upweight=3"],
-    "cnc": ["--groups", "groups.txt", *CONTRASTIVE],
+    "cnc": ["--group-labels", "groups.txt", *CONTRASTIVE],
     "pde": ["--set", "method.options.warmup_epochs=1", "--set", "method.options.expansion_interval=1"],
     "subg": [],
     "suby": [],
@@ -49,9 +49,9 @@ def test_the_weights_of_every_method_are_those_that_were_pinned(spurcli):
         ["inject", "--dataset", "demo", *data, *mark],
         ["score", "--dataset", "inject.json", "--epoch", "1", "--runs", "2", *sets(FLAGS)],
         ["prune", "--fraction", "0.1", "--per-class"],
-        ["train", "--checkpoints", "1,best-val-mean"],
+        ["train", "--save-epochs", "1,best-val-mean"],
         *(["train", "--method", name, *more, "-o", f"{name}.safetensors"] for name, more in METHODS.items()),
-        ["train", "--steps", "--seed", "1", "-o", "steps.safetensors"],
+        ["train", "--same-steps", "--seed", "1", "-o", "steps.safetensors"],
         ["train", "--keep", "all", "--dataset", "inject.json", *sets(FLAGS), "-o", "all.safetensors"],
     ):
         done = spurcli(*words)
@@ -63,7 +63,7 @@ def test_the_weights_of_every_method_are_those_that_were_pinned(spurcli):
     require_pinned("command line", found)
 
 
-UNFINISHED = ["train", "--dataset", "demo", "--keep", "all", "--seed", "3", "--checkpoints", "best-val-mean"]
+UNFINISHED = ["train", "--dataset", "demo", "--keep", "all", "--seed", "3", "--save-epochs", "best-val-mean"]
 UNFINISHED += [*sets(DATA, "dataset.options."), *sets(FLAGS), "--set", "training.epochs=3"]
 
 
