@@ -107,11 +107,7 @@ def test_what_balance_needs_and_contradicts(birds, score_file, tmp_path):
         with pytest.raises(InputError, match="Nothing would be kept"):
             prune([path], fraction="1", **{balance: True}, **out)
     bare = score_file(np.arange(4), [0, 0, 1, 1], name="bare.h5")
-<<<<<<< HEAD
-    with pytest.raises(InputError, match=r"no groups.*\n.*--groups FILE"):
-=======
-    with pytest.raises(InputError, match=r"no groups, so none can be balanced\n.*--group-labels FILE"):
->>>>>>> a974b67 (One flag, one meaning: --save-epochs, --same-steps, --group-labels, --add-score and --save-errors; old names work for one release)
+    with pytest.raises(InputError, match=r"no groups.*\n.*--group-labels FILE"):
         prune([bare], balance_groups=True, **out)
     assert not (tmp_path / "none.txt").exists()
 

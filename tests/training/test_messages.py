@@ -80,15 +80,9 @@ def test_a_diverged_training_names_the_last_good_checkpoint(spurcli, tiny_flags)
     plain = spurcli(*words)
     assert plain.code == 1
     assert "not finite in epoch 3, step" in plain.err
-<<<<<<< HEAD
-    assert "--checkpoints N keeps epochs before" in " ".join(plain.err.split())
-    kept = spurcli(*words, "--checkpoints", "1,2,3")
-    assert "model.epoch2.safetensors" in " ".join(kept.err.split())
-=======
     assert "--save-epochs N keeps epochs before" in " ".join(plain.err.split())
     kept = spurcli(*words, "--save-epochs", "1,2,3")
-    assert "Good until then: model.epoch2.safetensors" in " ".join(kept.err.split())
->>>>>>> a974b67 (One flag, one meaning: --save-epochs, --same-steps, --group-labels, --add-score and --save-errors; old names work for one release)
+    assert "model.epoch2.safetensors" in " ".join(kept.err.split())
     assert spurcli("show", "model.epoch2.safetensors").code == 0
     assert not Path("model.epoch3.safetensors").exists()
 
