@@ -24,7 +24,7 @@ def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = Fal
     `where` names the file, or with `of_model` the model, whose last layer is then what must change. Log-probabilities
     are logits. Integers are looked at too. Values are read in blocks, and only as far as they keep looking so.
     """
-    found = _found(logits)
+    found = what_instead(logits)
     if found is None:
         return False
     what, remedy = found
@@ -34,7 +34,7 @@ def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = Fal
     return True
 
 
-def _found(logits: NDArray[Any]) -> tuple[str, str] | None:
+def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
     """What the values are, with the line that makes logits of them; None for what may be logits."""
     if not logits.size:
         return None

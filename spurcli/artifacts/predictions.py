@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
-from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.envelope import canonical_json, optional_field
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
-FORMAT, VERSION = "spurcli.predictions", 1
+FORMAT, VERSION = "spurcli.predictions", 2
 _HINT = "spurcli evaluate writes it beside evaluation.json."
 
 
@@ -31,6 +31,9 @@ class Predictions:
     feature of class `feature_of`, and `twin_class` (None = all others) is the class whose misclassification counts.
     `confusion` = (true, predicted) are the classes that a data set without attributes is about. `sample_id` [n] is given
     for logits made elsewhere, whose order must be matched with a data set's by name.
+
+    From version 2 on: `features` are the spurious features that were judged, each as JSON (docs/formats.md; None = to be
+    found), with the thresholds matched on val; `about` = {"model", "training"} as in evaluation.json.
     """
 
     split: str
@@ -49,6 +52,16 @@ class Predictions:
     twin_class: int | None = None
     confusion: tuple[int, int] | None = None
     sample_id: tuple[str, ...] | None = None
+    features: tuple[Mapping[str, Any], ...] | None = None
+    about: Mapping[str, Any] | None = None
+
+
+def holds_predictions(path: Path) -> bool:
+    """Whether `path` is an HDF5 file, and so predictions rather than a checkpoint."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -61,6 +74,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         hdf5.set_text(file, "provenance", canonical_json(predictions.provenance))
         if predictions.injection_sha256:
             hdf5.set_text(file, "injection_sha256", predictions.injection_sha256)
+        for name, content in (("features", predictions.features), ("about", predictions.about)):
+            if content is not None:
+                hdf5.set_text(file, name, canonical_json(content))
         checked: dict[str, Any] = {"chunks": True, "fletcher32": True}
         file.create_dataset("logits", data=predictions.logits, dtype="<f4", **checked)
         file.create_dataset("label", data=predictions.label, dtype="<i8", **checked)
@@ -117,9 +133,27 @@ def read_predictions(path: Path) -> Predictions:
             twin_class=hdf5.whole_attribute(twin, "twin_class") if twin else None,
             confusion=(int(pair[0]), int(pair[1])) if pair is not None else None,
             sample_id=tuple(ids.read()) if ids is not None else None,
+            features=_features(hdf5.json_attribute(file, "features", where), where),
+            about=_about(hdf5.json_attribute(file, "about", where), where),
         )
     _check(found, where)
     return found
+
+
+def _features(content: Any, where: str) -> tuple[Mapping[str, Any], ...] | None:
+    if content is None:
+        return None
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+        raise InputError(f"{where}: 'features' is not a list of objects", "See docs/formats.md for the layout.")
+    return tuple(content)
+
+
+def _about(content: Any, where: str) -> Mapping[str, Any] | None:
+    if content is not None and not isinstance(content, dict):
+        raise InputError(f"{where}: 'about' is not an object", "See docs/formats.md for the layout.")
+    for name in ("model", "training"):
+        optional_field(content or {}, name, dict, f"{where}: about")
+    return content
 
 
 def _float32(logits: Any) -> NDArray[np.float32]:

@@ -29,7 +29,11 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def evaluate(
     checkpoint: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="A checkpoint; - is stdin. (default: model.safetensors)")
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A checkpoint, or predictions.h5 to be evaluated again; - is stdin. (default: model.safetensors)",
+        ),
     ] = None,
     dataset: Dataset = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Which split to evaluate on.")] = "test",
@@ -40,6 +44,14 @@ def evaluate(
     ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Labels of those logits.")] = None,
     ids: options.Ids = None,
+    feature_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature-of",
+            metavar="CLASS/ATTRIBUTE",
+            help="Judge reliance on this attribute as the feature of this class; repeatable. (default: found)",
+        ),
+    ] = None,
     output: Annotated[str | None, options.output("evaluation.json")] = None,
     allow_injection_mismatch: AllowMismatch = False,
     data_root: DataRoot = None,
@@ -51,14 +63,17 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Worst-group accuracy, spurious misclassification and more, each with its interval.
+    """Worst-group accuracy, how far the model leans on a spurious feature, and more, each with its interval.
 
-    Data set and model come from the checkpoint. predictions.h5 is written beside the evaluation, so that any metric
-    can be computed again without the model.
+    Data set and model come from the checkpoint. predictions.h5 is written beside the evaluation; named instead of a
+    model it gives every metric again, without model or data. docs/measures.md explains each.
 
     Example: spurcli evaluate model.safetensors --split test
+
+    Example: spurcli evaluate old.predictions.h5 -o again.json
     """
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.artifacts.predictions import holds_predictions
     from spurcli.cli.console import print_json, say, warn
     from spurcli.cli.files import command_line, input_path, output_path, settings_of, shown
     from spurcli.cli.progress import TerminalProgress
@@ -79,6 +94,18 @@ def evaluate(
         contextlib.nullcontext() if logits else input_path(checkpoint, "model.safetensors") as model_path,
         output_path(output, "evaluation.json", as_json=as_json, binary=False) as path,
     ):
+        again = model_path if model_path and holds_predictions(model_path) else None
+        if again:
+            _refuse_settings(
+                again,
+                dataset=dataset,
+                model=model,
+                recipe=recipe,
+                set=overrides,
+                feature=feature,
+                split=None if split == "test" else split,
+            )
+            model_path = None
         parent = read_checkpoint_metadata(model_path, required=dataset is None) if model_path else {}
         settings = None
         if model_path or dataset or recipe:
@@ -98,7 +125,7 @@ def evaluate(
                 num_workers=workers,
                 uses=("dataset",) if logits else ("dataset", "model"),
             )
-        elif overrides:
+        elif overrides and not again:
             raise UsageError(
                 f"--set {next(iter(overrides))} changes nothing: logits alone have no settings", "Leave it out."
             )
@@ -110,6 +137,8 @@ def evaluate(
                 logits=logits,
                 labels=labels,
                 ids=ids,
+                predictions=again,
+                feature_of=feature_of or (),
                 output=path,
                 write_logits=output != "-",
                 allow_injection_mismatch=allow_injection_mismatch,
@@ -125,3 +154,11 @@ def evaluate(
     for warning in result["warnings"]:
         warn(warning)
     say(f"Evaluation: {shown(output, 'evaluation.json')}")
+
+
+def _refuse_settings(path: Path, **given: object) -> None:
+    """Predictions hold all that is asked: a data set or a model beside them would change nothing."""
+    from spurcli.errors import UsageError
+
+    if wrong := next((name for name, value in given.items() if value), None):
+        raise UsageError(f"--{wrong} has no effect: {path} holds predictions", "Remove it, or name the model instead.")

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import console, say
+from spurcli.evaluation.metrics import METRICS
 from spurcli.words import PERCENT, amount, counted, listed
 
 _MAX_ROWS = 20
@@ -64,15 +65,52 @@ def metrics_table(result: dict[str, Any]) -> None:
     table.add_column("metric")
     for name in ("value", "95 % interval", "samples"):
         table.add_column(name, justify="right")
+    leaning = {name for name in result["metrics"] if name in METRICS and "feature" in METRICS[name].needs}
     for name, metric in result["metrics"].items():
-        detail = _detail(metric)
-        _metric(table, name.replace("_", " ") + (f" ({detail})" if detail else ""), metric, metric["unit"])
+        if name not in leaning:
+            detail = _detail(metric)
+            _metric(table, name.replace("_", " ") + (f" ({detail})" if detail else ""), metric, metric["unit"])
     table.add_section()
     key = "group" if result["per_group"] else "class"
     rows = [row for row in result["per_group"] or result["per_class"] if row["accuracy"]["num_samples"]]
     for row in rows[:_MAX_ROWS]:
         _metric(table, row[key], row["accuracy"], PERCENT)
     console().print(table)
+    if leaning:
+        _reliance_table({name: entry for name, entry in result["metrics"].items() if name in leaning})
+        several = [record for record in result["features"] if record["against"] is None]
+        for record in several[1:] and several:
+            _say_record(record)
+    elif result.get("no_features") and result["per_group"]:
+        say(f"Reliance is not judged: {result['no_features']}")
+
+
+def _reliance_table(metrics: dict[str, dict[str, Any]]) -> None:
+    """How far the model leans on the feature, and below why something is undefined."""
+    about = next(iter(metrics.values()))
+    title = Text(f"Reliance on {about.get('feature', 'the feature')}, the feature of {about.get('of', 'its class')}")
+    table = Table(box=SIMPLE, title_justify="left", title=title)
+    table.add_column("measure")
+    for name in ("value", "95 % interval", "samples"):
+        table.add_column(name, justify="right")
+    reasons: dict[str, list[str]] = {}
+    for name, entry in metrics.items():
+        label = name.replace("spurious_misclassification", "SM").replace("_", " ")
+        label = label.replace("auroc", "AUROC").replace("bpsn", "BPSN").replace("bnsp", "BNSP")
+        if entry["value"] is None:
+            reasons.setdefault(entry["reason"], []).append(label)
+        _metric(table, label, entry, entry["unit"])
+    console().print(table)
+    for reason, labels in reasons.items():
+        say(f"Undefined ({', '.join(labels)}): {reason}")
+
+
+def _say_record(record: dict[str, Any]) -> None:
+    """One line for each of several features; `record` is that of evaluation.json."""
+    values = [(name, record["metrics"][name]["value"]) for name in ("feature_effect", "probit_gap", "background_auroc")]
+    shown = ", ".join(f"{name.replace('_', ' ')} {amount(value, '')}" for name, value in values)
+    note = f" ({record['note']})" if record["note"] else ""
+    say(f"{record['feature']}, of {' and '.join(record['classes'])}: {shown}{note}")
 
 
 def _detail(metric: dict[str, Any]) -> str:
@@ -82,11 +120,14 @@ def _detail(metric: dict[str, Any]) -> str:
     if "feature" in metric:
         return str(metric["feature"])
     groups = metric.get("groups", [])
-    return metric.get("group") or (listed(groups) if len(groups) <= 2 else f"{len(groups)} groups")
+    if "group" in metric:
+        return f"lowest: {metric['group']}"
+    return listed(groups) if len(groups) <= 2 else f"{len(groups)} groups"
 
 
 def _metric(table: Table, name: str, metric: dict[str, Any], unit: str) -> None:
-    value = "undefined" if metric["value"] is None else amount(metric["value"], unit)
+    bound = f"{metric['bound']} " if metric.get("bound") else ""
+    value = "undefined" if metric["value"] is None else bound + amount(metric["value"], unit)
     interval = metric.get("interval")
     bounds = " … ".join(amount(end, unit) for end in interval) if interval and metric["value"] is not None else ""
     table.add_row(Text(name), value, bounds, f"{metric['num_samples']:,}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from spurcli.artifacts.predictions import Predictions
 from spurcli.datasets import Dataset
 from spurcli.groups import is_grid
+
+if TYPE_CHECKING:
+    from spurcli.evaluation.features import Feature
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Evaluated:
     holds samples `twin_index` [m] of the split once more, all with the feature that class `feature_of` had.
     `train_group_counts` int64 [groups] weighs the adjusted mean and tells which groups conflict. `confusion` = (true,
     predicted): the classes of which a data set without attributes says that the first is taken for the second.
+    `features` are judged, with their thresholds; None = found from the injection or the training counts.
     """
 
     logits: NDArray[np.float32]
@@ -35,6 +39,7 @@ class Evaluated:
     feature_of: int | None = None
     twin_class: int | None = None
     confusion: tuple[int, int] | None = None
+    features: tuple[Feature, ...] | None = None
 
 
 def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -> Evaluated:
@@ -55,10 +60,16 @@ def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -
     )
 
 
-def evaluated_from(predictions: Predictions) -> Evaluated:
-    """What `compute` needs to give every metric again, from predictions.h5 alone."""
+def evaluated_from(predictions: Predictions, where: str = "predictions.h5") -> Evaluated:
+    """What `compute` needs to give every metric again, from predictions.h5 alone (`where` names it in errors)."""
+    from spurcli.evaluation.features import Feature
+
     class_names = predictions.class_names or tuple(map(str, range(predictions.logits.shape[1])))
     counts = predictions.train_group_counts
+    width = len(predictions.group_names) // len(class_names)
+    features = None
+    if predictions.features is not None:
+        features = tuple(Feature.from_json(item, len(class_names), width, where) for item in predictions.features)
     return Evaluated(
         logits=predictions.logits,
         label=predictions.label,
@@ -71,4 +82,5 @@ def evaluated_from(predictions: Predictions) -> Evaluated:
         feature_of=predictions.feature_of,
         twin_class=predictions.twin_class,
         confusion=predictions.confusion,
+        features=features,
     )

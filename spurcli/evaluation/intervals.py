@@ -1,13 +1,9 @@
-"""Intervals: Wilson for a share of samples, a stratified bootstrap for the minimum over groups."""
+"""Intervals of shares: Wilson for one, Clopper–Pearson for the lowest of several."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-import numpy as np
-
-from spurcli.randomness import generator
+from collections.abc import Iterable
 
 Z95 = 1.959963984540054
 
@@ -24,20 +20,19 @@ def wilson(num_correct: int, num_samples: int, z: float = Z95) -> tuple[float, f
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
-def bootstrap_minimum(
-    correct_of: Mapping[str, tuple[int, int]], *, num_draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """The 95 % percentile interval of the minimum share over groups, resampling the test samples of each group.
+def lowest_share_interval(outcomes: Iterable[tuple[int, int]]) -> tuple[float, float]:
+    """A 95 % interval of the lowest of several true shares, from (number correct, number of samples) of each.
 
-    `correct_of` maps a group to (number correct, number of samples). The minimum is recomputed in every draw, so
-    that which group is worst may change; resampling 0/1 outcomes is a binomial draw. A group of which all or none is
-    correct gives the same in every draw: so the interval is never narrower than Wilson's of the lowest group.
+    Lower end: the lowest of the groups' Clopper–Pearson lower bounds at 2.5 %; upper end: the lowest of their upper
+    bounds at 1 − .975^(1/G) for G groups. It covers at least 95 % for any number of groups, where resampling the
+    minimum does not: the minimum of a sample is biased low (.53 for 20 groups of 50). [0, 1] without samples.
     """
-    filled = [(right, size) for right, size in correct_of.values() if size]
+    from scipy.special import betaincinv
+
+    filled = [(right, size) for right, size in outcomes if size]
     if not filled:
         return 0.0, 1.0
-    rng = generator("bootstrap", seed)
-    shares = [rng.binomial(size, right / size, size=num_draws) / size for right, size in filled]
-    low, high = np.percentile(np.min(shares, axis=0), [2.5, 97.5])
-    lowest = wilson(*min(filled, key=lambda group: (group[0] / group[1], group[1])))
-    return min(float(low), lowest[0]), max(float(high), lowest[1])
+    upper_level = 1 - 0.975 ** (1 / len(filled))
+    lows = [betaincinv(right, size - right + 1, 0.025) if right else 0.0 for right, size in filled]
+    highs = [betaincinv(right + 1, size - right, 1 - upper_level) if right < size else 1.0 for right, size in filled]
+    return float(min(lows)), float(min(highs))

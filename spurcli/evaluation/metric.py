@@ -1,6 +1,6 @@
 """What a metric is, and the table of all metrics. Whoever shows a number takes its label, unit and direction from here.
 
-The metrics themselves are in `spurcli.evaluation.metrics` and `spurcli.evaluation.spurious`; each is one decorated function.
+The metrics themselves are in `spurcli.evaluation.metrics`, `.spurious` and `.leaning`; each is one decorated function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Values = dict[str, Any]  # {"value", "num_samples", "interval"} and facts of the
 Compute = Callable[["Outcome"], Values | None]
 Bounds = tuple[float | None, float | None]
 # What a metric cannot be computed without; `Outcome.has` answers for it.
-Need = Literal["groups", "training groups", "twin", "twin class", "confusion", "marked attribute"]
+Need = Literal["groups", "training groups", "twin", "twin class", "confusion", "feature"]
 _MAX_LABEL, _MAX_UNIT = 80, 12
 
 
@@ -68,6 +68,11 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {}  # in the order in which they are shown
+# Of evaluations made before: their negatives are not those of subgroup_auroc, so neither takes the other's place.
+RETIRED = {
+    "auroc_with_feature": Description("AUROC among carriers (earlier versions)", "", False, (0.0, 1.0)),
+    "auroc_without_feature": Description("AUROC without the feature (earlier versions)", "", False, (0.0, 1.0)),
+}
 
 
 def metric(
@@ -95,7 +100,9 @@ def described(name: str, told: Mapping[str, Any]) -> Description:
 
     `told` is the metric in the file; what is not of the right kind there counts as missing.
     """
-    known = METRICS[name].description if name in METRICS else Description(_label(name))
+    known = METRICS[name].description if name in METRICS else RETIRED.get(name) or Description(_label(name))
+    if name in RETIRED:
+        told = {}
     label, unit, lower = told.get("label"), told.get("unit"), told.get("lower_is_better")
     return Description(
         label[:_MAX_LABEL] if isinstance(label, str) and label else known.label,

@@ -8,24 +8,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.evaluation import spurious
+from spurcli.evaluation import leaning, spurious
 from spurcli.evaluation.evaluated import Evaluated
-from spurcli.evaluation.intervals import bootstrap_minimum
+from spurcli.evaluation.intervals import lowest_share_interval
 from spurcli.evaluation.metric import METRICS, Values, metric
 from spurcli.evaluation.outcome import Outcome, require_finite, share
 from spurcli.groups import conflict_groups, marked_attribute, named
 from spurcli.words import counted
 
-__all__ = ["METRICS", "compute", "spurious"]
+__all__ = ["METRICS", "compute", "leaning", "spurious"]
+
+# From so many groups of fewer samples on, the lowest accuracy found says more about chance than about the worst group.
+_MANY_GROUPS, _FEW = 10, 50
 
 
-def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
-    """`metrics`, `per_class`, `per_group` and `warnings` of an evaluation (see docs/formats.md).
+def compute(evaluated: Evaluated) -> dict[str, Any]:
+    """`metrics`, `per_class`, `per_group`, `features` and `warnings` of an evaluation (see docs/formats.md).
 
     Raises InputError if a logit is NaN or infinite.
     """
     require_finite(evaluated)
-    outcome = Outcome(evaluated, bootstrap_seed)
+    outcome = Outcome(evaluated)
     metrics: dict[str, Values] = {}
     for name, registered in METRICS.items():
         found = registered.compute(outcome) if all(map(outcome.has, registered.needs)) else None
@@ -35,6 +38,8 @@ def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
         "metrics": metrics,
         "per_class": outcome.per_class,
         "per_group": outcome.per_group,
+        "features": outcome.judged.records,
+        "no_features": outcome.judged.reason,
         "warnings": degenerate(evaluated, outcome.predicted, outcome.per_group),
     }
 
@@ -49,7 +54,7 @@ def compute(evaluated: Evaluated, *, bootstrap_seed: int = 0) -> dict[str, Any]:
     column=3,
 )
 def worst_group_accuracy(outcome: Outcome) -> Values:
-    return _worst(outcome.filled_groups, outcome.bootstrap_seed)
+    return _worst(outcome.filled_groups)
 
 
 @metric(
@@ -79,19 +84,22 @@ def conflict_accuracy(outcome: Outcome) -> Values | None:
 )
 def worst_conflict_accuracy(outcome: Outcome) -> Values | None:
     present = _conflict(outcome)
-    return _worst(present, outcome.bootstrap_seed) if len(present) > 1 else None
+    return _worst(present) if len(present) > 1 else None
 
 
 @metric(
     "adjusted_mean_accuracy",
     "Adjusted mean accuracy",
-    "Mean of group accuracies weighed by the groups' sizes in training",
+    "Mean of group accuracies weighed by the groups' sizes in training, as in WILDS; SubpopBench's is not weighed",
     needs=("training groups",),
-    source="Sagawa et al., ICLR 2020",
+    source="Sagawa et al., ICLR 2020; Koh et al., ICML 2021 (WILDS)",
     column=5,
 )
 def adjusted_mean_accuracy(outcome: Outcome) -> Values | None:
-    """Groups with no sample in training have weight zero, and are named."""
+    """Groups with no sample in training have weight zero, and are named.
+
+    SubpopBench's `adjusted_accuracy` is the unweighted mean over groups: up to 4.7 points apart.
+    """
     train = outcome.evaluated.train_group_counts
     assert train is not None
     per_group = outcome.per_group
@@ -139,40 +147,15 @@ def _outcomes(accuracies: Mapping[str, Values]) -> dict[str, tuple[int, int]]:
     }
 
 
-def _worst(accuracies: Mapping[str, Values], seed: int) -> Values:
-    """The lowest of some groups' accuracies, with that group's interval; the bootstrap's is of the minimum itself.
-
-    The minimum may be another group's in another test set, so its interval is the wider one.
-    """
+def _worst(accuracies: Mapping[str, Values]) -> Values:
+    """The lowest of some groups' accuracies, with the interval of the lowest true accuracy."""
     worst = min(accuracies, key=lambda name: float(accuracies[name]["value"]))
     return {
         "value": accuracies[worst]["value"],
         "num_samples": accuracies[worst]["num_samples"],
-        "interval": accuracies[worst]["interval"],
-        "minimum_interval": list(bootstrap_minimum(_outcomes(accuracies), seed=seed)),
+        "interval": list(lowest_share_interval(_outcomes(accuracies).values())),
         "group": worst,
     }
-
-
-# Registered last, as what is looked at last.
-_AUROC = "AUROC of telling the classes apart among samples {} the feature"
-metric(
-    "auroc_with_feature",
-    "AUROC with the feature",
-    _AUROC.format("with"),
-    unit="",
-    source="Hanley and McNeil 1982",
-    column=7,
-)(spurious.feature_auroc(of_carriers=True))
-metric(
-    "auroc_without_feature",
-    "AUROC without the feature",
-    _AUROC.format("without"),
-    unit="",
-    source="Hanley and McNeil 1982",
-    column=9,
-    no_column_with=spurious.OF_INJECTION,
-)(spurious.feature_auroc(of_carriers=False))
 
 
 def _carried_by_all(evaluated: Evaluated) -> str | None:
@@ -209,6 +192,12 @@ def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Se
     untrained = [item["group"] for item in per_group if item.get("num_train") == 0 and item["accuracy"]["num_samples"]]
     if untrained and evaluated.twin_logits is None:
         warnings.append(f"Not in the training data at all: {', '.join(untrained[:5])}")
+    small = [item for item in per_group if 0 < item["accuracy"]["num_samples"] < _FEW]
+    if len(small) >= _MANY_GROUPS:
+        warnings.append(
+            f"{counted(len(small), 'group')} with fewer than {_FEW} samples: "
+            "the lowest of many uncertain accuracies is biased low"
+        )
     if len(evaluated.label) < 100:
         warnings.append(f"Only {counted(len(evaluated.label), 'sample')}: the intervals are wide")
     return warnings

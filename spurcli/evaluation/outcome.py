@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from spurcli.errors import InputError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import wilson
+from spurcli.evaluation.judged import Judged, judge
 from spurcli.evaluation.metric import Need, Values
-from spurcli.groups import marked_attribute
 from spurcli.words import counted
 
 
@@ -29,7 +29,6 @@ class Outcome:
     """An evaluated split with what was predicted for it: `predicted` and `correct` are [n], as `evaluated.label`."""
 
     evaluated: Evaluated
-    bootstrap_seed: int = 0
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -98,12 +97,9 @@ class Outcome:
         return {item["group"]: item["accuracy"] for item in self.per_group if item["accuracy"]["num_samples"]}
 
     @cached_property
-    def attribute(self) -> int | None:
-        """The attribute that marks a class in training, for two classes with attributes of their own."""
-        evaluated = self.evaluated
-        if len(evaluated.class_names) != 2 or evaluated.group is None or evaluated.train_group_counts is None:
-            return None
-        return marked_attribute(evaluated.train_group_counts, 2)
+    def judged(self) -> Judged:
+        """How far the model leans on each known feature."""
+        return judge(self.evaluated)
 
     def has(self, need: Need) -> bool:
         """Whether what a metric needs is there."""
@@ -115,7 +111,7 @@ class Outcome:
             "twin": lambda: is_twin,
             "twin class": lambda: is_twin and evaluated.twin_class is not None,
             "confusion": lambda: evaluated.confusion is not None and not is_twin,
-            "marked attribute": lambda: self.attribute is not None and not is_twin,
+            "feature": lambda: bool(self.judged.records),
         }[need]()
 
 

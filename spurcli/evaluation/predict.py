@@ -22,8 +22,8 @@ class SplitPredictor:
     twin_feed: Feed | None
 
     @classmethod
-    def open(cls, bench: Workbench, split: str) -> SplitPredictor:
-        twin = (bench.dataset.twins or {}).get(split)
+    def open(cls, bench: Workbench, split: str, *, with_twin: bool = True) -> SplitPredictor:
+        twin = (bench.dataset.twins or {}).get(split) if with_twin else None
         feed = bench.feed(bench.dataset.split(split).inputs)
         return cls(bench, split, feed, bench.feed(twin.inputs) if twin else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.class_check import ORDER_ADVICE, confusion, warn_if_reordered
-from spurcli.artifacts.evaluation import predictions_path, write_evaluation
+from spurcli.artifacts.evaluation import predictions_path, read_evaluation, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.model_folder import weights_file
-from spurcli.artifacts.predictions import Predictions, write_predictions
+from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.injection import injection_parents
-from spurcli.errors import UsageError
-from spurcli.evaluation.evaluated import Evaluated, evaluated_split
+from spurcli.errors import InputError, UsageError
+from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
+from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
@@ -35,29 +38,38 @@ def evaluate(
     logits: Path | None = None,
     labels: Path | None = None,
     ids: Path | None = None,
+    predictions: Path | None = None,
+    feature_of: Sequence[str] = (),
     output: Path = Path("evaluation.json"),
     write_logits: bool = True,
     allow_injection_mismatch: bool = False,
     progress: Progress | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Evaluate `model` on a split of the data set in `settings`, or logits made elsewhere.
+    """Evaluate `model` on a split of the data set in `settings`, logits made elsewhere, or `predictions` again.
 
+    Predictions (predictions.h5 of an earlier evaluation, or a file of that form) need no settings. `feature_of` names
+    the features to judge, each as CLASS/ATTRIBUTE; else they are found from the injection or the training counts.
     Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
     from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
     """
-    if (model is None) == (logits is None):
-        raise UsageError("Give either a model or --logits", "spurcli evaluate model.safetensors")
+    if sum(given is not None for given in (model, logits, predictions)) != 1:
+        raise UsageError("Give either a model, predictions or --logits", "spurcli evaluate model.safetensors")
+    if predictions is not None:
+        launched().require_alone("Predictions are evaluated by one process")
+        # the predictions are there already, and beside the standard output they are the file that is read
+        return _again(predictions, output, command, feature_of)
     if logits is not None:
         launched().require_alone("Logits are evaluated by one process")
         found = _foreign(settings, split, (logits, labels, ids), progress)
+        found = replace(found, evaluated=with_features(found.evaluated, feature_of))
         return _write(settings, split, found, output, command, write_logits=write_logits)
     assert model is not None
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
-    found, world = _run_model(settings, model, split, allow_injection_mismatch, progress)
+    found, world = _run_model(settings, model, split, allow_injection_mismatch, progress, feature_of)
     return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
 
 
@@ -85,17 +97,7 @@ def _write(
         arguments={"split": split},
         parents=[*injection_parents(settings.injection_path if settings else None), *found.parents],
     )
-    content = {
-        "split": split,
-        "num_samples": len(evaluated.label),
-        "class_names": list(evaluated.class_names),
-        "group_names": list(evaluated.group_names),
-        "fingerprint": fingerprint.to_json(),
-        "injection_sha256": injection_sha256,
-        **found.about,
-        **compute(evaluated, bootstrap_seed=settings.seed if settings else 0),
-        "provenance": made,
-    }
+    content = _content(split, found, made)
     if write_logits:
         write_predictions(
             predictions_path(output),
@@ -116,14 +118,37 @@ def _write(
                 twin_class=evaluated.twin_class,
                 confusion=evaluated.confusion,
                 sample_id=found.sample_id,
+                features=tuple(feature.to_json() for feature in evaluated.features) if evaluated.features else None,
+                about=found.about,
             ),
         )
     write_evaluation(output, content)
     return content
 
 
+def _content(split: str, found: _Found, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What evaluation.json says."""
+    evaluated = found.evaluated
+    return {
+        "split": split,
+        "num_samples": len(evaluated.label),
+        "class_names": list(evaluated.class_names),
+        "group_names": list(evaluated.group_names),
+        "fingerprint": found.fingerprint.to_json(),
+        "injection_sha256": found.injection_sha256,
+        **found.about,
+        **compute(evaluated),
+        "provenance": made,
+    }
+
+
 def _run_model(
-    settings: Settings, path: Path, split: str, allow_injection_mismatch: bool, progress: Progress | None
+    settings: Settings,
+    path: Path,
+    split: str,
+    allow_injection_mismatch: bool,
+    progress: Progress | None,
+    feature_of: Sequence[str],
 ) -> tuple[_Found, World]:
     from spurcli.evaluation.predict import SplitPredictor
     from spurcli.runtime.workbench import Workbench
@@ -135,16 +160,52 @@ def _run_model(
     chosen = dataset.split(split)
     bench.require_own(metadata, str(path), allow_injection_mismatch=allow_injection_mismatch)
     model, digest = bench.restored(path, is_ours=bool(metadata))
-    evaluated = SplitPredictor.open(bench, split).predict(model)
+    evaluated = with_features(SplitPredictor.open(bench, split).predict(model), feature_of)
     if not metadata and bench.world.is_first:
         counts = confusion(evaluated.logits, evaluated.label)
         warn_if_reordered(counts, dataset.class_names, str(path), ORDER_ADVICE)
+    val = evaluated if split == "val" else None
+    if val is None and "val" in dataset.splits and features_of(evaluated)[0]:
+        val = SplitPredictor.open(bench, "val", with_twin=False).predict(model)
+    evaluated = fit_thresholds(evaluated, val)
     about = {
         "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},
         "training": metadata.get("training"),
     }
     parents = [Parent.of(path, metadata.get("provenance"))]
     return _Found(evaluated, chosen.fingerprint, about, parents, dataset.injection_sha256), bench.world
+
+
+def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> dict[str, Any]:
+    """Evaluate predictions once more: nothing is asked of a model or a data set."""
+    stored = read_predictions(path)
+    warn_unless_logits(stored.logits, str(path))
+    evaluated = with_features(evaluated_from(stored, str(path)), feature_of)
+    about = stored.about or _about_beside(path, stored)
+    made = provenance(
+        "evaluate",
+        command=command,
+        settings=stored.provenance.get("settings") or {},
+        arguments={"split": stored.split},
+        parents=[Parent.of(path, stored.provenance)],
+    )
+    content = _content(stored.split, _Found(evaluated, stored.fingerprint, about, (), stored.injection_sha256), made)
+    write_evaluation(output, content)
+    return content
+
+
+def _about_beside(path: Path, stored: Predictions) -> dict[str, Any]:
+    """Model and training of predictions of version 1: from the evaluation that was written together with them."""
+    nothing = {"model": None, "training": None}
+    for name in ("evaluation.json", f"{path.name.removesuffix('.predictions.h5')}.json"):
+        beside = path.with_name(name)
+        if predictions_path(beside) != path or not beside.is_file() or not stored.provenance:
+            continue
+        with contextlib.suppress(InputError):
+            content = read_evaluation(beside)
+            if content.get("provenance") == stored.provenance:
+                return {key: content.get(key) for key in nothing}
+    return nothing
 
 
 def _foreign(

@@ -14,7 +14,7 @@ from torch import nn
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import require_file
 from spurcli.artifacts.model_folder import weights_file
-from spurcli.artifacts.predictions import Predictions, read_predictions
+from spurcli.artifacts.predictions import Predictions, holds_predictions, read_predictions
 from spurcli.errors import InputError, UsageError
 from spurcli.progress import Turn
 from spurcli.randomness import generator
@@ -30,8 +30,7 @@ def is_predictions(path: Path) -> bool:
     """Whether `path` is an HDF5 file, and so predictions rather than a checkpoint."""
     path = weights_file(path)
     require_file(path, "a checkpoint or predictions", _HINT)
-    with path.open("rb") as stream:
-        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
+    return holds_predictions(path)
 
 
 def read_source_provenance(path: Path, *, required: bool = True) -> dict[str, Any]:

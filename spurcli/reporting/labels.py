@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spurcli.evaluation.metric import described
+from spurcli.evaluation.metric import RETIRED, described
 from spurcli.evaluation.metrics import METRICS
 from spurcli.reporting.document import ShownMetric
 from spurcli.reporting.values import Table, name_of
 
-_MAX_COLUMNS = 7
+_MAX_COLUMNS = 8
 _OTHERS = 100  # the column of metrics that are not registered
 
 
@@ -33,7 +33,7 @@ def main_columns(names: Sequence[str]) -> list[str]:
     ranked = []
     for position, name in enumerate(order_metrics(names)):
         metric = METRICS.get(name)
-        column = metric.column if metric else _OTHERS
+        column = metric.column if metric else None if name in RETIRED else _OTHERS
         if column is not None and not (metric and set(metric.no_column_with) & set(names)):
             ranked.append((column, position, name))
     return order_metrics([name for _, _, name in sorted(ranked)[:_MAX_COLUMNS]])

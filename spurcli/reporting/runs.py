@@ -243,7 +243,10 @@ def _lineage(made: Table, injection: Injection | None) -> list[str]:
 
 
 def _metrics(metrics: Table, per_group: Sequence[Table]) -> dict[str, Measured]:
-    """The metrics; one that is the accuracy of a single group has that group's interval, so that a group has one."""
+    """The metrics; one that is the accuracy of a single group has that group's interval, so that a group has one.
+
+    Not so the lowest of several groups: its interval covers the lowest true accuracy, which may be another group's.
+    """
     accuracies = {item.get("group"): mapping(item.get("accuracy")) for item in per_group if text(item.get("group"))}
     read = {}
     for name, entry in metrics.items():
@@ -254,7 +257,7 @@ def _metrics(metrics: Table, per_group: Sequence[Table]) -> dict[str, Measured]:
             if isinstance(entry.get(key), str)
         }
         groups = entry.get("groups")
-        group = groups[0] if isinstance(groups, list) and len(groups) == 1 else entry.get("group")
+        group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
         own = accuracies.get(group) if isinstance(group, str) else None
         is_of_group = own is not None and number(own.get("value")) == number(entry.get("value"))
         read[name] = Measured(

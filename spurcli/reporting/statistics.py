@@ -7,22 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_Z = 1.959963984540054
-# The 97.5 % quantile of Student's t for 1 … 9 degrees of freedom; above that the expansion below is good to 1e-4.
-_T975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622)
-
-
-def t_quantile(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5 from 10 degrees on)."""
-    if degrees <= len(_T975):
-        return _T975[degrees - 1]
-    z = _Z
-    return (
-        z
-        + (z**3 + z) / (4 * degrees)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
-    )
+from spurcli.student import t_quantile, two_sided_p
 
 
 def mean(values: Sequence[float]) -> float:
@@ -48,7 +33,10 @@ def t_interval(values: Sequence[float]) -> list[float] | None:
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences of two arms, seed by seed: `mean` ± `se` over `num_pairs`, of which `num_better` favour the first."""
+    """Differences of two arms, seed by seed: `mean` ± `se` over `num_pairs`, of which `num_better` favour the first.
+
+    `p` is that of the paired t-test, two-sided and unadjusted; None for fewer than two pairs.
+    """
 
     mean: float
     se: float | None
@@ -57,12 +45,20 @@ class Paired:
     interval: list[float] | None
 
     @property
+    def p(self) -> float | None:
+        if self.se is None or self.num_pairs < 2:
+            return None
+        if self.mean == 0:
+            return 1.0
+        return two_sided_p(self.mean / self.se if self.se else math.inf, self.num_pairs - 1)
+
+    @property
     def clear(self) -> bool:
-        """Whether the mean is at least two standard errors from zero, over at least three seeds."""
-        return self.se is not None and self.num_pairs >= 3 and self.mean != 0 and abs(self.mean) >= 2 * self.se
+        """Whether p is below .05 over at least three seeds: a hint. What is claimed is in `claims`."""
+        return self.p is not None and self.num_pairs >= 3 and self.p < 0.05
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "clear": self.clear}
+        return {**asdict(self), "p": self.p, "clear": self.clear}
 
 
 def paired(

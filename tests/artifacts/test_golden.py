@@ -6,6 +6,7 @@ A failure here means that files which users have can no longer be read: mend the
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
@@ -18,6 +19,9 @@ from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import ScoreInfo, open_scores
 from spurcli.datasets.injection import read_injection
+from spurcli.evaluation.evaluated import evaluated_from
+from spurcli.evaluation.features import Feature
+from spurcli.evaluation.matched import Threshold
 
 # Written out, not computed: what the files say must not change with the code.
 LABELS = "08a3eabe03ccd84d534cfe5aabb8158407ab007f600462499eb238931ec3febe"
@@ -117,8 +121,9 @@ def test_evaluation_v1(golden):
     assert (found["split"], found["num_samples"], found["injection_sha256"]) == ("test", 4, INJECTION)
 
 
-def test_predictions_v1(golden):
-    found = read_predictions(golden / "predictions-v1.h5")
+@pytest.mark.parametrize("version", [1, 2])
+def test_predictions(golden, version):
+    found = read_predictions(golden / f"predictions-v{version}.h5")
     assert found.split == "test"
     assert found.logits.tolist() == [[2, 1], [-1, 0.5], [0, 3], [0.25, 0.5]]
     assert found.label.tolist() == [0, 1, 1, 1]
@@ -128,3 +133,10 @@ def test_predictions_v1(golden):
     assert found.twin_index.tolist() == [1, 3]
     assert found.twin_logits.tolist() == [[4, 0], [1, 0.5]]
     assert (found.feature_of, found.twin_class, found.injection_sha256) == (0, 1, INJECTION)
+    if version == 1:
+        assert (found.features, found.about) == (None, None)
+        return
+    assert found.about == {"model": None, "training": {"seed": 7}}
+    (feature,) = evaluated_from(found).features
+    threshold = Threshold(0.5, 0.25, 1.0, "val, samples without the feature")
+    assert feature == Feature("line", (0,), threshold=threshold)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from spurcli.errors import InputError
+from spurcli.evaluation.auroc import Side, area_between
 from spurcli.evaluation.evaluated import Evaluated
-from spurcli.evaluation.intervals import bootstrap_minimum, wilson
+from spurcli.evaluation.intervals import lowest_share_interval, wilson
 from spurcli.evaluation.metrics import compute
-from spurcli.evaluation.spurious import auroc
 
 CLASSES = ("ski", "sled", "dog")
 GROUPS = tuple(f"{y}/{a}" for y in CLASSES for a in ("none", "snow"))
@@ -115,53 +116,46 @@ def test_the_twin_fills_the_groups_with_the_feature_and_nothing_else():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 10**4), st.integers(2, 40), st.sampled_from([1, 3, 50]))
-def test_auroc_is_scikit_learns(seed, size, levels):
+@given(st.integers(0, 10**4), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3, 50]))
+def test_auroc_is_scikit_learns(seed, num_positive, num_negative, levels):
     rng = np.random.default_rng(seed)
-    score = rng.integers(levels, size=size).astype(np.float32)  # ties
-    positive = rng.random(size) < 0.5
-    found = auroc(score, positive)
-    if positive.all() or not positive.any():
-        assert found["value"] is None
-    else:
-        assert found["value"] == pytest.approx(roc_auc_score(positive, score))
-        low, high = found["interval"]
-        assert 0 <= low <= found["value"] <= high <= 1
+    positive, negative = (rng.integers(levels, size=size).astype(float) for size in (num_positive, num_negative))
+    found = area_between(Side(positive), Side(negative))
+    truth = np.repeat([1, 0], [num_positive, num_negative])
+    assert found.value == pytest.approx(roc_auc_score(truth, np.concatenate([positive, negative])))
+    low, high = found.interval()
+    assert 0 <= low <= found.value <= high <= 1
+    assert low < high
 
 
-def test_hanley_mcneil_by_hand():
-    score, positive = np.array([1, 2, 3, 4, 5, 6], dtype=np.float32), np.array([0, 0, 1, 0, 1, 1], dtype=bool)
-    a = 8 / 9
-    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
-    se = math.sqrt((a * (1 - a) + 2 * (q1 - a * a) + 2 * (q2 - a * a)) / 9)
-    assert auroc(score, positive)["interval"] == pytest.approx([a - 1.959964 * se, min(1, a + 1.959964 * se)], abs=1e-6)
-
-
-def test_aurocs_of_two_classes_with_and_without_the_marked_feature():
+def test_aurocs_of_two_classes_are_about_the_marked_feature():
     rng = np.random.default_rng(0)
     label, attribute = rng.integers(2, size=300), rng.integers(2, size=300)
     logits = rng.normal(size=(300, 2)).astype(np.float32) + np.eye(2, dtype=np.float32)[label]
     names = ("f/none", "f/glasses", "m/none", "m/glasses")
     evaluated = Evaluated(logits, label, ("f", "m"), 2 * label + attribute, names, np.array([50, 0, 25, 25]))
     metrics = compute(evaluated)["metrics"]
-    for name, chosen in (("with", attribute == 1), ("without", attribute == 0)):
+    for name, chosen in (("subgroup", attribute == 1), ("background", attribute == 0)):
         expected = roc_auc_score(label[chosen] == 1, (logits[:, 1] - logits[:, 0])[chosen])
-        assert metrics[f"auroc_{name}_feature"]["value"] == pytest.approx(expected)
-        assert metrics[f"auroc_{name}_feature"]["feature"] == "glasses"
+        assert metrics[f"{name}_auroc"]["value"] == pytest.approx(expected)
+        assert metrics[f"{name}_auroc"]["feature"] == "glasses"
 
 
-def test_aurocs_of_a_twin_are_by_the_probability_of_the_features_class():
+def test_aurocs_of_a_twin_are_against_all_other_classes():
+    """And against the twin class in a record of its own."""
     plain = made(seed=4)
     twin_logits = plain.logits + np.array([2, 0, 0], dtype=np.float32)
     evaluated = Evaluated(
         plain.logits, plain.label, CLASSES, 2 * plain.label, GROUPS, TRAIN, np.arange(200), twin_logits, 0, 1
     )
-    metrics = compute(evaluated)["metrics"]
-    chosen = plain.label != 2  # the feature's class against the twin class
-    for name, logits in (("with", twin_logits), ("without", plain.logits)):
-        p = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(axis=1, keepdims=True)
-        expected = roc_auc_score(plain.label[chosen] == 0, p[chosen, 0])
-        assert metrics[f"auroc_{name}_feature"]["value"] == pytest.approx(expected)
+    found = compute(evaluated)
+    for name, logits in (("subgroup", twin_logits), ("background", plain.logits)):
+        odds = logits[:, 0] - logits[:, 1:].max(axis=1)
+        for record, chosen in zip(found["features"], (plain.label >= 0, plain.label != 2), strict=True):
+            expected = roc_auc_score(plain.label[chosen] == 0, odds[chosen])
+            assert record["metrics"][f"{name}_auroc"]["value"] == pytest.approx(expected)
+        assert found["metrics"][f"{name}_auroc"]["value"] == pytest.approx(roc_auc_score(plain.label == 0, odds))
+    assert [record["against"] for record in found["features"]] == [None, "sled"]
 
 
 @pytest.mark.parametrize(("right", "size"), [(0, 10), (10, 10), (7, 10), (317, 1378), (1, 1)])
@@ -180,31 +174,24 @@ def test_wilson_of_nothing_says_nothing():
     assert wilson(0, 0) == (0.0, 1.0)
 
 
-def test_bootstrap_of_the_minimum_against_resampled_samples():
-    """Resample the 0/1 outcomes themselves, recompute the minimum, take percentiles."""
-    groups = {"a": (80, 100), "b": (42, 50), "c": (170, 200)}
-    rng = np.random.default_rng(9)
-    minima = []
-    for _ in range(2000):
-        shares = []
-        for right, size in groups.values():
-            outcomes = np.array([1] * right + [0] * (size - right))
-            shares.append(outcomes[rng.integers(size, size=size)].mean())
-        minima.append(min(shares))
-    low, high = bootstrap_minimum(groups)
-    assert low == pytest.approx(np.percentile(minima, 2.5), abs=0.015)
-    assert np.percentile(minima, 97.5) < high == wilson(80, 100)[1]  # one group alone is known no better than that
-    assert bootstrap_minimum(groups) == (low, high)
-    assert bootstrap_minimum({**groups, "empty": (0, 0)}) == bootstrap_minimum(groups)
-    assert bootstrap_minimum({"empty": (0, 0)}) == (0.0, 1.0)
+def test_the_lowest_of_several_shares_by_its_rule():
+    """Clopper–Pearson by the beta distribution: lower bounds at 2.5 %, upper ones shared out over the groups."""
+    groups = [(80, 100), (42, 50), (170, 200), (0, 0)]
+    low = min(beta.ppf(0.025, k, n - k + 1) for k, n in groups if n)
+    high = min(beta.ppf(0.975 ** (1 / 3), k + 1, n - k) for k, n in groups if n)
+    assert lowest_share_interval(groups) == pytest.approx((low, high))
+    assert lowest_share_interval([(0, 0)]) == (0.0, 1.0)
+    assert lowest_share_interval([(0, 5)]) == pytest.approx((0, 1 - 0.025 ** (1 / 5)))
+    assert lowest_share_interval([(5, 5)])[1] == 1
 
 
-@pytest.mark.parametrize("right", [0, 5])
-def test_the_minimum_of_few_samples_is_not_certain(right):
-    """Resampled, 0 of 5 stays 0 of 5; of groups that are equally low the smallest says how little is known."""
-    few, many = (right, 5), (40 * right, 200)
-    assert bootstrap_minimum({"few": few, "many": many}) == wilson(*few)
-    assert wilson(0, 5) == pytest.approx((0, 0.434), abs=1e-3)
+def test_many_small_groups_are_warned_of():
+    names = tuple(f"{y}/{a}" for y in CLASSES for a in range(10))
+    evaluated = made(size=400)
+    group = np.arange(400) % 10 + 10 * evaluated.label
+    few = Evaluated(evaluated.logits, evaluated.label, CLASSES, group, names)
+    assert any("biased low" in line for line in compute(few)["warnings"])
+    assert not any("biased low" in line for line in compute(evaluated)["warnings"])
 
 
 def test_degenerate_runs_are_called_out():
@@ -220,15 +207,14 @@ def test_degenerate_runs_are_called_out():
     assert found["per_class"][2]["accuracy"] == {"value": None, "num_samples": 0, "interval": [0.0, 1.0]}
 
 
-def test_a_group_has_one_interval_and_the_minimum_one_of_its_own():
+def test_the_worst_group_has_the_interval_of_the_lowest_true_accuracy():
+    """Not that of the group that came out lowest: another may be the lowest, and the interval must cover then too."""
     found = compute(made())
-    for name in ("worst_group_accuracy", "worst_conflict_accuracy"):
-        worst = found["metrics"][name]
-        assert worst["interval"] == next(
-            r["accuracy"]["interval"] for r in found["per_group"] if r["group"] == worst["group"]
-        )
-        low, high = worst["minimum_interval"]
-        assert low <= worst["interval"][0] <= worst["interval"][1] <= high
+    worst = found["metrics"]["worst_group_accuracy"]
+    accuracies = [row["accuracy"] for row in found["per_group"]]
+    outcomes = [(round(a["value"] * a["num_samples"]), a["num_samples"]) for a in accuracies]
+    assert worst["interval"] == list(lowest_share_interval(outcomes))
+    assert worst["value"] == min(a["value"] for a in accuracies)
 
 
 def test_one_class_or_only_carriers_are_no_collapse():

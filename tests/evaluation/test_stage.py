@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from spurcli import configure, evaluate, inject, train
-from spurcli.artifacts.predictions import read_predictions
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
@@ -36,12 +38,81 @@ def test_predictions_are_enough_to_recompute_every_metric(injected, tmp_path):
     found = evaluate(injected(), model=tmp_path / "model.safetensors", output=tmp_path / "evaluation.json")
     again = compute(evaluated_from(read_predictions(tmp_path / "predictions.h5")))
     written = json.loads((tmp_path / "evaluation.json").read_text())
-    for part in ("metrics", "per_class", "per_group", "warnings"):
+    for part in ("metrics", "per_class", "per_group", "features", "warnings"):
         assert again[part] == found[part]
         assert json.loads(json.dumps(again[part])) == written[part]
-    assert {"spurious_misclassification", "conflict_accuracy", "adjusted_mean_accuracy", "auroc_with_feature"} <= set(
+    assert {"spurious_misclassification", "conflict_accuracy", "adjusted_mean_accuracy", "subgroup_auroc"} <= set(
         again["metrics"]
     )
+    assert again["metrics"]["conflict_accuracy_matched"]["threshold"] == "val, samples without the feature"
+    named = [(entry["feature"], entry["classes"], entry["against"]) for entry in again["features"]]
+    assert named == [("patch", ["3"], None), ("patch", ["3"], "8")]
+
+
+def test_predictions_are_evaluated_again_without_model_or_recipe(injected, tmp_path):
+    first = evaluate(injected(), model=tmp_path / "model.safetensors", output=tmp_path / "evaluation.json")
+    predictions = tmp_path / "predictions.h5"
+    before = predictions.read_bytes()
+    again = evaluate(predictions=predictions, output=tmp_path / "evaluation.json", command="spurcli evaluate again")
+    assert predictions.read_bytes() == before
+    for part in ("split", "metrics", "per_group", "features", "model", "training", "fingerprint", "injection_sha256"):
+        assert again[part] == first[part]
+    assert again["provenance"]["settings"] == first["provenance"]["settings"]
+    assert again["provenance"]["lineage"][:-1] == first["provenance"]["lineage"]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_predictions_of_version_1_have_every_metric_but_the_matched_ones(injected, tmp_path, beside):
+    first = evaluate(injected(), model=tmp_path / "model.safetensors", output=tmp_path / "evaluation.json")
+    with h5py.File(tmp_path / "predictions.h5", "r+") as file:
+        file.attrs["version"] = 1
+        del file.attrs["features"], file.attrs["about"]
+    if not beside:
+        (tmp_path / "evaluation.json").unlink()
+    again = evaluate(predictions=tmp_path / "predictions.h5", output=tmp_path / "again.json")
+    for name, entry in first["metrics"].items():
+        if not name.endswith("_matched"):
+            assert again["metrics"][name] == entry
+    entry = again["metrics"]["conflict_accuracy_matched"]
+    assert entry["value"] is None
+    assert "val" in entry["reason"]
+    # who trained it stands in the evaluation that was written with it
+    assert (again["training"], again["model"]) == ((first["training"], first["model"]) if beside else (None, None))
+
+
+def test_a_feature_may_be_named_for_groups_of_which_no_training_counts_are_known(tmp_path):
+    rng = np.random.default_rng(0)
+    label, attribute = rng.integers(2, size=400), rng.integers(2, size=400)
+    names = ("land/no", "land/yes", "sea/no", "sea/yes")
+    logits = rng.normal(size=(400, 2)).astype(np.float32) + 2 * np.eye(2, dtype=np.float32)[label]
+    stored = Predictions(
+        "test", logits, label, ("land", "sea"), Fingerprint.of(label), {}, 2 * label + attribute, names
+    )
+    write_predictions(tmp_path / "own.h5", stored)
+    found = evaluate(predictions=tmp_path / "own.h5", output=tmp_path / "evaluation.json")
+    assert (found["features"], "--feature-of" in found["no_features"]) == ([], True)
+    found = evaluate(predictions=tmp_path / "own.h5", feature_of=["sea/yes"], output=tmp_path / "evaluation.json")
+    assert [(entry["feature"], entry["classes"]) for entry in found["features"]] == [("yes", ["sea"])]
+    assert found["metrics"]["probit_gap"]["value"] is not None
+    for words, says in ((["sea/maybe"], "no such group"), (["land/yes", "sea/yes"], "every class")):
+        with pytest.raises(UsageError, match=says):
+            evaluate(predictions=tmp_path / "own.h5", feature_of=words, output=tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"classes": [9]}, {"classes": []}, {"attribute": 7}, {"name": 3}, {"threshold": {"value": "x"}}]
+)
+def test_a_feature_that_cannot_be_is_refused(tmp_path, wrong):
+    label = np.arange(40) % 2
+    logits = np.eye(2, dtype=np.float32)[label] * 3 - 1
+    feature = {"name": "f", "classes": [1], "attribute": 1, "against": None, "note": "", "threshold": None, **wrong}
+    names = ("a/no", "a/f", "b/no", "b/f")
+    stored = Predictions(
+        "test", logits, label, ("a", "b"), Fingerprint.of(label), {}, 2 * label, names, features=(feature,)
+    )
+    write_predictions(tmp_path / "own.h5", stored)
+    with pytest.raises(InputError, match="features"):
+        evaluate(predictions=tmp_path / "own.h5", output=tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (1000, 0)])

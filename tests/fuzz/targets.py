@@ -44,6 +44,8 @@ from spurcli.datasets.injection import read_injection
 from spurcli.datasets.inputs import decode_square
 from spurcli.datasets.multinli import published_split, read_rows
 from spurcli.datasets.waterbirds import read_folder as read_waterbirds
+from spurcli.evaluation.evaluated import evaluated_from
+from spurcli.evaluation.metrics import compute
 from spurcli.reporting.gather import gather
 from spurcli.runtime.tokens import folder_tokenizer
 from spurcli.session import configure
@@ -393,6 +395,7 @@ def targets() -> dict[str, Target]:
         "scores-foreign": target("foreign.h5", _read_scores, describe, make=_make_foreign_scores),
         "scores-texts": target("texts.h5", _read_scores, describe, make=_make_scores_with_texts),
         "predictions": target("predictions-v1.h5", read_predictions, describe),
+        "predictions-again": target("predictions-v2.h5", lambda path: compute(evaluated_from(read_predictions(path)))),
         "keep": target("keep-v1.txt", read_indices, describe),
         "remove": target("remove-v1.txt", read_indices),
         "groups": target("groups-v1.txt", read_groups, describe),

@@ -48,6 +48,17 @@ PROVENANCE = {
 RULE = {"select": "hardest", "fraction": "0.5", "per": "class", "groups": [], "score": "el2n", "seed": None}
 
 
+FEATURE = {
+    "name": "line",
+    "classes": [0],
+    "attribute": None,
+    "against": None,
+    "note": "",
+    "threshold": {"value": 0.5, "low": 0.25, "high": 1.0, "source": "val, samples without the feature"},
+    "cross_fit": False,
+}
+
+
 def make(folder: Path) -> None:
     """Write every format once."""
     injection = Injection(
@@ -113,7 +124,7 @@ def make(folder: Path) -> None:
     }
     write_evaluation(folder / "evaluation-v1.json", evaluation)
     write_predictions(
-        folder / "predictions-v1.h5",
+        folder / "predictions-v2.h5",
         Predictions(
             split="test",
             logits=LOGITS,
@@ -129,6 +140,8 @@ def make(folder: Path) -> None:
             feature_of=0,
             twin_class=1,
             injection_sha256=injection.sha256,
+            features=(FEATURE,),
+            about={"model": None, "training": {"seed": 7}},
         ),
     )
     write_json(folder / "report-v1.json", {"format": "spurcli.report", "version": 1, "title": "demo", "arms": []})

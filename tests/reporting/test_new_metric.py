@@ -136,7 +136,7 @@ def test_values_in_two_units_are_not_averaged(make, tmp_path):
 
 def test_auroc_is_a_plain_number_everywhere(spurcli):
     listed = {row["name"]: row for row in spurcli("list", "metrics", "--json").json["metrics"]}
-    assert listed["auroc_with_feature"]["unit"] == ""
+    assert listed["subgroup_auroc"]["unit"] == ""
     assert listed["spurious_misclassification"]["lower_is_better"]
     assert listed["accuracy"]["unit"] == "%"
 

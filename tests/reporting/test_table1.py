@@ -269,7 +269,7 @@ def test_the_worst_group_comes_first_where_there_are_several_conflict_groups():
 NAMES = st.sampled_from(
     ["spurious_misclassification", "spurious_misclassification_without", "spurious_misclassification_all",
      "spurious_misclassification_reverse", "worst_group_accuracy", "conflict_accuracy", "adjusted_mean_accuracy",
-     "accuracy", "auroc_with_feature", "auroc_without_feature", "own", "own_2"]
+     "accuracy", "feature_effect", "probit_gap", "background_auroc", "subgroup_auroc", "auroc_with_feature", "own"]
 )  # fmt: skip
 
 
