@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli import recipes
+from spurcli.artifacts.catalogue import recognise
 from spurcli.artifacts.envelope import optional_field
 from spurcli.artifacts.model_folder import folder_settings
 from spurcli.artifacts.provenance import portable_path
@@ -168,6 +169,8 @@ def _table_named(name: str, data_root: Path) -> dict[str, Any]:
     if name in DATASETS or is_user_code(name):
         return {"name": name, "options": {}}
     found = named_by_path(name, data_root)
+    if Path(name).is_file() and (artefact := recognise(Path(name))):
+        raise InputError(f"{name} is {artefact.noun}, not a data set", artefact.used(name))
     if found is None:
         raise UsageError(
             f"Unknown data set {name!r}{near(name, DATASETS.entries)}",
@@ -221,14 +224,27 @@ def _refuse_other_dataset(
         )
     if not flag or same_dataset(parent, mine):
         return
-    both, called = _same_place(inherited["dataset"], named), _called(inherited["dataset"])
-    if both and same_option(parent.options, mine.options) and allow_injection_mismatch:
+    both = _same_place(inherited["dataset"], named)
+    only_injection = both and same_option(parent.options, mine.options)
+    if only_injection and allow_injection_mismatch:
         return
+    called = _called(inherited["dataset"])
+    theirs, ours = called, flag
+    if both:
+        options_differ = not same_option(parent.options, mine.options)
+        theirs, ours = (_in_words(each, called, options=options_differ) for each in (parent, mine))
     raise InputError(
-        f"{inherited_from} was made with {'another injection or options of ' if both else ''}{called}, not {flag}",
+        f"{inherited_from} was made with {theirs}, not {ours}",
         "Leave --dataset out, or make the file again."
-        + (" --allow-injection-mismatch uses it as it is." if both else ""),
+        + (" --allow-injection-mismatch uses it as it is." if only_injection else ""),
     )
+
+
+def _in_words(dataset: DatasetSettings, called: str, *, options: bool) -> str:
+    """ "demo without an injection", "demo injected by inject.json (ab…) with {'num_train': 50}"."""
+    injection = dataset.injection
+    words = f"injected by {injection.file} ({injection.sha256[:12]})" if injection else "without an injection"
+    return f"{called} {words}" + (f" with {dict(dataset.options)}" if options else "")
 
 
 def _usable(inherited: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts import hdf5
-from spurcli.artifacts.checkpoint import read_safetensors_header
 from spurcli.artifacts.envelope import parse_json, require_file
 from spurcli.artifacts.hdf5_texts import read_names, text_member
+from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
 
 _HINT = "Accepted: .npy, .safetensors, .h5/.hdf5."

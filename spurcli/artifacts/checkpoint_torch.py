@@ -12,15 +12,11 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.atomic import atomic_path
-from spurcli.artifacts.checkpoint import (
-    FORMAT,
-    METADATA_KEY,
-    VERSION,
-    read_safetensors_header,
-    update_weights_hash,
-)
+from spurcli.artifacts.catalogue import CHECKPOINT, CHECKPOINT_KEY
+from spurcli.artifacts.checkpoint import update_weights_hash
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.matching_torch import Mismatch, Weights, best_match, plain_name
+from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
 
 _DTYPE_NAMES = {
@@ -63,8 +59,13 @@ def weights_sha256(weights: Weights) -> str:
 
 def save_checkpoint(path: Path, weights: Weights, metadata: Mapping[str, Any]) -> None:
     """Write weights and their description atomically; equal content gives equal bytes."""
-    content = {"format": FORMAT, "version": VERSION, "weights_sha256": weights_sha256(weights), **metadata}
-    save_tensors(path, weights, {METADATA_KEY: canonical_json(content)})
+    content = {
+        "format": CHECKPOINT.format,
+        "version": CHECKPOINT.version,
+        "weights_sha256": weights_sha256(weights),
+        **metadata,
+    }
+    save_tensors(path, weights, {CHECKPOINT_KEY: canonical_json(content)})
 
 
 def save_tensors(path: Path, tensors: Weights, metadata: Mapping[str, str]) -> None:

@@ -2,113 +2,141 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spurcli.artifacts import evaluation, hdf5, history
-from spurcli.artifacts.checkpoint import read_checkpoint_metadata, read_safetensors_header
+from spurcli.artifacts import catalogue
+from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
-from spurcli.artifacts.indices import read_indices, read_list_header
+from spurcli.artifacts.indices import IndexList, read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.artifacts.scores import open_scores
+from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_GROUPS_MAGIC = b"# spurcli groups"
-# The newest versions of the JSON artefacts; a test compares those of packages that are not imported from here.
-JSON_VERSIONS = {
-    evaluation.FORMAT: evaluation.VERSION,
-    history.FORMAT: history.VERSION,
-    "spurcli.injection": 1,
-    "spurcli.report": 1,
-}
+
+@dataclass(frozen=True)
+class Described:
+    """What a whole file says: `brief` for people, how it was made, and the samples it is about (None: it does not say)."""
+
+    kind: str
+    brief: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    fingerprint: Fingerprint | None = None
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Kind, contents in brief, and provenance of a score file, list, checkpoint, or JSON artefact."""
+    """Kind, contents in brief, and provenance of any artefact, a foreign checkpoint, or a bare list."""
     require_file(path, "an artefact", "Name a file that spurcli wrote.")
+    found = read_described(path, catalogue.recognise(path) or _probably(path))
+    return {"kind": found.kind, **found.brief, "provenance": dict(found.provenance)}
+
+
+def artefact_of(path: Path) -> Artefact:
+    """The kind of an artefact; of a foreign file the kind that it serves as, for which it must be sound.
+
+    Raises InputError for what is nothing of the sort.
+    """
+    if found := catalogue.recognise(path):
+        return found
+    probable = _probably(path)
+    read_described(path, probable)
+    return probable
+
+
+def read_described(path: Path, artefact: Artefact) -> Described:
+    """Read the whole file as one of the kind `artefact`. Raises InputError if it is damaged or another one."""
+    return _READERS[artefact.kind](path)
+
+
+def _probably(path: Path) -> Artefact:
+    """What an unmarked file is read as: its reader accepts it, or says what is wrong."""
     with path.open("rb") as stream:
-        start = stream.read(len(_GROUPS_MAGIC))
-    if start.startswith(_HDF5_MAGIC):
-        return _describe_hdf5(path)
-    if path.suffix == ".safetensors" or start[8:9] == b"{":  # after the length of its header
-        return _describe_checkpoint(path)
+        lines = stream.read(4096).removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    start = lines[0]
+    if start.startswith(b"\x89HDF"):
+        return catalogue.SCORES
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
+        return catalogue.CHECKPOINT
     if start.lstrip()[:1] == b"{":
-        return _describe_json(path)
-    if start == _GROUPS_MAGIC:
-        return _describe_groups(path)
-    if start[:2] != b"#!" and start[:1] in (b"#", *(b"%d" % digit for digit in range(10))):
-        return _describe_indices(path)
-    raise InputError(f"{path} is no file of spurcli", "Known: scores, lists, checkpoints, JSON artefacts.")
+        return catalogue.REPORT
+    indices = [line for line in lines if line.strip() and not line.startswith(b"#")]
+    if indices and indices[0][:1].isdigit():
+        return catalogue.INDICES
+    raise InputError(f"{path} is no file of spurcli", f"Known: {', '.join(each.names[0] for each in CATALOGUE)}")
 
 
-def _describe_indices(path: Path) -> dict[str, Any]:
-    errors = read_list_header(path).get("kind") == "errors"
-    found = read_indices(path, bare_kind="errors" if errors else "keep")
-    return {
-        "kind": "error list" if errors else f"index list ({found.kind})",
+def _describe_indices(path: Path) -> Described:
+    found = read_indices(path)
+    return _described_list(f"index list ({found.kind})", found)
+
+
+def _describe_errors(path: Path) -> Described:
+    return _described_list("error list", read_indices(path, bare_kind="errors"))
+
+
+def _described_list(kind: str, found: IndexList) -> Described:
+    about = found.fingerprint
+    brief = {
         "num_indices": len(found.indices),
-        "num_samples": found.fingerprint.num_samples if found.fingerprint else None,
+        "num_samples": about.num_samples if about else None,
         "rule": dict(found.rule),
-        "provenance": dict(found.provenance),
     }
+    return Described(kind, brief, found.provenance, about)
 
 
-def _describe_groups(path: Path) -> dict[str, Any]:
+def _describe_groups(path: Path) -> Described:
     found = read_groups(path)
-    provenance = dict(found.provenance)
+    provenance = found.provenance
     inferred = (provenance.get("arguments") or {}).get("by") if provenance.get("stage") == "infer" else None
-    return {
-        "kind": "groups",
-        "num_samples": len(found.group),
-        "inferred_by": inferred,
-        "groups": found.sizes(),
-        "provenance": provenance,
+    brief = {"num_samples": len(found.group), "inferred_by": inferred, "groups": found.sizes()}
+    return Described("groups", brief, provenance, found.fingerprint)
+
+
+def _describe_predictions(path: Path) -> Described:
+    found = read_predictions(path)
+    brief = {
+        "split": found.split,
+        "num_samples": len(found.label),
+        "num_twin_samples": None if found.twin_logits is None else len(found.twin_logits),
+        "classes": list(found.class_names),
     }
+    return Described("predictions", brief, found.provenance, found.fingerprint)
 
 
-def _describe_hdf5(path: Path) -> dict[str, Any]:
-    with hdf5.open_hdf5(path, "an artefact", "Name a file that spurcli wrote.") as file:
-        predictions = hdf5.text_attribute(file, "format") == "spurcli.predictions"
-    if predictions:
-        found = read_predictions(path)
-        twin = None if found.twin_logits is None else len(found.twin_logits)
-        return {
-            "kind": "predictions",
-            "split": found.split,
-            "num_samples": len(found.label),
-            "num_twin_samples": twin,
-            "classes": list(found.class_names),
-            "provenance": dict(found.provenance),
-        }
+def _describe_scores(path: Path) -> Described:
     with open_scores(path) as reader:
-        return {
-            "kind": "scores",
-            "num_samples": reader.header.num_samples,
-            "classes": list(reader.header.class_names),
-            "groups": list(reader.header.group_names),
-            "scores": {
-                name: {
-                    "runs": info.num_runs,
-                    "higher_is": info.higher_is,
-                    "epoch": info.epoch,
-                    "seeds": list(info.seeds),
-                    "formula": info.formula,
-                }
-                for name, info in reader.scores.items()
-            },
-            "provenance": dict(reader.header.provenance),
+        header = reader.header
+        scores = {
+            name: {
+                "runs": info.num_runs,
+                "higher_is": info.higher_is,
+                "epoch": info.epoch,
+                "seeds": list(info.seeds),
+                "formula": info.formula,
+            }
+            for name, info in reader.scores.items()
         }
+    brief = {
+        "num_samples": header.num_samples,
+        "classes": list(header.class_names),
+        "groups": list(header.group_names),
+        "scores": scores,
+    }
+    return Described("scores", brief, header.provenance, header.fingerprint)
 
 
-def _describe_checkpoint(path: Path) -> dict[str, Any]:
+def _describe_checkpoint(path: Path) -> Described:
     metadata = read_checkpoint_metadata(path, required=False)
     header = {name: entry for name, entry in read_safetensors_header(path).items() if name != "__metadata__"}
     training = metadata.get("training") or {}
-    return {
-        "kind": "checkpoint",
+    brief = {
         "num_tensors": len(header),
         "architecture": metadata.get("architecture"),
         "classes": metadata.get("class_names"),
@@ -116,31 +144,47 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
         "num_kept": training.get("num_kept"),
         "num_train": training.get("num_train"),
         "weights_sha256": metadata.get("weights_sha256"),
-        "provenance": metadata.get("provenance") or {},
     }
+    stated = metadata.get("fingerprint")
+    about = Fingerprint.from_json(stated, str(path)) if stated is not None else None
+    return Described("checkpoint", brief, metadata.get("provenance") or {}, about)
 
 
-def _describe_json(path: Path) -> dict[str, Any]:
+def _describe_json(path: Path) -> Described:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path} is larger than any artefact should be", "Check that the right file is named.")
     content, where = parse_json(path.read_bytes(), str(path)), str(path)
-    name = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(name, str) or name not in JSON_VERSIONS:
-        raise InputError(f"{path} is no file of spurcli", f"Its JSON names none of: {', '.join(JSON_VERSIONS)}.")
-    check_format(name, content.get("version"), name, JSON_VERSIONS[name], where)
+    found = catalogue.of_format(content.get("format"), ".json") if isinstance(content, dict) else None
+    if found is None:
+        known = ", ".join(each.format for each in CATALOGUE if ".json" in each.endings)
+        raise InputError(f"{path} is no file of spurcli", f"Its JSON names none of: {known}.")
+    check_format(found.format, content.get("version"), found.format, found.version, where)
     brief: dict[str, Any] = {
         key: value
         for key, value in content.items()
         if isinstance(value, str | int | float | bool) and key not in ("format", "version")
     }
-    if name == history.FORMAT:
+    if found == HISTORY:
         brief["num_epochs"] = len(optional_field(content, "epochs", list, where) or [])
-    elif name == evaluation.FORMAT:
+    elif found == EVALUATION:
         metrics = optional_field(content, "metrics", dict, where) or {}
         brief["metrics"] = {key: optional_field(metrics, key, dict, where) or {} for key in metrics}
         brief["metrics"] = {key: item.get("value") for key, item in brief["metrics"].items()}
-    elif name == "spurcli.injection":
+    elif found == INJECTION:
         carriers = optional_field(content, "carriers", dict, where) or {}
         brief["num_carriers"] = len(optional_field(carriers, "train", list, where) or [])
-    provenance = read_provenance(content.get("provenance"), where)
-    return {"kind": name.removeprefix("spurcli."), **brief, "provenance": provenance}
+    return Described(found.kind, brief, read_provenance(content.get("provenance"), where))
+
+
+_READERS: dict[str, Callable[[Path], Described]] = {
+    catalogue.INJECTION.kind: _describe_json,
+    catalogue.SCORES.kind: _describe_scores,
+    catalogue.INDICES.kind: _describe_indices,
+    catalogue.ERRORS.kind: _describe_errors,
+    catalogue.GROUPS.kind: _describe_groups,
+    catalogue.CHECKPOINT.kind: _describe_checkpoint,
+    catalogue.HISTORY.kind: _describe_json,
+    catalogue.EVALUATION.kind: _describe_json,
+    catalogue.PREDICTIONS.kind: _describe_predictions,
+    catalogue.REPORT.kind: _describe_json,
+}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.catalogue import EVALUATION, require_kind
 from spurcli.artifacts.envelope import field, read_json_artifact
 from spurcli.artifacts.history import sidecar
 from spurcli.artifacts.provenance import read_provenance
 
-FORMAT, VERSION = "spurcli.evaluation", 1
-STANDARD_NAME = "evaluation.json"
+_HINT = "Make one with: spurcli evaluate"
 
 
 def predictions_path(evaluation_path: Path) -> Path:
@@ -20,11 +20,12 @@ def predictions_path(evaluation_path: Path) -> Path:
 
 
 def write_evaluation(path: Path, content: Mapping[str, Any]) -> None:
-    write_json(path, {"format": FORMAT, "version": VERSION, **content})
+    write_json(path, {"format": EVALUATION.format, "version": EVALUATION.version, **content})
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
-    content = read_json_artifact(path, FORMAT, VERSION, "Make one with: spurcli evaluate")
+    require_kind(path, EVALUATION, _HINT)
+    content = read_json_artifact(path, EVALUATION.format, EVALUATION.version, _HINT)
     metrics = field(content, "metrics", dict, str(path))
     for name in metrics:
         field(metrics, name, dict, f"{path}: metrics")

@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import atomic_path
-from spurcli.artifacts.envelope import canonical_json, optional_field, require_file
+from spurcli.artifacts.catalogue import GROUPS, require_kind
+from spurcli.artifacts.envelope import canonical_json, optional_field
 from spurcli.artifacts.envelope import field as checked_field
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.indices import read_header_line
+from spurcli.artifacts.indices import header_start, read_header_line
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 from spurcli.names import warn_alike
 from spurcli.words import counted
 
-VERSION = 1
-STANDARD_NAME = "groups.txt"
-_MAGIC = "# spurcli groups v"
+_HINT = "It has one group name a line, one line a sample."
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def write_groups(path: Path, groups: GroupList) -> None:
     if groups.checked_injection:
         header["injection_sha256"] = groups.injection_sha256
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(f"{_MAGIC}{VERSION} {canonical_json(header)}\n")
+        stream.write(f"{header_start(GROUPS)}{GROUPS.version} {canonical_json(header)}\n")
         stream.writelines(f"{groups.names[code]}\n" for code in groups.group)
 
 
@@ -81,13 +80,13 @@ def read_groups(path: Path) -> GroupList:
     Without a header it is accepted too, one name a line. Raises InputError on empty lines, a cut stream, and names that
     the header does not know.
     """
-    require_file(path, "a groups list", "It has one group name a line, one line a sample.")
+    require_kind(path, GROUPS, _HINT)
     codes: dict[str, int] = {}
     group: list[int] = []
     line = "\n"
     with path.open(encoding="utf-8-sig") as stream:
         try:
-            header = read_header_line(stream, path, _MAGIC)
+            header = read_header_line(stream, path, GROUPS)
             stated = _stated_names(header or {}, path)
             codes = {name: code for code, name in enumerate(stated)}
             for line in stream:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.catalogue import HISTORY, require_kind
 from spurcli.artifacts.envelope import field, read_json_artifact
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
-FORMAT, VERSION = "spurcli.history", 1
+_HINT = "spurcli train writes it next to the model."
 
 
 def sidecar(path: Path, standard_stem: str, name: str) -> Path:
@@ -30,8 +31,8 @@ def write_history(
     write_json(
         path,
         {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": HISTORY.format,
+            "version": HISTORY.version,
             "epochs": [dict(epoch) for epoch in epochs],
             **facts,
             "provenance": dict(provenance),
@@ -40,7 +41,8 @@ def write_history(
 
 
 def read_history(path: Path) -> dict[str, Any]:
-    content = read_json_artifact(path, FORMAT, VERSION, "spurcli train writes it beside the model.")
+    require_kind(path, HISTORY, _HINT)
+    content = read_json_artifact(path, HISTORY.format, HISTORY.version, _HINT)
     if not all(isinstance(epoch, dict) for epoch in field(content, "epochs", list, str(path))):
         raise InputError(f"{path}: an epoch is not an object", "See docs/formats.md for the layout.")
     read_provenance(content.get("provenance"), str(path))

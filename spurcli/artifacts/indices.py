@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import atomic_path
-from spurcli.artifacts.envelope import canonical_json, optional_field, parse_json, require_file
+from spurcli.artifacts.catalogue import ERRORS, INDICES, Artefact, require_kind
+from spurcli.artifacts.envelope import canonical_json, optional_field, parse_json
 from spurcli.artifacts.envelope import field as checked_field
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError, SpurWarning
 
-VERSION = 1
-STANDARD_NAME = "keep.txt"
-_ANY_MAGIC, _MAGIC = "# spurcli ", "# spurcli indices v"
+_ANY_MAGIC = "# spurcli "
 _HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
 _ERRORS_HINT = "Make one with: spurcli infer --by mistakes --save-errors errors.txt"
 _LINES = 1 << 18
@@ -79,7 +78,7 @@ def write_indices(path: Path, index_list: IndexList) -> None:
         "provenance": dict(index_list.provenance),
     }
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(f"{_MAGIC}{VERSION} {canonical_json(header)}\n")
+        stream.write(f"{header_start(INDICES)}{INDICES.version} {canonical_json(header)}\n")
         for start in range(0, len(index_list.indices), _LINES):
             block = index_list.indices[start : start + _LINES]
             stream.write("\n".join(map(str, block.tolist())) + "\n")
@@ -92,10 +91,10 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     fewer lines than its header promises (a cut stream). Errors say nothing about what to keep: unless `bare_kind` is
     "errors" they are refused, and with it everything else is.
     """
-    require_file(path, "an index list", _HINT)
+    require_kind(path, INDICES, _HINT, ERRORS)
     with path.open(encoding="utf-8-sig") as stream:  # editors on Windows begin a text with a mark
         try:
-            header = read_header_line(stream, path, _MAGIC)
+            header = read_header_line(stream, path, INDICES)
             indices, complete = _read_integers(stream, path, first_line=1 if header is None else 2)
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", _HINT) from error
@@ -150,10 +149,10 @@ def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
 
 def read_list_header(path: Path) -> dict[str, Any]:
     """What an index list says about itself, from its first line alone; {} for a bare list."""
-    require_file(path, "an index list", _HINT)
+    require_kind(path, INDICES, _HINT, ERRORS)
     with path.open(encoding="utf-8-sig") as stream:
         try:
-            return read_header_line(stream, path, _MAGIC) or {}
+            return read_header_line(stream, path, INDICES) or {}
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", _HINT) from error
 
@@ -174,8 +173,14 @@ def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: 
         )
 
 
-def read_header_line(stream: TextIO, path: Path, magic: str) -> dict[str, Any] | None:
-    """The JSON of a list's first line, which begins with `magic`; None, and nothing read, if there is no such line."""
+def header_start(kind: Artefact) -> str:
+    """How the first line of a list begins, up to its version: "# spurcli indices v"."""
+    return f"# {kind.format.replace('.', ' ')} v"
+
+
+def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> dict[str, Any] | None:
+    """The JSON of the first line of a list of this kind; None, and nothing read, if there is no such line."""
+    magic = header_start(kind)
     start = stream.readline(_MAX_HEADER)
     if not start.startswith(magic):
         if start.startswith(_ANY_MAGIC):
@@ -185,9 +190,9 @@ def read_header_line(stream: TextIO, path: Path, magic: str) -> dict[str, Any] |
     if len(start) == _MAX_HEADER and not start.endswith("\n"):
         raise InputError(f"{path} has a header longer than any should be", _HINT)
     version, _, text = start[len(magic) :].rstrip("\n").partition(" ")
-    if not re.fullmatch("[0-9]{1,9}", version) or not 1 <= int(version) <= VERSION:
+    if not re.fullmatch("[0-9]{1,9}", version) or not 1 <= int(version) <= kind.version:
         raise InputError(
-            f"{path} has version {version[:20]!r}; this spurcli reads index lists up to version {VERSION}",
+            f"{path} has version {version[:20]!r}; this spurcli reads {kind.format} up to version {kind.version}",
             "Update spurcli: pip install --upgrade spurcli",
         )
     header = parse_json(text, f"{path}: header")

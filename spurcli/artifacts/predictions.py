@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
+from spurcli.artifacts.catalogue import PREDICTIONS, require_kind
 from spurcli.artifacts.envelope import canonical_json, optional_field
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
-FORMAT, VERSION = "spurcli.predictions", 2
 _HINT = "spurcli evaluate writes it beside evaluation.json."
 
 
@@ -67,8 +67,8 @@ def holds_predictions(path: Path) -> bool:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     _check(predictions, str(path))
     with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:
-        hdf5.set_text(file, "format", FORMAT)
-        file.attrs["version"] = VERSION
+        hdf5.set_text(file, "format", PREDICTIONS.format)
+        file.attrs["version"] = PREDICTIONS.version
         hdf5.set_text(file, "split", predictions.split)
         hdf5.set_text(file, "fingerprint", canonical_json(predictions.fingerprint.to_json()))
         hdf5.set_text(file, "provenance", canonical_json(predictions.provenance))
@@ -100,8 +100,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 def read_predictions(path: Path) -> Predictions:
     where = str(path)
-    with hdf5.open_hdf5(path, "a predictions file", _HINT) as file:
-        hdf5.check_header(file, FORMAT, VERSION, where)
+    require_kind(path, PREDICTIONS, _HINT)
+    with hdf5.open_hdf5(path, PREDICTIONS.noun, _HINT) as file:
+        hdf5.check_header(file, PREDICTIONS.format, PREDICTIONS.version, where)
         label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
         logits = hdf5.array_member(file, "logits", where, kinds="f", ndim=2)
         if label is None or logits is None or len(logits) != len(label):

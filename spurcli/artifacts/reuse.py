@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.atomic import readable_os_errors
+from spurcli.artifacts.catalogue import CHECKPOINT, Artefact
+from spurcli.artifacts.checkpoint import weights_sha256_of_file
+from spurcli.artifacts.describe import read_described
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import same_ending
 from spurcli.errors import InputError, SpurError
@@ -19,11 +22,10 @@ Provenance = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Output:
-    """One file that a stage writes. `read` gives the provenance and the fingerprint (None where it holds none) of a
-    whole file, and raises SpurError for a damaged one. A `companion` has a name made from that of the main output."""
+    """One file that a stage writes, and its kind. A `companion` has a name made from that of the main output."""
 
     path: Path
-    read: Callable[[Path], tuple[Provenance, Fingerprint | None]]
+    artefact: Artefact
     companion: bool = False
 
 
@@ -95,14 +97,21 @@ def is_complete(
 def _problem(output: Output, made: Provenance, fingerprint: Fingerprint | None) -> str:
     """What keeps a file that is there from being the finished output of the run; "" if nothing does."""
     try:
-        theirs, about = output.read(output.path)
+        found = read_described(output.path, output.artefact)
+        if output.artefact == CHECKPOINT:
+            _require_own_weights(output.path, found.brief["weights_sha256"])
     except SpurError as error:
         return f"cannot be used: {error.problem.replace(str(output.path), output.path.name)}"
-    if not same_run(theirs, made):
+    if not same_run(found.provenance, made):
         return "is the finished output of another run"
-    if about is not None and fingerprint is not None and about.difference(fingerprint):
+    if found.fingerprint and fingerprint and found.fingerprint.difference(fingerprint):
         return "was made from other samples: the data set has changed since"
     return ""
+
+
+def _require_own_weights(path: Path, stated: str | None) -> None:
+    if stated not in (None, weights_sha256_of_file(path)):
+        raise InputError(f"{path} is damaged: its weights are not those that were written", "Train it again.")
 
 
 def require_writable(output: Path, num_bytes: int) -> None:

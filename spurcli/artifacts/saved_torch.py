@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from spurcli.artifacts.checkpoint import is_torch_file, read_checkpoint_metadata
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.envelope import parse_json
 from spurcli.artifacts.model_folder import INDEX, STANDARD_FILES, weights_file
+from spurcli.artifacts.tensor_header import is_torch_file
 from spurcli.errors import InputError
 
 # Where classes live that training scripts save as settings. Their objects are never made, so any class of these will do.

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
+from spurcli.artifacts.catalogue import SCORES, require_kind
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
 from spurcli.errors import InputError
 
-FORMAT, VERSION = "spurcli.scores", 1
-STANDARD_NAME = "scores.h5"
 _HINT = "Make one with: spurcli score --dataset NAME"
 
 Direction = Literal["harder", "easier"]
@@ -114,8 +113,8 @@ def write_scores(
 ) -> Iterator[ScoresWriter]:
     """Write a score file atomically: `labels` and `group` int [n], then the scores through the yielded writer."""
     with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:
-        hdf5.set_text(file, "format", FORMAT)
-        file.attrs["version"] = VERSION
+        hdf5.set_text(file, "format", SCORES.format)
+        file.attrs["version"] = SCORES.version
         hdf5.set_text(file, "provenance", canonical_json(header.provenance))
         hdf5.set_text(file, "fingerprint", canonical_json(header.fingerprint.to_json()))
         if header.injection_sha256:
@@ -137,7 +136,7 @@ class ScoresReader:
     def __init__(self, file: h5py.File, path: Path) -> None:
         self.path = path
         where = str(path)
-        hdf5.check_header(file, FORMAT, VERSION, where)
+        hdf5.check_header(file, SCORES.format, SCORES.version, where)
         self._label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
         if self._label is None:
             raise InputError(f"{path} has no labels", "See docs/formats.md for the layout.")
@@ -261,5 +260,6 @@ def mean_of_runs(sources: Sequence[tuple[ScoresReader, str]]) -> NDArray[np.floa
 @contextlib.contextmanager
 def open_scores(path: Path) -> Iterator[ScoresReader]:
     """Open and check a score file."""
-    with hdf5.open_hdf5(path, "a score file", _HINT) as file:
+    require_kind(path, SCORES, _HINT)
+    with hdf5.open_hdf5(path, SCORES.noun, _HINT) as file:
         yield ScoresReader(file, path)

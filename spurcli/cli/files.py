@@ -11,51 +11,18 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from spurcli.artifacts import catalogue
 from spurcli.artifacts.atomic import copy_to_stream
 from spurcli.artifacts.provenance import portable_command
 from spurcli.cli.console import say
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.runtime.launch import launched
 
-# What each standard name holds, in the words of `spurcli show`; a report's tables and pages are no artefacts.
-KINDS = {
-    "inject.json": "injection",
-    "scores.h5": "scores",
-    "keep.txt": "index list",
-    "remove.txt": "index list",
-    "groups.txt": "groups",
-    "errors.txt": "error list",
-    "model.safetensors": "checkpoint",
-    "evaluation.json": "evaluation",
+# Endings of other programs' files: on an output they are a slip. Endings that are not known here are free.
+_FOREIGN_ENDINGS = {
+    *(".bin", ".ckpt", ".csv", ".gz", ".htm", ".html", ".jsonl", ".md", ".npy", ".npz", ".onnx", ".parquet", ".pdf"),
+    *(".pickle", ".pkl", ".png", ".pt", ".pth", ".py", ".svg", ".toml", ".tsv", ".xlsx", ".yaml", ".yml", ".zip"),
 }
-# How the files that a command writes may end; any other ending of a known kind of file is a slip. Others are free.
-ENDINGS = {
-    ".h5": {".h5", ".hdf5"},
-    ".json": {".json"},
-    ".safetensors": {".safetensors"},
-    ".txt": {".txt", ".list", ".lst"},
-}
-_KNOWN_ENDINGS = frozenset(
-    {
-        *(ending for endings in ENDINGS.values() for ending in endings),
-        *(
-            ".bin",
-            ".ckpt",
-            ".csv",
-            ".gz",
-            ".htm",
-            ".html",
-            ".jsonl",
-            ".md",
-            ".npy",
-            ".npz",
-            ".onnx",
-            ".parquet",
-            ".pdf",
-        ),
-        *(".pickle", ".pkl", ".png", ".pt", ".pth", ".py", ".svg", ".toml", ".tsv", ".xlsx", ".yaml", ".yml", ".zip"),
-    }
-)
 FIGURES = "figures"  # the one output that is a folder
 # The words of the command that is running, set where commands are run.
 typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
@@ -67,7 +34,7 @@ def output_path(output: str | None, standard_name: str, *, as_json: bool, binary
     if output != "-":
         path = Path(output or standard_name)
         _require_own_kind(path, standard_name)
-        if output and standard_name in KINDS:  # `report` looks at its endings itself
+        if output and catalogue.named(standard_name):  # `report` looks at its endings itself
             _require_own_ending(output, standard_name)
         yield path
         return
@@ -87,29 +54,31 @@ def output_path(output: str | None, standard_name: str, *, as_json: bool, binary
 def _require_own_ending(output: str, standard_name: str) -> None:
     """Raise UsageError if `output` is named as a folder or as another kind of file than the command writes."""
     path, own = Path(output), Path(standard_name).suffix
+    mine = catalogue.named(standard_name)
     if output.endswith(("/", os.sep)):
         raise UsageError(f"-o {output} names a folder, and one file is written", f"Write -o {path / standard_name}")
-    if path.suffix.lower() in _KNOWN_ENDINGS - ENDINGS[own]:
+    known = {ending for artefact in catalogue.CATALOGUE for ending in artefact.endings} | _FOREIGN_ENDINGS
+    if mine and path.suffix.lower() in known - set(mine.endings):
         raise UsageError(
-            f"-o {output} ends as another kind of file: this command writes {KINDS[standard_name]} as {own}",
+            f"-o {output} ends as another kind of file: this command writes {mine.noun} as {own}",
             f"Write -o {path.with_suffix(own)}",
         )
 
 
 def _require_own_kind(path: Path, standard_name: str) -> None:
     """Raise InputError if `path` holds an artefact of another kind: a slip of -o must not cost a trained model."""
-    from spurcli.artifacts.describe import describe
+    from spurcli.artifacts.describe import artefact_of
 
     if path.is_dir() and standard_name != FIGURES:
         raise InputError(f"{path} is a folder", f"Name a file in it: -o {path / standard_name}")
     if not path.is_file():
         return
     try:
-        kind = str(describe(path)["kind"]).partition(" (")[0]
-    except SpurError:
+        found = artefact_of(path)
+    except (SpurError, OSError):
         return  # damaged, or nobody's: it is replaced as any program replaces its output
-    if kind != KINDS.get(standard_name, "report"):
-        raise InputError(f"{path} holds {kind}, which this command does not write", "Choose another file with -o.")
+    if found != (catalogue.named(standard_name) or catalogue.REPORT):
+        raise InputError(f"{path} is {found.noun}, which this command does not write", "Choose another file with -o.")
 
 
 def shown(output: str | None, standard_name: str) -> str:

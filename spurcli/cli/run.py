@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -87,7 +88,8 @@ def _run(argv: list[str]) -> int:
         named = " ".join(["spurcli", *[word for word in argv[:1] if word in COMMANDS]])
         command = context.command_path if context else named
         problem = error.format_message()  # type: ignore[attr-defined]
-        return _fail(problem, f"Try: {command} --help", 2) if problem.strip() else 2  # help was shown instead
+        hint = (_with_flag(problem, context) if context else "") or f"Try: {command} --help"
+        return _fail(problem, hint, 2) if problem.strip() else 2  # help was shown instead
     except SpurError as error:
         return _fail(error.problem, error.hint, error.exit_code, show_traceback=debug)
     except BrokenPipeError:
@@ -98,6 +100,25 @@ def _run(argv: list[str]) -> int:
         return _fail("Out of memory", "Lower --set training.batch_size or scoring.batch_size.", 1)
     except Exception as error:
         return _fail(*_describe(error), 1, show_traceback=debug)
+
+
+def _with_flag(problem: str, context: Any) -> str:
+    """For a file or data set that was typed without its flag: the words that were probably meant; else ""."""
+    from spurcli.artifacts.catalogue import recognise
+    from spurcli.parts import DATASETS
+
+    found = re.fullmatch(r"Got unexpected extra arguments?\(?s?\)? \((?P<word>\S+)[^)]*\)", problem.strip())
+    word = found["word"] if found else ""
+    flags = {flag for parameter in context.command.params for flag in parameter.opts}
+    try:
+        artefact = recognise(Path(word)) if Path(word).is_file() else None
+    except OSError:
+        return ""
+    if artefact:
+        return f"Did you mean {artefact.flag} {word}?" if artefact.flag in flags else artefact.used(word)
+    if word in DATASETS or (word and Path(word).exists()):
+        return f"Did you mean --dataset {word}?" if "--dataset" in flags else ""
+    return ""
 
 
 def _with_home(word: str) -> str:

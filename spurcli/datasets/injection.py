@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.catalogue import INJECTION, require_kind
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, field, optional_field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, read_provenance
 from spurcli.errors import InputError
 
-FORMAT, VERSION = "spurcli.injection", 1
-STANDARD_NAME = "inject.json"
 _HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLASS --fraction 0.1"
 
 
@@ -62,8 +61,8 @@ def write_injection(path: Path, injection: Injection) -> None:
     write_json(
         path,
         {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": INJECTION.format,
+            "version": INJECTION.version,
             "sha256": injection.sha256,
             **injection.content(),
             "provenance": dict(injection.provenance),
@@ -74,7 +73,8 @@ def write_injection(path: Path, injection: Injection) -> None:
 def read_injection(path: Path) -> Injection:
     """Read and check an inject.json; carriers may come in any order."""
     where = str(path)
-    content = read_json_artifact(path, FORMAT, VERSION, _HINT)
+    require_kind(path, INJECTION, _HINT)
+    content = read_json_artifact(path, INJECTION.format, INJECTION.version, _HINT)
     dataset = field(content, "dataset", dict, where)
     carriers = field(field(content, "carriers", dict, where), "train", list, where)
     if not all(isinstance(index, int) and not isinstance(index, bool) for index in carriers):

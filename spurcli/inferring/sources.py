@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from spurcli.artifacts.catalogue import CHECKPOINT, PREDICTIONS, require_kind
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.envelope import require_file
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, holds_predictions, read_predictions
 from spurcli.errors import InputError, UsageError
@@ -27,9 +27,9 @@ _HINT = "Name model.safetensors or predictions.h5 of the training split, or noth
 
 
 def is_predictions(path: Path) -> bool:
-    """Whether `path` is an HDF5 file, and so predictions rather than a checkpoint."""
+    """Whether `path` holds predictions, in HDF5, rather than a checkpoint; InputError for another artefact."""
     path = weights_file(path)
-    require_file(path, "a checkpoint or predictions", _HINT)
+    require_kind(path, CHECKPOINT, _HINT, PREDICTIONS)
     return holds_predictions(path)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.catalogue import ERRORS, GROUPS
 from spurcli.artifacts.envelope import sha256_of_file, sha256_of_json
-from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.logit_checks import warn_unless_logits
@@ -89,7 +88,7 @@ def infer(
         arguments={"by": portable_word(by), **options, **_code_of(by), "trains": source is None},
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
-    outputs = [Output(output, _groups_made), *([Output(errors, _errors_made)] if errors else [])]
+    outputs = [Output(output, GROUPS), *([Output(errors, ERRORS)] if errors else [])]
     world = bench.world if bench else ALONE
     world.require_same(sha256_of_json(run_identity(made)), "settings or files")
 
@@ -175,13 +174,3 @@ def _summary(output: Path, errors: Path | None, known: Known) -> dict[str, Any]:
         "rows": "class" if known.group is None else "true group",
         "counts": known.counts(found.group % width, attributes),
     }
-
-
-def _groups_made(path: Path) -> tuple[Mapping[str, Any], Fingerprint | None]:
-    found = read_groups(path)
-    return found.provenance, found.fingerprint
-
-
-def _errors_made(path: Path) -> tuple[Mapping[str, Any], Fingerprint | None]:
-    found = read_indices(path, bare_kind="errors")
-    return found.provenance, found.fingerprint

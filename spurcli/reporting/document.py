@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from spurcli.artifacts.catalogue import REPORT
 from spurcli.evaluation.metric import Bounds
 from spurcli.reporting.naming import ArmKind
 from spurcli.reporting.statistics import Paired
 from spurcli.reporting.values import Table, plain
 from spurcli.scoring.agreement import Agreement
 
-FORMAT, VERSION = "spurcli.report", 1
 Interval = Sequence[float]
 
 
@@ -344,7 +344,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         content = {item.name: _content(getattr(self, item.name)) for item in dataclasses.fields(self)}
-        return {"format": FORMAT, "version": VERSION, **content}
+        return {"format": REPORT.format, "version": REPORT.version, **content}
 
 
 def _content(value: Any) -> Any:

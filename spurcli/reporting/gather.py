@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
-
-from spurcli.artifacts.checkpoint import METADATA_KEY, read_checkpoint_metadata, read_safetensors_header
-from spurcli.artifacts.envelope import MAX_JSON_BYTES
+from spurcli.artifacts import catalogue
+from spurcli.artifacts.catalogue import CHECKPOINT, EVALUATION, HISTORY, INDICES, INJECTION, PREDICTIONS, SCORES
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import read_evaluation
-from spurcli.artifacts.hdf5 import text_attribute
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import IndexList, read_indices
 from spurcli.artifacts.provenance import portable_path
@@ -26,8 +23,16 @@ from spurcli.reporting.values import Table, plain
 
 Kind = Literal["evaluation", "history", "scores", "list", "injection", "checkpoint", "other"]
 
-_JSON_FORMAT = re.compile(rb'"format"\s*:\s*"spurcli\.(evaluation|history|injection)"')
-_LIST_MAGIC = b"# spurcli indices v"
+# What each kind of artefact is for a report; others are passed over.
+_KINDS: dict[str, Kind] = {
+    EVALUATION.kind: "evaluation",
+    HISTORY.kind: "history",
+    SCORES.kind: "scores",
+    INDICES.kind: "list",
+    INJECTION.kind: "injection",
+    CHECKPOINT.kind: "checkpoint",
+    PREDICTIONS.kind: "other",
+}
 _HINT = "Name evaluation.json, history.json, scores.h5, keep.txt, inject.json or folders that hold them."
 
 
@@ -150,37 +155,20 @@ def _read_named(path: Path) -> File:
 
 
 def _recognise(path: Path) -> Kind | None:
-    """What a file says that it is."""
-    if path.suffix == ".json" and path.stat().st_size <= MAX_JSON_BYTES:
-        match = _JSON_FORMAT.search(path.read_bytes())
-        return match[1].decode() if match else None  # type: ignore[return-value]
-    if path.suffix in (".h5", ".hdf5"):
-        try:
-            with h5py.File(path, "r") as file:
-                found = text_attribute(file, "format")
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError):
-            return None
-        if found == "spurcli.scores":
-            return "scores"
-        return "other" if found == "spurcli.predictions" else None
-    if path.suffix == ".txt":
-        with path.open("rb") as stream:
-            return "list" if stream.read(len(_LIST_MAGIC)) == _LIST_MAGIC else None
-    if path.suffix == ".safetensors":
-        header = read_safetensors_header(path, "a checkpoint")
-        return "checkpoint" if METADATA_KEY in (header.get("__metadata__") or {}) else None
-    return None
+    """What a file says that it is, among those whose endings artefacts have."""
+    if not any(path.suffix in artefact.endings for artefact in catalogue.CATALOGUE):
+        return None
+    found = catalogue.recognise(path)
+    return None if found is None else _KINDS.get(found.kind)
 
 
 def _expected(path: Path) -> Kind | None:
     """What a file should be by its standard name."""
-    kinds: dict[str, Kind] = {
-        "evaluation.json": "evaluation",
-        "history.json": "history",
-        "inject.json": "injection",
-        "scores.h5": "scores",
-    }
-    return next((kind for name, kind in kinds.items() if path.name == name or path.name.endswith(f".{name}")), None)
+    for artefact in (EVALUATION, HISTORY, INJECTION, SCORES):
+        name = artefact.names[0]
+        if path.name == name or path.name.endswith(f".{name}"):
+            return _KINDS[artefact.kind]
+    return None
 
 
 def _read(path: Path, kind: Kind) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spurcli.artifacts.catalogue import SCORES as SCORE_FILE
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
@@ -97,7 +98,7 @@ def score(
     world = bench.world if bench else ALONE
     world.require_same(sha256_of_json(run_identity(made)), "settings or files")
     fingerprint = bench.dataset.splits["train"].fingerprint if bench else None
-    if world.first(lambda: is_complete([Output(output, _made_of)], made, fingerprint, force=force)):
+    if world.first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force)):
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output))
     if logits is not None:
@@ -249,8 +250,3 @@ def _summary(output: Path) -> dict[str, Any]:
             "scores": list(reader.scores),
             "agreement": agreement(runs).to_json() if runs else None,
         }
-
-
-def _made_of(path: Path) -> tuple[Mapping[str, Any], Fingerprint]:
-    with open_scores(path) as reader:
-        return reader.header.provenance, reader.header.fingerprint

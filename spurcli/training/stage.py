@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
+from spurcli.artifacts.catalogue import CHECKPOINT, HISTORY
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, weights_sha256
 from spurcli.artifacts.envelope import sha256_of_json
-from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import provenance
 from spurcli.artifacts.reuse import Output, bytes_while_training, is_complete, require_writable, run_identity
 from spurcli.epoch_rules import LAST, RULES
-from spurcli.errors import InputError, SpurError, SpurWarning, UsageError
+from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
@@ -218,9 +218,9 @@ def _outputs(files: _Files, wanted: _Wanted, *, write_sidecar: bool) -> list[Out
             done = len(read_history(history_path(files.output))["epochs"])
             epochs = [epoch for epoch in epochs if epoch <= done]
     names += [f"epoch{epoch}" for epoch in epochs]
-    models = [Output(files.path(name), _model_made, companion=True) for name in names]
-    history = [Output(history_path(files.output), _history_made, companion=True)] if write_sidecar else []
-    return [Output(files.output, _model_made), *history, *models]
+    models = [Output(files.path(name), CHECKPOINT, companion=True) for name in names]
+    history = [Output(history_path(files.output), HISTORY, companion=True)] if write_sidecar else []
+    return [Output(files.output, CHECKPOINT), *history, *models]
 
 
 def _require_earlier_checkpoints(files: _Files, wanted: _Wanted, state: StateFile) -> None:
@@ -231,17 +231,6 @@ def _require_earlier_checkpoints(files: _Files, wanted: _Wanted, state: StateFil
         state.remove()
     elif gone:
         raise SpurError(f"{gone[0]} is missing, and the saved state is past it", "Start over with --force.")
-
-
-def _model_made(path: Path) -> tuple[Mapping[str, Any], Fingerprint]:
-    metadata = read_checkpoint_metadata(path)
-    if metadata.get("weights_sha256") not in (None, weights_sha256_of_file(path)):
-        raise InputError(f"{path} is damaged: its weights are not those that were written", "Train it again.")
-    return metadata["provenance"], Fingerprint.from_json(metadata.get("fingerprint"), str(path))
-
-
-def _history_made(path: Path) -> tuple[Mapping[str, Any], None]:
-    return read_history(path).get("provenance") or {}, None
 
 
 def _fit(

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.atomic import readable_os_errors
-from spurcli.artifacts.checkpoint import read_safetensors_header
 from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, save_tensors
 from spurcli.artifacts.envelope import canonical_json, parse_json, sha256_of_json
 from spurcli.artifacts.lock import lock
+from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError, SpurWarning
 from spurcli.runtime.distributed import World
 

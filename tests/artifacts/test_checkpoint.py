@@ -10,8 +10,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from spurcli.artifacts.checkpoint import read_checkpoint_metadata, read_safetensors_header, weights_sha256_of_file
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors, save_checkpoint, weights_sha256
+from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
 
 ONE = {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}

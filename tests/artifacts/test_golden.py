@@ -70,6 +70,14 @@ def test_lists_v1(golden):
         assert found.provenance["lineage"] == LINEAGE
 
 
+def test_errors_v1(golden):
+    found = read_indices(golden / "errors-v1.txt", bare_kind="errors")
+    assert (found.kind, found.indices.tolist(), found.rule) == ("errors", [1, 4], {"by": "mistakes"})
+    assert found.fingerprint == FINGERPRINT
+    assert found.injection_sha256 is None
+    assert found.provenance["lineage"] == LINEAGE
+
+
 def test_groups_v1(golden):
     found = read_groups(golden / "groups-v1.txt")  # its header states no names: they are in the order of the lines
     assert [found.names[code] for code in found.group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]

@@ -73,7 +73,7 @@ def test_without_header_and_with_windows_line_ends(tmp_path):
         (b'# spurcli groups v1 {"num_samples":1,"group_names":[["a"]]}\na\n', "are not names, each once"),
         (b'# spurcli groups v1 {"num_samples":1,"within_class":1}\na\n', "'within_class' is missing or of the wrong"),
         (b'# spurcli groups v1 {"num_samples":1,"provenance":[]}\na\n', "'provenance' is not an object"),
-        (b'# spurcli indices v1 {"kind":"keep","num_indices":1}\n1\n', "is another kind of list"),
+        (b'# spurcli indices v1 {"kind":"keep","num_indices":1}\n1\n', "is an index list, not a groups list"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, content, match):

@@ -142,7 +142,7 @@ def test_wrong_lines_are_named(tmp_path, body, match):
 @pytest.mark.parametrize(
     ("header", "match"),
     [
-        ("# spurcli indices v2 {}", "has version '2'; this spurcli reads index lists up to version 1\nUpdate"),
+        ("# spurcli indices v2 {}", "has version '2'; this spurcli reads spurcli.indices up to version 1\nUpdate"),
         ("# spurcli indices v0 {}", "has version '0'"),
         ("# spurcli indices v-1 {}", "has version '-1'"),
         ("# spurcli indices v1", "header is not valid JSON"),
@@ -159,7 +159,7 @@ def test_wrong_lines_are_named(tmp_path, body, match):
         ('# spurcli indices v1 {"kind":"keep","num_indices":1,"rule":[]}', "'rule' is missing or of the wrong kind"),
         ('# spurcli indices v1 {"kind":"keep","num_indices":1,"summary":5}', "'summary'"),
         ('# spurcli indices v1 {"kind":"keep","num_indices":1,"provenance":"x"}', "'provenance' is not an object"),
-        ('# spurcli groups v1 {"num_samples":1}', "is another kind of list, or cut"),
+        ('# spurcli groups v1 {"num_samples":1}', "is a groups list, not an index list"),
         ("# spurcli ind", "is another kind of list, or cut"),
     ],
 )

@@ -105,5 +105,5 @@ def test_damaged_files_are_refused(tmp_path, name, value, match):
 
 
 def test_a_score_file_is_no_predictions_file(golden):
-    with pytest.raises(InputError, match=r"is not a spurcli\.predictions file \(format 'spurcli\.scores'\)"):
+    with pytest.raises(InputError, match=r"is a score file, not a predictions file\n.*spurcli prune .*scores-v1.h5"):
         read_predictions(golden / "scores-v1.h5")

@@ -80,7 +80,7 @@ def test_other_number_types_are_read(tmp_path):
     ("changes", "match"),
     [
         ({"format": None}, "no format name"),
-        ({"format": "spurcli.predictions"}, "format 'spurcli.predictions'"),
+        ({"format": "spurcli.predictions"}, "is a predictions file, not a score file"),
         ({"format": np.arange(3)}, "no format name"),
         ({"version": None}, "no usable version"),
         ({"version": "1"}, "no usable version"),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from spurcli.cli import console
-from spurcli.cli.files import ENDINGS, KINDS, output_path
+from spurcli.cli.files import output_path
 from spurcli.cli.progress import TerminalProgress
 from spurcli.errors import UsageError
 from spurcli.progress import Span, Turn
@@ -87,10 +87,6 @@ def test_other_names_are_free(tmp_path, monkeypatch, standard_name, output):
     monkeypatch.chdir(tmp_path)
     with output_path(output, standard_name, as_json=False) as path:
         assert path == Path(output)
-
-
-def test_every_standard_name_has_its_endings():
-    assert {Path(name).suffix for name in KINDS} == set(ENDINGS)
 
 
 def test_figures_go_into_a_folder_that_is_there(chain):
@@ -367,3 +363,23 @@ def test_lines_on_a_terminal_end_between_words_and_never_in_what_is_copied(monke
         assert (len(lines) == 2) != live or width > 200
         if live:
             assert all(len(line) <= width or " " not in line or "spurcli train" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("score", "demo"), 2, "--dataset demo"),
+        (("train", "keep.txt"), 2, "--keep keep.txt"),
+        (("train", "scores.h5"), 2, "spurcli prune scores.h5"),
+        (("evaluate", "model.safetensors", "tests"), 2, "spurcli evaluate --help"),
+        (("score", "--dataset", "keep.txt"), 3, "keep.txt is an index list, not a data set"),
+        (("prune", "keep.txt", "--fraction", "0.1"), 3, "keep.txt is an index list, not a score file"),
+        (("train", "--keep", "scores.h5"), 3, "scores.h5 is a score file, not an index list"),
+        (("evaluate", "history.json"), 3, "history.json is a training history, not a checkpoint"),
+        (("infer", "keep.txt", "--by", "mistakes"), 3, "not a checkpoint or a predictions file"),
+    ],
+)
+def test_a_file_in_the_place_of_another_is_called_what_it_is(chain, words, code, said):
+    result = chain(*words)
+    assert result.code == code
+    assert said in result.err

@@ -94,6 +94,8 @@ def make(folder: Path) -> None:
             provenance=PROVENANCE,
         )
         write_indices(folder / f"{kind}-v1.txt", listed)
+    wrong = IndexList(np.array([1, 4]), "errors", FINGERPRINT, rule={"by": "mistakes"}, provenance=PROVENANCE)
+    write_indices(folder / "errors-v1.txt", wrong)
     write_groups(folder / "groups-v1.txt", GroupList(GROUP, GROUP_NAMES, FINGERPRINT, provenance=PROVENANCE))
     weights = {"layer.weight": torch.tensor([[1.5, -2.0], [0.0, 3.25]]), "layer.bias": torch.tensor([0.5, -0.5])}
     facts = {"recipe": "demo", "seed": 7, "method": "erm", "num_train": 6, "num_kept": 4, "epoch": 2}

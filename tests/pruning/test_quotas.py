@@ -137,7 +137,7 @@ def test_evaluations_that_may_not_say_quotas(scores, val, score_file, tmp_path):
             "injection abababababab, .*scores.h5 with no injection",
         ),
         (tmp_path / "absent.json", "No such file"),
-        (scores, "not valid JSON|is not"),
+        (scores, "is a score file, not an evaluation"),
     ):
         with pytest.raises(InputError, match=says):
             prune([scores], fraction="0.3", quotas=path, output=out)

@@ -123,9 +123,16 @@ def test_an_injected_parent_needs_the_same_injection(tmp_path):
     assert found.injection_path.samefile(one)
     assert found.dataset.injection.feature == "line"
     assert configure(str(one), inherited=inherited).dataset.injection.sha256 == found.dataset.injection.sha256
-    for named in (str(other), "demo"):
-        with pytest.raises(InputError, match=r"another injection or options of demo.*\n.*--allow-injection-mismatch"):
+    for named, words in (
+        (str(other), "not demo injected by other.json"),
+        ("demo", "injected by one.json .*with {'num_train': 50}, not demo without an injection with {}"),
+    ):
+        with pytest.raises(InputError, match=rf"made with demo.*{words}") as caught:
             configure(named, inherited=inherited)
+        assert ("--allow-injection-mismatch" in caught.value.hint) == (named != "demo")  # other options are other data
+    plain = json.loads(json.dumps(configure("demo", overrides={"dataset.options.num_train": 50}).to_json()))
+    with pytest.raises(InputError, match=r"demo without an injection, not demo injected by one\.json"):
+        configure("one.json", inherited=plain)
     allowed = configure("other.json", inherited=inherited, allow_injection_mismatch=True)
     assert allowed.injection_path.samefile(other)
     one.unlink()
