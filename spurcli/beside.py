@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,12 @@ def run_file(path: Path, name: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def own_parts() -> set[str]:
+    """The files that were run, and those that they imported from beside them, as real paths."""
+    loaders = [getattr(module, "__loader__", None) for module in list(sys.modules.values())]
+    return {os.path.realpath(loader.path) for loader in loaders if isinstance(loader, _Loader)}
 
 
 class _Loader(SourceFileLoader):

@@ -160,6 +160,8 @@ def _terminate(_number: int, _frame: Any) -> None:
 
 
 def _describe(error: Exception) -> tuple[str, str]:
+    from spurcli.beside import own_parts
+
     if type(error).__name__ == "OutOfMemoryError":
         return "The device is out of memory", "Halve the batch: --set training.batch_size=… or scoring.batch_size=…"
     if "DataLoader worker" in str(error):
@@ -174,10 +176,10 @@ def _describe(error: Exception) -> tuple[str, str]:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}", "Check the disk and the permissions; --debug shows the traceback."
     problem = f"{type(error).__name__}: {first}"
-    own_files = {
-        getattr(module, "__file__", None) for name, module in sys.modules.items() if name.startswith("spurcli_user_")
-    }
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own_files]
+    own_files = own_parts()
+    own = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if os.path.realpath(frame.filename) in own_files
+    ]
     if own:
         return f"{own[-1].filename}, line {own[-1].lineno}: {problem}", "--debug shows the traceback."
     if own_files:
