@@ -10,6 +10,7 @@ import csv
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -151,8 +152,12 @@ def commands(tmp_path: Path) -> list[list[str]]:
 @pytest.mark.parametrize("size", ["cpu", "paper"])
 def test_every_command_of_the_sizes_is_right(tmp_path, snakemake, paper, monkeypatch, spurcli, size):
     """All figures are planned, nothing is computed twice, and every option, recipe and setting is one that spurcli takes."""
-    snakemake("--cores", "16", "--config", "seeds=[1]", f"size={size}", what=RECORD + MAKE_FILES)
-    run = commands(tmp_path)
+    shown = snakemake("--dry-run", "--cores", "16", "--config", "seeds=[1]", f"size={size}")
+    lines = re.findall(r"^(?:Shell command: |\s+)(?:sh \S+job\.sh \S+ \d+ \d+ )?spurcli (.+)$", shown, re.MULTILINE)
+    run = [shlex.split(line) for line in lines]
+    num_jobs = re.search(r"^total +(\d+)$", shown, re.MULTILINE)
+    assert num_jobs
+    assert len(run) == int(num_jobs[1]) - 1  # the last is the rule that asks for all results
     written = [word for words in run for flag, word in itertools.pairwise(words) if flag in ("-o", "--save-errors")]
     assert len(set(written)) == len(written)
     assert len({" ".join(words) for words in run}) == len(run)
