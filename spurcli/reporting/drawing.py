@@ -24,7 +24,7 @@ WIDTH, FONT_SIZE = 5.2, 9.5
 
 @dataclass(frozen=True)
 class Style:
-    """How an arm is drawn everywhere."""
+    """How an arm is drawn everywhere; the marker "d" is hollow, without dashes there is no line."""
 
     label: str
     color: str
@@ -156,7 +156,8 @@ def _handle(style: Style) -> Any:
     from matplotlib.lines import Line2D
 
     dashes: Any = style.dashes
-    return Line2D([], [], color=style.color, marker=style.marker, linestyle=dashes, label=style.label)
+    fill: Any = "none" if style.marker == "d" else "full"
+    return Line2D([], [], color=style.color, marker=style.marker, linestyle=dashes, fillstyle=fill, label=style.label)
 
 
 def _recolor(figure: Any) -> None:

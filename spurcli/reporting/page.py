@@ -35,18 +35,12 @@ _MAX_UNBROKEN = 18
 
 def page(report: Report, gallery: Gallery | None) -> str:
     """The page as text; a pure function of its arguments."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tight"] = _tight
-    environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text)
-    environment.globals.update(amount=amount, duration=duration, counted=counted)
     styles = arm_styles(report.arms)
-    figures = [_figure_view(figure, number, Markup) for number, figure in enumerate(all_figures(report))]
-    text = environment.from_string(_resource("page.html.j2")).render(
+    figures = [figure_view(figure, number) for number, figure in enumerate(all_figures(report))]
+    text = template("page.html.j2").render(
         data=report,
-        css=Markup(_resource("style.css")),
         keys=[Markup(swatch(style)) for style in styles],
         names=[_name(arm, has_heading=len(report.sections) > 1) for arm in report.arms],
         arm_headings=headings(report, range(len(report.arms))),
@@ -70,6 +64,24 @@ def page(report: Report, gallery: Gallery | None) -> str:
         versions=_versions(report),
     )
     return printable(text)
+
+
+def template(name: str) -> Any:
+    """A template of this folder; it has `css`, and words and numbers are written as everywhere in the package."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_resource),
+    )
+    environment.filters["tight"] = _tight
+    environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text)
+    environment.globals.update(amount=amount, duration=duration, counted=counted, css=Markup(_resource("style.css")))
+    return environment.get_template(name)
 
 
 def _resource(name: str) -> str:
@@ -116,17 +128,20 @@ class CommandsView:
     hidden: int = 0
 
 
-def _figure_view(figure: Figure, number: int, markup: Any) -> FigureView:
+def figure_view(figure: Figure, number: int, *, max_bytes: int | None = _MAX_CSV_BYTES) -> FigureView:
+    """Figure `number` of a page; its data is a link if it is not larger than `max_bytes`."""
+    from markupsafe import Markup
+
     text = csv_text(figure.columns, figure.data)
     lines = text.splitlines()
-    short = len(text.encode()) <= _MAX_CSV_BYTES
+    short = max_bytes is None or len(text.encode()) <= max_bytes
     return FigureView(
         name=figure.name,
         heading=figure.heading,
         caption=figure.caption,
-        legend=[(markup(swatch(style)), style.label) for style in figure.legend],
+        legend=[(Markup(swatch(style)), style.label) for style in figure.legend],
         panels=[
-            markup(render_svg(panel, prefix=f"f{number}p{position}-{slug(panel.name)}"))
+            Markup(render_svg(panel, prefix=f"f{number}p{position}-{slug(panel.name)}"))
             for position, panel in enumerate(figure.panels)
         ],
         csv="\n".join(lines[: _MAX_CSV_LINES + 1]),
@@ -148,6 +163,7 @@ def swatch(style: Style) -> str:
     """A swatch for a legend: line and marker as in the figures."""
     dashes = {"-": "", "--": "5 3", ":": "2 2", "-.": "6 2 2 2"}.get(style.dashes, "")
     line = f'<path d="M1 6H25" stroke="{style.color}" stroke-width="2" stroke-dasharray="{dashes}" fill="none"/>'
+    line = line if style.dashes else ""
     shapes = {
         "s": '<rect x="9" y="2" width="8" height="8" {}/>',
         "^": '<path d="M13 1.5l4.6 8.5h-9.2z" {}/>',
@@ -155,6 +171,7 @@ def swatch(style: Style) -> str:
         "<": '<path d="M8.5 6l8.5 -4.6v9.2z" {}/>',
         "X": '<path d="M9 4l2 -2l2 2l2 -2l2 2l-2 2l2 2l-2 2l-2 -2l-2 2l-2 -2l2 -2z" {}/>',
         "D": '<path d="M13 1l5 5l-5 5l-5 -5z" {}/>',
+        "d": '<path d="M13 1l5 5l-5 5l-5 -5z" fill="none" stroke="currentColor" stroke-width="1.5"/>',
         "P": '<path d="M11 2h4v2h2v4h-2v2h-4v-2h-2v-4h2z" {}/>',
         "o": '<circle cx="13" cy="6" r="4.2" {}/>',
     }

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting.document import ArmEntry, Report, SeedValue, ShownMetric
-from spurcli.reporting.drawing import FONT_SIZE, INK, MUTED, Figure, Panel, Style, scaled, share_axis, spoken
+from spurcli.reporting.drawing import FONT_SIZE, INK, Figure, Panel, Style, spoken
 from spurcli.reporting.naming import arm_label, percent_of_fraction
+from spurcli.reporting.plot_seeds import Series, draw_along, draw_rows, rows_height
 from spurcli.reporting.sections import first_section
 from spurcli.reporting.tables import mean_sd
 from spurcli.words import counted
 
 _MAX_ARMS = 20
 _MAX_PANELS = 4
-_MAX_TICKS = 8
 
 
 def results(report: Report, styles: Sequence[Style]) -> Figure | None:
@@ -26,12 +25,11 @@ def results(report: Report, styles: Sequence[Style]) -> Figure | None:
     if not metrics or len(positions) < 2:
         return None
     shown = positions[:_MAX_ARMS]
-    heights = [_wrapped(report.arms[position].short).count("\n") + 1 for position in shown]
     panels = [
         Panel(
             metric.name,
             _dots(report, styles, shown, metric),
-            height=0.75 + sum(0.2 + 0.15 * lines for lines in heights),
+            height=rows_height([report.arms[position].short for position in shown]),
             title=f"{metric.label} of {counted(len(shown), 'arm')}",
             about=spoken(
                 f"{report.arms[position].short}: {mean_sd(report.arms[position].metrics.get(metric.name), metric.unit)}"
@@ -65,11 +63,6 @@ def _values(arm: ArmEntry, metric: ShownMetric) -> Sequence[SeedValue]:
     return level.values if level else ()
 
 
-def _wrapped(label: str) -> str:
-    """A label beside the axis: at most three lines."""
-    return "\n".join(textwrap.wrap(label[:1].upper() + label[1:], 22, max_lines=3, placeholder=" …"))
-
-
 def _caption(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
@@ -91,6 +84,12 @@ def _plain(report: Report, positions: Sequence[int]) -> int | None:
     return plain[0] if len(plain) == 1 else None
 
 
+def _plain_mean(report: Report, positions: Sequence[int], metric: ShownMetric) -> float | None:
+    plain = _plain(report, positions)
+    level = report.arms[plain].metrics.get(metric.name) if plain is not None else None
+    return level.mean if level else None
+
+
 def _shown_metrics(report: Report, positions: Sequence[int]) -> list[ShownMetric]:
     """The main metrics, the primary one first, accuracy always among them."""
     there = {name for position in positions for name in report.arms[position].metrics}
@@ -105,32 +104,15 @@ def _shown_metrics(report: Report, positions: Sequence[int]) -> list[ShownMetric
 
 def _dots(report: Report, styles: Sequence[Style], positions: Sequence[int], metric: ShownMetric) -> Any:
     unit = metric.unit
+    arms = [report.arms[position] for position in positions]
+    series = [
+        Series(styles[position], [(None, arm.metrics[metric.name])] if metric.name in arm.metrics else [])
+        for position, arm in zip(positions, arms, strict=True)
+    ]
+    reference = _plain_mean(report, positions, metric)
 
     def draw(axes: Any) -> None:
-        seen: list[float] = []
-        names = [_wrapped(report.arms[position].short) for position in positions]
-        for row, position in enumerate(positions):
-            style, entry = styles[position], report.arms[position].metrics.get(metric.name)
-            if entry is None:
-                continue
-            values = [scaled(item.value, unit) for item in entry.values]
-            interval = [scaled(value, unit) for value in entry.interval or ()]
-            seen += values + interval
-            if interval:
-                axes.plot(interval, [row] * 2, color=style.color, linewidth=2, solid_capstyle="butt")
-            if len(values) > 1:
-                axes.plot(values, [row + 0.3] * len(values), "o", color=style.color, markersize=4, alpha=0.6, mew=0)
-            axes.plot([scaled(entry.mean, unit)], [row], style.marker, color=style.color, markersize=7)
-        reference = _plain(report, positions)
-        level = report.arms[reference].metrics.get(metric.name) if reference is not None else None
-        if level:
-            axes.axvline(scaled(level.mean, unit), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-        share_axis(axes.set_xlim, seen, unit=unit)
-        axes.set_ylim(len(positions) - 0.5, -0.5)
-        axes.set_yticks(range(len(positions)), names)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x")
+        draw_rows(axes, series, unit, reference=reference, names=[arm.short for arm in arms])
         arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric.lower_is_better]
         # over the whole panel: beside long names of arms the axes are narrow
         axes.figure.suptitle(metric.label, x=0.01, ha="left", size=FONT_SIZE + 1, weight="bold", color=INK)
@@ -153,7 +135,6 @@ def against_fraction(report: Report, styles: Sequence[Style]) -> Figure | None:
     if not lines or not metrics:
         return None
     legend = [_line_style(report, styles, found, lines) for found in lines]
-    reference = _plain(report, positions)
     every = [position for found in lines for position in found]
     return Figure(
         name="fraction",
@@ -167,7 +148,7 @@ def against_fraction(report: Report, styles: Sequence[Style]) -> Figure | None:
         panels=[
             Panel(
                 metric.name,
-                _fractions(report, lines, legend, metric, reference),
+                _fractions(report, lines, legend, metric, _plain_mean(report, positions, metric)),
                 title=f"{metric.label} against the fraction removed",
                 about=spoken(
                     _line_in_words(report, found, style, metric) for found, style in zip(lines, legend, strict=True)
@@ -223,39 +204,18 @@ def _fractions(
     lines: Sequence[Sequence[int]],
     legend: Sequence[Style],
     metric: ShownMetric,
-    reference: int | None,
+    reference: float | None,
 ) -> Any:
-    unit, name = metric.unit, metric.name
+    series = []
+    for found, style in zip(lines, legend, strict=True):
+        arms = sorted((report.arms[position] for position in found), key=_removed)
+        levels = [(100 * _removed(arm), arm.metrics[metric.name]) for arm in arms if metric.name in arm.metrics]
+        series.append(Series(style, levels))
 
     def draw(axes: Any) -> None:
-        seen: list[float] = []
-        for found, style in zip(lines, legend, strict=True):
-            arms = sorted((report.arms[position] for position in found), key=_removed)
-            arms = [arm for arm in arms if name in arm.metrics]
-            x = [100 * _removed(arm) for arm in arms]
-            means = [scaled(arm.metrics[name].mean, unit) for arm in arms]
-            axes.plot(x, means, color=style.color, linestyle=style.dashes, marker=style.marker, markersize=5.5)
-            for at, arm in zip(x, arms, strict=True):
-                entry = arm.metrics[name]
-                values = [scaled(item.value, unit) for item in entry.values]
-                interval = [scaled(value, unit) for value in entry.interval or ()]
-                if len(values) > 1:
-                    beside = [at - 0.015 * (max(x) - min(x))] * len(values)
-                    axes.plot(beside, values, "o", color=style.color, markersize=4, alpha=0.6, mew=0)
-                if interval:
-                    axes.plot([at] * 2, interval, color=style.color, linewidth=1.2)
-                seen += values + interval
-        level = report.arms[reference].metrics.get(name) if reference is not None else None
-        if level:
-            seen.append(scaled(level.mean, unit))
-            axes.axhline(seen[-1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-        share_axis(axes.set_ylim, seen, unit=unit)
-        axes.grid(axis="y")
+        draw_along(axes, series, metric.unit, reference=reference)
         axes.set_title(metric.label)
-        fractions = sorted({100 * _removed(report.arms[position]) for found in lines for position in found})
-        if len(fractions) <= _MAX_TICKS:
-            axes.set_xticks(fractions, [f"{fraction:.4g}" for fraction in fractions])
         axes.set_xlabel(f"removed (% {_of_what(report, lines)})")
-        axes.set_ylabel(unit or "value")
+        axes.set_ylabel(metric.unit or "value")
 
     return draw

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.evaluation.metric import within
+from spurcli.evaluation.metric import Bounds, within
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm
-from spurcli.reporting.document import Comparison, Interval, Level, Report, SeedValue, ShownMetric
+from spurcli.reporting.document import Comparison, Level, Report, SeedValue, ShownMetric
 from spurcli.reporting.runs import Seed
 from spurcli.reporting.sections import headings
 from spurcli.reporting.statistics import Paired
@@ -49,23 +50,29 @@ def summarise(arm: Arm, metric: ShownMetric) -> Level | None:
     values = by_seed(arm, metric.name)
     if not values:
         return None
-    numbers = list(values.values())
-    interval: Interval | None = statistics.t_interval(numbers)
-    about: Literal["seeds", "samples"] = "seeds"
-    if interval is None:
-        measured = [run.metrics[metric.name] for run in arm.runs if metric.name in run.metrics]
-        spans = [item.interval for item in measured if item.interval]
-        interval = [min(low for low, _ in spans), max(high for _, high in spans)] if spans else None
-        about = "samples"
-    if interval:
-        interval = within(interval, metric.bounds)
+    level = over_seeds(
+        [SeedValue(seed, draw if seed is not None else None, value) for (seed, draw), value in values.items()],
+        metric.bounds,
+    )
+    spans = [run.metrics[metric.name].interval for run in arm.runs if metric.name in run.metrics]
+    known = [span for span in spans if span]
+    if level.interval is not None or not known:
+        return level
+    span = [min(low for low, _ in known), max(high for _, high in known)]
+    return replace(level, interval=within(span, metric.bounds), interval_of="samples")
+
+
+def over_seeds(values: Sequence[SeedValue], bounds: Bounds = (None, None)) -> Level:
+    """Mean, sd and 95 % t-interval (from three values on) of one value or more, the interval cut to the bounds."""
+    numbers = [item.value for item in values]
+    interval = statistics.t_interval(numbers)
     return Level(
         mean=statistics.mean(numbers),
         sd=statistics.sd(numbers),
         num_seeds=len(numbers),
-        interval=interval,
-        interval_of=about if interval else None,
-        values=[SeedValue(seed, draw if seed is not None else None, value) for (seed, draw), value in values.items()],
+        interval=within(interval, bounds) if interval else None,
+        interval_of="seeds" if interval else None,
+        values=values,
     )
 
 
