@@ -14,9 +14,19 @@ from spurcli.errors import InputError
 Weights = Mapping[str, torch.Tensor]
 
 _MOST_PREFIXES = 8
-_EMA = re.compile(r"(^|[._])ema([._]|$)", re.IGNORECASE)
+_EMA = re.compile(r"(^|[._])(ema|swa|averaged)([._]|$)", re.IGNORECASE)
+# What programs put into the names of a wrapped module's tensors.
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 # Buffers that some versions of a library write and others do not; they hold nothing that was learned.
-_COUNTS = ("num_batches_tracked", "total_ops", "total_params", "position_ids", "relative_position_index", "attn_mask")
+_COUNTS = (
+    "num_batches_tracked",
+    "n_averaged",
+    "total_ops",
+    "total_params",
+    "position_ids",
+    "relative_position_index",
+    "attn_mask",
+)
 
 
 @dataclass(frozen=True)
@@ -50,27 +60,68 @@ def _fits(tensor: torch.Tensor, expected: torch.Tensor) -> bool:
     return tensor.shape == expected.shape and same_kind
 
 
+def _feeds(layer: Weights, head: Weights) -> bool:
+    """Whether a layer has as many outputs as `head` has inputs."""
+    weight = layer.get("weight")
+    return weight is not None and weight.ndim > 1 and len(weight) == head["weight"].shape[1]
+
+
 def plain_name(name: str) -> str:
-    """A tensor's name without what torch.compile puts into it."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+    """A tensor's name without what torch.compile, FSDP and activation checkpointing put into it."""
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
 @dataclass(frozen=True)
 class Match:
     """One way to read a file: the tensors below `origin` (keys, then a prefix) under the names of the model.
 
-    `weights` also holds what is below `origin` and not in the model; `outside` names what is not below it.
+    `weights` also holds what is below `origin` and not in the model; `outside` what is not below it, by its full names.
     """
 
     origin: str
     weights: dict[str, torch.Tensor]
     mismatch: Mismatch
-    outside: list[str]
+    outside: dict[str, torch.Tensor]
 
     def wrong(self, head: Collection[str] = ()) -> list[str]:
         """What the model lacks or has in another shape, but for `head` and mere counts."""
         names = [name for name in self.mismatch.missing if name.rpartition(".")[2] not in _COUNTS]
         return [name for name in [*names, *self.mismatch.misshapen] if name not in head]
+
+    def unused(self) -> list[str]:
+        """What the file holds beyond the model, but for mere counts."""
+        names = [*self.mismatch.unknown, *self.outside]
+        return [name for name in names if name.rpartition(".")[2] not in _COUNTS]
+
+    def with_head(self, head: str, expected: Weights) -> tuple[Match, str]:
+        """This match with the file's last layer under the name `head` of the model's, and what the file calls it.
+
+        Nothing changes (the name is empty) unless only `head` is missing, and one layer beyond the model has its shapes:
+        a `1` behind a backbone, or an `fc.1` behind a dropout. No layer may be between it and the model's embedding.
+        """
+        wanted = {name.rpartition(".")[2]: expected[name] for name in expected if name.rpartition(".")[0] == head}
+        if (
+            "weight" not in wanted
+            or self.mismatch.misshapen
+            or {f"{head}.{part}" for part in wanted} != set(self.wrong())
+        ):
+            return self, ""
+        tensors = {name: tensor for name, tensor in {**self.outside, **self.weights}.items() if name not in expected}
+        layers: dict[str, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            layers.setdefault(name.rpartition(".")[0], {})[name.rpartition(".")[2]] = tensor
+        fits = [
+            layer
+            for layer, parts in layers.items()
+            if set(parts) == set(wanted) and all(_fits(parts[part], wanted[part]) for part in wanted)
+        ]
+        if len(fits) != 1 or any(_feeds(parts, wanted) for layer, parts in layers.items() if layer != fits[0]):
+            return self, ""
+        taken = {f"{fits[0]}.{part}" for part in wanted}
+        moved = {f"{head}.{part}": tensor for part, tensor in layers[fits[0]].items()}
+        weights = {name: tensor for name, tensor in self.weights.items() if name not in taken} | moved
+        outside = {name: tensor for name, tensor in self.outside.items() if name not in taken}
+        return Match(self.origin, weights, Mismatch.between(weights, expected), outside), fits[0]
 
     def larger(self, expected: Collection[str]) -> list[str]:
         """Tensors that are part of a larger model than this one: they stand among those that the model has."""
@@ -89,7 +140,7 @@ def best_match(
 ) -> tuple[Match, list[str]]:
     """The state dict and prefix that fit the model best, and the origins of others that fit as well and were not used.
 
-    Names as they stand come first, then weights rather than their moving averages (EMA). Raises InputError where two
+    Weights come before their moving averages (EMA), then names as they stand. Raises InputError where two
     others fit, as a student and a teacher do: which one is meant is not guessed.
     """
     matches = [match for origin, weights in state_dicts.items() for match in _matches(origin, weights, expected)]
@@ -98,13 +149,13 @@ def best_match(
         if matches:
             return min(matches, key=lambda match: len(match.wrong(head))), []
         origin, weights = max(state_dicts.items(), key=lambda item: len(item[1]))
-        return Match(origin, dict(weights), Mismatch.between(weights, expected), []), []
+        return Match(origin, dict(weights), Mismatch.between(weights, expected), {}), []
     different = [ways[0]]
     for match in ways[1:]:
         if not any(_equal(match, other, expected) for other in different):
             different.append(match)
-    plain = [match for match in different if match.origin in state_dicts] or different
-    chosen = [match for match in plain if not _EMA.search(match.origin)] or plain
+    chosen = [match for match in different if not _EMA.search(match.origin)] or different
+    chosen = [match for match in chosen if match.origin in state_dicts] or chosen
     if len(chosen) > 1:
         names = " and ".join(repr(match.origin) for match in chosen[:3])
         raise InputError(
@@ -128,7 +179,7 @@ def _matches(origin: str, weights: Weights, expected: Weights) -> Iterator[Match
     for prefix, _ in counts.most_common(_MOST_PREFIXES):
         start = f"{prefix}." if prefix else ""
         below = {name[len(start) :]: tensor for name, tensor in plain.items() if name.startswith(start)}
-        outside = [name for name in plain if not name.startswith(start)]
+        outside = {name: tensor for name, tensor in plain.items() if not name.startswith(start)}
         full = ".".join(filter(None, (origin, prefix)))
         yield Match(full, below, Mismatch.between(below, expected), outside)
 

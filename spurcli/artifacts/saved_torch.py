@@ -7,7 +7,7 @@ stand-ins of ours, so that nothing is imported and no code of a file is run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.envelope import parse_json
 from spurcli.artifacts.model_folder import INDEX, STANDARD_FILES, weights_file
-from spurcli.artifacts.tensor_header import is_torch_file
+from spurcli.artifacts.saved_names import Naming, names_of, namings
+from spurcli.artifacts.tensor_header import is_torch_file, read_safetensors_header
 from spurcli.errors import InputError
 
 # Where classes live that training scripts save as settings. Their objects are never made, so any class of these will do.
@@ -32,25 +33,25 @@ _MODELS = ("torch.nn.", "torchvision.models.", "timm.", "transformers.models.", 
 _UNKNOWN = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL ([\w.]+)")
 _DICTS = ("dict", "cfgnode", "box")
 _MOST_NAMES, _DEPTH, _MOST_DICTS = 64, 4, 256
-# What programs call the names of the classes, in the order of the outputs or with their numbers.
-_LISTS = ("class_names", "classes", "label_names", "labels", "categories", "target_names")
-_TO_INDEX = ("class_to_idx", "label2id")
-_FROM_INDEX = ("idx_to_class", "id2label")
 
 Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """What a file or folder holds: its state dicts by the keys that lead there, and the names of the classes if it has any.
+    """What a file or folder holds: its state dicts by the keys that lead there, and what may be the names of the classes.
 
-    `class_names` are in the order of the model's outputs. `holds` names the keys of the file for a message.
+    `holds` names the keys of the file for a message.
     """
 
     where: str
     state_dicts: Mapping[str, Tensors]
-    class_names: tuple[str, ...] | None = None
+    namings: tuple[Naming, ...] = ()
     holds: str = ""
+
+    def class_names(self, ours: Sequence[str]) -> tuple[str, ...] | None:
+        """The names of the classes in the order of the model's outputs, where the file has them. See `names_of`."""
+        return names_of(self.namings, ours, self.where)
 
 
 def read_saved(path: Path) -> SavedWeights:
@@ -59,12 +60,11 @@ def read_saved(path: Path) -> SavedWeights:
     Raises InputError that says what the file holds, if that is no state dict.
     """
     path = weights_file(path)
-    beside = folder_class_names(path.parent) if path.name in STANDARD_FILES else None
+    beside = folder_namings(path.parent) if path.name in STANDARD_FILES else ()
     if path.name.endswith(INDEX):
         return SavedWeights(str(path), {"": _read_shards(path)}, beside)
     if not is_torch_file(path):
-        named = read_checkpoint_metadata(path, required=False).get("class_names")
-        return SavedWeights(str(path), {"": load_tensors(path)}, tuple(map(str, named)) if named else beside)
+        return SavedWeights(str(path), {"": load_tensors(path)}, tuple(namings(_metadata(path))) or beside)
     found = _load(path)
     state_dicts = dict(_state_dicts(found))
     keys = [str(key) for key in found][:8] if isinstance(found, dict) else []
@@ -72,7 +72,7 @@ def read_saved(path: Path) -> SavedWeights:
     if not state_dicts:
         hint = "Save model.state_dict() instead: torch.save(model.state_dict(), FILE)."
         raise InputError(f"{path} is not a plain state dict and holds none: it holds {holds or 'nothing'}", hint)
-    return SavedWeights(str(path), state_dicts, _class_names(found) or beside, holds)
+    return SavedWeights(str(path), state_dicts, tuple(namings(found)) or beside, holds)
 
 
 def _load(path: Path) -> Any:
@@ -124,9 +124,12 @@ class _StandIn:
     """Stands for an object of a class that is not imported. It keeps the state and does nothing."""
 
     state: Any = None
+    arguments: tuple[Any, ...] = ()
 
-    def __new__(cls, *_arguments: Any) -> _StandIn:
-        return super().__new__(cls)
+    def __new__(cls, *arguments: Any) -> _StandIn:
+        made = super().__new__(cls)
+        made.arguments = arguments
+        return made
 
     def __init__(self, *_arguments: Any) -> None:
         pass
@@ -142,15 +145,10 @@ class _EmptyDict:
         return {}
 
 
-def _below(found: Any) -> Mapping[Any, Any]:
-    """What an object holds by name."""
-    if isinstance(found, _StandIn):
-        found = found.state
-    return found if isinstance(found, dict) else {}
-
-
 def _state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Tensors]]:
     """Every dict with tensors under names in `found`, outermost first, with the keys that lead to it."""
+    if isinstance(found, list | tuple):
+        found = dict(enumerate(found[:_MOST_DICTS]))
     if not isinstance(found, dict) or depth > _DEPTH:  # a bound: a crafted file may hold itself
         return
     tensors = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
@@ -160,51 +158,23 @@ def _state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tuple[s
         yield from _state_dicts(value, f"{path}.{key}" if path else str(key), depth + 1)
 
 
-def _class_names(found: Any, depth: int = 0) -> tuple[str, ...] | None:
-    """The names of the classes in the order of the outputs, from what programs note beside weights."""
-    content = _below(found)
-    if depth > 2:
-        return None
-    for key in (*_TO_INDEX, *_FROM_INDEX, *_LISTS):
-        if key in content and (names := names_by_output(key, content[key])):
-            return names
-    for value in list(content.values())[:_MOST_DICTS]:
-        if names := _class_names(value, depth + 1):
-            return names
-    return None
+def _metadata(path: Path) -> dict[str, Any]:
+    """What a safetensors file notes about itself: ours under our key, others' texts by name, perhaps as JSON."""
+    if ours := read_checkpoint_metadata(path, required=False):
+        return ours
+    noted: dict[str, Any] = {}
+    for key, text in read_safetensors_header(path).get("__metadata__", {}).items():
+        try:
+            noted[key] = parse_json(text.encode(), str(path)) if text[:1] in ("[", "{") else text
+        except InputError:
+            noted[key] = text
+    return noted
 
 
-def names_by_output(key: str, value: Any) -> tuple[str, ...] | None:
-    """Names of the classes in the order of the outputs, of an entry `key`; None where it does not give each output one."""
-    if key in _LISTS:
-        plain = isinstance(value, list | tuple) and all(isinstance(name, str | int) for name in value)
-        return _told(map(str, value)) if plain else None
-    if not isinstance(value, dict):
-        return None
-    pairs = value.items() if key in _FROM_INDEX else ((number, name) for name, number in value.items())
-    try:
-        by_number = {int(number): str(name) for number, name in pairs}
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if sorted(by_number) != list(range(len(value))):
-        return None
-    return _told(by_number[number] for number in range(len(value)))
-
-
-def _told(names: Iterable[str]) -> tuple[str, ...] | None:
-    """`names` unless they only count (LABEL_0, LABEL_1, …), which transformers writes where it knows none."""
-    found = tuple(names)
-    counted = all(name.casefold() == f"label_{number}" for number, name in enumerate(found))
-    return found if found and not counted and len(set(found)) == len(found) else None
-
-
-def folder_class_names(folder: Path) -> tuple[str, ...] | None:
+def folder_namings(folder: Path) -> tuple[Naming, ...]:
     """The names of the classes that the config.json of a folder gives, as transformers and timm write them."""
     path = folder / "config.json"
-    if not path.is_file():
-        return None
-    content = parse_json(path.read_bytes(), str(path))
-    return _class_names(content)
+    return tuple(namings(parse_json(path.read_bytes(), str(path)))) if path.is_file() else ()
 
 
 def _read_shards(index: Path) -> Tensors:

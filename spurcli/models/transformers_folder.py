@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from spurcli.artifacts.saved_torch import folder_class_names
+from spurcli.artifacts.saved_names import names_of
+from spurcli.artifacts.saved_torch import folder_namings
 from spurcli.errors import InputError, UsageError
 from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
 from spurcli.models.head import head_names
@@ -51,7 +52,6 @@ def transformers_model(
     with _quiet():
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            told = folder_class_names(folder)
             config.num_labels = num_classes
             if getattr(config, "pad_token_id", None) is None:
                 config.pad_token_id = pad_id
@@ -77,7 +77,7 @@ def transformers_model(
     if info:
         report = _report(folder, model, info)
         if data_classes and not _new_names(info):
-            order, line = _order(folder, model, told, data_classes)
+            order, line = _order(folder, model, data_classes)
             report = f"{report}, {line}"
         progress.say(report)
     model = model.float()  # folders in half precision too: the recipe's precision is one of computing
@@ -95,8 +95,9 @@ def transformers_model(
     return model  # type: ignore[no-any-return]
 
 
-def _order(folder: Path, model: Any, told: Sequence[str] | None, classes: Classes) -> tuple[list[int], str]:
+def _order(folder: Path, model: Any, classes: Classes) -> tuple[list[int], str]:
     """Which output each class is, and a line on it; the last layer becomes a new one if it was trained on other classes."""
+    told = None if classes.told else names_of(folder_namings(folder), classes.names, str(folder))
     theirs = classes.of_file(told)
     if theirs is None or matched(theirs, classes.names):
         return order_of_outputs(told, classes, str(folder))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import restore, weights_sha256
-from spurcli.artifacts.matching_torch import Mismatch, best_match, plain_name
+from spurcli.artifacts.matching_torch import Match, Mismatch, Weights, best_match, plain_name
 from spurcli.artifacts.model_folder import require_no_adapter
-from spurcli.artifacts.saved_torch import read_saved
+from spurcli.artifacts.saved_torch import SavedWeights, read_saved
 from spurcli.errors import InputError, SpurWarning
 from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
 from spurcli.models.head import head_names
@@ -88,11 +88,12 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
     new_head = bool(head & {*match.mismatch.missing, *match.mismatch.misshapen})
     order, order_line = None, ""
     if not new_head and head and classes:
-        theirs = classes.of_file(saved.class_names)
+        named = _named(saved, classes)
+        theirs = classes.of_file(named)
         if theirs is not None and matched(theirs, classes.names) is None:
             new_head, order_line = True, f"its classes are others ({', '.join(theirs[:6])}{', …' * (len(theirs) > 6)})"
         else:
-            order, order_line = order_of_outputs(saved.class_names, classes, str(path))
+            order, order_line = order_of_outputs(named, classes, str(path))
     used = {key: weights[key] for key in expected if key in weights and not (new_head and key in head)}
     restore(model, {**expected, **used}, str(path))
     if order and forward and order != sorted(order):
@@ -102,8 +103,8 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
         f"new last layer {', '.join(names)}" if new_head else "last layer included",
     ]
     parts += [order_line] if order_line else []
-    if unknown := [*match.mismatch.unknown, *match.outside]:
-        parts.append(f"not used: {Mismatch([], unknown, [])}")
+    if unused := match.unused():
+        parts.append(f"not used: {Mismatch([], unused, [])}")
     if others:
         parts.append(f"{match.origin} is used, not {', '.join(others)}")
     config = getattr(model, "pretrained_cfg", None)  # timm's
@@ -126,23 +127,57 @@ def restore_trained(
         (weights,) = saved.state_dicts.values()
         return restore(model, weights, where), ""
     expected = {plain_name(key): value for key, value in model.state_dict().items()}
-    match, others = best_match(saved.state_dicts, expected, where)
+    heads = head_names(model)
+    head = {name for name in expected if name.rpartition(".")[0] in heads}
+    match, others = best_match(saved.state_dicts, expected, where, head)
+    match, called = match.with_head(heads[0], expected) if len(heads) == 1 else (match, "")
     if match.wrong() or match.larger(expected):
-        found = f" It holds {saved.holds}." if saved.holds and not set(match.weights) & set(expected) else ""
-        raise InputError(
-            f"{path} does not fit the model: {match.mismatch}.{found}",
-            "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE.",
-        )
+        raise _does_not_fit(match, saved, expected, heads, where)
     counts = {key: expected[key] for key in match.mismatch.missing}
     used = {key: tensor for key, tensor in match.weights.items() if key in expected}
     digest = weights_sha256(used)
     restore(model, {**counts, **used}, where)
-    order, line = order_of_outputs(saved.class_names, classes, where)
+    order, line = order_of_outputs(_named(saved, classes), classes, where)
     if order != sorted(order):
         reorder_outputs(model, order, forward, where, lasting=False)
-    if unknown := [*match.mismatch.unknown, *match.outside]:
-        warnings.warn(f"{path}: not used: {Mismatch([], unknown, [])}", SpurWarning, stacklevel=2)
+    if called:
+        warnings.warn(f"{path}: its last layer {called} is taken as {heads[0]}", SpurWarning, stacklevel=2)
+    if unused := match.unused():
+        warnings.warn(f"{path}: not used: {Mismatch([], unused, [])}", SpurWarning, stacklevel=2)
     if others:
         message = f"{path}: {match.origin} is used, and not {', '.join(others)}, which fits as well"
         warnings.warn(message, SpurWarning, stacklevel=2)
     return digest, f"{path.name}: {line}"
+
+
+def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: Sequence[str], where: str) -> InputError:
+    """What the file and the model differ by: classes, the last layer, or more."""
+    hint = "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE."
+    differs = {name.rpartition(".")[0] for name in match.wrong()}
+    wide = {len(match.weights[name]) for name in match.mismatch.misshapen if expected[name].ndim}
+    ours = {len(expected[name]) for name in match.mismatch.misshapen if expected[name].ndim}
+    if (
+        differs
+        and differs <= set(heads)
+        and not match.mismatch.missing
+        and len(wide) == len(ours) == 1
+        and wide != ours
+    ):
+        num_outputs, num_classes = wide.pop(), ours.pop()
+        named = next((naming.names for naming in saved.namings if len(naming.names) == num_outputs), None)
+        called = f" ({', '.join(named[:6])}{', …' * (len(named) > 6)})" if named else ""
+        return InputError(
+            f"The model in {where} has {num_outputs} outputs{called}; the data set has {num_classes} classes",
+            "Use a data set with the same classes, or train a new last layer: spurcli train --set model.options.weights=FILE",
+        )
+    if differs and differs <= set(heads) and not match.unused() and len(match.mismatch.missing) > 1:
+        hint = "It has no last layer. Train one: spurcli train --set model.options.weights=FILE"
+    elif differs and differs <= set(heads):
+        hint = "Its last layer is built in another way: give the whole model as a file of yours, --model FILE.py:NAME."
+    found = f" It holds {saved.holds}." if saved.holds and not set(match.weights) & set(expected) else ""
+    return InputError(f"{where} does not fit the model: {match.mismatch}.{found}", hint)
+
+
+def _named(saved: SavedWeights, classes: Classes) -> tuple[str, ...] | None:
+    """The names that the file gives its outputs, unless the order was told: then they are not asked."""
+    return None if classes.told else saved.class_names(classes.names)

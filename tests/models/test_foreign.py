@@ -164,6 +164,9 @@ def test_of_several_sets_of_weights_the_plain_one_is_used_or_none(tmp_path, thei
     torch.save({"state_dict": theirs.state_dict(), "state_dict_ema": ema.state_dict()}, tmp_path / "timm.pth")
     with pytest.warns(SpurWarning, match="state_dict is used, and not state_dict_ema"):
         assert torch.equal(logits(load(tmp_path / "timm.pth")[0]), logits(theirs))
+    torch.save({"state_dict": under("module.", theirs), "ema": ema.state_dict()}, tmp_path / "ddp.pth")
+    with pytest.warns(SpurWarning, match="state_dict.module is used, and not ema"):
+        assert torch.equal(logits(load(tmp_path / "ddp.pth")[0]), logits(theirs))
     torch.save({"state_dict": {}, "state_dict_ema": ema.state_dict()}, tmp_path / "only.pth")
     assert torch.equal(logits(load(tmp_path / "only.pth")[0]), logits(ema))
     torch.save(under("student.", theirs) | under("teacher.", ema), tmp_path / "two.pth")
@@ -202,6 +205,18 @@ NOTES = [
     {"classes": ["bee", "cat", "ant"]},
     {"meta": {"class_names": ("bee", "cat", "ant")}},
     {"hyper_parameters": argparse.Namespace(classes=["bee", "cat", "ant"])},
+    {"idx2label": {0: "bee", 1: "cat", 2: "ant"}},
+    {"label_to_index": {"bee": 0, "cat": 1, "ant": 2}},
+    {"class_indices": {"bee": 0, "cat": 1, "ant": 2}},
+    {"label_map": {"bee": 0, "cat": 1, "ant": 2}},
+    {"names": {"0": "bee", "1": "cat", "2": "ant"}},
+    {"vocab": ["bee", "cat", "ant"]},
+    {"meta": {"CLASSES": ("bee", "cat", "ant")}},
+    {"class_list": np.array(["bee", "cat", "ant"])},
+    {"encoder": np.array(["bee", "cat", "ant"], dtype=object)},
+    {"args": "--lr 1", "wanted": "bee, cat, ant"},
+    {"labels": ["big", "small"], "other": {"x": [{"y": 1}, "z"]}, "species": ["bee", "cat", "ant"]},
+    {"vocab": ["ant", "bee", "cat"], "class_to_idx": {"bee": 0, "cat": 1, "ant": 2}},
 ]
 
 
@@ -330,9 +345,86 @@ def test_folders_of_save_pretrained(tmp_path, theirs):
 
 def test_labels_that_only_count_are_no_names(tmp_path, theirs):
     torch.save({"m": theirs.state_dict(), "id2label": {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}}, tmp_path / "w.pth")
-    assert read_saved(tmp_path / "w.pth").class_names is None
+    assert read_saved(tmp_path / "w.pth").class_names(NAMES) is None
     torch.save({"m": theirs.state_dict(), "classes": 3, "labels": torch.arange(3)}, tmp_path / "w.pth")
-    assert read_saved(tmp_path / "w.pth").class_names is None
+    assert read_saved(tmp_path / "w.pth").class_names(NAMES) is None
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"devices": [1, 0]},  # numbers of something else
+        {"order": {"0": 1, "1": 0}},
+        {"labels": ["0", "1", "1"]},  # those of samples
+        {"names": {"1": "0", "2": "1"}},
+    ],
+    ids=lambda notes: next(iter(notes)),
+)
+def test_numbers_that_are_no_classes_reorder_nothing(tmp_path, notes):
+    torch.save({"m": net(1, num_classes=2).state_dict(), **notes}, tmp_path / "w.pth")
+    assert read_saved(tmp_path / "w.pth").class_names(("0", "1")) is None
+
+
+def test_names_in_two_orders_are_refused_unless_one_is_told(tmp_path, theirs):
+    names = {"classes": ["bee", "cat", "ant"], "class_names": ["ant", "bee", "cat"]}
+    torch.save({"m": theirs.state_dict(), **names}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"two orders: classes \(bee, cat, ant\) and class_names \(ant, bee, cat\)"):
+        load(tmp_path / "w.pth")
+    model, _ = load(tmp_path / "w.pth", told="bee,cat,ant")
+    torch.testing.assert_close(logits(model), logits(theirs)[:, [2, 0, 1]])
+
+
+def test_the_metadata_of_safetensors_name_the_classes(tmp_path, theirs):
+    save_file(theirs.state_dict(), tmp_path / "w.safetensors", {"format": "pt", "classes": '["bee", "cat", "ant"]'})
+    torch.testing.assert_close(logits(load(tmp_path / "w.safetensors")[0]), logits(theirs)[:, [2, 0, 1]])
+
+
+def head_called(name: str, body: str = "") -> dict[str, torch.Tensor]:
+    """The weights of `net(1)` with another name of the last layer, and `body` before all others."""
+    state = net(1).state_dict().items()
+    return {key.replace("fc.", f"{name}.") if key.startswith("fc.") else body + key: value for key, value in state}
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [("fc.1", ""), ("1", "0."), ("classifier", "backbone."), ("model.head", "model.")]
+)
+def test_a_last_layer_of_another_name_is_taken_with_a_warning(tmp_path, theirs, name, body):
+    torch.save({"state_dict": head_called(name, body)}, tmp_path / "w.pth")
+    with pytest.warns(SpurWarning, match=f"its last layer {name.removeprefix('model.')} is taken as fc"):
+        model, _ = load(tmp_path / "w.pth")
+    assert torch.equal(logits(model), logits(theirs))
+
+
+def test_a_last_layer_that_may_be_another_is_refused(tmp_path):
+    without = {key: value for key, value in net(1).state_dict().items() if not key.startswith("fc.")}
+    two = {
+        f"{name}.{part}": torch.ones(3, *rest) for name in ("a", "b") for part, rest in (("weight", [5]), ("bias", []))
+    }
+    hidden = {"p.weight": torch.ones(5, 5), "p.bias": torch.ones(5)}
+    for more, hint in (({}, "no last layer"), (two, "FILE.py"), (head_called("fc.2") | hidden, "FILE.py")):
+        torch.save(without | more, tmp_path / "w.pth")
+        with pytest.raises(InputError, match=r"missing 2 \(fc\.weight, fc\.bias\)") as caught:
+            load(tmp_path / "w.pth")
+        assert hint in caught.value.hint
+    torch.save({"m": net(1, num_classes=4).state_dict(), "classes": ["a", "b", "c", "d"]}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"has 4 outputs \(a, b, c, d\); the data set has 3 classes"):
+        load(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("wrapper", ["_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+def test_names_of_wrapped_parts_come_off(tmp_path, theirs, wrapper):
+    torch.save(
+        {key.replace("body.", f"body.{wrapper}."): value for key, value in theirs.state_dict().items()},
+        tmp_path / "w.pth",
+    )
+    assert torch.equal(logits(load(tmp_path / "w.pth")[0]), logits(theirs))
+
+
+def test_mere_counts_are_not_warned_of_and_lists_are_looked_into(tmp_path, theirs):
+    torch.save([{"n_averaged": torch.tensor(3), **under("module.", theirs)}, {"epoch": 1}], tmp_path / "w.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(logits(load(tmp_path / "w.pth")[0]), logits(theirs))
 
 
 def test_a_folder_says_its_model_and_its_pixels(tmp_path):
