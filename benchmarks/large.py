@@ -35,6 +35,7 @@ def write_score_file(path: Path, num_samples: int) -> None:
     """Uniform scores and random groups, of which nine in ten carry their class's feature."""
     from spurcli.artifacts.fingerprint import Fingerprint
     from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+    from spurcli.artifacts.subject import Subject
 
     rng = np.random.default_rng(0)
     label = np.empty(num_samples, dtype=np.uint8)
@@ -46,7 +47,7 @@ def write_score_file(path: Path, num_samples: int) -> None:
         group[part] = label[part] * NUM_ATTRIBUTES + (label[part] % NUM_ATTRIBUTES == carries)
     classes = tuple(f"class {number}" for number in range(NUM_CLASSES))
     groups = tuple(f"{name}/attribute {code}" for name in classes for code in range(NUM_ATTRIBUTES))
-    header = ScoresHeader(Fingerprint(num_samples), classes, groups, {})
+    header = ScoresHeader(Subject(Fingerprint(num_samples)), classes, groups, {})
     with write_scores(path, header, label, group=group) as writer:
         writer.add_score(ScoreInfo("el2n", "harder"))
         for start in range(0, num_samples, _BLOCK):

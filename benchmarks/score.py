@@ -28,7 +28,7 @@ from spurcli.session import configure
 
 def score(bench: Workbench, feed: ImageFeed, model: nn.Module, names: list[str], folder: Path) -> None:
     train = bench.dataset.splits["train"]
-    header = ScoresHeader(train.fingerprint, bench.dataset.class_names, (), {})
+    header = ScoresHeader(bench.dataset.subject("train"), bench.dataset.class_names, (), {})
     scores = registered_scores(names)
     with write_scores(folder / "scores.h5", header, train.label) as writer:
         for each in scores:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.provenance import same_ending
-from spurcli.datasets.injection import read_injection
 from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError
 

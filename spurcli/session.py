@@ -10,9 +10,9 @@ from typing import Any
 from spurcli import recipes
 from spurcli.artifacts.catalogue import recognise
 from spurcli.artifacts.envelope import optional_field
+from spurcli.artifacts.injection import is_injection, read_injection
 from spurcli.artifacts.model_folder import folder_settings
 from spurcli.artifacts.provenance import portable_path
-from spurcli.datasets.injection import is_injection, read_injection
 from spurcli.datasets.own.kinds import named_by_path
 from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, UsageError

@@ -12,8 +12,10 @@ from typing import Any
 
 from spurcli.artifacts.catalogue import CHECKPOINT, CHECKPOINT_KEY, require_kind
 from spurcli.artifacts.envelope import check_format, optional_field, parse_json
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.model_folder import INDEX, weights_file
 from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.subject import Subject
 from spurcli.artifacts.tensor_header import is_torch_file, read_safetensors_header
 from spurcli.errors import InputError
 
@@ -52,6 +54,12 @@ def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, 
     ):
         optional_field(content, key, kind, where)
     return {**content, "provenance": read_provenance(content.get("provenance"), where)}
+
+
+def checkpoint_subject(metadata: Mapping[str, Any], name: str) -> Subject:
+    """The samples and the injection that a checkpoint of ours was trained on; every one states them."""
+    fingerprint = Fingerprint.from_json(metadata.get("fingerprint"), name)
+    return Subject(fingerprint, metadata.get("injection_sha256"), name=name)
 
 
 def weights_sha256_of_file(path: Path) -> str:

@@ -82,13 +82,12 @@ def _describe_errors(path: Path) -> Described:
 
 
 def _described_list(kind: str, found: IndexList) -> Described:
-    about = found.fingerprint
     brief = {
         "num_indices": len(found.indices),
-        "num_samples": about.num_samples if about else None,
+        "num_samples": found.subject.num_samples,
         "rule": dict(found.rule),
     }
-    return Described(kind, brief, found.provenance, about)
+    return Described(kind, brief, found.provenance, found.subject.fingerprint)
 
 
 def _describe_groups(path: Path) -> Described:
@@ -96,7 +95,7 @@ def _describe_groups(path: Path) -> Described:
     provenance = found.provenance
     inferred = (provenance.get("arguments") or {}).get("by") if provenance.get("stage") == "infer" else None
     brief = {"num_samples": len(found.group), "inferred_by": inferred, "groups": found.sizes()}
-    return Described("groups", brief, provenance, found.fingerprint)
+    return Described("groups", brief, provenance, found.subject.fingerprint)
 
 
 def _describe_predictions(path: Path) -> Described:
@@ -107,7 +106,7 @@ def _describe_predictions(path: Path) -> Described:
         "num_twin_samples": None if found.twin_logits is None else len(found.twin_logits),
         "classes": list(found.class_names),
     }
-    return Described("predictions", brief, found.provenance, found.fingerprint)
+    return Described("predictions", brief, found.provenance, found.subject.fingerprint)
 
 
 def _describe_scores(path: Path) -> Described:
@@ -129,7 +128,7 @@ def _describe_scores(path: Path) -> Described:
         "groups": list(header.group_names),
         "scores": scores,
     }
-    return Described("scores", brief, header.provenance, header.fingerprint)
+    return Described("scores", brief, header.provenance, header.subject.fingerprint)
 
 
 def _describe_checkpoint(path: Path) -> Described:

@@ -69,26 +69,3 @@ class Fingerprint:
         if self.ids_sha256 and other.ids_sha256 and self.ids_sha256 != other.ids_sha256:
             return "the sample ids differ"
         return None
-
-
-def require_same(first: Fingerprint, first_name: str, second: Fingerprint, second_name: str) -> None:
-    """Raise `InputError` unless both fingerprints agree in what both have."""
-    difference = first.difference(second)
-    if difference:
-        raise InputError(
-            f"{first_name} and {second_name} are not about the same samples: {difference}",
-            "Use files made from the same data set, or make the older one again.",
-        )
-
-
-def require_same_injection(first: str | None, first_name: str, second: str | None, second_name: str) -> None:
-    """Raise `InputError` unless both sides saw the same injected feature (SHA-256 of the injection, or None)."""
-    if first != second:
-
-        def words(sha256: str | None) -> str:
-            return f"injection {sha256[:12]}" if sha256 else "no injection"
-
-        raise InputError(
-            f"{first_name} was made with {words(first)}, {second_name} with {words(second)}",
-            "Name the same inject.json with --dataset, or say --allow-injection-mismatch if that is meant.",
-        )

@@ -14,9 +14,9 @@ from spurcli.artifacts.atomic import atomic_path
 from spurcli.artifacts.catalogue import GROUPS, require_kind
 from spurcli.artifacts.envelope import canonical_json, optional_field
 from spurcli.artifacts.envelope import field as checked_field
-from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.indices import header_start, read_header_line
 from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError
 from spurcli.names import warn_alike
 from spurcli.words import counted
@@ -29,14 +29,12 @@ class GroupList:
     """Group int64 [n] of each training sample, and the groups' names in order; some of them may be empty.
 
     `within_class`: the attribute in "class/attribute" means another thing in each class (right and wrong, clusters), so
-    that it cannot be said which of the classes it goes with. `checked_injection` is whether the file names an injection.
+    that it cannot be said which of the classes it goes with.
     """
 
     group: NDArray[np.int64]
     names: tuple[str, ...]
-    fingerprint: Fingerprint | None = None
-    injection_sha256: str | None = None
-    checked_injection: bool = False
+    subject: Subject = field(default_factory=Subject.unknown)
     within_class: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,15 +58,13 @@ def check_names(names: Iterable[str]) -> None:
 def write_groups(path: Path, groups: GroupList) -> None:
     """Write groups.txt atomically."""
     check_names(groups.names)
-    header: dict[str, Any] = {
-        "fingerprint": groups.fingerprint.to_json() if groups.fingerprint else None,
+    header = {
+        **groups.subject.to_json(),
         "num_samples": len(groups.group),
         "group_names": list(groups.names),
         "within_class": groups.within_class,
         "provenance": dict(groups.provenance),
     }
-    if groups.checked_injection:
-        header["injection_sha256"] = groups.injection_sha256
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(f"{header_start(GROUPS)}{GROUPS.version} {canonical_json(header)}\n")
         stream.writelines(f"{groups.names[code]}\n" for code in groups.group)
@@ -104,21 +100,30 @@ def read_groups(path: Path) -> GroupList:
         raise InputError(f"{path} has a group {unknown[:40]!r} that its header does not name", "Make it again.")
     if header is None:
         warn_alike(codes, "groups", str(path))
-        return GroupList(np.array(group, dtype=np.int64), tuple(codes))
+        return GroupList(np.array(group, dtype=np.int64), tuple(codes), Subject.unknown(str(path)))
     where = f"{path}: header"
     num_samples = checked_field(header, "num_samples", int, where)
     if num_samples != len(group) or not line.endswith("\n"):
         raise InputError(f"{path} is cut: {counted(len(group), 'line')} of {num_samples:,}", "Make it again.")
-    fingerprint = header.get("fingerprint")
     return GroupList(
         np.array(group, dtype=np.int64),
         tuple(codes),
-        Fingerprint.from_json(fingerprint, where) if fingerprint is not None else None,
-        optional_field(header, "injection_sha256", str, where),
-        checked_injection="injection_sha256" in header,
+        Subject.from_json(header, where, str(path)),
         within_class=bool(optional_field(header, "within_class", bool, where)),
         provenance=read_provenance(header.get("provenance"), where),
     )
+
+
+def read_groups_about(subject: Subject, path: Path, policy: InjectionPolicy) -> GroupList:
+    """`read_groups`, of a list that must be about the samples of `subject`, whose number is known: else InputError."""
+    found = read_groups(path)
+    found.subject.require_same(subject, policy)
+    if len(found.group) != subject.num_samples:
+        raise InputError(
+            f"{path} has {counted(len(found.group), 'line')} for {counted(subject.samples.num_samples, 'training sample')}",
+            "One line each.",
+        )
+    return found
 
 
 def _stated_names(header: Mapping[str, Any], path: Path) -> Sequence[str]:

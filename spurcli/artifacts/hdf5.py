@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import check_format, parse_json, require_file
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, SpurError
 
 # Deflate cannot compress better than about 1:1032; a data set that claims more is not backed by real bytes.
@@ -166,6 +167,13 @@ def require_backed(item: Any, label: str, item_bytes: int) -> None:
         raise InputError(f"{label} claims {declared:,} bytes that are not in the file", "The file is damaged.")
     if item.chunks and int(np.prod(item.chunks, dtype=object)) * item_bytes > 1 << 30:
         raise InputError(f"{label} has chunks over 1 GiB", "Write it in smaller chunks.")
+
+
+def read_subject(file: h5py.File, where: str, own: Callable[[], Fingerprint]) -> Subject:
+    """What the file says it is about; another program may leave the fingerprint to `own`, which is made of the content."""
+    stated = json_attribute(file, "fingerprint", where)
+    fingerprint = Fingerprint.from_json(stated, where) if stated else own()
+    return Subject(fingerprint, text_attribute(file, "injection_sha256"), name=where)
 
 
 def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:

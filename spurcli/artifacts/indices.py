@@ -18,8 +18,8 @@ from spurcli.artifacts.atomic import atomic_path
 from spurcli.artifacts.catalogue import ERRORS, INDICES, Artefact, require_kind
 from spurcli.artifacts.envelope import canonical_json, optional_field, parse_json
 from spurcli.artifacts.envelope import field as checked_field
-from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError, SpurWarning
 
 _ANY_MAGIC = "# spurcli "
@@ -37,9 +37,7 @@ class IndexList:
 
     indices: NDArray[np.int64]
     kind: Kind
-    fingerprint: Fingerprint | None = None
-    injection_sha256: str | None = None
-    checked_injection: bool = False
+    subject: Subject = field(default_factory=Subject.unknown)
     rule: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -69,9 +67,8 @@ def write_indices(path: Path, index_list: IndexList) -> None:
     """Write an index list atomically, ascending."""
     header = {
         "kind": index_list.kind,
-        "fingerprint": index_list.fingerprint.to_json() if index_list.fingerprint else None,
-        "injection_sha256": index_list.injection_sha256,
-        "num_samples": index_list.fingerprint.num_samples if index_list.fingerprint else None,
+        **index_list.subject.to_json(),
+        "num_samples": index_list.subject.num_samples,
         "num_indices": len(index_list.indices),
         "rule": dict(index_list.rule),
         "summary": dict(index_list.summary),
@@ -106,7 +103,7 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
             SpurWarning,
             stacklevel=2,
         )
-        result = IndexList(np.sort(indices), bare_kind)
+        result = IndexList(np.sort(indices), bare_kind, Subject.unknown(str(path)))
     else:
         where = f"{path}: header"
         kind = _checked_kind(header.get("kind"), path, bare_kind)
@@ -116,20 +113,24 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
                 f"{path} is cut: {len(indices):,} complete indices of {num_indices:,}",
                 "The command that wrote it was stopped or its stream was cut; make it again.",
             )
-        fingerprint = header.get("fingerprint")
         result = IndexList(
             np.sort(indices),
             kind,
-            Fingerprint.from_json(fingerprint, where) if fingerprint is not None else None,
-            optional_field(header, "injection_sha256", str, where),
-            checked_injection="injection_sha256" in header,
+            Subject.from_json(header, where, str(path)),
             rule=optional_field(header, "rule", dict, where) or {},
             summary=optional_field(header, "summary", dict, where) or {},
             provenance=read_provenance(header.get("provenance"), where),
         )
-    num_samples = result.fingerprint.num_samples if result.fingerprint else None
-    check_indices(result.indices, num_samples, str(path))
+    check_indices(result.indices, result.subject.num_samples, str(path))
     return result
+
+
+def read_indices_about(subject: Subject, path: Path, policy: InjectionPolicy, *, bare_kind: Kind = "keep") -> IndexList:
+    """`read_indices`, of a list that must be about the samples of `subject`, whose number is known: else InputError."""
+    found = read_indices(path, bare_kind=bare_kind)
+    found.subject.require_same(subject, policy)
+    check_indices(found.indices, subject.num_samples, str(path))
+    return found
 
 
 def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:

@@ -18,6 +18,7 @@ from spurcli.artifacts.envelope import canonical_json, optional_field
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 
 _HINT = "spurcli evaluate writes it beside evaluation.json."
@@ -40,13 +41,12 @@ class Predictions:
     logits: NDArray[np.float32]
     label: NDArray[np.int64]
     class_names: tuple[str, ...]
-    fingerprint: Fingerprint
+    subject: Subject
     provenance: Mapping[str, Any]
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
     twin_index: NDArray[np.int64] | None = None
     twin_logits: NDArray[np.float32] | None = None
-    injection_sha256: str | None = None
     train_group_counts: NDArray[np.int64] | None = None
     feature_of: int | None = None
     twin_class: int | None = None
@@ -70,10 +70,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         hdf5.set_text(file, "format", PREDICTIONS.format)
         file.attrs["version"] = PREDICTIONS.version
         hdf5.set_text(file, "split", predictions.split)
-        hdf5.set_text(file, "fingerprint", canonical_json(predictions.fingerprint.to_json()))
+        hdf5.set_text(file, "fingerprint", canonical_json(predictions.subject.samples.to_json()))
         hdf5.set_text(file, "provenance", canonical_json(predictions.provenance))
-        if predictions.injection_sha256:
-            hdf5.set_text(file, "injection_sha256", predictions.injection_sha256)
+        if predictions.subject.injection_sha256:
+            hdf5.set_text(file, "injection_sha256", predictions.subject.injection_sha256)
         for name, content in (("features", predictions.features), ("about", predictions.about)):
             if content is not None:
                 hdf5.set_text(file, name, canonical_json(content))
@@ -114,21 +114,19 @@ def read_predictions(path: Path) -> Predictions:
         counts = hdf5.array_member(file, "train_group_counts", where, kinds="iu", ndim=1)
         pair = hdf5.array_member(file, "confusion", where, kinds="iu", ndim=1, length=2)
         ids = text_member(file, "sample_id", where, length=len(label))
-        stated = hdf5.json_attribute(file, "fingerprint", where)
-        fingerprint = Fingerprint.from_json(stated, where) if stated else Fingerprint(len(label))
-        hdf5.require_labels(label, fingerprint, where)
+        subject = hdf5.read_subject(file, where, lambda: Fingerprint(len(label)))
+        hdf5.require_labels(label, subject.samples, where)
         found = Predictions(
             split=hdf5.text_attribute(file, "split") or "test",
             logits=_float32(logits),
             label=np.asarray(label[:], dtype=np.int64),
             class_names=read_names(file, "class_names", where),
-            fingerprint=fingerprint,
+            subject=subject,
             provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
             group=np.asarray(group[:], dtype=np.int64) if group is not None else None,
             group_names=read_names(file, "group_names", where),
             twin_index=np.asarray(twin_index[:], dtype=np.int64) if twin_index is not None else None,
             twin_logits=_float32(twin_logits) if twin_logits is not None else None,
-            injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
             train_group_counts=np.asarray(counts[:], dtype=np.int64) if counts is not None else None,
             feature_of=hdf5.whole_attribute(twin, "feature_of") if twin else None,
             twin_class=hdf5.whole_attribute(twin, "twin_class") if twin else None,

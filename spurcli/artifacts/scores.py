@@ -23,6 +23,7 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 
 _HINT = "Make one with: spurcli score --dataset NAME"
@@ -50,15 +51,14 @@ class ScoreInfo:
 class ScoresHeader:
     """What a score file says about itself, apart from the values."""
 
-    fingerprint: Fingerprint
+    subject: Subject
     class_names: tuple[str, ...]
     group_names: tuple[str, ...]
     provenance: Mapping[str, Any]
-    injection_sha256: str | None = None
 
     @property
     def num_samples(self) -> int:
-        return self.fingerprint.num_samples
+        return self.subject.samples.num_samples
 
 
 class ScoresWriter:
@@ -116,9 +116,9 @@ def write_scores(
         hdf5.set_text(file, "format", SCORES.format)
         file.attrs["version"] = SCORES.version
         hdf5.set_text(file, "provenance", canonical_json(header.provenance))
-        hdf5.set_text(file, "fingerprint", canonical_json(header.fingerprint.to_json()))
-        if header.injection_sha256:
-            hdf5.set_text(file, "injection_sha256", header.injection_sha256)
+        hdf5.set_text(file, "fingerprint", canonical_json(header.subject.samples.to_json()))
+        if header.subject.injection_sha256:
+            hdf5.set_text(file, "injection_sha256", header.subject.injection_sha256)
         chunks = (min(hdf5.CHUNK, len(labels)),)
         file.create_dataset("label", data=labels, dtype="<i8", chunks=chunks, compression="gzip", compression_opts=1)
         hdf5.write_names(file, "class_names", header.class_names)
@@ -143,15 +143,13 @@ class ScoresReader:
         num_samples = self._label.shape[0]
         self._group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=num_samples)
         self._sample_id = text_member(file, "sample_id", where, length=num_samples)
-        fingerprint = hdf5.json_attribute(file, "fingerprint", where)
         self.header = ScoresHeader(
-            fingerprint=Fingerprint.from_json(fingerprint, where) if fingerprint else self._own_fingerprint(),
+            subject=hdf5.read_subject(file, where, self._own_fingerprint),
             class_names=read_names(file, "class_names", where),
             group_names=read_names(file, "group_names", where),
             provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
-            injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
         )
-        hdf5.require_labels(self._label, self.header.fingerprint, where)
+        hdf5.require_labels(self._label, self.header.subject.samples, where)
         self.scores: dict[str, ScoreInfo] = {}
         self._values: dict[str, Any] = {}
         scores = hdf5.member(file, "scores", h5py.Group, where)

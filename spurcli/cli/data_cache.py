@@ -73,8 +73,8 @@ def cache(
 
 def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progress: Progress) -> dict[str, Any]:
     """Token ids, with the injection if there is one: it changes texts before they are tokenised."""
+    from spurcli.artifacts.injection import read_injection
     from spurcli.datasets.injected import apply_injection
-    from spurcli.datasets.injection import read_injection
     from spurcli.runtime.device import choose_device
     from spurcli.runtime.token_cache import cache_tokens
     from spurcli.runtime.workbench import Workbench

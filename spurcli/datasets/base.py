@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.subject import Subject
 from spurcli.datasets.inputs import Inputs
 from spurcli.errors import InputError
 
@@ -83,6 +84,10 @@ class Dataset:
         if attribute is None:
             return None
         return self.splits[split].label * len(self.attribute_names) + attribute
+
+    def subject(self, split: str) -> Subject:
+        """What files about this split are about."""
+        return Subject(self.split(split).fingerprint, self.injection_sha256, name=f"data set {self.name!r}")
 
     def split(self, name: str) -> Split:
         if name not in self.splits:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.fingerprint import require_same
+from spurcli.artifacts.injection import Injection
+from spurcli.artifacts.subject import Subject
 from spurcli.datasets.base import Dataset, Twin
-from spurcli.datasets.injection import Injection
 from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
@@ -69,7 +69,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
     the carriers were chosen in.
     """
     train = dataset.splits["train"]
-    require_same(injection.fingerprint, "inject.json", train.fingerprint, f"data set {dataset.name!r}")
+    Subject(injection.fingerprint, name="inject.json").require_same_samples(dataset.subject("train"))
     num_classes = len(dataset.class_names)
     for label in (injection.feature_of, injection.twin_class):
         if label is not None and not 0 <= label < num_classes:

@@ -43,8 +43,8 @@ def load_dataset(
         dataset = use_cache(dataset, data_root, cache_root)
     if injection is None:
         return dataset
+    from spurcli.artifacts.injection import read_injection
     from spurcli.datasets.injected import apply_injection
-    from spurcli.datasets.injection import read_injection
 
     found = read_injection(injection)
     if injection_sha256 and found.sha256 != injection_sha256:

@@ -12,12 +12,13 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.class_check import ORDER_ADVICE, confusion, warn_if_reordered
 from spurcli.artifacts.evaluation import predictions_path, read_evaluation, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import read_aligned
-from spurcli.datasets.injection import injection_parents
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
@@ -69,7 +70,8 @@ def evaluate(
     assert model is not None
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
-    found, world = _run_model(settings, model, split, allow_injection_mismatch, progress, feature_of)
+    policy = InjectionPolicy.of(allow_injection_mismatch)
+    found, world = _run_model(settings, model, split, policy, progress, feature_of)
     return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
 
 
@@ -78,10 +80,9 @@ class _Found:
     """What was predicted, for which samples, and by what."""
 
     evaluated: Evaluated
-    fingerprint: Fingerprint
+    subject: Subject
     about: Mapping[str, Any]
     parents: Sequence[Parent]
-    injection_sha256: str | None = None
     sample_id: tuple[str, ...] | None = None
 
 
@@ -89,7 +90,7 @@ def _write(
     settings: Settings | None, split: str, found: _Found, output: Path, command: str, *, write_logits: bool
 ) -> dict[str, Any]:
     """Compute the metrics and write the files; returns the evaluation."""
-    evaluated, fingerprint, injection_sha256 = found.evaluated, found.fingerprint, found.injection_sha256
+    evaluated = found.evaluated
     made = provenance(
         "evaluate",
         command=command,
@@ -106,13 +107,12 @@ def _write(
                 logits=evaluated.logits,
                 label=evaluated.label,
                 class_names=tuple(evaluated.class_names),
-                fingerprint=fingerprint,
+                subject=found.subject,
                 provenance=made,
                 group=evaluated.group,
                 group_names=tuple(evaluated.group_names),
                 twin_index=evaluated.twin_index,
                 twin_logits=evaluated.twin_logits,
-                injection_sha256=injection_sha256,
                 train_group_counts=evaluated.train_group_counts,
                 feature_of=evaluated.feature_of,
                 twin_class=evaluated.twin_class,
@@ -134,8 +134,7 @@ def _content(split: str, found: _Found, made: Mapping[str, Any]) -> dict[str, An
         "num_samples": len(evaluated.label),
         "class_names": list(evaluated.class_names),
         "group_names": list(evaluated.group_names),
-        "fingerprint": found.fingerprint.to_json(),
-        "injection_sha256": found.injection_sha256,
+        **found.subject.to_json(),
         **found.about,
         **compute(evaluated),
         "provenance": made,
@@ -146,7 +145,7 @@ def _run_model(
     settings: Settings,
     path: Path,
     split: str,
-    allow_injection_mismatch: bool,
+    policy: InjectionPolicy,
     progress: Progress | None,
     feature_of: Sequence[str],
 ) -> tuple[_Found, World]:
@@ -157,8 +156,8 @@ def _run_model(
     metadata = read_checkpoint_metadata(path, required=False)
     bench = Workbench.open(settings, progress, pretrained=False)
     dataset = bench.dataset
-    chosen = dataset.split(split)
-    bench.require_own(metadata, str(path), allow_injection_mismatch=allow_injection_mismatch)
+    subject = dataset.subject(split)
+    bench.require_own(metadata, str(path), policy)
     model, digest = bench.restored(path, is_ours=bool(metadata))
     evaluated = with_features(SplitPredictor.open(bench, split).predict(model), feature_of)
     if not metadata and bench.world.is_first:
@@ -173,7 +172,7 @@ def _run_model(
         "training": metadata.get("training"),
     }
     parents = [Parent.of(path, metadata.get("provenance"))]
-    return _Found(evaluated, chosen.fingerprint, about, parents, dataset.injection_sha256), bench.world
+    return _Found(evaluated, subject, about, parents), bench.world
 
 
 def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> dict[str, Any]:
@@ -189,7 +188,7 @@ def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) ->
         arguments={"split": stored.split},
         parents=[Parent.of(path, stored.provenance)],
     )
-    content = _content(stored.split, _Found(evaluated, stored.fingerprint, about, (), stored.injection_sha256), made)
+    content = _content(stored.split, _Found(evaluated, stored.subject, about, ()), made)
     write_evaluation(output, content)
     return content
 
@@ -226,12 +225,12 @@ def _foreign(
     assert found.label is not None
     if dataset is None:
         evaluated = Evaluated(found.logits, found.label, found.class_names)
-        fingerprint = Fingerprint.of(found.label, found.sample_id)
-        return _Found(evaluated, fingerprint, about, parents, sample_id=found.sample_id)
+        subject = Subject(Fingerprint.of(found.label, found.sample_id))
+        return _Found(evaluated, subject, about, parents, sample_id=found.sample_id)
     (progress or Silent()).say(note)
     warn_if_reordered(
         confusion(found.logits, found.label), dataset.class_names, str(paths[0]), "Write class_names beside the logits."
     )
     # a foreign program saw no twin
     evaluated = replace(evaluated_split(dataset, split, found.logits), feature_of=None, twin_class=None)
-    return _Found(evaluated, dataset.split(split).fingerprint, about, parents)
+    return _Found(evaluated, Subject(dataset.split(split).fingerprint), about, parents)

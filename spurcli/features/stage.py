@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.fingerprint import require_same
+from spurcli.artifacts.injection import Injection, write_injection
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import mean_of_runs, open_scores
 from spurcli.datasets import Dataset, load_dataset
-from spurcli.datasets.injection import Injection, write_injection
 from spurcli.errors import InputError, UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.parts import FEATURES
@@ -79,8 +78,8 @@ def inject(
         keys = random_keys(len(train), settings.seed, "carriers")[members]
     else:
         with open_scores(scores) as reader:
-            require_same(reader.header.fingerprint, str(scores), train.fingerprint, f"data set {dataset.name!r}")
-            if reader.header.injection_sha256:
+            reader.header.subject.require_same_samples(dataset.subject("train"))
+            if reader.header.subject.injection_sha256:
                 raise InputError(
                     f"{scores} was scored with a feature already injected",
                     "Score the clean data set, without inject.json.",

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.foreign_logits import ForeignLogits
 from spurcli.artifacts.predictions import Predictions
 from spurcli.artifacts.provenance import Parent
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import align
 from spurcli.errors import InputError
 from spurcli.runtime.workbench import Workbench
@@ -20,12 +20,11 @@ from spurcli.runtime.workbench import Workbench
 
 @dataclass(frozen=True)
 class Known:
-    """Label int64 [n], class names, what identifies the samples; `group` [n] are true groups, only ever counted against."""
+    """Label int64 [n], class names, the samples that they are about; `group` [n] are true groups, only ever counted against."""
 
     label: NDArray[np.int64]
     class_names: tuple[str, ...]
-    fingerprint: Fingerprint
-    injection_sha256: str | None
+    subject: Subject
     parents: tuple[Parent, ...]
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
@@ -42,25 +41,22 @@ class Known:
 
 
 def known_of_dataset(
-    bench: Workbench, source: Path | None, predictions: Predictions | None, *, allow_injection_mismatch: bool
+    bench: Workbench, source: Path | None, predictions: Predictions | None, policy: InjectionPolicy
 ) -> Known:
     """The training split of the data set, which `source` must be about: InputError if it is not."""
     dataset, train = bench.dataset, bench.dataset.splits["train"]
     parents = []
     if source and predictions:
-        name = f"data set {dataset.name!r}"
-        if not allow_injection_mismatch:
-            require_same_injection(predictions.injection_sha256, str(source), dataset.injection_sha256, name)
+        predictions.subject.require_same(dataset.subject("train"), policy)
         parents.append(Parent.of(source, predictions.provenance))
     elif source:
         metadata = read_checkpoint_metadata(source, required=False)
-        bench.require_own(metadata, str(source), allow_injection_mismatch=allow_injection_mismatch)
+        bench.require_own(metadata, str(source), policy)
         parents.append(Parent.of(source, metadata.get("provenance")))
     return Known(
         train.label,
         dataset.class_names,
-        train.fingerprint,
-        dataset.injection_sha256,
+        dataset.subject("train"),
         tuple(parents),
         dataset.group("train"),
         dataset.group_names,
@@ -74,10 +70,10 @@ def in_our_order(bench: Workbench, predictions: Predictions, source: Path) -> Pr
     """
     _require_training_split(predictions, source)
     dataset, train = bench.dataset, bench.dataset.splits["train"]
-    stated = predictions.fingerprint
-    is_ours = stated.ids_sha256 is not None and predictions.class_names == dataset.class_names
+    stated = predictions.subject
+    is_ours = stated.samples.ids_sha256 is not None and predictions.class_names == dataset.class_names
     if is_ours or train.sample_id is None:
-        require_same(stated, str(source), train.fingerprint, f"data set {dataset.name!r}")
+        stated.require_same_samples(dataset.subject("train"))
     if is_ours:
         return predictions
     foreign = ForeignLogits(
@@ -86,7 +82,9 @@ def in_our_order(bench: Workbench, predictions: Predictions, source: Path) -> Pr
     is_folder = bench.settings.dataset.name == "folder"
     logits, note = align(foreign, dataset, "train", is_image_folder=is_folder)
     bench.progress.say(note)
-    return replace(predictions, logits=logits, label=train.label, fingerprint=train.fingerprint)
+    return replace(
+        predictions, logits=logits, label=train.label, subject=replace(stated, fingerprint=train.fingerprint)
+    )
 
 
 def known_of_predictions(predictions: Predictions, source: Path) -> Known:
@@ -96,8 +94,7 @@ def known_of_predictions(predictions: Predictions, source: Path) -> Known:
     return Known(
         predictions.label,
         names,
-        predictions.fingerprint,
-        predictions.injection_sha256,
+        predictions.subject,
         (Parent.of(source, predictions.provenance),),
         predictions.group,
         predictions.group_names,

@@ -13,12 +13,13 @@ from spurcli.artifacts.catalogue import ERRORS, GROUPS
 from spurcli.artifacts.envelope import sha256_of_file, sha256_of_json
 from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
+from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import portable_word, provenance
 from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
-from spurcli.datasets.injection import injection_parents
+from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
@@ -75,7 +76,7 @@ def infer(
     if bench and predictions and source:
         predictions = in_our_order(bench, predictions, source)
     if bench:
-        known = known_of_dataset(bench, source, predictions, allow_injection_mismatch=allow_injection_mismatch)
+        known = known_of_dataset(bench, source, predictions, InjectionPolicy.of(allow_injection_mismatch))
     else:
         assert predictions is not None
         assert source is not None
@@ -93,7 +94,7 @@ def infer(
     world.require_same(sha256_of_json(run_identity(made)), "settings or files")
 
     def is_finished() -> bool:
-        if is_complete(outputs, made, known.fingerprint, force=force, redo=True):
+        if is_complete(outputs, made, known.subject.fingerprint, force=force, redo=True):
             return True
         for each in outputs:
             require_writable(each.path, 100 * len(known.label))
@@ -115,12 +116,7 @@ def infer(
         wrong = evidence.used_errors() if errors else None
 
         def write() -> dict[str, Any]:
-            common: dict[str, Any] = {
-                "fingerprint": known.fingerprint,
-                "injection_sha256": known.injection_sha256,
-                "checked_injection": True,
-                "provenance": made,
-            }
+            common: dict[str, Any] = {"subject": known.subject, "provenance": made}
             if errors and wrong is not None:
                 write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
             write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))

@@ -10,8 +10,8 @@ from typing import Any
 
 from spurcli.artifacts.envelope import field, optional_field
 from spurcli.artifacts.evaluation import read_evaluation
-from spurcli.artifacts.fingerprint import require_same_injection
 from spurcli.artifacts.provenance import Parent
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError
 
 _HINT = "Train on all samples, then: spurcli evaluate --split val -o val.json"
@@ -70,10 +70,10 @@ def kept_by_recall(num_kept: int, sizes: Sequence[int], recall: Sequence[Fractio
 
 
 def read_recalls(
-    path: Path, class_names: Sequence[str], sizes: Sequence[int], injection: tuple[str | None, str] | None
+    path: Path, class_names: Sequence[str], sizes: Sequence[int], scored: Subject, policy: InjectionPolicy
 ) -> Recalls:
-    """The recalls in an evaluation.json of the split `val`, for classes with `sizes` training samples. `injection` is the hash of
-    the one that they were scored with, and in which file; None for no check.
+    """The recalls in an evaluation.json of the split `val`, for classes with `sizes` training samples, which are
+    those `scored`.
 
     Raises InputError for another split (nothing is chosen by test), other classes, another injection, a class without
     validation samples, and a model without errors, which says nothing about the quotas.
@@ -91,8 +91,7 @@ def read_recalls(
             f"{path} is about other classes: {_shown(names)} against {_shown(class_names)}",
             "Evaluate a model of the data set that was scored.",
         )
-    if "injection_sha256" in content and injection:
-        require_same_injection(content["injection_sha256"], str(path), *injection)
+    Subject.from_json(content, str(path), str(path)).require_same_injection(scored, policy)
     counts = tuple(_count(row, size, f"{path}: class {row['class']}") for row, size in zip(rows, sizes, strict=True))
     if all(right == num_samples for (right, num_samples), size in zip(counts, sizes, strict=True) if size):
         raise InputError(f"{path}: every recall is 1, so no class needs more than another", "Use --per-class instead.")

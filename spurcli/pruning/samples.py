@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from spurcli.artifacts.fingerprint import require_same, require_same_injection
-from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.group_list import read_groups_about
 from spurcli.artifacts.provenance import Parent, origin_of
 from spurcli.artifacts.scores import ScoresReader
+from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError
 from spurcli.groups import is_grid
 from spurcli.selection import BLOCK, Codes
@@ -54,20 +54,12 @@ def read_class_labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
 
 
 def read_known_groups(
-    reader: ScoresReader, groups_file: Path | None, class_names: Sequence[str], *, allow_injection_mismatch: bool
+    reader: ScoresReader, groups_file: Path | None, class_names: Sequence[str], policy: InjectionPolicy
 ) -> KnownGroups:
     """The groups of `groups_file`, checked to be about the same samples, else those of the scores, if any."""
     header = reader.header
     if groups_file is not None:
-        found = read_groups(groups_file)
-        if found.fingerprint:
-            require_same(found.fingerprint, str(groups_file), header.fingerprint, str(reader.path))
-        if found.checked_injection and not allow_injection_mismatch:
-            require_same_injection(found.injection_sha256, str(groups_file), header.injection_sha256, str(reader.path))
-        if len(found.group) != header.num_samples:
-            raise InputError(
-                f"{groups_file} has {len(found.group):,} lines for {header.num_samples:,} samples", "One line each."
-            )
+        found = read_groups_about(header.subject, groups_file, policy)
         return KnownGroups(
             found.group.astype(np.int32),
             found.names,
@@ -82,15 +74,10 @@ def read_known_groups(
     return KnownGroups(codes, names, is_grid(names, class_names), "scores")
 
 
-def require_same_samples(readers: Sequence[ScoresReader], *, allow_injection_mismatch: bool) -> None:
+def require_same_samples(readers: Sequence[ScoresReader], policy: InjectionPolicy) -> None:
     """Raise InputError unless all files are about the samples, and the injection, of the first."""
-    first = readers[0]
     for reader in readers[1:]:
-        require_same(first.header.fingerprint, str(first.path), reader.header.fingerprint, str(reader.path))
-        if not allow_injection_mismatch:
-            require_same_injection(
-                first.header.injection_sha256, str(first.path), reader.header.injection_sha256, str(reader.path)
-            )
+        readers[0].header.subject.require_same(reader.header.subject, policy)
 
 
 def direction_of(readers: Sequence[ScoresReader], score: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from spurcli.artifacts.fingerprint import require_same, require_same_injection
-from spurcli.artifacts.indices import IndexList, Kind, check_indices, read_indices, write_indices
+from spurcli.artifacts.indices import IndexList, Kind, read_indices_about, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.artifacts.scores import ScoresHeader, mean_of_runs, open_scores
+from spurcli.artifacts.scores import mean_of_runs, open_scores
+from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
 from spurcli.pruning.quotas import read_recalls
 from spurcli.pruning.rules import (
@@ -82,16 +82,15 @@ def prune(
         raise UsageError(f"{twice[0]} is named twice", "Name each score file once.")
     if match_groups and match is None:
         raise UsageError("--match-groups says how --match counts", "Name a list with --match LIST.")
+    policy = InjectionPolicy.of(allow_injection_mismatch)
     rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, balance_groups, quotas, select, match)
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(open_scores(path)) for path in scores]
         header = readers[0].header
-        require_same_samples(readers, allow_injection_mismatch=allow_injection_mismatch)
+        require_same_samples(readers, policy)
         num_samples = header.num_samples
         label, class_names = read_class_labels(readers[0])
-        known = read_known_groups(
-            readers[0], groups_file, class_names, allow_injection_mismatch=allow_injection_mismatch
-        )
+        known = read_known_groups(readers[0], groups_file, class_names, policy)
         score = deciding_score(readers[0].scores, score)
         higher_is = direction_of(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
@@ -103,8 +102,7 @@ def prune(
     recalls = None
     if quotas is not None:
         sizes = count_codes(label, len(class_names)).tolist()
-        injection = None if allow_injection_mismatch else (header.injection_sha256, str(scores[0]))
-        recalls = read_recalls(quotas, class_names, sizes, injection)
+        recalls = read_recalls(quotas, class_names, sizes, header.subject, policy)
         parents.append(recalls.parent)
         rule = replace(rule, recall=tuple(recalls.recall))
     doubts: list[str] = []
@@ -114,7 +112,7 @@ def prune(
     quartile = quartiles(keys, label, len(class_names))
     if match is not None:
         del keys
-        other = _read_match(match, header, str(scores[0]), allow_injection_mismatch)
+        other = read_indices_about(header.subject, match, policy)
         stratum = label
         rule_facts = {**dict(other.rule), "select": "random", "matched": "class"}
         if match_groups:
@@ -154,8 +152,7 @@ def prune(
         IndexList(
             indices,
             kind,
-            header.fingerprint,
-            header.injection_sha256,
+            header.subject,
             rule=rule_facts,
             summary=summary,
             provenance=made,
@@ -206,14 +203,3 @@ def _rule(
     text = None if fraction is None else str(fraction)
     share: Fraction | None = parse_fraction(text) if text is not None else None
     return Rule(share, "class" if per_class else "all", chosen, tuple(groups), balance), text
-
-
-def _read_match(path: Path, header: ScoresHeader, scores_name: str, allow_injection_mismatch: bool) -> IndexList:
-    """The list whose counts the control copies, checked to be about the same samples."""
-    other = read_indices(path)
-    if other.fingerprint:
-        require_same(other.fingerprint, str(path), header.fingerprint, scores_name)
-    if other.checked_injection and not allow_injection_mismatch:
-        require_same_injection(other.injection_sha256, str(path), header.injection_sha256, scores_name)
-    check_indices(other.indices, header.num_samples, str(path))
-    return other

@@ -72,7 +72,7 @@ def _settings(header: ScoresHeader) -> Table:
     settings = mapping(header.provenance.get("settings"))
     base = base_of(settings, None, header.provenance) if settings else {}
     is_draw = whole(mapping(mapping(settings.get("dataset")).get("options")).get("draw")) is not None
-    samples = {} if is_draw else {"fingerprint": header.fingerprint.to_json()}
+    samples = {} if is_draw else {"fingerprint": header.subject.samples.to_json()}
     return {**{part: base[part] for part in ("dataset", "model") if part in base}, **samples}
 
 

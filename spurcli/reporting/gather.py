@@ -15,9 +15,9 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import IndexList, read_indices
+from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.provenance import portable_path
 from spurcli.artifacts.scores import open_scores
-from spurcli.datasets.injection import read_injection
 from spurcli.errors import InputError
 from spurcli.reporting.values import Table, plain
 
@@ -49,7 +49,7 @@ class ListFacts:
 
     @classmethod
     def of(cls, index_list: IndexList) -> ListFacts:
-        num_samples = index_list.fingerprint.num_samples if index_list.fingerprint else None
+        num_samples = index_list.subject.num_samples
         num_kept = None if num_samples is None else index_list.num_kept(num_samples)
         facts = index_list.rule, index_list.summary, index_list.provenance
         return cls(index_list.sha256, num_samples, num_kept, *facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spurcli.datasets.injection import Injection
+from spurcli.artifacts.injection import Injection
 from spurcli.reporting.origins import injected_how, scoring_of
 from spurcli.reporting.values import Table, mapping, text, whole
 

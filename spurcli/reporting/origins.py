@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spurcli.artifacts.injection import is_injection
 from spurcli.artifacts.provenance import lineage_of
-from spurcli.datasets.injection import is_injection
 from spurcli.reporting.values import Table, mapping, name_of, rows, text
 
 # Options that say how difficulty was measured, or how a feature was injected; none of them differs between seeds.

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.fingerprint import require_same
+from spurcli.artifacts.injection import Injection, read_injection
 from spurcli.artifacts.scores import open_scores
 from spurcli.datasets import Dataset, Inputs, Texts, load_dataset
-from spurcli.datasets.injection import Injection, read_injection
 from spurcli.errors import InputError, SpurError
 from spurcli.finding import find_injection, find_own_data
 from spurcli.parts import DATASETS, FEATURES
@@ -94,7 +93,7 @@ def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data
         carries, feature = feature_carriers(reader)
         dataset = _load(settings, file, injections, data_root)
         train = dataset.splits["train"]
-        require_same(header.fingerprint, file.name, train.fingerprint, f"data set {dataset.name!r}")
+        replace(header.subject, name=file.name).require_same_samples(dataset.subject("train"))
         classes = _classes(label, carries)
         per_end = TEXTS_PER_END if isinstance(train.inputs, Texts) else PER_END
         chosen = {number: _ends(difficulty, label, number, per_end) for number in classes}

@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.injection import Injection
 from spurcli.artifacts.provenance import lineage_of
-from spurcli.datasets.injection import Injection
 from spurcli.evaluation.metric import described
 from spurcli.reporting.document import Measured, PartAccuracy
 from spurcli.reporting.gather import File, Gathered

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from spurcli.artifacts.checkpoint import checkpoint_subject
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
 from spurcli.artifacts.logit_checks import warn_unless_logits
+from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, require_files
@@ -169,16 +170,11 @@ class Workbench:
             self.settings.preprocessing, channels, self.device, channels_last=self.settings.training.channels_last
         )
 
-    def require_own(self, metadata: Mapping[str, Any], where: str, *, allow_injection_mismatch: bool = False) -> None:
+    def require_own(self, metadata: Mapping[str, Any], where: str, policy: InjectionPolicy) -> None:
         """Raise InputError unless a checkpoint with this metadata was trained on this data set; a foreign one has none."""
         if not metadata:
             return
-        trained_on, train = Fingerprint.from_json(metadata.get("fingerprint"), where), self.dataset.splits["train"]
-        require_same(trained_on, where, train.fingerprint, f"data set {self.dataset.name!r}")
-        if not allow_injection_mismatch:
-            require_same_injection(
-                metadata.get("injection_sha256"), where, self.dataset.injection_sha256, "the data set"
-            )
+        checkpoint_subject(metadata, where).require_same(self.dataset.subject("train"), policy)
         theirs, mine = metadata.get("tokenizer_sha256"), self.tokenizer.sha256 if self.tokenizer else None
         if theirs is not None and theirs != mine:
             raise InputError(

@@ -14,13 +14,14 @@ from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import read_aligned
-from spurcli.datasets.injection import injection_parents
 from spurcli.errors import UsageError
 from spurcli.parts import SCORES
 from spurcli.progress import Progress, Silent, Turn
@@ -83,7 +84,8 @@ def score(
         )
     report = progress or Silent()
     bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
-    parents = _parents(checkpoint, [path for path in (logits, labels, ids) if path], bench, allow_injection_mismatch)
+    arrays = [path for path in (logits, labels, ids) if path]
+    parents = _parents(checkpoint, arrays, bench, InjectionPolicy.of(allow_injection_mismatch))
     made = provenance(
         "score",
         command=command,
@@ -201,7 +203,7 @@ def _from_logits(
     logits, label, sample_id, group = found.logits, found.label, found.sample_id, None
     assert label is not None
     if bench is None or dataset is None:
-        header = ScoresHeader(Fingerprint.of(label, sample_id), found.class_names, (), made)
+        header = ScoresHeader(Subject(Fingerprint.of(label, sample_id)), found.class_names, (), made)
     else:
         bench.progress.say(note)
         header, group = _header(dataset, made), dataset.group("train")
@@ -217,16 +219,15 @@ def _from_logits(
 
 def _header(dataset: Dataset, made: dict[str, Any]) -> ScoresHeader:
     return ScoresHeader(
-        fingerprint=dataset.splits["train"].fingerprint,
+        subject=dataset.subject("train"),
         class_names=dataset.class_names,
         group_names=dataset.group_names if dataset.group("train") is not None else (),
         provenance=made,
-        injection_sha256=dataset.injection_sha256,
     )
 
 
 def _parents(
-    checkpoint: Path | None, arrays: Sequence[Path], bench: Workbench | None, allow_injection_mismatch: bool
+    checkpoint: Path | None, arrays: Sequence[Path], bench: Workbench | None, policy: InjectionPolicy
 ) -> list[Parent]:
     """The files that are read; a checkpoint of ours must belong to the data set."""
     if checkpoint is None or bench is None:
@@ -234,7 +235,7 @@ def _parents(
             require_file(path, "logits, labels or ids", "Accepted: .npy, .safetensors, .h5/.hdf5.")
         return [Parent.of(path) for path in arrays]
     metadata = read_checkpoint_metadata(checkpoint, required=False)
-    bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_injection_mismatch)
+    bench.require_own(metadata, str(checkpoint), policy)
     return [Parent.of(checkpoint, metadata.get("provenance"))]
 
 

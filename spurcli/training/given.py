@@ -11,17 +11,16 @@ import numpy as np
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import optional_field, sha256_of_file
-from spurcli.artifacts.fingerprint import require_same, require_same_injection
-from spurcli.artifacts.group_list import read_groups
-from spurcli.artifacts.indices import IndexList, Kind, check_indices, indices_sha256, read_indices
+from spurcli.artifacts.group_list import read_groups_about
+from spurcli.artifacts.indices import IndexList, Kind, indices_sha256, read_indices_about
+from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, origin_of
-from spurcli.datasets.injection import injection_parents
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.epoch_rules import RULES
 from spurcli.errors import InputError, UsageError
 from spurcli.runtime.workbench import Workbench
 from spurcli.training.method import Annotation, TrainingSamples
-from spurcli.words import counted
 
 DATA_SET = "data set"
 
@@ -97,16 +96,15 @@ def read_given(
     groups: Path | None,
     errors: Path | None,
     checkpoint: Path | None,
-    *,
-    allow_mismatch: bool,
+    policy: InjectionPolicy,
 ) -> Given:
     """Read what the files say, and check that they speak about this data set."""
     dataset, split = bench.dataset, bench.dataset.splits["train"]
     parents = injection_parents(bench.settings.injection_path)
-    index_list = None
+    index_list, subject = None, dataset.subject("train")
     kept = np.arange(len(split), dtype=np.int64)
     if keep:
-        index_list = read_list(keep, bare_kind, bench, allow_injection_mismatch=allow_mismatch)
+        index_list = read_indices_about(subject, keep, policy, bare_kind=bare_kind)
         kept = index_list.kept(len(split))
         parents.append(Parent.of(keep, index_list.provenance))
     if not len(kept):
@@ -116,8 +114,8 @@ def read_given(
         split.label[kept],
         len(dataset.class_names),
         bench.settings.training.batch_size,
-        known_groups(groups, bench, allow_injection_mismatch=allow_mismatch),
-        read_errors(errors, bench, allow_injection_mismatch=allow_mismatch) if errors else None,
+        _groups_in(groups, subject, policy) if groups else split_groups(bench, "train"),
+        _errors_in(errors, subject, policy) if errors else None,
         bench.settings.training.epochs,
     )
     for path, known in ((groups, samples.groups), (errors, samples.error_set)):
@@ -127,7 +125,7 @@ def read_given(
     if checkpoint:
         checkpoint = weights_file(checkpoint)
         metadata = read_checkpoint_metadata(checkpoint, required=False)
-        bench.require_own(metadata, str(checkpoint), allow_injection_mismatch=allow_mismatch)
+        bench.require_own(metadata, str(checkpoint), policy)
         parents.append(Parent.of(checkpoint, metadata.get("provenance")))
         checkpoint_training = metadata.get("training") or {}
         for key, kind in (("labels_used", dict), ("selection", str)):
@@ -151,44 +149,15 @@ def read_given(
     )
 
 
-def read_list(path: Path, bare_kind: Kind, bench: Workbench, *, allow_injection_mismatch: bool) -> IndexList:
-    """An index list about the training split of this data set, and about its injection."""
-    index_list = read_indices(path, bare_kind=bare_kind)
-    split = bench.dataset.splits["train"]
-    if index_list.fingerprint:
-        require_same(index_list.fingerprint, str(path), split.fingerprint, f"data set {bench.dataset.name!r}")
-    if index_list.checked_injection and not allow_injection_mismatch:
-        require_same_injection(index_list.injection_sha256, str(path), bench.dataset.injection_sha256, "the data set")
-    check_indices(index_list.indices, len(split), str(path))
-    return index_list
-
-
-def read_errors(path: Path, bench: Workbench, *, allow_injection_mismatch: bool) -> Annotation:
+def _errors_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotation:
     """The positions that an earlier model got wrong."""
-    error_list = read_list(path, "errors", bench, allow_injection_mismatch=allow_injection_mismatch)
-    if error_list.kind != "errors":
-        raise InputError(
-            f"{path} lists what to {error_list.kind}, not what a model got wrong",
-            "Make the list with spurcli infer --by mistakes --save-errors errors.txt",
-        )
-    return Annotation(error_list.indices, origin_of(error_list.provenance), provenance=error_list.provenance)
+    found = read_indices_about(subject, path, policy, bare_kind="errors")
+    return Annotation(found.indices, origin_of(found.provenance), provenance=found.provenance)
 
 
-def known_groups(path: Path | None, bench: Workbench, *, allow_injection_mismatch: bool) -> Annotation | None:
-    """Groups of the training samples: of the file if there is one, else the data set's, if it has any."""
-    dataset, split = bench.dataset, bench.dataset.splits["train"]
-    if path is None:
-        return split_groups(bench, "train")
-    found = read_groups(path)
-    if found.fingerprint:
-        require_same(found.fingerprint, str(path), split.fingerprint, f"data set {dataset.name!r}")
-    if found.checked_injection and not allow_injection_mismatch:
-        require_same_injection(found.injection_sha256, str(path), dataset.injection_sha256, "the data set")
-    if len(found.group) != len(split):
-        raise InputError(
-            f"{path} has {counted(len(found.group), 'line')} for {counted(len(split), 'training sample')}",
-            "One line each.",
-        )
+def _groups_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotation:
+    """The groups of the training samples, in a file."""
+    found = read_groups_about(subject, path, policy)
     return Annotation(
         found.group,
         origin_of(found.provenance),

@@ -20,6 +20,7 @@ from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import provenance
 from spurcli.artifacts.reuse import Output, bytes_while_training, is_complete, require_writable, run_identity
+from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.epoch_rules import LAST, RULES
 from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
@@ -72,7 +73,7 @@ def train(
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
     bench = Workbench.open(settings, progress, pretrained=checkpoint is None)
-    given = read_given(bench, keep, bare_kind, groups, errors, checkpoint, allow_mismatch=allow_injection_mismatch)
+    given = read_given(bench, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch))
     method = build_method(settings.method.name, settings.method.options, given.samples)
     given.refuse_idle(settings.method.name)
     wanted = _Wanted.of(checkpoints, same_steps, evaluate_each)
@@ -291,8 +292,7 @@ def _metadata(bench: Workbench, made: Mapping[str, Any]) -> dict[str, Any]:
         "architecture": settings["model"],
         "class_names": list(dataset.class_names),
         "preprocessing": settings["preprocessing"],
-        "fingerprint": dataset.splits["train"].fingerprint.to_json(),
-        "injection_sha256": dataset.injection_sha256,
+        **dataset.subject("train").to_json(),
         **({"tokenizer_sha256": bench.tokenizer.sha256} if bench.tokenizer else {}),
         "provenance": dict(made),
     }

@@ -11,6 +11,7 @@ import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.artifacts.subject import Subject
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def scores_file(tmp_path: Path) -> Callable[..., Path]:
     def write(values: Any, *, labels: Any = None, name: str = "el2n", higher_is: Any = "harder", file="s.h5") -> Path:
         values = np.asarray(values, dtype=np.float32)
         labels = np.arange(values.shape[1]) % 2 if labels is None else np.asarray(labels)
-        header = ScoresHeader(Fingerprint.of(labels), ("a", "b"), (), {"stage": "test"})
+        header = ScoresHeader(Subject(Fingerprint.of(labels)), ("a", "b"), (), {"stage": "test"})
         path = tmp_path / file
         with write_scores(path, header, labels) as writer:
             writer.add_score(ScoreInfo(name, higher_is, num_runs=len(values)))

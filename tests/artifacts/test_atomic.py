@@ -87,8 +87,9 @@ WRITERS = {
         import numpy as np
         from spurcli.artifacts.fingerprint import Fingerprint
         from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+        from spurcli.artifacts.subject import Subject
         n = 100_000
-        with write_scores(path, ScoresHeader(Fingerprint(n), (), (), {}), np.arange(n)) as writer:
+        with write_scores(path, ScoresHeader(Subject(Fingerprint(n)), (), (), {}), np.arange(n)) as writer:
             writer.add_score(ScoreInfo("el2n", "harder"))
             writer.write("el2n", 0, 0, np.random.default_rng(0).random(n, dtype=np.float32))
     """,

@@ -17,9 +17,9 @@ from spurcli.artifacts.foreign_logits import read_labels, read_logits
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import open_scores
-from spurcli.datasets.injection import read_injection
 from spurcli.evaluation.metrics import METRICS
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -44,12 +44,12 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
         assert written["difficulty"].tolist() == reader.mean_values("my_score").tolist()
         assert reader.scores["my_score"].higher_is == "harder"
     listed = read_indices(Path("remove.txt"))
-    assert (listed.kind, listed.indices.tolist(), listed.fingerprint) == ("remove", [2, 3], fingerprint)
-    assert not listed.checked_injection
+    assert (listed.kind, listed.indices.tolist(), listed.subject.fingerprint) == ("remove", [2, 3], fingerprint)
+    assert not listed.subject.states_injection
     groups = read_groups(Path("groups.txt"))
     assert [groups.names[code] for code in groups.group] == written["names"]
     assert groups.names == ("cat/grass", "cat/sand", "dog/grass", "dog/sand")
-    assert groups.fingerprint == fingerprint
+    assert groups.subject.fingerprint == fingerprint
     metadata = read_checkpoint_metadata(Path("model.safetensors"))
     assert metadata["weights_sha256"] == weights_sha256_of_file(Path("model.safetensors"))
     assert Fingerprint.from_json(metadata["fingerprint"], "the example") == fingerprint

@@ -16,9 +16,10 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.scores import ScoreInfo, open_scores
-from spurcli.datasets.injection import read_injection
+from spurcli.artifacts.subject import Subject
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.features import Feature
 from spurcli.evaluation.matched import Threshold
@@ -36,10 +37,9 @@ LINEAGE = ["spurcli before", "spurcli golden"]
 
 def test_scores_v1(golden):
     with open_scores(golden / "scores-v1.h5") as reader:
-        assert reader.header.fingerprint == FINGERPRINT
+        assert reader.header.subject == Subject(FINGERPRINT, INJECTION)
         assert reader.header.class_names == ("cat", "dog")
         assert reader.header.group_names == GROUP_NAMES
-        assert reader.header.injection_sha256 == INJECTION
         assert reader.header.provenance["lineage"] == LINEAGE
         assert reader.labels().tolist() == [0, 1, 0, 1, 1, 0]
         assert reader.groups().tolist() == [0, 2, 1, 3, 2, 0]
@@ -63,8 +63,7 @@ def test_lists_v1(golden):
         assert found.kind == kind
         assert found.indices.tolist() == indices
         assert found.kept(6).tolist() == [0, 1, 4, 5]
-        assert found.fingerprint == FINGERPRINT
-        assert found.injection_sha256 == INJECTION
+        assert found.subject == Subject(FINGERPRINT, INJECTION)
         assert found.rule == RULE
         assert found.summary == {"total": {"num_samples": 6, "num_removed": 2}}
         assert found.provenance["lineage"] == LINEAGE
@@ -73,7 +72,7 @@ def test_lists_v1(golden):
 def test_errors_v1(golden):
     found = read_indices(golden / "errors-v1.txt", bare_kind="errors")
     assert (found.kind, found.indices.tolist(), found.rule) == ("errors", [1, 4], {"by": "mistakes"})
-    assert found.fingerprint == FINGERPRINT
+    assert found.subject.fingerprint == FINGERPRINT
     assert found.injection_sha256 is None
     assert found.provenance["lineage"] == LINEAGE
 
@@ -82,8 +81,7 @@ def test_groups_v1(golden):
     found = read_groups(golden / "groups-v1.txt")  # its header states no names: they are in the order of the lines
     assert [found.names[code] for code in found.group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]
     assert found.names == tuple(GROUP_NAMES[code] for code in (0, 2, 1, 3))
-    assert found.fingerprint == FINGERPRINT
-    assert not found.checked_injection
+    assert found.subject == Subject(FINGERPRINT, states_injection=False)
     assert not found.within_class
     assert found.provenance["lineage"] == LINEAGE
 
@@ -140,7 +138,7 @@ def test_predictions(golden, version):
     assert (found.class_names, found.group_names) == (("cat", "dog"), GROUP_NAMES)
     assert found.twin_index.tolist() == [1, 3]
     assert found.twin_logits.tolist() == [[4, 0], [1, 0.5]]
-    assert (found.feature_of, found.twin_class, found.injection_sha256) == (0, 1, INJECTION)
+    assert (found.feature_of, found.twin_class, found.subject.injection_sha256) == (0, 1, INJECTION)
     if version == 1:
         assert (found.features, found.about) == (None, None)
         return

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, read_groups, write_groups
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, SpurWarning
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1).filter(
@@ -24,7 +25,7 @@ def test_round_trip(tmp_path, names):
     path, fingerprint = tmp_path / "groups.txt", Fingerprint(len(names), "ab", "cd")
     order = (*sorted(set(names)), "a group without a sample")
     group = np.array([order.index(name) for name in names])
-    written = GroupList(group, order, fingerprint, "ef", checked_injection=True, within_class=True)
+    written = GroupList(group, order, Subject(fingerprint, "ef"), within_class=True)
     write_groups(path, written)
     found = read_groups(path)
     assert found.group.tolist() == group.tolist()
@@ -36,7 +37,7 @@ def test_round_trip(tmp_path, names):
 def test_without_injection_in_the_header_none_is_checked(tmp_path):
     write_groups(tmp_path / "groups.txt", GroupList(np.array([0, 0]), ("a", "b")))
     found = read_groups(tmp_path / "groups.txt")
-    assert (found.names, found.fingerprint, found.checked_injection) == (("a", "b"), None, False)
+    assert (found.names, found.subject) == (("a", "b"), Subject.unknown())
 
 
 def test_cut_at_any_byte_is_refused(golden, tmp_path):
@@ -54,7 +55,7 @@ def test_without_header_and_with_windows_line_ends(tmp_path):
     assert found.group.tolist() == [0, 1, 0]
     assert found.group.dtype == np.int64
     assert found.names == ("b", "a")
-    assert found.fingerprint is None
+    assert found.subject.fingerprint is None
 
 
 @pytest.mark.parametrize(

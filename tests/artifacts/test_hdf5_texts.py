@@ -61,7 +61,7 @@ def test_every_way_of_writing_texts_is_read(tmp_path, write):
         assert reader.sample_ids(np.array([0, 2])) == [IDS[0], IDS[2]]
         assert reader.header.class_names == ("cat", "chien")
         assert reader.header.group_names == ("x", "y, z")
-        assert reader.header.fingerprint == Fingerprint.of(LABELS, IDS)  # which the file does not state
+        assert reader.header.subject.fingerprint == Fingerprint.of(LABELS, IDS)  # which the file does not state
     found = read_predictions(predictions_file(tmp_path / "p.h5", fill))
     assert (found.sample_id, found.class_names, found.group_names) == (tuple(IDS), ("cat", "chien"), ("x", "y, z"))
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, SpurWarning
 
 HEADER = '# spurcli indices v1 {"kind":"keep","num_indices":3,"fingerprint":{"num_samples":10}}\n'
@@ -38,7 +39,10 @@ def test_round_trip_and_shuffled_with_comments(tmp_path, num_samples, data, kind
     chosen = data.draw(st.sets(st.integers(0, num_samples - 1)))
     path = tmp_path / "list.txt"
     written = IndexList(
-        np.array(sorted(chosen), dtype=np.int64), kind, Fingerprint(num_samples, "ab", None), injection, rule={"x": 1}
+        np.array(sorted(chosen), dtype=np.int64),
+        kind,
+        Subject(Fingerprint(num_samples, "ab", None), injection),
+        rule={"x": 1},
     )
     write_indices(path, written)
     header, *lines = path.read_text().splitlines()
@@ -47,9 +51,9 @@ def test_round_trip_and_shuffled_with_comments(tmp_path, num_samples, data, kind
     path.write_text("\n".join([header, *shuffled]) + "\n")
     found = read_indices(path)
     assert found.indices.tolist() == sorted(chosen)
-    assert (found.kind, found.fingerprint, found.injection_sha256) == (kind, written.fingerprint, injection)
+    assert (found.kind, found.subject) == (kind, written.subject)
     assert found.rule == {"x": 1}
-    assert found.checked_injection
+    assert found.subject.states_injection
     kept = [i for i in range(num_samples) if (i in chosen) == (kind == "keep")]
     assert found.kept(num_samples).tolist() == kept
 
@@ -62,7 +66,7 @@ def test_the_hash_is_that_of_little_endian_int64():
 def test_more_lines_than_one_block(tmp_path, monkeypatch):
     monkeypatch.setattr("spurcli.artifacts.indices._LINES", 7)
     path, indices = tmp_path / "list.txt", np.arange(0, 300, 3)
-    write_indices(path, IndexList(indices, "keep", Fingerprint(300)))
+    write_indices(path, IndexList(indices, "keep", Subject(Fingerprint(300))))
     assert path.read_text().count("\n") == 101
     assert read_indices(path).indices.tolist() == indices.tolist()
     with path.open("a") as stream:
@@ -88,8 +92,7 @@ def test_bare_lists_are_read_with_a_warning(tmp_path):
             found = read_indices(path, bare_kind="remove")
         assert found.indices.tolist() == [0, 3, 7]
         assert found.kind == "remove"
-        assert found.fingerprint is None
-        assert not found.checked_injection
+        assert found.subject == Subject.unknown()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.envelope import canonical_json, parse_json, read_json_artifact, sha256_of_json
 from spurcli.artifacts.evaluation import predictions_path, read_evaluation
 from spurcli.artifacts.history import history_path, read_history
-from spurcli.datasets.injection import read_injection
+from spurcli.artifacts.injection import read_injection
 from spurcli.errors import InputError
 
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -10,6 +10,7 @@ import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 
 LABEL = np.array([0, 1, 1])
@@ -18,18 +19,17 @@ FULL = Predictions(
     logits=np.array([[1, -0.0], [0.5, 1e-45], [3, 4]], dtype=np.float32),
     label=LABEL,
     class_names=("a", "é"),
-    fingerprint=Fingerprint.of(LABEL, ["x", "y", "z"]),
+    subject=Subject(Fingerprint.of(LABEL, ["x", "y", "z"]), "ab" * 32),
     provenance={"stage": "evaluate"},
     group=np.array([0, 2, 3]),
     group_names=("a/0", "a/1", "é/0", "é/1"),
     twin_index=np.array([2, 0]),
     twin_logits=np.array([[1, 2], [3, 4]], dtype=np.float32),
-    injection_sha256="ab" * 32,
 )
 
 
 def test_round_trip_with_and_without_what_is_optional(tmp_path):
-    bare = Predictions("test", FULL.logits, LABEL, (), Fingerprint.of(LABEL), {})
+    bare = Predictions("test", FULL.logits, LABEL, (), Subject(Fingerprint.of(LABEL)), {})
     for written in (FULL, bare):
         write_predictions(tmp_path / "p.h5", written)
         found = read_predictions(tmp_path / "p.h5")
@@ -54,8 +54,8 @@ def test_nothing_but_h5py_is_needed(tmp_path):
 WRONG = [
     ({"logits": np.array([[1, 2], [np.nan, 1], [1, 2]], np.float32)}, "logits hold NaN"),
     ({"twin_logits": np.array([[1, 2], [np.inf, 1]], np.float32)}, "logits hold NaN"),
-    ({"label": np.array([0, 1, 2]), "fingerprint": Fingerprint(3)}, "outside the 2 classes"),
-    ({"label": np.array([0, 1, -1]), "fingerprint": Fingerprint(3)}, "outside the 2 classes"),
+    ({"label": np.array([0, 1, 2]), "subject": Subject(Fingerprint(3))}, "outside the 2 classes"),
+    ({"label": np.array([0, 1, -1]), "subject": Subject(Fingerprint(3))}, "outside the 2 classes"),
     ({"class_names": ("a", "b", "c")}, "3 class names for 2 columns"),
     ({"group": np.array([0, 1, 4])}, "a group has no name"),
     ({"group": np.array([0, 1, -1])}, "a group has no name"),

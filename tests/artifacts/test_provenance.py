@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spurcli.artifacts.describe import describe
-from spurcli.artifacts.fingerprint import Fingerprint, require_same, require_same_injection
+from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import (
     Parent,
     lineage_of,
@@ -25,6 +25,7 @@ from spurcli.artifacts.provenance import (
     provenance,
     read_provenance,
 )
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError
 
 
@@ -49,23 +50,29 @@ def test_other_integer_types_have_the_same_fingerprint():
 
 
 def test_only_what_both_sides_have_is_compared():
-    full, foreign = Fingerprint(3, "ab", "cd"), Fingerprint(3)
-    require_same(full, "a", foreign, "b")
-    require_same(Fingerprint(3, "ab"), "a", full, "b")
+    full, foreign = Subject(Fingerprint(3, "ab", "cd"), name="a"), Subject(Fingerprint(3), name="b")
+    full.require_same(foreign, InjectionPolicy.SAME)
+    foreign.require_same(full, InjectionPolicy.SAME)
+    full.require_same(Subject.unknown(), InjectionPolicy.SAME)
     for other, words in (
         (Fingerprint(4), "3 samples against 4"),
         (Fingerprint(3, "xx"), "the labels differ"),
         (Fingerprint(3, None, "xx"), "the sample ids differ"),
     ):
-        with pytest.raises(InputError, match=f"a and b .*samples.*{words}"):
-            require_same(full, "a", other, "b")
+        for policy in InjectionPolicy:
+            with pytest.raises(InputError, match=f"a and b .*samples.*{words}"):
+                full.require_same(Subject(other, name="b"), policy)
 
 
 def test_injections_must_be_the_same():
-    require_same_injection(None, "a", None, "b")
-    require_same_injection("ab" * 32, "a", "ab" * 32, "b")
-    with pytest.raises(InputError, match=r"a .*injection abababababab.* b .*no injection"):
-        require_same_injection("ab" * 32, "a", None, "b")
+    clean, injected = Subject(None, name="b"), Subject(None, "ab" * 32, name="a")
+    clean.require_same(clean, InjectionPolicy.SAME)
+    injected.require_same(injected, InjectionPolicy.SAME)
+    injected.require_same(clean, InjectionPolicy.of(True))
+    injected.require_same(Subject.unknown(), InjectionPolicy.SAME)
+    with pytest.raises(InputError, match=r"a .*injection abababababab.* b .*no injection") as raised:
+        injected.require_same(clean, InjectionPolicy.of(False))
+    assert "--allow-injection-mismatch" in raised.value.hint
 
 
 @pytest.mark.parametrize(

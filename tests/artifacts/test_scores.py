@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, mean_of_runs, open_scores, write_scores
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -31,7 +32,7 @@ def test_any_finite_values_come_back_to_the_bit_in_any_slices(tmp_path, values, 
     num_runs, num_samples = values.shape
     labels = np.arange(num_samples)
     path = tmp_path / "any.h5"
-    with write_scores(path, ScoresHeader(Fingerprint.of(labels), (), (), {}), labels) as writer:
+    with write_scores(path, ScoresHeader(Subject(Fingerprint.of(labels)), (), (), {}), labels) as writer:
         writer.add_score(ScoreInfo("s", "harder", num_runs=num_runs))
         for run in range(num_runs):
             for start in range(0, num_samples, cut):
@@ -54,7 +55,9 @@ def test_header_comes_back_whole(tmp_path):
     labels, group = np.array([1, 0, 1]), np.array([2, 0, 3])
     ids = ["a/ü.png", "b", "日本"]
     info = ScoreInfo("m", "easier", "z_y", "me", 3, "augmented", "bf16", (5, 6), ("ab", "cd"), 2)
-    header = ScoresHeader(Fingerprint.of(labels, ids), ("c0", "é"), ("w", "x", "y", "z"), {"stage": "score"}, "ff" * 32)
+    header = ScoresHeader(
+        Subject(Fingerprint.of(labels, ids), "ff" * 32), ("c0", "é"), ("w", "x", "y", "z"), {"stage": "score"}
+    )
     path = tmp_path / "h.h5"
     with write_scores(path, header, labels, sample_id=ids, group=group) as writer:
         writer.add_score(info)
@@ -124,7 +127,7 @@ def test_the_writer_refuses_what_is_no_number_and_leaves_the_old_file(tmp_path, 
     values = np.array([0, 0, 0, bad, 0], dtype=np.float32)
 
     def write():
-        with write_scores(path, ScoresHeader(Fingerprint.of(labels), (), (), {}), labels) as writer:
+        with write_scores(path, ScoresHeader(Subject(Fingerprint.of(labels)), (), (), {}), labels) as writer:
             writer.add_score(ScoreInfo("el2n", "harder"))
             writer.write("el2n", 0, 1000, values)
 
@@ -136,7 +139,7 @@ def test_the_writer_refuses_what_is_no_number_and_leaves_the_old_file(tmp_path, 
 
 def test_values_that_were_never_written_are_refused(tmp_path):
     path, labels = tmp_path / "s.h5", np.zeros(5, int)
-    with write_scores(path, ScoresHeader(Fingerprint.of(labels), (), (), {}), labels) as writer:
+    with write_scores(path, ScoresHeader(Subject(Fingerprint.of(labels)), (), (), {}), labels) as writer:
         writer.add_score(ScoreInfo("el2n", "harder"))
         writer.write("el2n", 0, 0, np.ones(3, dtype=np.float32))
     with open_scores(path) as reader, pytest.raises(InputError, match="sample 3 is not a finite number"):

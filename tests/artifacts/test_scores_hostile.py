@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named(tmp_path, changes, match):
     path = foreign(tmp_path / "s.h5", **changes)
     if match is None:  # an empty fingerprint says nothing: it is that of the labels
         with open_scores(path) as reader:
-            assert reader.header.fingerprint == Fingerprint.of(reader.labels())
+            assert reader.header.subject.fingerprint == Fingerprint.of(reader.labels())
     else:
         refuse(path, match)
 

@@ -264,7 +264,7 @@ def test_score_and_evaluate_match_rows_by_id(spurcli, folder):
     ):
         assert np.array_equal(named.values("el2n", 0), ours.values("el2n", 0))
         assert not np.array_equal(named.values("el2n", 0), blind.values("el2n", 0))
-        assert named.header.fingerprint == ours.header.fingerprint
+        assert named.header.subject == ours.header.subject
     ids = folder / "ids.txt"
     ids.write_text(ids.read_text().replace("/train/", "/test/"))
     result = spurcli("evaluate", *words, "--ids", "ids.txt", "--json")
@@ -278,7 +278,7 @@ def test_ids_are_kept_where_there_is_no_data_set(spurcli, folder):
     assert spurcli("score", "--logits", "x.npy", "--labels", "y.npy", "--ids", "ids.txt").code == 0
     with open_scores(folder / "scores.h5") as reader:
         assert reader.sample_ids(np.arange(8))[1].endswith("e/train/ant/z.png")
-        assert reader.header.fingerprint.ids_sha256
+        assert reader.header.subject.samples.ids_sha256
     alone = spurcli("score", "--dataset", "e/", "--ids", "ids.txt", "-o", "n.h5")
     assert alone.code == 2
     assert "--ids belongs to logits" in alone.err

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.injection import Injection
 from spurcli.datasets import ArrayImages, Dataset, Split
 from spurcli.datasets.injected import apply_injection
-from spurcli.datasets.injection import Injection
 from spurcli.errors import InputError
 from spurcli.features.patch import patch
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.injection import Injection, read_injection, write_injection
 from spurcli.datasets import load_dataset
-from spurcli.datasets.injection import Injection, read_injection, write_injection
 from spurcli.errors import InputError
 
 DEMO = ["--dataset", "demo", "--set", "dataset.options.num_train=300", "--set", "dataset.options.num_test=200"]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spurcli.artifacts.injection import is_injection
 from spurcli.datasets import tables_text
-from spurcli.datasets.injection import is_injection
 from spurcli.datasets.tables import Reading, column_names, read_table
 from spurcli.errors import InputError, SpurWarning, UsageError
 

@@ -13,6 +13,7 @@ import torch
 from spurcli import configure, evaluate, inject, train
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
@@ -86,7 +87,7 @@ def test_a_feature_may_be_named_for_groups_of_which_no_training_counts_are_known
     names = ("land/no", "land/yes", "sea/no", "sea/yes")
     logits = rng.normal(size=(400, 2)).astype(np.float32) + 2 * np.eye(2, dtype=np.float32)[label]
     stored = Predictions(
-        "test", logits, label, ("land", "sea"), Fingerprint.of(label), {}, 2 * label + attribute, names
+        "test", logits, label, ("land", "sea"), Subject(Fingerprint.of(label)), {}, 2 * label + attribute, names
     )
     write_predictions(tmp_path / "own.h5", stored)
     found = evaluate(predictions=tmp_path / "own.h5", output=tmp_path / "evaluation.json")
@@ -108,7 +109,7 @@ def test_a_feature_that_cannot_be_is_refused(tmp_path, wrong):
     feature = {"name": "f", "classes": [1], "attribute": 1, "against": None, "note": "", "threshold": None, **wrong}
     names = ("a/no", "a/f", "b/no", "b/f")
     stored = Predictions(
-        "test", logits, label, ("a", "b"), Fingerprint.of(label), {}, 2 * label, names, features=(feature,)
+        "test", logits, label, ("a", "b"), Subject(Fingerprint.of(label)), {}, 2 * label, names, features=(feature,)
     )
     write_predictions(tmp_path / "own.h5", stored)
     with pytest.raises(InputError, match="features"):

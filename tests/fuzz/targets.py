@@ -30,6 +30,7 @@ from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, r
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import read_indices
+from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.artifacts.scores import open_scores
@@ -40,7 +41,6 @@ from spurcli.datasets.cifar10 import CLASS_NAMES as CIFAR10_CLASSES
 from spurcli.datasets.cifar10 import read_folder as read_cifar10
 from spurcli.datasets.decoding import look
 from spurcli.datasets.hard_imagenet_ranks import read_ranks
-from spurcli.datasets.injection import read_injection
 from spurcli.datasets.inputs import decode_square
 from spurcli.datasets.multinli import published_split, read_rows
 from spurcli.datasets.waterbirds import read_folder as read_waterbirds

@@ -23,9 +23,10 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, write_groups
 from spurcli.artifacts.history import write_history
 from spurcli.artifacts.indices import IndexList, write_indices
+from spurcli.artifacts.injection import Injection, write_injection
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
-from spurcli.datasets.injection import Injection, write_injection
+from spurcli.artifacts.subject import Subject
 
 LABEL = np.array([0, 1, 0, 1, 1, 0])
 GROUP = np.array([0, 2, 1, 3, 2, 0])
@@ -74,7 +75,8 @@ def make(folder: Path) -> None:
         provenance=PROVENANCE,
     )
     write_injection(folder / "inject-v1.json", injection)
-    header = ScoresHeader(FINGERPRINT, ("cat", "dog"), GROUP_NAMES, PROVENANCE, injection.sha256)
+    subject = Subject(FINGERPRINT, injection.sha256)
+    header = ScoresHeader(subject, ("cat", "dog"), GROUP_NAMES, PROVENANCE)
     with write_scores(folder / "scores-v1.h5", header, LABEL, sample_id=SAMPLE_ID, group=GROUP) as writer:
         for info, values in (
             (ScoreInfo("el2n", "harder", "||p - e_y||", "Paul 2021", 10, seeds=(7, 8), num_runs=2), EL2N),
@@ -87,24 +89,23 @@ def make(folder: Path) -> None:
         listed = IndexList(
             np.array(indices),
             kind,
-            FINGERPRINT,
-            injection.sha256,
+            subject,
             rule=RULE,
             summary={"total": {"num_samples": 6, "num_removed": 2}},
             provenance=PROVENANCE,
         )
         write_indices(folder / f"{kind}-v1.txt", listed)
-    wrong = IndexList(np.array([1, 4]), "errors", FINGERPRINT, rule={"by": "mistakes"}, provenance=PROVENANCE)
+    wrong = IndexList(np.array([1, 4]), "errors", Subject(FINGERPRINT), rule={"by": "mistakes"}, provenance=PROVENANCE)
     write_indices(folder / "errors-v1.txt", wrong)
-    write_groups(folder / "groups-v1.txt", GroupList(GROUP, GROUP_NAMES, FINGERPRINT, provenance=PROVENANCE))
+    unstated = Subject(FINGERPRINT, states_injection=False)
+    write_groups(folder / "groups-v1.txt", GroupList(GROUP, GROUP_NAMES, unstated, provenance=PROVENANCE))
     weights = {"layer.weight": torch.tensor([[1.5, -2.0], [0.0, 3.25]]), "layer.bias": torch.tensor([0.5, -0.5])}
     facts = {"recipe": "demo", "seed": 7, "method": "erm", "num_train": 6, "num_kept": 4, "epoch": 2}
     metadata = {
         "architecture": {"name": "mlp", "options": {"hidden": []}},
         "class_names": ["cat", "dog"],
         "preprocessing": {"mean": [0.5], "std": [0.5]},
-        "fingerprint": FINGERPRINT.to_json(),
-        "injection_sha256": injection.sha256,
+        **subject.to_json(),
         "training": facts,
         "provenance": PROVENANCE,
     }
@@ -132,7 +133,7 @@ def make(folder: Path) -> None:
             logits=LOGITS,
             label=np.array([0, 1, 1, 1]),
             class_names=("cat", "dog"),
-            fingerprint=Fingerprint.of(np.array([0, 1, 1, 1])),
+            subject=Subject(Fingerprint.of(np.array([0, 1, 1, 1])), injection.sha256),
             provenance=PROVENANCE,
             group=np.array([0, 2, 2, 2]),
             group_names=GROUP_NAMES,
@@ -141,7 +142,6 @@ def make(folder: Path) -> None:
             train_group_counts=np.array([2, 1, 2, 1]),
             feature_of=0,
             twin_class=1,
-            injection_sha256=injection.sha256,
             features=(FEATURE,),
             about={"model": None, "training": {"seed": 7}},
         ),

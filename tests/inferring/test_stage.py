@@ -90,7 +90,7 @@ def test_predictions_and_their_checkpoint_say_the_same(trained, tmp_path, by):
     found = read_groups(tmp_path / "g0.txt")
     assert is_grid(found.names, ("low", "mid", "high"))
     assert found.within_class is (by == "mistakes")
-    assert found.fingerprint == Workbench.open(settings).dataset.splits["train"].fingerprint
+    assert found.subject == Workbench.open(settings).dataset.subject("train")
 
 
 def test_an_early_model_is_trained_as_score_does(configured, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.artifacts.subject import Subject
 
 
 @pytest.fixture
@@ -25,7 +26,10 @@ def score_file(tmp_path) -> Callable[..., Path]:
         classes = tuple(classes or (f"class{y}" for y in range(int(label.max()) + 1)))
         group = None if attribute is None else label * len(attributes) + np.asarray(attribute)
         header = ScoresHeader(
-            Fingerprint.of(label), classes, tuple(f"{y}/{a}" for y in classes for a in attributes), {}, injection
+            Subject(Fingerprint.of(label), injection),
+            classes,
+            tuple(f"{y}/{a}" for y in classes for a in attributes),
+            {},
         )
         with write_scores(tmp_path / name, header, label, group=group) as writer:
             writer.add_score(ScoreInfo(score, higher_is, num_runs=len(values)))

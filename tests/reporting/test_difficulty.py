@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.artifacts.subject import Subject
 from spurcli.errors import SpurWarning
 from spurcli.reporting import difficulty, report
 from spurcli.reporting.gather import File
@@ -29,7 +30,7 @@ def scores(tmp_path):
         group = None if attribute is None else label * 2 + np.asarray(attribute)
         names = tuple(f"{y}/{a}" for y in classes for a in ("plain", "mark")) if attribute is not None else ()
         made = {"settings": settings or {}, "parents": [{"file": file, "sha256": file} for file in parents]}
-        header = ScoresHeader(fingerprint or Fingerprint.of(label), classes, names, made)
+        header = ScoresHeader(Subject(fingerprint or Fingerprint.of(label)), classes, names, made)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         with write_scores(tmp_path / name, header, label, group=group) as writer:
             writer.add_score(ScoreInfo("el2n", higher_is, num_runs=len(values), epoch=epoch, weights_sha256=weights))
@@ -67,7 +68,7 @@ def test_carriers_by_quartile_are_those_of_a_loop(tmp_path_factory, samples, eas
     path = tmp_path_factory.mktemp("scores") / "scores.h5"
     classes = ("c0", "c1", "c2")
     names = tuple(f"{y}/{a}" for y in classes for a in ("plain", "mark"))
-    header = ScoresHeader(Fingerprint.of(np.array(label)), classes, names, {})
+    header = ScoresHeader(Subject(Fingerprint.of(np.array(label))), classes, names, {})
     with write_scores(path, header, np.array(label), group=np.array(label) * 2 + attribute) as writer:
         writer.add_score(ScoreInfo("el2n", "easier" if easier else "harder"))
         writer.write("el2n", 0, 0, np.array([-value if easier else value for value in values], dtype=np.float32))

@@ -12,6 +12,7 @@ from pages import Page, spoken
 
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
+from spurcli.artifacts.subject import Subject
 from spurcli.reporting import report
 
 HOSTILE = (
@@ -154,7 +155,7 @@ def test_every_picture_has_a_name_made_from_its_numbers(make, grid, tmp_path):
     label = np.arange(40) % 2
     names = ("c0/plain", "c0/mark", "c1/plain", "c1/mark")
     group = label * 2 + ((label == 0) & (np.arange(40) % 8 == 0))
-    header = ScoresHeader(Fingerprint.of(label), ("c0", "c1"), names, {})
+    header = ScoresHeader(Subject(Fingerprint.of(label)), ("c0", "c1"), names, {})
     with write_scores(folder / "scores.h5", header, label, group=group) as writer:
         writer.add_score(ScoreInfo("el2n", "harder", epoch=1))
         writer.write("el2n", 0, 0, np.arange(40, dtype=np.float32))

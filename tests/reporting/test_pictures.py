@@ -28,7 +28,7 @@ def demo_scores(tmp_path):
         train = dataset.splits["train"]
         values = np.random.default_rng(0).random(len(train.label)).astype(np.float32)
         about = {"dataset": {"name": "demo", "options": OPTIONS}} if settings is None else settings
-        header = ScoresHeader(train.fingerprint, tuple(dataset.class_names), (), {"settings": about})
+        header = ScoresHeader(dataset.subject("train"), tuple(dataset.class_names), (), {"settings": about})
         with write_scores(tmp_path / "scores.h5", header, train.label) as writer:
             writer.add_score(ScoreInfo("el2n", "harder"))
             writer.write("el2n", 0, 0, values)
@@ -106,7 +106,7 @@ def test_code_that_a_file_names_is_never_run(demo_scores, spurcli, tmp_path, nam
         "fingerprint": dataset.splits["train"].fingerprint.to_json(),
     }  # fmt: skip
     (tmp_path / "inject.json").write_text(json.dumps(injection))
-    from spurcli.datasets.injection import read_injection
+    from spurcli.artifacts.injection import read_injection
 
     digest = read_injection(tmp_path / "inject.json").sha256
     stored = {"feature": name, "file": "inject.json", "sha256": digest}

@@ -24,9 +24,10 @@ def text_scores(tmp_path):
     rows = [f"{a}\t{b}\t{'no' if y else 'yes'}\ttrain" for a, b, y in zip(FIRST, SECOND, LABEL.tolist(), strict=True)]
     (tmp_path / "elsewhere" / "pairs.tsv").write_text("\n".join(["one\ttwo\tlabel\tsplit", *rows]) + "\n")
     options = {"path": "pairs.tsv", "text": "one", "text_pair": "two", "label": "label", "split": "split"}
-    train = load_dataset("table", options, data_root=tmp_path / "elsewhere").splits["train"]
+    dataset = load_dataset("table", options, data_root=tmp_path / "elsewhere")
+    train = dataset.splits["train"]
     header = ScoresHeader(
-        train.fingerprint, ("no", "yes"), (), {"settings": {"dataset": {"name": "table", "options": options}}}
+        dataset.subject("train"), ("no", "yes"), (), {"settings": {"dataset": {"name": "table", "options": options}}}
     )
     with write_scores(tmp_path / "scores.h5", header, train.label) as writer:
         writer.add_score(ScoreInfo("el2n", "harder"))

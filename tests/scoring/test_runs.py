@@ -191,7 +191,7 @@ def test_trap_10_epochs_or_steps_and_which_is_recorded(configured, tmp_path, sam
     """83 samples in batches of 16 are 6 steps an epoch, 40 are 3."""
     write_indices(
         tmp_path / "keep.txt",
-        IndexList(np.arange(40), "keep", Workbench.open(configured()).dataset.splits["train"].fingerprint),
+        IndexList(np.arange(40), "keep", Workbench.open(configured()).dataset.subject("train")),
     )
     train(configured(), keep=tmp_path / "keep.txt", same_steps=same_steps, output=tmp_path / "model.safetensors")
     history = read_history(tmp_path / "history.json")

@@ -178,7 +178,7 @@ def test_groups_and_ids_come_along(configured, checkpoint, tmp_path):
     with open_scores(tmp_path / "scores.h5") as reader:
         assert reader.groups().tolist() == dataset.group("train").tolist()
         assert reader.header.group_names == dataset.group_names
-        assert reader.header.fingerprint == dataset.splits["train"].fingerprint
+        assert reader.header.subject == dataset.subject("train")
 
 
 def test_user_scores_stand_beside_the_registered_ones(configured, parts, checkpoint, tmp_path):

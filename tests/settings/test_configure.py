@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spurcli.datasets.injection import Injection, write_injection
+from spurcli.artifacts.injection import Injection, write_injection
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.session import configure, injection_settings
 from spurcli.settings import DatasetSettings

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.injection import Injection, read_injection, write_injection
 from spurcli.artifacts.reuse import run_identity, same_run
-from spurcli.datasets.injection import Injection, read_injection, write_injection
 from spurcli.errors import InputError
 from spurcli.finding import find_injection, same_path
 from spurcli.session import configure
