@@ -1,6 +1,14 @@
 """spurcli: find spurious correlations in classifiers and sever them by pruning a few hard samples.
 
-The public functions equal the commands, and are imported on first use so that `import spurcli` stays light.
+The stages are functions with the names and options of the commands:
+
+    spurcli.score(dataset="demo", epoch=3)
+    spurcli.prune(fraction=0.1, per_class=True)
+    spurcli.train(seed=1)
+    spurcli.evaluate("model.safetensors")
+    spurcli.report()
+
+Everything is imported on first use, so that `import spurcli` stays light.
 """
 
 from __future__ import annotations
@@ -9,31 +17,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spurcli.api import evaluate, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
-    from spurcli.evaluation.stage import evaluate
-    from spurcli.features.stage import inject
-    from spurcli.inferring.stage import infer
-    from spurcli.pruning.stage import prune
-    from spurcli.reporting.stage import report
+    from spurcli.errors import SpurError
     from spurcli.scoring.formulas import el2n
-    from spurcli.scoring.stage import score
     from spurcli.session import configure
-    from spurcli.training.stage import train
+
+    __version__: str
 
 _PUBLIC = {
-    "inject": "spurcli.features.stage",
-    "score": "spurcli.scoring.stage",
-    "prune": "spurcli.pruning.stage",
-    "train": "spurcli.training.stage",
-    "evaluate": "spurcli.evaluation.stage",
-    "report": "spurcli.reporting.stage",
-    "infer": "spurcli.inferring.stage",
+    "inject": "spurcli.api",
+    "score": "spurcli.api",
+    "prune": "spurcli.api",
+    "train": "spurcli.api",
+    "evaluate": "spurcli.api",
+    "report": "spurcli.api",
+    "infer": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.scoring.formulas",
+    "SpurError": "spurcli.errors",
 }
 
 __all__ = [
+    "SpurError",
     "configure",
     "el2n",
     "evaluate",
@@ -48,6 +55,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spurcli")
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'spurcli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

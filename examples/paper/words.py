@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from spurcli.cli.options import parse_sets
+from spurcli.requests.options import parse_sets
 from spurcli.session import configure
 from spurcli.settings import Settings
 

@@ -66,7 +66,7 @@ ERRORS = Artefact(
 )  # fmt: skip
 GROUPS = Artefact(
     "groups", "a groups list", "spurcli.groups", 1, ("groups.txt",), "infer",
-    "the group of each training sample", "train --groups {path}", _TEXT,
+    "the group of each training sample", "train --group-labels {path}", _TEXT,
 )  # fmt: skip
 CHECKPOINT = Artefact(
     "checkpoint", "a checkpoint", "spurcli.checkpoint", 1, ("model.safetensors",), "train",

@@ -12,7 +12,7 @@ import typer.core
 
 from spurcli.registry import near
 
-_STAGES, _BESIDE = "Stages, in order", "Beside them"
+_STAGES, _OTHER = "Stages, in order", "Other commands"
 # Each is a module of this package; the order is that of the method.
 COMMANDS = {
     "inject": _STAGES,
@@ -21,12 +21,12 @@ COMMANDS = {
     "train": _STAGES,
     "evaluate": _STAGES,
     "report": _STAGES,
-    "infer": _BESIDE,
-    "demo": _BESIDE,
-    "list": _BESIDE,
-    "show": _BESIDE,
-    "data": _BESIDE,
-    "recipe": _BESIDE,
+    "infer": _OTHER,
+    "demo": _OTHER,
+    "list": _OTHER,
+    "show": _OTHER,
+    "data": _OTHER,
+    "recipe": _OTHER,
 }
 # Typer carries its own copy of click since 0.26, and used the package before: this is UsageError in both.
 UsageProblem: type[Exception] = typer.BadParameter.__bases__[0]

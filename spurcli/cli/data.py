@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from spurcli.cli import options
 from spurcli.cli.data_cache import cache
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
+from spurcli.requests.options import parse_sets
 from spurcli.words import counted
 
 app = typer.Typer(add_completion=False, help="Look at a data set before working with it.", no_args_is_help=True)
@@ -51,7 +51,7 @@ def check(
     settings = configure(
         name,
         recipe=recipe,
-        overrides=options.parse_sets(sets),
+        overrides=parse_sets(sets),
         feature=feature,
         data_root=data_root,
         uses=("dataset",),

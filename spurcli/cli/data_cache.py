@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spurcli.cli import options
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
+from spurcli.requests.options import parse_sets
 from spurcli.words import counted
 
 if TYPE_CHECKING:  # heavy, and --help has to be fast
@@ -46,7 +46,7 @@ def cache(
     settings = configure(
         name,
         recipe=recipe,
-        overrides=options.parse_sets(sets),
+        overrides=parse_sets(sets),
         feature=feature,
         data_root=data_root,
         uses=("dataset", "tokenizer"),

@@ -1,4 +1,4 @@
-"""Options that several commands share: one flag has one meaning everywhere."""
+"""Options as Typer takes them: those of the stages come from their requests, and the same words serve the other commands."""
 
 from __future__ import annotations
 
@@ -7,102 +7,42 @@ from typing import Annotated, Any
 
 import typer
 
-Dataset = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset",
-        metavar="NAME",
-        help="Data set: a name, your folder or table, inject.json, or file.py:attr.",
-        rich_help_panel="Data and settings",
-    ),
-]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-root",
-        metavar="DIR",
-        help="Where data sets lie. (default: SPURCLI_DATA_ROOT or ./data)",
-        rich_help_panel="Data and settings",
-    ),
-]
-Recipe = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe",
-        metavar="NAME|FILE",
-        help="Hyper-parameters. (default: the data set's recipe)",
-        rich_help_panel="Data and settings",
-    ),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change one setting, e.g. training.epochs=3. Repeatable.",
-        rich_help_panel="Data and settings",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel="Data and settings"),
-]
-Seed = Annotated[
-    int,
-    typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.", rich_help_panel="Data and settings"),
-]
-Workers = Annotated[
-    int,
-    typer.Option(
-        "--workers", min=0, metavar="N", help="Processes that decode images.", rich_help_panel="Data and settings"
-    ),
-]
-Feature = Annotated[
-    str | None,
-    typer.Option(
-        "--feature",
-        metavar="NAME",
-        help="Name your own feature again if inject.json uses one.",
-        rich_help_panel="Data and settings",
-    ),
-]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model: a name or your own file.py:attr.")]
-Ids = Annotated[
-    Path | None,
-    typer.Option(
-        "--ids", metavar="FILE", help="Ids of their rows, one a line (or .npy, .h5): matched to those of the data set."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.", rich_help_panel="Output")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel="Output")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace the finished output of another run.", rich_help_panel="Output")
-]
-AllowMismatch = Annotated[
-    bool,
-    typer.Option("--allow-injection-mismatch", help="Accept files made under another injection."),
-]
+from spurcli.requests import options as asked
+from spurcli.requests.options import Field, Option
 
 
-def output(standard_name: str) -> Any:
+def declared(field: Field) -> Any:
+    """A field of a request as an option or argument of a command."""
+    option = field.option
+    if option.positional:
+        return typer.Argument(metavar=option.metavar, help=_help(option))
+    flags = [option.short, field.flag] if option.short else [field.flag]
+    if field.is_switch and field.default:
+        flags = [f"{field.flag}/{field.flag.replace('--', '--no-', 1)}"]
     return typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help=f"Where to write ({standard_name}); - is stdout.",
-        rich_help_panel="Output",
+        *flags,
+        metavar=option.metavar or None,
+        help=_help(option),
+        min=option.minimum,
+        rich_help_panel=option.panel or None,
     )
 
 
-def parse_sets(sets: list[str] | None) -> dict[str, Any]:
-    """`--set key=value` pairs as dotted keys and TOML values."""
-    from spurcli.errors import UsageError
-    from spurcli.recipes import parse_value
+def _help(option: Option) -> str:
+    """The help with what `-` means."""
+    stream = "stdin" if option.reads else "stdout" if option.writes else ""
+    first, default, rest = option.help.partition(" (default")
+    return f"{first.removesuffix('.')}; - is {stream}.{default}{rest}" if stream else option.help
 
-    parsed = {}
-    for item in sets or ():
-        key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {item} is not KEY=VALUE", "Write --set training.epochs=3, for instance.")
-        parsed[key.strip()] = parse_value(value.strip())
-    return parsed
+
+def _shared(name: str, option: Option) -> Any:
+    return declared(Field(name, option, None))
+
+
+Dataset = Annotated[str | None, _shared("dataset", asked.DATASET)]
+DataRoot = Annotated[Path | None, _shared("data_root", asked.DATA_ROOT)]
+Recipe = Annotated[str | None, _shared("recipe", asked.RECIPE)]
+Sets = Annotated[list[str] | None, _shared("set", asked.SET)]
+Feature = Annotated[str | None, _shared("feature", asked.FEATURE)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel=asked.OUTPUT)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=asked.OUTPUT)]

@@ -10,14 +10,17 @@ import pytest
 import safetensors.torch
 import torch
 
-from spurcli import configure, evaluate, inject, train
+from spurcli import configure
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
+from spurcli.evaluation.stage import evaluate
+from spurcli.features.stage import inject
 from spurcli.runtime import feed
+from spurcli.training.stage import train
 
 
 @pytest.fixture

@@ -104,6 +104,17 @@ def test_pruning_baselines_run_as_they_stand(tmp_path, bin_folder):
     }
 
 
+def test_python_calls_run_as_they_stand(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "own-parts.md").read_text(encoding="utf-8")
+    (block,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "import spurcli\n" in code]
+    exec(compile(block, "own-parts.md", "exec"), {})
+    assert {"report.html", "errors.txt", "keep.txt"} <= {path.name for path in tmp_path.iterdir()}
+    printed = capfd.readouterr()
+    assert printed.out.count("'value'") == 2
+    assert printed.err == ""
+
+
 def test_own_parts(tmp_path, bin_folder):
     folder = tmp_path / "examples"
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__"))

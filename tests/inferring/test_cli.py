@@ -167,10 +167,10 @@ def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--dataset", "demo"], 2, "Say --by, with one of: mistakes, predictions, cross-mistakes, clusters"),
+        (["--dataset", "demo"], 2, "Add --by with one of: mistakes, predictions, cross-mistakes, clusters"),
         (["--by", "mistakes"], 2, "--dataset demo"),
         (["--by", "mistake", "--dataset", "demo"], 2, "did you mean mistakes"),
-        (["m.safetensors", "--by", "mistakes", "--epoch", "1"], 2, "is trained already"),
+        (["m.safetensors", "--by", "mistakes", "--epoch", "1"], 2, "needs no training"),
         (["m.safetensors", "--by", "mistakes"], 3, "No such file"),
         (["--by", "clusters", "--dataset", "demo", "--num-clusters", "1"], 2, "--num-clusters"),
         (["--by", "mistakes", "--dataset", "demo", "--epoch", "900"], 2, "beyond the recipe's"),

@@ -10,15 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spurcli import evaluate, infer, train
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, SpurError, UsageError
+from spurcli.evaluation.stage import evaluate
 from spurcli.groups import is_grid
 from spurcli.inferring.sources import random_halves
+from spurcli.inferring.stage import infer
 from spurcli.runtime.workbench import Workbench
 from spurcli.training.early import train_early
+from spurcli.training.stage import train
 
 
 @pytest.fixture

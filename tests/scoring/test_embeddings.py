@@ -12,12 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spurcli import prune, score, train
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, UsageError
+from spurcli.pruning.stage import prune
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import embeddings
+from spurcli.scoring.stage import score
+from spurcli.training.stage import train
 
 ASKED = ["prototype", "k_centre"]
 

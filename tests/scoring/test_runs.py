@@ -10,7 +10,6 @@ import pytest
 import safetensors.torch
 import torch
 
-from spurcli import score, train
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.indices import IndexList, write_indices
 from spurcli.artifacts.scores import open_scores
@@ -19,6 +18,8 @@ from spurcli.progress import Silent
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas, stage
 from spurcli.scoring.agreement import overlap_of_hardest, spearman
+from spurcli.scoring.stage import score
+from spurcli.training.stage import train
 
 
 class Epochs(Silent):

@@ -7,7 +7,6 @@ import pytest
 import safetensors.torch
 import torch
 
-from spurcli import score, train
 from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, UsageError
@@ -16,6 +15,8 @@ from spurcli.runtime import feed
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.chosen import ON_DEMAND
+from spurcli.scoring.stage import score
+from spurcli.training.stage import train
 
 
 def read(path):

@@ -1,0 +1,110 @@
+"""The stages as Python functions: `spurcli.train(dataset="demo", seed=1)` does what `spurcli train --dataset demo --seed 1` does."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import typing
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
+
+from spurcli.errors import UsageError
+from spurcli.progress import Progress, Silent
+from spurcli.registry import near
+from spurcli.requests.evaluate import EvaluateRequest
+from spurcli.requests.infer import InferRequest
+from spurcli.requests.inject import InjectRequest
+from spurcli.requests.options import Caller, command_of, fields_of, several
+from spurcli.requests.prune import PruneRequest
+from spurcli.requests.report import ReportRequest
+from spurcli.requests.score import ScoreRequest
+from spurcli.requests.train import TrainRequest
+
+_P = ParamSpec("_P")
+# Where the function lives that takes settings, as the functions here did before they took what commands take.
+_STAGES = {
+    "inject": "features",
+    "score": "scoring",
+    "train": "training",
+    "evaluate": "evaluation",
+    "infer": "inferring",
+}
+
+
+def _function(stage: str, request: Callable[_P, Any]) -> Callable[_P, dict[str, Any]]:
+    """The function of a stage: its parameters are the fields of the request, which are the options of the command."""
+    hints = typing.get_type_hints(request)  # without the options
+    parameters = inspect.signature(request).parameters.values()
+    signature = inspect.Signature(
+        [each.replace(annotation=hints[each.name]) for each in parameters], return_annotation=dict[str, Any]
+    )
+
+    def call(*args: _P.args, **keywords: _P.kwargs) -> dict[str, Any]:
+        if args and type(args[0]).__name__ == "Settings":
+            return _with_settings(stage, *args, **keywords)
+        for name in keywords.keys() - set(signature.parameters):
+            raise TypeError(f"spurcli.{stage}() has no parameter {name!r}{near(name, signature.parameters)}")
+        asked = request(*args, **keywords)
+        _refuse_streams(asked)
+        run = importlib.import_module(f"spurcli.requests.{stage}").run
+        with _shown(asked.progress) as progress:
+            result: dict[str, Any] = run(asked, Caller(progress, command_of(stage, asked)))
+        return result
+
+    call.__name__ = call.__qualname__ = stage
+    call.__doc__ = _documented(stage, request)
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+def _documented(stage: str, request: Any) -> str:
+    options = "\n".join(f"    {field.name}: {field.option.help}" for field in fields_of(request))
+    return (
+        f"{request.__doc__}\n\nDoes what `spurcli {stage}` does with the options of the same names, and returns what its "
+        f"--json prints. Errors are `spurcli.errors.SpurError`.\n\n{options}\n"
+        "    progress: True shows progress on stderr; or your own `spurcli.progress.Progress`.\n"
+    )
+
+
+def _refuse_streams(asked: Any) -> None:
+    """Raise UsageError for `-`, which is the command line's stdin or stdout."""
+    for field in fields_of(asked):
+        if (field.option.reads or field.option.writes) and "-" in several(getattr(asked, field.name)):
+            raise UsageError(f"{field.name}='-' is stdin or stdout of the command line", "Name a file.")
+
+
+@contextlib.contextmanager
+def _shown(asked: Progress | bool) -> Iterator[Progress]:
+    """The progress that was asked for: True is the terminal's, as of the command line."""
+    if asked is True:
+        from spurcli.cli.progress import TerminalProgress
+
+        with contextlib.closing(TerminalProgress()) as progress:
+            yield progress
+    else:
+        yield asked or Silent()
+
+
+def _with_settings(stage: str, *args: Any, **keywords: Any) -> dict[str, Any]:
+    """The call as it was before the functions took the commands' options; works for one release."""
+    if stage not in _STAGES:
+        raise TypeError(f"spurcli.{stage}() takes no settings")
+    where = f"spurcli.{_STAGES[stage]}.stage.{stage}"
+    warnings.warn(
+        f"spurcli.{stage}(settings, ...) is now {where}; spurcli.{stage} takes the options of the command",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    found: dict[str, Any] = getattr(importlib.import_module(where.rpartition(".")[0]), stage)(*args, **keywords)
+    return found
+
+
+inject = _function("inject", InjectRequest)
+score = _function("score", ScoreRequest)
+prune = _function("prune", PruneRequest)
+train = _function("train", TrainRequest)
+evaluate = _function("evaluate", EvaluateRequest)
+infer = _function("infer", InferRequest)
+report = _function("report", ReportRequest)

@@ -1,0 +1,157 @@
+"""What may be asked of `evaluate`, and how it is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from spurcli.errors import UsageError
+from spurcli.requests.configured import Inherited, configured, refuse_settings_of
+from spurcli.requests.files import input_file, output_file
+from spurcli.requests.options import (
+    AllowMismatch,
+    Caller,
+    DataRoot,
+    Dataset,
+    Device,
+    Feature,
+    File,
+    Ids,
+    Labels,
+    Model,
+    Option,
+    Recipe,
+    Sets,
+    Shown,
+    Workers,
+    inherited_settings,
+    output,
+    path,
+    several,
+)
+
+if TYPE_CHECKING:
+    from spurcli.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """Worst-group accuracy, reliance on a spurious feature, and more, of a model on one split."""
+
+    standard_output: ClassVar[str] = "evaluation.json"
+
+    checkpoint: Annotated[
+        File | None,
+        Option(
+            "A trained model, or predictions.h5 to evaluate again. (default: model.safetensors)",
+            "CHECKPOINT",
+            positional=True,
+            reads="model.safetensors",
+        ),
+    ] = field(default=None, kw_only=False)
+    dataset: Dataset = None
+    split: Annotated[str, Option("The split to evaluate on.", "NAME")] = "test"
+    model: Model = None
+    logits: Annotated[File | None, Option("Evaluate logits of another program (.npy, .safetensors, .h5).", "FILE")] = (
+        None
+    )
+    labels: Labels = None
+    ids: Ids = None
+    feature_of: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Judge reliance on this feature, CLASS/ATTRIBUTE. Repeatable. (default: found)",
+            "NAME",
+            repeated=True,
+        ),
+    ] = None
+    output: Annotated[File | None, output("evaluation.json")] = None
+    allow_injection_mismatch: AllowMismatch = False
+    data_root: DataRoot = None
+    recipe: Recipe = None
+    set: Sets = None
+    device: Device = "auto"
+    workers: Workers = 2
+    feature: Feature = None
+    progress: Shown = False
+
+
+@dataclass(frozen=True)
+class EvaluatePlan:
+    """A resolved request: a model, predictions of an earlier evaluation, or neither (logits); the settings are None
+    for predictions, and for logits without a data set."""
+
+    settings: Settings | None
+    checkpoint: Path | None
+    predictions: Path | None
+    output: Path
+
+
+def run(asked: EvaluateRequest, caller: Caller) -> dict[str, Any]:
+    """Resolve the request and evaluate."""
+    from spurcli.evaluation.stage import evaluate
+
+    found = plan(asked, caller.progress.say)
+    return evaluate(
+        found.settings,
+        model=found.checkpoint,
+        split=asked.split,
+        logits=path(asked.logits),
+        labels=path(asked.labels),
+        ids=path(asked.ids),
+        predictions=found.predictions,
+        feature_of=several(asked.feature_of),
+        output=found.output,
+        write_logits=caller.companions,
+        allow_injection_mismatch=asked.allow_injection_mismatch,
+        progress=caller.progress,
+        command=caller.command,
+    )
+
+
+def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
+    """Decide which model is meant and what it hands down."""
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.artifacts.predictions import holds_predictions
+
+    if asked.ids and not asked.logits:
+        raise UsageError("--ids belongs to logits", "Add --logits FILE, or remove --ids.")
+    if asked.logits and asked.checkpoint:
+        raise UsageError("A model and --logits contradict each other", "Give one of them.")
+    if asked.logits and asked.model:
+        raise UsageError("--logits needs no --model", "Remove one of them.")
+    checkpoint = None if asked.logits else input_file(asked.checkpoint, "model.safetensors", say)
+    output = output_file(asked.output, asked.standard_output)
+    if checkpoint and holds_predictions(checkpoint):
+        _refuse_settings(checkpoint, asked)
+        return EvaluatePlan(None, None, checkpoint, output)
+    parent = read_checkpoint_metadata(checkpoint, required=asked.dataset is None) if checkpoint else {}
+    if not (checkpoint or asked.dataset or asked.recipe):
+        refuse_settings_of("logits", asked)
+        return EvaluatePlan(None, None, None, output)
+    settings = configured(
+        asked,
+        Inherited(inherited_settings(parent.get("provenance")), checkpoint),
+        seed=(parent.get("training") or {}).get("seed", 0),
+        checkpoint=checkpoint,
+        uses=("dataset",) if asked.logits else ("dataset", "model"),
+    )
+    return EvaluatePlan(settings, checkpoint, None, output)
+
+
+def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:
+    """Predictions are all that is needed: raise UsageError for a data set, a model or settings named with them."""
+    given = {
+        "dataset": asked.dataset,
+        "model": asked.model,
+        "recipe": asked.recipe,
+        "set": asked.set,
+        "feature": asked.feature,
+        "split": asked.split != "test",
+    }
+    if wrong := next((name for name, value in given.items() if value), None):
+        raise UsageError(
+            f"--{wrong} has no effect: {predictions} holds predictions", "Remove it, or name the model instead."
+        )

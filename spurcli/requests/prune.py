@@ -1,0 +1,104 @@
+"""What may be asked of `prune`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from spurcli.errors import UsageError
+from spurcli.requests.files import input_file, output_file
+from spurcli.requests.options import (
+    GROUP_LABELS,
+    AllowMismatch,
+    Caller,
+    File,
+    Option,
+    Score,
+    Seed,
+    Shown,
+    output,
+    path,
+    several,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneRequest:
+    """Choose which samples to remove."""
+
+    scores: Annotated[
+        File | Sequence[File] | None,
+        Option(
+            "Score files, averaged. (default: scores.h5)",
+            "SCORES",
+            repeated=True,
+            positional=True,
+            reads="scores.h5",
+        ),
+    ] = field(default=None, kw_only=False)
+    fraction: Annotated[str | float | None, Option("The fraction to remove, e.g. 0.1.", "FRACTION")] = None
+    per_class: Annotated[bool, Option("Remove this fraction of every class.")] = False
+    group: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Prune only inside this group, e.g. male/glasses. Repeatable, one name each. auto: the groups that carry "
+            "their class's spurious feature.",
+            "NAME",
+            repeated=True,
+        ),
+    ] = None
+    group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, if the scores hold no groups.", "FILE")] = None
+    balance_classes: Annotated[bool, Option("Continue until all classes are as small as the smallest.")] = False
+    balance_groups: Annotated[bool, Option("Continue until all groups are as small as the smallest.")] = False
+    quotas: Annotated[
+        File | None,
+        Option(
+            "Keep each class in proportion to 1 − its recall in this evaluation.json of the split val (DRoP, with "
+            "--select random).",
+            "FILE",
+        ),
+    ] = None
+    select: Annotated[str, Option("hardest, easiest, random, or A:B from easiest to hardest.", "ORDER")] = "hardest"
+    match: Annotated[
+        File | None, Option("Random control: remove as many of each class as this list removes.", "LIST")
+    ] = None
+    match_groups: Annotated[bool, Option("With --match: as many of each class and group.")] = False
+    score: Score = None
+    kind: Annotated[str, Option("List the samples to keep, or the samples to remove.", "keep|remove")] = "keep"
+    output: Annotated[File | None, output("keep.txt")] = None
+    seed: Seed = 0
+    allow_injection_mismatch: AllowMismatch = False
+    progress: Shown = False
+
+    @property
+    def standard_output(self) -> str:
+        return "remove.txt" if self.kind == "remove" else "keep.txt"
+
+
+def run(asked: PruneRequest, caller: Caller) -> dict[str, Any]:
+    """Resolve the request and write the list."""
+    from spurcli.pruning.stage import prune
+
+    if asked.kind not in ("keep", "remove"):
+        raise UsageError(f"--kind {asked.kind} is unknown", "Use keep or remove.")
+    output = output_file(asked.output, asked.standard_output)
+    return prune(
+        [input_file(name, "scores.h5", caller.progress.say) for name in several(asked.scores) or [None]],
+        fraction=asked.fraction,
+        per_class=asked.per_class,
+        groups=several(asked.group),
+        groups_file=path(asked.group_labels),
+        balance_classes=asked.balance_classes,
+        balance_groups=asked.balance_groups,
+        quotas=path(asked.quotas),
+        select=asked.select,
+        match=path(asked.match),
+        match_groups=asked.match_groups,
+        score=asked.score,
+        kind="remove" if asked.kind == "remove" else "keep",
+        seed=asked.seed,
+        allow_injection_mismatch=asked.allow_injection_mismatch,
+        output=output,
+        command=caller.command,
+    )

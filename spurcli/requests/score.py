@@ -1,0 +1,123 @@
+"""What may be asked of `score`, and how it is resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from spurcli.errors import UsageError
+from spurcli.requests.configured import Inherited, configured, refuse_settings_of
+from spurcli.requests.files import output_file
+from spurcli.requests.options import (
+    AllowMismatch,
+    Caller,
+    DataRoot,
+    Dataset,
+    Device,
+    Feature,
+    File,
+    Force,
+    Ids,
+    Labels,
+    Model,
+    Option,
+    Recipe,
+    Seed,
+    Sets,
+    Shown,
+    Workers,
+    inherited_settings,
+    output,
+    path,
+    several,
+)
+
+if TYPE_CHECKING:
+    from spurcli.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest:
+    """Measure how difficult each training sample is."""
+
+    standard_output: ClassVar[str] = "scores.h5"
+
+    dataset: Dataset = None
+    epoch: Annotated[
+        int | None, Option("Train this many full passes, then score. (default: the recipe's)", "N", minimum=0)
+    ] = None
+    runs: Annotated[int, Option("Number of runs with different seeds; prune averages them.", "N", minimum=1)] = 1
+    model: Model = None
+    checkpoint: Annotated[File | None, Option("Score with this trained model instead of training one.", "FILE")] = None
+    logits: Annotated[File | None, Option("Score logits of another program (.npy, .safetensors, .h5).", "FILE")] = None
+    labels: Labels = None
+    ids: Ids = None
+    add_score: Annotated[
+        str | list[str] | tuple[str, ...] | None,
+        Option(
+            "Also compute this score: prototype or k_centre (from the embeddings of all samples), or your own "
+            "file.py:attr. Repeatable.",
+            "NAME",
+            repeated=True,
+        ),
+    ] = None
+    output: Annotated[File | None, output("scores.h5")] = None
+    force: Force = False
+    allow_injection_mismatch: AllowMismatch = False
+    data_root: DataRoot = None
+    recipe: Recipe = None
+    set: Sets = None
+    device: Device = "auto"
+    seed: Seed = 0
+    workers: Workers = 2
+    feature: Feature = None
+    progress: Shown = False
+
+
+def run(asked: ScoreRequest, caller: Caller) -> dict[str, Any]:
+    """Resolve the request and score."""
+    settings = plan(asked)
+    output = output_file(asked.output, asked.standard_output)
+    from spurcli.scoring.stage import score
+
+    return score(
+        settings,
+        num_runs=asked.runs,
+        checkpoint=path(asked.checkpoint),
+        logits=path(asked.logits),
+        labels=path(asked.labels),
+        ids=path(asked.ids),
+        further_scores=several(asked.add_score),
+        output=output,
+        force=asked.force,
+        allow_injection_mismatch=asked.allow_injection_mismatch,
+        progress=caller.progress,
+        command=caller.command,
+    )
+
+
+def plan(asked: ScoreRequest) -> Settings | None:
+    """The settings, inherited from the checkpoint where there is one; None for logits without a data set."""
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+
+    if asked.epoch is not None and (asked.checkpoint or asked.logits):
+        flag = "--checkpoint" if asked.checkpoint else "--logits"
+        raise UsageError(f"--epoch sets how long to train, but {flag} needs no training", "Remove one of them.")
+    if (asked.labels or asked.ids) and not asked.logits:
+        flag = "--labels" if asked.labels else "--ids"
+        raise UsageError(f"{flag} belongs to logits", f"Add --logits FILE, or remove {flag}.")
+    if asked.logits and asked.model:
+        raise UsageError("--logits needs no --model", "Remove one of them.")
+    checkpoint = path(asked.checkpoint)
+    parent = read_checkpoint_metadata(checkpoint, required=asked.dataset is None) if checkpoint else {}
+    if asked.logits and not (asked.dataset or asked.recipe or parent):
+        refuse_settings_of("logits", asked)
+        return None
+    return configured(
+        asked,
+        Inherited(inherited_settings(parent.get("provenance")), checkpoint),
+        seed=asked.seed,
+        epoch=asked.epoch,
+        checkpoint=checkpoint,
+        uses=("dataset",) if asked.logits else ("dataset", "model") if checkpoint else ("dataset", "model", "training"),
+    )
