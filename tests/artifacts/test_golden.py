@@ -72,8 +72,7 @@ def test_lists_v1(golden):
 def test_errors_v1(golden):
     found = read_indices(golden / "errors-v1.txt", bare_kind="errors")
     assert (found.kind, found.indices.tolist(), found.rule) == ("errors", [1, 4], {"by": "mistakes"})
-    assert found.subject.fingerprint == FINGERPRINT
-    assert found.injection_sha256 is None
+    assert found.subject == Subject(FINGERPRINT)
     assert found.provenance["lineage"] == LINEAGE
 
 
