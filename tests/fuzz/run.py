@@ -233,7 +233,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="readers (default: all)")
     parser.add_argument("--mutations", type=int, default=10_000, help="damaged files for each reader")
-    parser.add_argument("--faults", type=Path, default=Path("faults"), help="folder for files that made a fault")
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "spurcli-faults",
+        help="folder for files that made a fault (default: %(default)s)",
+    )
     parser.add_argument("--engine", choices=["random", "atheris"], default="random")
     arguments = parser.parse_args()
     from targets import targets
