@@ -28,6 +28,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 _OTHERS = {
     ("xlsx", "xls", "xlsm", "ods", "numbers"): "Save the sheet as CSV (UTF-8), and name that file.",
     ("zip", "7z", "tar", "tgz", "rar", "zst"): "Unpack it, and name the table in it.",
+    ("gzip",): "Rename it to end in .gz; a Parquet file ends in .parquet, however it is compressed.",
     ("feather", "arrow", "orc", "pkl", "pickle", "dta", "sav", "rdata", "sqlite", "db"): "Save it as Parquet or CSV.",
 }
 
@@ -101,8 +102,10 @@ def read_table(
     lines = array("q")
     for line, row in opened.rows(names):
         lines.append(line)
-        for column, value in zip(values, row, strict=True):
-            column.append(value if isinstance(value, str) else as_text(value, f"{path}, {opened.unit} {line:,}"))
+        for name, column, value in zip(names, values, row, strict=True):
+            column.append(
+                value if isinstance(value, str) else as_text(value, f"{path}, {opened.unit} {line:,}: {name}")
+            )
     if not lines:
         raise InputError(f"{path} has no rows", "Check that the right file is named.")
     for decision in opened.decided:
@@ -121,14 +124,17 @@ def is_table_name(name: str) -> bool:
 
 
 def as_text(value: Any, where: str) -> str:
-    """A value that is no text, as one: labels may be numbers. None and NaN are "", as in an empty cell."""
+    """A value that is no text, as one: labels may be numbers. None and NaN are "", as in an empty cell.
+
+    Raises InputError that begins with `where`, which names the column, for values of other types.
+    """
     if value is None or value != value:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(int(value)) if abs(value) < 2**53 and value == int(value) else str(value)
-    raise InputError(f"{where}: a value is a {type(value).__name__}", "Use texts and numbers.")
+    raise InputError(f"{where} is of type {type(value).__name__}", "Write one text or number in each cell.")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -53,6 +53,8 @@ def open_json(path: Path, reading: Reading | None) -> Opened:
             found |= dict.fromkeys(record)
             if wanted and found.keys() >= set(wanted):
                 break
+        if not found:
+            raise InputError(f"{path} has no rows", "Check that the right file is named.")
         return list(found)
 
     def rows_of(columns: list[str]) -> Iterator[Row]:
@@ -66,9 +68,11 @@ def open_json(path: Path, reading: Reading | None) -> Opened:
 
 
 def _lines(stream: Any, path: Path) -> Iterator[tuple[int, Any]]:
+    num_records, record = 0, None
     for line, text in lines_of(stream, path):
         if not text.strip("\r\n"):
             continue
+        num_records += 1
         try:
             record = json.loads(text)
             if "\\u" in text:
@@ -82,8 +86,24 @@ def _lines(stream: Any, path: Path) -> Iterator[tuple[int, Any]]:
             and record
             and all(isinstance(v, dict | list) for v in record.values())
         ):
-            raise InputError(f"{path} is one object of columns, not of rows", _LINES)
+            raise _not_rows(path, record)
         yield line, record
+    if num_records == 1 and isinstance(record, dict) and _lists_of_rows(record):
+        raise _not_rows(path, record)
+
+
+def _not_rows(path: Path, record: dict[str, Any]) -> InputError:
+    """The error for a file that is one object: with lists of rows in it, or with the columns."""
+    names = _lists_of_rows(record)
+    if not names:
+        return InputError(f"{path} is one object of columns, not of rows", _LINES)
+    hint = f"Write that list alone. {_LINES}" if len(names) == 1 else "Write one list of rows, with a label in each."
+    return InputError(f"{path} is one object, with rows in {', '.join(name[:40] for name in names[:3])}", hint)
+
+
+def _lists_of_rows(record: dict[str, Any]) -> list[str]:
+    """The keys whose values are lists of objects."""
+    return [name for name, value in record.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
 
 
 def _array(stream: Any, path: Path) -> Iterator[tuple[int, Any]]:

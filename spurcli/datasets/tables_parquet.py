@@ -8,7 +8,7 @@ from typing import Any
 
 from spurcli.artifacts.envelope import parse_json
 from spurcli.datasets.tables_separated import refuse_twice
-from spurcli.datasets.tables_text import Opened, Row
+from spurcli.datasets.tables_text import Opened, Row, require_table
 from spurcli.errors import InputError, MissingExtraError
 
 AGAIN = "Write it again."
@@ -31,7 +31,7 @@ def open_parquet(path: Path) -> Opened:
         except (ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: dates beyond Python's
             raise InputError(f"{path}, after row {number:,}: {reason(error)}", AGAIN) from error
 
-    return Opened(lambda _: header, rows_of, "Parquet")
+    return Opened(lambda _: header, rows_of, "Parquet", unit="row")
 
 
 def parquet_file(path: Path) -> Any:
@@ -46,9 +46,17 @@ def parquet_file(path: Path) -> Any:
         file = parquet.ParquetFile(path)
         header = file.schema_arrow.names
     except (ArrowException, OSError, ValueError, LookupError, TypeError) as error:  # names that are no text, …
+        _require_parquet(path)
         raise InputError(f"{path} is not a Parquet file ({reason(error)})", AGAIN) from error
     refuse_twice(header, path)
     return file
+
+
+def _require_parquet(path: Path) -> None:
+    with path.open("rb") as stream:
+        begin = stream.read(1024)
+    if not begin.startswith(b"PAR1"):
+        require_table(begin, path)
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Tables whose fields are separated by commas, tabs, semicolons or bars: which character, what quotation marks mean.
+"""The rows of tables whose fields are separated by a character: what quotation marks mean, which rows are refused.
 
 In CSV a quotation mark encloses a field, perhaps over several lines. In tab-separated files it is a character, unless
 the field is closed on its line, or only the reading over several lines gives complete rows.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
-import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from spurcli.datasets.tables_separator import NAMED, Shape, csv_format, find_shape
 from spurcli.datasets.tables_text import (
     FIX,
     Opened,
@@ -27,10 +28,9 @@ from spurcli.errors import InputError
 from spurcli.names import canonical
 from spurcli.words import counted
 
-_NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_SAMPLE_LINES, _SAMPLE_CHARACTERS = 1000, 1 << 20
 _CLOSE = "A quotation mark may not be closed. Bring texts as long as that as .jsonl or .parquet."
 _QUOTING = "; if quotation marks are characters: --set dataset.options.quoting=none"
+_ESCAPED = '; if \\" is a quotation mark inside quotes: --set dataset.options.quoting=backslash'
 _CLOSED = re.compile(r'"((?:[^"\t]|"")*)"(?=\t|$)')
 _NUM_LINES, _EVERY, _MAX_VALUES = 5000, 16, 200  # what is looked at to tell rows from texts
 Fields = tuple[int, list[str]]
@@ -46,15 +46,16 @@ def open_separated(path: Path, default: str, reading: Reading | None, *, quoted:
     encoding = encoding_of(path, reading.encoding)
     quoting = reading.quoting or ("" if quoted else "none")
     try:
-        separator, skipped, decided = _separator(path, default, reading, encoding, own)
+        shape = find_shape(path, default, reading, encoding, own)
     except UnicodeDecodeError as error:
         raise not_decodable(path, encoding, own) from error
+    separator = shape.separator
 
     def all_rows() -> Iterator[Fields]:
         try:
             with open_text(path, encoding, newline="\n" if quoting == "none" else "") as stream:
                 lines = lines_of(stream, path)
-                for _ in range(skipped):
+                for _ in range(shape.skipped):
                     next(lines, None)
                 if quoting == "none":
                     yield from _plain_rows(lines, separator)
@@ -62,36 +63,68 @@ def open_separated(path: Path, default: str, reading: Reading | None, *, quoted:
                     yield from _tab_rows(lines, path, own, _Classes(path, encoding, separator))
                 else:
                     classes = None if quoting else _Classes(path, encoding, separator)
-                    yield from _csv_rows(lines, path, separator, own, classes)
+                    yield from _csv_rows(lines, path, csv_format(separator, quoting), own, classes)
         except UnicodeDecodeError as error:
             raise not_decodable(path, encoding, own) from error
 
     _, first = next(all_rows(), (0, []))
     header = [canonical(name) for name in first]
-    named = len(header)
-    while named > 1 and not header[named - 1]:
-        named -= 1  # columns without a name after the last one: Excel writes them
     refuse_twice([name for name in header if name], path)
+    check = _Widths(path, first, header, shape) if own else None
 
     def rows_of(names: list[str]) -> Iterator[Row]:
-        places = [header.index(name) for name in names]
+        places = [header.index(name) + shape.has_row_names for name in names]
         rows = all_rows()
         next(rows, None)
         for line, row in rows:
-            if own and not any(row):
-                continue  # separators alone, as Excel writes below the last row
-            if len(row) != len(header) and len(row) != named:
-                raise InputError(
-                    f"{path}, line {line:,}: {counted(len(row), 'field')}, the header has {len(header)}", FIX
-                )
-            if any(row[named:]):
-                raise InputError(f"{path}, line {line:,}: a value in a column that has no name", FIX)
-            yield line, [row[place] for place in places]
+            if check is None and len(row) != len(header):
+                raise _wrong_width(path, line, row, header, FIX)
+            if check is None or check.is_sample(line, row):
+                yield line, [row[place] for place in places]
 
-    said = f"separated by {_NAMED.get(separator, repr(separator))}, {encoding.upper().removesuffix('-SIG')}"
+    said = f"separated by {NAMED.get(separator, repr(separator))}, {encoding.upper().removesuffix('-SIG')}"
     if quoting == "none":
         said += ", quotation marks are characters"
-    return Opened(lambda _: [name for name in header if name], rows_of, said, decided)
+    return Opened(lambda _: [name for name in header if name], rows_of, said, shape.decided)
+
+
+class _Widths:
+    """Which rows of a user's table are samples: those as wide as the header, without what programs add on the right."""
+
+    def __init__(self, path: Path, first: Sequence[str], header: Sequence[str], shape: Shape) -> None:
+        self._path, self._first, self._header, self._shape = path, first, header, shape
+        self._width = len(header) + shape.has_row_names
+        self._named = self._width  # columns without a name after the last one: Excel writes them
+        while self._named > 1 and not header[self._named - 1 - shape.has_row_names]:
+            self._named -= 1
+
+    def is_sample(self, line: int, row: Sequence[str]) -> bool:
+        """False for a row without a value; InputError for one that does not fit the header, or repeats it."""
+        if not any(row):
+            return False  # separators alone, as Excel writes below the last row
+        beyond = any(row[self._named :])
+        if len(row) < self._named or (len(row) != self._width and len(row) > self._named and beyond):
+            raise _wrong_width(self._path, line, row, self._header, self._advice(row))
+        if beyond:
+            raise InputError(f"{self._path}, line {line:,}: a value in a column that has no name", FIX)
+        if row == self._first:
+            raise InputError(
+                f"{self._path}, line {line:,} is the header again", "Remove this line: two files may have been joined."
+            )
+        if self._shape.has_row_names and not row[0].isdecimal():
+            raise InputError(f"{self._path}, line {line:,}: {row[0][:40]!r} is not the number of a row", FIX)
+        return True
+
+    def _advice(self, row: Sequence[str]) -> str:
+        if self._shape.is_wider:
+            return "If each row begins with its name, as R writes it, name that column in the header too."
+        if len(row) > self._width:
+            return f"{FIX} A text that holds the separator must be in quotation marks."
+        return FIX
+
+
+def _wrong_width(path: Path, line: int, row: Sequence[str], header: Sequence[str], advice: str) -> InputError:
+    return InputError(f"{path}, line {line:,}: {counted(len(row), 'field')}, the header has {len(header)}", advice)
 
 
 def refuse_twice(header: Sequence[str], path: Path) -> None:
@@ -100,89 +133,28 @@ def refuse_twice(header: Sequence[str], path: Path) -> None:
         raise InputError(f"{path} has two columns called {twice[:60]!r}", "Rename one of them.")
 
 
-# ---- which character separates
-
-
-def _separator(
-    path: Path, default: str, reading: Reading, encoding: str, own: bool
-) -> tuple[str, int, tuple[str, ...]]:
-    """The separator, the number of lines before the header, and what to say about it."""
-    if not own:
-        return default, 0, ()
-    with open_text(path, encoding) as stream:
-        sample, size = [], 0
-        for _, text in lines_of(stream, path):
-            sample.append(text)
-            size += len(text)
-            if len(sample) > _SAMPLE_LINES or size > _SAMPLE_CHARACTERS:
-                sample.pop()  # a record may go on after it
-                break
-    told = re.fullmatch(r'"?sep=(.)"?\s*', sample[0]) if sample else None
-    skipped = int(told is not None)
-    if reading.separator or told is not None:
-        return reading.separator or (told[1] if told else ""), skipped, ()
-    widths = {separator: _widths(sample, separator, reading.quoting) for separator in _NAMED}
-    fitting = [separator for separator, found in widths.items() if found[0] > 1 and len(set(found)) == 1]
-    headed = [separator for separator, found in widths.items() if found[0] > 1]
-    if default in fitting or (default in headed and not fitting):
-        return default, 0, ()
-    found = fitting or headed
-    if not found:
-        return default, 0, ()
-    if len(found) > 1:
-        raise InputError(
-            f"{path} may be separated by {' or '.join(_NAMED[item] for item in found)}",
-            f"Say which: --set {_option(found[0])}",
-        )
-    flag = f"--set {_option(found[0])}"
-    said = (
-        f"{path.name} is read as separated by {_NAMED[found[0]]}, as its header is. {flag} says so without this warning"
-    )
-    return found[0], 0, (said,)
-
-
-def _option(separator: str) -> str:
-    return shlex.quote(f"dataset.options.separator={'tab' if separator == chr(9) else separator}")
-
-
-def _widths(sample: Sequence[str], separator: str, quoting: str) -> list[int]:
-    """The number of fields of each row of a sample; [0] if it cannot be split so."""
-    lines = [text.rstrip("\r\n") for text in sample]
-    if quoting == "none" or (separator == "\t" and not quoting):
-        return [len(text.split(separator)) for text in lines if text.strip(separator + " ")] or [0]
-    rows = csv.reader(sample, delimiter=separator, strict=True)
-    widths = []
-    try:
-        for row in rows:
-            if any(row):
-                widths.append(len(row))
-    except csv.Error:
-        pass  # cut at the sample's end, or a mistake that reading names with its line
-    return widths or [0]
-
-
 # ---- rows
 
 
 def _plain_rows(lines: Lines, separator: str) -> Iterator[Fields]:
     for line, text in lines:
         if text := text.rstrip("\r\n"):
-            yield line, text.split(separator)
+            yield line, text.split() if separator == " " else text.split(separator)
 
 
-def _csv_rows(lines: Lines, path: Path, separator: str, own: bool, classes: _Classes | None) -> Iterator[Fields]:
-    """Rows of RFC 4180; with `classes`, a quoted text that has swallowed rows is an error."""
+def _csv_rows(lines: Lines, path: Path, form: dict[str, Any], own: bool, classes: _Classes | None) -> Iterator[Fields]:
+    """Rows of RFC 4180, or of what else `csv_format` says; with `classes`, a quoted text that has swallowed rows is an error."""
     taken: list[tuple[int, str]] = []
     start = 1
 
     def feed() -> Iterator[str]:
         for line, text in lines:
             taken.append((line, text))
-            yield text
+            yield text.rstrip(" \r\n") + "\n" if form["delimiter"] == " " else text
 
     width = 0
     try:
-        for row in csv.reader(feed(), delimiter=separator, strict=True):
+        for row in csv.reader(feed(), strict=True, **form):
             width = width or len(row)
             first, last = taken[0][0], taken[-1][0]
             if row:
@@ -200,11 +172,12 @@ def _csv_rows(lines: Lines, path: Path, separator: str, own: bool, classes: _Cla
         where = f"{path}, line {taken[0][0] if taken else start:,}"
         if "field limit" in str(error):
             raise InputError(f"{where}: {error}", _CLOSE) from error
-        raise InputError(f"{where}: {error}", _fix(own)) from error
+        is_escaped = "escapechar" not in form and any('\\"' in text for _, text in taken)
+        raise InputError(f"{where}: {error}", _fix(own, is_escaped)) from error
 
 
-def _fix(own: bool) -> str:
-    return FIX.removesuffix(".") + (_QUOTING if own else ".")
+def _fix(own: bool, is_escaped: bool = False) -> str:
+    return FIX.removesuffix(".") + ((_ESCAPED if is_escaped else _QUOTING) if own else ".")
 
 
 class _Classes:

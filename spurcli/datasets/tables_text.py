@@ -26,14 +26,15 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_WORKBOOK = (b"[Content_Types].xml", b"docProps/", b"xl/", b"oasis.opendocument")  # near the begin of such archives
 _MIN_LIMIT, _MAX_RATIO = 16 << 20, 100  # tables compress to a tenth; what unpacks to a hundredfold is a trap
 Row = tuple[int, Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a text table, "" for what the file itself says: `separator` (one character), `quoting` ("csv" or
-    "none"), `encoding` (a Python name).
+    """How to read a text table, "" for what the file itself says: `separator` (one character; a space stands for any number
+    of spaces), `quoting` ("csv", "backslash" or "none"), `encoding` (a Python name).
     """
 
     separator: str = ""
@@ -41,16 +42,17 @@ class Reading:
     encoding: str = ""
 
     def __post_init__(self) -> None:
-        named = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "pipe": "|"}
+        named = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "pipe": "|", "space": " "}
         object.__setattr__(self, "separator", named.get(self.separator, self.separator))
         if len(self.separator) > 1 or self.separator in ('"', "\n", "\r"):
             raise UsageError(
-                f"dataset.options.separator = {self.separator!r} is not one character", 'Write ";", "|" or "tab".'
+                f"dataset.options.separator = {self.separator!r} is not one character",
+                'Write ";", "|", "tab" or "space".',
             )
-        if self.quoting not in ("", "csv", "none"):
+        if self.quoting not in ("", "csv", "backslash", "none"):
             raise UsageError(
                 f"dataset.options.quoting = {self.quoting!r} is unknown",
-                'Write "csv" (quotation marks enclose fields) or "none" (they are characters).',
+                'Write "csv" (quotation marks enclose fields), "backslash" (with a backslash before those inside) or "none".',
             )
         try:
             known = not self.encoding or codecs.lookup(self.encoding)._is_text_encoding
@@ -91,8 +93,7 @@ def encoding_of(path: Path, asked: str) -> str:
     """The encoding to read a file with: as asked, else that of its byte-order mark, else UTF-8."""
     with _open_bytes(path) as stream:
         begin = stream.read(1024)
-    if begin.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise InputError(f"{path} is an archive or an Excel workbook, not text", "Save the sheet as CSV (UTF-8).")
+    require_table(begin, path)
     marked = next((name for mark, name in _MARKS.items() if begin.startswith(mark)), "")
     if asked:
         name = codecs.lookup(asked).name
@@ -109,6 +110,23 @@ def encoding_of(path: Path, asked: str) -> str:
             f"Save it as UTF-8, or --set dataset.options.encoding={name}",
         )
     return marked or "utf-8-sig"
+
+
+def require_table(begin: bytes, path: Path) -> None:
+    """Raise InputError if a file that begins so is none of the tables, but what is often found under their names."""
+    start = begin.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if begin.startswith(b"PK\x03\x04") and not any(mark in begin for mark in _WORKBOOK):
+        raise InputError(f"{path} is a zip archive, not text", "Unpack it, and name the table in it.")
+    if begin.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise InputError(f"{path} is an Excel workbook, not text", "Save the sheet as CSV (UTF-8).")
+    if begin.startswith(b"PAR1"):
+        raise InputError(f"{path} is a Parquet file", "Rename it: its name must end in .parquet.")
+    if begin.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path} is a pointer of Git LFS, not the file itself", "Fetch the file: git lfs pull")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise InputError(
+            f"{path} is a web page, not a table", "The download may have ended at a login: fetch the file again."
+        )
 
 
 def lines_of(stream: TextIO, path: Path) -> Iterator[tuple[int, str]]:

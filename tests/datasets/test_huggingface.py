@@ -108,7 +108,7 @@ def test_texts_without_splits_get_seeded_ones(tmp_path):
     [
         ({"label": [0.5, None, 0.5, 1.5]}, {}, "row 1: label is empty"),
         ({"label": [float("nan"), 0.5, 0.5, 1.5]}, {}, "row 0: label is empty"),
-        ({"label": [["a"], ["b"], ["a"], ["b"]]}, {}, "column 'label': a value is a list"),
+        ({"label": [["a"], ["b"], ["a"], ["b"]]}, {}, "label is of type list"),
         ({"text": ["a", None, "c", "d"]}, {}, "row 1: text is empty"),
         ({"text": None, "image": ["a.png"] * 4}, {}, "column 'image' holds .*, not images"),
         ({}, {"label": "lable"}, "no column 'lable', did you mean label"),

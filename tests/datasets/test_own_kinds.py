@@ -146,7 +146,7 @@ def test_class_names_of_a_parquet_file_of_texts(tmp_path):
     found = load(tmp_path, "own.parquet", text="text")
     assert (found.class_names, found.splits["train"].label.tolist()) == (("wasp", "ant"), [0, 1] * 3)
     shard(tmp_path / "own.parquet", 0, text=["t"] * 6, split=["train"] * 6, labels=["ant", "", *LABELS[2:]])
-    with pytest.raises(InputError, match="line 2: label is empty"):
+    with pytest.raises(InputError, match="row 2: label is empty"):
         load(tmp_path, "own.parquet", text="text")
 
 

@@ -181,7 +181,7 @@ def test_labels_of_parquet(tmp_path):
     found = load(tmp_path, "own.parquet")
     assert (found.class_names, found.attribute_names) == (("0", "1"), ("false", "true"))
     table(tmp_path, "own.parquet", label=[1.0, float("nan"), 1.0, 0.0, 1.0, 0.0])
-    with pytest.raises(InputError, match="line 2: label is empty"):
+    with pytest.raises(InputError, match="row 2: label is empty"):
         load(tmp_path, "own.parquet")
 
 

@@ -44,7 +44,7 @@ def test_every_format_says_the_same(tmp_path, suffix):
     assert list(table["number"]) == ["1", "2", "30"]
     first = 1 if suffix in (".jsonl", ".parquet") else 2
     assert list(table.line) == [first, first + 1, first + 2]
-    assert table.where(1) == f"{path}, line {first + 1}"
+    assert table.where(1) == f"{path}, {'row' if suffix == '.parquet' else 'line'} {first + 1}"
 
 
 @settings(max_examples=50, deadline=None)
@@ -104,11 +104,11 @@ def test_numbers_truths_and_what_is_none(tmp_path, suffix):
         ("t.jsonl", b'{"image": "a", "label": "b"}\n[1]\n', "line 2 is not a JSON object"),
         ("t.jsonl", b'{"image": "a", "label": "b"}\n{"image": "a"}\n', "line 2 has no 'label'"),
         ("t.jsonl", b'{"image": "a", "label": "b"}\n{"image": \n', "line 2 is not JSON"),
-        ("t.jsonl", b'{"image": "a", "label": {"b": 1}}\n', "line 1: a value is a dict"),
-        ("t.jsonl", b'{"image": "a", "label": ["b"]}\n', "line 1: a value is a list"),
+        ("t.jsonl", b'{"image": "a", "label": {"b": 1}}\n', "line 1: label is of type dict"),
+        ("t.jsonl", b'{"image": "a", "label": ["b"]}\n', "line 1: label is of type list"),
         ("t.jsonl", b'{"image": "\\ud800", "label": "b"}\n', "line 1 is not JSON"),
         ("t.jsonl", b"[" * 100_000 + b"\n", "line 1 is not JSON"),
-        ("t.jsonl", b"\n\n", "has no column 'image'"),
+        ("t.jsonl", b"\n\n", "has no rows"),
         ("t.parquet", b"PAR1 and nothing more", "is not a Parquet file"),
         ("t.xlsx", b"PK", r"unsupported table format\nSave the sheet as CSV"),
     ],
@@ -122,10 +122,10 @@ def test_what_is_wrong_is_named(tmp_path, name, content, words):
 
 def test_parquet_that_is_not_what_it_seems(tmp_path):
     path = write(tmp_path / "t.parquet", [(b"raw",)], ["image"])
-    with pytest.raises(InputError, match="line 1: a value is a bytes"):
+    with pytest.raises(InputError, match="row 1: image is of type bytes"):
         read(path, ["image"])
     path = write(tmp_path / "n.parquet", [({"bytes": b"", "path": "x"},)], ["image"])
-    with pytest.raises(InputError, match="line 1: a value is a dict"):
+    with pytest.raises(InputError, match="row 1: image is of type dict"):
         read(path, ["image"])
     dotted = write(tmp_path / "d.parquet", [("x", "y")], ["a.b", "a"])
     assert list(read(dotted, ["a.b"])["a.b"]) == ["x"]

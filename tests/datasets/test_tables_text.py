@@ -115,6 +115,69 @@ def test_columns_without_a_name_are_passed_over(tmp_path):
         )
 
 
+def test_separators_at_the_end_of_rows_that_the_header_has_not(tmp_path):
+    assert texts(silently(write(tmp_path / "t.csv", [[*row, ""] for row in rows_of()]))) == [
+        row[0] for row in rows_of()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "separator", "warned"), [("t.txt", " ", 2), ("t.txt", "\t", 1), ("t.csv", ",", 1), ("t.csv", ";", 2)]
+)
+def test_the_row_numbers_that_r_writes_without_naming_them(tmp_path, name, separator, warned):
+    """write.table(frame): the header has one field less than the rows; pandas takes their first for the index."""
+    rows = [[f'"{number}"', *(f'"{value}"' for value in row)] for number, row in enumerate(rows_of(), start=1)]
+    path = write(tmp_path / name, rows, separator, header=[f'"{column}"' for column in HEADER])
+    with pytest.warns(SpurWarning) as said:
+        table = read(path)
+    assert (texts(table), list(table["label"])) == ([row[0] for row in rows_of()], [row[1] for row in rows_of()])
+    assert len(said) == warned
+    assert "number of the row" in str(said[-1].message)
+
+
+def test_rows_that_are_wider_than_the_header_are_refused(tmp_path):
+    named = [[f"row {number}", *row] for number, row in enumerate(rows_of())]
+    with pytest.raises(InputError, match=r"line 2: 4 fields, the header has 3\n.*as R writes it"):
+        read(write(tmp_path / "t.csv", named))
+    texts_with_commas = [
+        [f"{row[0]}, yes" if number == 4 else row[0], *row[1:]] for number, row in enumerate(rows_of())
+    ]
+    with pytest.raises(InputError, match=r"line 6: 4 fields, the header has 3\n.*quotation marks"):
+        read(write(tmp_path / "t.csv", texts_with_commas))
+    numbered = [[str(number), *row] for number, row in enumerate(rows_of(1200))]
+    numbered[1100][0] = "x"
+    with pytest.raises(InputError, match="line 1,102: 'x' is not the number of a row"):
+        read(write(tmp_path / "t.csv", numbered))
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+def test_spaces_separate_if_nothing_else_does(tmp_path, name):
+    rows = [[f"img{number}.jpg", "ab"[number % 2]] for number in range(12)]
+    path = write(tmp_path / name, rows, "   ", header=["image", "label"])
+    with pytest.warns(SpurWarning, match="separated by spaces.*separator=space"):
+        assert list(read(path, ["image", "label"])["label"]) == [row[1] for row in rows]
+    for options in ({"separator": "space"}, {"separator": " ", "quoting": "none"}):
+        assert list(silently(path, ["image"], **options)["image"]) == [row[0] for row in rows]
+
+
+def test_a_header_in_the_middle_is_named(tmp_path):
+    for name, separator in (("t.csv", ","), ("t.tsv", "\t")):
+        with pytest.raises(InputError, match="line 14 is the header again"):
+            read(write(tmp_path / name, [*rows_of(), HEADER, *rows_of()], separator))
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_quotation_marks_after_a_backslash(tmp_path, separator):
+    """As MySQL and Spark write them."""
+    rows = [[f'"he said \\"no {row[0]}\\", and left"', *row[1:]] for row in rows_of()]
+    path = write(tmp_path / "t.csv", rows, separator)
+    if separator != "\t":
+        with pytest.raises(InputError, match=r"line 2: .*\n.*quoting=backslash"):
+            read(path, separator=separator)
+    found = texts(silently(path, separator=separator, quoting="backslash"))
+    assert found == [f'he said "no {row[0]}", and left' for row in rows_of()]
+
+
 @pytest.mark.parametrize("options", [{"separator": "::"}, {"separator": '"'}, {"quoting": "maybe"}, {"encoding": "utf-9"}, {"encoding": "rot13"}, {"encoding": "a\0"}])  # fmt: skip
 def test_options_that_cannot_be(options):
     with pytest.raises(UsageError, match=f"dataset.options.{next(iter(options))} = "):
@@ -155,9 +218,23 @@ def test_encodings_that_do_not_fit(tmp_path):
     (tmp_path / "cut.csv").write_bytes("text,label\na\u00e9,b\n".encode("utf-16")[:-1])
     with pytest.raises(InputError, match=r"cut\.csv"):
         read(tmp_path / "cut.csv", ["text"])
-    (tmp_path / "x.csv").write_bytes(b"PK\x03\x04 a workbook")
-    with pytest.raises(InputError, match=r"Excel workbook.*\nSave the sheet as CSV"):
-        read(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x03\x04 docProps/app.xml", "Excel workbook.*\nSave the sheet as CSV"),
+        (b"PK\x03\x04 train.csv", "zip archive.*\nUnpack it"),
+        (b"PAR1 ...", r"Parquet file\n.*\.parquet"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n", "Git LFS.*\n.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+    ],
+)
+def test_other_files_under_the_name_of_a_table(tmp_path, content, words):
+    for name in ("x.csv", "x.jsonl", *(["x.parquet"] if not content.startswith(b"PAR1") else [])):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=words):
+            read(tmp_path / name, ["text"])
 
 
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
@@ -364,8 +441,10 @@ def test_the_columns_of_json_lines_are_the_keys_of_all(tmp_path, lacking):
         ('[{"text": "a"}', "no comma or ] after object 1"),
         ('[{"text": "a"}]\n[{"text": "b"}]', "more text after the array"),
         ('[{"text": "\\ud800"}]', "object 1 is not JSON"),
-        ('[{"text": {"a": 1}}]', "object 1: a value is a dict"),
-        ("[]", "has no column 'text'"),
+        ('[{"text": {"a": 1}}]', "object 1: text is of type dict"),
+        ("[]", "has no rows"),
+        ('{"version": 1, "data": [{"text": "a"}]}', "rows in data\n.*lines=True"),
+        ('{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "rows in train, test"),
     ],
 )
 def test_json_that_is_no_table(tmp_path, content, words):

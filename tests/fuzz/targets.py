@@ -204,6 +204,21 @@ def _make_utf_16(path: Path) -> None:
     path.write_bytes("\r\n".join(lines).encode("utf-16"))
 
 
+def _make_r_table(path: Path) -> None:
+    """As R's write.table: separated by spaces, the numbers of the rows without a name."""
+    lines = ['"text" "label" "split"', *(f'"{row + 1}" "a {row}" "{row % 2}" "train"' for row in range(12))]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _make_backslash(path: Path) -> None:
+    lines = ["text,label,split", *(f'"a \\"{row}\\"",{row % 2},train' for row in range(12))]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _read_backslash(path: Path) -> None:
+    _touch(load_dataset("table", {"path": path.name, "quoting": "backslash"}, data_root=path.parent))
+
+
 def _make_parquet(path: Path) -> None:
     import pyarrow
     from pyarrow import parquet
@@ -440,6 +455,8 @@ def targets() -> dict[str, Target]:
         "csv": target("own.csv", _read_own("table", "own.csv"), make=_table_writer(",")),
         "tsv": target("own.tsv", _read_own("table", "own.tsv"), make=_table_writer("\t")),
         "csv-gz": target("own.csv.gz", _read_own("table", "own.csv.gz"), make=_make_packed),
+        "csv-r": target("own.txt", _read_own("table", "own.txt"), make=_make_r_table),
+        "csv-backslash": target("own.csv", _read_backslash, make=_make_backslash),
         "csv-utf-16": target("own.csv", _read_own("table", "own.csv"), make=_make_utf_16),
         "json-array": target(
             "own.json",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.inputs import Inputs, Texts
+from spurcli.datasets.own.layout import is_image
 from spurcli.datasets.own.naming import require_classes, require_plain
 from spurcli.datasets.own.splitting import Samples
 from spurcli.datasets.own.values import coded, named_values
@@ -115,9 +116,19 @@ def _hint(known: Sequence[str], roles: Sequence[str]) -> str:
         found = [*spelled[role], *likely[role]]
         if found or not any((*spelled.values(), *likely.values())):
             flags.append(option_flag(role, found[0] if found else "COLUMN"))
-    if len(known) and all("/" in name or "." in name for name in known[:1]):
+    if _is_sample(known):
         return f"Its first line must name the columns; it is: {listed(known)}."
+    if len(known) == 1 and (character := re.search(r"[^\w\s\"'.-]|\s", known[0])):
+        name = "space" if character[0].isspace() else character[0]
+        flag = option_flag("separator", name)
+        return f"Its first line must name the columns; it is: {listed(known)}. If it does, say what is between them: {flag}"
     return f"It has: {listed(known)}. Say which with {', or '.join(flags)}"
+
+
+def _is_sample(names: Sequence[str]) -> bool:
+    """Whether what should be the names of columns looks like a row: a file, a text, a number among words."""
+    numbers = [name for name in names if re.fullmatch(r"-?[0-9.]+", name)]
+    return any("/" in name or is_image(name) or name.count(" ") > 3 for name in names) or 0 < len(numbers) < len(names)
 
 
 def option_flag(option: str, value: str) -> str:

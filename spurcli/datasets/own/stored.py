@@ -149,7 +149,7 @@ def _texts(part: StoredPart, column: str, place: Path) -> list[str]:
     names = part.class_names.get(column)
     if names is not None:
         return [names[value] if isinstance(value, int) and 0 <= value < len(names) else "" for value in values]
-    return [value if isinstance(value, str) else as_text(value, f"{place}, column {column!r}") for value in values]
+    return [value if isinstance(value, str) else as_text(value, f"{place}: {column}") for value in values]
 
 
 def _images(
