@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from spurcli.registry import is_user_code, near
 from spurcli.settings import (
     TABLES,
     DatasetSettings,
+    InjectionSettings,
     Settings,
+    Table,
     check_recipe,
     check_tables,
     from_table,
@@ -39,8 +42,8 @@ def configure(
     model: str | None = None,
     method: str | None = None,
     feature: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    inherited: Mapping[str, Any] | None = None,
+    overrides: Table | None = None,
+    inherited: Table | None = None,
     inherited_from: str = "the parent file",
     checkpoint: Path | None = None,
     allow_injection_mismatch: bool = False,
@@ -80,28 +83,25 @@ def configure(
         flags["feature"] = feature
 
     chosen = _read_recipe(recipe, flags["data_root"]) if recipe else {}
-    inherited = _usable(inherited or {}, inherited_from)
-    named_in = [Path(inherited_from)] if inherited and Path(inherited_from).is_file() else []
-    named, injection_path = _named_dataset(dataset, inherited, chosen, flags["data_root"], named_in)
+    parent = _Inherited.of(inherited or {}, inherited_from)
+    named, injection_path = _named_dataset(dataset, parent, chosen, flags["data_root"])
     if named is None:
         raise UsageError("No data set is named", "Name one: --dataset demo (see: spurcli list)")
-    _refuse_other_name(named["name"], flags.get("dataset", {}))
-    options = flags.get("dataset", {}).get("options")
-    if inherited.get("dataset"):
-        _refuse_other_dataset(named, dataset, inherited, inherited_from, options, allow_injection_mismatch)
-    recipe_name = recipe or inherited.get("recipe") or _default_recipe(named, uses)
-    if recipe:
-        inherited = {"dataset": inherited.get("dataset", {})}  # a named recipe replaces the inherited one
-    elif not inherited.get("training") or recipe_name in recipes.names():
+    _refuse_other_name(named.name, flags.get("dataset", {}))
+    if parent.dataset:
+        options = flags.get("dataset", {}).get("options")
+        _refuse_other_dataset(named, dataset, parent, options, allow_injection_mismatch)
+    recipe_name = recipe or parent.recipe or _default_recipe(named, uses)
+    handed_down = {} if recipe else dict(parent.tables)  # a named recipe replaces the inherited one
+    if not recipe and (not handed_down.get("training") or recipe_name in recipes.names()):
         chosen = _read_recipe(recipe_name, flags["data_root"])
     chosen = _with_dataset(chosen, named)
-    if named != inherited.get("dataset"):
-        inherited = {**inherited, "dataset": named}
+    handed_down["dataset"] = _table_of(named)
     if dataset and injection_path is None:
         flags["dataset"] = _with_path(flags.get("dataset", {}), named)
     if injection_path:
         flags["injection_path"] = injection_path
-    settings = resolve(flags, inherited, chosen, recipe_name, uses)
+    settings = resolve(flags, handed_down, chosen, recipe_name, uses)
     DATASETS.check(settings.dataset.name)
     MODELS.check(settings.model.name)
     METHODS.check(settings.method.name)
@@ -113,47 +113,75 @@ def find_data_root(given: Path | str | None = None) -> Path:
     return Path(given or os.environ.get("SPURCLI_DATA_ROOT") or "data")
 
 
-def injection_settings(path: Path) -> dict[str, Any]:
-    """The `dataset` table of an inject.json: base data set, options, and the injection's identity."""
+def injection_settings(path: Path) -> DatasetSettings:
+    """The data set that an inject.json is: base data set, options, and the injection's identity."""
     injection = read_injection(path)
-    return {
-        "name": injection.dataset,
-        "options": dict(injection.dataset_options),
-        "injection": {"file": portable_path(str(path)), "sha256": injection.sha256, "feature": injection.feature},
-    }
+    identity = InjectionSettings(portable_path(str(path)), injection.sha256, injection.feature)
+    return DatasetSettings(injection.dataset, dict(injection.dataset_options), identity)
+
+
+@dataclass(frozen=True)
+class _Inherited:
+    """What a parent file (`source`) hands down: its settings, checked, as it may come from anywhere."""
+
+    tables: Table
+    source: str
+    dataset: DatasetSettings | None
+    recipe: str | None
+
+    @classmethod
+    def of(cls, tables: Table, source: str) -> _Inherited:
+        try:
+            check_tables(tables)
+            dataset = from_table(DatasetSettings, tables["dataset"], "dataset") if tables.get("dataset") else None
+        except UsageError as error:
+            raise InputError(f"{source} holds unusable settings: {error.problem}", "Make the file again.") from error
+        return cls(tables, source, dataset, optional_field(tables, "recipe", str, f"{source}: settings"))
+
+    @property
+    def files(self) -> list[Path]:
+        """The file itself, near which what it names is looked for; none if nothing is inherited."""
+        return [Path(self.source)] if self.tables and Path(self.source).is_file() else []
 
 
 def _named_dataset(
-    dataset: str | None,
-    inherited: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    data_root: Path,
-    named_in: Sequence[Path],
-) -> tuple[dict[str, Any] | None, Path | None]:
-    """The `dataset` table that flags, parent or recipe name (in this order), and where its inject.json is.
+    dataset: str | None, parent: _Inherited, recipe: Table, data_root: Path
+) -> tuple[DatasetSettings | None, Path | None]:
+    """The data set that flags, parent or recipe name (in this order), and where its inject.json is.
 
-    What the parent file (`named_in`) or an inject.json names is found again by the rule of `spurcli.finding`.
+    What the parent file or an inject.json names is found again by the rule of `spurcli.finding`.
     """
     if dataset and is_injection(_in_root(dataset, data_root)):
         path = Path(dataset)
-        return find_own_data(injection_settings(path), [path, *named_in], data_root), path
+        return _found_again(injection_settings(path), [path, *parent.files], data_root), path
     if dataset:
-        mine = _table_named(dataset, data_root)
-        same = inherited.get("dataset", {})
-        if _same_place(same, mine) and not same.get("injection"):
-            options = {**same.get("options", {}), **mine["options"]}
-            return {**same, "name": mine["name"], "options": options}, None
+        mine, same = _dataset_named(dataset, data_root), parent.dataset
+        if same and _same_place(same, mine) and not same.injection:
+            return replace(same, name=mine.name, options={**same.options, **mine.options}), None
         return mine, None
-    table = inherited.get("dataset") or recipe.get("dataset")
-    if not table or "name" not in table:
-        return None, None
-    injection = table.get("injection")
+    stored = parent.dataset
+    if not stored:
+        if "name" not in recipe.get("dataset", {}):
+            return None, None
+        stored = from_table(DatasetSettings, recipe["dataset"], "dataset")
+    injection = stored.injection
     if not injection:
-        return find_own_data(table, named_in, data_root), None
-    path = find_injection(injection.get("file", ""), injection.get("sha256", ""), named_in, data_root)
-    if path != Path(injection.get("file", "")):
-        table = {**table, "injection": {**injection, "file": portable_path(str(path))}}
-    return find_own_data(table, [path, *named_in], data_root), path
+        return _found_again(stored, parent.files, data_root), None
+    path = find_injection(injection.file, injection.sha256, parent.files, data_root)
+    if path != Path(injection.file):
+        stored = replace(stored, injection=replace(injection, file=portable_path(str(path))))
+    return _found_again(stored, [path, *parent.files], data_root), path
+
+
+def _found_again(dataset: DatasetSettings, named_in: Sequence[Path], data_root: Path) -> DatasetSettings:
+    table = find_own_data({"name": dataset.name, "options": dataset.options}, named_in, data_root)
+    return replace(dataset, options=table["options"])
+
+
+def _table_of(dataset: DatasetSettings) -> Table:
+    """A data set as the table that recipes and files hold."""
+    injection = {} if dataset.injection is None else {"injection": asdict(dataset.injection)}
+    return {"name": dataset.name, "options": dataset.options, **injection}
 
 
 def _in_root(name: str, data_root: Path) -> str:
@@ -164,10 +192,10 @@ def _in_root(name: str, data_root: Path) -> str:
     return str(found) if not Path(name).exists() and found.is_file() and not is_injection(str(found)) else name
 
 
-def _table_named(name: str, data_root: Path) -> dict[str, Any]:
-    """The `dataset` table of a data set's name or, for a user's own data, its path."""
+def _dataset_named(name: str, data_root: Path) -> DatasetSettings:
+    """The data set of a name or, for a user's own data, of a path."""
     if name in DATASETS or is_user_code(name):
-        return {"name": name, "options": {}}
+        return DatasetSettings(name)
     found = named_by_path(name, data_root)
     if Path(name).is_file() and (artefact := recognise(Path(name))):
         raise InputError(f"{name} is {artefact.noun}, not a data set", artefact.used(name))
@@ -177,64 +205,63 @@ def _table_named(name: str, data_root: Path) -> dict[str, Any]:
             f"Known: {', '.join(DATASETS.entries)}. Your own: a folder of images (photos/), a table (birds.csv), or "
             "path/to/file.py:attr",
         )
-    return found
+    return DatasetSettings(found["name"], found["options"])
 
 
-def _path_of(table: Mapping[str, Any]) -> Any:
+def _path_of(dataset: DatasetSettings) -> Any:
     """What tells a user's own data sets apart, which all have the same few names; None for others."""
-    return table.get("options", {}).get("path") if table.get("name") in OWN_DATA else None
+    return dataset.options.get("path") if dataset.name in OWN_DATA else None
 
 
-def _same_place(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two `dataset` tables name the same data, perhaps with other options."""
-    return same_option(first.get("name"), second.get("name")) and same_path(_path_of(first), _path_of(second))
+def _same_place(first: DatasetSettings, second: DatasetSettings) -> bool:
+    """Whether both name the same data, perhaps with other options."""
+    return same_option(first.name, second.name) and same_path(_path_of(first), _path_of(second))
 
 
-def _called(table: Mapping[str, Any]) -> str:
-    return str(_path_of(table) or table.get("name"))
+def _called(dataset: DatasetSettings) -> str:
+    return str(_path_of(dataset) or dataset.name)
 
 
-def _with_path(flags: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+def _with_path(flags: Table, named: DatasetSettings) -> Table:
     """The `dataset` table of the flags, with the name and path that --dataset gives."""
     options, path = dict(flags.get("options", {})), _path_of(named)
     if path is not None and not same_path(options.setdefault("path", path), path):
-        raise UsageError(f"--set dataset.options.path={options['path']}: the data set is {path}", "Leave it out.")
-    return {**flags, "name": named["name"], "options": options}
+        raise UsageError(f"--set dataset.options.path={options['path']}: the data set is {path}", "Remove it.")
+    return {**flags, "name": named.name, "options": options}
 
 
 def _refuse_other_dataset(
-    named: Mapping[str, Any],
+    mine: DatasetSettings,
     flag: str | None,
-    inherited: Mapping[str, Any],
-    inherited_from: str,
-    options: Mapping[str, Any] | None,
+    parent: _Inherited,
+    options: Table | None,
     allow_injection_mismatch: bool,
 ) -> None:
     """Only the identity of the data set cannot be overridden: a contradiction is an error."""
-    if _same_place(inherited["dataset"], named) and _path_of(named):  # one place may be named in several ways
-        named = {**named, "options": {**named["options"], "path": _path_of(inherited["dataset"])}}
-        if options and same_path(options.get("path"), _path_of(named)):
-            options = {**options, "path": _path_of(named)}
-    parent = from_table(DatasetSettings, inherited.get("dataset", {"name": ""}), "dataset")
-    mine = from_table(DatasetSettings, named, "dataset")
-    if options and not all(same_option(parent.options.get(key), value) for key, value in options.items()):
+    theirs = parent.dataset
+    assert theirs is not None
+    both = _same_place(theirs, mine)
+    if both and _path_of(mine):  # one place may be named in several ways
+        mine = replace(mine, options={**mine.options, "path": _path_of(theirs)})
+        if options and same_path(options.get("path"), _path_of(mine)):
+            options = {**options, "path": _path_of(mine)}
+    if options and not all(same_option(theirs.options.get(key), value) for key, value in options.items()):
         raise InputError(
-            f"{inherited_from} was made with dataset.options {dict(parent.options)}, not {dict(options)}",
+            f"{parent.source} was made with dataset.options {dict(theirs.options)}, not {dict(options)}",
             "Make it again with these options, or leave them out here.",
         )
-    if not flag or same_dataset(parent, mine):
+    if not flag or same_dataset(theirs, mine):
         return
-    both = _same_place(inherited["dataset"], named)
-    only_injection = both and same_option(parent.options, mine.options)
+    same_options = same_option(theirs.options, mine.options)
+    only_injection = both and same_options
     if only_injection and allow_injection_mismatch:
         return
-    called = _called(inherited["dataset"])
-    theirs, ours = called, flag
+    called = _called(theirs)
+    made_with, named = called, flag
     if both:
-        options_differ = not same_option(parent.options, mine.options)
-        theirs, ours = (_in_words(each, called, options=options_differ) for each in (parent, mine))
+        made_with, named = (_in_words(each, called, options=not same_options) for each in (theirs, mine))
     raise InputError(
-        f"{inherited_from} was made with {theirs}, not {ours}",
+        f"{parent.source} was made with {made_with}, not {named}",
         "Leave --dataset out, or make the file again."
         + (" --allow-injection-mismatch uses it as it is." if only_injection else ""),
     )
@@ -247,31 +274,19 @@ def _in_words(dataset: DatasetSettings, called: str, *, options: bool) -> str:
     return f"{called} {words}" + (f" with {dict(dataset.options)}" if options else "")
 
 
-def _usable(inherited: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What a parent file hands down, checked: it may come from anywhere."""
-    try:
-        check_tables(inherited)
-        if inherited.get("dataset"):
-            from_table(DatasetSettings, inherited["dataset"], "dataset")
-    except UsageError as error:
-        raise InputError(f"{where} holds unusable settings: {error.problem}", "Make the file again.") from error
-    optional_field(inherited, "recipe", str, f"{where}: settings")
-    return dict(inherited)
-
-
-def _read_recipe(name: str, data_root: Path) -> dict[str, Any]:
+def _read_recipe(name: str, data_root: Path) -> Table:
     """A checked recipe; where it names a user's own data by its path, that has become an option."""
     recipe = recipes.read_recipe(name)
     check_recipe(recipe, name)
     table = recipe.get("dataset", {})
     if "name" not in table or table["name"] in DATASETS or is_user_code(table["name"]):
         return recipe
-    mine = _table_named(table["name"], data_root)
-    options = {**table.get("options", {}), **mine["options"]}
-    return {**recipe, "dataset": {**table, "name": mine["name"], "options": options}}
+    mine = _dataset_named(table["name"], data_root)
+    options = {**table.get("options", {}), **mine.options}
+    return {**recipe, "dataset": {**table, "name": mine.name, "options": options}}
 
 
-def _refuse_other_name(name: str, table: Mapping[str, Any]) -> None:
+def _refuse_other_name(name: str, table: Table) -> None:
     """`--set dataset.name=…` only confirms user code that an inject.json names; the data set is `--dataset`'s."""
     for key in table:
         if key not in ("name", "options") or not isinstance(table[key], str if key == "name" else Mapping):
@@ -280,43 +295,43 @@ def _refuse_other_name(name: str, table: Mapping[str, Any]) -> None:
         raise UsageError(f"--set dataset.name={table['name']}: the data set is {name}", "Name it with --dataset.")
 
 
-def _with_dataset(recipe: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+def _with_dataset(recipe: Table, named: DatasetSettings) -> Table:
     """The recipe without its own data set where another is used: its options would not fit."""
     table = recipe.get("dataset", {})
-    if table.get("name") == named["name"] and _same_place(table, named):
-        return dict(recipe)
-    return {**recipe, "dataset": {"name": named["name"]}}
+    if table.get("name") == named.name and _same_place(from_table(DatasetSettings, table, "dataset"), named):
+        return recipe
+    return {**recipe, "dataset": {"name": named.name}}
 
 
-def _default_recipe(named: Mapping[str, Any], uses: Sequence[str]) -> str:
+def _default_recipe(named: DatasetSettings, uses: Sequence[str]) -> str:
     """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open.
 
     But what is cached of a user's own data must be what the stages read, so that asks for theirs.
     """
-    if named["name"] in recipes.names():
-        return str(named["name"])
-    own = named["name"] in OWN_DATA
+    if named.name in recipes.names():
+        return str(named.name)
+    own = named.name in OWN_DATA
     if not {"model", "training"} & set(uses) and not (own and "tokenizer" in uses):
         return "demo"
     if own:
-        texts = "" if named["name"] == "folder" else "; for texts own-text-cpu or own-text"
+        texts = "" if named.name == "folder" else "; for texts own-text-cpu or own-text"
         raise UsageError(
             f"{_called(named)} is your own data: which recipe?",
-            f"--recipe own-images-cpu trains on a laptop, own-images wants a GPU{texts}. Change a copy: spurcli recipe copy",
+            f"--recipe own-images-cpu trains on a laptop, own-images requires a GPU{texts}. Change a copy: spurcli recipe copy",
         )
     raise UsageError(
-        f"There is no recipe for the data set {named['name']}",
+        f"There is no recipe for the data set {named.name}",
         f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
     )
 
 
 def _refuse_idle(key: str, uses: Sequence[str]) -> None:
-    """A setting that the stage has no use for is no setting: whoever types it expects something of it."""
+    """Settings that do not apply to a command are rejected: whoever types one expects an effect."""
     part = {"scoring": "model"}.get(key.split(".")[0], key.split(".")[0])
     if key.startswith("model.") and "tokenizer" in uses:
         return  # a model's folder may hold its tokeniser
     if part in ("model", "method", "training") and part not in uses and key != "training.channels_last":
-        raise UsageError(f"--set {key} changes nothing in this command", "Leave it out.")
+        raise UsageError(f"--set {key} has no effect in this command", "Remove it.")
 
 
 def _set(flags: dict[str, Any], key: str, value: Any) -> None:

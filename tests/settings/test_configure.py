@@ -142,7 +142,7 @@ def test_an_injected_parent_needs_the_same_injection(tmp_path):
 
 def test_absolute_paths_are_cut_in_what_is_handed_down(tmp_path):
     path = injection_file(tmp_path / "inject.json")
-    assert injection_settings(path)["injection"]["file"] == "inject.json"
+    assert injection_settings(path).injection.file == "inject.json"
     stored = configure("/abs/own.py:load", recipe="demo", overrides={"dataset.options.root": "/abs/pictures"}).to_json()
     assert stored["dataset"] == {"name": "own.py:load", "options": {"root": "pictures"}, "injection": None}
     again = configure("/abs/own.py:load", inherited=stored, overrides={"dataset.options.root": "/abs/pictures"})
