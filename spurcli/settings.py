@@ -131,7 +131,8 @@ class Settings:
         return {"recipe": portable_path(self.recipe), "seed": self.seed, **content}
 
 
-_KINDS = {
+# The dataclass of each table.
+KINDS: dict[str, Any] = {
     "dataset": DatasetSettings,
     "model": PartSettings,
     "preprocessing": PreprocessingSettings,
@@ -139,7 +140,7 @@ _KINDS = {
     "scoring": ScoringSettings,
     "method": PartSettings,
 }
-TABLES = tuple(_KINDS)
+TABLES = tuple(KINDS)
 _RECIPE_KEYS = ("summary", *TABLES)
 _RUNTIME_KEYS = ("seed", "device", "data_root", "cache_root", "num_workers", "injection_path")
 # What a parent file hands down; how a run was computed (precision, compile) stays behind.
@@ -174,7 +175,7 @@ def resolve(
         merged[name] = merge(table, flags.get(name, {}))
     _require_named_user_code(merged, flags, uses)
     merged["method"] = merged["method"] or {"name": "erm"}
-    tables = {name: from_table(_KINDS[name], merged[name], name) for name in TABLES}
+    tables = {name: from_table(KINDS[name], merged[name], name) for name in TABLES}
     runtime = {key: flags[key] for key in _RUNTIME_KEYS if key in flags}
     settings = Settings(recipe=recipe_name, **tables, **runtime)
     _check_values(settings)
@@ -198,7 +199,7 @@ def check_tables(tables: Table) -> None:
         if name in tables:
             if not isinstance(tables[name], Mapping):
                 raise UsageError(f"{name} = {str(tables[name])[:40]!r} is not a table", "")
-            _values(_KINDS[name], tables[name], name)
+            _values(KINDS[name], tables[name], name)
 
 
 def from_table(kind: Any, table: Table, where: str) -> Any:

@@ -87,7 +87,7 @@ def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progres
 
 
 def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
-    from spurcli.artifacts.reuse import in_words
+    from spurcli.artifacts.space import in_words
     from spurcli.cli.console import say
 
     if all(facts["done"] == "nothing" for facts in splits.values()):

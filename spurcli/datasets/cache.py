@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.atomic import flush
 from spurcli.artifacts.envelope import canonical_json, field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.lock import lock
-from spurcli.artifacts.reuse import in_words
+from spurcli.artifacts.space import in_words
 from spurcli.errors import InputError
 from spurcli.progress import Progress, Silent
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.reuse import in_words
+from spurcli.artifacts.space import in_words
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.cache import (
     Blocks,

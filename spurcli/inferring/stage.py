@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import portable_word, provenance
-from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
+from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
+from spurcli.finished import Output, is_complete
+from spurcli.identity import InferArguments, RunIdentity
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
@@ -86,12 +89,12 @@ def infer(
         "infer",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments={"by": portable_word(by), **options, **_code_of(by), "trains": source is None},
+        arguments=dataclasses.asdict(InferArguments(portable_word(by), source is None, **options, **_code_of(by))),
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
     outputs = [Output(output, GROUPS), *([Output(errors, ERRORS)] if errors else [])]
     world = bench.world if bench else ALONE
-    world.require_same(sha256_of_json(run_identity(made)), "settings or files")
+    world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
 
     def is_finished() -> bool:
         if is_complete(outputs, made, known.subject.fingerprint, force=force, redo=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spurcli.artifacts.reuse import in_words
+from spurcli.artifacts.space import in_words
 from spurcli.datasets import Dataset, Texts
 from spurcli.datasets.cache import (
     Blocks,

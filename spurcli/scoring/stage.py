@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,14 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.artifacts.reuse import Output, is_complete, require_writable, run_identity
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
+from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import read_aligned
 from spurcli.errors import UsageError
+from spurcli.finished import Output, is_complete
+from spurcli.identity import RunIdentity, ScoreArguments
 from spurcli.parts import SCORES
 from spurcli.progress import Progress, Silent, Turn
 from spurcli.runtime.distributed import ALONE
@@ -90,15 +93,17 @@ def score(
         "score",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments={
-            "num_runs": num_runs,
-            "own_scores": [score.origin for score in further if score.origin],
-            **({"on_demand": on_demand} if (on_demand := [s.name for s in further if not s.origin]) else {}),
-        },
+        arguments=dataclasses.asdict(
+            ScoreArguments(
+                num_runs,
+                own_scores=[dict(score.origin) for score in further if score.origin],
+                on_demand=[score.name for score in further if not score.origin],
+            )
+        ),
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
     world = bench.world if bench else ALONE
-    world.require_same(sha256_of_json(run_identity(made)), "settings or files")
+    world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
     fingerprint = bench.dataset.splits["train"].fingerprint if bench else None
     if world.first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force)):
         report.say(f"{output} is already complete; nothing to do")

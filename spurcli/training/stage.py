@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -19,13 +20,15 @@ from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import provenance
-from spurcli.artifacts.reuse import Output, bytes_while_training, is_complete, require_writable, run_identity
+from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.epoch_rules import LAST, RULES
 from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
+from spurcli.finished import Output, is_complete
+from spurcli.identity import RunIdentity, TrainArguments
 from spurcli.progress import Progress
 from spurcli.registry import near
 from spurcli.runtime.distributed import ALONE, World
@@ -84,17 +87,19 @@ def train(
         wanted.check(settings, checkpoint)
         selection = settings.training.selection
         predictors = _predictors(bench, {selection, *wanted.rules}, evaluate_each)
-    arguments = {
-        **given.hashes,
-        "same_steps": same_steps,
-        "evaluate_each": sorted(predictors),
-        "checkpoints": [*wanted.epochs, *wanted.rules],
-    }
+    arguments = dataclasses.asdict(
+        TrainArguments(
+            **given.hashes,
+            same_steps=same_steps,
+            evaluate_each=sorted(predictors),
+            checkpoints=[*wanted.epochs, *wanted.rules],
+        )
+    )
     made = provenance("train", command=command, settings=settings.to_json(), arguments=arguments, parents=given.parents)
     facts = {**given.facts(), "recipe": settings.recipe, "seed": settings.seed, "method": settings.method.name}
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
     world = bench.world
-    world.require_same(sha256_of_json(run_identity(made)), "settings or files")
+    world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
     files = _Files(output, _metadata(bench, made), facts, given, world)
     fingerprint = bench.dataset.splits["train"].fingerprint
 

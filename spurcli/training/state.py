@@ -17,10 +17,11 @@ from torch import nn
 
 from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, save_tensors
-from spurcli.artifacts.envelope import canonical_json, parse_json, sha256_of_json
+from spurcli.artifacts.envelope import canonical_json, parse_json
 from spurcli.artifacts.lock import lock
 from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError, SpurWarning
+from spurcli.identity import same_state
 from spurcli.runtime.distributed import World
 
 _KEY, _FILE = "spurcli_state", "state.safetensors"
@@ -99,7 +100,7 @@ class StateFile:
 
     def save(self, tensors: Mapping[str, torch.Tensor], position: Position, extra: Mapping[str, Any]) -> None:
         content = {
-            "identity": sha256_of_json(self.identity),
+            "identity": dict(self.identity),
             "environment": self._environment(),
             "position": vars(position),
             "extra": dict(extra),
@@ -112,9 +113,9 @@ class StateFile:
             return None
         try:
             identity, saved_environment, position, extra = self._read_header()
-            if identity != sha256_of_json(self.identity):
+            if differs := same_state(identity, self.identity):
                 raise InputError(
-                    f"{self.folder} holds the unfinished work of another run (other settings, data, seed or list)",
+                    f"{self.folder} holds the unfinished work of another run ({differs[0]})",
                     "Finish that run with its own command, or start over with --force.",
                 )
             tensors = load_tensors(self.path)
@@ -125,9 +126,9 @@ class StateFile:
             return None
         here, saved_environment = self._environment(), {"world size": 1, **saved_environment}
         changes = [f"{key} was {saved_environment.get(key)}, is {here[key]}" for key in here]
-        differs = [text for key, text in zip(here, changes, strict=True) if saved_environment.get(key) != here[key]]
-        if differs:
-            message = f"Going on, but not to the same bits: {', '.join(differs)}"
+        changed = [text for key, text in zip(here, changes, strict=True) if saved_environment.get(key) != here[key]]
+        if changed:
+            message = f"Going on, but not to the same bits: {', '.join(changed)}"
             warnings.warn(message, SpurWarning, stacklevel=2)
         return tensors, position, extra
 
@@ -139,9 +140,9 @@ class StateFile:
             identity, _, position, _ = self._read_header()
         except InputError:
             return 0  # `load` says what is wrong
-        return position.epoch if identity == sha256_of_json(self.identity) else 0
+        return 0 if same_state(identity, self.identity) else position.epoch
 
-    def _read_header(self) -> tuple[str, dict[str, Any], Position, dict[str, Any]]:
+    def _read_header(self) -> tuple[Any, dict[str, Any], Position, dict[str, Any]]:
         header = read_safetensors_header(self.path, "a training state", _START_OVER)
         text = (header.get("__metadata__") or {}).get(_KEY)
         content = parse_json(text or "{}", f"{self.path}: metadata")

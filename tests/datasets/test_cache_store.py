@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spurcli.artifacts.lock import lock
-from spurcli.artifacts.reuse import in_words
+from spurcli.artifacts.space import in_words
 from spurcli.datasets.cache import (
     Blocks,
     cached_folder,

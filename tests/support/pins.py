@@ -18,7 +18,19 @@ from pathlib import Path
 import pytest
 import torch
 
-FILE = Path(__file__).parent.parent / "golden" / "weights.json"
+GOLDEN = Path(__file__).parent.parent / "golden"
+FILE = GOLDEN / "weights.json"
+DATA = ["num_train=120", "num_val=60", "num_test=20"]
+FLAGS = ["model.options.hidden=[8]", "training.epochs=2", "training.batch_size=16", "preprocessing.flip=true"]
+
+
+def sets(values: list[str], prefix: str = "") -> list[str]:
+    return [word for value in values for word in ("--set", prefix + value)]
+
+
+# The command of the unfinished run in tests/golden/unfinished-1.state.
+UNFINISHED = ["train", "--dataset", "demo", "--keep", "all", "--seed", "3", "--save-epochs", "best-val-mean"]
+UNFINISHED += [*sets(DATA, "dataset.options."), *sets(FLAGS), "--set", "training.epochs=3"]
 
 
 @functools.cache

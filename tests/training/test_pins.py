@@ -8,15 +8,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from pins import require_pinned, require_pins
+from pins import DATA, FLAGS, GOLDEN, UNFINISHED, require_pinned, require_pins, sets
 
 from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.datasets import load_dataset
 from spurcli.training import loop
 
-GOLDEN = Path(__file__).parent.parent / "golden"
-DATA = ["num_train=120", "num_val=60", "num_test=20"]
-FLAGS = ["model.options.hidden=[8]", "training.epochs=2", "training.batch_size=16", "preprocessing.flip=true"]
 CONTRASTIVE = ["--set", "training.batch_size=20", "--set", "method.options.num_anchors=1"]
 CONTRASTIVE += ["--set", "method.options.num_positives=2", "--set", "method.options.num_negatives=1"]
 METHODS = {
@@ -31,10 +28,6 @@ METHODS = {
     "rwy": [],
     "dfr": ["--checkpoint", "model.safetensors", "--set", "method.options.on=train"],
 }
-
-
-def sets(values: list[str], prefix: str = "") -> list[str]:
-    return [word for value in values for word in ("--set", prefix + value)]
 
 
 def test_the_weights_of_every_method_are_those_that_were_pinned(spurcli):
@@ -61,10 +54,6 @@ def test_the_weights_of_every_method_are_those_that_were_pinned(spurcli):
     methods = [found[f"{name}.safetensors"] for name in METHODS]
     assert len(set(methods)) == len(methods)  # each does something of its own
     require_pinned("command line", found)
-
-
-UNFINISHED = ["train", "--dataset", "demo", "--keep", "all", "--seed", "3", "--save-epochs", "best-val-mean"]
-UNFINISHED += [*sets(DATA, "dataset.options."), *sets(FLAGS), "--set", "training.epochs=3"]
 
 
 def interrupt(spurcli, num_steps: int) -> None:
