@@ -24,10 +24,13 @@ def weights_file(path: Path) -> Path:
     if found := next((path / name for name in STANDARD_FILES if (path / name).is_file()), None):
         return found
     require_no_adapter(path)
-    present = ", ".join(sorted(entry.name for entry in path.iterdir())[:6])
+    present = sorted(entry.name for entry in path.iterdir())
+    inside = next((name for name in present for file in STANDARD_FILES if (path / name / file).is_file()), "")
     raise InputError(
-        f"{path} is a folder without {STANDARD_FILES[0]} or {STANDARD_FILES[1]}; it holds {present or 'nothing'}",
-        "Name the file of weights, or a folder that save_pretrained wrote.",
+        f"{path} is a folder without {STANDARD_FILES[0]} or {STANDARD_FILES[1]}; it holds {', '.join(present[:6]) or 'nothing'}",
+        f"Name one of its folders, such as {path / inside}"
+        if inside
+        else "Name the file of weights, or a folder that save_pretrained wrote.",
     )
 
 

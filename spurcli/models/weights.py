@@ -11,7 +11,7 @@ from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import restore, weights_sha256
 from spurcli.artifacts.matching_torch import Match, Mismatch, Weights, best_match, plain_name
-from spurcli.artifacts.model_folder import require_no_adapter
+from spurcli.artifacts.model_folder import folder_settings, require_no_adapter
 from spurcli.artifacts.saved_torch import SavedWeights, read_saved
 from spurcli.errors import InputError, SpurWarning
 from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
@@ -153,6 +153,8 @@ def restore_trained(
 def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: Sequence[str], where: str) -> InputError:
     """What the file and the model differ by: classes, the last layer, or more."""
     hint = "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE."
+    if folder_settings(Path(where).parent) and not set(match.weights) & set(expected):
+        hint = f"A config.json is beside it. Name the folder, which says the model: {Path(where).parent}"
     differs = {name.rpartition(".")[0] for name in match.wrong()}
     wide = {len(match.weights[name]) for name in match.mismatch.misshapen if expected[name].ndim}
     ours = {len(expected[name]) for name in match.mismatch.misshapen if expected[name].ndim}

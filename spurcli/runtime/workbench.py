@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.models.class_order import OPTION, Classes
 from spurcli.models.trial import FAILURES, explained, made_up, trial
@@ -94,6 +95,8 @@ class Workbench:
         """A model with the random (or pretrained) weights of `seed`, on the device."""
         torch.manual_seed(mix(seed, 0x5EED))
         part = self.settings.model
+        if self.pretrained and part.options.get("pretrained", True) and (problem := self._words_of_others()):
+            warnings.warn(f"{problem[0]}. {problem[1]}", SpurWarning, stacklevel=2)
         model = build_model(
             part.name,
             part.options,
@@ -117,6 +120,8 @@ class Workbench:
 
         Raises InputError unless everything fits, and where the processes of a run do not read the same.
         """
+        if not is_ours and (problem := self._words_of_others()):
+            raise InputError(*problem)
         model = replace(self, pretrained=False).model(self.settings.seed)
         inputs = self._about_inputs()
         forward = trial(inputs)
@@ -132,6 +137,18 @@ class Workbench:
         warn_unless_logits(forward(model).cpu().numpy(), f"The model of {checkpoint.name}", of_model=True)
         self.world.require_same(digest, "weights")
         return model, digest
+
+    def _words_of_others(self) -> tuple[str, str] | None:
+        """What is wrong, and what to do, where a transformers model would be given numbers of words it was not trained with."""
+        model = self.settings.model
+        if model.name != "transformers" or self.settings.preprocessing.tokenizer != WORDS:
+            return None
+        folder = places(str(model.options.get("path", "")), self.settings.data_root)
+        its_own = '""' if any((place / "tokenizer.json").is_file() for place in folder) else "FOLDER"
+        return (
+            f'preprocessing.tokenizer = "words" numbers the words of the training texts, which the model in {folder[0]} does not know',
+            f"Take its tokeniser: --set preprocessing.tokenizer={its_own}",
+        )
 
     def _classes(self) -> Classes:
         told = self.settings.model.options.get(OPTION, "")

@@ -411,6 +411,14 @@ def test_a_last_layer_that_may_be_another_is_refused(tmp_path):
         load(tmp_path / "w.pth")
 
 
+def test_a_file_of_a_folder_that_says_its_model_is_answered_with_the_folder(tmp_path):
+    save_file({"bert.x": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / "model.safetensors")
+    assert f"Name the folder, which says the model: {tmp_path}" in caught.value.hint
+
+
 @pytest.mark.parametrize("wrapper", ["_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
 def test_names_of_wrapped_parts_come_off(tmp_path, theirs, wrapper):
     torch.save(

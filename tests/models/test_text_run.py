@@ -35,6 +35,12 @@ def test_texts_from_training_to_evaluation_with_the_folder_beside_the_data(tmp_p
     trained = spurcli("train", "--recipe", "texts.toml", "--dataset", "texts.py:texts", "--keep", "all")
     assert trained.code == 0, trained.err
     assert "bert: 23 tensors, new: classifier.bias, classifier.weight" in trained.err
+    assert 'Warning: preprocessing.tokenizer = "words"' in trained.err  # pretrained with other numbers of words
+    foreign = spurcli("evaluate", folder, "--recipe", "texts.toml", "--dataset", "texts.py:texts")
+    assert foreign.code == 3
+    assert "--set preprocessing.tokenizer=FOLDER" in foreign.err
+    parent = spurcli("evaluate", folder.parent, "--recipe", "texts.toml", "--dataset", "texts.py:texts")
+    assert f"such as {folder}" in parent.err
     assert "LOAD REPORT" not in trained.err + trained.out
     (folder / "model.safetensors").unlink()  # not needed to restore
     evaluated = spurcli("evaluate", "--dataset", "texts.py:texts", "--json")
