@@ -105,7 +105,9 @@ def restore(model: nn.Module, weights: Weights, where: str) -> str:
     for name, tensor in converted.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{where}: {name} holds NaN or infinity", "The training diverged; train it again.")
-    inner.load_state_dict({keys[name]: tensor for name, tensor in converted.items()})
+    state = inner.state_dict()  # with the versions of its modules, which MNASNet asks for
+    state.update({keys[name]: tensor for name, tensor in converted.items()})
+    inner.load_state_dict(state)
     if weights_sha256(plain_weights(inner)) != weights_sha256(converted):
         raise InputError(f"{where} did not restore: the model holds other weights than the file", "Report this.")
     return digest

@@ -132,3 +132,21 @@ def test_tied_and_transposed_weights_are_written_apart(tmp_path):
     loaded = load_tensors(tmp_path / "m.safetensors")
     assert torch.equal(loaded["0.weight"], loaded["1.weight"])
     assert loaded["0.bias"].tolist() == [0.0, 2.0]
+
+
+class Versioned(nn.Linear):
+    """A layer that reads state dicts of its own version only, as torchvision's MNASNet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+        if local_metadata.get("version") != 2:
+            raise ValueError("version should be 2")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+
+def test_modules_that_ask_for_their_version_are_restored():
+    saved = plain_weights(Versioned(2, 3))
+    model = Versioned(2, 3)
+    restore(model, saved, "w.pth")
+    assert torch.equal(model.weight, saved["weight"])
