@@ -51,12 +51,12 @@ def drawn(
     return Cells(positive, Half(low, moved, zeros, zeros, index))
 
 
-def cover_measures(draws: int) -> None:
+def cover_measures(draws: int, sizes_of_truth: tuple[int, int]) -> None:
     names = ("background_auroc", "bpsn_auroc", "auroc_gap", "probit_gap", "feature_effect")
     print("shape, distance, push, pairs, P, N: " + ", ".join(names) + "; undefined")
     for shape, noise in SHAPES.items():
         for distance, push, pairs in ((1.5, 0.8, True), (3.0, 1.2, True), (3.0, 1.2, False), (2.0, 0.0, True)):
-            truth = reliance(drawn(noise, np.random.default_rng(0), (10**6, 10**6), distance, push, pairs=pairs))
+            truth = reliance(drawn(noise, np.random.default_rng(0), sizes_of_truth, distance, push, pairs=pairs))
             for sizes in SIZES:
                 rng, hits, undefined = np.random.default_rng(1), dict.fromkeys(names, 0), dict.fromkeys(names, 0)
                 for _ in range(draws):
@@ -105,7 +105,8 @@ def main() -> None:
     draws = 3 if arguments.tiny else arguments.draws
     cover_aurocs(draws)
     cover_worst_group(draws)
-    cover_measures(draws)
+    many = 10**4 if arguments.tiny else 10**6
+    cover_measures(draws, (many, many))
 
 
 if __name__ == "__main__":

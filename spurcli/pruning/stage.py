@@ -144,6 +144,8 @@ def prune(
         *(unbalanced(summary) if rule.balance == "group" else ()),
         *warnings_of(summary, class_names, known),
     ]
+    if warnings:  # a report says them again beside what the list led to
+        summary["warnings"] = warnings
     del quartile, label, known  # what is written needs eight bytes an index
     made = provenance("prune", command=command, settings=settings, arguments=rule_facts, parents=parents)
     indices = np.flatnonzero(removed if kind == "remove" else ~removed)

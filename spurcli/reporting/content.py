@@ -10,6 +10,7 @@ from spurcli.artifacts.provenance import lineage_of, provenance
 from spurcli.errors import InputError
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm, collect, dataset_name
+from spurcli.reporting.claims import LEVEL
 from spurcli.reporting.difficulty import describe_scores
 from spurcli.reporting.document import (
     ArmEntry,
@@ -25,7 +26,9 @@ from spurcli.reporting.document import (
     ShownMetric,
     Skipped,
 )
+from spurcli.reporting.doubts import doubts
 from spurcli.reporting.gather import File, Gathered, reason
+from spurcli.reporting.judging import judged, primary_comparisons
 from spurcli.reporting.labels import describe_metric, main_columns, order_metrics, primary_metric
 from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels
 from spurcli.reporting.ranking import rankings
@@ -53,6 +56,12 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
     skipped = [Skipped(name, reason) for name, reason in gathered.skipped]
     runs = [run for arm in arms for run in arm.runs]
     scores = _scores(gathered.of("scores"), _scores_wanted(arms), skipped, remarks)
+    asked = next((metric for metric in metrics if metric.name == primary), None)
+    compared = comparisons(arms, metrics)
+    ranked = rankings(arms, parts, asked)
+    chosen = primary_comparisons(entries, compared, asked)
+    # a page that also ranks methods has two families of claims, which share the 5 %
+    level = LEVEL / 2 if chosen and any(entry.best is not None for entry in ranked) else LEVEL
     report = Report(
         title=title or _title(arms, gathered),
         notes=notes,
@@ -64,15 +73,17 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
         arms=entries,
         sections=parts,
         common_settings=collected.common,
-        comparisons=comparisons(arms, metrics),
-        rankings=rankings(arms, parts, next((metric for metric in metrics if metric.name == primary), None)),
+        comparisons=compared,
+        rankings=ranked,
+        claims=judged(arms, entries, chosen, asked, level=level),
+        level=level,
         runs=[_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],
         lists=_unused_lists(gathered.of("list"), runs),
         scores=scores,
         checkpoints=[_checkpoint(file) for file in gathered.of("checkpoint")],
         provenance=provenance("report", command=command),
     )
-    return replace(report, verdict=verdict(report), reading=reading(report))
+    return replace(report, verdict=verdict(report), reading=reading(report), doubts=doubts(report))
 
 
 def _metrics(arms: Sequence[Arm]) -> list[ShownMetric]:
@@ -168,6 +179,8 @@ def _warnings(runs: Sequence[Run]) -> list[Noticed]:
     for run in runs:
         for line in run.warnings:
             found.setdefault(line, []).append(run.name)
+        for line in (item for item in run.summary.get("warnings") or () if isinstance(item, str)):
+            found.setdefault(f"prune: {line}", []).append(run.name)
         if any("loss" in epoch and number(epoch["loss"]) is None for epoch in run.epochs):
             found.setdefault("The training loss is not a number in some epochs: the run diverged", []).append(run.name)
     return [Noticed(line, names) for line, names in found.items()]

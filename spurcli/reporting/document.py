@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from spurcli.artifacts.catalogue import REPORT
 from spurcli.evaluation.metric import Bounds
+from spurcli.reporting.claims import Result
 from spurcli.reporting.naming import ArmKind
 from spurcli.reporting.statistics import Paired
 from spurcli.reporting.values import Table, plain
@@ -155,11 +156,32 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What is claimed of a primary comparison, or hinted at (`claims.Outcome`); arm and reference are positions.
+
+    `measures` are the metrics that decide; `p_adjusted` is Holm's over all primary comparisons of the page.
+    """
+
+    arm: int
+    reference: int
+    measures: Sequence[str]
+    result: Result
+    is_claim: bool
+    p: float | None
+    p_adjusted: float | None
+    moved: Sequence[str]
+    has_lost_core: bool
+    reason: str
+    collapsed: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Standing:
-    """An arm against the best: their difference, None without three pairs."""
+    """An arm against the best: their difference, None without three pairs; Holm's p over all pairs of the page."""
 
     arm: int
     difference: Paired | None
+    p_adjusted: float | None = None
 
 
 @dataclass(frozen=True)
@@ -315,7 +337,10 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report says. Positions in other entries are those in `arms`."""
+    """Everything that a report says. Positions in other entries are those in `arms`.
+
+    `level` is that of each family of claims: primary comparisons, and pairs of methods.
+    """
 
     title: str
     notes: Sequence[str]
@@ -329,6 +354,8 @@ class Report:
     common_settings: Sequence[str]
     comparisons: Sequence[Comparison]
     rankings: Sequence[Ranking]
+    claims: Sequence[Claim]
+    level: float
     runs: Sequence[RunEntry]
     lists: Sequence[ListEntry]
     scores: Sequence[ScoresEntry]
@@ -336,6 +363,7 @@ class Report:
     provenance: Table
     verdict: Sequence[str] = ()
     reading: Sequence[str] = ()
+    doubts: Sequence[str] = ()
 
     @property
     def primary(self) -> ShownMetric | None:

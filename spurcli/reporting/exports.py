@@ -29,6 +29,8 @@ def markdown(report: Report) -> str:
         lines += [*[f"- {_escape(paragraph)}" for paragraph in more], ""]
     if report.reading:
         lines += [_escape(" ".join(report.reading)), ""]
+    if report.doubts:
+        lines += ["## What would prove this wrong", "", *[f"- {_escape(line)}" for line in report.doubts], ""]
     for warning in report.warnings[:MAX_ROWS]:
         where = f" ({len(warning.runs)} runs)" if len(warning.runs) > 1 else f" ({warning.runs[0]})"
         lines += [f"> **Warning:** {_escape(warning.text + where)}", ""]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting import sentences
 from spurcli.reporting.arms import Arm, dataset_name
+from spurcli.reporting.claims import best_of
 from spurcli.reporting.document import Ranking, Report, Section, ShownMetric, Standing
 from spurcli.reporting.sections import section_name
+from spurcli.reporting.statistics import Paired
 from spurcli.reporting.tables import by_seed, difference, mean_sd, paired_arms
 
 MIN_SEEDS = 3
@@ -19,9 +23,11 @@ def rankings(arms: Sequence[Arm], sections: Sequence[Section], metric: ShownMetr
     """For each section of the first split, and each data set in it: the best arm, and the others against it by seed.
 
     Ranked are methods, ERM on all samples and what pruning by difficulty makes of it, if a method beside ERM is among
-    them; controls are not. Differences are arm − best, the others are ordered best first.
+    them; controls are not. Differences are arm − best, the others are ordered best first. An arm is behind by
+    Holm's adjustment over all pairs of all rankings: over pairs with the best alone it would be luck.
     """
-    found = []
+    found: list[Ranking] = []
+    pairs: dict[tuple[str, str], Paired | None] = {}
     for number, section in enumerate(sections):
         if metric is None or metric.lower_is_better is None or section.split != sections[0].split:
             continue
@@ -33,7 +39,19 @@ def rankings(arms: Sequence[Arm], sections: Sequence[Section], metric: ShownMetr
         for positions in candidates.values():
             if len(positions) > 1 and any(arms[position].method not in ("", "erm") for position in positions):
                 found.append(_ranking(arms, positions, metric, number))
-    return found
+                for one, other in itertools.combinations(sorted(positions), 2):
+                    pairs[str(one), str(other)] = paired_arms(arms[one], arms[other], metric)
+    adjusted = best_of(pairs)
+    return [_with_p_values(ranking, adjusted) for ranking in found]
+
+
+def _with_p_values(ranking: Ranking, adjusted: Mapping[tuple[str, str], float]) -> Ranking:
+    others = []
+    for other in ranking.others:
+        assert ranking.best is not None
+        one, two = sorted((other.arm, ranking.best))
+        others.append(replace(other, p_adjusted=adjusted[str(one), str(two)]))
+    return replace(ranking, others=others)
 
 
 def _ranking(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetric, section: int) -> Ranking:
@@ -79,6 +97,7 @@ def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
     pairs = {other.difference.num_pairs for other in entry.others if other.difference}
     near: list[str] = []
     far: list[str] = []
+    hinted: list[str] = []
     unknown: list[str] = []
     for other in entry.others:
         name, found = report.arms[other.arm].short, other.difference
@@ -87,8 +106,14 @@ def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
         else:
             seeds = f", {found.num_pairs} seeds" if len(pairs) > 1 else ""
             told = f"{name} ({difference(found, metric.unit)}{seeds})"
-            (far if found.clear else near).append(told)
-    for template, names in ((sentences.NEAR, near), (sentences.FAR, far), (sentences.NOT_PLACED, unknown)):
+            is_apart = other.p_adjusted is not None and other.p_adjusted <= report.level
+            (far if is_apart else hinted if found.clear else near).append(told)
+    for template, names in (
+        (sentences.FAR, far),
+        (sentences.FAR_HINT, hinted),
+        (sentences.NEAR, near),
+        (sentences.NOT_PLACED, unknown),
+    ):
         if names:
             said.append(template.format(arms=_listed(names)))
     return " ".join(said)

@@ -16,6 +16,7 @@ from spurcli.reporting.gather import File, Gathered
 from spurcli.reporting.identity import base_of, labels_used_of, rule_of, training_of, variant_of
 from spurcli.reporting.origins import Source, source_of
 from spurcli.reporting.values import Table, mapping, name_of, number, pair, rows, text, whole
+from spurcli.words import counted, listed
 
 Seed = tuple[int | None, int | None]
 # What differs between the checkpoints of one training.
@@ -71,6 +72,12 @@ class Run:
         return self.seed, self.draw
 
     @property
+    def collapsed(self) -> bool:
+        """Whether the run failed outright: one class for all samples, or a loss that is no number."""
+        diverged = any("loss" in epoch and number(epoch["loss"]) is None for epoch in self.epochs)
+        return diverged or any("the model has collapsed" in line for line in self.warnings)
+
+    @property
     def seconds(self) -> float | None:
         """Of the whole training, whichever of its epochs was evaluated; None unless every epoch says."""
         found = [number(epoch.get("seconds")) for epoch in self.epochs]
@@ -104,7 +111,20 @@ def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
         else:
             shown.append(file)
             runs.append(_run(file, file.content, file, injections, lists))
-    return _one_unit(runs, remarks), remarks
+    return _one_unit(runs, remarks), [*remarks, *_of_bounds(gathered)]
+
+
+def _of_bounds(gathered: Gathered) -> list[str]:
+    """Metrics that some runs know a bound of only, and so are left out there."""
+    found: dict[str, list[str]] = {}
+    for file in gathered.of("evaluation"):
+        for name, entry in mapping(file.content.get("metrics")).items():
+            if text(mapping(entry).get("bound")):
+                found.setdefault(name, []).append(file.name)
+    return [
+        f"{name_of(name)}: {counted(len(files), 'run')} with a bound only, as an AUROC is at its end; left out: {listed(files)}."
+        for name, files in found.items()
+    ]
 
 
 def _same_training(first: File, second: File) -> bool:
@@ -260,8 +280,9 @@ def _metrics(metrics: Table, per_group: Sequence[Table]) -> dict[str, Measured]:
         group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
         own = accuracies.get(group) if isinstance(group, str) else None
         is_of_group = own is not None and number(own.get("value")) == number(entry.get("value"))
+        is_bound = bool(text(entry.get("bound")))  # the true value lies beyond: in a mean it would be wrong
         read[name] = Measured(
-            value=number(entry.get("value")),
+            value=None if is_bound else number(entry.get("value")),
             num_samples=whole(entry.get("num_samples")),
             interval=pair((own if is_of_group and own else entry).get("interval")),
             told={key: entry[key] for key in ("label", "unit", "lower_is_better", "bounds") if key in entry},

@@ -8,16 +8,35 @@ SHORT_REFERENCES = {"random": "the random control", "all": "all samples"}
 AGAINST = "Against {reference}, {metric} is {outcomes}"
 OUTCOME = "{outcome} with the hardest {shares} removed"
 LOWER, HIGHER, NOT_CLEAR, UNDECIDED = "lower", "higher", "not clearly different", "undecided (too few seeds)"
-OUTCOMES = (LOWER, HIGHER, NOT_CLEAR, UNDECIDED)
+HINTS = {LOWER: "lower as a hint only", HIGHER: "higher as a hint only"}
+OUTCOMES = (LOWER, HIGHER, *HINTS.values(), NOT_CLEAR, UNDECIDED)
+
+# What is claimed of reliance. {feature} is its name, {than} one of THAN, {moved} metrics.
+CLAIMED = "With the hardest {shares} removed, the model {clause}{p}."
+HINTED = "A hint, no claim ({reason}): with the hardest {shares} removed, the model {clause}."
+OPEN = "Undecided ({reason}): with the hardest {shares} removed, the model {clause}."
+THAN = {"random": "with as many removed at random", "all": "trained on all samples"}
+CLAUSES = {
+    "leans less": "leans less on {feature} than {than}",
+    "worse": "leans more on {feature} than {than}",
+    "mixed": "gives mixed signs: of the two measures of how far {feature} pushes it, {moved} changed against the model {than}, not both alike",
+    "only the threshold moved": "makes fewer such errors than {than}, but only its threshold moved: {feature} pushes it as far as before",
+    "undecided": "is not shown to lean less or more on {feature} than {than}",
+}
+LOST_CORE = ", but tells the classes apart less well where there is no {feature}: it has lost core"
+P_VALUE = " (p = {p} after adjustment for {count})"
+NOTHING_TO_SEVER = "Nothing to sever: trained on all samples, the model hardly leans on {feature} ({metric} {level}, 95 % over seeds {interval})."
 ARM = "{arm}: {level}; {differences}."
 FEW_SEEDS = "{difference} against {reference} ({seeds})"
 NO_CLEAR_DIFFERENCE = "no clear difference from {reference} ({difference}, {pairs})"
 CLEAR_DIFFERENCE = "{size} {way} than {reference} ({pairs})"
 PAIRS = "{better} of {pairs} seeds better"
 COSTS = {
+    "feature_effect": "Feature effect of {feature}",
+    "probit_gap": "Probit gap",
+    "background_auroc": "Background AUROC (the core)",
     "accuracy": "Accuracy",
     "adjusted_mean_accuracy": "Adjusted mean",  # on Waterbirds, whose test groups are balanced, the cost is here
-    "auroc_with_feature": "AUROC among samples with {feature}",
 }
 COST = "{metric}: {differences}."
 COST_DIFFERENCE = "{difference} against {reference}{unclear}"
@@ -31,8 +50,9 @@ CANNOT_RANK = "The methods cannot be ranked: {seeds} too few; at least three are
 TOO_FEW = {1: "one seed is", 2: "two seeds are"}
 TOO_FEW_OF_MOST = "the seeds of all but one are"
 BEST = "{arm} has the {way} mean, {level} over {seeds} seeds."
-NEAR = "Within two standard errors of it, so not statistically distinguishable: {arms}."
-FAR = "Two standard errors or more from it: {arms}."
+NEAR = "Not statistically distinguishable from it: {arms}."
+FAR = "Behind it: {arms}."
+FAR_HINT = "Behind it as a hint only: {arms}."
 NOT_PLACED = "Too few seeds to be placed: {arms}."
 
 # Levels, where nothing can be compared by seed.
@@ -56,8 +76,23 @@ PLUS_MINUS = (
     "± is a standard deviation after a level, the standard error of differences paired by seed after a difference."
 )
 LUCK = "The best of several means is partly luck: read its level with that in mind."
-HINT = "Fewer than {seeds} paired seeds: a hint, not a result{chance}."
-CHANCE = " (without any effect, one comparison in {number} looks clear)"
+HINT = "Fewer than {seeds} paired seeds: a hint, not a result."
+FAMILY = (
+    "Claimed is what a paired t-test over at least {seeds} seeds finds below {level} after Holm's adjustment over {families}; "
+    "all else is a hint, unadjusted. No claim is not “no effect”."
+)
+PRIMARY_FAMILY = "the {count} of this page"
+PAIR_FAMILY = "all pairs of the methods"
+MANY = "Four primary comparisons at most are advised: with {count}, five seeds find an effect of two standard deviations less than half the time."
+
+# What would prove this wrong.
+DOUBT_SEEDS = "Other seeds: the same commands with seeds that nobody has looked at, in which {measures} of the same comparison do not move the same way."
+DOUBT_POWER = "More seeds: undecided here means {pairs} paired seeds. Seven find an effect of two standard deviations of the difference in 85 to 99 of 100 pages with up to four comparisons."
+DOUBT_SAMPLES = "Other test samples: all seeds were evaluated on the same {samples}, so the spread over seeds says nothing about them."
+DOUBT_GROUPS = "Harder carriers: who carries {feature} was not randomised, so a level is an association. A model trained without the correlation, on the same samples, shows how much of it is the samples."
+DOUBT_CORE = "A cheaper cause: a model that is worse at the core by as much ({core}) without any pruning, and leans as much less."
+DOUBT_CONTROL = "A random control of equal size that does the same: there is none here for {shares}."
+DOUBT_COLLAPSE = "The same comparison without the runs that failed outright: {runs}."
 NO_CONTROL = (
     "No random control of equal size for the hardest {shares}: which samples were removed cannot be separated from how "
     "many."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spurcli.student import t_quantile, two_sided_p
@@ -51,6 +51,11 @@ class Paired:
         if self.mean == 0:
             return 1.0
         return two_sided_p(self.mean / self.se if self.se else math.inf, self.num_pairs - 1)
+
+    def turned(self) -> Paired:
+        """second − first: for a metric of which more is better, so that lower is better."""
+        interval = [-self.interval[1], -self.interval[0]] if self.interval else None
+        return replace(self, mean=-self.mean, interval=interval)
 
     @property
     def clear(self) -> bool:

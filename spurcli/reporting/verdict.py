@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spurcli.reporting import sentences
+from spurcli.reporting.claims import ADVISED_COMPARISONS, MIN_SEEDS
 from spurcli.reporting.document import ArmEntry, Comparison, Report, ShownMetric
 from spurcli.reporting.levels import levels
 from spurcli.reporting.naming import lower_first
+from spurcli.reporting.outcomes import number_of_comparisons, reliance_words, shares_of
 from spurcli.reporting.ranking import ranking_words
 from spurcli.reporting.sections import section_name
 from spurcli.reporting.statistics import Paired
@@ -15,16 +17,13 @@ from spurcli.reporting.tables import mean_sd
 from spurcli.words import amount, counted, listed, unit_of_difference
 
 _MAX_FRACTIONS = 4
-_FEW_SEEDS = 5
-# Of how many comparisons without an effect one is two standard errors off: 1 / P(|t| > 2) with pairs − 1 degrees.
-_CHANCE = {3: "five", 4: "seven"}
 
 
 def verdict(report: Report) -> list[str]:
-    """What the page says first: on the primary metric, pruned against its controls, and method against method.
+    """What the page says first: whether pruning made the model lean less, in a sentence on each kind of outcome.
 
-    Then a paragraph on each arm of hardest pruned samples. A difference is called one only if it is at least two
-    standard errors over three or more paired seeds.
+    Then the primary metric against the controls, method against method, and a paragraph on each arm of hardest pruned
+    samples. What is claimed and what is a hint is decided in `claims`, and marked.
     """
     primary = report.primary
     if primary is None:
@@ -38,7 +37,7 @@ def verdict(report: Report) -> list[str]:
             if has_ranking
             else [*ranked, levels(report, primary, _metric_words(report, primary), _split(report))]
         )
-    paragraphs = [*_answers(report, compared, primary), *ranked]
+    paragraphs = [*reliance_words(report), *_answers(report, compared, primary), *ranked]
     paragraphs += [_about_arm(report, number, primary) for number in compared[:_MAX_FRACTIONS]]
     if len(compared) > _MAX_FRACTIONS:
         more = counted(len(compared) - _MAX_FRACTIONS, "more pruned arm")
@@ -47,7 +46,7 @@ def verdict(report: Report) -> list[str]:
 
 
 def reading(report: Report) -> list[str]:
-    """How far the verdict carries: sentences on standard errors, seeds and controls."""
+    """How far the verdict carries: sentences on standard errors, claims, seeds and controls."""
     primary = report.primary
     compared = _compared(report, primary) if primary else []
     ranked = [entry for entry in report.rankings if entry.best is not None]
@@ -56,16 +55,20 @@ def reading(report: Report) -> list[str]:
     entries = [entry for entry in report.comparisons if entry.arm in compared]
     found = [entry.metrics.get(primary.name) for entry in entries]
     found += [other.difference for entry in ranked for other in entry.others]
-    pairs = min(item.num_pairs for item in found if item)
     said = [sentences.PLUS_MINUS]
+    families = [sentences.PRIMARY_FAMILY.format(count=number_of_comparisons(report))] if report.claims else []
+    families += [sentences.PAIR_FAMILY] if ranked else []
+    level = f"{report.level:g}".lstrip("0")
+    said.append(sentences.FAMILY.format(seeds=MIN_SEEDS, level=level, families=" and over ".join(families)))
+    if len(report.claims) > ADVISED_COMPARISONS:
+        said.append(sentences.MANY.format(count=number_of_comparisons(report)))
     if ranked:
         said.append(sentences.LUCK)
-    if pairs < _FEW_SEEDS:
-        chance = sentences.CHANCE.format(number=_CHANCE[pairs]) if pairs in _CHANCE else ""
-        said.append(sentences.HINT.format(seeds=_FEW_SEEDS, chance=chance))
+    if min((item.num_pairs for item in found if item), default=MIN_SEEDS) < MIN_SEEDS:
+        said.append(sentences.HINT.format(seeds=MIN_SEEDS))
     controlled = {entry.arm for entry in entries if report.arms[entry.reference].kind == "random"}
     if missing := [report.arms[number].short for number in compared if number not in controlled]:
-        said.append(sentences.NO_CONTROL.format(shares=_shares(list(dict.fromkeys(missing)))))
+        said.append(sentences.NO_CONTROL.format(shares=shares_of(list(dict.fromkeys(missing)))))
     return said
 
 
@@ -103,15 +106,19 @@ def _answers(report: Report, compared: Sequence[int], primary: ShownMetric) -> l
 
 def _against_references(report: Report, compared: Sequence[int], words: str) -> str:
     name = report.primary_metric or ""
+    claimed = {
+        (claim.arm, claim.reference) for claim in report.claims if claim.is_claim and tuple(claim.measures) == (name,)
+    }
     clauses: list[str] = []
     for kind, than in sentences.REFERENCES.items():
         outcomes: dict[str, list[str]] = {}
         for entry in report.comparisons:
             found = entry.metrics.get(name)
             if entry.arm in compared and found and report.arms[entry.reference].kind == kind:
-                outcomes.setdefault(_outcome(found), []).append(report.arms[entry.arm].short)
+                outcome = _outcome(found, is_claim=(entry.arm, entry.reference) in claimed)
+                outcomes.setdefault(outcome, []).append(report.arms[entry.arm].short)
         said = [
-            sentences.OUTCOME.format(outcome=outcome, shares=_shares(outcomes[outcome]))
+            sentences.OUTCOME.format(outcome=outcome, shares=shares_of(outcomes[outcome]))
             for outcome in sentences.OUTCOMES
             if outcome in outcomes
         ]
@@ -121,23 +128,16 @@ def _against_references(report: Report, compared: Sequence[int], words: str) -> 
     return ". ".join(clauses)
 
 
-def _outcome(entry: Paired) -> str:
-    if entry.clear:
+def _outcome(entry: Paired, *, is_claim: bool) -> str:
+    if is_claim:
         return _way(entry)
+    if entry.clear:
+        return sentences.HINTS[_way(entry)]
     return sentences.NOT_CLEAR if entry.num_pairs >= 3 else sentences.UNDECIDED
 
 
 def _way(entry: Paired) -> str:
     return sentences.LOWER if entry.mean < 0 else sentences.HIGHER
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _shares(names: Sequence[str]) -> str:
-    """ "hardest 10 %" and "hardest 20 %" as "10 % and 20 %"."""
-    return _listed([name.removeprefix("hardest ").replace(" removed", "") for name in names])
 
 
 def _about_arm(report: Report, number: int, primary: ShownMetric) -> str:
@@ -182,7 +182,7 @@ def _against(entry: Paired | None, reference: ArmEntry, metric: ShownMetric) -> 
 def _costs(
     entries: Sequence[Comparison], arms: Sequence[ArmEntry], metrics: Mapping[str, ShownMetric], primary: str
 ) -> str:
-    """What else moved against each reference: accuracy, raw and by training proportions, and the threshold-free twin."""
+    """What else moved against each reference: reliance, the core, accuracy, raw and by training proportions."""
     said = []
     for name, words in sentences.COSTS.items():
         if name == primary or name not in metrics:

@@ -1,0 +1,89 @@
+"""What is said first: whether the model leans less on the feature, in words for those who have not read the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spurcli.reporting import sentences
+from spurcli.reporting.claims import RELIANCE
+from spurcli.reporting.document import Claim, Report
+from spurcli.reporting.naming import lower_first
+from spurcli.reporting.tables import interval_text
+from spurcli.words import amount, counted
+
+
+def reliance_words(report: Report) -> list[str]:
+    """A sentence for each kind of outcome on reliance, what is claimed first; [] where it was not measured."""
+    mine = [claim for claim in report.claims if set(claim.measures) == set(RELIANCE)]
+    closed = [claim for claim in mine if claim.result == "nothing to sever"]
+    said = [_gate_words(report, closed[0])] if closed else []
+    alike: dict[tuple[Any, ...], list[Claim]] = {}  # of one arm against all references of which the same is said
+    for claim in mine:
+        if claim not in closed:
+            order = (not claim.is_claim, claim.result == "undecided")
+            facts = (claim.result, claim.has_lost_core, claim.reason, tuple(claim.moved))
+            alike.setdefault((order, facts, claim.arm), []).append(claim)
+    kinds: dict[tuple[Any, ...], list[Claim]] = {}  # … and of all arms of which it is said against these
+    for (order, facts, _), found in alike.items():
+        references = tuple(dict.fromkeys(report.arms[claim.reference].kind for claim in found))
+        kinds.setdefault((order, facts, references), []).extend(found)
+    return [*said, *(_outcome_words(report, kinds[key]) for key in sorted(kinds, key=lambda key: key[0]))]
+
+
+def _outcome_words(report: Report, alike: Sequence[Claim]) -> str:
+    first = alike[0]
+    shares = shares_of(list(dict.fromkeys(report.arms[claim.arm].short for claim in alike)))
+    labels = {metric.name: lower_first(metric.label) for metric in report.metrics}
+    clause = sentences.CLAUSES[first.result].format(
+        feature=_feature(report, first),
+        than=(" and " if first.result == "mixed" else " and than ").join(
+            dict.fromkeys(sentences.THAN[report.arms[claim.reference].kind] for claim in alike)
+        ),
+        moved=joined([labels.get(name, name) for name in first.moved] or [""]),
+    )
+    clause += sentences.LOST_CORE.format(feature=_feature(report, first)) if first.has_lost_core else ""
+    if first.is_claim:
+        largest = max((claim.p_adjusted for claim in alike if claim.p_adjusted is not None), default=None)
+        p = ""
+        if largest is not None and first.result in ("leans less", "worse"):
+            shown = f"{largest:.3f}".lstrip("0") if largest >= 0.001 else "< .001"
+            p = sentences.P_VALUE.format(p=shown, count=number_of_comparisons(report)).replace("= <", "<")
+        return sentences.CLAIMED.format(shares=shares, clause=clause, p=p)
+    template = sentences.OPEN if first.result == "undecided" else sentences.HINTED
+    return template.format(shares=shares, clause=clause, reason=first.reason)
+
+
+def _feature(report: Report, claim: Claim) -> str:
+    facts = [report.arms[claim.arm].facts.get(name, {}) for name in RELIANCE]
+    return next((found["feature"] for found in facts if "feature" in found), "the feature")
+
+
+def _gate_words(report: Report, claim: Claim) -> str:
+    """Of ERM: how little it leans."""
+    arms = [report.arms[claim.reference], *report.arms]
+    for arm in (arm for arm in arms if arm.kind == "all" and arm.split == report.arms[claim.arm].split):
+        for name in ("feature_effect", "flip_rate"):
+            metric = next((found for found in report.metrics if found.name == name), None)
+            if metric is not None and (level := arm.metrics.get(name)):
+                return sentences.NOTHING_TO_SEVER.format(
+                    feature=_feature(report, claim),
+                    metric=lower_first(metric.label),
+                    level=amount(level.mean, metric.unit),
+                    interval=interval_text(level, metric.unit),
+                )
+    return ""
+
+
+def number_of_comparisons(report: Report) -> str:
+    return counted(len(report.claims), "primary comparison")
+
+
+def joined(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def shares_of(names: Sequence[str]) -> str:
+    """ "hardest 10 %" and "hardest 20 %" as "10 % and 20 %"."""
+    return joined([name.removeprefix("hardest ").replace(" removed", "") for name in names])
