@@ -160,7 +160,7 @@ METHODS = Registry(
         ),
         "dfr": Entry(
             "spurcli.training.methods.dfr:DFR",
-            "A trained model's last layer fitted anew on groups of equal size; options: on (train, val), C, num_refits",
+            "A trained model's last layer retrained on groups of equal size; options: on (train, val), C, num_refits",
             "Kirichenko et al., ICLR 2023",
             {"needs": "groups and a checkpoint"},
         ),

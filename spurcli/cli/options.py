@@ -39,7 +39,6 @@ def _shared(name: str, option: Option) -> Any:
     return declared(Field(name, option, None))
 
 
-Dataset = Annotated[str | None, _shared("dataset", asked.DATASET)]
 DataRoot = Annotated[Path | None, _shared("data_root", asked.DATA_ROOT)]
 Recipe = Annotated[str | None, _shared("recipe", asked.RECIPE)]
 Sets = Annotated[list[str] | None, _shared("set", asked.SET)]

@@ -134,7 +134,7 @@ def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, Any]]
     parameters = inspect.signature(way).parameters
     if "num_clusters" not in parameters:
         if num_clusters is not None:
-            raise UsageError(f"--num-clusters changes nothing for --by {by}", "Leave it out.")
+            raise UsageError(f"--num-clusters has no effect with --by {by}", "Remove it.")
         return way, {}
     return way, {"num_clusters": parameters["num_clusters"].default if num_clusters is None else num_clusters}
 

@@ -65,7 +65,7 @@ def load_further_scores(specs: Sequence[str]) -> list[ChosenScore]:
         if not is_user_code(spec):
             SCORES.check(spec)
             why = "it is named twice" if spec in taken else "this score is taken anyway"
-            raise UsageError(f"--add-score {spec}: {why}", "Leave it out.")
+            raise UsageError(f"--add-score {spec}: {why}", "Remove it.")
         function, (place, _, name) = SCORES.load(spec), spec.rpartition(":")
         if name in SCORES or name in taken:
             raise UsageError(f"--add-score {spec}: there is a score called {name} already", "Give yours another name.")

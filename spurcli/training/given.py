@@ -47,7 +47,7 @@ class Given:
             (self.errors, self.samples.error_set, "--errors"),
         ):
             if path and known and not known.was_read:
-                raise UsageError(f"{flag} {path} changes nothing: {method} does not read it", "Leave it out.")
+                raise UsageError(f"{flag} {path} has no effect with {method}, which does not read it", "Remove it.")
 
     def facts(self) -> dict[str, Any]:
         """How many samples, and by which list."""

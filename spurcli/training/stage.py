@@ -64,14 +64,14 @@ def train(
 ) -> dict[str, Any]:
     """Train the model in `settings`, by its method, on the samples that the list `keep` keeps (all without it).
 
-    From scratch, or, for methods that only fit the last layer anew, from `checkpoint`. A bare list without header lists
+    From scratch, or, for methods that only retrain the last layer, from `checkpoint`. A bare list without header lists
     what `bare_kind` says. `groups` replaces the data set's groups, `errors` lists what an earlier model got wrong; both
     are refused if the method does not ask for them.
 
     With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the
     paper). `checkpoints` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that
     these rules select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every
-    epoch. An interrupted call goes on from OUTPUT.state/ to the same bits.
+    epoch. An interrupted call resumes from OUTPUT.state/ bit for bit.
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
@@ -170,15 +170,15 @@ class _Wanted:
             raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --save-epochs.")
         if checkpoint:
             raise UsageError(
-                f"--checkpoint changes nothing: {settings.method.name} trains from scratch",
-                "Leave it out. To start from weights: --set model.options.weights=FILE",
+                f"--checkpoint has no effect with {settings.method.name}, which trains from scratch",
+                "Remove it. To start from weights: --set model.options.weights=FILE",
             )
 
     def refuse(self, method: str, checkpoint: Path | None) -> None:
         """Raise UsageError for what a method that trains no epochs cannot do, and without a model to start from."""
         if not checkpoint:
             raise UsageError(
-                f"{method} fits the last layer of a trained model anew: which model?",
+                f"{method} retrains the last layer of a trained model: which model?",
                 "Train one (spurcli train -o erm.safetensors) and name it: --checkpoint erm.safetensors",
             )
         for flag, asked in (
@@ -187,7 +187,7 @@ class _Wanted:
             ("--evaluate-each", self.evaluate_each),
         ):
             if asked:
-                raise UsageError(f"{flag} changes nothing: {method} trains no epochs", "Leave it out.")
+                raise UsageError(f"{flag} has no effect with {method}, which trains no epochs", "Remove it.")
 
 
 @dataclass(frozen=True)

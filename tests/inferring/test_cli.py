@@ -176,7 +176,7 @@ def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
         (["--by", "mistakes", "--dataset", "demo", "--epoch", "900"], 2, "beyond the recipe's"),
         (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--save-errors", "-"], 2, "both want stdout"),
         (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--json"], 2, "both want stdout"),
-        (["--by", "mistakes", "--dataset", "demo", "--set", "method.name=erm"], 2, "changes nothing"),
+        (["--by", "mistakes", "--dataset", "demo", "--set", "method.name=erm"], 2, "has no effect"),
     ],
 )
 def test_slips(spurcli, words, code, says):

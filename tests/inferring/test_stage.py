@@ -187,7 +187,7 @@ def test_what_a_source_cannot_give(trained, configured, tmp_path):
     for source in (model, predictions):
         with pytest.raises(UsageError, match="trains two models of its own"):
             infer(settings, by="cross-mistakes", source=source, **out)
-    with pytest.raises(UsageError, match="--num-clusters changes nothing"):
+    with pytest.raises(UsageError, match="--num-clusters has no effect"):
         infer(settings, by="mistakes", source=model, num_clusters=2, **out)
     with pytest.raises(UsageError, match=r"'mistake'.*mistakes"):
         infer(settings, by="mistake", source=model, **out)
