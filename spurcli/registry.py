@@ -68,7 +68,8 @@ def near(name: str, known: Any) -> str:
     """ ", did you mean …?" for the closest known names, or nothing."""
     names = dict.fromkeys(map(str, known))  # two folders may hold the same name
     matches = difflib.get_close_matches(name, names, n=2)
-    return f", did you mean {' or '.join(matches)}?" if matches else ""
+    shown = [match if match.isprintable() else repr(match) for match in matches]
+    return f", did you mean {' or '.join(shown)}?" if shown else ""
 
 
 def same_kind(value: Any, default: Any) -> bool:

@@ -151,15 +151,55 @@ def test_accents_in_another_unicode_form(tmp_path, table_form, disk_form):
     ("written", "options", "hint"),
     [
         ("pics/{}.PNG", {}, r"There is pics/0\.png: write it with the same upper and lower case"),
-        ("Pics\\{}.png", {}, r"own\.csv are not in"),
+        ("Pics\\{}.png", {}, r"There is pics/0\.png: write it with the same upper and lower case"),
         ("pics/{}.jpg", {}, r"There is pics/0\.png: the table has another ending"),
+        ("pics/{}", {}, r"There is 0\.png: add --set dataset\.options\.suffix=\.png"),
         ("{}.png", {}, r"There is pics/0\.png: add --set dataset\.options\.folder=pics"),
+        ("{}", {}, r"folder=pics --set dataset\.options\.suffix=\.png"),
         ("data/pics/{}.png", {}, r"write pics/0\.png, without data/"),
-        ("C:\\data\\pics\\{}.png", {}, "a path of another computer"),
-        ("..\\pics\\{}.png", {}, "not in"),
+        ("/content/drive/pics/{}.png", {}, r"leads out of .*\n.*write pics/0\.png, without /content/drive/"),
+        ("C:\\data\\pics\\{}.png", {}, r"write pics/0\.png, without C:/data/"),
+        ("..\\pics\\{}.png", {}, r"write pics/0\.png, without \.\./"),
+        ("/elsewhere/{}.png", {}, r"There is pics/0\.png: write it so"),
+        ("/elsewhere/{}.gif", {}, "put the table above them"),
+        ("'pics/{}.png'", {}, r"There is pics/0\.png: write it without quotation marks"),
+        ("pics/%3{}.png", {}, r"There is pics/0\.png: write it so"),  # %30 is 0
+        ("https://host/{}.png", {}, "Nothing is downloaded"),
+        ("iVBOR{}" + 300 * "x", {}, "encoded images"),
     ],
 )
 def test_hints_that_fit_what_is_there(tmp_path, written, options, hint):
     write(tmp_path, [written.format(number) for number in range(4)], NAMES)
     with pytest.raises(InputError, match=hint):
         load(tmp_path, **options)
+
+
+def test_hints_about_some_rows(tmp_path):
+    write(tmp_path, ["pics/0.png", "pics/1.png", "pics/2.png", "pics/gone.png"], NAMES)
+    with pytest.raises(
+        InputError, match=r"1 of 4 images .*'pics/gone\.png' \(line 5\)\nThe images of 3 other rows are there"
+    ):
+        load(tmp_path)
+    write(tmp_path, ["pics/0.png", "nan", "pics/2.png", "pics/3.png"], NAMES)
+    with pytest.raises(InputError, match="line 3: image is empty"):
+        load(tmp_path)
+    write(
+        tmp_path,
+        [f"pics/{number + 10}.png" for number in range(4)],
+        [f"pics/00{number + 10}.png" for number in range(4)],
+    )
+    with pytest.raises(InputError, match=r"There is pics/0010\.png: the table has lost zeros"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(("table", "folder"), [("train.csv", "train_images"), ("test_labels.csv", "test_images")])
+def test_names_that_are_in_two_folders_are_not_taken_from_the_wrong_one(tmp_path, table, folder):
+    """Kaggle: train_images/1.png and test_images/1.png are two images."""
+    for place in ("test_images", "train_images"):
+        write(
+            tmp_path, [f"{number}.png" for number in range(4)], [f"{place}/{number}.png" for number in range(4)], table
+        )
+    other = ({"test_images", "train_images"} - {folder}).pop()
+    hint = f"There is {folder}/0.png .*{other}: which.*: add --set dataset.options.folder={folder}$"
+    with pytest.raises(InputError, match=hint):
+        load(tmp_path, table)

@@ -7,24 +7,23 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path, PurePath
 
+from spurcli.datasets.own.image_hints import look_around
 from spurcli.datasets.own.naming import Fence
 from spurcli.datasets.tables import Table
 from spurcli.errors import InputError, MissingFilesError
-from spurcli.names import canonical
+from spurcli.names import canonical, is_missing
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_NUM_LOOKED_AT = 200
 
 
 def image_paths(
-    table: Table, column: str, folder: Path, prefix: Sequence[str], suffix: str, fence: Fence
+    table: Table, column: str, folder: Path, prefix: Sequence[str], suffix: str, fence: Fence, *, asked: str = ""
 ) -> tuple[list[str], list[str]]:
     """Paths in `folder` of the image of each row, all there and within the fence, and their ids.
 
-    `prefix` [n] is put before what the column holds, where it is not empty. A path is read as it is written if such a file
+    `asked` is the option that names `folder`, if it was given. `prefix` [n] is put before what the column holds, where it is not empty. A path is read as it is written if such a file
     is there; else without spaces around, with / for \\, or with its accents in another Unicode form. The id is the path with
     / and without spaces, in the Unicode form of the table. A path from the root of the file system counts if it leads into `folder`.
     One look into each folder, none at the files.
@@ -34,10 +33,12 @@ def image_paths(
     for row, written in enumerate(table[column]):
         begin = prefix[row] if prefix else ""
         where = f"{table.where(row)}: {column}"
-        path = _relative(written + suffix, folder, where)
+        if not written.strip():
+            raise _empty(table, column, row)
+        path = _relative(written + suffix, folder)
         if _leads_out(path):
-            problem = "empty" if not written.strip() else f"{written[:80]!r}, which leads out of {folder}"
-            raise InputError(f"{where} is {problem}", "Write paths below the table's folder.")
+            hint = look_around([_plain(written + suffix)], begin, folder, table.path.name, asked=asked)
+            raise InputError(f"{where} is {written[:80]!r}, which leads out of {folder}", hint)
         found = there.find(posixpath.join(begin, path), where)
         if found is None:
             plain = _plain(written + suffix)
@@ -51,16 +52,12 @@ def image_paths(
         names.append(found)
         ids.append(posixpath.normpath(posixpath.join(begin, path)))
     if missing:
-        raise _missing_images(table, column, missing, folder, prefix, suffix, there)
+        raise _missing_images(table, column, missing, folder, prefix, suffix, asked)
     return names, ids
 
 
-def _relative(name: str, folder: Path, where: str) -> str:
+def _relative(name: str, folder: Path) -> str:
     """A path from the root of the file system, as one from `folder` if it leads there; others as they are."""
-    if _DRIVE.match(name.strip()):
-        raise InputError(
-            f"{where} is {name[:80]!r}, a path of another computer", "Write paths below the table's folder."
-        )
     if not name.startswith("/"):
         return name
     for base in (os.path.normpath(folder.absolute()), os.path.realpath(folder)):
@@ -70,7 +67,7 @@ def _relative(name: str, folder: Path, where: str) -> str:
 
 
 def _leads_out(name: str) -> bool:
-    return not name.strip() or name.startswith("/") or ".." in name.split("/") or "\0" in name
+    return name.startswith("/") or ".." in name.split("/") or "\0" in name or _DRIVE.match(name.strip()) is not None
 
 
 def _plain(name: str) -> str:
@@ -142,41 +139,17 @@ class _There:
 
 
 def _missing_images(
-    table: Table, column: str, missing: list[int], folder: Path, prefix: Sequence[str], suffix: str, there: _There
+    table: Table, column: str, missing: list[int], folder: Path, prefix: Sequence[str], suffix: str, asked: str
 ) -> InputError:
-    row = missing[0]
-    written = _plain(table[column][row] + suffix)
-    hint = _look_around(written, prefix[row] if prefix else "", folder, there)
-    names = [f"{table[column][row][:200]!r} ({table.unit} {table.line[row]:,})" for row in missing]
+    for row in missing:
+        if is_missing(table[column][row]):
+            raise _empty(table, column, row)
+    begin = prefix[missing[0]] if prefix else ""
+    written = [_plain(table[column][row] + suffix) for row in missing]
+    hint = look_around(written, begin, folder, table.path.name, num_found=len(table) - len(missing), asked=asked)
+    names = [f"{table[column][row][:80]!r} ({table.unit} {table.line[row]:,})" for row in missing]
     return MissingFilesError(f"of {len(table):,} images of {table.path} are not in {folder}", hint, names)
 
 
-def _look_around(written: str, begin: str, folder: Path, there: _There) -> str:
-    """What to do about an image that is not there, from what is."""
-    if "://" in written:
-        return "Nothing is downloaded: fetch the images, and write their paths below the table's folder."
-    path = posixpath.join(begin, written)
-    place, _, file = path.rpartition("/")
-    beside = there.entries.get(place, {})
-    endings = sorted({name[len(file) :] for name in beside if name.startswith(f"{file}.")})
-    if endings:
-        return f"There is {file}{endings[0]}: add --set dataset.options.suffix={endings[0]}"
-    for name in beside:
-        if canonical(name).casefold() == canonical(file).casefold():
-            return f"There is {posixpath.join(place, name)}: write it with the same upper and lower case."
-    stem = file.rpartition(".")[0]
-    if stem:
-        for name in beside:
-            if name.rpartition(".")[0] == stem:
-                return f"There is {posixpath.join(place, name)}: the table has another ending."
-    first, _, rest = written.partition("/")
-    try:
-        if rest and (folder / begin / rest).exists():
-            return f"Paths count from the table's folder: write {rest}, without {first}/."
-        with os.scandir(folder) as entries:
-            for entry in islice(entries, _NUM_LOOKED_AT):
-                if entry.is_dir() and (Path(entry.path) / written).exists():
-                    return f"There is {entry.name}/{written}: add --set dataset.options.folder={entry.name}"
-    except (OSError, ValueError):
-        pass
-    return "Paths count from the table's folder; --set dataset.options.folder=FOLDER names one below it."
+def _empty(table: Table, column: str, row: int) -> InputError:
+    return InputError(f"{table.where(row)}: {column} is empty", "Fill it in, or remove the row.")

@@ -149,7 +149,7 @@ def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: 
         return Source(table, roles, attributes, texts_of(table, roles), ids, names, splits)
     folder = (place if place.is_dir() else place.parent) / wanted.folder
     below = [posixpath.dirname(name) for name in table.within]
-    paths, ids = image_paths(table, roles["image"], folder, below, wanted.suffix, fence)
+    paths, ids = image_paths(table, roles["image"], folder, below, wanted.suffix, fence, asked=wanted.folder)
 
     def inputs(index: NDArray[np.int64]) -> Inputs:
         return FileImages(FolderPaths(folder, [paths[row] for row in index.tolist()]), wanted.image_size, wanted.squash)
