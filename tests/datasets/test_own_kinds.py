@@ -156,7 +156,7 @@ def test_class_names_of_a_parquet_file_of_texts(tmp_path):
 def test_a_table_for_each_split(tmp_path):
     touch(tmp_path, "train.csv", "test.csv", "sample_submission.csv")
     assert named_by_path("own/", tmp_path)["name"] == "table"
-    with pytest.warns(SpurWarning, match=r"the splits are train\.csv, test\.csv; not read: sample_submission\.csv"):
+    with pytest.warns(SpurWarning, match=r"not read: sample_submission\.csv"):
         found = load_dataset("table", {"path": "own"}, data_root=tmp_path)
     assert list(found.splits) == ["train", "test"]
     assert found.splits["test"].inputs.read(np.array([3])) == [("some 3",)]
@@ -175,6 +175,59 @@ def test_a_test_table_without_labels_is_left_out(tmp_path):
     touch(tmp_path, "valid.jsonl")
     with pytest.raises(InputError, match="has two tables for a split"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("imdb_train.csv", "imdb_test.csv"),
+        ("training_set.csv", "test_set.csv"),
+        ("Train_data.csv", "other.csv", "Test_data.csv"),
+    ],
+)
+def test_tables_whose_names_look_like_splits(tmp_path, names):
+    touch(tmp_path, *names)
+    with pytest.warns(SpurWarning) as said:
+        found = load_dataset("table", {"path": "own"}, data_root=tmp_path)
+    assert list(found.splits) == ["train", "test"]
+    assert f"{names[0]} as train, {names[-1]} as test" in str(said[0].message)
+    assert len(said) == len(names) - 1
+
+
+def test_tables_of_two_sets_of_splits_are_not_guessed(tmp_path):
+    touch(tmp_path, "train_fold0.csv", "val_fold0.csv", "train_fold1.csv", "val_fold1.csv")
+    with pytest.raises(InputError, match=r"--dataset .*/own/train_fold0\.csv"):
+        load_dataset("folder", {"path": "own"}, data_root=tmp_path)
+
+
+def test_parquet_and_csv_of_the_same_splits_are_refused(tmp_path):
+    """Only train.parquet was read, and test.csv was left out without a word."""
+    shard(tmp_path / "own" / "train.parquet", 0, text=["t"] * 6, labels=LABELS)
+    touch(tmp_path, "test.csv", "train.csv")
+    with pytest.raises(InputError, match=r"two tables for a split: .*train\.parquet.*train\.csv"):
+        load(tmp_path)
+
+
+def test_the_parts_of_one_table_without_splits(tmp_path):
+    """As Spark and dask write them."""
+    for number in range(2):
+        name = f"part-{number:05d}-1f2e3d4c-aa.snappy.parquet"
+        shard(tmp_path / "own" / name, number)
+    with pytest.warns(SpurWarning, match="taken at random"):
+        found = load_dataset("table", {"path": "own", "val_share": 0.0, "test_share": 0.5}, data_root=tmp_path)
+    assert sum(map(len, found.splits.values())) == 12
+
+
+def test_a_column_that_contradicts_the_files_is_said(tmp_path):
+    content = "text,label,split\n" + "".join(f"t {n},{label},train\n" for n, label in enumerate(LABELS))
+    touch(tmp_path, "train.csv", "test.csv", content=content)
+    with pytest.warns(
+        SpurWarning, match=r"column split says otherwise in 6 rows, first 'train' for 'test' \(line 2 of test.csv\)"
+    ):
+        found = load_dataset("table", {"path": "own"}, data_root=tmp_path)
+    assert ([len(split) for split in found.splits.values()], "splits by file" in found.read_as) == ([6, 6], True)
+    touch(tmp_path, "test.csv", content="text,label\n" + "".join(f"t {n},{label}\n" for n, label in enumerate(LABELS)))
+    assert list(load(tmp_path).splits) == ["train", "test"]
 
 
 def test_metadata_beside_the_images_of_each_split(tmp_path):

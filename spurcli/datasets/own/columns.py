@@ -54,7 +54,8 @@ class Wanted:
 class Source:
     """What was read: `table` with the columns of `roles` and `attributes`, and the inputs at some rows.
 
-    `sample_id` [n] if no column is the id; `class_names` where the source has them; `splits` [n] where it names any.
+    `sample_id` [n] if no column is the id; `class_names` where the source has them; `splits` [n] where it names any: those of
+    a column if there is a role split, else those of its files.
     """
 
     table: Table

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from spurcli.datasets.own.layout import is_image
+from spurcli.datasets.own.layout import is_image, split_look
 from spurcli.datasets.own.naming import exists
 from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.tables import is_table_name
@@ -77,6 +77,13 @@ def content_of(path: Path) -> Content:
         return Content("images")
     shards = _parquet_parts(path, entries)
     if shards:
+        inside = [file for _, file in shards if file.parent == path]
+        others = [
+            Path(entry.path) for entry in entries if is_table_name(entry.name) and not entry.name.endswith(".parquet")
+        ]
+        splits = [other for other in others if split_name(_stem(other)) in _SPLITS]
+        if splits and inside:
+            raise _two_of_a_split(path, [*inside, *splits])
         return Content("parquet", shards)
     return _tables(path, entries)
 
@@ -161,6 +168,11 @@ def _word_of_split(name: str) -> str:
     return words[0] if len(words) == 1 else stem
 
 
+def _without_number(name: str) -> str:
+    """What the parts of one table have in common: part-00000-1f2e of Spark and part-00001-1f2e."""
+    return re.sub("[0-9]+", "", re.sub("-[0-9a-f-]{8,}", "", name))
+
+
 def _in_order(shards: list[tuple[str, Path]], folder: Path) -> list[tuple[str, Path]]:
     by_split: dict[str, list[Path]] = {}
     for split, file in shards:
@@ -175,13 +187,13 @@ def _in_order(shards: list[tuple[str, Path]], folder: Path) -> list[tuple[str, P
             raise InputError(
                 f"{folder}: of the {max(counts)} Parquet files of {split}, {which}", "Fetch the missing files again."
             )
-    if len(by_split) == 1 and split_name(next(iter(by_split))) not in _SPLITS:
+    if not any(split_name(name) in _SPLITS for name in by_split) and len(set(map(_without_number, by_split))) == 1:
         return [("", file) for files in by_split.values() for file in files]
     return [(split, file) for split, files in by_split.items() for file in files]
 
 
 def _tables(folder: Path, entries: list[os.DirEntry[str]]) -> Content:
-    """Tables that are called like splits (train.csv, test.csv), or metadata.csv in a folder for each split."""
+    """Tables that are called like splits (train.csv, imdb_test.csv), or metadata.csv in a folder for each split."""
     tables = [Path(entry.path) for entry in entries if not entry.is_dir() and is_table_name(entry.name)]
     named = [(_stem(path), path) for path in tables if split_name(_stem(path)) in _SPLITS]
     metadata = [
@@ -191,15 +203,31 @@ def _tables(folder: Path, entries: list[os.DirEntry[str]]) -> Content:
         for name in _METADATA
         if (Path(entry.path) / name).is_file()
     ]
-    found = named or metadata
+    found = named or metadata or _look_like_splits(tables)
     splits = [split_name(split) for split, _ in found]
     if "train" in splits:
         if len(set(splits)) < len(splits):
-            both = ", ".join(str(path.relative_to(folder)) for _, path in found)
-            raise InputError(f"{folder} has two tables for a split: {both}", "Keep one of each split.")
+            raise _two_of_a_split(folder, [path for _, path in found])
         others = tuple(path.name for path in tables if path not in [file for _, file in found])
         return Content("tables", tuple(sorted(found, key=lambda part: _SPLITS.index(split_name(part[0])))), others)
     return Content("images")  # its reader names the tables that are there
+
+
+def _look_like_splits(tables: list[Path]) -> list[tuple[str, Path]]:
+    """The tables whose names look like splits and share their other words (imdb_train.csv, imdb_test.csv); none if there is
+    more than one such pair.
+    """
+    alike: dict[tuple[str, ...], list[tuple[str, Path]]] = {}
+    for path in tables:
+        if look := split_look(_stem(path)):
+            alike.setdefault(look[1], []).append((look[0], path))
+    pairs = [found for found in alike.values() if {"train"} < {split for split, _ in found}]
+    return pairs[0] if len(pairs) == 1 and len({split for split, _ in pairs[0]}) == len(pairs[0]) else []
+
+
+def _two_of_a_split(folder: Path, files: list[Path]) -> InputError:
+    both = ", ".join(str(path.relative_to(folder)) for path in files)
+    return InputError(f"{folder} has two tables for a split: {both}", "Keep one of each split.")
 
 
 def _stem(path: Path) -> str:

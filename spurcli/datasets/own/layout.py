@@ -326,18 +326,34 @@ def table_hint(folder: Path, places: Sequence[str], files: Sequence[Sequence[str
         for place, names in zip(places, files, strict=True)
         for name in names
         if name.rpartition(".")[2].lower() in _TABLE_ENDINGS
+        and "submission" not in name.lower()
+        and _is_table(folder / place / name)
     ]
     if not tables:
         return None
-    first = next(
-        (name for word in ("metadata", "train") for name in tables if word in PurePath(name).name.lower()), tables[0]
-    )
+    first = next((name for word in ("metadata", "train") for name in tables if word in name.lower()), tables[0])
     column = _image_column(folder / first)
     option = f" --set dataset.options.image={column}" if column not in ("", "image") else ""
     command = typed(folder, first) + option
     if len(tables) == 1:
         return f"There is {first}: {command}"
+    above = {name.rpartition("/")[0] for name in tables}
+    looks = [look[0] for name in tables if (look := split_look(PurePath(name).stem))]
+    if len(above) == 1 and "" not in above and {"train"} < set(looks) and len(set(looks)) == len(looks):
+        return f"There are {', '.join(tables[:3])}: {typed(folder, above.pop())}/{option}"
     return f"There are {', '.join(tables[:3])}: join them into one table with a column split, or name one: {command}"
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file may be a table by its begin: objects of JSON that hold lists (COCO's annotations) are not."""
+    if path.suffix.lower() != ".json":
+        return True
+    try:
+        with path.open("rb") as stream:
+            begin = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except OSError:
+        return False
+    return begin.startswith(b"[") or b"}\n{" in begin.replace(b"\r", b"")
 
 
 def typed(folder: Path, name: str) -> str:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from spurcli.datasets.own.columns import Wanted
 from spurcli.datasets.own.split_column import splits_of
-from spurcli.datasets.own.splitting import chosen_splits, split_name
+from spurcli.datasets.own.splitting import KNOWN, chosen_splits, split_name
 from spurcli.datasets.tables import Table
 from spurcli.errors import SpurWarning, UsageError
 from spurcli.names import canonical, is_missing, may_be_missing
+from spurcli.registry import near
 from spurcli.words import counted
 
 
@@ -26,6 +27,8 @@ def chosen_rows(
     `splits` [n] are those that the source has outside columns; else the column of that role says them. A split in which no
     row has a label is left out with a warning, unless the option `splits` names it; train never is.
     """
+    if splits and "split" in roles:
+        _compare(table, roles["split"], splits)
     split = list(splits) or (splits_of(table, roles["split"], wanted.split_values) if "split" in roles else [])
     if not split:
         if wanted.splits:
@@ -43,6 +46,21 @@ def chosen_rows(
     return rows, [split[row] for row in rows.tolist()]
 
 
+def _compare(table: Table, column: str, splits: Sequence[str]) -> None:
+    """Warn if a column of splits says otherwise than the files or folders, which count."""
+    said = [split_name(value) for value in table[column]]
+    differ = [row for row, (one, other) in enumerate(zip(said, splits, strict=True)) if one != other and one in KNOWN]
+    if differ:
+        row = differ[0]
+        warnings.warn(
+            SpurWarning(
+                f"{table.path}: the splits are those of the files; the column {column} says otherwise in {counted(len(differ), 'row')}, "
+                f"first {said[row]!r} for {splits[row]!r} ({table.unit} {table.line[row]:,} of {table.within[row] if table.within else table.path.name})"
+            ),
+            stacklevel=4,
+        )
+
+
 def without_label(columns: Mapping[str, Sequence[str]], label: str, wanted: Wanted, place: Path) -> list[str]:
     """The parts of a data set to read, of those whose columns are given: not those of other splits than are asked for,
     nor those that have no column of labels, which a warning names.
@@ -53,7 +71,7 @@ def without_label(columns: Mapping[str, Sequence[str]], label: str, wanted: Want
     for name in list(kept):
         if label not in columns[name] and split_name(name) != "train" and not wanted.splits and len(kept) > 1:
             kept.remove(name)
-            _warn_left_out(place, name, f"no column {label!r}")
+            _warn_left_out(place, name, f"no column {label!r}{near(label, columns[name])}")
     return kept
 
 

@@ -23,6 +23,7 @@ _NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+KNOWN = tuple(_NAMES)  # the splits that have a role
 _DEFAULT = {"val": 0.1, "test": 0.2}
 
 

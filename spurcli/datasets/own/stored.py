@@ -108,6 +108,8 @@ def read_stored(
     label, image = roles["label"], roles.get("image")
     kept = without_label({name: part.column_names for name, part in parts.items()}, label, wanted, place)
     parts = {name: parts[name] for name in kept}
+    if not wanted.roles["split"] and not all(roles.get("split") in part.column_names for part in parts.values()):
+        roles.pop("split", None)
     columns = list(dict.fromkeys((*roles.values(), *attributes)))
     for name, part in parts.items():
         if lacking := [column for column in columns if column not in part.column_names]:
@@ -135,6 +137,8 @@ def read_stored(
     identifiers = [f"{name}/{row}" if name else str(row) for name, row in zip(where, number, strict=True)]
     rows, splits = chosen_rows(table, roles, [] if "" in parts else [split_name(name) for name in where], wanted)
     table = table.take(rows)
+    if "" not in parts:
+        roles.pop("split", None)
     if image is None:
         inputs = texts_of(table, roles)
     else:

@@ -22,6 +22,7 @@ from spurcli.datasets.own.rows import chosen_rows, without_label
 from spurcli.datasets.own.splitting import Shares, assemble, split_name
 from spurcli.datasets.tables import Reading, Table, column_names, read_table
 from spurcli.datasets.tables_parquet import class_names, image_columns
+from spurcli.datasets.tables_text import without_packing
 from spurcli.errors import InputError, SpurWarning, UsageError
 
 _WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
@@ -105,10 +106,16 @@ def load(
 
 
 def _say_passed_over(place: Path, content: Content) -> None:
+    guessed = [
+        f"{path.name} as {split}"
+        for split, path in content.parts
+        if split not in ("", without_packing(path).stem, path.parent.name)
+    ]
+    if guessed:
+        warnings.warn(SpurWarning(f"{place}: read by their names as splits: {', '.join(guessed)}"), stacklevel=3)
     if content.passed_over:
-        read = ", ".join(path.name for _, path in content.parts)
-        shown = ", ".join(content.passed_over[:3])
-        warnings.warn(SpurWarning(f"{place}: the splits are {read}; not read: {shown}"), stacklevel=3)
+        shown = ", ".join(content.passed_over[:3]) + (", …" if len(content.passed_over) > 3 else "")
+        warnings.warn(SpurWarning(f"{place}: tables that are not read: {shown}"), stacklevel=3)
 
 
 def _meaning(split_values: Any) -> Mapping[str, Any]:
@@ -136,6 +143,8 @@ def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: 
     if not images and (wanted.folder or wanted.suffix):
         raise UsageError(f"dataset.options.folder and suffix are for images, {place} holds texts", "Remove them.")
     kept = without_label(known, roles["label"], wanted, place)
+    if not wanted.roles["split"] and not all(roles.get("split") in known[name] for name in kept):
+        roles.pop("split", None)
     columns = list(dict.fromkeys((*roles.values(), *attributes)))
     tables = {name: read_table(files[name], columns, _WHAT, _HINT, reading=reading) for name in kept}
     names = class_names(files[first], roles["label"])
@@ -143,6 +152,8 @@ def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: 
     table = _with_names(_joined(place, tables), roles["label"], names)
     rows, splits = chosen_rows(table, roles, splits, wanted)
     table = table.take(rows)
+    if "" not in tables:
+        roles.pop("split", None)
     if not images:
         begin = [f"{PurePath(name).with_suffix('')}/" for name in table.within] or [""] * len(table)
         ids = [f"{before}{identifier}" for before, identifier in zip(begin, text_ids(table, roles), strict=True)]
