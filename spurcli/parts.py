@@ -257,7 +257,7 @@ WAYS = Registry(
         "cross-mistakes": Entry(
             "spurcli.inferring.cross_mistakes:cross_mistakes",
             "What the one of two models gets wrong that has not seen the sample: class/right, class/wrong",
-            "As in XRM, without its label flipping: Pezeshki et al., ICML 2024",
+            "The held-out mistakes that XRM begins with; not XRM, which flips labels: Pezeshki et al., ICML 2024",
         ),
         "clusters": Entry(
             "spurcli.inferring.clusters:clusters",

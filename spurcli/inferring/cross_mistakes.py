@@ -1,4 +1,4 @@
-"""As in XRM: two models, each trained on half of the samples; each sample is judged by the model that has not seen it."""
+"""Two models, each trained on half of the samples; each sample is judged by the model that has not seen it. Not XRM."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ def cross_mistakes(evidence: Evidence) -> Attribute:
 
     Pezeshki et al., "Discovering Environments with XRM", ICML 2024: environments are the mistakes on held-out samples. XRM
     also flips labels while the two models train, each towards what the other is confident of, so that they lean on the
-    spurious feature all the more; that is left out here.
+    spurious feature all the more; without it the two learn the core as well, and their mistakes say less about the feature.
     """
     return right_or_wrong(evidence.held_out_errors, len(evidence.label))

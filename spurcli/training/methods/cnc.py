@@ -42,8 +42,8 @@ class CnC(ERM):
     sets, m being the fewest anchors that a class has: of each class that many anchors once, the classes taking turns.
     What else is in a set is drawn from all that qualify, without repeats as long as they last.
 
-    With more than two classes (nothing is published) all of this holds as it stands: other classes are drawn from
-    together. Positives whose attribute no other class has are left out, having no negatives. Classes that cannot have
+    With more than two classes (published for coloured MNIST with five) all of this holds as it stands: other classes are
+    drawn from together. Positives whose attribute no other class has are left out, having no negatives. Classes that cannot have
     anchors are met as negatives; InputError if a class could not be met at all.
 
     Unlike here, the authors' code keeps batch normalisation in eval mode, and falls back to sets that contrast nothing

@@ -33,7 +33,8 @@ class DFR:
     the best worst-group accuracy in validation; of equal ones the first. On val that subset is of one random half of
     each group, and the other half judges. With one `C` nothing is tuned, and on train the validation split is not read.
 
-    As in the authors' code, features are standardised by mean and deviation of the training samples, the bias is
+    The authors' tuning differs in two ways: it halves val without regard to groups, and fits its scaler on the balanced half.
+    As in their code otherwise, features are standardised by mean and deviation of the training samples, the bias is
     penalised like a weight, and three classes or more are fitted each against the rest.
     """
 

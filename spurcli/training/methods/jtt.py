@@ -12,7 +12,10 @@ from spurcli.training.sampling import shuffled
 
 
 class JTT(ERM):
-    """ERM on the samples with the error set in it λ times, λ being `upweight`.
+    """ERM on the samples with the error set in it λ times, λ being `upweight`, as in the algorithm of the paper.
+
+    The authors' code appends λ copies to the training set, so that errors are in it λ + 1 times, and records them in train
+    mode during the pass: `upweight` 101, 51 and 5 give as many visits as their runs with 100, 50 and 4.
 
     Stage 1 is `spurcli infer --by mistakes --epoch T --save-errors errors.txt`: what a model trained for T epochs gets
     wrong, told in eval mode.
