@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.catalogue import PREDICTIONS, require_kind
-from spurcli.artifacts.envelope import canonical_json, optional_field
+from spurcli.artifacts.envelope import canonical_json, optional_field, require_file
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import read_provenance
@@ -60,6 +60,7 @@ def holds_predictions(path: Path) -> bool:
     """Whether `path` is an HDF5 file, and so predictions rather than a checkpoint."""
     if not path.is_file():
         return False
+    require_file(path, "a checkpoint or predictions", "Make one with: spurcli train")
     with path.open("rb") as stream:
         return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 

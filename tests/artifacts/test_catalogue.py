@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import spurcli
 from spurcli.artifacts import catalogue
 from spurcli.artifacts.catalogue import CATALOGUE, ERRORS, INDICES, Artefact, require_kind
 from spurcli.artifacts.describe import artefact_of, read_described
 from spurcli.artifacts.indices import IndexList, write_indices
-from spurcli.cli.app import COMMANDS
+from spurcli.cli.app import COMMANDS, app
 from spurcli.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,6 +46,8 @@ def test_each_is_documented_golden_fuzzed_and_written_by_a_stage(artefact, golde
     assert artefact.stage in COMMANDS
     words = artefact.use.split()
     assert words[0] in COMMANDS
+    parameters = typer.main.get_command(app).get_command(None, words[0]).params
+    assert {word for word in words if word.startswith("--")} <= {flag for each in parameters for flag in each.opts}
     for version in range(1, artefact.version + 1):
         for path in golden_of(artefact, version):
             assert path.is_file(), f"{path.name}: a golden file of each version (tests/golden/make.py)"
