@@ -19,12 +19,15 @@ NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 # Words that only programs write, and no person as the name of a class.
 _MISSING = frozenset(
-    {"", "nan", "-nan", "<na>", "nat", "#n/a", "#na", "#n/a n/a", "#null!", "#value!", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"}
+    {"", "nan", "-nan", "<na>", "nat", "#n/a", "#na", "#n/a n/a", "#null!", "#value!", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind",
+     "#nv", "#n/d", "#name?", "#ref!", "#div/0!", "#num!", "#wert!", "#bezug!", "#zahl!", "#nom?", "#valeur!"}
 )  # fmt: skip
 # Missing in most files, but also Namibia, "no glasses", and so on.
 _PERHAPS_MISSING = frozenset({"na", "n/a", "n.a.", "none", "null", "nil", "missing", "?", "-", "--", "."})
 _JOINERS = "\u200c\u200d"  # part of the spelling in Persian and Hindi, and of emoji
 _TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
+_LETTERS = {"t": "1", "f": "0", "y": "1", "n": "0"}  # truths only where nothing else is in the column
+_MARKS = "\"'`\u00b4\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"  # quotation marks
 _LOOK_LATIN = str.maketrans(
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501\u03bf\u03b1\u03bd\u03c1\u0131",
     "abekmhopctyxijsdoavpi",
@@ -68,7 +71,8 @@ def canonical_values(written: Iterable[str]) -> dict[str, str]:
 
 def alike_key(name: str) -> str:
     """A key that is equal for names that may be the same: Ant and ant, 1 and 01 and True, land_bird and land bird."""
-    plain = unicodedata.normalize("NFKC", canonical(name)).casefold()
+    plain = unicodedata.normalize("NFKC", canonical(name)).casefold().replace("\u2212", "-")
+    plain = plain.strip(_MARKS).strip() or plain
     number = plain.replace(",", ".") if plain.count(",") == 1 else plain
     if NUMBER.fullmatch(number):
         return format(Decimal(number).normalize() + 0, "f")
@@ -104,8 +108,10 @@ def may_be_missing(value: str) -> bool:
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     """The sets of different names that may be the same, each in the order of `names`."""
     found: dict[str, dict[str, None]] = {}
-    for name in names:
-        found.setdefault(alike_key(name), {})[name] = None
+    keys = {name: alike_key(name) for name in names}
+    truths = all(key in ("0", "1") or key in _LETTERS for key in keys.values())
+    for name, key in keys.items():
+        found.setdefault(_LETTERS.get(key, key) if truths else key, {})[name] = None
     return [tuple(same) for same in found.values() if len(same) > 1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import pytest
@@ -58,6 +59,7 @@ def test_what_is_read_by_the_name_of_the_column_is_said(tmp_path, column, values
     [
         ("split", [0, 1, 1]), ("split", [1, 2]), ("fold", [0, 1, 2]), ("fold", [0, 1, 2, 3, 4]), ("kfold", [1, 2, 3]),
         ("split", ["True", "False"]), ("is_train", [0, 1, 2]), ("train_or_test", [0, 1]), ("split", ["train", "0"]), ("cv_fold", ["0.0", "1.0"]),
+        ("not_train", [0, 1]), ("train_fold", [0, 1]), ("train_score", [0, 1, 1]),
     ],
 )  # fmt: skip
 def test_what_is_ambiguous_is_refused_with_the_option(tmp_path, column, values):
@@ -126,3 +128,92 @@ def test_splits_with_labels_stay(tmp_path):
     (tmp_path / "own.csv").write_text("text,label\nx,a\ny,b\n")
     with pytest.raises(UsageError, match="names no splits"):
         load_dataset("table", {"path": "own.csv", "splits": ["train"]}, data_root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "meant"),
+    [
+        (["train", "test", "trian"], "'trian' in 1 row", "train"),
+        (["train", "test", "tset", "tset"], "'tset' in 2 rows", "test"),
+        (["TRAIN", "TEST", "Validate"], "'Validate' in 1 row", "val"),
+        (["train", "te"], "'te' in 1 row", "test"),  # a file that was cut ends so
+        (["train", "t"], "'t' in 1 row", "train or test"),
+    ],
+)
+def test_a_split_that_may_be_misspelled_is_said(tmp_path, values, shown, meant):
+    with pytest.warns(SpurWarning, match=f"split is {shown}.*if {meant} is meant"):
+        assert len(set(read(tmp_path, "split", values))) == len(set(values))
+
+
+def test_splits_of_other_names_are_not_said(tmp_path):
+    names = [
+        "train",
+        "val",
+        "test",
+        "test_2",
+        "holdout",
+        "PublicTest",
+        "id_test",
+        "ood",
+        "rest",
+        "unseen",
+        "fold0",
+        "extra",
+        "dev_matched",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(set(read(tmp_path, "split", names))) == len(names)
+
+
+def test_the_option_in_the_hint_is_the_likely_one(tmp_path):
+    for values, option in (
+        ([0, 1, 1], '{0="test", 1="train"}'),
+        (["data/train", "data/test"], '{"data/test"="test", "data/train"="train"}'),
+        (["fold0", "fold1", "fold2"], '{fold0="train", fold1="train", fold2="test"}'),
+    ):
+        with pytest.raises(InputError) as error:
+            read(tmp_path, "split", values)
+        assert f"split_values={option}" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "is_said"),
+    [
+        ("subset", ["train", "test"], True),
+        ("Split", ["TRAIN", "TEST"], True),
+        ("is_train", ["1", "0"], True),
+        ("data_set", ["training set", "test set"], True),
+        ("train_score", ["0", "1"], False),
+        ("fold", ["0", "1"], False),
+        ("test", ["passed", "failed"], False),
+        ("place", ["train", "test"], False),  # a photograph of a train
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_column_of_splits_that_is_not_used_is_said(tmp_path, column, values, is_said, suffix):
+    """Test rows were mixed into train, with a warning only that there is no split."""
+    rows = [{"text": f"t {n}", "label": "ab"[n % 2], column: values[n // 2 % 2]} for n in range(24)]
+    if suffix == ".csv":
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    else:
+        lines = [json.dumps(row) for row in rows]
+    (tmp_path / f"own{suffix}").write_text("\n".join(lines) + "\n")
+    with pytest.warns(SpurWarning) as said:
+        load_dataset("table", {"path": f"own{suffix}"}, data_root=tmp_path)
+    found = [str(warning.message) for warning in said]
+    assert any(f"dataset.options.split={column}" in text for text in found) == is_said
+    assert len(found) == 1 + is_said
+
+
+def test_labels_of_a_test_split_that_are_all_one_are_said(tmp_path):
+    """GLUE and competitions fill them in; the accuracy on them means nothing."""
+    labels = ["a", "b"] * 10 + ["a"] * 12
+    written = ["train"] * 20 + ["test"] * 12
+    with pytest.warns(SpurWarning, match=r"all 12 rows of the split test .*'a'.*splits=\[\"train\"\]"):
+        rows_of(tmp_path, labels, written)
+    with (
+        pytest.raises(InputError, match=r"class 'unknown', which is in test\n.*splits=\[\"train\"\]"),
+        pytest.warns(SpurWarning),
+    ):
+        rows_of(tmp_path, labels[:20] + ["unknown"] * 12, written)

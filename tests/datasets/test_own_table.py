@@ -114,6 +114,14 @@ def test_a_column_of_numbers_is_no_label(tmp_path):
     )
     with pytest.raises(InputError, match="label has 300 different values in 300 rows"):
         load(tmp_path)
+    table(
+        tmp_path,
+        text=[f"t{number}" for number in range(20)],
+        label=[number / 7 for number in range(20)],
+        split=["train"] * 20,
+    )
+    with pytest.raises(InputError, match="label has 20 different values in 20 rows"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +158,9 @@ def test_classes_in_order(tmp_path, labels, options, names, codes):
         (["True", "1", "TRUE", "0", "True", "0"], "0 and|1 and|True"),
         (["1", "01", "1", "2", "2", "2"], "1 and 01|01 and 1"),
         (["cat", "c\u0430t", "cat", "dog", "dog", "dog"], r"cat and c\\u0430t"),
+        (["-1", "\u22121", "-1", "1", "1", "1"], "-1 and \u22121"),
+        (["yes", "no", "y", "no", "N", "no"], "N and no|no and N"),
+        (['"ant', "ant", "bee", "ant", "bee", "bee"], '"ant and ant'),
         (["NA", "b", "NA", "b", "b", "b"], "'NA' in 2 rows"),
         (["None", "b", "None", "b", "b", "b"], "'None' in 2 rows"),
     ],
@@ -157,8 +168,9 @@ def test_classes_in_order(tmp_path, labels, options, names, codes):
 def test_spellings_that_may_be_one_name_are_said(tmp_path, values, shown):
     for column, option in (("label", "classes"), ("attribute", "attributes")):
         table(tmp_path, **{"split": ["train"] * 6, column: values})
-        with pytest.warns(SpurWarning, match=f"{column}.*{shown}"):
+        with pytest.warns(SpurWarning, match=f"{column}.*{shown}") as said:
             found = load(tmp_path)
+        assert len(said) == 1
         names = found.class_names if column == "label" else found.attribute_names
         assert set(names) == set(values)
         with warnings.catch_warnings():
@@ -166,7 +178,7 @@ def test_spellings_that_may_be_one_name_are_said(tmp_path, values, shown):
             load(tmp_path, **{option: list(names)})  # listed, they are meant
 
 
-@pytest.mark.parametrize("empty", ["nan", "NaN", "<NA>", "NaT", "#N/A", "\u200b"])
+@pytest.mark.parametrize("empty", ["nan", "NaN", "<NA>", "NaT", "#N/A", "#NV", "#DIV/0!", "\u200b"])
 def test_what_programs_write_for_nothing_is_an_empty_cell(tmp_path, empty):
     for column in ("label", "attribute", "group", "split"):
         table(tmp_path, **{column: ["train", "b", empty, "b", "b", "b"]})

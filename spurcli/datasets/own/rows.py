@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from spurcli.errors import SpurWarning, UsageError
 from spurcli.names import canonical, is_missing, may_be_missing
 from spurcli.registry import near
 from spurcli.words import counted
+
+_FEW = 10  # rows of a split that may by chance have one label
 
 
 def chosen_rows(
@@ -42,6 +44,7 @@ def chosen_rows(
         for name in _unlabelled(table[roles["label"]], split):
             taken.discard(name)
             _warn_left_out(table.path, name, counted(split.count(name), "row"))
+        _warn_of_placeholders(table, roles["label"], split, taken)
     rows = np.array([row for row, name in enumerate(split) if name in taken], dtype=np.int64)
     return rows, [split[row] for row in rows.tolist()]
 
@@ -89,6 +92,25 @@ def _unlabelled(labels: Sequence[str], split: Sequence[str]) -> list[str]:
         if name != "train" and (empty or marked):
             found.append(name)
     return found
+
+
+def _warn_of_placeholders(table: Table, column: str, split: Sequence[str], taken: Collection[str]) -> None:
+    """Warn of test splits all of whose labels are the same: perhaps there are none, as in the files of a competition."""
+    seen: dict[str, set[str]] = {}
+    for name, label in zip(split, table[column], strict=True):
+        if name in taken:
+            seen.setdefault(name, set()).add(label)
+    for name, labels in seen.items():
+        count = split.count(name)
+        if name != "train" and len(labels) == 1 < len(seen.get("train", ())) and count >= _FEW:
+            asked = ", ".join(f'"{other}"' for other in seen if other != name)
+            warnings.warn(
+                SpurWarning(
+                    f"{table.path}: all {count:,} rows of the split {name} have the label {next(iter(labels))[:40]!r}; if it has no "
+                    f"real labels, leave it out: --set 'dataset.options.splits=[{asked}]'"
+                ),
+                stacklevel=4,
+            )
 
 
 def _warn_left_out(place: Path, name: str, why: str) -> None:

@@ -189,5 +189,13 @@ def _require_trained(dataset: Dataset) -> None:
         raise InputError(
             f"{dataset.name}: no training sample is of class {name!r}, which is in {', '.join(where) or 'the option'}"
             f"{near(name, others)}",
-            "Every class needs training samples.",
+            _leave_out(dataset, where, label) or "Every class needs training samples.",
         )
+
+
+def _leave_out(dataset: Dataset, where: Sequence[str], label: int) -> str:
+    """The option that leaves a split out if all of it is of a class without training samples; "" otherwise."""
+    if len(where) != 1 or not bool((dataset.splits[where[0]].label == label).all()):
+        return ""
+    asked = ", ".join(f'"{name}"' for name in dataset.splits if name != where[0])
+    return f"Every class needs training samples. If {where[0]} has no labels: --set 'dataset.options.splits=[{asked}]'"

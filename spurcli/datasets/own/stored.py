@@ -14,6 +14,7 @@ from spurcli.datasets.decoding import Stored, look
 from spurcli.datasets.inputs import Inputs, decode_square
 from spurcli.datasets.own.columns import Source, Wanted, choose_columns, texts_of
 from spurcli.datasets.own.rows import chosen_rows, without_label
+from spurcli.datasets.own.split_column import warn_unused
 from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.tables import Table, as_text
 from spurcli.errors import InputError, UsageError
@@ -131,6 +132,9 @@ def read_stored(
         for name in columns
         if name != image
     }
+    if "" in parts and "split" not in roles:
+        left = [name for name in first.column_names if name not in columns]
+        warn_unused(left, lambda name: _texts(first, name, place), str(place))
     table = Table(place, texts, number, read_as, "row", where if any(where) else ())
     if not len(table):
         raise InputError(f"{place} has no rows", "Check that the right folder is named.")

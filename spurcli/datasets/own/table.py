@@ -19,6 +19,7 @@ from spurcli.datasets.own.image_paths import image_paths
 from spurcli.datasets.own.kinds import Content, content_of
 from spurcli.datasets.own.naming import Fence, locate, names_of
 from spurcli.datasets.own.rows import chosen_rows, without_label
+from spurcli.datasets.own.split_column import warn_unused
 from spurcli.datasets.own.splitting import Shares, assemble, split_name
 from spurcli.datasets.tables import Reading, Table, column_names, read_table
 from spurcli.datasets.tables_parquet import class_names, image_columns
@@ -147,6 +148,11 @@ def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: 
         roles.pop("split", None)
     columns = list(dict.fromkeys((*roles.values(), *attributes)))
     tables = {name: read_table(files[name], columns, _WHAT, _HINT, reading=reading) for name in kept}
+    if "" in tables and "split" not in roles:
+        left = [name for name in known[first] if name not in columns]
+        warn_unused(
+            left, lambda name: read_table(files[first], [name], _WHAT, _HINT, reading=reading)[name], str(place)
+        )
     names = class_names(files[first], roles["label"])
     splits = [] if "" in tables else [split_name(name) for name, table in tables.items() for _ in range(len(table))]
     table = _with_names(_joined(place, tables), roles["label"], names)

@@ -16,16 +16,16 @@ from spurcli.names import NUMBER, canonical, canonical_values, is_missing, may_b
 from spurcli.registry import near
 from spurcli.words import counted
 
-_MANY = 100  # more different values than this, in most rows different ones, are not classes
+_MANY, _FEW = 100, 10  # more different values than this, in most rows or in all rows different ones, are not classes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _EMPTY = "Fill it in, or remove the row."
 
 
-def named_values(table: Table, column: str, named: Sequence[str], option: str) -> list[str]:
+def named_values(table: Table, column: str, named: Sequence[str], option: str, *, is_said: bool = False) -> list[str]:
     """The name in each row of a column, in its canonical form; `named` are names that the option of that name lists.
 
     Raises InputError for the first line that is empty or holds what stands for an empty cell (nan, <NA>, NaT), unless
-    `named` lists it. NA, None and null are names, and a warning says that they may be none.
+    `named` lists it. NA, None and null are names, and a warning says that they may be none, unless it `is_said` already.
     """
     plain = canonical_values(table[column])
     values = [plain[value] for value in table[column]]
@@ -42,7 +42,7 @@ def named_values(table: Table, column: str, named: Sequence[str], option: str) -
             reason = "longer than 200 characters" if len(value) > 200 else "with a character that no name has"
             raise InputError(f"{where} is {value[:40]!r}, which is not a name: {reason}", _EMPTY)
     for value in dict.fromkeys(values):
-        if may_be_missing(value) and value not in named:
+        if may_be_missing(value) and value not in named and not is_said:
             warnings.warn(
                 SpurWarning(
                     f"{table.path}: {column} is {value!r} in {counted(values.count(value), 'row')}, taken as a name; "
@@ -64,12 +64,14 @@ def coded(
     Raises InputError for an empty value, for one that is not `given`, and for a column of too many to be classes.
     """
     given = tuple(canonical(name) for name in given)
-    values = named_values(table, column, given, option)
+    values = named_values(table, column, given, option, is_said=option == "attributes")  # by who made that column
     distinct = set(values)
-    if len(distinct) > _MANY and 2 * len(distinct) > len(values):
+    if len(distinct) > _FEW and (
+        len(distinct) == len(values) or (len(distinct) > _MANY and 2 * len(distinct) > len(values))
+    ):
         raise InputError(
             f"{table.path}: {column} has {len(distinct):,} different values in {counted(len(values), 'row')}",
-            f"Name a column of classes with --set dataset.options.{_role(option)}=COLUMN.",
+            f"Name a column of few different values: --set dataset.options.{_role(option)}=COLUMN.",
         )
     written: dict[str, str] = {}  # names keep the order that they had as they are written
     for name, value in zip(values, table[column], strict=True):
