@@ -46,7 +46,8 @@ def test_each_is_documented_golden_fuzzed_and_written_by_a_stage(artefact, golde
     assert artefact.stage in COMMANDS
     words = artefact.use.split()
     assert words[0] in COMMANDS
-    parameters = typer.main.get_command(app).get_command(None, words[0]).params
+    group = typer.main.get_command(app)
+    parameters = group.get_command(group.make_context("spurcli", [words[0]], resilient_parsing=True), words[0]).params
     assert {word for word in words if word.startswith("--")} <= {flag for each in parameters for flag in each.opts}
     for version in range(1, artefact.version + 1):
         for path in golden_of(artefact, version):
