@@ -30,7 +30,9 @@ from spurcli.training.optimization import build_optimizer, learning_rate
 from spurcli.training.preflight import needs_company, try_out
 from spurcli.training.saving import Saver
 from spurcli.training.state import Position, StateFile
+from spurcli.training.stateful import state_of
 from spurcli.training.tally import Tally
+from spurcli.training.traits import Traits
 
 Evaluate = Callable[[nn.Module, int], dict[str, Any]]
 
@@ -79,6 +81,7 @@ class _Run:
     """One call of `fit`: the trainer, what changes with every step, and how far it is."""
 
     trainer: Trainer
+    traits: Traits
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     gradients: GradientSum
@@ -111,20 +114,22 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     weights that are not finite raise Diverged.
     """
     settings, device, world = trainer.settings, trainer.feed.device, trainer.world
-    share = world.share(settings.batch_size, getattr(trainer.method, "set_size", 1))
+    traits = Traits.of(trainer.method)
+    share = world.share(settings.batch_size, traits.set_size)
     trainer.model.to(device)
     if settings.channels_last:
         trainer.model.to(memory_format=torch.channels_last)
     optimizer, gradients = build_optimizer(trainer.model, settings), GradientSum(trainer.model, world)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     best = BestEpochs({settings.selection, *trainer.selections})
-    parts = trainer.model, trainer.method, optimizer, scaler, best
-    saver = Saver(*parts, trainer.state_file, settings.save_seconds, world, trainer.progress)
+    parts = state_of(trainer.model, optimizer, scaler, trainer.method, best)
+    saver = Saver(trainer.model, parts, trainer.state_file, settings.save_seconds, world, trainer.progress)
     joins_lone = needs_company(trainer) if trainer.joins_lone is None else trainer.joins_lone
     position = saver.restore()
     if not position.global_step:
         try_out(trainer, share, joins_lone=joins_lone)
-    run = _Run(trainer, optimizer, scaler, gradients, best, saver, share, until_epoch, num_steps, joins_lone, position)
+    tools = trainer, traits, optimizer, scaler, gradients, best, saver
+    run = _Run(*tools, share, until_epoch, num_steps, joins_lone, position)
     forward: Any = torch.compile(trainer.model) if settings.compile else trainer.model
     try:
         with (
@@ -162,7 +167,7 @@ def _run_epoch(run: _Run, forward: Any) -> None:
     trainer.progress.advance(min(position.step * size, len(order)))
     tally = Tally(position, world)
     bounds = batch_bounds(len(order), size, joins_lone=run.joins_lone)
-    with embedding_hook(trainer.model, wanted=getattr(method, "needs_embedding", False)) as caught:
+    with embedding_hook(trainer.model, wanted=run.traits.needs_embedding) as caught:
         for index, samples in trainer.feed.batches(order, size, position.step, run.share, joins_lone=run.joins_lone):
             if run.saver.is_due():
                 tally.note()
@@ -212,7 +217,7 @@ def _order(run: _Run) -> tuple[NDArray[np.int64], int]:
     order = trainer.method.order(trainer.seed, position.epoch)
     if not len(order):
         raise InputError(f"The method visits no sample in epoch {position.epoch + 1}", "Check its order().")
-    if not getattr(trainer.method, "fixed_order", False):
+    if not run.traits.fixed_order:
         order = trainer.feed.training_order(order, size, trainer.seed, position.epoch)
     num_steps = len(batch_bounds(len(order), size, joins_lone=run.joins_lone))
     if run.num_steps is not None and (left := position.step + run.num_steps - position.global_step) < num_steps:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import METHODS
+from spurcli.training.traits import Traits
 
 
 class Annotation:
@@ -103,7 +104,7 @@ def _alone(amounts: torch.Tensor) -> torch.Tensor:
 class Batch:
     """This device's share of one batch: positions and labels int64 [m]; `global_size` counts all devices.
 
-    `embedding` [m, features] is the last linear layer's input, if the method `needs_embedding`; `total` adds a tensor up
+    `embedding` [m, features] is the last linear layer's input, if the method's traits ask for it; `total` adds a tensor up
     over all devices, for what a method must know of the whole batch.
     """
 
@@ -124,9 +125,8 @@ class Batch:
 class Method(Protocol):
     """Loss, sampling order and state. The loop does the rest.
 
-    A method may also say `needs_embedding = True`, to find the embedding in the batch, and `fixed_order = True`, if
-    its batches are to be consecutive slices of the order as it stands (a text feed sorts by length otherwise).
-    `set_size = N` keeps every N consecutive samples of a batch on one device.
+    What else the loop must know of it, it declares as `traits = Traits(...)` (`spurcli.training.traits`) or as attributes
+    with the same names.
     """
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -195,7 +195,7 @@ class Embedded:
 class LastLayerMethod(Protocol):
     """A method that keeps a trained model and fits its last linear layer anew.
 
-    What it chose on the way it may leave in `chosen`, a dict for the history.
+    What it chose on the way it may leave for the history: `Choosing`.
     """
 
     def refit(
@@ -203,6 +203,13 @@ class LastLayerMethod(Protocol):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight [classes, features] and bias [classes] of the new layer."""
         ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A method that chose something while it learned, which the history shows: names and JSON values."""
+
+    chosen: Mapping[str, Any]
 
 
 def build_method(name: str, options: Mapping[str, Any], samples: TrainingSamples) -> Method | LastLayerMethod:
@@ -218,4 +225,5 @@ def build_method(name: str, options: Mapping[str, Any], samples: TrainingSamples
             raise InputError(
                 f"Method {name!r} has no {part}()", "See spurcli.training.method.Method for what it needs."
             )
+    Traits.of(method, name)  # a misspelled one is said now
     return method

@@ -17,7 +17,7 @@ from spurcli.models import last_linear
 from spurcli.runtime.forward import embed
 from spurcli.runtime.workbench import Workbench
 from spurcli.training.given import DATA_SET
-from spurcli.training.method import Annotation, Embedded, LastLayerMethod, TrainingSamples
+from spurcli.training.method import Annotation, Choosing, Embedded, LastLayerMethod, TrainingSamples
 
 
 def refit_last_layer(
@@ -62,7 +62,7 @@ def refit_last_layer(
         "samples_seen": len(samples.kept),
         "seconds": round(time.monotonic() - started, 3),
         "fit_seconds": round(fit_seconds, 3),
-        "chosen": dict(getattr(method, "chosen", {})),
+        "chosen": dict(method.chosen) if isinstance(method, Choosing) else {},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,8 @@ from spurcli.errors import Interrupted
 from spurcli.progress import Progress
 from spurcli.runtime.distributed import World
 from spurcli.runtime.signals import StopRequest
-from spurcli.training.best import BestEpochs
-from spurcli.training.method import Method
-from spurcli.training.state import Position, StateFile, pack, unpack
+from spurcli.training.state import Position, StateFile
+from spurcli.training.stateful import Stateful, collect, put_back
 
 _SECONDS_APART, _MOST_STEPS = 0.5, 64
 
@@ -28,10 +28,7 @@ class Saver:
     """
 
     model: nn.Module
-    method: Method
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    best: BestEpochs
+    parts: Sequence[Stateful]
     state_file: StateFile | None
     seconds: float
     world: World
@@ -65,12 +62,10 @@ class Saver:
 
     def save(self, position: Position) -> None:
         """Write the state; after a signal raise Interrupted."""
-        if self.state_file and self.world.is_first:
-            tensors, numbers = pack(self.model, self.optimizer)
-            tensors |= {f"method/{name}": value.cpu() for name, value in self.method.state().items()}
-            tensors |= {f"best/{name}": value for name, value in self.best.tensors().items()}
-            extra = {"optimizer": numbers, "scaler": self.scaler.state_dict(), "best": self.best.facts}
-            self.state_file.save(tensors, position, extra)
+        if self.state_file:
+            tensors, facts = collect(self.parts, self.world)
+            if self.world.is_first:
+                self.state_file.save(tensors, position, facts)
         self._next_save = time.monotonic() + self.seconds
         if number := self.request.signal_number if self.world.is_alone else self._agreed_signal:
             self.world.barrier()  # who leaves first has torchrun end the others
@@ -85,11 +80,8 @@ class Saver:
         if saved is None:
             self.world.broadcast(self.model.state_dict().values())
             return Position()
-        tensors, position, extra = saved
-        unpack(self.model, self.optimizer, tensors, extra["optimizer"])
-        self.scaler.load_state_dict(extra["scaler"])
-        self.method.load_state(_below(tensors, "method/"))
-        self.best.restore(extra["best"], _below(tensors, "best/"))
+        tensors, position, facts = saved
+        put_back(self.parts, tensors, facts)
         self.progress.say(f"Going on after epoch {position.epoch}, step {position.step}")
         return position
 
@@ -118,7 +110,3 @@ def _given_to_all(world: World, saved: Saved | None) -> Saved | None:
         tensors = {name: saved[0][name] for name in kinds}
     world.broadcast(tensors.values())
     return tensors, Position(**position), extra
-
-
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from spurcli.artifacts.atomic import readable_os_errors
-from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, save_tensors
+from spurcli.artifacts.checkpoint_torch import load_tensors, save_tensors
 from spurcli.artifacts.envelope import canonical_json, parse_json
 from spurcli.artifacts.lock import lock
 from spurcli.artifacts.tensor_header import read_safetensors_header
@@ -167,36 +166,3 @@ def environment(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
     }
-
-
-def pack(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights and optimizer state as flat tensors, and what of the optimizer is not a tensor."""
-    tensors = {f"model/{name}": tensor for name, tensor in plain_weights(model).items()}
-    numbers: dict[str, Any] = {}
-    for parameter, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer/{parameter}/{name}"] = value.detach().cpu().contiguous().clone()
-            else:
-                numbers[f"{parameter}/{name}"] = value
-    return tensors, numbers
-
-
-def unpack(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    tensors: Mapping[str, torch.Tensor],
-    numbers: Mapping[str, Any],
-) -> None:
-    """Put back what `pack` took."""
-    weights = {name[len("model/") :]: value for name, value in tensors.items() if name.startswith("model/")}
-    restore(model, weights, "The saved state")
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            _, parameter, key = name.split("/", 2)
-            state.setdefault(int(parameter), {})[key] = value
-    for name, value in numbers.items():
-        parameter, key = name.split("/", 1)
-        state.setdefault(int(parameter), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

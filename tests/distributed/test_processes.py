@@ -85,6 +85,15 @@ def test_logits_and_embeddings_are_those_of_one_process_in_every_process(several
                     assert np.array_equal(mine[name], theirs[name]), name
 
 
+def test_rows_by_sample_are_those_of_one_process(several, alone):
+    for folder in (alone, *several.values()):
+        with np.load(folder / "rows.npz") as found:
+            assert found["records/index"].tolist() == [0, 1, 3, 3, 5, 8, 9]
+            assert found["records/loss"].tolist() == [[0.5 * i, -2.0 * i] for i in found["records/index"]]
+            assert found["records/right"].tolist() == [i % 2 == 0 for i in found["records/index"]]
+            assert found["rank/number"].tolist() == [0]  # of what all processes hold alike the first one's
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_killed_run_of_several_goes_on_to_the_same_bits(several, size):
     folder = several[size]

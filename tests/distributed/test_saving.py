@@ -9,7 +9,6 @@ import pytest
 
 from spurcli.errors import Interrupted
 from spurcli.runtime.distributed import World
-from spurcli.training.optimization import build_optimizer
 from spurcli.training.saving import Saver
 from spurcli.training.state import Position
 
@@ -31,8 +30,7 @@ def saver(runs, monkeypatch) -> Saver:
     monkeypatch.setattr(Others, "during", None)
     monkeypatch.setattr(Others, "theirs", (0, 0, 0))
     trainer = runs.trainer(runs.World())
-    optimizer = build_optimizer(trainer.model, trainer.settings)
-    return Saver(trainer.model, trainer.method, optimizer, None, None, None, 1000.0, Others(0, 2), trainer.progress)
+    return Saver(trainer.model, (), None, 1000.0, Others(0, 2), trainer.progress)
 
 
 def test_a_signal_that_comes_while_the_others_are_waited_for_is_not_lost(saver):

@@ -15,6 +15,7 @@ from spurcli.groups import spurious_attributes
 from spurcli.randomness import generator
 from spurcli.training.method import Batch, TrainingSamples
 from spurcli.training.methods.erm import ERM
+from spurcli.training.traits import Traits
 
 _HINT = (
     "If the groups are predictions, take those of an earlier or more strongly regularised model: "
@@ -50,9 +51,6 @@ class CnC(ERM):
     where a class has no positives or no negatives.
     """
 
-    needs_embedding = True
-    fixed_order = True
-
     def __init__(
         self,
         samples: TrainingSamples,
@@ -77,6 +75,7 @@ class CnC(ERM):
         self.temperature, self.contrastive_weight = temperature, contrastive_weight
         self.sizes = [num_anchors, num_positives, num_negatives, num_negatives]
         self.set_size = sum(self.sizes)
+        self.traits = Traits(needs_embedding=True, fixed_order=True, set_size=self.set_size)
         if samples.batch_size % self.set_size:
             near = max(1, round(samples.batch_size / self.set_size)) * self.set_size
             raise UsageError(
