@@ -121,8 +121,8 @@ def test_options_that_cannot_be(tmp_path, options, words):
         (["photos/train/a/1.png", "photos/train/b/1.png", "photos/val/a/1.png", "photos/dev/a/1.png"], "two folders for val"),
         (["photos/train/cat/1.png", "photos/train/dog/1.png", "photos/test/Cat/1.png"], "'Cat', which is in test, did you mean cat"),
         (["photos/cat/1.png", "photos/dog/1.png"], "too few samples for a split 'val'"),
-        (["photos/cat/a\nb.png", "photos/dog/1.png"], r"'cat/a\\nb\.png', which is no plain name"),
-        (["photos/a/1.png", "photos/b\x01/1.png"], "no plain name"),
+        (["photos/cat/a\nb.png", "photos/dog/1.png"], r"'cat/a\\nb\.png' holds a line end"),
+        (["photos/a/1.png", "photos/b\x01/1.png"], "control character"),
     ],
 )  # fmt: skip
 def test_folders_that_are_not_laid_out_so(tmp_path, names, words):
@@ -134,7 +134,7 @@ def test_folders_that_are_not_laid_out_so(tmp_path, names, words):
 def test_a_name_that_is_not_utf8(tmp_path):
     photos(tmp_path, *many(2))
     (tmp_path / "photos/cat/000.png").rename(os.fsdecode(os.fsencode(tmp_path / "photos/cat") + b"/\xff.png"))
-    with pytest.raises(InputError, match="no plain name"):
+    with pytest.raises(InputError, match="bytes that are not UTF-8"):
         load(tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_image_is_said_and_what_the_system_left_is_not(tmp_path):
         found = load(tmp_path)
     assert found.class_names == ("cat", "dog")
     (message,) = [str(line.message) for line in said if "passed over" in str(line.message)]
-    assert message.startswith("2 files in photos are passed over")
+    assert message.startswith("photos: passed over: 1 file of other kinds (1 .txt), 1 image outside the class folders")
     assert message.endswith(": astray.png, cat/notes.txt")
 
 

@@ -57,7 +57,7 @@ def load(root, **options):
         ("TrainImages", "train"), ("seg_train", "train"), ("trainval", "train"), ("train2017", "train"), ("Train-Data", "train"),
         ("trainset", "train"), ("training set", "train"), ("dev", "val"), ("validation_set", "val"), ("validate", "val"),
         ("val_images", "val"), ("valset", "val"), ("Testing", "test"), ("test_set", "test"), ("eval", "test"), ("02-test", "test"),
-        ("tra\u200bin", "train"),
+        ("tra\u200bin", "train"), ("train_val", "train"), ("Trainingsdaten", "train"), ("Testbilder", "test"),
     ],
 )  # fmt: skip
 def test_names_that_look_like_splits(name, split):
@@ -121,6 +121,12 @@ def test_a_class_may_be_missing_in_val(tree):
 REFUSED = {
     "masks": (["images/1.png", "masks/1.png"], "images/, masks/"),
     "annotations": (["images/1.png", "annotations/1.xml"], "annotations/, images/"),
+    "masks in each class": ([f"{c}/{k}/1.png" for c in ("ant", "bee") for k in ("images", "masks")], "ant/ holds images/, masks/"),
+    "masks in classes of train": ([*classes("train/bee"), "train/ant/Masks/1.png", "train/ant/Images/1.png"], "ant/ holds Images/, Masks/"),
+    "a copy of the classes": ([*classes("train", "train/train")], "train/ holds the same folders as the one around it"),
+    "a copy without splits": ([*classes(".", "photos")], "photos/ holds the same folders as the one around it"),
+    "the same classes, one test": (classes("entrainement", "test"), "entrainement/, test/, but no train"),
+    "the same classes, one holdout": (classes("subset_a", "holdout"), "holdout/, subset_a/, but no train"),
     "yolo": (["train/images/1.png", "train/labels/1.txt"], "photos/train has images/, labels/"),
     "flat": (["training_set/1.png", "test_set/1.png"], "no train with a folder for each class"),
     "flat and something": (["training_set/1.png", "test_set/1.png", "more/1.png"], "no train with a folder"),
@@ -185,6 +191,22 @@ def test_an_empty_class_of_another_split_is_said(tree):
     assert any("test/cow/ holds no images (1 file: 1 .heic)" in line for line in said)
 
 
+def test_images_that_may_be_the_masks_of_others_are_said(tree):
+    found, said = load(
+        tree(*classes("train"), "train/ant/0_mask.png", "train/ant/0_mask_1.png", "train/bee/death_mask.png")
+    )
+    assert len(found.splits["train"]) == 7
+    (message,) = said
+    assert "2 images may be the masks of others" in message
+    assert "train/ant/0_mask.png, train/ant/0_mask_1.png" in message
+
+
+def test_what_a_folder_that_is_left_out_holds_is_not_listed_again(tree):
+    _, said = load(tree(*classes("train", "test"), "notebooks/x/a.ipynb", "models/a.h5"))
+    assert len(said) == 2
+    assert all("is left out" in line for line in said)
+
+
 def test_classes_with_the_same_folders_may_be_domains(tree):
     _, said = load(tree(*classes("amazon", "webcam", names=("bike", "mug"))), val_share=0, test_share=0)
     assert any("amazon, webcam" in line and "bike, mug" in line and "photos/amazon/" in line for line in said)
@@ -228,7 +250,7 @@ def test_classes_that_may_be_the_same_are_said(tree):
 def test_what_systems_leave_is_passed_over_at_every_depth(tree):
     root = tree(
         *classes("train", "test"), "@eaDir/train/1.jpg", "lost+found/", "$RECYCLE.BIN/S-1/1.png", "System Volume Information/x",
-        "#recycle/ant/1.jpg", ".Trash-1000/files/1.png", ".ipynb_checkpoints/1.png", "train/@eaDir/1.jpg", "train/ant/@eaDir/0.png/SYNO.jpg",
+        "#recycle/ant/1.jpg", "train/~snapshot/1.png", "train/ant/PaxHeader/0.png", ".Trash-1000/files/1.png", ".ipynb_checkpoints/1.png", "train/@eaDir/1.jpg", "train/ant/@eaDir/0.png/SYNO.jpg",
         "train/ant/.AppleDouble/0.png", "train/ant/._0.png", "train/bee/Thumbs.db", "test/#snapshot/a/1.png", "train/.DS_Store",
         "train/bee/@eaDir/1.png/x.jpg",
     )  # fmt: skip

@@ -22,12 +22,17 @@ from spurcli.datasets.own.layout import (
     find_layout,
     in_words,
     is_image,
-    repeated_folders,
-    require_no_masks,
     table_hint,
     typed,
 )
 from spurcli.datasets.own.naming import Fence, in_order, locate, names_of, require_classes, require_plain
+from spurcli.datasets.own.not_classes import (
+    masks_of_others,
+    repeated_folders,
+    require_no_copies,
+    require_no_inner_masks,
+    require_no_masks,
+)
 from spurcli.datasets.own.splitting import Samples, Shares, assemble
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import canonical, escaped, warn_alike
@@ -103,6 +108,7 @@ class _Tree:
     left_out: list[str] = field(default_factory=list)
     files: dict[str, list[str]] = field(default_factory=dict)  # beside class folders, by place
     passed_over: list[str] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)  # images that may be the masks of others
     empty: list[tuple[str, str]] = field(default_factory=list)  # split, what is there instead
     inner: dict[str, list[str]] = field(default_factory=dict)  # where there are no splits: paths in each class's folder
 
@@ -115,6 +121,7 @@ def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
         num_before = len(tree.names)
         tree.passed_over += [f"{place}{name}" for name in tree.files[place] if is_image(name)]
         require_no_masks(class_folders, f"{folder}/{place}".rstrip("/"))
+        inside: dict[str, list[str]] = {}
         for class_folder in class_folders:
             start = f"{place}{class_folder}/"
             others: list[str] = []
@@ -127,8 +134,12 @@ def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
             tree.folders += [class_folder] * len(found)
             tree.split += [len(tree.places)] * len(found)
             tree.passed_over += others
-            if not layout.has_splits:
-                tree.inner[class_folder] = found
+            tree.masks += [start + name for name in masks_of_others(found)]
+            inside[class_folder] = found
+        require_no_inner_masks(class_folders, inside, f"{folder}/{place}".rstrip("/"))
+        require_no_copies(class_folders, inside, f"{folder}/{place}".rstrip("/"))
+        if not layout.has_splits:
+            tree.inner = inside
         if len(tree.names) > num_before or split == "train":
             tree.places[split] = place
         elif layout.has_splits and split in LOOKS:
@@ -138,6 +149,7 @@ def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
             )
         elif layout.has_splits:
             tree.empty = [(other, what) for other, what in tree.empty if other != split]
+            tree.passed_over = [name for name in tree.passed_over if not name.startswith(place)]
             tree.left_out.append(f"{in_words(place)} is left out: it holds no images")
     untrained = [what for split, what in tree.empty if split in ("", "train")]
     if tree.names and untrained:
@@ -268,13 +280,19 @@ def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[
         counts = Counter(name for _, name in listing.system).most_common(4)
         left = ", ".join(f"{name} ({count:,}×)" if count > 1 else name for name, count in counts)
         notes.append(f"{folder.name}: passed over as left by a system or file server: {left}")
-    if tree.passed_over:
-        verb = "is" if len(tree.passed_over) == 1 else "are"
-        unread = [name for name in tree.passed_over if not is_image(name)]
+    if tree.masks:
         notes.append(
-            f"{counted(len(tree.passed_over), 'file')} in {folder.name} {verb} passed over, not being images by their ending"
-            f"{_endings(unread, ' ({endings})')} or not in a class folder: {_few(sorted(tree.passed_over))}"
+            f"{folder.name}: {counted(len(tree.masks), 'image')} may be the masks of others, by their names, and are read as samples: "
+            f"{_few(sorted(tree.masks))}. If they are, move them elsewhere"
         )
+    if tree.passed_over:
+        unread = [name for name in tree.passed_over if not is_image(name)]
+        stray = len(tree.passed_over) - len(unread)
+        what = [
+            f"{counted(len(unread), 'file')} of other kinds{_endings(unread, ' ({endings})')}" if unread else "",
+            f"{counted(stray, 'image')} outside the class folders" if stray else "",
+        ]
+        notes.append(f"{folder.name}: passed over: {', '.join(filter(None, what))}: {_few(sorted(tree.passed_over))}")
     return notes
 
 

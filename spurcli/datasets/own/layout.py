@@ -1,7 +1,7 @@
 """What the folders of an image folder are: splits, classes, wrappers around them, or what systems leave behind.
 
 One place looks at all folders of the upper levels before it decides, and says what it took for what. It refuses folders that look
-like splits and cannot be read so, and pictures beside their masks: classes made of them would be wrong without an error.
+like splits and cannot be read so: classes made of them would be wrong without an error.
 """
 
 from __future__ import annotations
@@ -29,23 +29,29 @@ _TABLE_ENDINGS = frozenset({"csv", "tsv", "jsonl", "json", "parquet"})
 # Names that no person gives: of file servers, of Windows, of disks. Those of the first line are passed over silently, as are names that begin with a dot.
 _SILENT = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "__macosx", "icon\r"})
 _SYSTEM = frozenset({
-    "lost+found", "system volume information", "recycler", "lost.dir", "network trash folder", "temporary items",
+    "lost+found", "msocache", "appledouble", "paxheader", "paxheaders", "onedrivetemp", "system volume information", "recycler", "lost.dir", "network trash folder", "temporary items",
     "__pycache__", "aquota.user", "aquota.group",
 })  # fmt: skip
-_SYSTEM_BEGIN = ("@ea", "@syno", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "found.000")
+_SYSTEM_BEGIN = (
+    "@ea",
+    "@syno",
+    "@recycle",
+    "@recently-snapshot",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "found.0",
+    "~snapshot",
+    "paxheaders.",
+)
 LOOKS = {
-    "train": frozenset({"train", "training", "trainval", "trn"}),
+    "train": frozenset({"train", "training", "trainings", "trainval", "trn"}),
     "val": frozenset({"val", "valid", "validation", "validate", "validating", "dev", "development"}),
     "test": frozenset({"test", "testing", "tst", "eval", "evaluation", "evaluate", "holdout"}),
 }
 _FILLERS = frozenset({"set", "sets", "data", "dataset", "images", "image", "imgs", "img", "pictures", "photos", "split",
     "folder", "files", "samples", "seg", "jpg", "png", "the"})  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
-_PICTURES = frozenset(
-    {"image", "images", "img", "imgs", "jpegimages", "pictures", "photos", "input", "inputs", "original"}
-)
-_PAINTED = frozenset({"mask", "masks", "annotation", "annotations", "label", "labels", "segmentation", "segmentations",
-    "segmentationclass", "segmentationobject", "gt", "groundtruth", "trimaps", "labelcol", "labels_png"})  # fmt: skip
 Content = Callable[[str], tuple[list[str], list[str]]]  # the folders and the files in a folder
 
 
@@ -112,9 +118,11 @@ def split_look(name: str) -> tuple[str, tuple[str, ...]] | None:
     training_set, Test, 1_train, seg_train and TrainImages look like splits; flowers_train has another word, "flowers".
     """
     words = [word.lower() for word in _WORD.findall(canonical(name))]
+    if words[:2] in (["train", "val"], ["train", "valid"]):
+        words = ["trainval", *words[2:]]
     kinds, others = [], []
     for word in words:
-        bare = re.sub(r"(sets?|data|images|imgs)$", "", word) or word
+        bare = re.sub(r"(sets?|data|daten|images|imgs|bilder)$", "", word) or word
         kind = next((kind for kind, known in LOOKS.items() if bare in known), None)
         if kind:
             kinds.append(kind)
@@ -283,40 +291,22 @@ def _require_no_splits(
     folder: Path, top: str, looks: Mapping[str, str], places: Sequence[str], files: Sequence[str], content: Content
 ) -> None:
     """Raise InputError if folders that would be classes look like splits."""
-    if not places or (len(looks) < len(places) and len(set(looks.values())) < 2):
+    alike = (
+        bool(looks)
+        and len(places) > 1
+        and bool(content(places[0])[0])
+        and len({tuple(content(p)[0]) for p in places}) == 1
+    )
+    if not places or (len(looks) < len(places) and len(set(looks.values())) < 2 and not alike):
         return
+    if alike and len(looks) < len(places):
+        looks = dict.fromkeys(places, "")  # the same classes in each, and one is called like a split
     names = ", ".join(f"{in_words(place)}/" for place in looks)
     hint = table_hint(folder, [top, *(f"{top}{place}/" for place in looks)], [files, *(content(p)[1] for p in looks)])
     raise InputError(
         f"{folder}/{in_words(top)}".rstrip("/") + f" has {names}, but no train with a folder for each class",
         hint or "Name them train/, val/, test/, with a folder for each class: train/cat/1.jpg, test/cat/2.jpg.",
     )
-
-
-def repeated_folders(found: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The folders that hold all images of every class, if they are the same in each: perhaps the classes are these.
-
-    `found` are the paths of each class's images in its folder.
-    """
-    inner: set[str] | None = None
-    for names in found.values():
-        if any("/" not in name for name in names):
-            return ()
-        here = {canonical(name.partition("/")[0]) for name in names}
-        if inner not in (None, here):
-            return ()
-        inner = here
-    return tuple(sorted(inner)) if inner and len(inner) > 1 else ()
-
-
-def require_no_masks(class_names: Sequence[str], where: str) -> None:
-    """Raise InputError if the classes are pictures and their masks or labels."""
-    plain = {re.sub(r"[\s_-]", "", name.lower()) for name in class_names}
-    if plain & _PICTURES and plain & _PAINTED and plain <= _PICTURES | _PAINTED:
-        raise InputError(
-            f"{where} has {', '.join(f'{name}/' for name in class_names)}: these look like pictures and their annotations, not like classes",
-            "Give each class a folder of its images (photos/cat/1.jpg), or write a table of images and labels.",
-        )
 
 
 def table_hint(folder: Path, places: Sequence[str], files: Sequence[Sequence[str]]) -> str | None:

@@ -97,4 +97,7 @@ def require_plain(sample_id: Sequence[str], where: str) -> None:
     """Raise InputError for an id that is no line of UTF-8: ids are hashed and written as such."""
     for identifier in sample_id:
         if _CONTROL.search(identifier) or _BROKEN.search(identifier):
-            raise InputError(f"{where} has {identifier[:60]!r}, which is no plain name", "Rename it.")
+            what = (
+                "bytes that are not UTF-8" if _BROKEN.search(identifier) else "a line end or another control character"
+            )
+            raise InputError(f"{where}: the name {identifier[:60]!r} holds {what}", "Rename it.")
