@@ -54,11 +54,14 @@ def better_order(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], float, f
     return order, as_is, best
 
 
-def warn_if_reordered(counts: NDArray[np.int64], class_names: Sequence[str], where: str, advice: str) -> None:
-    """One SpurWarning if the predictions counted in `counts` [classes, classes] fit the labels better in another order."""
+def warn_if_reordered(counts: NDArray[np.int64], class_names: Sequence[str], where: str, advice: str) -> bool:
+    """One SpurWarning if the predictions counted in `counts` [classes, classes] fit the labels better in another order.
+
+    Returns whether it was given.
+    """
     found = better_order(counts)
     if found is None:
-        return
+        return False
     order, as_is, best = found
     moved = [row for row in range(len(order)) if order[row] != row]
     shown = ", ".join(f"{class_names[row]} as {class_names[order[row]]}" for row in moved[:_SHOWN])
@@ -68,3 +71,4 @@ def warn_if_reordered(counts: NDArray[np.int64], class_names: Sequence[str], whe
         f"{as_is:.0%}): {shown}{more}. {advice}"
     )
     warnings.warn(SpurWarning(message), stacklevel=2)
+    return True

@@ -16,6 +16,8 @@ _BLOCK = 1 << 16
 _ROW, _MEAN = 0.05, 0.01
 # Values in all from which it is no chance that each lies between 0 and 1.
 _ENOUGH = 20
+# Logits that differ by less, relative to their size, are the same but for rounding in batches of another size.
+TOLERANCE = 1e-6
 
 
 def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = False, stacklevel: int = 2) -> bool:
@@ -32,6 +34,20 @@ def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = Fal
         remedy = "Return what the model has before its last softmax or sigmoid, or the logarithm of what it returns."
     warnings.warn(SpurWarning(f"{where}: {what}, not logits. {remedy}"), stacklevel=stacklevel + 1)
     return True
+
+
+def are_constant(logits: NDArray[Any]) -> bool:
+    """Whether all rows of `logits` float [n, classes] are the same; false for a single one."""
+    if len(logits) < 2:
+        return False
+    first = np.asarray(logits[0], dtype=np.float64)
+    allowed = TOLERANCE * (1 + np.abs(first))
+    return all(bool((np.abs(block - first) <= allowed).all()) for block in _blocks(logits))
+
+
+def constant_line(num_samples: int, what: str = "The logits") -> str:
+    """What to say of logits that are the same for all samples."""
+    return f"{what} are the same for all {num_samples:,} samples: the model has collapsed, or its inputs are all alike"
 
 
 def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:

@@ -37,12 +37,12 @@ class Naming:
 
 def namings(content: Any, path: str = "", depth: int = 0) -> Iterator[Naming]:
     """Everything in `content` that gives each of some outputs a name, outermost first."""
-    entries = _entries(content)[:_MOST_ENTRIES]
-    for key, value in entries:
+    held = entries(content)[:_MOST_ENTRIES]
+    for key, value in held:
         here = f"{path}.{key}" if path else str(key)
         yield from _naming(here, re.sub(r"[\W_]", "", str(key)).casefold(), value)
     if depth < _DEPTH:
-        for key, value in entries:
+        for key, value in held:
             yield from namings(value, f"{path}.{key}" if path else str(key), depth + 1)
 
 
@@ -70,7 +70,7 @@ def _shown(naming: Naming) -> str:
     return ", ".join(naming.names[:4]) + (", …" if len(naming.names) > 4 else "")
 
 
-def _entries(content: Any) -> list[tuple[Any, Any]]:
+def entries(content: Any) -> list[tuple[Any, Any]]:
     """What an object holds by name: a dict, or the state of an object that was not made."""
     if not isinstance(content, dict):
         content = getattr(content, "state", None)

@@ -18,6 +18,7 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.envelope import parse_json
 from spurcli.artifacts.model_folder import INDEX, STANDARD_FILES, weights_file
+from spurcli.artifacts.saved_accuracy import NotedAccuracy, best_of_epochs, noted_accuracies
 from spurcli.artifacts.saved_names import Naming, names_of, namings
 from spurcli.artifacts.tensor_header import is_torch_file, read_safetensors_header
 from spurcli.errors import InputError
@@ -41,13 +42,14 @@ Tensors = dict[str, torch.Tensor]
 class SavedWeights:
     """What a file or folder holds: its state dicts by the keys that lead there, and what may be the names of the classes.
 
-    `holds` names the keys of the file for a message.
+    `holds` names the keys of the file for a message. `accuracies` are what its program noted.
     """
 
     where: str
     state_dicts: Mapping[str, Tensors]
     namings: tuple[Naming, ...] = ()
     holds: str = ""
+    accuracies: tuple[NotedAccuracy, ...] = ()
 
     def class_names(self, ours: Sequence[str]) -> tuple[str, ...] | None:
         """The names of the classes in the order of the model's outputs, where the file has them. See `names_of`."""
@@ -60,11 +62,12 @@ def read_saved(path: Path) -> SavedWeights:
     Raises InputError that says what the file holds, if that is no state dict.
     """
     path = weights_file(path)
-    beside = folder_namings(path.parent) if path.name in STANDARD_FILES else ()
+    beside, noted = (folder_namings(path.parent), _of_trainer(path.parent)) if path.name in STANDARD_FILES else ((), ())
     if path.name.endswith(INDEX):
-        return SavedWeights(str(path), {"": _read_shards(path)}, beside)
+        return SavedWeights(str(path), {"": _read_shards(path)}, beside, accuracies=noted)
     if not is_torch_file(path):
-        return SavedWeights(str(path), {"": load_tensors(path)}, tuple(namings(_metadata(path))) or beside)
+        named = tuple(namings(_metadata(path))) or beside
+        return SavedWeights(str(path), {"": load_tensors(path)}, named, accuracies=noted)
     found = _load(path)
     state_dicts = dict(_state_dicts(found))
     keys = [str(key) for key in found][:8] if isinstance(found, dict) else []
@@ -72,7 +75,8 @@ def read_saved(path: Path) -> SavedWeights:
     if not state_dicts:
         hint = "Save model.state_dict() instead: torch.save(model.state_dict(), FILE)."
         raise InputError(f"{path} is not a plain state dict and holds none: it holds {holds or 'nothing'}", hint)
-    return SavedWeights(str(path), state_dicts, tuple(namings(found)) or beside, holds)
+    noted = tuple(noted_accuracies(found)) or noted
+    return SavedWeights(str(path), state_dicts, tuple(namings(found)) or beside, holds, noted)
 
 
 def _load(path: Path) -> Any:
@@ -175,6 +179,13 @@ def folder_namings(folder: Path) -> tuple[Naming, ...]:
     """The names of the classes that the config.json of a folder gives, as transformers and timm write them."""
     path = folder / "config.json"
     return tuple(namings(parse_json(path.read_bytes(), str(path)))) if path.is_file() else ()
+
+
+def _of_trainer(folder: Path) -> tuple[NotedAccuracy, ...]:
+    """The accuracies in the trainer_state.json of a folder, as transformers' Trainer writes it."""
+    path = folder / "trainer_state.json"
+    content = parse_json(path.read_bytes(), str(path)) if path.is_file() else None
+    return tuple(best_of_epochs(content.get("log_history"))) if isinstance(content, dict) else ()
 
 
 def _read_shards(index: Path) -> Tensors:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.logit_checks import are_constant, constant_line
 from spurcli.evaluation import leaning, spurious
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import lowest_share_interval
@@ -173,7 +174,9 @@ def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Se
     """What makes the numbers suspect, in words."""
     warnings = []
     classes = np.unique(predicted)
-    if len(classes) == 1 and len(np.unique(evaluated.label)) > 1:
+    if are_constant(evaluated.logits):
+        warnings.append(constant_line(len(evaluated.logits)))
+    elif len(classes) == 1 and len(np.unique(evaluated.label)) > 1:
         carried = _carried_by_all(evaluated)
         warnings.append(
             f"Every sample is predicted {evaluated.class_names[classes[0]]!r}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.class_check import ORDER_ADVICE, confusion, warn_if_reordered
+from spurcli.artifacts.class_check import confusion, warn_if_reordered
 from spurcli.artifacts.evaluation import predictions_path, read_evaluation, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
@@ -20,6 +20,7 @@ from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import read_aligned
 from spurcli.errors import InputError, UsageError
+from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
@@ -158,17 +159,21 @@ def _run_model(
     dataset = bench.dataset
     subject = dataset.subject(split)
     bench.require_own(metadata, str(path), policy)
-    model, digest = bench.restored(path, is_ours=bool(metadata))
+    model, restored = bench.restored(path, is_ours=bool(metadata))
     evaluated = with_features(SplitPredictor.open(bench, split).predict(model), feature_of)
-    if not metadata and bench.world.is_first:
+    if bench.world.is_first:
         counts = confusion(evaluated.logits, evaluated.label)
-        warn_if_reordered(counts, dataset.class_names, str(path), ORDER_ADVICE)
+        if metadata:
+            epoch = (metadata.get("training") or {}).get("epoch")
+            warn_if_contradicted(accuracies_in_history(path, split, restored.sha256, epoch), counts, str(path))
+        else:
+            warn_if_doubtful(counts, dataset.class_names, str(path), restored.accuracies)
     val = evaluated if split == "val" else None
     if val is None and "val" in dataset.splits and features_of(evaluated)[0]:
         val = SplitPredictor.open(bench, "val", with_twin=False).predict(model)
     evaluated = fit_thresholds(evaluated, val)
     about = {
-        "model": {"weights_sha256": digest, "architecture": metadata.get("architecture")},
+        "model": {"weights_sha256": restored.sha256, "architecture": metadata.get("architecture")},
         "training": metadata.get("training"),
     }
     parents = [Parent.of(path, metadata.get("provenance"))]

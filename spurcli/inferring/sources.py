@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,13 @@ from torch import nn
 
 from spurcli.artifacts.catalogue import CHECKPOINT, PREDICTIONS, require_kind
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.class_check import confusion
+from spurcli.artifacts.logit_checks import are_constant, constant_line
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, holds_predictions, read_predictions
-from spurcli.errors import InputError, UsageError
+from spurcli.artifacts.saved_accuracy import NotedAccuracy
+from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.progress import Turn
 from spurcli.randomness import generator
 from spurcli.runtime.feed import Feed
@@ -66,6 +71,7 @@ class FromModels:
     def __init__(self, bench: Workbench, checkpoint: Path | None, state_folder: Path, *, replace_other: bool) -> None:
         self._bench, self._checkpoint = bench, checkpoint
         self._state_folder, self._replace_other = state_folder, replace_other
+        self._noted: tuple[NotedAccuracy, ...] | None = None  # of a model that another program trained
 
     @cached_property
     def _feed(self) -> Feed:
@@ -76,16 +82,25 @@ class FromModels:
         if self._checkpoint is None:
             return self._trained(0, None, "training")
         is_ours = bool(read_checkpoint_metadata(self._checkpoint, required=False))
-        return self._bench.restored(self._checkpoint, is_ours=is_ours)[0]
+        model, restored = self._bench.restored(self._checkpoint, is_ours=is_ours)
+        self._noted = None if is_ours else restored.accuracies
+        return model
 
     @cached_property
     def _embedded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return embed(self._model, self._feed, self._bench.preprocess(), **self._pass())
 
     def logits(self) -> NDArray[np.float32]:
-        if "_embedded" in self.__dict__:  # one pass gives both
-            return _finite(self._embedded[1])
-        return self._predicted(self._model)
+        one_pass = "_embedded" in self.__dict__  # it gives both
+        logits = _finite(self._embedded[1]) if one_pass else self._predicted(self._model)
+        if not self._bench.world.is_first:
+            return logits
+        if are_constant(logits):
+            warnings.warn(constant_line(len(logits)), SpurWarning, stacklevel=2)
+        if self._noted is not None:
+            counts = confusion(logits, self._bench.dataset.splits["train"].label)
+            warn_if_doubtful(counts, self._bench.dataset.class_names, str(self._checkpoint), self._noted)
+        return logits
 
     def embedding(self) -> NDArray[np.float32]:
         return _finite(self._embedded[0])

@@ -10,11 +10,27 @@ import torch
 from torch import nn
 
 from spurcli.errors import InputError, in_a_line
+from spurcli.words import counted
 
 # What a model's forward raises where it cannot take its inputs.
 FAILURES = (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError)
 _NUM_SAMPLES, _MOST_TOKENS = 3, 8
 _SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 384, 512)
+
+
+def require_logits(output: Any, num_classes: int | None = None) -> torch.Tensor:
+    """What a model returned, if that is logits [m, num_classes] (any number of classes without it)."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 2:
+        found = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(f"The model returned {found} for a batch", "It must return logits [n, classes].")
+    if num_classes is not None and output.shape[1] != num_classes:
+        hint = "Use a model made for this data set: a factory is given num_classes."
+        if output.shape[1] == 1 and num_classes == 2:
+            hint = "Of one output z make the logits of both classes: torch.cat([torch.zeros_like(z), z], 1)"
+        raise InputError(
+            f"The model has {counted(output.shape[1], 'output')}, the data set {counted(num_classes, 'class')}", hint
+        )
+    return output
 
 
 def trial(inputs: Mapping[str, Any]) -> Callable[[nn.Module], torch.Tensor]:
@@ -29,8 +45,7 @@ def trial(inputs: Mapping[str, Any]) -> Callable[[nn.Module], torch.Tensor]:
         model.eval()
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                output: torch.Tensor = model(made_up(inputs, device))
-                return output.float()
+                return require_logits(model(made_up(inputs, device))).float()
         finally:
             for module, mode in modes:
                 module.training = mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from spurcli.artifacts.checkpoint_torch import restore, weights_sha256
 from spurcli.artifacts.matching_torch import Match, Mismatch, Weights, best_match, plain_name
 from spurcli.artifacts.model_folder import folder_settings, require_no_adapter
+from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.artifacts.saved_torch import SavedWeights, read_saved
 from spurcli.errors import InputError, SpurWarning
 from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
@@ -113,10 +115,17 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
     return ", ".join(parts)
 
 
-def restore_trained(
-    model: nn.Module, path: Path, classes: Classes, forward: Forward, *, is_ours: bool
-) -> tuple[str, str]:
-    """Load the checkpoint at `path` into `model`, all of it; returns the hash of its weights and a line on what was done.
+@dataclass(frozen=True)
+class Restored:
+    """What was loaded into a model: the hash of its weights, a line on what was done, the accuracies that its program noted."""
+
+    sha256: str
+    line: str = ""
+    accuracies: tuple[NotedAccuracy, ...] = ()
+
+
+def restore_trained(model: nn.Module, path: Path, classes: Classes, forward: Forward, *, is_ours: bool) -> Restored:
+    """Load the checkpoint at `path` into `model`, all of it.
 
     One of ours fits exactly. Of others, the outputs are put in the order of our classes, and what belongs to no part of
     the model (a criterion, a second head) is left out with a warning. Raises InputError where anything of the model is
@@ -125,7 +134,7 @@ def restore_trained(
     saved, where = read_saved(path), str(path)
     if is_ours:
         (weights,) = saved.state_dicts.values()
-        return restore(model, weights, where), ""
+        return Restored(restore(model, weights, where))
     expected = {plain_name(key): value for key, value in model.state_dict().items()}
     heads = head_names(model)
     head = {name for name in expected if name.rpartition(".")[0] in heads}
@@ -147,7 +156,7 @@ def restore_trained(
     if others:
         message = f"{path}: {match.origin} is used, and not {', '.join(others)}, which fits as well"
         warnings.warn(message, SpurWarning, stacklevel=2)
-    return digest, f"{path.name}: {line}"
+    return Restored(digest, f"{path.name}: {line}", saved.accuracies)
 
 
 def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: Sequence[str], where: str) -> InputError:

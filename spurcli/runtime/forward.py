@@ -14,6 +14,7 @@ from torch import nn
 
 from spurcli.errors import InputError
 from spurcli.models import last_linear
+from spurcli.models.trial import require_logits
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.device import autocast, memory_advice
 from spurcli.runtime.distributed import ALONE, World
@@ -62,19 +63,6 @@ def require_embedding(caught: list[torch.Tensor], num_samples: int) -> torch.Ten
             "The model has no last linear layer with one embedding a sample", "Use a model that ends in one."
         )
     return caught[0]
-
-
-def require_logits(output: Any, num_classes: int | None = None) -> torch.Tensor:
-    """What a model returned, if that is logits [m, num_classes] (any number of classes without it)."""
-    if not isinstance(output, torch.Tensor) or output.ndim != 2:
-        found = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise InputError(f"The model returned {found} for a batch", "It must return logits [n, classes].")
-    if num_classes is not None and output.shape[1] != num_classes:
-        raise InputError(
-            f"The model has {output.shape[1]} outputs, the data set {num_classes} classes",
-            "Use a model made for this data set: a factory is given num_classes.",
-        )
-    return output
 
 
 def forward_batches(

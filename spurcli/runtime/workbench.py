@@ -20,8 +20,8 @@ from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.models.class_order import OPTION, Classes
-from spurcli.models.trial import FAILURES, explained, made_up, trial
-from spurcli.models.weights import places, restore_trained
+from spurcli.models.trial import FAILURES, explained, made_up, require_logits, trial
+from spurcli.models.weights import Restored, places, restore_trained
 from spurcli.progress import Progress, Silent
 from spurcli.registry import is_user_code
 from spurcli.runtime.device import mix
@@ -115,8 +115,8 @@ class Workbench:
         model = self.settings.model
         return "" if is_user_code(model.name) else str(model.options.get("arch") or model.name)
 
-    def restored(self, checkpoint: Path, *, is_ours: bool) -> tuple[nn.Module, str]:
-        """The model with the weights of `checkpoint`, its outputs in the order of the classes, and the weights' hash.
+    def restored(self, checkpoint: Path, *, is_ours: bool) -> tuple[nn.Module, Restored]:
+        """The model with the weights of `checkpoint`, its outputs in the order of the classes, and what is known of them.
 
         Raises InputError unless everything fits, and where the processes of a run do not read the same.
         """
@@ -126,17 +126,17 @@ class Workbench:
         inputs = self._about_inputs()
         forward = trial(inputs)
         try:
-            forward(model)
+            require_logits(forward(model), len(self.dataset.class_names))
         except FAILURES as error:
             if not self.model_called or isinstance(error, torch.OutOfMemoryError):
                 raise
             raise explained(self.model_called, model, error, made_up(inputs, torch.device("cpu"))) from error
-        digest, line = restore_trained(model, checkpoint, self._classes(), forward, is_ours=is_ours)
-        if line:
-            self.progress.say(line)
+        restored = restore_trained(model, checkpoint, self._classes(), forward, is_ours=is_ours)
+        if restored.line:
+            self.progress.say(restored.line)
         warn_unless_logits(forward(model).cpu().numpy(), f"The model of {checkpoint.name}", of_model=True)
-        self.world.require_same(digest, "weights")
-        return model, digest
+        self.world.require_same(restored.sha256, "weights")
+        return model, restored
 
     def _words_of_others(self) -> tuple[str, str] | None:
         """What is wrong, and what to do, where a transformers model would be given numbers of words it was not trained with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +12,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spurcli.artifacts.class_check import ORDER_ADVICE, warn_if_reordered
+from spurcli.artifacts.logit_checks import TOLERANCE, constant_line
+from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.artifacts.scores import ScoresWriter
+from spurcli.errors import SpurWarning
+from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.models import last_linear
+from spurcli.models.trial import require_logits
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import (
     embedding_hook,
     evaluation_mode,
     forward_windows,
     require_embedding,
-    require_logits,
     window,
 )
 from spurcli.runtime.workbench import Workbench
@@ -33,7 +37,7 @@ from spurcli.scoring.formulas import Prediction
 class ScoredRun:
     """One run of a scoring: its model, its seed, how many epochs it was trained (None if unknown).
 
-    `file` names a model that another program trained, whose classes may stand in another order.
+    `file` names a model that another program trained, whose classes may be in another order; `accuracies` are what it noted.
     """
 
     model: nn.Module
@@ -41,6 +45,7 @@ class ScoredRun:
     epoch: int | None
     weights_sha256: str
     file: str = ""
+    accuracies: tuple[NotedAccuracy, ...] = ()
 
 
 def require_embeddings(bench: Workbench, feed: Feed, model: nn.Module) -> None:
@@ -93,6 +98,7 @@ def score_run(
     width = layer.in_features if layer and of_split else 0
     embeddings = torch.zeros((len(train) if writer else 0, width), device=place)
     num_classes = len(bench.dataset.class_names)
+    first, varies = None, torch.zeros(1, dtype=torch.int64, device=bench.device)
     counts = torch.zeros(num_classes**2 if run.file else 0, dtype=torch.int64, device=bench.device)
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
         for begin, end, batches in forward_windows(
@@ -114,6 +120,8 @@ def score_run(
                 prediction = Prediction(logits, label[index], h, has_bias)
                 values = torch.stack([compute(prediction) for compute in computed.values()])
                 buffer.index_copy_(1, index - begin, values)
+                first = logits[:1].clone() if first is None else first
+                varies += (~((logits - first).abs() <= TOLERANCE * (1 + first.abs()))).any()
                 if run.file:
                     pairs = label[index] * num_classes + require_logits(logits, num_classes).argmax(1)
                     counts += torch.bincount(pairs, minlength=len(counts))
@@ -127,11 +135,15 @@ def score_run(
                 for row, name in zip(values.numpy(), computed, strict=True):
                     writer.write(name, number, begin, row)
     counts = world.collected(counts) if run.file else counts
+    varies = world.collected(varies)
     if writer is None:
         return
+    if not int(varies) and len(train) > 1:
+        what = f"The logits of {run.file or f'the model of seed {run.seed}'}"
+        warnings.warn(constant_line(len(train), what), SpurWarning, stacklevel=2)
     if run.file:
         table = counts.cpu().numpy().reshape(num_classes, num_classes)
-        warn_if_reordered(table, bench.dataset.class_names, run.file, ORDER_ADVICE)
+        warn_if_doubtful(table, bench.dataset.class_names, run.file, run.accuracies)
     for name, compute_split in of_split.items():
         values = compute_split(embeddings, label.to(place), bench.progress)
         writer.write(name, number, 0, values.cpu().numpy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from spurcli.artifacts.class_check import confusion, warn_if_reordered
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
+from spurcli.artifacts.logit_checks import are_constant, constant_line
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
@@ -23,7 +25,7 @@ from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import read_aligned
-from spurcli.errors import UsageError
+from spurcli.errors import SpurWarning, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, ScoreArguments
 from spurcli.parts import SCORES
@@ -171,14 +173,15 @@ def _from_models(
 
 def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
     metadata = read_checkpoint_metadata(checkpoint, required=False)
-    model, digest = bench.restored(checkpoint, is_ours=bool(metadata))
+    model, restored = bench.restored(checkpoint, is_ours=bool(metadata))
     training = metadata.get("training") or {}
     return ScoredRun(
         model,
         training.get("seed", bench.settings.seed),
         training.get("epoch"),
-        digest,
+        restored.sha256,
         "" if metadata else str(checkpoint),
+        restored.accuracies,
     )
 
 
@@ -207,6 +210,8 @@ def _from_logits(
     found, note = read_aligned(paths, dataset, "train", is_image_folder=is_folder)
     logits, label, sample_id, group = found.logits, found.label, found.sample_id, None
     assert label is not None
+    if are_constant(logits):
+        warnings.warn(constant_line(len(logits), f"The logits of {paths[0]}"), SpurWarning, stacklevel=2)
     if bench is None or dataset is None:
         header = ScoresHeader(Subject(Fingerprint.of(label, sample_id)), found.class_names, (), made)
     else:

@@ -15,11 +15,12 @@ from spurcli.artifacts.checkpoint_torch import plain_weights
 from spurcli.epoch_rules import LAST
 from spurcli.errors import InputError, SpurError
 from spurcli.models import last_linear
+from spurcli.models.trial import require_logits
 from spurcli.progress import Progress, Silent, Span
 from spurcli.runtime.device import autocast, memory_advice, mix, seed_step
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import Feed, batch_bounds
-from spurcli.runtime.forward import embedding_hook, require_logits
+from spurcli.runtime.forward import embedding_hook
 from spurcli.runtime.preprocess import Preprocess
 from spurcli.runtime.signals import stop_requests
 from spurcli.settings import TrainingSettings

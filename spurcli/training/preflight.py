@@ -15,10 +15,9 @@ from torch import nn
 
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.errors import InputError, SpurWarning, UsageError
-from spurcli.models.trial import FAILURES, explained
+from spurcli.models.trial import FAILURES, explained, require_logits
 from spurcli.runtime.device import autocast, memory_advice
 from spurcli.runtime.feed import ImageFeed, batch_bounds, own_part
-from spurcli.runtime.forward import require_logits
 from spurcli.runtime.tokens import TextFeed
 
 if TYPE_CHECKING:
@@ -43,8 +42,9 @@ def needs_company(trainer: Trainer) -> bool:
 def try_out(trainer: Trainer, share: slice, *, joins_lone: bool) -> None:
     """Run the batches of the largest and the last size once, forward and backward.
 
-    On the CPU two samples stand for a batch: what fails there does not depend on the number. Raises InputError that names
-    the model, the size and the setting to change; what a user's own model raises is passed on.
+    On the CPU two samples stand for a batch of a library's model: what fails there does not depend on the number. Raises
+    InputError that names the model, the size and the setting to change; what a user's own model raises is passed on.
+    Warns of a model that learns nothing.
     """
     order, size = trainer.method.order(trainer.seed, 0), trainer.settings.batch_size
     if not len(order):
@@ -60,25 +60,33 @@ def try_out(trainer: Trainer, share: slice, *, joins_lone: bool) -> None:
         for bounds in batch_bounds(len(order), size, joins_lone=joins_lone)
     ]
     sizes = {end - begin for begin, end in (parts[0], parts[-1])} - {0}
-    if trainer.feed.device.type == "cpu":
+    if trainer.feed.device.type == "cpu" and trainer.called:
         sizes = {min(number, 2) for number in sizes}
-    if not any(parameter.requires_grad for parameter in trainer.model.parameters()):
-        message = "No weight of the model is trained: requires_grad is false for all of them"
-        warnings.warn(message, SpurWarning, stacklevel=2)
     for number in sorted(sizes, reverse=True):
         try:
             with memory_advice("training.batch_size", size):
-                logits = _run(trainer, number, backward=True)
+                ran = _run(trainer, number, backward=True)
         except FAILURES as error:
             if not trainer.called or isinstance(error, torch.OutOfMemoryError | InputError):
                 raise
             raise explained(trainer.called, trainer.model, error, _inputs(trainer, number)) from error
-        if number == max(sizes) and logits is not None and len(logits) > 1 and trainer.world.is_first:
+        if ran is None or number != max(sizes) or not trainer.world.is_first:
+            continue
+        logits, learns = ran
+        if len(logits) > 1:
             warn_unless_logits(logits.numpy(), f"The model {trainer.called}".strip(), of_model=True)
+        if not learns:
+            frozen = not any(parameter.requires_grad for parameter in trainer.model.parameters())
+            reason = (
+                "requires_grad is false for all of them"
+                if frozen
+                else "its forward runs without gradients (torch.no_grad, detach)"
+            )
+            warnings.warn(f"No weight of the model is trained: {reason}", SpurWarning, stacklevel=2)
 
 
-def _run(trainer: Trainer, number: int, *, backward: bool) -> torch.Tensor | None:
-    """One pass in training mode over `number` samples, on a copy of the model."""
+def _run(trainer: Trainer, number: int, *, backward: bool) -> tuple[torch.Tensor, bool] | None:
+    """One pass in training mode over `number` samples, on a copy of the model: its logits, and whether a weight has a gradient."""
     device = trainer.feed.device
     try:
         model = copy.deepcopy(trainer.model).train()
@@ -91,7 +99,7 @@ def _run(trainer: Trainer, number: int, *, backward: bool) -> torch.Tensor | Non
             logits = require_logits(model(inputs), trainer.num_classes)
         if backward and logits.requires_grad:
             logits.float().mean().backward()  # type: ignore[no-untyped-call]
-    return logits.detach().float().cpu()
+    return logits.detach().float().cpu(), any(part.grad is not None for part in model.parameters())
 
 
 def _inputs(trainer: Trainer, number: int) -> Any:

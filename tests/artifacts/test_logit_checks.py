@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from spurcli.artifacts.logit_checks import warn_unless_logits
+from spurcli.artifacts.logit_checks import are_constant, warn_unless_logits
 from spurcli.errors import SpurWarning
 
 N = 300
@@ -111,3 +111,13 @@ def test_a_model_is_told_about_its_last_layer():
     message = says(softmax(logits(3)), of_model=True)
     assert "before its last softmax" in message
     assert "np.log" not in message
+
+
+def test_logits_that_are_the_same_for_all_samples_but_for_rounding():
+    row = np.float32([3.0, -200.0, 0.5])
+    same = np.tile(row, (N, 1))
+    assert are_constant(same)
+    assert are_constant(same * (1 + 1e-7 * np.random.default_rng(0).choice([-1, 1], same.shape)))
+    assert not are_constant(same[:1])
+    same[-1, 2] += 1e-4
+    assert not are_constant(same)

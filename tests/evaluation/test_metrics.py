@@ -196,8 +196,12 @@ def test_many_small_groups_are_warned_of():
 
 def test_degenerate_runs_are_called_out():
     evaluated = made()
-    collapsed = Evaluated(np.tile(np.float32([0, 1, 0]), (200, 1)), evaluated.label, CLASSES)
+    same = np.tile(np.float32([0, 1, 0]), (200, 1))
+    collapsed = Evaluated(same + np.float32(0.01) * evaluated.logits, evaluated.label, CLASSES)
     assert any("predicted 'sled'" in said for said in compute(collapsed)["warnings"])
+    constant = " ".join(compute(Evaluated(same, evaluated.label, CLASSES))["warnings"])
+    assert "same for all 200 samples" in constant
+    assert "predicted" not in constant
     few = Evaluated(evaluated.logits[:4], np.array([0, 0, 1, 1]), CLASSES, np.array([0, 1, 2, 2]), GROUPS, TRAIN)
     found = compute(few)
     text = " ".join(found["warnings"])
@@ -220,7 +224,7 @@ def test_the_worst_group_has_the_interval_of_the_lowest_true_accuracy():
 def test_one_class_or_only_carriers_are_no_collapse():
     """All are predicted ski: of skis alone that is right, and of snow alone it may be the feature."""
     rng = np.random.default_rng(0)
-    ski = np.tile(np.float32([1, 0, 0]), (200, 1))
+    ski = np.float32([1, 0, 0]) + rng.random((200, 3), dtype=np.float32) / 9
     label = rng.integers(3, size=200)
 
     def warned(label, attribute, train=TRAIN):

@@ -60,7 +60,7 @@ def logits(model: nn.Module) -> torch.Tensor:
 
 def load(path: Path, names: tuple[str, ...] = NAMES, **options) -> tuple[Net, str]:
     model = net(0)
-    _, line = restore_trained(model, path, Classes(names, **options), trial(INPUTS), is_ours=False)
+    line = restore_trained(model, path, Classes(names, **options), trial(INPUTS), is_ours=False).line
     return model, line
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -127,3 +129,33 @@ def test_a_frozen_model_is_warned_of(build_trainer):
     trainer = build_trainer(model=without_norm().requires_grad_(False))
     with pytest.warns(SpurWarning, match="requires_grad is false"):
         fit(trainer, until_epoch=1)
+
+
+class NoGradient(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(16, 3)
+
+    @torch.no_grad()
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+
+def test_a_model_whose_forward_has_no_gradients_is_warned_of(build_trainer):
+    with pytest.warns(SpurWarning, match="without gradients"), contextlib.suppress(RuntimeError):
+        fit(build_trainer(model=NoGradient(), method=kept(20)), until_epoch=1)
+
+
+class OfTen(nn.Module):
+    """A user's model for batches of ten, which works if their number divides the samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.layer(x.reshape(10, 16))
+
+
+def test_a_users_model_is_tried_with_the_batches_that_it_will_see(build_trainer):
+    assert fit(build_trainer(model=OfTen(), method=kept(20)), until_epoch=1).records[0]["num_steps"] == 2

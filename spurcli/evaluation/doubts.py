@@ -1,0 +1,65 @@
+"""Whether predictions contradict what is known of the model: another order of classes, or a much higher noted accuracy."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.class_check import ORDER_ADVICE, warn_if_reordered
+from spurcli.artifacts.history import history_path, read_history
+from spurcli.artifacts.saved_accuracy import NotedAccuracy
+from spurcli.errors import SpurError, SpurWarning
+from spurcli.evaluation.intervals import wilson
+
+_LEAST_GAP = 0.1
+
+
+def warn_if_doubtful(
+    counts: NDArray[np.int64], class_names: Sequence[str], where: str, noted: Sequence[NotedAccuracy]
+) -> None:
+    """At most one SpurWarning on a foreign model's predictions, counted in `counts` [true, predicted].
+
+    A better order of the classes comes first: it explains an accuracy that is too low.
+    """
+    if not warn_if_reordered(counts, class_names, where, ORDER_ADVICE):
+        warn_if_contradicted(noted, counts, where)
+
+
+def warn_if_contradicted(noted: Sequence[NotedAccuracy], counts: NDArray[np.int64], where: str) -> None:
+    """One SpurWarning if every noted accuracy is more than a tenth above the 95 % interval of that of `counts`.
+
+    One that is far below says nothing: it may be of an earlier epoch, or of harder data.
+    """
+    num_correct, num_samples = int(np.trace(counts)), int(counts.sum())
+    if not noted or not num_samples:
+        return
+    lowest = min(noted, key=lambda each: each.share)
+    if lowest.share <= wilson(num_correct, num_samples)[1] + _LEAST_GAP:
+        return
+    message = (
+        f"{where}: its noted accuracy is {lowest.share:.1%} ({lowest.key}); here it is {num_correct / num_samples:.1%} of "
+        f"{num_samples:,} samples. If these should be alike, check preprocessing, labels and the order of the classes."
+    )
+    warnings.warn(message, SpurWarning, stacklevel=2)
+
+
+def accuracies_in_history(path: Path, split: str, weights_sha256: str, epoch: Any) -> list[NotedAccuracy]:
+    """What the history beside a model of ours says of `split` after its epoch; nothing if it is another model's."""
+    with contextlib.suppress(SpurError):
+        history = read_history(history_path(path))
+        records = [record for record in history["epochs"] if record.get("epoch") == epoch]
+        if history.get("weights_sha256") == weights_sha256 and records:
+            evaluations = records[0].get("evaluations")
+            found: Any = evaluations.get(split) if isinstance(evaluations, Mapping) else None
+            if split == "train" and not isinstance(found, Mapping):
+                found = records[0]
+            value = found.get("accuracy") if isinstance(found, Mapping) else None
+            if isinstance(value, float) and 0 <= value <= 1:
+                return [NotedAccuracy(f"history.json, epoch {epoch}", value)]
+    return []
