@@ -62,7 +62,12 @@ def with_features(evaluated: Evaluated, words: Sequence[str]) -> Evaluated:
     """The same, judged by the features that `words` name, each as CLASS/ATTRIBUTE; unchanged without words."""
     if not words:
         return evaluated
-    return replace(evaluated, features=tuple(named_features(words, evaluated.class_names, evaluated.group_names)))
+    features = named_features(words, evaluated.class_names, evaluated.group_names)
+    if evaluated.twin_logits is not None and evaluated.feature_of is not None:
+        # the injected feature by its group's name: its carriers are the twin
+        own = ((evaluated.feature_of,), 1)
+        features = [replace(f, attribute=None) if (f.classes, f.attribute) == own else f for f in features]
+    return replace(evaluated, features=tuple(features))
 
 
 def attribute_names(evaluated: Evaluated) -> list[str]:

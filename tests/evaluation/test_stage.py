@@ -62,6 +62,9 @@ def test_predictions_are_evaluated_again_without_model_or_recipe(injected, tmp_p
     for part in ("split", "metrics", "per_group", "features", "model", "training", "fingerprint", "injection_sha256"):
         assert again[part] == first[part]
     assert again["provenance"]["settings"] == first["provenance"]["settings"]
+    # the injected feature may be named by its group, too
+    named = evaluate(predictions=predictions, feature_of=["3/patch"], output=tmp_path / "named.json")
+    assert named["metrics"]["feature_effect"] == first["metrics"]["feature_effect"]
     assert again["provenance"]["lineage"][:-1] == first["provenance"]["lineage"]
 
 
