@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,17 @@ class Output:
 
 
 def is_complete(
-    outputs: Sequence[Output], made: Provenance, fingerprint: Fingerprint | None, *, force: bool, redo: bool = False
+    outputs: Sequence[Output],
+    made: Provenance,
+    fingerprint: Fingerprint | None,
+    *,
+    force: bool,
+    say: Callable[[str], None],
 ) -> bool:
     """Whether all `outputs` of the run that `made` describes are there, whole, and of this data; the first is the main one.
 
-    Raises SpurError unless `force` where a file of another run or a damaged one would be replaced; and, unless `redo`
-    (which a stage asks for where that costs little), where the main output is complete and another one is missing.
+    Where the main output is complete and another one is missing, the run is not: `say` is told what will be made again.
+    Raises SpurError unless `force` where a file of another run or a damaged one would be replaced.
     """
     for output in outputs:
         if output.path.is_dir():
@@ -47,12 +52,11 @@ def is_complete(
             raise SpurError(f"{output.path} {problem}", "Choose another with -o, or replace it with --force.")
         if problem:
             lacking.append(output)
-    if lacking and main not in lacking and not redo:
+    if lacking and main not in lacking:
         other = lacking[0].path
         problem = "cannot be used" if other.exists() else "is missing"
-        raise SpurError(
-            f"{main.path} is complete, but {other} of the same run {problem}",
-            f"--force runs it again and writes both; {main.path.name} alone is usable as it is.",
+        say(
+            f"{main.path} is complete, but {other} {problem}: the same run is done again and replaces both when it ends"
         )
     return not lacking
 

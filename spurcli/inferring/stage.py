@@ -97,7 +97,7 @@ def infer(
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
 
     def is_finished() -> bool:
-        if is_complete(outputs, made, known.subject.fingerprint, force=force, redo=True):
+        if is_complete(outputs, made, known.subject.fingerprint, force=force, say=report.say):
             return True
         for each in outputs:
             require_writable(each.path, 100 * len(known.label))

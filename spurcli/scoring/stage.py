@@ -107,7 +107,7 @@ def score(
     world = bench.world if bench else ALONE
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
     fingerprint = bench.dataset.splits["train"].fingerprint if bench else None
-    if world.first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force)):
+    if world.first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force, say=report.say)):
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output))
     if logits is not None:

@@ -41,7 +41,7 @@ from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
-from spurcli.training.state import StateFile, state_folder, state_path
+from spurcli.training.state import StateFile, state_folder
 
 
 def train(
@@ -105,8 +105,7 @@ def train(
 
     def is_finished() -> bool:
         outputs = _outputs(files, wanted, write_sidecar=write_sidecar)
-        # what a kill left between the last file and the end of the state costs nothing to write again
-        return is_complete(outputs, made, fingerprint, force=force, redo=state_path(output).exists())
+        return is_complete(outputs, made, fingerprint, force=force, say=bench.progress.say)
 
     if world.first(is_finished):
         bench.progress.say(f"{output} is already complete; nothing to do")
