@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import subprocess
 import sys
@@ -127,6 +126,11 @@ def test_a_command_that_is_measured(script):
         module.measured([sys.executable, "-c", "raise SystemExit(1)"], Path())
 
 
-def test_every_script_is_run_here():
-    tested = {"train", "score", "methods", "malloc", "cache", "text", "large"}
-    assert set(NAMES) == tested, json.dumps(NAMES)
+# Those above look at what they need, or at the numbers; any other script only has to come to its end.
+LOOKED_AT = {"train", "score", "methods", "malloc", "cache", "text", "large"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LOOKED_AT])
+def test_any_other_script(script, capsys, name):
+    script(name, "--tiny").main()
+    assert capsys.readouterr().out.strip()
