@@ -112,10 +112,10 @@ def _import_file(spec: str, kind: str) -> Any:
 
 def _failed_import(what: object, error: BaseException) -> InputError:
     reason = (str(error).splitlines() or [""])[0][:200]
-    return InputError(
-        f"{what} failed while being imported: {type(error).__name__}: {reason}",
-        "Run it with python to see where; --debug shows the traceback.",
-    )
+    hint = "Run it with python to see where; --debug shows the traceback."
+    if "relative import with no known parent" in reason:
+        hint = "Import a file beside it by its name, without the dot: from layers import Net"
+    return InputError(f"{what} failed while being imported: {type(error).__name__}: {reason}", hint)
 
 
 def _attribute(module: Any, attribute: str, spec: str, kind: str) -> Any:

@@ -172,14 +172,20 @@ def _describe(error: Exception) -> tuple[str, str]:
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return "torch.compile cannot compile the model here", "Go without: --set training.compile=false"
     first = (str(error).splitlines() or [""])[0][:200]
-    if isinstance(error, OSError) and error.errno:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{os.strerror(error.errno)}", "Check the disk and the permissions; --debug shows the traceback."
-    problem = f"{type(error).__name__}: {first}"
     own_files = own_parts()
     own = [
         frame for frame in traceback.extract_tb(error.__traceback__) if os.path.realpath(frame.filename) in own_files
     ]
+    if isinstance(error, OSError) and error.errno:
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "Check the disk and the permissions; --debug shows the traceback."
+        if own:
+            where = f"{own[-1].filename}, line {own[-1].lineno}: {where}"
+            hint = "--debug shows the traceback."
+            if isinstance(error.filename, str) and not Path(error.filename).is_absolute():
+                hint = "Paths in it count from the working folder; from its own: Path(__file__).parent / NAME"
+        return f"{where}{os.strerror(error.errno)}", hint
+    problem = f"{type(error).__name__}: {first}"
     if own:
         return f"{own[-1].filename}, line {own[-1].lineno}: {problem}", "--debug shows the traceback."
     if own_files:

@@ -49,6 +49,11 @@ def build_model(
     """
     report = progress or Silent()
     factory = MODELS.load(name)
+    if isinstance(factory, nn.Module):
+        raise InputError(
+            f"{name} is a model that is made already",
+            "Name its class, or a function: def make(*, num_classes): return …",
+        )
     parameters = inspect.signature(factory).parameters
     given = {
         "num_classes": num_classes,

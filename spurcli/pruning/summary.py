@@ -90,15 +90,20 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], groups: Kno
         return found
     counts = np.array([row["num_samples"] for row in rows], dtype=np.int64)
     share = summary["total"]["num_removed"] / summary["total"]["num_samples"]
+    lost = []
     for code in conflict_groups(counts, len(class_names)):
         row = rows[code]
         size, gone = row["num_samples"], row["num_removed"]
         if gone > size * share + 2 * (size * share * (1 - share)) ** 0.5:
-            aligned = listed(named(aligned_groups(counts, len(class_names)), groups.names))
-            found.append(
-                f"Group {row['name']} works against the spurious feature and loses {gone / size:.0%} of its samples "
-                f"(all: {share:.0%}). Prune inside the groups that carry their class's feature, {aligned}: --group auto"
-            )
+            lost.append((str(row["name"]), f"{gone / size:.0%}"))
+    if lost:
+        names, shares = (listed(column) for column in zip(*lost, strict=True))
+        aligned = listed(named(aligned_groups(counts, len(class_names)), groups.names))
+        found.append(
+            f"{f'Group {names} works' if len(lost) == 1 else f'Groups {names} work'} against the spurious feature and "
+            f"{f'loses {shares} of its' if len(lost) == 1 else f'lose {shares} of their'} samples (all: {share:.0%}). "
+            f"Prune inside the groups that carry their class's feature, {aligned}: --group auto"
+        )
     return found
 
 

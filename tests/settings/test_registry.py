@@ -162,6 +162,10 @@ def test_a_file_imports_what_lies_beside_it_as_python_does(tmp_path, monkeypatch
     (tmp_path / "three" / "own.py").write_text("import zabsent")
     with pytest.raises(InputError, match="No module named 'zabsent'"):
         MODELS.load(f"{tmp_path / 'three' / 'own.py'}:build")
+    (tmp_path / "three" / "dotted.py").write_text("from .own import N")
+    with pytest.raises(InputError) as caught:
+        MODELS.load(f"{tmp_path / 'three' / 'dotted.py'}:build")
+    assert "without the dot" in caught.value.hint
     (tmp_path / "three" / "other.py").write_text("import zlate\ndef build(): return zlate.N")
     monkeypatch.delitem(sys.modules, "zlate")
     with pytest.raises(InputError, match="No module named 'zlate'"):
