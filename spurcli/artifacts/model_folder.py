@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.envelope import parse_json
-from spurcli.errors import InputError
+from spurcli.errors import InputError, SpurWarning
 
 # What save_pretrained writes into a folder: all weights in one file, or an index of several.
 INDEX = ".index.json"
@@ -67,6 +68,10 @@ def folder_settings(folder: Path) -> dict[str, Any]:
         pixels = _read(folder / "preprocessor_config.json")
         mean, std, size = pixels.get("image_mean"), pixels.get("image_std"), pixels.get("size")
         size = size.get("height", size.get("shortest_edge")) if isinstance(size, dict) else size
+        if not pixels and type(config.get("image_size")) is int:
+            size = config["image_size"]
+            message = f"{folder} has no preprocessor_config.json: mean and std of the images are the recipe's"
+            warnings.warn(message, SpurWarning, stacklevel=2)
     else:
         return {}
     if isinstance(mean, list) and isinstance(std, list) and len(mean) == len(std):

@@ -95,6 +95,26 @@ def transformers_model(
     return model  # type: ignore[no-any-return]
 
 
+def folder_state(model: Any, folder: Path) -> dict[str, torch.Tensor]:
+    """The weights in a folder under the names that this version of transformers gives them; older files have others.
+
+    What the folder lacks, and transformers would start at random, is left out.
+    """
+    with _quiet():
+        try:
+            loaded, info = type(model).from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=any(folder.glob("*.safetensors")),
+                output_loading_info=True,
+            )
+        except Exception as error:  # a damaged folder raises almost anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
+            raise InputError(f"{folder} cannot be loaded: {reason}", "Check the folder.") from error
+    return {name: tensor for name, tensor in loaded.state_dict().items() if name not in info["missing_keys"]}
+
+
 def _order(folder: Path, model: Any, classes: Classes) -> tuple[list[int], str]:
     """Which output each class is, and a line on it; the last layer becomes a new one if it was trained on other classes."""
     told = None if classes.told else names_of(folder_namings(folder), classes.names, str(folder))

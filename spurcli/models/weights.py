@@ -12,7 +12,7 @@ from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import restore, weights_sha256
 from spurcli.artifacts.matching_torch import Match, Mismatch, Weights, best_match, plain_name
-from spurcli.artifacts.model_folder import folder_settings, require_no_adapter
+from spurcli.artifacts.model_folder import STANDARD_FILES, folder_settings, require_no_adapter, weights_file
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.artifacts.saved_torch import SavedWeights, read_saved
 from spurcli.errors import InputError, SpurWarning
@@ -139,6 +139,10 @@ def restore_trained(model: nn.Module, path: Path, classes: Classes, forward: For
     heads = head_names(model)
     head = {name for name in expected if name.rpartition(".")[0] in heads}
     match, others = best_match(saved.state_dicts, expected, where, head)
+    if match.wrong() and hasattr(model, "base_model_prefix") and (file := weights_file(path)).name in STANDARD_FILES:
+        from spurcli.models.transformers_folder import folder_state
+
+        match, others = best_match({"": folder_state(model, file.parent)}, expected, where, head)
     match, called = match.with_head(heads[0], expected) if len(heads) == 1 else (match, "")
     if match.wrong() or match.larger(expected):
         raise _does_not_fit(match, saved, expected, heads, where)

@@ -449,6 +449,10 @@ def test_a_folder_says_its_model_and_its_pixels(tmp_path):
     }
     (tmp_path / "tokenizer.json").write_text("{}")
     assert folder_settings(tmp_path)["preprocessing.tokenizer"] == ""
+    (tmp_path / "config.json").write_text('{"model_type": "vit", "image_size": 16}')
+    (tmp_path / "preprocessor_config.json").unlink()
+    with pytest.warns(SpurWarning, match="mean and std"):
+        assert folder_settings(tmp_path)["preprocessing.image_size"] == 16
     pixels = {"mean": [0.1], "std": [0.2], "input_size": [3, 96, 96]}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": pixels}))
     found = folder_settings(tmp_path)

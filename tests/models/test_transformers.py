@@ -26,6 +26,8 @@ from spurcli.artifacts.checkpoint_torch import plain_weights, restore
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, last_linear, require_files
 from spurcli.models.class_order import Classes
+from spurcli.models.trial import made_up, trial
+from spurcli.models.weights import restore_trained
 
 TEXTS = {"vocab_size": 40, "pad_id": 0, "max_length": 16}
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 20}
@@ -295,3 +297,29 @@ def test_an_adapter_is_no_model(tmp_path):
     (tmp_path / "lora" / "adapter_config.json").write_text('{"base_model_name_or_path": "bert"}')
     with pytest.raises(InputError, match="LoRA adapter of bert"):
         text_model(tmp_path / "lora")
+
+
+def test_a_folder_is_a_checkpoint_whatever_names_its_version_gave_the_weights(vit, tmp_path):
+    """Files of ViT have other names than the module: transformers translates them as it reads."""
+    original = ViTForImageClassification.from_pretrained(vit).eval()
+    torch.manual_seed(9)
+    model = image_model(vit, 7, pretrained=False)
+    forward = trial({"input_shape": (3, 8, 8)})
+    names = tuple("abcdefg")
+    restored = restore_trained(model, vit, Classes(names), forward, is_ours=False)
+    with torch.no_grad():
+        expected = original(made_up({"input_shape": (3, 8, 8)}, torch.device("cpu"))).logits
+    torch.testing.assert_close(forward(model), expected)
+    assert "the file has no names" in restored.line
+    config = json.loads((vit / "config.json").read_text())
+    config["id2label"] = {str(number): name for number, name in enumerate(reversed(names))}
+    (vit / "config.json").write_text(json.dumps(config))
+    restore_trained(model, vit, Classes(names), forward, is_ours=False)
+    torch.testing.assert_close(forward(model), expected.flip(1))
+    headless = {
+        name: tensor for name, tensor in load_file(vit / "model.safetensors").items() if "classifier" not in name
+    }
+    save_file(headless, vit / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError) as caught:
+        restore_trained(model, vit, Classes(names), forward, is_ours=False)
+    assert "no last layer" in caught.value.hint
