@@ -1,4 +1,4 @@
-"""Logits, labels and ids made by any program: .npy, .safetensors or HDF5, never pickled; ids also as lines of text."""
+"""Logits, labels and ids made by any program: .npy, .npz, .safetensors or HDF5, never pickled; ids also as lines of text."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ from numpy.typing import NDArray
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.envelope import parse_json, require_file
 from spurcli.artifacts.hdf5_texts import read_names, text_member
+from spurcli.artifacts.npz import npz_names, read_npz
 from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
+from spurcli.words import counted
 
-_HINT = "Accepted: .npy, .safetensors, .h5/.hdf5."
+_HINT = "Accepted: .npy, .npz, .safetensors, .h5/.hdf5."
+_INSTEAD = {  # what other files are written as
+    (".pt", ".pth"): "np.save('logits.npy', torch.load(path).float().cpu().numpy())",
+    (".csv", ".tsv", ".txt"): "np.save('logits.npy', pandas.read_csv(path).to_numpy())",
+    (".parquet", ".feather"): "np.save('logits.npy', pandas.read_parquet(path).to_numpy())",
+    (".pkl", ".pickle", ".joblib"): "np.save('logits.npy', np.asarray(logits))",
+}
 # What an array may be called where a file holds several.
 _NAMES = {
     "logits": ("logits",),
-    "label": ("label", "labels"),
-    "sample_id": ("sample_id", "sample_ids", "id", "ids"),
+    "label": ("label", "labels", "target", "targets", "y", "y_true"),
+    "sample_id": ("sample_id", "sample_ids", "id", "ids", "path", "paths", "filename", "filenames"),
     "class_names": ("class_names",),
     "group": ("group", "groups", "group_names"),
 }
+_HDF5 = (".h5", ".hdf5")
 _MAX_TEXT_BYTES = 4 << 30
 
 
@@ -35,14 +44,20 @@ def read_array(path: Path, what: str) -> NDArray[Any]:
     it is not there or is kept outside the file.
     """
     require_file(path, what, _HINT)
-    if path.suffix == ".npy":
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
         array = _read_npy(path)
-    elif path.suffix == ".safetensors":
+    elif suffix == ".npz":
+        array = read_npz(path, _chosen_name(path, what))
+    elif suffix == ".safetensors":
         array = _read_safetensors(path, what)
-    elif path.suffix in (".h5", ".hdf5"):
+    elif suffix in _HDF5:
         array = _read_hdf5(path, what)
     else:
-        raise InputError(f"{path}: unknown kind of file {path.suffix!r}", _HINT)
+        line = next((line for endings, line in _INSTEAD.items() if suffix in endings), "")
+        if what != "logits":
+            line = line.replace("logits", "labels" if what == "label" else "ids")
+        raise InputError(f"{path}: unknown kind of file {path.suffix!r}", f"{_HINT} Write {line}" if line else _HINT)
     if array.ndim and not len(array):
         raise InputError(f"{path} has no rows", "Check the program that wrote it.")
     return array
@@ -58,12 +73,15 @@ def names_beside(path: Path, what: str) -> tuple[str, ...]:
 
     () if there are none.
     """
-    if path.suffix in (".h5", ".hdf5"):
+    if path.suffix.lower() == ".npz":
+        called = next((name for name in _NAMES[what] if name in npz_names(path)), "")
+        return ids_of(read_npz(path, called), path) if called else ()
+    if path.suffix.lower() in _HDF5:
         with hdf5.open_hdf5(path, "an HDF5 file", _HINT) as file:
             for name in _NAMES[what]:
                 if found := read_names(file, name, str(path)):
                     return found
-    elif path.suffix == ".safetensors":
+    elif path.suffix.lower() == ".safetensors":
         metadata = read_safetensors_header(path, "a safetensors file", _HINT).get("__metadata__") or {}
         for name in _NAMES[what]:
             if name in metadata:
@@ -73,17 +91,17 @@ def names_beside(path: Path, what: str) -> tuple[str, ...]:
 
 def read_ids(path: Path, num_samples: int) -> tuple[str, ...]:
     """Ids of samples [n]: an array of texts or whole numbers, or a text file with one id a line."""
-    if path.suffix in (".npy", ".safetensors", ".h5", ".hdf5"):
-        found = names_beside(path, "sample_id") if path.suffix == ".safetensors" else ()
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz", ".safetensors", *_HDF5):
+        found = names_beside(path, "sample_id") if suffix == ".safetensors" else ()
         ids = found or ids_of(read_array(path, "sample_id"), path)
     else:
         ids = _read_lines(path)
     if len(ids) != num_samples:
-        is_header = len(ids) == num_samples + 1 and path.suffix in (".csv", ".tsv")
-        raise InputError(
-            f"{path} has {len(ids):,} ids for {num_samples:,} rows of logits",
-            "Leave out the header line." if is_header else "Write one id for each row, in the order of the rows.",
-        )
+        hint = "Write one id for each row, in the order of the rows."
+        if suffix in (".csv", ".tsv", ".json"):
+            hint = "Write the ids alone, one a line, without a header: np.savetxt('ids.txt', ids, fmt='%s')."
+        raise InputError(f"{path} has {counted(len(ids), 'id')} for {num_samples:,} rows of logits", hint)
     return ids
 
 
@@ -119,9 +137,12 @@ def _read_lines(path: Path) -> tuple[str, ...]:
 
 
 def _array_names(path: Path) -> list[str]:
-    if path.suffix == ".safetensors":
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return npz_names(path)
+    if suffix == ".safetensors":
         return [key for key in read_safetensors_header(path, "a safetensors file", _HINT) if key != "__metadata__"]
-    if path.suffix in (".h5", ".hdf5"):
+    if suffix in _HDF5:
         with hdf5.open_hdf5(path, "an HDF5 file", _HINT) as file:
             return [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
     return []

@@ -131,6 +131,10 @@ def read_labels(path: Path, num_samples: int, num_classes: int, class_names: Seq
         raise InputError(
             f"{path} has {counted(len(stored), 'label')} for {counted(num_samples, 'row')} of logits", hint
         )
+    if stored.dtype.kind in "US" and not class_names:
+        texts = ids_of(stored, path)
+        if all(text.isascii() and text.isdecimal() and len(text) < 10 for text in texts):
+            stored = np.array(list(map(int, texts)), dtype=np.int64)  # numbers as texts
     if stored.dtype.kind in "US":
         return _named_labels(stored, path, class_names)
     if stored.dtype.kind == "f":

@@ -14,6 +14,8 @@ from spurcli.errors import SpurWarning
 _BLOCK = 1 << 16
 # How far from its total a row of rounded shares may be, and the mean of all rows: 100 classes at 4 decimals stay below.
 _ROW, _MEAN = 0.05, 0.01
+# Samples from which accuracies tell guessing from knowing.
+_SAMPLES = 100
 # Values in all from which it is no chance that each lies between 0 and 1.
 _ENOUGH = 20
 # Logits that differ by less, relative to their size, are the same but for rounding in batches of another size.
@@ -50,19 +52,53 @@ def constant_line(num_samples: int, what: str = "The logits") -> str:
     return f"{what} are the same for all {num_samples:,} samples: the model has collapsed, or its inputs are all alike"
 
 
+def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: str, *, stacklevel: int = 2) -> None:
+    """One SpurWarning if `logits` float [n, classes] are no better than guessing of `label` int64 [n], or if their columns fit the
+    labels better in another order. Nothing is said of less than 100 samples.
+    """
+    num_classes = logits.shape[1]
+    table = np.zeros((num_classes, num_classes), dtype=np.int64)  # labels × predicted
+    for start in range(0, len(logits), _BLOCK):
+        predicted = np.argmax(logits[start : start + _BLOCK], axis=1)
+        np.add.at(table, (label[start : start + _BLOCK], predicted), 1)
+    counts = table.sum(axis=1)
+    there = np.flatnonzero(counts)
+    if len(label) < _SAMPLES or len(there) < 2 or are_constant(logits):  # which has a word of its own
+        return
+    shares = table[there] / counts[there, None]
+    column = shares.argmax(axis=1)
+    recall, best = float(shares[np.arange(len(there)), there].mean()), float(shares.max(axis=1).mean())
+    chance = 1 / num_classes
+    error = float(np.sqrt((chance * (1 - chance) / counts[there]).sum())) / len(there)
+    if len(set(column.tolist())) == len(there) and best > max(0.5, recall + 0.2):
+        pairs = zip(there.tolist(), column.tolist(), strict=True)
+        moved = [f"{number} by column {other}" for number, other in pairs if number != other]
+        more = ", …" if len(moved) > 3 else ""
+        said = f"the columns fit the labels better in another order: class {', '.join(moved[:3])}{more}"
+        advice = "Reorder the columns, or write class_names beside the logits"
+    elif recall < chance + 3 * error:
+        said = f"the largest logit is the label's in {recall:.0%} of the samples (mean of the classes), no better than guessing"
+        advice = "Are rows and labels in the same order?"
+    else:
+        return
+    warnings.warn(SpurWarning(f"{where}: {said}. {advice}"), stacklevel=stacklevel + 1)
+
+
 def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
     """What the values are, with the line that makes logits of them; None for what may be logits."""
-    if not logits.size:
+    if not logits.size or not np.isfinite(logits[0]).all():
         return None
     lowest, highest, positive = np.inf, -np.inf, np.inf
-    totals = {1.0: True, 100.0: True}  # of which every row so far has the sum
+    # of which every row so far has the sum: shares, percentages, or as many votes as in the first row
+    totals = dict.fromkeys((1.0, 100.0, max(1.0, float(np.asarray(logits[0], dtype=np.float64).sum()))), True)
     errors = dict.fromkeys(totals, 0.0)
-    is_whole, odds_are_one = True, True
+    is_whole, is_mixed, odds_are_one = True, False, True
     for block in _blocks(logits):
         if not np.isfinite(block).all() or block.min() < 0:
             return None
         lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
         positive = min(positive, float(block[block > 0].min(initial=np.inf)))
+        is_mixed = is_mixed or bool(((block > 0).sum(axis=1) > 1).any())
         is_whole = is_whole and bool((block == np.rint(block)).all())
         for total in totals:
             error = np.abs(block.sum(axis=1) / total - 1)
@@ -72,15 +108,18 @@ def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
         if highest > 1 and not odds_are_one and not any(totals.values()):
             return None
     rows = len(logits)
-    for total, name in ((1.0, "probabilities"), (100.0, "percentages")):
+    for total in totals:
         if not totals[total] or errors[total] / rows > _MEAN:
             continue
-        if is_whole and highest == total:
+        name = {1.0: "probabilities", 100.0: "percentages"}.get(total, "votes")
+        if name == "votes" and not (is_whole and is_mixed and logits.size >= _ENOUGH):
+            continue
+        if is_whole and not is_mixed:
             return (
                 "every row is one-hot: these are predicted classes",
                 "Write what the model gives before its argmax.",
             )
-        share = "p" if total == 1 else "(p / 100)"
+        share = "p" if total == 1 else f"p / {total:g}"
         if lowest > 0:
             return (
                 f"every row is ≥ 0 and sums to {total:g}: these look like {name}",
@@ -89,8 +128,8 @@ def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
         # half the smallest that is not 0: where rounding made it 0
         return (
             f"every row is ≥ 0 and sums to {total:g}, with zeros: these look like {name}",
-            f"Write their logarithm, np.log({share}.clip({positive / total / 2:.0e})), or better what the model has before its softmax: "
-            "samples with a 0 are ties.",
+            f"Write their logarithm, np.log({share if total == 1 else f'({share})'}.clip({positive / total / 2:.0e})), or better what the model has before its softmax: "
+            "all zeros are ties.",
         )
     if odds_are_one:
         return "exp(−z) of every row sums to 1: these look like negative log-probabilities", "Write their negative, -z."

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.foreign_logits import ForeignLogits, read_foreign_logits
+from spurcli.artifacts.logit_checks import warn_unless_fitting
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.own.foreign_order import image_folder_order
 from spurcli.errors import InputError, SpurWarning, UsageError
@@ -81,10 +82,12 @@ def read_aligned(
     if dataset is None:
         if foreign.label is None:
             raise UsageError("Logits alone say nothing about what is right", "Add --labels FILE or --dataset NAME.")
+        warn_unless_fitting(foreign.logits, foreign.label, str(foreign.path))
         names = foreign.class_names or tuple(map(str, range(foreign.logits.shape[1])))
         return replace(foreign, class_names=names), ""
     logits, note = align(foreign, dataset, split_name, is_image_folder=is_image_folder)
     split = dataset.split(split_name)
+    warn_unless_fitting(logits, split.label, str(foreign.path))
     sample_id = tuple(split.sample_id) if split.sample_id is not None else None
     return replace(
         foreign, logits=logits, label=split.label, sample_id=sample_id, class_names=dataset.class_names

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
+import zipfile
 
 import h5py
 import numpy as np
@@ -12,7 +14,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from spurcli.artifacts.foreign_logits import read_labels, read_logits
+from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, read_logits
 from spurcli.errors import InputError, SpurWarning
 
 LOGITS = np.array([[0.5, -0.0, 2.0], [1e-3, 3.0, -4.5]], dtype=np.float32)
@@ -21,8 +23,11 @@ LABELS = np.array([2, 0])
 
 def write(path, name, array):
     """The array in the file's own format."""
-    if path.suffix == ".npy":
-        np.save(path, array)
+    if path.suffix.lower() == ".npy":
+        with path.open("wb") as stream:
+            np.save(stream, array)
+    elif path.suffix == ".npz":
+        np.savez_compressed(path, **{name: array})
     elif path.suffix == ".safetensors":
         safetensors.numpy.save_file({name: np.ascontiguousarray(array)}, path)
     else:
@@ -38,7 +43,7 @@ def refuse(read, match, *arguments):
     assert len(str(caught.value).splitlines()) == 2
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".h5", ".hdf5"])
+@pytest.mark.parametrize("suffix", [".npy", ".NPY", ".npz", ".safetensors", ".h5", ".hdf5"])
 @pytest.mark.parametrize("name", ["logits", "output"])
 def test_every_kind_of_file(tmp_path, suffix, name):
     found = read_logits(write(tmp_path / f"x{suffix}", name, LOGITS))
@@ -218,7 +223,7 @@ def test_linked_logits_are_not_followed(tmp_path):
     refuse(read_logits, "is a link to elsewhere|has no 'logits'", tmp_path / "x.h5")
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".h5"])
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".h5"])
 def test_truncated_anywhere_is_refused(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", "logits", LOGITS)
     whole = path.read_bytes()
@@ -242,3 +247,67 @@ def test_names_and_kinds(tmp_path):
     refuse(read_logits, r"unknown kind of file '\.csv'\nAccepted: \.npy", tmp_path / "x.csv")
     refuse(read_logits, "No such file", tmp_path / "absent.npy")
     refuse(read_logits, "is a folder", tmp_path)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_with_labels_ids_and_class_names(tmp_path, save):
+    path = tmp_path / "x.npz"
+    save(
+        path,
+        logits=np.asfortranarray(LOGITS),
+        labels=LABELS,
+        ids=np.array(["d/1.png", "d/\u00e9.png"]),
+        class_names=["a", "b", "c"],
+    )
+    found = read_foreign_logits(path)
+    assert found.logits.tolist() == LOGITS.tolist()
+    assert found.label.tolist() == LABELS.tolist()
+    assert (found.sample_id, found.class_names) == (("d/1.png", "d/\u00e9.png"), ("a", "b", "c"))
+    save(path, LOGITS)  # arr_0
+    assert read_logits(path).tolist() == LOGITS.tolist()
+
+
+def test_npz_that_is_a_trap_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    np.savez(path, logits=np.array([{"a": 1}], dtype=object))
+    refuse(read_logits, "pickled objects", path)
+    np.savez(path, a=LOGITS, b=LOGITS)
+    refuse(read_logits, "has no 'logits'", path)
+    path.write_bytes(b"no archive")
+    refuse(read_logits, "cannot be read as .npz", path)
+    monkeypatch.setattr("spurcli.artifacts.npz._MIN_LIMIT", 1 << 16)
+    np.savez_compressed(path, logits=np.zeros((4000, 1000), dtype=np.float32))
+    refuse(read_logits, "unpacks to more than 100 times", path)
+    header = npy_header(shape=(1 << 40, 2))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("logits.npy", header + bytes(64))
+    refuse(read_logits, "unpacks to more than 100 times", path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("logits.npy", npy_header(shape=(100, 2)) + bytes(64))
+    refuse(read_logits, "it is cut", path)
+
+
+def npy_header(shape):
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def test_names_that_other_programs_give(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["outputs"], file["targets"], file["paths"] = LOGITS, LABELS, ["a.png", "b.png"]
+    found = read_foreign_logits(tmp_path / "x.h5")
+    assert (found.label.tolist(), found.sample_id) == ([2, 0], ("a.png", "b.png"))
+
+
+def test_numbers_as_texts_are_labels(tmp_path):
+    assert read_labels(write(tmp_path / "y.npy", "", np.array(["2", "0"])), 2, 3).tolist() == [2, 0]
+    refuse(read_labels, "outside the 3 classes", write(tmp_path / "y.npy", "", np.array(["3", "0"])), 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("x.pt", "torch.load"), ("x.csv", "pandas.read_csv"), ("x.pkl", "np.asarray")]
+)
+def test_what_other_files_are_written_as(tmp_path, name, line):
+    (tmp_path / name).write_bytes(b"1")
+    refuse(read_logits, rf"unknown kind of file .*\n.*np\.save\('logits\.npy', .*{re.escape(line)}", tmp_path / name)

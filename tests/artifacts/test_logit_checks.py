@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from spurcli.artifacts.logit_checks import are_constant, warn_unless_logits
+from spurcli.artifacts.logit_checks import are_constant, warn_unless_fitting, warn_unless_logits
 from spurcli.errors import SpurWarning
 
 N = 300
@@ -59,11 +59,12 @@ def test_rounded_probabilities_have_zeros_whose_logarithm_is_no_number(num_class
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (100 * softmax(logits(4)), ("sums to 100", "np.log((p / 100))")),
+        (100 * softmax(logits(4)), ("sums to 100", "np.log(p / 100)")),
         ((100 * softmax(logits(4))).round(1), ("sums to 100", ".clip(")),
         (np.eye(3)[np.arange(N) % 3], ("one-hot", "before its argmax")),
         (np.eye(3, dtype=np.int64)[np.arange(N) % 3], ("one-hot",)),
         (100 * np.eye(3)[np.arange(N) % 3], ("one-hot",)),
+        (np.array([[3, 7, 0], [10, 0, 0], [1, 4, 5]] * 20), ("sums to 10", "votes", "(p / 10).clip(")),
         (sigmoid(logits(2)), ("sigmoid", "p / (1 - p)")),
         (sigmoid(logits(7)).astype("f2"), ("sigmoid",)),
         (np.stack([1 - sigmoid(logits(1)[:, 0]), sigmoid(logits(1)[:, 0])], axis=1), ("sums to 1",)),
@@ -121,3 +122,32 @@ def test_logits_that_are_the_same_for_all_samples_but_for_rounding():
     assert not are_constant(same[:1])
     same[-1, 2] += 1e-4
     assert not are_constant(same)
+
+
+def fits(values, label):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_unless_fitting(values, label, "p.npy")
+    return [str(line.message) for line in said]
+
+
+def test_rows_or_columns_in_another_order_are_said():
+    """Logits of a good model, whose accuracy is that of guessing: a wrong order gave scores without a word."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 4, 400)
+    values = rng.normal(size=(400, 4)) + 3 * np.eye(4)[label]
+    assert fits(values, label) == []
+    (message,) = fits(values, rng.permutation(label))
+    assert "no better than guessing" in message
+    (message,) = fits(values[:, [1, 0, 2, 3]], label)
+    assert "class 0 by column 1, 1 by column 0" in message
+    assert fits(values[:90], label[:90][::-1].copy()) == []  # too few to say
+    assert fits(values, np.zeros(400, np.int64)) == []
+
+
+def test_a_weak_model_is_left_alone():
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 10, 2000)
+    assert fits(rng.normal(size=(2000, 10)) + 0.5 * np.eye(10)[label], label) == []
+    few = np.where(np.arange(2000) < 1950, 0, 1)  # of a class that is rare
+    assert fits(rng.normal(size=(2000, 2)) + 1.0 * np.eye(2)[few], few) == []

@@ -216,7 +216,7 @@ def test_ids_as_an_array(tmp_path, array):
     ("name", "content", "match"),
     [
         ("ids.txt", "a\nb\n", "2 ids for 8 rows"),
-        ("ids.csv", "path\n" + "a\n" * 8, "9 ids for 8 rows.*\nLeave out the header"),
+        ("ids.csv", "path\n" + "a\n" * 8, "9 ids for 8 rows.*\n.*without a header"),
         ("ids.txt", "a\n\nb\n", "line 2 is empty"),
         ("ids.npy", np.zeros(8), "ids of kind float64.*\nWrite texts"),
         ("ids.npy", np.array(OURS, dtype=object), "pickled.*\nTexts: np.save"),

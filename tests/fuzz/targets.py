@@ -114,6 +114,11 @@ def _make_scores_with_texts(path: Path) -> None:
         file.create_dataset("group_names", data=["a", "b"], chunks=True, compression="gzip", dtype=h5py.string_dtype())
 
 
+def _make_npz(path: Path, save: Any = np.savez_compressed) -> None:
+    ids = np.array([f"d/{n}.png" for n in range(8)])
+    save(path, logits=LOGITS, labels=np.arange(8) % 3, ids=ids, class_names=["a", "b", "c"])
+
+
 def _make_logits_h5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("logits", data=LOGITS, chunks=(4, 3), compression="gzip")
@@ -432,6 +437,8 @@ def targets() -> dict[str, Target]:
             make=lambda path: safetensors.numpy.save_file({"logits": LOGITS}, path),
         ),
         "logits-bfloat16": target("logits.safetensors", read_logits, make=_make_logits_bfloat16),
+        "logits-npz": target("x.npz", read_foreign_logits, make=_make_npz),
+        "logits-npz-stored": target("x.npz", read_foreign_logits, make=lambda path: _make_npz(path, np.savez)),
         "logits-names": target("named.h5", read_foreign_logits, make=_make_logits_with_names),
         "ids-safetensors": target("ids.safetensors", read_foreign_logits, make=_make_ids_safetensors),
         "ids-npy": target(
