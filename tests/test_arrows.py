@@ -11,7 +11,7 @@ import pytest
 import spurcli as package
 
 SOURCE = Path(package.__file__).parent
-STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring"}
+STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring", "studies"}
 # Which stages a stage may call: scoring and inferring train their own short runs, training evaluates after each epoch, a report says
 # how far scoring runs agree, and reads from the table of metrics how to show them.
 MAY_CALL = {
@@ -19,6 +19,7 @@ MAY_CALL = {
     "inferring": {"training"},
     "training": {"evaluation"},
     "reporting": {"scoring", "evaluation"},
+    "studies": {"reporting"},
 }
 
 

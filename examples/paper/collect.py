@@ -8,26 +8,26 @@ pixels of a data set, not to be passed on.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from plan import CLEAN, FIGURES, Plan, Point, Spectrum, make_plan, needed_arms
-from tidy import COLUMNS
+from jobs import HEAVY, Job, Jobs, for_seed
+from plan import FIGURES, Plan, Point, read_config
 
 from spurcli.artifacts.atomic import write_json, write_text
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.history import read_history
 from spurcli.artifacts.scores import mean_of_runs, open_scores
-from spurcli.errors import InputError, SpurError
+from spurcli.errors import SpurError
+from spurcli.reporting.difficulty import carriers_by_quartile
+from spurcli.reporting.figures import csv_text
+from spurcli.studies.tidy import COLUMNS
 
 SCORE = "el2n"
 PLACES = range(0, 101, 10)  # of the strip of Fig. 9, in percent of the class
@@ -47,83 +47,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.pictures:
             from strips import save_strips
 
-            save_strips(make_plan(config), out, config["seeds"][0])
+            save_strips(Plan(config), out, config["seeds"][0])
     except SpurError as error:
         print(f"collect.py: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "Name a configuration: config/cpu.yaml") from None
-
-
 def collect(config: Mapping[str, Any], out: Path) -> None:
     """Write the CSV file of every figure that has something, and runs.json."""
-    plan = make_plan(config)
-    seeds = sorted({*config["seeds"], *seeds_in(out)})
-    runs = {}
-    for figure in FIGURES:
-        points, spectra = plan.of(figure)
-        drawn = Plan(plan.worlds)
-        rows: list[Row] = []
-        for seed in map(str, seeds):
-            for point in points:
-                found = point_rows(point, plan, out, seed)
-                if found is not None:
-                    drawn.points.append(point)
-                    rows += found
-            for spectrum in spectra:
-                found = spectrum_rows(spectrum, out, seed)
-                if found is not None:
-                    drawn.spectra.append(spectrum)
-                    rows += found
-        num = len(seeds) * (len(points) + len(spectra))
-        if not num:
-            continue
-        num_found = len(drawn.points) + len(drawn.spectra)
-        print(f"{figure}: {num_found} of {num} results", file=sys.stderr)
+    plan = Plan(config)
+    jobs = Jobs(plan, str(out))
+    there = {int(path.name[4:]) for path in out.glob("*/seed*") if path.name[4:].isdecimal()}
+    seeds, runs = sorted({*config["seeds"], *there}), {}
+    for figure in filter(plan.of, FIGURES):
+        points = [(point, seed) for seed in seeds for point in plan.of(figure)]
+        found = [(point, seed) for point, seed in points if is_there(jobs, point, seed)]
+        print(f"{figure}: {len(found)} of {len(points)} results", file=sys.stderr)
+        rows = [
+            row for point, seed in found for row in rows_of(point, Path(for_seed(jobs.result_of(point), seed)), seed)
+        ]
         if rows:
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerows([COLUMNS, *rows])
-            write_text(out / "data" / f"{figure}.csv", text.getvalue())
-            runs[figure] = facts(figure, drawn, config, out, sorted({row[5] for row in rows}, key=int))
+            write_text(out / "data" / f"{figure}.csv", csv_text(COLUMNS, rows))
+            drawn = [(job, seed) for seed in seeds for job in jobs.behind(p for p, s in found if s == seed)]
+            runs[figure] = {"size": config["size"], **facts(drawn)}
     if runs:
         write_json(out / "data" / "runs.json", runs)
 
 
-def seeds_in(out: Path) -> set[int]:
-    """Seeds that were run, whether or not the configuration has them."""
-    return {int(path.name[4:]) for path in out.glob("*/seed*") if path.name[4:].isdecimal()}
+def is_there(jobs: Jobs, point: Point, seed: int) -> bool:
+    """Whether a point can be read.
 
-
-def point_rows(point: Point, plan: Plan, out: Path, seed: str) -> list[Row] | None:
-    """The rows of one evaluation, None if it is not there.
-
-    Nor is it where its training is to be done again: after a change of settings Snakemake takes away `.trained`, and spurcli
-    refuses to replace the model, of which the evaluation still tells.
+    An evaluation cannot where its training is to be done again: after a change of settings Snakemake takes away `.trained`, and
+    spurcli refuses to replace the model, of which the evaluation still tells.
     """
-    path = out / point.world / f"seed{seed}" / point.arm / f"{point.model}.{point.split}.evaluation.json"
-    world, arm = plan.training_behind(point.world, point.arm)
-    if not path.exists() or not (out / world / f"seed{seed}" / arm / ".trained").exists():
-        return None
+    job = jobs.by_output[jobs.result_of(point)]
+    needed = [job.output, *(path for path in job.inputs if job.stage == "evaluate" and path.endswith(".trained"))]
+    return all(Path(for_seed(path, seed)).exists() for path in needed)
+
+
+def rows_of(point: Point, path: Path, seed: int) -> list[Row]:
+    """The rows of one evaluation, or of what is shown of one score file."""
+    start = (point.figure, point.panel, point.setting)
+    if point.quartiles_of or point.strip_of:
+        return [(*start, series, x, str(seed), *value) for series, x, *value in spectrum(point, path)]
     evaluation = read_evaluation(path)
     groups = {entry["group"]: entry["accuracy"]["value"] for entry in evaluation["per_group"]}
-    start = (point.figure, point.panel, point.setting, point.series)
-    if point.per_group:
-        known = [(name, groups.get(group)) for group, name in point.per_group.items()]
-        return [(*start, name, seed, "share_wrong", shown(1 - value)) for name, value in known if value is not None]
-    values = {name: entry["value"] for name, entry in evaluation["metrics"].items()}
+    values = {(point.x, name): entry["value"] for name, entry in sorted(evaluation["metrics"].items())}
     for metric, names in point.lowest.items():
-        values[metric] = min(groups[name] for name in names)
+        values[point.x, metric] = min(groups[name] for name in names)
+    if point.per_group:
+        known = {name: groups.get(group) for group, name in point.per_group.items()}
+        values = {(name, "share_wrong"): 1 - value for name, value in known.items() if value is not None}
     return [
-        (*start, point.x, seed, metric, shown(value)) for metric, value in sorted(values.items()) if value is not None
+        (*start, point.series, x, str(seed), metric, shown(value))
+        for (x, metric), value in values.items()
+        if value is not None
     ]
 
 
@@ -132,35 +111,20 @@ def shown(share: float) -> str:
     return f"{100 * share:.4f}"
 
 
-def spectrum_rows(spectrum: Spectrum, out: Path, seed: str) -> list[Row] | None:
-    """Shares of the carriers in each quartile, or the score along the class; None if there are no scores yet."""
-    path = out / spectrum.world / f"seed{seed}" / "scores.h5"
-    if not path.exists():
-        return None
+def spectrum(point: Point, path: Path) -> list[Row]:
+    """(series, x, metric, value): the share of the carriers in each quartile, or the score along the class."""
     values, label, group, class_names, group_names = difficulty(path)
-    start = (spectrum.figure, spectrum.panel, spectrum.setting)
-    if spectrum.class_name:
-        mine = np.sort(values[label == list(class_names).index(spectrum.class_name)])
+    if point.strip_of:
+        mine = np.sort(values[label == list(class_names).index(point.strip_of)])
         at = [mine[round(place / 100 * (len(mine) - 1))] for place in PLACES]
-        pairs = zip(PLACES, at, strict=True)
-        return [(*start, spectrum.class_name, str(place), seed, SCORE, f"{value:.6f}") for place, value in pairs]
-    carries = group == list(group_names).index(spectrum.group)
-    members = label == label[carries][0]
-    rows = []
-    for series, among in (("whole_set", np.ones(len(label), dtype=bool)), ("within_class", members)):
-        shares = quartile_shares(values[among], carries[among])
-        rows += [
-            (*start, series, f"Q{quartile}", seed, "share_of_carriers", shown(share))
-            for quartile, share in enumerate(shares, 1)
-        ]
-    return rows
-
-
-def quartile_shares(values: NDArray[np.floating[Any]], carries: NDArray[np.bool_]) -> list[float]:
-    """Which share of all carriers lies in each quarter from easiest to hardest; of ties the lower index is harder."""
-    order = np.lexsort((-np.arange(len(values)), values))
-    quarters = np.array_split(carries[order], 4)
-    return [float(quarter.sum() / carries.sum()) for quarter in quarters]
+        return [(point.strip_of, str(x), SCORE, f"{value:.6f}") for x, value in zip(PLACES, at, strict=True)]
+    carries = group == list(group_names).index(point.quartiles_of)
+    shares = carriers_by_quartile(values, "harder", label, carries)
+    return [
+        (series, f"Q{quartile}", "share_of_carriers", shown(share))
+        for series, parts in (("whole_set", shares.whole_set), ("within_class", shares.within_class))
+        for quartile, share in enumerate(parts, 1)
+    ]
 
 
 @cache
@@ -172,18 +136,19 @@ def difficulty(path: Path) -> tuple[Any, ...]:
         return values, reader.labels(), reader.groups(), header.class_names, header.group_names
 
 
-def facts(figure: str, plan: Plan, config: Mapping[str, Any], out: Path, seeds: Sequence[str]) -> dict[str, Any]:
-    """What was run for a figure: as read from the histories of its trainings."""
+def facts(drawn: Sequence[tuple[Job, int]]) -> dict[str, Any]:
+    """What was run for a figure, at which seeds: by the histories of its trainings and the seconds that job.sh noted."""
     found: dict[str, dict[str, None]] = {key: {} for key in ("dataset", "samples", "model", "epochs", "image_size")}
-    total, per_kind = 0.0, dict.fromkeys(("train", "score", "infer", "evaluate"), 0.0)
-    counts = dict.fromkeys(per_kind, 0)
-    for path in files_of(figure, plan, out, seeds):
-        if path.name == "history.json":
-            history = read_history(path)
-            settings = history["provenance"]["settings"]
+    spent: dict[str, list[float]] = {stage: [] for stage in HEAVY}
+    for job, seed in drawn:
+        path = Path(for_seed(job.output, seed))
+        history = path.with_name("history.json")
+        if job.stage == "train" and history.exists():
+            content = read_history(history)
+            settings = content["provenance"]["settings"]
             described = {
                 "dataset": settings["dataset"]["name"],
-                "samples": history["num_train"],
+                "samples": content["num_train"],
                 "model": settings["model"]["name"],
                 "epochs": settings["training"]["epochs"],
                 "image_size": settings["preprocessing"]["image_size"],
@@ -191,42 +156,16 @@ def facts(figure: str, plan: Plan, config: Mapping[str, Any], out: Path, seeds: 
             for key, value in described.items():
                 if value is not None:
                     found[key][f"{value:,}" if isinstance(value, int) else value] = None
-        elif path.name.endswith(".seconds"):
-            kind = kind_of(path)
-            spent = cpu_seconds(path.read_text(encoding="utf-8"))
-            total, per_kind[kind], counts[kind] = total + spent, per_kind[kind] + spent, counts[kind] + 1
+        noted = path.with_name(f"{path.name}.seconds")
+        if noted.exists():
+            spent[job.stage].append(cpu_seconds(noted.read_text(encoding="utf-8")))
     return {
-        "size": config["size"],
         **{key: list(values) for key, values in found.items()},
-        "seeds": [int(seed) for seed in seeds],
+        "seeds": sorted({seed for _, seed in drawn}),
         "version": version("spurcli"),
-        "cpu_seconds": round(total, 1),
-        "cpu_seconds_per_job": {kind: f"{per_kind[kind] / counts[kind]:.1f}" for kind in per_kind if counts[kind]},
+        "cpu_seconds": round(sum(map(sum, spent.values())), 1),
+        "cpu_seconds_per_job": {stage: f"{sum(all_) / len(all_):.1f}" for stage, all_ in spent.items() if all_},
     }
-
-
-def files_of(figure: str, plan: Plan, out: Path, seeds: Sequence[str]) -> Iterator[Path]:
-    """Histories and noted seconds of what a figure rests on: also of jobs that it shares with others."""
-    arms = list(needed_arms(plan, [figure]))
-    points, _ = plan.of(figure)
-    drawn = {(point.world, point.arm) for point in points}
-    for seed in seeds:
-        for world in dict.fromkeys(world for world, _ in arms):
-            yield from sorted((out / world / f"seed{seed}").glob("*.seconds"))
-        for world, arm in dict.fromkeys((*arms, *(pair for pair in sorted(drawn) if pair[1] == CLEAN))):
-            folder = out / world / f"seed{seed}" / arm
-            yield from (path for path in (folder / "history.json",) if path.exists())
-            yield from (path for path in (folder / ".trained.seconds",) if path.exists())
-            if (world, arm) in drawn:
-                yield from sorted(folder.glob("*.evaluation.json.seconds"))
-
-
-def kind_of(path: Path) -> str:
-    if path.name == ".trained.seconds":
-        return "train"
-    if path.name.endswith(".evaluation.json.seconds"):
-        return "evaluate"
-    return "score" if path.name == "scores.h5.seconds" else "infer"
 
 
 def cpu_seconds(text: str) -> float:

@@ -21,9 +21,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collect import read_config
-from plan import ERM, FIGURES, RANDOM, Plan, World, make_plan, needed_arms
-from words import settings_of
+from jobs import HEAVY, Job, Jobs
+from plan import ERM, FIGURES, RANDOM, Plan, World, read_config, settings_of
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.history import read_history
@@ -45,32 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{sorted(unknown)[0]} is no figure: {', '.join(FIGURES)}")
     try:
         config = read_config(options.config)
-        plan = make_plan(config)
-        figures = [figure for figure in options.figures or FIGURES if any(plan.of(figure))]
+        plan = Plan(config)
+        jobs = Jobs(plan, config["output"])
+        heavy = {
+            figure: [job for job in jobs.behind(plan.of(figure)) if job.stage in HEAVY]
+            for figure in filter(plan.of, options.figures or FIGURES)
+        }
         path = Path(config["output"]) / "probe.json"
         conditions = {"device": options.device, "threads": config["threads"], "steps": options.steps}
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         probes = known["worlds"] if known.get("of") == conditions else {}
-        for world in worlds_of(plan, figures):
-            key = kind_of(world)
-            if key not in probes:
+        for job in (job for found in heavy.values() for job in found):
+            if (key := kind_of(job.world)) not in probes:
                 print(f"Probe: {key}", file=sys.stderr)
-                probes[key] = probe(world, options.steps, options.device, config["threads"])
+                probes[key] = probe(job.world, options.steps, options.device, config["threads"])
                 write_json(path, {"of": conditions, "worlds": probes})
     except SpurError as error:
         print(f"cost.py: {error}", file=sys.stderr)
         return error.exit_code
-    print_table(plan, figures, probes, len(config["seeds"]), "CPU" if options.device == "cpu" else "device")
+    print_table(heavy, probes, len(config["seeds"]), "CPU" if options.device == "cpu" else "device")
     return 0
 
 
 def kind_of(world: World) -> str:
     """Worlds that cost the same: of the same data set, whatever is in or out of it, and recipe."""
     return f"{settings_of(f'{world.data} {world.train}').dataset.name} {world.train}"
-
-
-def worlds_of(plan: Plan, figures: Sequence[str]) -> list[World]:
-    return [plan.worlds[name] for name in dict.fromkeys(world for world, _ in needed_arms(plan, figures))]
 
 
 def probe(world: World, steps: int, device: str, threads: int) -> dict[str, float]:
@@ -87,17 +85,11 @@ def probe(world: World, steps: int, device: str, threads: int) -> dict[str, floa
             history = read_history(model.with_name("history.json"))
             num_kept.append(min((WARM_UP + steps) * batch, history["num_train"]))
         sample = max(0.0, spent[1] - spent[0]) / (num_kept[1] - num_kept[0])  # below 0 if no start is alike
-        score = timed(
-            f"score --checkpoint {model} {world.confirm} --device {device} -o {folder / 's.h5'}", device, threads
-        )
-        evaluate = timed(f"evaluate {model} {world.confirm} --device {device} -o {folder / 'e.json'}", device, threads)
-    return {
-        "start": spent[0] - sample * num_kept[0],
-        "sample": sample,
-        "score": score,
-        "evaluate": evaluate,
-        "num_train": history["num_train"],
-    }
+        end = f"{world.confirm} --device {device} -o {folder}"
+        score = timed(f"score --checkpoint {model} {end}/s.h5", device, threads)
+        evaluate = timed(f"evaluate {model} {end}/e.json", device, threads)
+    start = spent[0] - sample * num_kept[0]
+    return {"start": start, "sample": sample, "score": score, "evaluate": evaluate, "num_train": history["num_train"]}
 
 
 def timed(words: str, device: str, threads: int) -> float:
@@ -114,67 +106,41 @@ def timed(words: str, device: str, threads: int) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def cost_of_training(world: World, arm: str, probes: Mapping[str, Probe]) -> float:
-    """Seconds of one training: samples kept (at most: groups and balancing are not looked at), times epochs."""
-    measured = probes[kind_of(world)]
+def cost_of(job: Job, probes: Mapping[str, Probe]) -> float:
+    """Seconds of one job. Mistakes cost as a scoring where ERM's early model makes them, else a training of their own too."""
+    measured, world = probes[kind_of(job.world)], job.world
+    if job.stage == "train":
+        return cost_of_training(world, job.arm, measured)
+    if job.stage == "mistakes" and world.stage1:
+        settings = settings_of(f"{world.data} {world.train} {world.stage1}")
+        epochs = settings.scoring.epoch or settings.training.epochs
+        return measured["score"] + measured["sample"] * measured["num_train"] * epochs
+    return measured["evaluate" if job.stage == "evaluate" else "score"]
+
+
+def cost_of_training(world: World, arm: str, measured: Probe) -> float:
+    """Samples kept (at most: groups and balancing are not looked at), times epochs."""
     if arm in world.relative_cost:
-        return float(world.relative_cost[arm]) * cost_of_training(world, ERM, probes)
-    kept = 1.0
-    if arm.startswith("hardest-"):
-        kept -= float(arm.removesuffix(RANDOM).removeprefix("hardest-"))
+        return float(world.relative_cost[arm]) * cost_of_training(world, ERM, measured)
+    share = float(arm.removesuffix(RANDOM).removeprefix("hardest-")) if arm.startswith("hardest-") else 0.0
     method = " ".join(word for word in world.methods.get(arm, "").split() if "{" not in word and word != "--errors")
     epochs = settings_of(f"{world.data} {world.train} {method}").training.epochs
-    return measured["start"] + measured["sample"] * math.ceil(kept * measured["num_train"]) * epochs
+    return measured["start"] + measured["sample"] * math.ceil((1 - share) * measured["num_train"]) * epochs
 
 
-def cost_of_stage1(world: World, probes: Mapping[str, Probe]) -> float:
-    """Seconds of listing mistakes: as a scoring where ERM's early model makes them, else with a training of their own."""
-    measured = probes[kind_of(world)]
-    if not world.stage1:
-        return measured["score"]
-    settings = settings_of(f"{world.data} {world.train} {world.stage1}")
-    epochs = settings.scoring.epoch or settings.training.epochs
-    return measured["score"] + measured["sample"] * measured["num_train"] * epochs
-
-
-def jobs_of(plan: Plan, figure: str, probes: Mapping[str, Probe]) -> dict[tuple[str, ...], float]:
-    """Seconds of every job behind a figure, for one seed; what is light is not counted."""
-    jobs: dict[tuple[str, ...], float] = {}
-    points, spectra = plan.of(figure)
-    arms = list(needed_arms(plan, [figure]))
-    for name, arm in arms:
-        world = plan.worlds[name]
-        jobs["train", name, arm] = cost_of_training(world, arm, probes)
-        if world.is_listed(arm):
-            jobs["score", name] = probes[kind_of(world)]["score"]
-        if world.placed:
-            jobs["score", world.base] = probes[kind_of(world)]["score"]
-        words = world.methods.get(arm, "")
-        if "{errors}" in words:
-            jobs["infer", name, "errors"] = cost_of_stage1(world, probes)
-        if "{predictions}" in words:
-            jobs["infer", name, "predictions"] = probes[kind_of(world)]["score"]
-    for spectrum in spectra:
-        jobs["score", spectrum.world] = probes[kind_of(plan.worlds[spectrum.world])]["score"]
-    for point in points:
-        world = plan.worlds[plan.training_behind(point.world, point.arm)[0]]
-        jobs["evaluate", point.world, point.arm, point.model, point.split] = probes[kind_of(world)]["evaluate"]
-    return jobs
-
-
-def print_table(plan: Plan, figures: Sequence[str], probes: Mapping[str, Probe], num_seeds: int, unit: str) -> None:
+def print_table(heavy: Mapping[str, Sequence[Job]], probes: Mapping[str, Probe], num_seeds: int, unit: str) -> None:
     print(f"{'':8}{'trainings':>10}{'jobs':>7}{f'{unit}-hours':>11}{'on top':>9}   for {num_seeds} seeds")
-    known: dict[tuple[str, ...], float] = {}
-    for figure in figures:
-        jobs = jobs_of(plan, figure, probes)
-        new = {job: seconds for job, seconds in jobs.items() if job not in known}
-        known |= jobs
-        trainings = sum(job[0] == "train" for job in jobs)
-        alone, on_top = (sum(part.values()) * num_seeds / 3600 for part in (jobs, new))
-        print(f"{figure:8}{trainings * num_seeds:>10,}{len(jobs) * num_seeds:>7,}{alone:>11.2f}{on_top:>9.2f}")
-    total = sum(known.values()) * num_seeds / 3600
-    trainings = sum(job[0] == "train" for job in known)
-    print(f"{'all':8}{trainings * num_seeds:>10,}{len(known) * num_seeds:>7,}{total:>11.2f}")
+    known: dict[str, Job] = {}
+    for figure, jobs in {**heavy, "all": [job for found in heavy.values() for job in found]}.items():
+        mine = {job.output: job for job in jobs}
+        alone, on_top = (
+            sum(cost_of(job, probes) for job in part) * num_seeds / 3600
+            for part in (mine.values(), [job for output, job in mine.items() if output not in known])
+        )
+        known |= mine
+        trainings = num_seeds * sum(job.stage == "train" for job in mine.values())
+        line = f"{figure:8}{trainings:>10,}{len(mine) * num_seeds:>7,}{alone:>11.2f}"
+        print(line if figure == "all" else f"{line}{on_top:>9.2f}")
 
 
 if __name__ == "__main__":

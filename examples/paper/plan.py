@@ -1,27 +1,22 @@
 """What the figures and tables are made of: worlds, trainings in them, and where each point of a figure comes from.
 
-Three programs read this plan: the Snakefile runs it, collect.py turns what it left into CSV files, cost.py says beforehand what it
-will take. A *world* is training data and settings (a folder OUT/WORLD/seedN); an *arm* is one training in a world. Figures that
-need the same arm name the same one, so it is trained once.
+A *world* is training data and settings (a folder OUT/WORLD/seedN); an *arm* is one training in a world. Figures that need the same
+arm name the same one, so it is trained once. jobs.py makes the commands of this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from spurcli.errors import InputError
 
-FIGURES = (
-    *("fig1a", "fig1b", "fig2ab", "fig2cd", "fig3", "fig4", "fig5"),
-    *("fig6", "fig7", "fig8", "fig9", "table1", "a4"),
-)
-ERM, CLEAN, STAGE1, RANDOM = "erm", "clean", "stage1", "-random"
-LAST = "last"
+ERM, CLEAN, STAGE1, RANDOM, LAST = "erm", "clean", "stage1", "-random", "last"
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     """`data` and `train` are words of spurcli commands, `confirm` those that name user code again to every stage.
 
@@ -38,75 +33,89 @@ class World:
     inject: str = ""
     base: str = ""
     placed: bool = False
-    keep_epochs: tuple[int, ...] = ()
+    keep_epochs: set[int] = field(default_factory=set)
     select: str = ""
-    lists: Mapping[str, str] = field(default_factory=dict)  # arm → words of prune; its control: arm + "-random"
+    lists: dict[str, str] = field(default_factory=dict)  # arm → words of prune; its control: arm + "-random"
     control: str = ""  # words of prune for the random control
     stage1: str = ""  # words of infer, where JTT's mistakes are those of a model of its own and not of ERM's early one
-    methods: Mapping[str, str] = field(default_factory=dict)  # arm → words of train
+    methods: dict[str, str] = field(default_factory=dict)  # arm → words of train
     relative_cost: Mapping[str, float] = field(default_factory=dict)  # arm → its CPU time by that of ERM, for cost.py
 
     def is_listed(self, arm: str) -> bool:
         return arm.removesuffix(RANDOM) in self.lists
 
-    def checkpoints(self, arm: str) -> list[str]:
+    def saved_epochs(self, arm: str) -> list[str]:
         """What `train --save-epochs` is told."""
         epochs = sorted({*self.keep_epochs, self.early}) if arm == ERM else []
         has_epochs = "{erm}" not in self.methods.get(arm, "")  # DFR fits the last layer at once
         return [*map(str, epochs), *([self.select] if self.select and has_epochs else [])]
+
+    def want(self, kind: Literal["lists", "methods"], arm: str, words: str) -> str:
+        """Enter an arm; one file cannot be made in two ways."""
+        known = getattr(self, kind).setdefault(arm, words)
+        if known != words:
+            raise InputError(
+                f"Two figures want {arm!r} of {self.name}, one by {known!r}, one by {words!r}",
+                "Give one of them a world of its own in the configuration.",
+            )
+        return arm
 
 
 @dataclass(frozen=True)
 class Point:
     """One value a seed and metric: `arm` of `world`, evaluated on `split` after the epoch that `model` names.
 
-    All metrics of the evaluation are taken. `lowest` replaces one by the lowest accuracy of these groups; `per_group`
-    takes instead the share that is wrong in each of them, the group's own name being x. The arm `clean` is ERM on the data
-    without the feature, shown the test samples with it.
+    All metrics of the evaluation are taken. `lowest` replaces one by the lowest accuracy of these groups; `per_group` takes
+    instead the share that is wrong in each of them, the group's own name being x. The arm `clean` is ERM on the data without
+    the feature, shown the test samples with it. With `quartiles_of` (a group) or `strip_of` (a class) it is the scores of
+    the world that are shown: the carriers in each quartile, or the score along the class.
     """
 
     figure: str
     panel: str
     setting: str
-    series: str
-    x: str
-    world: str
+    series: str = ""
+    x: str = ""
+    world: str = ""
     arm: str = ERM
     model: str = LAST
     split: str = "test"
     lowest: Mapping[str, Sequence[str]] = field(default_factory=dict)
     per_group: Mapping[str, str] = field(default_factory=dict)
+    quartiles_of: str = ""
+    strip_of: str = ""
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """Something about the scores of a world: the quartiles of `group`, or (group empty) the strip of `class_name`."""
-
-    figure: str
-    panel: str
-    setting: str
-    world: str
-    group: str = ""
-    class_name: str = ""
-
-
-@dataclass
 class Plan:
-    """Everything that a size of the grid consists of."""
+    """Everything that a configuration (config/*.yaml) consists of. A figure whose entry is absent is left out."""
 
-    worlds: dict[str, World] = field(default_factory=dict)
-    points: list[Point] = field(default_factory=list)
-    spectra: list[Spectrum] = field(default_factory=list)
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.worlds: dict[str, World] = {}
+        self.points: list[Point] = []
+        for figure, kind in FIGURES.items():
+            entries = config["figures"].get(figure) or {}
+            for panel, settings in entries.items() if isinstance(kind, dict) else [("", entries)]:
+                draw = kind.get(panel) or kind[""] if isinstance(kind, dict) else kind
+                for setting, entry in settings.items():
+                    draw(_Setting(self, figure, panel, setting), entry)
+
+    def of(self, figure: str) -> list[Point]:
+        return [point for point in self.points if point.figure == figure]
 
     def training_behind(self, world: str, arm: str) -> tuple[str, str]:
         """(world, arm) of the training that is evaluated: of `clean` it is ERM on the data without the feature."""
         return (self.worlds[world].base, ERM) if arm == CLEAN else (world, arm)
 
-    def of(self, figure: str) -> tuple[list[Point], list[Spectrum]]:
-        return (
-            [point for point in self.points if point.figure == figure],
-            [spectrum for spectrum in self.spectra if spectrum.figure == figure],
-        )
+    def world(self, name: str, **more: Any) -> World:
+        """The world of that name in the configuration, or one made of `more`; what neither says is its base's."""
+        if name not in self.worlds:
+            given = {**self.config["worlds"].get(name, {}), **more}
+            if "base" in given:
+                base = self.world(given["base"])
+                given = {**{key: getattr(base, key) for key in ("data", "train", "early", "confirm")}, **given}
+            self.worlds[name] = World(name=name, **given)
+        return self.worlds[name]
 
 
 def percent(share: Any) -> str:
@@ -114,260 +123,166 @@ def percent(share: Any) -> str:
     return f"{100 * float(share):.6g}"
 
 
-def slug(word: Any) -> str:
-    return str(word).replace(":", "-")
+@dataclass(frozen=True)
+class _Setting:
+    """One setting of a figure: each method draws one kind of entry of the configuration, asking worlds for what it needs."""
 
+    plan: Plan
+    figure: str
+    panel: str
+    setting: str
 
-def make_plan(config: Mapping[str, Any]) -> Plan:
-    """The plan of a configuration (config/*.yaml). A figure whose entry is absent is left out."""
-    builder = _Builder(config)
-    for name in FIGURES:
-        parameters = config["figures"].get(name)
-        if parameters is not None:
-            getattr(builder, name)(parameters)
-    return builder.plan
+    def add(self, world: World, arm: str = ERM, *, beside: str = "", **point: Any) -> None:
+        """A point in the panel, or in the one `beside` it."""
+        point = {"panel": self.panel, "setting": self.setting, **point}
+        point["panel"] = ", ".join(filter(None, [point["panel"], beside]))
+        self.plan.points.append(Point(figure=self.figure, world=world.name, arm=arm, **point))
 
+    def add_selected(self, world: World, arm: str, **point: Any) -> None:
+        """The last epoch and, in a panel of its own, the one that the world's rule selects."""
+        self.add(world, arm, **point)
+        if world.select in world.saved_epochs(arm):
+            self.add(world, arm, beside=world.select.replace("-", " "), model=world.select, **point)
 
-class _Builder:
-    """One function a figure; worlds are made on first use and grow with what figures ask of them."""
+    def line(self, width: Any, words: str, name: str, *, placed: bool = True) -> World:
+        """The line of `slices`, `width` wide, in the samples of the class that `words` choose."""
+        entry = self.plan.config["slices"][self.setting]
+        inject = f"{entry['inject']} {entry['size'].format(width)} {words}"
+        name = f"{self.setting}-{str(width).replace(':', '-')}-{name}"
+        return self.plan.world(name, base=entry["base"], inject=inject, placed=placed)
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
-        self.plan = Plan()
+    def slice(self, width: Any, start: int) -> World:
+        count = self.plan.config["slices"][self.setting]["count"]
+        return self.line(width, f"--select {start}:{start + count}", f"at{start}")
 
-    def world(self, name: str, **more: Any) -> str:
-        """The world of that name in the configuration, or one made of `more`; what neither says is its base's."""
-        if name not in self.plan.worlds:
-            given = {**self.config["worlds"].get(name, {}), **more}
-            if "base" in given:
-                base = self.plan.worlds[self.world(given["base"])]
-                given = {**{key: getattr(base, key) for key in ("data", "train", "early", "confirm")}, **given}
-            self.plan.worlds[name] = World(name=name, **given)
-        return name
-
-    def grow(self, world: str, key: str, more: Mapping[str, str]) -> None:
-        known = self.plan.worlds[world]
-        for arm, words in getattr(known, key).items():
-            if more.get(arm, words) != words:  # one file cannot be both
-                raise InputError(
-                    f"Two figures want {arm!r} of {world}, one by {words!r}, one by {more[arm]!r}",
-                    "Give one of them a world of its own in the configuration.",
-                )
-        self.plan.worlds[world] = World(**{**known.__dict__, key: {**getattr(known, key), **more}})
-
-    def prune(self, world: str, arm: str, words: str) -> str:
-        self.grow(world, "lists", {arm: words})
-        return arm
-
-    def add(self, figure: str, **point: Any) -> None:
-        self.plan.points.append(Point(figure=figure, **{"panel": "", "x": "", **point}))
-
-    def in_slice(self, setting: str, width: Any, start: int, stop: int) -> str:
-        """The line `width` columns wide in one slice of the class, from easiest to hardest on clean data."""
-        entry = self.config["slices"][setting]
-        inject = f"{entry['inject']} {entry['size'].format(width)} --select {start}:{stop}"
-        return self.injected(f"{setting}-{slug(width)}-at{start}", entry["base"], inject, placed=True)
-
-    def injected(self, name: str, base: str, inject: str, placed: bool = False) -> str:
-        return self.world(name, base=base, inject=inject, placed=placed)
-
-    def line_arms(self, setting: str, width: Any) -> dict[str, tuple[str, str]]:
+    def lines(self, width: Any) -> dict[str, tuple[World, str]]:
         """The worlds of Fig. 2 at one size, series → (world, arm)."""
-        entry = self.config["slices"][setting]
-        count, total = entry["count"], entry["class_size"]
-        size = entry["size"].format(width)
-        none = self.injected(f"{setting}-{slug(width)}-none", entry["base"], f"{entry['inject']} {size} --count 0")
+        entry = self.plan.config["slices"][self.setting]
         arms = {
-            "in_easiest": (self.in_slice(setting, width, 0, count), ERM),
-            "in_hardest": (self.in_slice(setting, width, total - count, total), ERM),
-            "none": (none, CLEAN),
+            "in_easiest": (self.slice(width, 0), ERM),
+            "in_hardest": (self.slice(width, entry["class_size"] - entry["count"]), ERM),
+            "none": (self.line(width, "--count 0", "none", placed=False), CLEAN),
         }
         if entry.get("random", False):
-            words = f"{entry['inject']} {size} --count {count}"
-            arms["in_random"] = (self.injected(f"{setting}-{slug(width)}-random", entry["base"], words), ERM)
+            arms["in_random"] = (self.line(width, f"--count {entry['count']}", "random", placed=False), ERM)
         return arms
 
-    def fig1a(self, parameters: Mapping[str, Any]) -> None:
-        for setting, shares in parameters.items():
-            for share, world in shares.items():
-                self.add(
-                    "fig1a",
-                    setting=setting,
-                    series=ERM,
-                    x=percent(share),
-                    world=self.world(world),
-                    lowest={"conflict_accuracy": ["female/glasses"]},
-                )
+    def shares(self, entry: Any) -> None:
+        """Share of men with glasses → world."""
+        for share, world in entry.items():
+            lowest = {"conflict_accuracy": ["female/glasses"]}
+            self.add(self.plan.world(world), series=ERM, x=percent(share), lowest=lowest)
 
-    def fig1b(self, parameters: Mapping[str, Any]) -> None:
-        for setting, entry in parameters.items():
-            world = self.world(entry["world"])
-            self.grow(world, "methods", {STAGE1: entry["stage1"]})
-            for split in ("train", "test"):
-                self.add(
-                    "fig1b",
-                    panel="training samples" if split == "train" else "test samples",
-                    setting=setting,
-                    series=STAGE1,
-                    world=world,
-                    arm=STAGE1,
-                    split=split,
-                    per_group=entry["groups"],
-                )
+    def groups(self, entry: Any) -> None:
+        """What an early, strongly regularised model gets wrong, on the samples of training and of test."""
+        world, groups = self.plan.world(entry["world"]), entry["groups"]
+        arm = world.want("methods", STAGE1, entry["stage1"])
+        for split, beside in (("train", "training samples"), ("test", "test samples")):
+            self.add(world, arm, beside=beside, series=STAGE1, split=split, per_group=groups)
 
-    def fig2ab(self, parameters: Mapping[str, Any]) -> None:
-        for setting, sizes in parameters.items():
-            for name, width in sizes.items():
-                for series, (world, arm) in self.line_arms(setting, width).items():
-                    self.add("fig2ab", setting=setting, series=series, x=name, world=world, arm=arm)
+    def sizes(self, entry: Any) -> None:
+        """Name of a size → width of the line."""
+        for name, width in entry.items():
+            for series, (world, arm) in self.lines(width).items():
+                self.add(world, arm, series=series, x=name)
 
-    def fig2cd(self, parameters: Mapping[str, Any]) -> None:
-        for setting, entry in parameters.items():
-            arms = self.line_arms(setting, entry["size"])
-            arms.pop("in_random", None)
-            for series, (world, arm) in arms.items():
-                source, _ = self.plan.training_behind(world, arm)
-                known = self.plan.worlds[source]
-                epochs = tuple(sorted({*known.keep_epochs, *entry["epochs"]}))
-                self.plan.worlds[source] = World(**{**known.__dict__, "keep_epochs": epochs})
+    def epochs(self, entry: Any) -> None:
+        for series, (world, arm) in self.lines(entry["size"]).items():
+            if series != "in_random":
+                self.plan.worlds[self.plan.training_behind(world.name, arm)[0]].keep_epochs |= set(entry["epochs"])
                 for epoch in entry["epochs"]:
-                    self.add(
-                        "fig2cd",
-                        setting=setting,
-                        series=series,
-                        x=str(epoch),
-                        world=world,
-                        arm=arm,
-                        model=f"epoch{epoch}",
-                    )
+                    self.add(world, arm, series=series, x=str(epoch), model=f"epoch{epoch}")
 
-    def fig3(self, parameters: Mapping[str, Any]) -> None:
-        for setting, entry in parameters.items():
-            count = self.config["slices"][setting]["count"]
-            for start in entry["starts"]:
-                world = self.in_slice(setting, entry["size"], start, start + count)
-                self.add("fig3", setting=setting, series="slice", x=str(start), world=world)
+    def slices(self, entry: Any) -> None:
+        for start in entry["starts"]:
+            self.add(self.slice(entry["size"], start), series="slice", x=str(start))
 
-    def fig4(self, parameters: Mapping[str, Any]) -> None:
-        for setting, entry in parameters.items():
-            world = self.world(entry["world"])
-            self.add("fig4", setting=setting, series=ERM, world=world)
-            self.carriers("fig4", "", setting, world, entry)
-
-    def carriers(self, figure: str, panel: str, setting: str, world: str, entry: Mapping[str, Any]) -> None:
+    def carriers(self, entry: Any) -> None:
         """Only among the carriers: the hardest, the easiest, and as many at random."""
+        world = self.plan.world(entry["world"])
+        self.add(world, series=ERM)
         for fraction in entry["fractions"]:
             for how in ("hardest", "easiest", "random"):
                 words = f"--fraction {fraction} --group '{entry['group']}' --select {how}"
-                arm = self.prune(world, f"carriers_{how}-{fraction}", words)
-                self.add(
-                    figure,
-                    panel=panel,
-                    setting=setting,
-                    series=f"carriers_{how}",
-                    x=percent(fraction),
-                    world=world,
-                    arm=arm,
-                )
+                arm = world.want("lists", f"carriers_{how}-{fraction}", words)
+                self.add(world, arm, series=f"carriers_{how}", x=percent(fraction))
 
-    def fig5(self, parameters: Mapping[str, Any]) -> None:
-        for panel, settings in parameters.items():
-            for setting, entry in settings.items():
-                self.quartiles("fig5", panel, setting, entry)
+    def quartiles(self, entry: Any) -> None:
+        self.add(self.plan.world(entry["world"]), quartiles_of=entry["group"])
 
-    def quartiles(self, figure: str, panel: str, setting: str, entry: Mapping[str, Any]) -> None:
-        self.plan.spectra.append(Spectrum(figure, panel, setting, self.world(entry["world"]), group=entry["group"]))
-
-    def fig6(self, parameters: Mapping[str, Any]) -> None:
-        self.sweep("fig6", parameters)
-
-    def fig7(self, parameters: Mapping[str, Any]) -> None:
-        self.sweep("fig7", parameters)
-
-    def fig8(self, parameters: Mapping[str, Any]) -> None:
-        self.sweep("fig8", parameters)
-
-    def sweep(self, figure: str, parameters: Mapping[str, Any]) -> None:
+    def sweep(self, entry: Any) -> None:
         """ERM, then at every fraction the hardest removed and its matched random control."""
-        for setting, entry in parameters.items():
-            world = self.world(entry["world"])
-            self.add_selected(figure, setting=setting, series=ERM, x="0", world=world, arm=ERM)
-            for fraction in entry["fractions"]:
-                arm = self.prune(world, f"hardest-{fraction}", f"--fraction {fraction} {entry['rule']}")
-                for series, name in (("hardest", arm), ("random", arm + RANDOM)):
-                    x = percent(fraction)
-                    self.add_selected(figure, setting=setting, series=series, x=x, world=world, arm=name)
+        world = self.plan.world(entry["world"])
+        self.add_selected(world, ERM, series=ERM, x="0")
+        for fraction in entry["fractions"]:
+            arm = world.want("lists", f"hardest-{fraction}", f"--fraction {fraction} {entry['rule']}")
+            for series, name in (("hardest", arm), ("random", arm + RANDOM)):
+                self.add_selected(world, name, series=series, x=percent(fraction))
 
-    def add_selected(self, figure: str, *, world: str, arm: str, panel: str = "", **point: Any) -> None:
-        """The last epoch and, in a panel of its own, the one that the world's rule selects."""
-        here = self.plan.worlds[world]
-        self.add(figure, panel=panel, world=world, arm=arm, **point)
-        if here.select in here.checkpoints(arm):
-            panel = ", ".join(filter(None, [panel, here.select.replace("-", " ")]))
-            self.add(figure, panel=panel, world=world, arm=arm, model=here.select, **point)
+    def strips(self, entry: Any) -> None:
+        for class_name in entry["classes"]:
+            self.add(self.plan.world(entry["world"]), strip_of=class_name)
 
-    def fig9(self, parameters: Mapping[str, Any]) -> None:
-        for setting, entry in parameters.items():
-            for class_name in entry["classes"]:
-                world = self.world(entry["world"])
-                self.plan.spectra.append(Spectrum("fig9", "", setting, world, class_name=class_name))
+    def methods(self, entry: Any) -> None:
+        """Pruning, its control and other methods, in a panel for each data set."""
+        world, fraction = self.plan.world(entry["world"]), entry["fraction"]
+        arm = world.want("lists", f"hardest-{fraction}", f"--fraction {fraction} {entry['rule']}")
+        methods = {name: world.want("methods", name, words) for name, words in entry["methods"].items()}
+        rows = {ERM: ERM, "pruning": arm, "random": arm + RANDOM, **methods}
+        if "erm_tuned" in rows:  # ERM whose rate was chosen as the methods' values were
+            rows[ERM] = rows.pop("erm_tuned")
+        for series, name in rows.items():
+            self.add_selected(world, name, series=series, panel=self.setting, setting=entry["setting"])
 
-    def table1(self, parameters: Mapping[str, Any]) -> None:
-        for panel, entry in parameters.items():
-            world = self.world(entry["world"])
-            fraction = entry["fraction"]
-            arm = self.prune(world, f"hardest-{fraction}", f"--fraction {fraction} {entry['rule']}")
-            self.grow(world, "methods", entry["methods"])
-            rows = {ERM: ERM, "pruning": arm, "random": arm + RANDOM, **{name: name for name in entry["methods"]}}
-            if "erm_tuned" in entry["methods"]:  # ERM whose rate was chosen as the methods' values were
-                rows[ERM] = rows.pop("erm_tuned")
-            for series, name in rows.items():
-                self.add_selected("table1", panel=panel, setting=entry["setting"], series=series, world=world, arm=name)
-
-    def a4(self, parameters: Mapping[str, Any]) -> None:
-        for setting, entry in parameters.get("i", {}).items():
-            groups = {"worst_group_accuracy": entry["worst_of"]}
-            base = entry["base"]
-            count = entry["count"]
-            arms = {
-                "in_easiest": (f"--count {count} --select easiest", True),
-                "in_hardest": (f"--count {count} --select hardest", True),
-                "none": ("--count 0", False),
-            }
-            for series, (words, placed) in arms.items():
-                world = self.injected(f"{base}-{series}", base, f"{entry['inject']} {words}", placed=placed)
-                arm = CLEAN if series == "none" else ERM
-                self.add("a4", panel="i", setting=setting, series=series, world=world, arm=arm, lowest=groups)
-        for setting, entry in parameters.get("ii", {}).items():
-            world = self.world(entry["world"])
-            self.add("a4", panel="ii", setting=setting, series=ERM, world=world)
-            self.carriers("a4", "ii", setting, world, entry)
-        for setting, entry in parameters.get("iii", {}).items():
-            self.quartiles("a4", "iii", setting, entry)
+    def words(self, entry: Any) -> None:
+        """A word in the easiest or hardest texts, or in none."""
+        base, lowest = entry["base"], {"worst_group_accuracy": entry["worst_of"]}
+        for series, arm in (("in_easiest", ERM), ("in_hardest", ERM), ("none", CLEAN)):
+            chosen = f"{entry['count']} --select {series[3:]}" if arm == ERM else "0"
+            inject = f"{entry['inject']} --count {chosen}"
+            world = self.plan.world(f"{base}-{series}", base=base, inject=inject, placed=arm == ERM)
+            self.add(world, arm, series=series, lowest=lowest)
 
 
-def needed_arms(plan: Plan, figures: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(world, arm) of every training behind `figures`, each once: those they show, and ERM where it is scored first."""
-    seen: dict[tuple[str, str], None] = {}
+# What draws each figure; where its entries stand in panels, of each panel ("": of any).
+FIGURES: dict[str, Any] = {
+    "fig1a": _Setting.shares,
+    "fig1b": _Setting.groups,
+    "fig2ab": _Setting.sizes,
+    "fig2cd": _Setting.epochs,
+    "fig3": _Setting.slices,
+    "fig4": _Setting.carriers,
+    "fig5": {"": _Setting.quartiles},
+    "fig6": _Setting.sweep,
+    "fig7": _Setting.sweep,
+    "fig8": _Setting.sweep,
+    "fig9": _Setting.strips,
+    "table1": _Setting.methods,
+    "a4": {"i": _Setting.words, "ii": _Setting.carriers, "iii": _Setting.quartiles},
+}
 
-    def need(world: str, arm: str) -> None:
-        here = plan.worlds[world]
-        if here.placed:
-            need(here.base, ERM)
-        words = here.methods.get(arm, "")
-        if (
-            here.is_listed(arm)
-            or "{erm}" in words
-            or "{predictions}" in words
-            or ("{errors}" in words and not here.stage1)
-        ):
-            need(world, ERM)
-        seen.setdefault((world, arm))
 
-    for figure in figures:
-        points, spectra = plan.of(figure)
-        for point in points:
-            need(*plan.training_behind(point.world, point.arm))
-        for spectrum in spectra:
-            need(spectrum.world, ERM)
-    yield from seen
+def read_config(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "Name a configuration: config/cpu.yaml") from None
+
+
+def settings_of(words: str) -> Any:
+    """The settings behind `--dataset … --recipe … --set …`; other options are passed over."""
+    import argparse
+    import shlex
+
+    from spurcli.requests.options import parse_sets
+    from spurcli.session import configure
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--dataset")
+    parser.add_argument("--recipe")
+    parser.add_argument("--method")
+    parser.add_argument("--set", action="append", dest="sets")
+    known, _ = parser.parse_known_args(shlex.split(words))
+    return configure(known.dataset, recipe=known.recipe, method=known.method, overrides=parse_sets(known.sets))

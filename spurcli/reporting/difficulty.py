@@ -64,7 +64,7 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> ScoresEntry:
         feature=feature,
         num_carriers=int(carries.sum()) if carries is not None else None,
         histogram=_histogram(values, carries),
-        quartiles=_quartiles(values, info.higher_is, label, carries) if carries is not None else None,
+        quartiles=carriers_by_quartile(values, info.higher_is, label, carries) if carries is not None else None,
     )
 
 
@@ -131,7 +131,7 @@ def _histogram(values: NDArray[np.float32], carries: NDArray[np.bool_] | None) -
     )
 
 
-def _quartiles(
+def carriers_by_quartile(
     values: NDArray[np.float32], higher_is: str, label: NDArray[np.int64], carries: NDArray[np.bool_]
 ) -> Quartiles:
     """Shares of all carriers in the quartiles that `prune` counts by, within the class, and over the whole set."""

@@ -150,6 +150,8 @@ def draw_along(
         seen.append(scaled(reference, unit))
         axes.axhline(seen[-1], **_DASHED)
     share_axis(axes.set_ylim, seen, unit=unit)
+    if len(order) == 1:
+        axes.set_xlim(at[order[0]] - 0.5, at[order[0]] + 0.5)
     axes.margins(x=0.19 if published else 0.08)  # room for the numbers beside the diamonds
     axes.set_xticks(*_ticks(order, at, is_numeric, span))
     axes.grid(axis="y")

@@ -1,4 +1,4 @@
-"""The workflow of examples/paper: its plans, its commands run whole on the built-in digits, and the CSV files made of them.
+"""The workflow of examples/paper: its plans, its commands run whole on the built-in digits, the CSV files and the page made of them.
 
 Snakemake is given a `spurcli` that writes down its words and makes the files that are waited for; the commands then run in this
 process, which spares a start of torch for each.
@@ -7,7 +7,6 @@ process, which spares a start of torch for each.
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
 import re
@@ -18,12 +17,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
+from pages import loads_nothing, spoken
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAPER = EXAMPLES / "paper"
-MODULES = ("plan", "tidy", "words", "collect", "cost", "strips")
+COMMITTED = PAPER / "measured" / "page.html"
+MODULES = ("plan", "jobs", "collect", "cost", "strips", "page")
 # A line in one write: jobs run side by side.
 RECORD = 'line=$(printf "%s\\t" "$@"); printf "%s\\n" "$line" >> commands\n'
 MAKE_FILES = (
@@ -149,68 +149,76 @@ def commands(tmp_path: Path) -> list[list[str]]:
     return recorded(tmp_path / "examples" / "paper")
 
 
+def jobs_of(paper, config, out="out"):
+    plan = paper("plan").Plan(config)
+    return plan, paper("jobs").Jobs(plan, str(out))
+
+
+def words_of(job, seed=1):
+    return shlex.split(job.words.replace("{seed}", str(seed)))
+
+
 @pytest.mark.parametrize("size", ["cpu", "paper"])
-def test_every_command_of_the_sizes_is_right(tmp_path, snakemake, paper, monkeypatch, spurcli, size):
+def test_every_command_of_the_sizes_is_right(paper, monkeypatch, spurcli, size):
     """All figures are planned, nothing is computed twice, and every option, recipe and setting is one that spurcli takes."""
-    shown = snakemake("--dry-run", "--cores", "16", "--config", "seeds=[1]", f"size={size}")
-    lines = re.findall(r"^(?:Shell command: |\s+)(?:sh \S+job\.sh \S+ \d+ \d+ )?spurcli (.+)$", shown, re.MULTILINE)
-    run = [shlex.split(line) for line in lines]
-    num_jobs = re.search(r"^total +(\d+)$", shown, re.MULTILINE)
-    assert num_jobs
-    assert len(run) == int(num_jobs[1]) - 1  # the last is the rule that asks for all results
-    written = [word for words in run for flag, word in itertools.pairwise(words) if flag in ("-o", "--save-errors")]
-    assert len(set(written)) == len(written)
-    assert len({" ".join(words) for words in run}) == len(run)
-
-    plan = paper("plan")
-    found = plan.make_plan(paper("collect").read_config(PAPER / "config" / f"{size}.yaml"))
-    assert all(any(found.of(figure)) for figure in plan.FIGURES)
-    arms = list(plan.needed_arms(found, plan.FIGURES))
-    scored = {world for world, _ in arms if found.worlds[world].lists}
-    scored |= {spectrum.world for spectrum in found.spectra}
-    scored |= {found.worlds[world].base for world, _ in arms if found.worlds[world].placed}
-    stages = Counter(words[0] for words in run)
-    assert stages["train"] == len(set(arms))
-    assert stages["score"] == len(scored)  # one serves all fractions, and all injections
-
-    settings_of = paper("words").settings_of
     monkeypatch.chdir(PAPER)
+    plan, jobs = jobs_of(paper, paper("plan").read_config(PAPER / "config" / f"{size}.yaml"))
+    assert all(plan.of(figure) for figure in paper("plan").FIGURES)
+    run = list(jobs.by_output.values())
+    assert run == jobs.behind(plan.points) or {job.output for job in run} == {
+        job.output for job in jobs.behind(plan.points)
+    }
+    assert len({job.words for job in run}) == len(run)
+    stages = Counter(job.stage for job in run)
+    assert stages["train"] == len({(job.world.name, job.arm) for job in run if job.stage == "train"})
+    assert stages["score"] == len({job.world.name for job in run if job.stage == "score"})  # one serves all lists
     seen: set[tuple[str, ...]] = set()
-    for words in run:
+    for job in run:
+        words = words_of(job)
+        assert all(path in jobs.by_output for path in job.inputs)
+        assert job.output.replace("{seed}", "1").replace(".trained", "model.safetensors") in words
         options = (words[0], *sorted({word for word in words if word.startswith("--")}))
         if options not in seen:
             seen.add(options)
             known = spurcli(*words, "--help")
             assert known.code == 0, (words, known.err)
         if words[0] == "train" and not words[2].endswith("inject.json"):
-            settings_of(shlex.join(words[1:]))
+            paper("plan").settings_of(shlex.join(words[1:]))
 
 
-def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
-    """On the built-in digits: what failed is done by the same line, nothing else again; then the commands, the CSV files, the page."""
-    out = tmp_path / "elsewhere"  # an absolute path: no file between the stages holds one
+def test_one_file_is_not_made_in_two_ways(paper):
+    figures = {"fig6": {"a": {"world": "marked", "rule": "--per-class", "fractions": [0.2]}}}
+    figures["fig7"] = {"a": {"world": "marked", "rule": "--per-group", "fractions": [0.2]}}
+    with pytest.raises(Exception, match=r"Two figures want 'hardest-0\.2' of marked"):
+        paper("plan").Plan({**TINY, "figures": figures})
+
+
+def test_snakemake_runs_the_commands_of_the_plan_and_those_that_failed_again(tmp_path, snakemake, paper):
     failing = 'case "$*" in evaluate*marked/seed2/erm*) exit 1 ;; esac\n'
-    snakemake("--cores", "8", "--config", "size=tiny", f"output={out}", what=RECORD + failing + MAKE_FILES, fails=True)
+    snakemake("--cores", "8", "--config", "size=tiny", what=RECORD + failing + MAKE_FILES, fails=True)
     before = commands(tmp_path)
     failed = [words for words in before if words[0] == "evaluate" and "marked/seed2/erm" in " ".join(words)]
     assert failed
-    snakemake("--cores", "8", "--config", "size=tiny", f"output={out}", what=RECORD + MAKE_FILES)
+    snakemake("--cores", "8", "--config", "size=tiny", what=RECORD + MAKE_FILES)
     run = commands(tmp_path)
     assert sorted(run[len(before) :]) == sorted(failed)
-    snakemake("--cores", "8", "--config", "size=tiny", f"output={out}", what=RECORD + MAKE_FILES)
-    assert commands(tmp_path) == run
+    _, jobs = jobs_of(paper, TINY, TINY["output"])
+    assert sorted(before) == sorted(words_of(job, seed) for job in jobs.by_output.values() for seed in (1, 2))
 
-    folder = tmp_path / "examples" / "paper"
-    shutil.rmtree(out)
+
+def test_a_whole_run(tmp_path, paper, spurcli, monkeypatch, capsys):
+    """On the built-in digits: every command, the CSV files, the page."""
+    out, folder = tmp_path / "elsewhere", tmp_path / "here"  # an absolute path: no file between the stages holds one
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "tiny.yaml").write_text(json.dumps(TINY), encoding="utf-8")
     monkeypatch.chdir(folder)
-    for words in run:
-        result = spurcli(*words)
-        assert result.code == 0, (words, result.err)
-        if words[0] == "train":
-            Path(words[words.index("-o") + 1]).with_name(".trained").touch()  # as Snakemake does
-    assert Counter(words[0] for words in before)["train"] == 2 * len(
-        set(paper("plan").needed_arms(paper("plan").make_plan(TINY), list(TINY["figures"])))
-    )
+    plan, jobs = jobs_of(paper, TINY, out)
+    for job in jobs.behind(plan.points):
+        for seed in TINY["seeds"]:
+            result = spurcli(*words_of(job, seed))
+            assert result.code == 0, (job.words, result.err)
+            if job.stage == "train":
+                Path(job.output.replace("{seed}", str(seed))).touch()  # as Snakemake does
 
     collect = paper("collect")
     assert collect.main(["config/tiny.yaml", "-o", str(out)]) == 0
@@ -265,11 +273,9 @@ def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
         "size": "tiny", "dataset": ["demo"], "samples": ["300"], "model": ["mlp"], "epochs": ["3"], "image_size": [],
         "seeds": [1, 2], "version": ran["fig6"]["version"], "cpu_seconds": 0, "cpu_seconds_per_job": {},
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "page.py", str(out), "-o", "page.html"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "feature in the hardest" in (folder / "page.html").read_text(encoding="utf-8")
+    assert paper("page").main([str(out), "-o", "page.html"]) == 0
+    page = loads_nothing((folder / "page.html").read_text(encoding="utf-8"))
+    assert "feature in the hardest" in " ".join(page.text)
 
     # A training that is to be done again takes its results along; which seeds there are, the folder says.
     (out / "marked/seed2/jtt/.trained").unlink()
@@ -279,10 +285,12 @@ def test_a_whole_run(tmp_path, snakemake, paper, spurcli, monkeypatch):
         left = {(row["series"], row["seed"]) for row in csv.DictReader(file)}
     assert left == {(row["series"], row["seed"]) for row in tables["table1"]} - {("jtt", "2")}
 
-    strips = paper("strips")
-    strips.save_strips(paper("plan").make_plan(TINY), out, 1)
-    pictures = sorted((out / "pictures" / "fig9" / "3").iterdir())
-    assert len(pictures) == strips.NUM_PICTURES
+    assert collect.main(["config/tiny.yaml", "-o", str(out), "--pictures"]) == 0
+    for words, number in (([], 1), (["--without-pictures"], 0)):
+        assert paper("page").main([str(out), "-o", "page.html", *words]) == 0
+        text = (folder / "page.html").read_text(encoding="utf-8")
+        assert len(loads_nothing(text).values("alt")) == number
+        assert ("Pictures of the data set are left out" in text) == (number == 0)
 
 
 def test_no_more_jobs_than_cores(tmp_path, snakemake):
@@ -304,18 +312,6 @@ def test_what_is_not_there_is_left_out(tmp_path, paper, capsys):
     assert "fig6: 0 of 12 results" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert collect.main([str(tmp_path / "absent.yaml")]) == 3
-
-
-def test_quartiles_are_those_of_a_plain_loop(paper):
-    rng = np.random.default_rng(0)
-    values, carries = rng.integers(0, 5, 101).astype(np.float32), rng.random(101) < 0.3
-    order = sorted(range(101), key=lambda index: (values[index], -index))  # of ties the lower index is removed first
-    sizes = (26, 25, 25, 25)
-    expected, start = [], 0
-    for size in sizes:
-        expected.append(sum(carries[index] for index in order[start : start + size]) / carries.sum())
-        start += size
-    assert paper("collect").quartile_shares(values, carries) == pytest.approx(expected)
 
 
 def test_a_job_keeps_its_exit_code_and_notes_its_seconds(tmp_path, paper):
@@ -364,10 +360,9 @@ def test_cost_is_the_probe_times_the_jobs(tmp_path, paper, spurcli, monkeypatch,
 
 @pytest.mark.parametrize(("stage1", "seconds"), [("", 50), ("--set scoring.epoch=2", 50 + 2 * 300)])
 def test_mistakes_of_a_model_of_its_own_cost_its_training(paper, stage1, seconds):
-    cost = paper("cost")
-    world = paper("plan").World(name="digits", **{**TINY["worlds"]["digits"], "stage1": stage1})
+    cost, world = paper("cost"), paper("plan").World(name="digits", **{**TINY["worlds"]["digits"], "stage1": stage1})
     probes = {cost.kind_of(world): {"start": 200, "sample": 1, "score": 50, "evaluate": 50, "num_train": 300}}
-    assert cost.cost_of_stage1(world, probes) == seconds
+    assert cost.cost_of(paper("jobs").Job("mistakes", "errors.txt", (), "", world), probes) == seconds
 
 
 def test_the_shortest_chain_runs(tmp_path, spurcli):
@@ -389,3 +384,58 @@ def test_the_shortest_chain_runs(tmp_path, spurcli):
     for arm in ("erm", "hardest", "random"):
         content = json.loads((tmp_path / "chain" / "seed4" / arm / "evaluation.json").read_text(encoding="utf-8"))
         assert content["metrics"]["spurious_misclassification"]["num_samples"] > 0
+
+
+def test_the_committed_page_is_that_of_the_committed_numbers(paper):
+    text = paper("page").page(PAPER / "measured")
+    lists = [
+        re.findall(r'(?s)<ul class="findings".*?</ul>', page) for page in (text, COMMITTED.read_text(encoding="utf-8"))
+    ]
+    assert lists[0] == lists[1]  # python page.py measured -o measured/page.html
+    assert len(lists[0]) == 13
+    page = loads_nothing(text)
+    figures = list(paper("plan").FIGURES)
+    assert [name for name in page.values("id") if name in figures] == figures
+    assert len(page.values("download")) == len(figures)
+    assert len(text) < 3_000_000
+    assert len(spoken(text)) == 50
+    assert "13 of 13 run" in text
+    for verdict in (
+        "at the end, the hardest keep the feature and the easiest do not: cifar10s at 6: +18.4\u00a0±\u00a05.1 points (5 of 5 seeds), as the paper says",
+        "super-linear: half-way the curve is below the straight line between its ends",
+    ):
+        assert verdict in text
+
+
+def test_what_was_not_run_is_said_and_the_published_numbers_stand_there_all_the_same(paper, tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    text = " ".join(loads_nothing(paper("page").page(tmp_path)).text)
+    assert text.count("Verdict: not run") == 13
+    assert "0 of 13 run" in text
+    assert "90.93 (0.58)" in text
+    assert paper("page").main([str(tmp_path / "absent")]) == 3
+    (tmp_path / "data" / "fig3.csv").write_text("figure\n", encoding="utf-8")
+    assert paper("page").main([str(tmp_path), "-o", str(tmp_path / "page.html")]) == 3
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_every_published_number_has_a_source_and_a_place(paper):
+    from spurcli.studies.description import read_description
+
+    study = read_description(PAPER / "published.toml")
+    for figure in study.figures:
+        assert figure.claim.endswith(".")
+        assert {compare.metric for compare in figure.compare} <= set(figure.metrics)
+        for item in figure.published:
+            assert item.source
+            assert item.value is None or 0 <= item.value <= 1
+            assert item.metric in figure.metrics
+            assert item.series in ("", *study.series)
+    printed = [
+        item.words
+        for figure in study.figures
+        for item in figure.published
+        if item.panel == "waterbirds*" and not item.elsewhere
+    ]
+    assert printed[:2] == ["74.81 (0.7)", "98.10 (0.1)"]
+    assert printed[-2:] == ["90.93 (0.58)", "92.48 (0.72)"]

@@ -49,6 +49,8 @@ from spurcli.evaluation.metrics import compute
 from spurcli.reporting.gather import gather
 from spurcli.runtime.tokens import folder_tokenizer
 from spurcli.session import configure
+from spurcli.studies.description import read_description
+from spurcli.studies.tidy import COLUMNS, curves_of, read_tidy
 from spurcli.training.state import Position, StateFile
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -484,6 +486,8 @@ def targets() -> dict[str, Target]:
         "celeba": Target(_make_celeba, lambda folder: read_celeba(folder, "Male", "Eyeglasses")),
         "multinli-jsonl": Target(_make_multinli_jsonl, _read_multinli),
         "multinli-tsv": Target(_make_multinli_tsv, _read_multinli, ends_with="rows per group in train, not"),
+        "tidy": target("one.csv", _read_tidy, make=_make_tidy),
+        "study": target("study.toml", read_description, make=_make_study),
         "cache": Target(_make_cache, _read_cache, "*/*"),
         "tokenizer": Target(_make_tokenizer, lambda folder: folder_tokenizer(folder, 8)),
     }
@@ -500,6 +504,23 @@ def targets() -> dict[str, Target]:
         read = _read_own("table", "saved")
         found["hugging-face"] = Target(_make_saved_dataset, lambda folder: read(folder / "saved"), "saved/*")
     return found
+
+
+def _make_tidy(path: Path) -> None:
+    rows = [("one", "", "a", "erm", x, seed, "accuracy", 50 + x) for x in (0, 10) for seed in (1, 2)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def _read_tidy(path: Path) -> object:
+    return curves_of(read_tidy(path, "one"), lambda metric: True)
+
+
+def _make_study(path: Path) -> None:
+    figure = '[[figure]]\nid = "a"\nname = "A"\ntitle = "T"\nclaim = "C."\nmetrics = ["accuracy"]\nx_order = ["S1"]\n'
+    compare = 'compare = [{ kind = "ends", metric = "accuracy", says = "so", between = ["S1", 2] }]\n'
+    published = 'published = [{ series = "erm", numbers = { accuracy = "9 (1)" }, source = "p. 1" }]\n'
+    path.write_text('[paper]\ntitle = "P"\n[series]\nerm = { label = "ERM" }\n' + figure + compare + published)
 
 
 def quietly(read: Callable[[Path], object], folder: Path) -> None:

@@ -1,0 +1,111 @@
+"""What a study claims, compares and draws, and what is published of it: a TOML file (docs/studies.md) in types."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spurcli.errors import InputError
+from spurcli.reporting.document import ShownMetric
+from spurcli.reporting.labels import describe_metric
+from spurcli.reporting.plot_seeds import X
+from spurcli.reporting.values import name_of
+from spurcli.studies.plots import Axis
+from spurcli.studies.tidy import Printed, Where, number_or_word
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Where):
+    """One comparison that a claim asks for: `says` is the claim, `expect` what it expects, None if it says nothing.
+
+    kind "series": series − control at every x (x = "last": only there); a control that has no x, or 0 only, serves all.
+    "ends": last x − first x, or those of `between`. "peak": (each seed's largest value over x − its last) of series − the same of
+    control. "bend": the straight line between the ends − the curve, half-way. "even" is an interval within `margin` points.
+    """
+
+    kind: str
+    metric: str
+    says: str
+    series: str = ""
+    control: str = ""
+    x: str = ""
+    between: Sequence[X] = ()
+    expect: str | None = None
+    margin: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("series", "ends", "peak", "bend") or self.expect not in ("higher", "lower", "even", None):
+            raise InputError(f"No comparison {self.kind!r} that expects {self.expect!r}", "See docs/studies.md.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureText(Axis):
+    """A figure: the claim, the metrics to draw, how the paper ran it, what is to be said, compared and shown beside."""
+
+    id: str
+    name: str
+    title: str
+    claim: str
+    metrics: Sequence[str]
+    paper: Mapping[str, Any] = field(default_factory=dict)
+    differs: str = ""
+    compare: Sequence[Compare] = ()
+    published: Sequence[Printed] = ()
+
+
+@dataclass(frozen=True)
+class Description:
+    """The whole file: `series` and `metrics` say how they are called and drawn."""
+
+    about: Mapping[str, str]
+    figures: Sequence[FigureText]
+    series: Mapping[str, Mapping[str, str]]
+    metrics: Mapping[str, Mapping[str, Any]]
+
+    def label(self, series: str) -> str:
+        return str(self.series.get(series, {}).get("label") or name_of(series).replace("_", " "))
+
+    def metric(self, name: str) -> ShownMetric:
+        return describe_metric(name, self.metrics.get(name, {}))
+
+    def is_percent(self, metric: str) -> bool:
+        """Whether the CSV files hold the metric in percent: all but those that are given another unit."""
+        return bool(self.metrics.get(metric, {}).get("unit", "%") == "%")
+
+
+def read_description(path: Path) -> Description:
+    """Raises InputError where the file is no such description."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        figures = [_figure(entry) for entry in content["figure"]]
+        return Description(content["paper"], figures, content.get("series", {}), content.get("metrics", {}))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "Write it as docs/studies.md says.") from None
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: missing or unknown: {error}", "Write it as docs/studies.md says.") from None
+
+
+def _figure(entry: Mapping[str, Any]) -> FigureText:
+    compare = [
+        Compare(**{**item, "between": [number_or_word(x) for x in item.get("between", ())]})
+        for item in entry.get("compare", ())
+    ]
+    published = [
+        Printed(metric=metric, words=words, **{**item, "x": number_or_word(item.get("x"))})
+        for item, numbers in [
+            ({key: value for key, value in item.items() if key != "numbers"}, item["numbers"])
+            for item in entry.get("published", ())
+        ]
+        for metric, words in numbers.items()
+    ]
+    return FigureText(**{**entry, "compare": compare, "published": published})
