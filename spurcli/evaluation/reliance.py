@@ -51,10 +51,6 @@ class Cells:
     positive: Half
     negative: Half
 
-    @property
-    def has_pairs(self) -> bool:
-        return self.negative.pair is not None
-
 
 def margin(logits: NDArray[np.floating[Any]], classes: Sequence[int]) -> Floats:
     """L, float64 [n]: the highest logit of `classes` (c1; several if all go with the feature) − that of the others."""

@@ -14,7 +14,7 @@ from spurcli.errors import Interrupted
 from spurcli.progress import Progress
 from spurcli.runtime.distributed import World
 from spurcli.runtime.signals import StopRequest
-from spurcli.training.state import Position, StateFile
+from spurcli.training.state import Position, Saved, StateFile
 from spurcli.training.stateful import Stateful, collect, put_back
 
 _SECONDS_APART, _MOST_STEPS = 0.5, 64
@@ -63,9 +63,9 @@ class Saver:
     def save(self, position: Position) -> None:
         """Write the state; after a signal raise Interrupted."""
         if self.state_file:
-            tensors, facts = collect(self.parts, self.world)
+            saved = collect(self.parts, position, self.world)
             if self.world.is_first:
-                self.state_file.save(tensors, position, facts)
+                self.state_file.save(saved)
         self._next_save = time.monotonic() + self.seconds
         if number := self.request.signal_number if self.world.is_alone else self._agreed_signal:
             self.world.barrier()  # who leaves first has torchrun end the others
@@ -80,13 +80,10 @@ class Saver:
         if saved is None:
             self.world.broadcast(self.model.state_dict().values())
             return Position()
-        tensors, position, facts = saved
-        put_back(self.parts, tensors, facts)
+        put_back(self.parts, saved)
+        position = saved.position
         self.progress.say(f"Going on after epoch {position.epoch}, step {position.step}")
         return position
-
-
-Saved = tuple[dict[str, torch.Tensor], Position, dict[str, Any]]
 
 
 def _given_to_all(world: World, saved: Saved | None) -> Saved | None:
@@ -95,18 +92,18 @@ def _given_to_all(world: World, saved: Saved | None) -> Saved | None:
     def facts() -> list[Any] | None:
         if saved is None:
             return None
-        kinds = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in saved[0].items()}
-        return [kinds, vars(saved[1]), saved[2]]
+        kinds = {name: (list(tensor.shape), str(tensor.dtype)) for name, tensor in saved.tensors.items()}
+        return [kinds, vars(saved.position), saved.facts]
 
     found = world.first(facts)
     if found is None:
         return None
-    kinds, position, extra = found
+    kinds, position, content = found
     tensors = {
         name: torch.empty(shape, dtype=getattr(torch, kind.removeprefix("torch.")))
         for name, (shape, kind) in kinds.items()
     }
     if saved is not None:
-        tensors = {name: saved[0][name] for name in kinds}
+        tensors = {name: saved.tensors[name] for name in kinds}
     world.broadcast(tensors.values())
-    return tensors, Position(**position), extra
+    return Saved(Position(**position), tensors, content)

@@ -81,6 +81,23 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A state: how far the run is, tensors "part/name", and the facts of parts that have some (`stateful`)."""
+
+    position: Position
+    tensors: Mapping[str, torch.Tensor]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Header:
+    identity: Any
+    environment: Mapping[str, object]
+    position: Position
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class StateFile:
     """The state of one run; `identity` is what must be equal for it to go on, `device` and `world_size` where it runs.
 
@@ -97,22 +114,22 @@ class StateFile:
     def path(self) -> Path:
         return self.folder / _FILE
 
-    def save(self, tensors: Mapping[str, torch.Tensor], position: Position, extra: Mapping[str, Any]) -> None:
+    def save(self, saved: Saved) -> None:
         content = {
             "identity": dict(self.identity),
             "environment": self._environment(),
-            "position": vars(position),
-            "extra": dict(extra),
+            "position": vars(saved.position),
+            "extra": dict(saved.facts),
         }
-        save_tensors(self.path, tensors, {_KEY: canonical_json(content)})
+        save_tensors(self.path, saved.tensors, {_KEY: canonical_json(content)})
 
-    def load(self) -> tuple[dict[str, torch.Tensor], Position, dict[str, Any]] | None:
+    def load(self) -> Saved | None:
         """What was saved, or None if there is nothing; another run's state is an error."""
         if not self.path.exists():
             return None
         try:
-            identity, saved_environment, position, extra = self._read_header()
-            if differs := same_state(identity, self.identity):
+            found = self._read_header()
+            if differs := same_state(found.identity, self.identity):
                 raise InputError(
                     f"{self.folder} holds the unfinished work of another run ({differs[0]})",
                     "Finish that run with its own command, or start over with --force.",
@@ -123,42 +140,43 @@ class StateFile:
                 raise
             self.remove()
             return None
-        here, saved_environment = self._environment(), {"world size": 1, **saved_environment}
-        changes = [f"{key} was {saved_environment.get(key)}, is {here[key]}" for key in here]
-        changed = [text for key, text in zip(here, changes, strict=True) if saved_environment.get(key) != here[key]]
+        then = {"world size": 1, **found.environment}
+        changed = [
+            f"{key} was {then.get(key)}, is {now}" for key, now in self._environment().items() if then.get(key) != now
+        ]
         if changed:
             message = f"Going on, but not to the same bits: {', '.join(changed)}"
             warnings.warn(message, SpurWarning, stacklevel=2)
-        return tensors, position, extra
+        return Saved(found.position, tensors, found.facts)
 
     def num_epochs_done(self) -> int:
         """How many epochs of this run the saved state is past; 0 if nothing is saved, or another run's state."""
         if not self.path.exists():
             return 0
         try:
-            identity, _, position, _ = self._read_header()
+            found = self._read_header()
         except InputError:
             return 0  # `load` says what is wrong
-        return 0 if same_state(identity, self.identity) else position.epoch
+        return 0 if same_state(found.identity, self.identity) else found.position.epoch
 
-    def _read_header(self) -> tuple[Any, dict[str, Any], Position, dict[str, Any]]:
+    def _read_header(self) -> _Header:
         header = read_safetensors_header(self.path, "a training state", _START_OVER)
         text = (header.get("__metadata__") or {}).get(_KEY)
         content = parse_json(text or "{}", f"{self.path}: metadata")
         try:
-            position, extra = Position(**content["position"]), dict(content["extra"])
-            return content["identity"], dict(content["environment"]), position, extra
+            position, facts = Position(**content["position"]), dict(content["extra"])
+            return _Header(content["identity"], dict(content["environment"]), position, facts)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path} is no usable training state", _START_OVER) from error
 
-    def _environment(self) -> dict[str, Any]:
+    def _environment(self) -> dict[str, object]:
         return {**environment(self.device), "world size": self.world_size}
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str) -> dict[str, object]:
     """What must be equal for the same bits."""
     return {
         "torch": torch.__version__,

@@ -14,6 +14,7 @@ from spurcli.artifacts.checkpoint_torch import plain_weights, restore
 from spurcli.runtime.distributed import World
 from spurcli.training.best import BestEpochs
 from spurcli.training.method import Method
+from spurcli.training.state import Position, Saved
 
 Tensors = Mapping[str, torch.Tensor]
 INDEX = "index"
@@ -64,10 +65,10 @@ def state_of(
     ]
 
 
-def collect(parts: Sequence[Stateful], world: World) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors "part/name" and facts by part, complete in the first process; all processes call this at the same step."""
+def collect(parts: Sequence[Stateful], position: Position, world: World) -> Saved:
+    """The state of all parts, complete in the first process; all processes call this at the same step."""
     tensors: dict[str, torch.Tensor] = {}
-    facts: dict[str, Any] = {}
+    facts = {}
     for part in parts:
         if part.join is Join.BY_SAMPLE:
             found: Tensors = joined_by_sample(part.tensors(), world)
@@ -78,15 +79,15 @@ def collect(parts: Sequence[Stateful], world: World) -> tuple[dict[str, torch.Te
         tensors |= {f"{part.name}/{name}": value.detach().cpu() for name, value in found.items()}
         if (content := part.facts()) is not None:
             facts[part.name] = content
-    return tensors, facts
+    return Saved(position, tensors, facts)
 
 
-def put_back(parts: Sequence[Stateful], tensors: Tensors, facts: Mapping[str, Any]) -> None:
+def put_back(parts: Sequence[Stateful], saved: Saved) -> None:
     """Give each part what `collect` took."""
     for part in parts:
         prefix = f"{part.name}/"
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        part.load(own, facts.get(part.name))
+        own = {name.removeprefix(prefix): value for name, value in saved.tensors.items() if name.startswith(prefix)}
+        part.load(own, saved.facts.get(part.name))
 
 
 def joined_by_sample(rows: Tensors, world: World) -> dict[str, torch.Tensor]:

@@ -25,7 +25,7 @@ from spurcli.runtime.preprocess import ImagePreprocess
 from spurcli.settings import PreprocessingSettings, TrainingSettings
 from spurcli.training import Trainer, fit
 from spurcli.training.method import Annotation, TrainingSamples, build_method
-from spurcli.training.state import StateFile
+from spurcli.training.state import Position, StateFile
 from spurcli.training.stateful import Join, Stateful, collect
 
 CPU = torch.device("cpu")
@@ -136,10 +136,10 @@ def by_sample(world: World, folder: Path) -> None:
         Stateful("records", lambda: rows, lambda *_: None, lambda: {"epoch": 2}, Join.BY_SAMPLE),
         Stateful("rank", lambda: {"number": torch.tensor([world.rank])}, lambda *_: None),
     ]
-    tensors, facts = collect(parts, world)
+    saved = collect(parts, Position(), world)
     if world.is_first:
-        assert facts == {"records": {"epoch": 2}}
-        np.savez(folder / "rows.npz", **{name: tensor.numpy() for name, tensor in tensors.items()})
+        assert saved.facts == {"records": {"epoch": 2}}
+        np.savez(folder / "rows.npz", **{name: tensor.numpy() for name, tensor in saved.tensors.items()})
 
 
 class Killed(BaseException):

@@ -108,7 +108,8 @@ def test_a_signal_saves_the_state_and_says_where(build_trainer, tmp_path, number
     assert caught.value.exit_code == 128 + number
     saved = state.load()
     assert saved is not None
-    assert (saved[1].epoch, saved[1].step, saved[1].global_step, saved[1].num_seen) == (1, 2, 7, 20)
+    found = saved.position
+    assert (found.epoch, found.step, found.global_step, found.num_seen) == (1, 2, 7, 20)
     whole = fit(build_trainer(), until_epoch=3)
     assert same(whole.chosen.weights, fit(build_trainer(state_file=state), until_epoch=3).chosen.weights)
 

@@ -28,13 +28,13 @@ _OFTEN = {  # what columns of a role are often called
     "text": ("sentence", "review", "content", "comment", "body", "reviewtext", "texts", "document", "question", "message", "tweet"),
     "label": ("labels", "class", "target", "y", "category", "species", "classname", "labelname", "finelabel", "sentiment"),
 }  # fmt: skip
-ROLES = ("image", "text", "text_pair", "label", "split", "group", "id")
 _SEPARATORS = "/_- "
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the options ask of a table: `roles` maps those of ROLES to columns, "" where nothing was said.
+    """What the options ask of a table: `roles` maps image, text, text_pair, label, split, group and id to columns, ""
+    where nothing was said.
 
     `attributes` are columns; image paths are relative to `folder` and end in `suffix`. `split_values` maps values of the
     split column to splits, and `splits` are those to take, all if it is empty.
