@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.catalogue import CHECKPOINT, Artefact
 from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.artifacts.describe import read_described
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.provenance import Provenance
 from spurcli.errors import InputError, SpurError
 from spurcli.identity import RunIdentity
-
-Provenance = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ This half reads headers and hashes weights without torch; `checkpoint_torch` mov
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.catalogue import CHECKPOINT, CHECKPOINT_KEY, require_kind
-from spurcli.artifacts.envelope import check_format, optional_field, parse_json
+from spurcli.artifacts.envelope import JsonObject, check_format, optional_field, parse_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.model_folder import INDEX, weights_file
 from spurcli.artifacts.provenance import read_provenance
@@ -22,7 +21,7 @@ from spurcli.errors import InputError
 _HINT = "Make one with: spurcli train"
 
 
-def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, Any]:
+def read_checkpoint_metadata(path: Path, *, required: bool = True) -> JsonObject:
     """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`.
 
     What `torch.save` wrote is foreign, and so is a folder of transformers.
@@ -56,7 +55,7 @@ def read_checkpoint_metadata(path: Path, *, required: bool = True) -> dict[str, 
     return {**content, "provenance": read_provenance(content.get("provenance"), where)}
 
 
-def checkpoint_subject(metadata: Mapping[str, Any], name: str) -> Subject:
+def checkpoint_subject(metadata: JsonObject, name: str) -> Subject:
     """The samples and the injection that a checkpoint of ours was trained on; every one states them."""
     fingerprint = Fingerprint.from_json(metadata.get("fingerprint"), name)
     return Subject(fingerprint, metadata.get("injection_sha256"), name=name)
@@ -69,7 +68,7 @@ def weights_sha256_of_file(path: Path) -> str:
         offset = 8 + int.from_bytes(stream.read(8), "little")
         digest = hashlib.sha256()
         for name in sorted(name for name in header if name != "__metadata__"):
-            entry: Mapping[str, Any] = header[name]
+            entry: JsonObject = header[name]
             update_weights_hash(digest, name, entry["dtype"], entry["shape"])
             start, stop = entry["data_offsets"]
             stream.seek(offset + start)

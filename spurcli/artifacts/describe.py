@@ -15,7 +15,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import IndexList, read_indices
 from spurcli.artifacts.predictions import read_predictions
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.scores import open_scores
 from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
@@ -27,7 +27,7 @@ class Described:
 
     kind: str
     brief: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
     fingerprint: Fingerprint | None = None
 
 

@@ -14,6 +14,10 @@ from spurcli.errors import InputError
 MAX_JSON_BYTES = 256 << 20
 _MAX_DEPTH = 100
 
+JsonObject = dict[
+    str, Any
+]  # parsed from a file that any program may have written: its values are checked where they are read
+
 
 def canonical_json(content: Any) -> str:
     """Sorted, compact JSON: equal content gives equal text, hence equal hashes."""
@@ -108,7 +112,7 @@ def check_format(format_name: Any, version: Any, expected: str, newest: int, whe
     return version
 
 
-def read_json_artifact(path: Path, expected: str, newest: int, hint: str) -> dict[str, Any]:
+def read_json_artifact(path: Path, expected: str, newest: int, hint: str) -> JsonObject:
     """Read a JSON artefact and check its format and version."""
     require_file(path, f"a {expected} file", hint)
     if path.stat().st_size > MAX_JSON_BYTES:

@@ -8,7 +8,7 @@ from typing import Any
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import EVALUATION, require_kind
-from spurcli.artifacts.envelope import field, read_json_artifact
+from spurcli.artifacts.envelope import JsonObject, field, read_json_artifact
 from spurcli.artifacts.history import sidecar
 from spurcli.artifacts.provenance import read_provenance
 
@@ -23,7 +23,7 @@ def write_evaluation(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, {"format": EVALUATION.format, "version": EVALUATION.version, **content})
 
 
-def read_evaluation(path: Path) -> dict[str, Any]:
+def read_evaluation(path: Path) -> JsonObject:
     require_kind(path, EVALUATION, _HINT)
     content = read_json_artifact(path, EVALUATION.format, EVALUATION.version, _HINT)
     metrics = field(content, "metrics", dict, str(path))

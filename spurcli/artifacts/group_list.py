@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import atomic_path
 from spurcli.artifacts.catalogue import GROUPS, require_kind
-from spurcli.artifacts.envelope import canonical_json, optional_field
+from spurcli.artifacts.envelope import JsonObject, canonical_json, optional_field
 from spurcli.artifacts.envelope import field as checked_field
 from spurcli.artifacts.indices import header_start, read_header_line
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError
 from spurcli.names import warn_alike
@@ -36,7 +35,7 @@ class GroupList:
     names: tuple[str, ...]
     subject: Subject = field(default_factory=Subject.unknown)
     within_class: bool = False
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def sizes(self) -> dict[str, int]:
         """How many samples each group has, in order."""
@@ -126,7 +125,7 @@ def read_groups_about(subject: Subject, path: Path, policy: InjectionPolicy) -> 
     return found
 
 
-def _stated_names(header: Mapping[str, Any], path: Path) -> Sequence[str]:
+def _stated_names(header: JsonObject, path: Path) -> Sequence[str]:
     """The groups' names in the order of the header; none if it states none."""
     names = optional_field(header, "group_names", list, f"{path}: header") or []
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):

@@ -8,8 +8,8 @@ from typing import Any
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import HISTORY, require_kind
-from spurcli.artifacts.envelope import field, read_json_artifact
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.envelope import JsonObject, field, read_json_artifact
+from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.errors import InputError
 
 _HINT = "spurcli train writes it next to the model."
@@ -25,7 +25,7 @@ def history_path(model_path: Path) -> Path:
 
 
 def write_history(
-    path: Path, epochs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], provenance: Mapping[str, Any]
+    path: Path, epochs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], provenance: Provenance
 ) -> None:
     """Write one record per epoch; `facts` are about the whole run (device, samples, weights)."""
     write_json(
@@ -40,7 +40,7 @@ def write_history(
     )
 
 
-def read_history(path: Path) -> dict[str, Any]:
+def read_history(path: Path) -> JsonObject:
     require_kind(path, HISTORY, _HINT)
     content = read_json_artifact(path, HISTORY.format, HISTORY.version, _HINT)
     if not all(isinstance(epoch, dict) for epoch in field(content, "epochs", list, str(path))):

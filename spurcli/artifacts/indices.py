@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import atomic_path
 from spurcli.artifacts.catalogue import ERRORS, INDICES, Artefact, require_kind
-from spurcli.artifacts.envelope import canonical_json, optional_field, parse_json
+from spurcli.artifacts.envelope import JsonObject, canonical_json, optional_field, parse_json
 from spurcli.artifacts.envelope import field as checked_field
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError, SpurWarning
 
@@ -40,7 +40,7 @@ class IndexList:
     subject: Subject = field(default_factory=Subject.unknown)
     rule: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def sha256(self) -> str:
@@ -148,7 +148,7 @@ def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
     return found
 
 
-def read_list_header(path: Path) -> dict[str, Any]:
+def read_list_header(path: Path) -> JsonObject:
     """What an index list says about itself, from its first line alone; {} for a bare list."""
     require_kind(path, INDICES, _HINT, ERRORS)
     with path.open(encoding="utf-8-sig") as stream:
@@ -179,7 +179,7 @@ def header_start(kind: Artefact) -> str:
     return f"# {kind.format.replace('.', ' ')} v"
 
 
-def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> dict[str, Any] | None:
+def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> JsonObject | None:
     """The JSON of the first line of a list of this kind; None, and nothing read, if there is no such line."""
     magic = header_start(kind)
     start = stream.readline(_MAX_HEADER)

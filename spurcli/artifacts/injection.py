@@ -14,7 +14,7 @@ from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import INJECTION, require_kind
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, field, optional_field, read_json_artifact, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.provenance import Parent, read_provenance
+from spurcli.artifacts.provenance import Parent, Provenance, read_provenance
 from spurcli.errors import InputError
 
 _HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLASS --fraction 0.1"
@@ -37,7 +37,7 @@ class Injection:
     feature_of: int
     twin_class: int | None
     carriers: NDArray[np.int64]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
 
     def content(self) -> dict[str, Any]:
         """All that changes the data; its hash is the injection's identity."""

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from spurcli.artifacts.envelope import parse_json
+from spurcli.artifacts.envelope import JsonObject, parse_json
 from spurcli.errors import InputError, SpurWarning
 
 # What save_pretrained writes into a folder: all weights in one file, or an index of several.
@@ -81,6 +81,6 @@ def folder_settings(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     content = parse_json(path.read_bytes(), str(path)) if path.is_file() else {}
     return content if isinstance(content, dict) else {}

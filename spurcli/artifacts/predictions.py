@@ -17,7 +17,7 @@ from spurcli.artifacts.catalogue import PREDICTIONS, require_kind
 from spurcli.artifacts.envelope import canonical_json, optional_field, require_file
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 
@@ -42,7 +42,7 @@ class Predictions:
     label: NDArray[np.int64]
     class_names: tuple[str, ...]
     subject: Subject
-    provenance: Mapping[str, Any]
+    provenance: Provenance
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
     twin_index: NDArray[np.int64] | None = None

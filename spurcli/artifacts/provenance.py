@@ -12,12 +12,31 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypedDict, cast
 
-from spurcli.artifacts.envelope import optional_field, sha256_of_file
+from spurcli.artifacts.envelope import JsonObject, optional_field, sha256_of_file
 from spurcli.errors import InputError
 
 _VERSIONED = ("spurcli", "numpy", "torch", "h5py", "safetensors")
+
+
+class ParentFile(TypedDict):
+    """A file that a stage read, as it is stored."""
+
+    file: str
+    sha256: str
+
+
+class Provenance(TypedDict, total=False):
+    """How a file was made, as it is stored; a file of an older version or of another program may lack any key."""
+
+    stage: str
+    command: str
+    lineage: list[str]
+    settings: JsonObject
+    arguments: JsonObject
+    parents: list[ParentFile]
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -29,7 +48,7 @@ class Parent:
     lineage: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, path: Path, provenance: Mapping[str, Any] | None = None) -> Parent:
+    def of(cls, path: Path, provenance: Provenance | None = None) -> Parent:
         return cls(portable_path(str(path)), sha256_of_file(path), lineage_of(provenance or {}))
 
 
@@ -40,7 +59,7 @@ def provenance(
     settings: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
     parents: Iterable[Parent] = (),
-) -> dict[str, Any]:
+) -> Provenance:
     """The provenance of one artefact, ready for JSON.
 
     `settings` are the resolved settings that downstream stages inherit, `arguments` what the stage itself was
@@ -63,7 +82,7 @@ def provenance(
     }
 
 
-def read_provenance(content: Any, where: str) -> dict[str, Any]:
+def read_provenance(content: Any, where: str) -> Provenance:
     """The provenance that a file holds, its parts checked to be of the right kind; {} if it has none."""
     if content is None:
         return {}
@@ -72,15 +91,15 @@ def read_provenance(content: Any, where: str) -> dict[str, Any]:
     for kind, keys in ((str, ("stage", "command")), (list, ("lineage", "parents")), (dict, ("settings", "arguments"))):
         for key in keys:
             optional_field(content, key, kind, f"{where}: provenance")
-    return content
+    return cast(Provenance, content)
 
 
-def lineage_of(content: Mapping[str, Any]) -> tuple[str, ...]:
+def lineage_of(content: Mapping[str, object]) -> tuple[str, ...]:
     lineage = content.get("lineage", ())
     return tuple(line for line in lineage if isinstance(line, str)) if isinstance(lineage, list | tuple) else ()
 
 
-def origin_of(content: Mapping[str, Any]) -> str:
+def origin_of(content: Provenance) -> str:
     """Where groups or errors in a file come from: "inferred: mistakes" if `spurcli infer` wrote it, else "file"."""
     way = (content.get("arguments") or {}).get("by")
     return f"inferred: {way}" if content.get("stage") == "infer" and isinstance(way, str) else "file"

@@ -16,7 +16,7 @@ import torch
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import load_tensors
-from spurcli.artifacts.envelope import parse_json
+from spurcli.artifacts.envelope import JsonObject, parse_json
 from spurcli.artifacts.model_folder import INDEX, STANDARD_FILES, weights_file
 from spurcli.artifacts.saved_accuracy import NotedAccuracy, best_of_epochs, noted_accuracies
 from spurcli.artifacts.saved_names import Naming, names_of, namings
@@ -162,11 +162,11 @@ def _state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tuple[s
         yield from _state_dicts(value, f"{path}.{key}" if path else str(key), depth + 1)
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def _metadata(path: Path) -> JsonObject:
     """What a safetensors file notes about itself: ours under our key, others' texts by name, perhaps as JSON."""
     if ours := read_checkpoint_metadata(path, required=False):
         return ours
-    noted: dict[str, Any] = {}
+    noted: JsonObject = {}
     for key, text in read_safetensors_header(path).get("__metadata__", {}).items():
         try:
             noted[key] = parse_json(text.encode(), str(path)) if text[:1] in ("[", "{") else text

@@ -7,7 +7,7 @@ The layout is specified in docs/formats.md.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from spurcli.artifacts.catalogue import SCORES, require_kind
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
-from spurcli.artifacts.provenance import read_provenance
+from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 
@@ -54,7 +54,7 @@ class ScoresHeader:
     subject: Subject
     class_names: tuple[str, ...]
     group_names: tuple[str, ...]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
 
     @property
     def num_samples(self) -> int:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from spurcli.artifacts.envelope import parse_json, require_file
+from spurcli.artifacts.envelope import JsonObject, parse_json, require_file
 from spurcli.errors import InputError
 
 _HINT = "Make one with: spurcli train"
@@ -17,7 +17,7 @@ _ITEM_SIZE = {
 }  # fmt: skip
 
 
-def read_safetensors_header(path: Path, what: str = "a safetensors file", hint: str = _HINT) -> dict[str, Any]:
+def read_safetensors_header(path: Path, what: str = "a safetensors file", hint: str = _HINT) -> JsonObject:
     """The JSON header of a safetensors file, its offsets checked against the file; nothing else is read."""
     require_file(path, what, hint)
     size = path.stat().st_size

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spurcli.artifacts.provenance import Provenance
 from spurcli.cli.options import Debug, Json
 
 app = typer.Typer(add_completion=False)
@@ -28,7 +29,7 @@ def show(
         print_json(found)
         return
     stdout = results()
-    provenance: dict[str, Any] = found.pop("provenance")
+    provenance: Provenance = found.pop("provenance")
     for key, value in found.items():
         if isinstance(value, dict):
             stdout.print(f"[cyan]{key}[/cyan]")

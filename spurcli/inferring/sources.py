@@ -18,6 +18,7 @@ from spurcli.artifacts.class_check import confusion
 from spurcli.artifacts.logit_checks import are_constant, constant_line
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, holds_predictions, read_predictions
+from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
@@ -38,11 +39,11 @@ def is_predictions(path: Path) -> bool:
     return holds_predictions(path)
 
 
-def read_source_provenance(path: Path, *, required: bool = True) -> dict[str, Any]:
+def read_source_provenance(path: Path, *, required: bool = True) -> Provenance:
     """How a checkpoint or predictions were made; {} for a foreign checkpoint, which is refused if `required`."""
     if is_predictions(path):
-        return dict(read_predictions(path).provenance)
-    found: dict[str, Any] = read_checkpoint_metadata(path, required=required).get("provenance", {})
+        return read_predictions(path).provenance
+    found: Provenance = read_checkpoint_metadata(path, required=required).get("provenance", {})
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint import checkpoint_subject
-from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.envelope import JsonObject, canonical_json
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
@@ -187,7 +186,7 @@ class Workbench:
             self.settings.preprocessing, channels, self.device, channels_last=self.settings.training.channels_last
         )
 
-    def require_own(self, metadata: Mapping[str, Any], where: str, policy: InjectionPolicy) -> None:
+    def require_own(self, metadata: JsonObject, where: str, policy: InjectionPolicy) -> None:
         """Raise InputError unless a checkpoint with this metadata was trained on this data set; a foreign one has none."""
         if not metadata:
             return

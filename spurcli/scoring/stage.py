@@ -19,7 +19,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import are_constant, constant_line
 from spurcli.artifacts.model_folder import weights_file
-from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.provenance import Parent, Provenance, provenance
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
@@ -127,7 +127,7 @@ def _from_models(
     output: Path,
     folder: Path,
     force: bool,
-    made: dict[str, Any],
+    made: Provenance,
 ) -> None:
     train, world = bench.dataset.splits["train"], bench.world
     num_bytes = 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train)
@@ -203,7 +203,7 @@ def _from_logits(
     bench: Workbench | None,
     further: Sequence[ChosenScore],
     output: Path,
-    made: dict[str, Any],
+    made: Provenance,
 ) -> None:
     dataset = bench.dataset if bench else None
     is_folder = bench is not None and bench.settings.dataset.name == "folder"
@@ -227,7 +227,7 @@ def _from_logits(
         score_logits(logits, label, scores, writer)
 
 
-def _header(dataset: Dataset, made: dict[str, Any]) -> ScoresHeader:
+def _header(dataset: Dataset, made: Provenance) -> ScoresHeader:
     return ScoresHeader(
         subject=dataset.subject("train"),
         class_names=dataset.class_names,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spurcli.artifacts.provenance import Provenance
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import METHODS
 from spurcli.training.traits import Traits
@@ -31,7 +32,7 @@ class Annotation:
         names: tuple[str, ...] = (),
         *,
         within_class: bool = False,
-        provenance: Mapping[str, Any] | None = None,
+        provenance: Provenance | None = None,
     ) -> None:
         self.source, self.names, self.within_class = source, names, within_class
         self.provenance, self.was_read = provenance or {}, False

@@ -19,7 +19,7 @@ from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, w
 from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
-from spurcli.artifacts.provenance import provenance
+from spurcli.artifacts.provenance import Provenance, provenance
 from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.epoch_rules import LAST, RULES
@@ -289,7 +289,7 @@ def _fit(
     return fitted
 
 
-def _metadata(bench: Workbench, made: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(bench: Workbench, made: Provenance) -> dict[str, Any]:
     """What a checkpoint says of itself, but for the training's facts."""
     dataset, settings = bench.dataset, bench.settings.to_json()
     return {
