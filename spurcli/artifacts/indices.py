@@ -99,7 +99,7 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
         if not len(indices):
             raise InputError(f"{path} holds no index", f"It may be the start of a cut stream. {_HINT}")
         warnings.warn(
-            f"{path} is a bare list: nothing could be checked but that the indices fit",
+            f"{path} is a bare list: nothing could be checked but that the indices fit{_from_one(indices)}",
             SpurWarning,
             stacklevel=2,
         )
@@ -131,6 +131,13 @@ def read_indices_about(subject: Subject, path: Path, policy: InjectionPolicy, *,
     found.subject.require_same(subject, policy)
     check_indices(found.indices, subject.num_samples, str(path))
     return found
+
+
+def _from_one(indices: NDArray[np.int64]) -> str:
+    """What to say of a list that may count from 1: by its smallest index nothing else can tell."""
+    if indices.min() != 1:
+        return ""
+    return ". Its smallest index is 1: if it counts from 1, subtract 1 from each, for positions count from 0"
 
 
 def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:

@@ -121,8 +121,8 @@ def is_injection(name: str) -> bool:
             content = stream.read(MAX_JSON_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
     except (OSError, ValueError):
         return True  # reading it says what is wrong
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return False  # UTF-16, in which we write none
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, in which we write none
+        return content.decode("utf-16", errors="replace")[:1] not in ("[", "{")
     first, _, second = content.partition(b"\n")
     lines = first.rstrip().endswith(b"}") and second.lstrip().startswith(b"{")
     is_object = content.startswith(b"{") and not lines

@@ -25,6 +25,7 @@ def print_found(found: Mapping[str, Any]) -> None:
     _counts(stdout, found)
     if found["read_as"]:
         _say(stdout, f"Read as: {found['read_as']}\n")
+    _repeated(stdout, found.get("repeated_texts"), found["splits"])
     _fingerprints(stdout, found["splits"])
     _features(stdout, found)
     if "decoded" in found:
@@ -32,6 +33,21 @@ def print_found(found: Mapping[str, Any]) -> None:
         _say(stdout, f"{counted(found['decoded']['num_images'], 'image')} decoded, {len(unreadable):,} unreadable")
         _storage(stdout, found["decoded"])
         print_names("unreadable", [f"{item['name']} ({item['split']}): {item['problem']}" for item in unreadable])
+
+
+def _repeated(stdout: Console, repeated: Mapping[str, Any] | None, splits: Mapping[str, Any]) -> None:
+    """Texts that occur more than once, as far as that makes numbers wrong."""
+    if not repeated or not repeated["num_samples"]:
+        return
+    _say(stdout, f"Texts that occur more than once: {counted(repeated['num_samples'], 'sample')}")
+    if repeated["with_other_labels"]:
+        _say(
+            stdout,
+            f"  with different labels: {counted(repeated['with_other_labels'], 'sample')}, such as {repeated['example']!r}",
+        )
+    for name, number in repeated["of_train"].items():
+        _say(stdout, f"  also in train: {number:,} of {splits[name]['num_samples']:,} samples of {name}")
+    _say(stdout, "")
 
 
 def _storage(stdout: Console, decoded: Mapping[str, Any]) -> None:

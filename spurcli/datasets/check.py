@@ -34,7 +34,8 @@ def check(dataset: Dataset) -> dict[str, Any]:
 
     Loading it has compared the counts that must be as published; where an option chooses other samples they differ, and
     both are given. `spurious_features` says for each class which attribute is its spurious feature, P(a|y) in training
-    (`share`) and P(a|y) / P(a) (`lift`), and `tied`, other attributes of the same lift, if there are any. `aligned_groups` are those that
+    (`share`) and P(a|y) / P(a) (`lift`), and `tied`, other attributes of the same lift, if there are any. `repeated_texts` counts samples whose text
+    occurs more than once, those of them `with_other_labels`, and by split those `of_train`. `aligned_groups` are those that
     `prune --group auto` prunes.
     """
     content: dict[str, Any] = {
@@ -42,6 +43,9 @@ def check(dataset: Dataset) -> dict[str, Any]:
         "read_as": dataset.read_as,
         "splits": {name: _about_split(dataset, name) for name in dataset.splits},
     }
+    repeated = _repeated_texts(dataset)
+    if repeated is not None:
+        content["repeated_texts"] = repeated
     train_group = dataset.group("train")
     if train_group is not None:
         counts = np.bincount(train_group, minlength=len(dataset.group_names))
@@ -51,6 +55,32 @@ def check(dataset: Dataset) -> dict[str, Any]:
         content["carrier_groups"] = named(carrier_groups(counts, num_classes), dataset.group_names)
         content["conflict_groups"] = named(conflict_groups(counts, num_classes), dataset.group_names)
     return content
+
+
+def _repeated_texts(dataset: Dataset) -> dict[str, Any] | None:
+    """Samples whose texts occur more than once; None for images."""
+    labels: dict[tuple[str, ...], set[int]] = {}
+    count: Counter[tuple[str, ...]] = Counter()
+    texts: dict[str, list[tuple[str, ...]]] = {}
+    for name, split in dataset.splits.items():
+        if not isinstance(split.inputs, Texts):
+            return None
+        texts[name] = list(zip(*split.inputs.columns, strict=True))
+        count.update(texts[name])
+        for text, label in zip(texts[name], split.label.tolist(), strict=True):
+            labels.setdefault(text, set()).add(label)
+    trained = set(texts["train"])
+    differ = [text for text, found in labels.items() if len(found) > 1]
+    return {
+        "num_samples": sum(number for number in count.values() if number > 1),
+        "with_other_labels": sum(count[text] for text in differ),
+        "example": " / ".join(differ[0])[:80] if differ else None,
+        "of_train": {
+            name: leaked
+            for name, found in texts.items()
+            if name != "train" and (leaked := sum(map(trained.__contains__, found)))
+        },
+    }
 
 
 def _about_split(dataset: Dataset, name: str) -> dict[str, Any]:

@@ -93,6 +93,9 @@ def test_bare_lists_are_read_with_a_warning(tmp_path):
         assert found.indices.tolist() == [0, 3, 7]
         assert found.kind == "remove"
         assert found.subject == Subject.unknown()
+    path.write_text("7\n1\n3\n")
+    with pytest.warns(SpurWarning, match="smallest index is 1: if it counts from 1, subtract 1"):
+        read_indices(path)
 
 
 @pytest.mark.parametrize(

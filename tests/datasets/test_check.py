@@ -136,3 +136,24 @@ def test_a_table_without_groups_is_told_how_to_make_them(spurcli, tmp_path):
     named = spurcli("data", "check", "own.csv", "--set", "dataset.options.attribute=place")
     assert "a/x" in named.out
     assert flag not in named.err
+
+
+def test_texts_that_occur_more_than_once_are_counted(spurcli, tmp_path):
+    """One text with two labels cannot be learned; test texts that are in train measure memory."""
+    rows = [
+        ("same", "a", "train"),
+        ("same", "b", "train"),
+        ("twice", "a", "train"),
+        ("twice", "a", "train"),
+        ("one", "b", "train"),
+    ]
+    rows += [("one", "b", "test"), ("same", "a", "test"), ("other", "a", "test")]
+    (tmp_path / "own.csv").write_text("text,label,split\n" + "".join(",".join(row) + "\n" for row in rows))
+    found = spurcli("data", "check", "own.csv", "--json").json["repeated_texts"]
+    assert found == {"num_samples": 7, "with_other_labels": 3, "example": "same", "of_train": {"test": 2}}
+    shown = spurcli("data", "check", "own.csv").out
+    assert "occur more than once: 7 samples" in shown
+    assert "3 samples, such as 'same'" in shown
+    assert "2 of 3 samples of test" in shown
+    (tmp_path / "own.csv").write_text("text,label,split\n" + "".join(f"t {n},{'ab'[n % 2]},train\n" for n in range(6)))
+    assert "more than once" not in spurcli("data", "check", "own.csv").out

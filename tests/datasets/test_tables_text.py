@@ -411,6 +411,10 @@ def test_json_of_any_layout(tmp_path, name, form):
     assert texts(table) == [record["text"] for record in RECORDS]
     assert list(table["n"]) == ["1", "", "", "", "", ""]
     assert not is_injection(str(tmp_path / "t.json")) or name != "t.json"
+    if form in ("lines", "array"):
+        (tmp_path / name).write_text(content, encoding="utf-16")
+        assert texts(silently(tmp_path / name, ["text"])) == texts(table)
+        assert not is_injection(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("lacking", [0, 3])
