@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from jobs import HEAVY, Job, Jobs, for_seed
-from plan import FIGURES, Plan, Point, read_config
+from plan import FIGURES, Plan, Point, read_config, settings_of
 
 from spurcli.artifacts.atomic import write_json, write_text
 from spurcli.artifacts.evaluation import read_evaluation
@@ -30,7 +30,8 @@ from spurcli.reporting.figures import csv_text
 from spurcli.studies.tidy import COLUMNS
 
 SCORE = "el2n"
-PLACES = range(0, 101, 10)  # of the strip of Fig. 9, in percent of the class
+PLACES = range(0, 101, 10)  # of the curve of Fig. 9, in percent of the class
+NUM_PICTURES, PER_ROW, SIDE = 24, 8, 96  # of its strips
 Row = tuple[str, ...]
 
 
@@ -45,8 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = options.output or Path(config["output"])
         collect(config, out)
         if options.pictures:
-            from strips import save_strips
-
             save_strips(Plan(config), out, config["seeds"][0])
     except SpurError as error:
         print(f"collect.py: {error}", file=sys.stderr)
@@ -171,6 +170,39 @@ def facts(drawn: Sequence[tuple[Job, int]]) -> dict[str, Any]:
 def cpu_seconds(text: str) -> float:
     """The sum of all times that job.sh noted, as in `1m2.5s 0m0.3s`."""
     return sum(60 * int(minutes) + float(rest) for minutes, rest in re.findall(r"(\d+)m([\d.]+)s", text))
+
+
+def save_strips(plan: Plan, out: Path, seed: int) -> None:
+    """Write OUT/pictures/fig9/<class>.jpg, from the easiest to the hardest row by row, of one seed's scores."""
+    from PIL import Image
+
+    from spurcli.datasets import load_dataset
+
+    for point in plan.of("fig9"):
+        path = out / point.world / f"seed{seed}" / "scores.h5"
+        if not path.exists():
+            print(f"fig9: {path} is not there yet: snakemake fig9", file=sys.stderr)
+            continue
+        world = plan.worlds[point.world]
+        settings = settings_of(f"{world.data} {world.train}")
+        dataset = load_dataset(
+            settings.dataset.name,
+            settings.dataset.options,
+            data_root=settings.data_root,
+            image_size=settings.preprocessing.decode_size,
+        )
+        values, label, _, class_names, _ = difficulty(path)
+        members = np.flatnonzero(label == list(class_names).index(point.strip_of))
+        members = members[np.argsort(values[members], kind="stable")]
+        chosen = members[np.linspace(0, len(members) - 1, min(NUM_PICTURES, len(members))).round().astype(int)]
+        strip = Image.new("RGB", (PER_ROW * SIDE, -(-len(chosen) // PER_ROW) * SIDE))
+        for place, index in enumerate(chosen):
+            pixels = dataset.splits["train"].inputs.read(np.array([index], dtype=np.int64))[0]
+            picture = Image.fromarray(pixels.squeeze()).resize((SIDE, SIDE))
+            strip.paste(picture, (place % PER_ROW * SIDE, place // PER_ROW * SIDE))
+        target = out / "pictures" / "fig9" / f"{point.strip_of}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        strip.save(target, quality=90)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pages import loads_nothing, spoken
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAPER = EXAMPLES / "paper"
 COMMITTED = PAPER / "measured" / "page.html"
-MODULES = ("plan", "jobs", "collect", "cost", "strips", "page")
+MODULES = ("plan", "jobs", "collect", "cost", "page")
 # A line in one write: jobs run side by side.
 RECORD = 'line=$(printf "%s\\t" "$@"); printf "%s\\n" "$line" >> commands\n'
 MAKE_FILES = (
