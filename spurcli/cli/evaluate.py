@@ -20,6 +20,8 @@ def evaluate(asked: EvaluateRequest, call: Call) -> None:
     Example: spurcli evaluate model.safetensors --split test
 
     Example: spurcli evaluate old.predictions.h5 -o again.json
+
+    Example: spurcli evaluate --predictions preds.csv --label y_true --proba 'p_*' --group hospital
     """
     from spurcli.cli.console import print_json, say, warn
     from spurcli.cli.files import shown

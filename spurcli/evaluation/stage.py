@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ from spurcli.artifacts.predictions import Predictions, read_predictions, write_p
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import read_aligned
+from spurcli.datasets.prediction_table import PredictionColumns, described
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
+from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
 from spurcli.progress import Progress, Silent
@@ -41,6 +43,7 @@ def evaluate(
     labels: Path | None = None,
     ids: Path | None = None,
     predictions: Path | None = None,
+    table: tuple[Path, PredictionColumns] | None = None,
     feature_of: Sequence[str] = (),
     output: Path = Path("evaluation.json"),
     write_logits: bool = True,
@@ -52,13 +55,18 @@ def evaluate(
 
     Predictions (predictions.h5 of an earlier evaluation, or a file of that form) need no settings. `feature_of` names
     the features to judge, each as CLASS/ATTRIBUTE; else they are found from the injection or the training counts.
+    A `table` of predictions of any program, with what its columns are, needs nothing else.
     Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
     from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
     """
-    if sum(given is not None for given in (model, logits, predictions)) != 1:
+    if sum(given is not None for given in (model, logits, predictions, table)) != 1:
         raise UsageError("Give either a model, predictions or --logits", "spurcli evaluate model.safetensors")
+    if table is not None:
+        launched().require_alone("A table of predictions is evaluated by one process")
+        found = _tabled(*table, split, feature_of)
+        return _write(settings, split, found, output, command, write_logits=write_logits)
     if predictions is not None:
         launched().require_alone("Predictions are evaluated by one process")
         # the predictions are there already, and beside the standard output they are the file that is read
@@ -85,6 +93,7 @@ class _Found:
     about: Mapping[str, Any]
     parents: Sequence[Parent]
     sample_id: tuple[str, ...] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _write(
@@ -96,7 +105,7 @@ def _write(
         "evaluate",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments={"split": split},
+        arguments={"split": split, **found.arguments},
         parents=[*injection_parents(settings.injection_path if settings else None), *found.parents],
     )
     content = _content(split, found, made)
@@ -196,6 +205,12 @@ def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) ->
     content = _content(stored.split, _Found(evaluated, stored.subject, about, ()), made)
     write_evaluation(output, content)
     return content
+
+
+def _tabled(path: Path, columns: PredictionColumns, split: str, feature_of: Sequence[str]) -> _Found:
+    evaluated, subject, sample_id, about = evaluated_table(path, columns, split)
+    arguments = {"columns": described(columns)}
+    return _Found(with_features(evaluated, feature_of), subject, about, [Parent.of(path)], sample_id, arguments)
 
 
 def _about_beside(path: Path, stored: Predictions) -> dict[str, Any]:

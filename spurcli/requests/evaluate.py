@@ -11,12 +11,14 @@ from spurcli.errors import UsageError
 from spurcli.requests.configured import Inherited, configured, refuse_settings_of
 from spurcli.requests.files import input_file, output_file
 from spurcli.requests.options import (
+    TABLE,
     AllowMismatch,
     Caller,
     DataRoot,
     Dataset,
     Device,
     Feature,
+    Field,
     File,
     Ids,
     Labels,
@@ -26,6 +28,7 @@ from spurcli.requests.options import (
     Sets,
     Shown,
     Workers,
+    fields_of,
     inherited_settings,
     output,
     path,
@@ -33,6 +36,7 @@ from spurcli.requests.options import (
 )
 
 if TYPE_CHECKING:
+    from spurcli.datasets.prediction_table import PredictionColumns
     from spurcli.settings import Settings
 
 
@@ -59,6 +63,40 @@ class EvaluateRequest:
     )
     labels: Labels = None
     ids: Ids = None
+    predictions: Annotated[
+        File | None,
+        Option("Evaluate a table of predictions of any program (.csv, .tsv, .jsonl, .parquet).", "FILE", panel=TABLE),
+    ] = None
+    label: Annotated[str | None, Option("Column of the true class. (default: label)", "COLUMN", panel=TABLE)] = None
+    proba: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Columns of probabilities named after the classes, as 'p_*'; one alone is the positive class. Repeatable.",
+            "COLUMN",
+            panel=TABLE,
+            repeated=True,
+        ),
+    ] = None
+    logit: Annotated[
+        str | Sequence[str] | None,
+        Option("The same, of logits. Repeatable.", "COLUMN", panel=TABLE, repeated=True),
+    ] = None
+    predicted: Annotated[
+        str | None, Option("Column of the predicted class, where nothing else is known.", "COLUMN", panel=TABLE)
+    ] = None
+    group: Annotated[
+        str | Sequence[str] | None,
+        Option("Make groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True),
+    ] = None
+    id: Annotated[str | None, Option("Column of the ids. (default: id, if it is there)", "COLUMN", panel=TABLE)] = None
+    split_column: Annotated[
+        str | None,
+        Option(
+            "Column of the splits; train rows give the training counts. (default: split, if it is there)",
+            "COLUMN",
+            panel=TABLE,
+        ),
+    ] = None
     feature_of: Annotated[
         str | Sequence[str] | None,
         Option(
@@ -80,13 +118,14 @@ class EvaluateRequest:
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """A resolved request: a model, predictions of an earlier evaluation, or neither (logits); the settings are None
-    for predictions, and for logits without a data set."""
+    """A resolved request: a model, predictions of an earlier evaluation, a table, or none of them (logits); the settings
+    are None for predictions, and for logits without a data set."""
 
     settings: Settings | None
     checkpoint: Path | None
     predictions: Path | None
     output: Path
+    table: tuple[Path, PredictionColumns] | None = None
 
 
 def run(asked: EvaluateRequest, caller: Caller) -> dict[str, Any]:
@@ -102,6 +141,7 @@ def run(asked: EvaluateRequest, caller: Caller) -> dict[str, Any]:
         labels=path(asked.labels),
         ids=path(asked.ids),
         predictions=found.predictions,
+        table=found.table,
         feature_of=several(asked.feature_of),
         output=found.output,
         write_logits=caller.companions,
@@ -116,6 +156,11 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.predictions import holds_predictions
 
+    output = output_file(asked.output, asked.standard_output)
+    if asked.predictions:
+        return EvaluatePlan(None, None, None, output, _table(asked))
+    if flag := next((given.flag for given in _of_table(asked)), None):
+        raise UsageError(f"{flag} belongs to a table of predictions", f"Add --predictions FILE, or remove {flag}.")
     if asked.ids and not asked.logits:
         raise UsageError("--ids belongs to logits", "Add --logits FILE, or remove --ids.")
     if asked.logits and asked.checkpoint:
@@ -123,7 +168,6 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
     if asked.logits and asked.model:
         raise UsageError("--logits needs no --model", "Remove one of them.")
     checkpoint = None if asked.logits else input_file(asked.checkpoint, "model.safetensors", say)
-    output = output_file(asked.output, asked.standard_output)
     if checkpoint and holds_predictions(checkpoint):
         _refuse_settings(checkpoint, asked)
         return EvaluatePlan(None, None, checkpoint, output)
@@ -139,6 +183,37 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
         uses=("dataset",) if asked.logits else ("dataset", "model"),
     )
     return EvaluatePlan(settings, checkpoint, None, output)
+
+
+def _of_table(asked: EvaluateRequest) -> list[Field]:
+    """The options of a table of predictions that are given."""
+    return [given for given in fields_of(asked) if given.option.panel == TABLE and getattr(asked, given.name)]
+
+
+def _table(asked: EvaluateRequest) -> tuple[Path, PredictionColumns]:
+    """The table and its columns; UsageError for what has no effect on it."""
+    from spurcli.artifacts.predictions import holds_predictions
+    from spurcli.datasets.prediction_table import PredictionColumns
+
+    file = Path(asked.predictions or "")
+    if holds_predictions(file):
+        raise UsageError(f"{file} is no table", f"Name it without --predictions: spurcli evaluate {file}")
+    own = {"output", "split", "feature_of", *(given.name for given in _of_table(asked))}
+    for other in fields_of(asked):
+        if other.name not in own and getattr(asked, other.name) != other.default:
+            name = f"the model {asked.checkpoint}" if other.option.positional else other.flag
+            raise UsageError(
+                f"{name} has no effect: --predictions needs no model and no data set", "Remove one of them."
+            )
+    return file, PredictionColumns(
+        label=asked.label or "",
+        proba=tuple(several(asked.proba)),
+        logit=tuple(several(asked.logit)),
+        predicted=asked.predicted or "",
+        groups=tuple(several(asked.group)),
+        id=asked.id or "",
+        split=asked.split_column or "",
+    )
 
 
 def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:

@@ -15,7 +15,7 @@ from spurcli.errors import UsageError
 from spurcli.progress import Progress
 
 File = str | os.PathLike[str]
-DATA, OUTPUT = "Data and settings", "Output"  # headings of the help
+DATA, TABLE, OUTPUT = "Data and settings", "A table of predictions", "Output"  # headings of the help
 
 
 @dataclass(frozen=True)

@@ -247,15 +247,15 @@ def _without(group: str, label: str, separator: str) -> str:
     return group[: -len(label) - 1] if group.endswith(separator + label) else ""
 
 
-def unique_ids(table: Table, values: Sequence[str]) -> Sequence[str]:
-    """`values` [n], if each can be the id of its row; else InputError with the line."""
+def unique_ids(table: Table, values: Sequence[str], flag: str = "--set dataset.options.id=COLUMN") -> Sequence[str]:
+    """`values` [n], if each can be the id of its row; else InputError with the line, and `flag` to name another column."""
     first: dict[str, int] = {}
     for row, value in enumerate(values):
         if first.setdefault(value, row) != row or not value:
             problem = f"{value[:60]!r} is there already at {table.where(first[value])}" if value else "empty"
             raise InputError(
                 f"{table.where(row)}: the id {problem}",
-                "Name a column that differs in each row with --set dataset.options.id=COLUMN.",
+                f"Name a column that differs in each row with {flag}.",
             )
     require_plain(values, str(table.path))
     return values

@@ -1,0 +1,291 @@
+"""A table of predictions that any program made: classes, labels, groups, ids and splits by its columns."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.class_check import confusion, warn_if_reordered
+from spurcli.datasets.own.columns import unique_ids
+from spurcli.datasets.own.naming import in_order
+from spurcli.datasets.own.split_column import splits_of
+from spurcli.datasets.own.splitting import split_name
+from spurcli.datasets.prediction_values import class_columns, logits_of
+from spurcli.datasets.tables import Table, column_names, listed, read_table
+from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.names import NUMBER, canonical, canonical_values, is_missing, warn_alike
+from spurcli.registry import near
+from spurcli.words import counted
+
+_WHAT, _HINT = "a table of predictions", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
+_MANY = 20  # more different numbers than this are quarters, not groups of their own
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class PredictionColumns:
+    """Which columns of a table are what. `proba` and `logit` are names or patterns (`p_*`), one column a class, or one
+    column alone: that of the positive class; `predicted` holds classes. "" and () stand for none; `label`, `id` and
+    `split` are the columns of these names unless others are named."""
+
+    label: str = ""
+    proba: Sequence[str] = ()
+    logit: Sequence[str] = ()
+    predicted: str = ""
+    groups: Sequence[str] = ()
+    id: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class TablePredictions:
+    """`logits` float32 [n, classes] and `label` int64 [n] of all rows; `attribute` int64 [n], `sample_id` [n] and `split` [n]
+    where columns say them. Where only classes were predicted, logits are 1 for that class and 0 for the others."""
+
+    path: Path
+    logits: NDArray[np.float32]
+    label: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    attribute: NDArray[np.int64] | None = None
+    attribute_names: tuple[str, ...] = ()
+    sample_id: tuple[str, ...] | None = None
+    split: tuple[str, ...] = ()
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        return tuple(f"{label}/{attribute}" for label in self.class_names for attribute in self.attribute_names)
+
+    def rows_of(self, split: str) -> NDArray[np.int64]:
+        """Positions int64 [m] of the rows of a split; all rows where no column says splits."""
+        if not self.split:
+            return np.arange(len(self.label))
+        return np.flatnonzero(np.array(self.split) == split)
+
+    def require_rows_of(self, split: str) -> NDArray[np.int64]:
+        """`rows_of`, and InputError where there is none."""
+        rows = self.rows_of(split)
+        if not len(rows):
+            there = ", ".join(dict.fromkeys(self.split))
+            raise InputError(
+                f"{self.path} has no row of the split {split!r}", f"It has: {there}. Name one with --split."
+            )
+        return rows
+
+    def group(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Group int64 [m] of some rows = label · attributes + attribute."""
+        if self.attribute is None:
+            return None
+        return self.label[rows] * len(self.attribute_names) + self.attribute[rows]
+
+
+def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredictions:
+    """Read the predictions of a table.
+
+    Raises UsageError where the columns of the predictions are not named, InputError with near names for a column that is
+    not there, and with the line for an empty cell or what is no number.
+    """
+    kinds = {"--proba": wanted.proba, "--logit": wanted.logit, "--predicted": wanted.predicted}
+    given = [flag for flag, value in kinds.items() if value]
+    known = column_names(path, _WHAT, _HINT)
+    if len(given) != 1:
+        problem = "Which columns hold the predictions?" if not given else f"{' and '.join(given)} contradict each other"
+        raise UsageError(problem, f"Name --proba, --logit or --predicted. {path} has: {listed(known)}.")
+    one = [
+        ("--label", wanted.label),
+        ("--id", wanted.id),
+        ("--split-column", wanted.split),
+        ("--predicted", wanted.predicted),
+    ]
+    for flag, name in [*one, *(("--group", name) for name in wanted.groups)]:
+        if name and name not in known:
+            raise _no_column(path, flag, name, known)
+    label = wanted.label or ("label" if "label" in known else "")
+    if not label:
+        raise UsageError(
+            f"Which column of {path} is the true class?", f"Name it with --label. It has: {listed(known)}."
+        )
+    outputs = _expanded(wanted.proba or wanted.logit, known, path, given[0]) or [wanted.predicted]
+    roles = [label, *outputs, *wanted.groups]
+    free = [name for name in known if name not in roles]
+    identifier = wanted.id or ("id" if "id" in free else "")
+    split = wanted.split or ("split" if "split" in free else "")
+    roles += filter(None, (identifier, split))
+    if len(set(roles)) < len(roles):
+        twice = next(name for name in roles if roles.count(name) > 1)
+        raise UsageError(f"The column {twice} is named twice", "Each column is one thing.")
+    table = read_table(path, roles, _WHAT, _HINT, reading=None)
+    true = _names(table, label)
+    if wanted.predicted:
+        predicted = _names(table, wanted.predicted)
+        classes = _classes([*true, *predicted], f"{path}: {label}, {wanted.predicted}")
+        logits = np.eye(len(classes), dtype=np.float32)[[classes.index(name) for name in predicted]]
+    else:
+        patterns = wanted.proba or wanted.logit
+        classes, order = class_columns(outputs, patterns, set(true), str(path), label)
+        logits = logits_of(table, outputs, order, is_proba=bool(wanted.proba), classes=classes)
+    number = {name: place for place, name in enumerate(classes)}
+    unknown = next((row for row, name in enumerate(true) if name not in number), None)
+    if unknown is not None:
+        raise InputError(
+            f"{table.where(unknown)}: {label} is {true[unknown][:40]!r}, and the columns of the predictions are of {', '.join(classes[:8])}",
+            "Write labels as these columns end, or name columns of all classes.",
+        )
+    codes = np.array([number[name] for name in true], dtype=np.int64)
+    warn_if_reordered(confusion(logits, codes), classes, str(path), "Name each column after its class.")
+    found = TablePredictions(
+        path,
+        logits,
+        codes,
+        classes,
+        sample_id=tuple(_ids(table, identifier)) if identifier else None,
+        split=tuple(_splits(table, split)) if split else (),
+    )
+    if not wanted.groups:
+        _suggest(path, [name for name in known if name not in roles])
+        return found
+    names, attribute = attribute_of([_group_values(table, column) for column in wanted.groups])
+    return replace(found, attribute=attribute, attribute_names=names)
+
+
+def attribute_of(columns: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of the attributes and that of each row, int64 [n]; several columns are crossed, as in "dark, male"."""
+    joined = [", ".join(values) for values in zip(*columns, strict=True)]
+    names = in_order(set(joined))
+    number = {name: place for place, name in enumerate(names)}
+    return names, np.array([number[value] for value in joined], dtype=np.int64)
+
+
+def quarters(values: Sequence[str], where: str) -> list[str]:
+    """The quarter of each number of a column, as in "Q2 > 30 and ≤ 45"; the edges are said in a warning.
+
+    Equal numbers stay together, so that there may be fewer than four.
+    """
+    numbers = np.array([float(value) for value in values])
+    edges = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75], method="lower"))
+    edges = edges[edges < numbers.max()]
+    shown = [f"{edge:g}" for edge in edges]
+    names = [
+        f"≤ {shown[0]}",
+        *(f"> {low} and ≤ {high}" for low, high in pairwise(shown)),
+        f"> {shown[-1]}",
+    ]
+    names = [f"Q{place + 1} {name}" for place, name in enumerate(names)]
+    warnings.warn(
+        SpurWarning(
+            f"{where} holds {len(np.unique(numbers)):,} different numbers, so its quarters are the groups: {', '.join(names)}. If each number "
+            "is a group, write it as a name"
+        ),
+        stacklevel=3,
+    )
+    return [names[place] for place in np.searchsorted(edges, numbers).tolist()]
+
+
+def _group_values(table: Table, column: str) -> list[str]:
+    values, where = _names(table, column), f"{table.path}: {column}"
+    distinct = set(values)
+    if len(distinct) > _MANY and all(NUMBER.fullmatch(value) for value in distinct):
+        return [f"{column} {name}" for name in quarters(values, where)]
+    if len(distinct) > _MANY and 2 * len(distinct) > len(values):
+        raise InputError(
+            f"{where} has {len(distinct):,} different values in {counted(len(values), 'row')}",
+            "Name a column of few different values with --group.",
+        )
+    warn_alike(distinct, "groups", where, stacklevel=3)
+    return values
+
+
+def _names(table: Table, column: str) -> list[str]:
+    """The name in each row of a column; InputError for the first line without one."""
+    plain = canonical_values(table[column])
+    values = [plain[value] for value in table[column]]
+    for value in plain.values():
+        if is_missing(value):
+            written = repr(value) + ", which stands for an empty cell" if value else "empty"
+            raise InputError(
+                f"{table.where(values.index(value))}: {column} is {written}", "Fill it in, or remove the row."
+            )
+    return values
+
+
+def _ids(table: Table, column: str) -> Sequence[str]:
+    return unique_ids(table, table[column], "--id COLUMN")
+
+
+def _splits(table: Table, column: str) -> list[str]:
+    values = _names(table, column)
+    names = {value: split_name(value) for value in values}
+    if "train" in names.values() or all(
+        NUMBER.fullmatch(value) or value.lower() in ("true", "false") for value in names
+    ):
+        return splits_of(table, column, {})
+    return [names[value] for value in values]
+
+
+def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
+    distinct = set(names)
+    if len(distinct) < 2:
+        raise InputError(
+            f"{where}: there is one class only, {names[0][:40]!r}", "There must be two at least to tell apart."
+        )
+    if len(distinct) > _MANY and 2 * len(distinct) > len(names):
+        raise InputError(
+            f"{where}: {len(distinct):,} different values in {len(names) // 2:,} rows are no classes",
+            "Name other columns.",
+        )
+    warn_alike(distinct, "classes", where, stacklevel=3)
+    return in_order(distinct)
+
+
+def _expanded(patterns: Sequence[str], known: Sequence[str], path: Path, flag: str) -> list[str]:
+    """The columns that names and patterns mean, in the order of the file for a pattern."""
+    found: list[str] = []
+    for pattern in patterns:
+        mine = [pattern] if pattern in known else [name for name in known if fnmatchcase(name, pattern)]
+        if not mine:
+            raise _no_column(path, flag, pattern, known)
+        found += mine
+    return list(dict.fromkeys(found))
+
+
+def _no_column(path: Path, flag: str, name: str, known: Sequence[str]) -> InputError:
+    return InputError(f"{path} has no column {name!r} ({flag}){near(name, known)}", f"It has: {listed(known)}.")
+
+
+def _suggest(path: Path, unused: Sequence[str]) -> None:
+    """One line on columns that look like attributes and are not used."""
+    if not unused:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpurWarning)  # given when the table was read
+        table = read_table(path, unused, _WHAT, _HINT)
+    likely = []
+    for name in unused:
+        distinct = {canonical(value) for value in table[name]}
+        if 2 <= len(distinct) <= min(_MANY, len(table) // 2) and not any(_is_fraction(value) for value in distinct):
+            likely.append(name)
+    if likely:
+        more = ", …" if len(likely) > _SHOWN else ""
+        said = f"{path}: no column makes groups; {', '.join(likely[:_SHOWN])}{more} could"
+        warnings.warn(SpurWarning(f"{said}: --group {likely[0]}"), stacklevel=4)
+
+
+def _is_fraction(value: str) -> bool:
+    return bool(NUMBER.fullmatch(value)) and not math.isclose(float(value), round(float(value)))
+
+
+def described(columns: PredictionColumns) -> Mapping[str, Any]:
+    """As provenance holds it: what was named."""
+    return {
+        name: list(value) if isinstance(value, tuple | list) else value
+        for name, value in vars(columns).items()
+        if value
+    }
