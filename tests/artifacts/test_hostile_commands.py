@@ -23,7 +23,7 @@ GOLDEN = {"logits.npy": None, **{name: name.replace(".", "-v1.") for name in COM
 @pytest.mark.parametrize("name", COMMANDS)
 def test_damaged_input_stops_before_anything_is_replaced(spurcli, golden, tmp_path, name, damage):
     whole = (golden / GOLDEN[name]).read_bytes() if GOLDEN[name] else b"\x93NUMPY\x01\x00" + bytes(100)
-    content = {"cut": whole[: len(whole) // 2], "garbage": b"\xff\xfe\x00garbage" * 9, "empty": b""}.get(damage)
+    content = {"cut": whole[: len(whole) // 2], "garbage": b"\x80\xfe\x00garbage" * 9, "empty": b""}.get(damage)
     if content is not None:
         Path(name).write_bytes(content)
     elif damage == "folder":

@@ -51,7 +51,7 @@ from spurcli.runtime.tokens import folder_tokenizer
 from spurcli.session import configure
 from spurcli.studies.description import read_description
 from spurcli.studies.tidy import COLUMNS, curves_of, read_tidy
-from spurcli.training.state import Position, StateFile
+from spurcli.training.state import Position, Saved, StateFile
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOGITS = np.linspace(-3, 3, 24, dtype=np.float32).reshape(8, 3)
@@ -183,7 +183,7 @@ def _make_state(folder: Path) -> None:
     import torch
 
     position = Position(epoch=1, records=[{"epoch": 0, "loss": 0.5}])
-    StateFile(folder, STATE_IDENTITY).save({"model.weight": torch.zeros(2, 3)}, position, {"best": 0.5})
+    StateFile(folder, STATE_IDENTITY).save(Saved(position, {"model.weight": torch.zeros(2, 3)}, {"best": 0.5}))
 
 
 # ---- data sets
