@@ -160,12 +160,7 @@ def _csv_rows(lines: Lines, path: Path, form: dict[str, Any], own: bool, classes
             if row:
                 yield first, row
             if classes is not None and len(taken) > 1 and classes.in_most([text for _, text in taken], width):
-                raise InputError(
-                    f"{path}, line {first:,}: a quoted text runs over {last - first + 1:,} lines and holds what looks like rows",
-                    'Write "" for a quotation mark inside quotes, or --set dataset.options.quoting=none (csv: it is one text).'
-                    if own
-                    else "Fetch the file again.",
-                )
+                raise _swallowed(path, first, last, own)
             start = last + 1
             taken.clear()
     except csv.Error as error:
@@ -174,6 +169,15 @@ def _csv_rows(lines: Lines, path: Path, form: dict[str, Any], own: bool, classes
             raise InputError(f"{where}: {error}", _CLOSE) from error
         is_escaped = "escapechar" not in form and any('\\"' in text for _, text in taken)
         raise InputError(f"{where}: {error}", _fix(own, is_escaped)) from error
+
+
+def _swallowed(path: Path, first: int, last: int, own: bool) -> InputError:
+    return InputError(
+        f"{path}, line {first:,}: a quoted text runs over {last - first + 1:,} lines and holds what looks like rows",
+        'Write "" for a quotation mark inside quotes, or --set dataset.options.quoting=none (csv: it is one text).'
+        if own
+        else "Fetch the file again.",
+    )
 
 
 def _fix(own: bool, is_escaped: bool = False) -> str:
@@ -256,6 +260,8 @@ def _tab_rows(lines: Lines, path: Path, own: bool, classes: _Classes) -> Iterato
                 fields = row
             else:
                 waiting.extendleft(reversed(taken[1:]))
+                if is_open and not complete and row is not None and len(row) == width:
+                    raise _swallowed(path, line, taken[-1][0], own)
                 if is_open and not complete:
                     raise InputError(
                         f"{path}, line {line:,}: {counted(len(fields), 'field')}, and a quotation mark that is not closed",

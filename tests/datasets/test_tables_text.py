@@ -366,6 +366,9 @@ def test_a_quotation_mark_that_is_not_closed_names_its_line(tmp_path):
     (tmp_path / "t.tsv").write_text('text\tlabel\tsplit\nx\ta\ttrain\n"open\nand so on\ta\ttrain\nmore\tb\ttrain\n')
     with pytest.raises(InputError, match=r"line 3: 1 field, and a quotation mark.*\n.*quoting=none"):
         read(tmp_path / "t.tsv")
+    (tmp_path / "t.tsv").write_text('text\tlabel\nt\tx\nt;\tx\n"t\n\t;\n"\tx\n"t\n\t;\n"\tx\n')
+    with pytest.raises(InputError, match=r"line 4: a quoted text runs over 3 lines and holds what looks like rows"):
+        read(tmp_path / "t.tsv", ["text", "label"])
     (tmp_path / "t.csv").write_text('text,label\nx,a\n"oh" he said,b\n')
     with pytest.raises(InputError, match=r"line 3: .*\n.*quoting=none"):
         read(tmp_path / "t.csv", ["text"])
