@@ -152,8 +152,9 @@ def _with_seeded(samples: Samples, shares: Shares) -> tuple[NDArray[np.int64], l
         split[rows[chosen == number]] = len(names)
         names.append(name)
     parts = ", ".join(f"{share:.0%} {name}" for name, share in taken.items())
+    lacks = f"split {' or '.join(taken)}" if samples.split_names else "splits"
     warnings.warn(
-        SpurWarning(f"{samples.name} brings no such split: {parts} taken at random, by seed {shares.seed}"),
+        SpurWarning(f"{samples.name} has no {lacks}: {parts} taken at random (seed {shares.seed})"),
         stacklevel=3,
     )
     return split, names
