@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+from spurcli.artifacts.records import EpochRecord
 
 LAST = "last"
-Row = Mapping[str, Any]  # of one epoch, as in history.json
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class EpochRule:
 
     label: str
     summary: str
-    value: Callable[[Row], float | None]
+    value: Callable[[EpochRecord], float | None]
     metric: str = ""
     reads_labels: bool = False
     reads_groups: bool = False
 
 
-def _of_val(metric: str, sign: int = 1) -> Callable[[Row], float | None]:
+def _of_val(metric: str, sign: int = 1) -> Callable[[EpochRecord], float | None]:
     """A metric of the validation split; `sign` −1 where lower is better."""
 
-    def value(row: Row) -> float | None:
+    def value(row: EpochRecord) -> float | None:
         found = row["evaluations"]["val"].get(metric)
         return None if found is None else sign * found
 

@@ -18,6 +18,8 @@ from typing import Any
 from spurcli.beside import run_file
 from spurcli.errors import InputError, MissingExtraError, UsageError
 
+Options = Mapping[str, Any]  # of a part, a user's own too: names and values are checked when the part is built
+
 
 @dataclass(frozen=True)
 class Entry:

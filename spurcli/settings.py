@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, cast
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.provenance import portable_path, portable_word
 from spurcli.epoch_rules import LAST, RULES
 from spurcli.errors import InputError, UsageError
@@ -107,6 +108,19 @@ class ScoringSettings:
     precision: Literal["float32", "bf16", "fp16"] = "float32"
 
 
+class StoredSettings(TypedDict):
+    """Settings as provenance holds them: the name of the recipe, the seed, and each table's values."""
+
+    recipe: str
+    seed: int
+    dataset: JsonObject
+    model: JsonObject
+    preprocessing: JsonObject
+    training: JsonObject
+    scoring: JsonObject
+    method: JsonObject
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that decides a result (tables) and where it runs (seed and what follows it, never inherited)."""
@@ -125,10 +139,10 @@ class Settings:
     num_workers: int = 2
     injection_path: Path | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> StoredSettings:
         """The tables and the seed, for provenance; nothing about the machine, absolute paths cut to their last part."""
         content = {name: _plain(getattr(self, name)) for name in TABLES}
-        return {"recipe": portable_path(self.recipe), "seed": self.seed, **content}
+        return cast(StoredSettings, {"recipe": portable_path(self.recipe), "seed": self.seed, **content})
 
 
 # The dataclass of each table.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -16,6 +15,7 @@ from spurcli.artifacts.catalogue import CHECKPOINT, CHECKPOINT_KEY
 from spurcli.artifacts.checkpoint import update_weights_hash
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.matching_torch import Mismatch, Weights, best_match, plain_name
+from spurcli.artifacts.records import CheckpointMetadata
 from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError
 
@@ -57,7 +57,7 @@ def weights_sha256(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def save_checkpoint(path: Path, weights: Weights, metadata: Mapping[str, Any]) -> None:
+def save_checkpoint(path: Path, weights: Weights, metadata: CheckpointMetadata) -> None:
     """Write weights and their description atomically; equal content gives equal bytes."""
     content = {
         "format": CHECKPOINT.format,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ from numpy.typing import NDArray
 from spurcli.artifacts.envelope import field, optional_field
 from spurcli.errors import InputError
 from spurcli.words import counted
+
+
+class FingerprintContent(TypedDict):
+    """A fingerprint as it is stored."""
+
+    num_samples: int
+    labels_sha256: str | None
+    ids_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Fingerprint:
         little_endian = np.ascontiguousarray(labels, dtype="<i8")
         return cls(len(labels), hashlib.sha256(little_endian.data).hexdigest(), ids_sha256)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> FingerprintContent:
         return {
             "num_samples": self.num_samples,
             "labels_sha256": self.labels_sha256,

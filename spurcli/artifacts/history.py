@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import HISTORY, require_kind
 from spurcli.artifacts.envelope import JsonObject, field, read_json_artifact
 from spurcli.artifacts.provenance import Provenance, read_provenance
+from spurcli.artifacts.records import EpochRecord
 from spurcli.errors import InputError
 
 _HINT = "spurcli train writes it next to the model."
@@ -25,7 +25,7 @@ def history_path(model_path: Path) -> Path:
 
 
 def write_history(
-    path: Path, epochs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], provenance: Provenance
+    path: Path, epochs: Sequence[EpochRecord], facts: Mapping[str, object], provenance: Provenance
 ) -> None:
     """Write one record per epoch; `facts` are about the whole run (device, samples, weights)."""
     write_json(

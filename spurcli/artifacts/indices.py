@@ -6,10 +6,9 @@ import hashlib
 import itertools
 import re
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from spurcli.artifacts.catalogue import ERRORS, INDICES, Artefact, require_kind
 from spurcli.artifacts.envelope import JsonObject, canonical_json, optional_field, parse_json
 from spurcli.artifacts.envelope import field as checked_field
 from spurcli.artifacts.provenance import Provenance, read_provenance
+from spurcli.artifacts.records import ListRule, RemovalSummary
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError, SpurWarning
 
@@ -38,8 +38,8 @@ class IndexList:
     indices: NDArray[np.int64]
     kind: Kind
     subject: Subject = field(default_factory=Subject.unknown)
-    rule: Mapping[str, Any] = field(default_factory=dict)
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    rule: ListRule = field(default_factory=ListRule)
+    summary: RemovalSummary = field(default_factory=RemovalSummary)
     provenance: Provenance = field(default_factory=Provenance)
 
     @property
@@ -117,8 +117,8 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
             np.sort(indices),
             kind,
             Subject.from_json(header, where, str(path)),
-            rule=optional_field(header, "rule", dict, where) or {},
-            summary=optional_field(header, "summary", dict, where) or {},
+            rule=cast(ListRule, optional_field(header, "rule", dict, where) or {}),
+            summary=cast(RemovalSummary, optional_field(header, "summary", dict, where) or {}),
             provenance=read_provenance(header.get("provenance"), where),
         )
     check_indices(result.indices, result.subject.num_samples, str(path))

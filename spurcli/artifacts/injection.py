@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from spurcli.artifacts.envelope import MAX_JSON_BYTES, field, optional_field, re
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, Provenance, read_provenance
 from spurcli.errors import InputError
+from spurcli.registry import Options
 
 _HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLASS --fraction 0.1"
 
@@ -29,10 +29,10 @@ class Injection:
     """
 
     feature: str
-    parameters: Mapping[str, Any]
+    parameters: Options
     seed: int
     dataset: str
-    dataset_options: Mapping[str, Any]
+    dataset_options: Options
     fingerprint: Fingerprint
     feature_of: int
     twin_class: int | None

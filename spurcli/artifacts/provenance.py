@@ -56,8 +56,8 @@ def provenance(
     stage: str,
     *,
     command: str = "",
-    settings: Mapping[str, Any] | None = None,
-    arguments: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
+    arguments: Mapping[str, object] | None = None,
     parents: Iterable[Parent] = (),
 ) -> Provenance:
     """The provenance of one artefact, ready for JSON.

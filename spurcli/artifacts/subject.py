@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TypedDict
 
-from spurcli.artifacts.envelope import optional_field
-from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.envelope import JsonObject, optional_field
+from spurcli.artifacts.fingerprint import Fingerprint, FingerprintContent
 from spurcli.errors import InputError
 
 
@@ -21,6 +20,13 @@ class InjectionPolicy(Enum):
     @classmethod
     def of(cls, allow_injection_mismatch: bool) -> InjectionPolicy:
         return cls.ANY if allow_injection_mismatch else cls.SAME
+
+
+class SubjectContent(TypedDict, total=False):
+    """A subject as it is stored; a list without header has neither part."""
+
+    fingerprint: FingerprintContent | None
+    injection_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Subject:
         return cls(None, None, states_injection=False, name=name)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], where: str, name: str) -> Subject:
+    def from_json(cls, content: JsonObject, where: str, name: str) -> Subject:
         """The subject in a header or JSON file, either part of which may be left out; `where` is for errors in it."""
         stated = content.get("fingerprint")
         return cls(
@@ -53,8 +59,8 @@ class Subject:
             name,
         )
 
-    def to_json(self) -> dict[str, Any]:
-        content: dict[str, Any] = {"fingerprint": self.fingerprint.to_json() if self.fingerprint else None}
+    def to_json(self) -> SubjectContent:
+        content: SubjectContent = {"fingerprint": self.fingerprint.to_json() if self.fingerprint else None}
         return {**content, "injection_sha256": self.injection_sha256} if self.states_injection else content
 
     @property

@@ -8,15 +8,17 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from spurcli.artifacts.records import Removed
 from spurcli.cli.console import console, say
 from spurcli.evaluation.metrics import METRICS
+from spurcli.results import InferResult, PruneResult
 from spurcli.words import PERCENT, amount, counted, listed
 
 _MAX_ROWS = 20
 _MAX_COLUMNS = 10
 
 
-def removed_table(result: dict[str, Any]) -> None:
+def removed_table(result: PruneResult) -> None:
     """What a list removes by class, or by group where groups are known, and by difficulty quartile."""
     summary = result["summary"]
     rows = summary["by_group"] or summary["by_class"]
@@ -30,18 +32,18 @@ def removed_table(result: dict[str, Any]) -> None:
         table.add_row(f"… {len(rows) - _MAX_ROWS} more", "", "", "")
     table.add_section()
     names = {1: "easiest quarter", 2: "second", 3: "third", 4: "hardest quarter"}
-    for row in summary["by_quartile"]:
-        _add(table, names[row["quartile"]], row)
+    for quarter in summary["by_quartile"]:
+        _add(table, names[quarter["quartile"]], quarter)
     console().print(table)
 
 
-def _add(table: Table, name: str, row: dict[str, Any]) -> None:
+def _add(table: Table, name: str, row: Removed) -> None:
     if row["num_samples"]:
         share = row["num_removed"] / row["num_samples"]
         table.add_row(Text(name), f"{row['num_samples']:,}", f"{row['num_removed']:,}", f"{share:.1%}")
 
 
-def inferred_table(result: dict[str, Any]) -> None:
+def inferred_table(result: InferResult) -> None:
     """How many samples of each true group (or class) have each attribute that was inferred."""
     rows = [row for row in result["counts"] if any(row["counts"].values())]
     names = list(result["counts"][0]["counts"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ from spurcli.datasets.base import Dataset
 from spurcli.datasets.decoded import use_cache
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import DATASETS
-from spurcli.registry import near, same_kind
+from spurcli.registry import Options, near, same_kind
 
 
 def load_dataset(
     name: str,
-    options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     *,
     data_root: Path = Path("data"),
     image_size: int | None = None,
@@ -55,9 +54,7 @@ def load_dataset(
     return apply_injection(dataset, found)
 
 
-def loader_arguments(
-    loader: Any, name: str, options: Mapping[str, Any], image_size: int | None = None
-) -> dict[str, Any]:
+def loader_arguments(loader: Any, name: str, options: Options, image_size: int | None = None) -> dict[str, Any]:
     """Check `options` against the loader's keyword arguments and add `image_size` if it takes that."""
     parameters = inspect.signature(loader).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.datasets.inputs import Inputs, Texts
 from spurcli.errors import UsageError
 from spurcli.parts import FEATURES
-from spurcli.registry import near, same_kind
+from spurcli.registry import Options, near, same_kind
 
 
-def bind_feature(name: str, parameters: Mapping[str, Any], inputs: Inputs) -> Any:
+def bind_feature(name: str, parameters: Options, inputs: Inputs) -> Any:
     """The feature with its parameters filled in, ready to apply to one sample of `inputs`."""
     feature = FEATURES.load(name)
     if name in FEATURES:
@@ -37,7 +37,7 @@ def bind_feature(name: str, parameters: Mapping[str, Any], inputs: Inputs) -> An
     return functools.partial(feature, **parameters)
 
 
-def complete_parameters(feature: Any, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def complete_parameters(feature: Any, name: str, parameters: Options) -> JsonObject:
     """`parameters` checked against the feature's keywords, defaults added."""
     keywords = {
         key: parameter.default

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,8 @@ from spurcli.datasets import Dataset, load_dataset
 from spurcli.errors import InputError, UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.parts import FEATURES
-from spurcli.registry import near
+from spurcli.registry import Options, near
+from spurcli.results import InjectResult
 from spurcli.selection import deciding_score, hardness_keys, parse_fraction, parse_select, random_keys, select_hardest
 from spurcli.settings import Settings
 
@@ -26,7 +25,7 @@ def inject(
     *,
     feature: str,
     class_name: str,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Options | None = None,
     count: int | None = None,
     fraction: str | None = None,
     select: str = "random",
@@ -35,7 +34,7 @@ def inject(
     twin_class: str | None = None,
     output: Path = Path("inject.json"),
     command: str = "",
-) -> dict[str, Any]:
+) -> InjectResult:
     """Put `feature` into samples of one class of the training split: `count` of them or a `fraction`.
 
     `select` is random, hardest, easiest or A:B (the order from easiest to hardest of the class) by `scores`, which

@@ -15,6 +15,7 @@ from spurcli.artifacts.provenance import Parent
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import align
 from spurcli.errors import InputError
+from spurcli.results import CountsOfRow
 from spurcli.runtime.workbench import Workbench
 
 
@@ -29,7 +30,7 @@ class Known:
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
 
-    def counts(self, attribute: NDArray[np.int64], names: tuple[str, ...]) -> list[dict[str, object]]:
+    def counts(self, attribute: NDArray[np.int64], names: tuple[str, ...]) -> list[CountsOfRow]:
         """How many samples of each true group (each class where none is known) have each attribute."""
         rows, row_names = (self.label, self.class_names) if self.group is None else (self.group, self.group_names)
         counts = np.zeros((len(row_names), len(names)), dtype=np.int64)

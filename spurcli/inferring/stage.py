@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
 from spurcli.parts import WAYS
 from spurcli.progress import Progress, Silent
+from spurcli.results import InferResult
 from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.launch import launched
 from spurcli.runtime.workbench import Workbench
@@ -49,7 +49,7 @@ def infer(
     allow_injection_mismatch: bool = False,
     progress: Progress | None = None,
     command: str = "",
-) -> dict[str, Any]:
+) -> InferResult:
     """Infer a group for each training sample of the data set in `settings`, the way `by` does, and write them.
 
     `source` is a checkpoint or predictions of the training split; without it models are trained for
@@ -89,7 +89,9 @@ def infer(
         "infer",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=dataclasses.asdict(InferArguments(portable_word(by), source is None, **options, **_code_of(by))),
+        arguments=dataclasses.asdict(
+            InferArguments(portable_word(by), source is None, options.get("num_clusters"), _code_sha256(by))
+        ),
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
     outputs = [Output(output, GROUPS), *([Output(errors, ERRORS)] if errors else [])]
@@ -118,17 +120,20 @@ def infer(
         group, names = _crossed(attribute, known)
         wrong = evidence.used_errors() if errors else None
 
-        def write() -> dict[str, Any]:
-            common: dict[str, Any] = {"subject": known.subject, "provenance": made}
+        def write() -> InferResult:
             if errors and wrong is not None:
-                write_indices(errors, IndexList(wrong, "errors", rule={"by": portable_word(by)}, **common))
-            write_groups(output, GroupList(group, names, within_class=attribute.within_class, **common))
+                write_indices(
+                    errors, IndexList(wrong, "errors", known.subject, {"by": portable_word(by)}, provenance=made)
+                )
+            write_groups(
+                output, GroupList(group, names, known.subject, within_class=attribute.within_class, provenance=made)
+            )
             return _summary(output, errors, known)
 
         return world.first(write)
 
 
-def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, Any]]:
+def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, int]]:
     """The way, and its options with their values."""
     way: Way = WAYS.load(by)
     parameters = inspect.signature(way).parameters
@@ -139,10 +144,10 @@ def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, Any]]
     return way, {"num_clusters": parameters["num_clusters"].default if num_clusters is None else num_clusters}
 
 
-def _code_of(by: str) -> dict[str, Any]:
+def _code_sha256(by: str) -> str | None:
     """What identifies a way of the user's own, so that a changed one is run again."""
     place = by.rpartition(":")[0]
-    return {"by_sha256": sha256_of_file(Path(place))} if place.endswith(".py") else {}
+    return sha256_of_file(Path(place)) if place.endswith(".py") else None
 
 
 def _crossed(attribute: Attribute, known: Known) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -157,7 +162,7 @@ def _crossed(attribute: Attribute, known: Known) -> tuple[NDArray[np.int64], tup
     return known.label * len(names) + value, tuple(f"{label}/{name}" for label in known.class_names for name in names)
 
 
-def _summary(output: Path, errors: Path | None, known: Known) -> dict[str, Any]:
+def _summary(output: Path, errors: Path | None, known: Known) -> InferResult:
     """What the finished files hold."""
     found = read_groups(output)
     width = len(found.names) // len(known.class_names)

@@ -22,7 +22,7 @@ from spurcli.models.trial import trial
 from spurcli.models.weights import find_folder, find_weights, start_from
 from spurcli.parts import MODELS
 from spurcli.progress import Progress, Silent
-from spurcli.registry import near
+from spurcli.registry import Options, near
 
 _IMAGES = ("input_shape",)
 _TEXTS = ("vocab_size", "pad_id", "max_length")
@@ -30,7 +30,7 @@ _TEXTS = ("vocab_size", "pad_id", "max_length")
 
 def build_model(
     name: str,
-    options: Mapping[str, Any],
+    options: Options,
     *,
     num_classes: int,
     weights_root: Path = Path(),
@@ -84,7 +84,7 @@ def build_model(
     return model
 
 
-def require_files(name: str, options: Mapping[str, Any], weights_root: Path) -> None:
+def require_files(name: str, options: Options, weights_root: Path) -> None:
     """Raise InputError if a file that model `name` would start from is not there; builds and reads nothing."""
     if options.get("weights"):
         find_weights(str(options["weights"]), weights_root)
@@ -99,7 +99,7 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return layer if isinstance(layer, nn.Linear) else None
 
 
-def _check_options(name: str, options: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+def _check_options(name: str, options: Options, parameters: Mapping[str, inspect.Parameter]) -> None:
     """Raise UsageError for an option that the factory does not have."""
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     given = ("num_classes", "weights_root", "progress", "data_classes", *_IMAGES, *_TEXTS)

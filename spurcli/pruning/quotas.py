@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from spurcli.artifacts.envelope import field, optional_field
+from spurcli.artifacts.envelope import JsonObject, field, optional_field
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.provenance import Parent
+from spurcli.artifacts.records import RecallOfClass
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError
 
@@ -31,7 +32,7 @@ class Recalls:
         """Recall of each class; 1 for one that has no samples anywhere."""
         return [Fraction(right, size) if size else Fraction(1) for right, size in self.counts]
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[RecallOfClass]:
         return [
             {"name": name, "num_correct": right, "num_samples": size}
             for name, (right, size) in zip(self.class_names, self.counts, strict=True)
@@ -106,7 +107,7 @@ def read_recalls(
     return Recalls(tuple(class_names), counts, parent, tuple(warnings))
 
 
-def _count(row: Mapping[str, Any], size: int, where: str) -> tuple[int, int]:
+def _count(row: JsonObject, size: int, where: str) -> tuple[int, int]:
     """(right, all) validation samples of a class that has `size` training samples."""
     accuracy = field(row, "accuracy", dict, where)
     num_samples, value = field(accuracy, "num_samples", int, where), accuracy.get("value")

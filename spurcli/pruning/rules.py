@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.records import ListRule
 from spurcli.errors import InputError, UsageError
 from spurcli.groups import aligned_groups, named, nearly_aligned
 from spurcli.pruning.quotas import kept_by_recall
@@ -170,7 +170,7 @@ def matched_random(removed: NDArray[np.bool_], stratum: Codes, keys: NDArray[np.
     return select_hardest(keys, stratum, count_codes(stratum, int(stratum.max()) + 1, removed))
 
 
-def describe(rule: Rule, fraction_text: str | None) -> dict[str, Any]:
+def describe(rule: Rule, fraction_text: str | None) -> ListRule:
     """The rule as it stands in the header of a list."""
     select = rule.select if isinstance(rule.select, str) else f"{rule.select[0]}:{rule.select[1]}"
     return {

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spurcli.artifacts.indices import IndexList, Kind, read_indices_about, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
+from spurcli.artifacts.records import ListRule
 from spurcli.artifacts.scores import mean_of_runs, open_scores
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
@@ -29,6 +29,7 @@ from spurcli.pruning.rules import (
 )
 from spurcli.pruning.samples import direction_of, read_class_labels, read_known_groups, require_same_samples
 from spurcli.pruning.summary import summarise, unbalanced, warnings_of
+from spurcli.results import PruneResult
 from spurcli.selection import (
     count_codes,
     deciding_score,
@@ -59,7 +60,7 @@ def prune(
     allow_injection_mismatch: bool = False,
     output: Path = Path("keep.txt"),
     command: str = "",
-) -> dict[str, Any]:
+) -> PruneResult:
     """Choose what to remove from the training split that `scores` are about, and write the list.
 
     Several score files are averaged. `fraction` is what is removed, an exact decimal: of the whole set, of each
@@ -114,7 +115,7 @@ def prune(
         del keys
         other = read_indices_about(header.subject, match, policy)
         stratum = label
-        rule_facts = {**dict(other.rule), "select": "random", "matched": "class"}
+        rule_facts: ListRule = {**other.rule, "select": "random", "matched": "class"}
         if match_groups:
             group = known.require(" to match", "Leave out --match-groups")
             stratum = within_class(group, label, len(class_names))

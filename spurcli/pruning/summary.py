@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.records import CarriersOfQuartile, RemovalSummary, RemovedOfName
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, named
 from spurcli.pruning.samples import KnownGroups
 from spurcli.selection import Codes, count_codes
@@ -22,23 +22,23 @@ def summarise(
     label: Codes,
     class_names: Sequence[str],
     groups: KnownGroups,
-) -> dict[str, Any]:
+) -> RemovalSummary:
     """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest."""
-    summary: dict[str, Any] = {
+    summary: RemovalSummary = {
         "total": {"num_samples": len(removed), "num_removed": int(removed.sum())},
         "by_class": _counts(label, removed, class_names),
         "quartiles_of": "class",
         "by_quartile": [
-            {"quartile": number + 1, **{key: row[key] for key in ("num_samples", "num_removed")}}
+            {"quartile": number + 1, "num_samples": row["num_samples"], "num_removed": row["num_removed"]}
             for number, row in enumerate(_counts(quartile, removed, ("1", "2", "3", "4")))
         ],
         "by_group": None,
         "carriers_by_quartile": None,
     }
     if groups.codes is not None:
-        summary["by_group"] = _counts(groups.codes, removed, groups.names)
+        summary["by_group"] = rows = _counts(groups.codes, removed, groups.names)
         if groups.is_crossed:
-            counts = np.array([row["num_samples"] for row in summary["by_group"]], dtype=np.int64)
+            counts = np.array([row["num_samples"] for row in rows], dtype=np.int64)
             codes = carrier_groups(counts, len(class_names))
             summary["carriers_by_quartile"] = _carriers_by_quartile(quartile, groups.codes, codes, len(groups.names))
     return summary
@@ -46,7 +46,7 @@ def summarise(
 
 def _carriers_by_quartile(
     quartile: NDArray[np.int8], group: Codes, carriers: Sequence[int], num_groups: int
-) -> list[dict[str, Any]] | None:
+) -> list[CarriersOfQuartile] | None:
     """Where in difficulty the samples lie that carry their class's spurious feature; None if nothing marks a class."""
     if not carriers:
         return None
@@ -63,10 +63,10 @@ def _carriers_by_quartile(
     ]
 
 
-def unbalanced(summary: dict[str, Any]) -> list[str]:
+def unbalanced(summary: RemovalSummary) -> list[str]:
     """Groups that a balance leaves out, because none of their samples are there to stay."""
-    empty = [row["name"] for row in summary["by_group"] if not row["num_samples"]]
-    gone = [row["name"] for row in summary["by_group"] if 0 < row["num_samples"] == row["num_removed"]]
+    empty = [row["name"] for row in summary["by_group"] or [] if not row["num_samples"]]
+    gone = [row["name"] for row in summary["by_group"] or [] if 0 < row["num_samples"] == row["num_removed"]]
     shown = ", ".join(empty[:_MAX_NAMES]) + (
         f" and {len(empty) - _MAX_NAMES:,} more" if len(empty) > _MAX_NAMES else ""
     )
@@ -74,7 +74,7 @@ def unbalanced(summary: dict[str, Any]) -> list[str]:
     return [*found, *[f"Group {name} loses all its samples, so the others are balanced without it" for name in gone]]
 
 
-def warnings_of(summary: dict[str, Any], class_names: Sequence[str], groups: KnownGroups) -> list[str]:
+def warnings_of(summary: RemovalSummary, class_names: Sequence[str], groups: KnownGroups) -> list[str]:
     """Classes that vanish, and groups known to conflict with the feature that lose more than their share.
 
     More means beyond two standard deviations of a random draw, so that a random control gives no alarm.
@@ -107,7 +107,7 @@ def warnings_of(summary: dict[str, Any], class_names: Sequence[str], groups: Kno
     return found
 
 
-def _counts(codes: Codes, removed: NDArray[np.bool_], names: Sequence[str]) -> list[dict[str, Any]]:
+def _counts(codes: Codes, removed: NDArray[np.bool_], names: Sequence[str]) -> list[RemovedOfName]:
     total, gone = count_codes(codes, len(names)), count_codes(codes, len(names), removed)
     return [
         {"name": name, "num_samples": int(total[number]), "num_removed": int(gone[number])}

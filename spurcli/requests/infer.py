@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from spurcli.errors import UsageError
 from spurcli.parts import WAYS
@@ -30,6 +30,7 @@ from spurcli.requests.options import (
     output,
     path,
 )
+from spurcli.results import InferResult
 
 if TYPE_CHECKING:
     from spurcli.settings import Settings
@@ -76,7 +77,7 @@ class InferRequest:
     progress: Shown = False
 
 
-def run(asked: InferRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: InferRequest, caller: Caller) -> InferResult:
     """Resolve the request and infer."""
     if asked.by is None:
         raise UsageError("How should groups be inferred?", f"Add --by with one of: {', '.join(WAYS.entries)}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from spurcli.errors import UsageError
 from spurcli.requests.files import output_file
@@ -23,6 +23,7 @@ from spurcli.requests.options import (
     path,
     text,
 )
+from spurcli.results import InjectResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class InjectRequest:
     progress: Shown = False
 
 
-def run(asked: InjectRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: InjectRequest, caller: Caller) -> InjectResult:
     """Resolve the request and write inject.json."""
     from spurcli.features.stage import inject
     from spurcli.session import configure

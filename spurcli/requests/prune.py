@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from spurcli.errors import UsageError
 from spurcli.requests.files import input_file, output_file
@@ -21,6 +21,7 @@ from spurcli.requests.options import (
     path,
     several,
 )
+from spurcli.results import PruneResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class PruneRequest:
         return "remove.txt" if self.kind == "remove" else "keep.txt"
 
 
-def run(asked: PruneRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: PruneRequest, caller: Caller) -> PruneResult:
     """Resolve the request and write the list."""
     from spurcli.pruning.stage import prune
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from spurcli.errors import UsageError
 from spurcli.requests.configured import Inherited, configured, refuse_settings_of
@@ -31,6 +31,7 @@ from spurcli.requests.options import (
     path,
     several,
 )
+from spurcli.results import ScoreResult
 
 if TYPE_CHECKING:
     from spurcli.settings import Settings
@@ -74,7 +75,7 @@ class ScoreRequest:
     progress: Shown = False
 
 
-def run(asked: ScoreRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: ScoreRequest, caller: Caller) -> ScoreResult:
     """Resolve the request and score."""
     settings = plan(asked)
     output = output_file(asked.output, asked.standard_output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from spurcli.epoch_rules import RULES
 from spurcli.errors import UsageError
@@ -33,6 +33,7 @@ from spurcli.requests.options import (
     path,
     several,
 )
+from spurcli.results import TrainResult
 
 if TYPE_CHECKING:
     from spurcli.artifacts.indices import Kind
@@ -99,7 +100,7 @@ class TrainPlan:
     output: Path
 
 
-def run(asked: TrainRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: TrainRequest, caller: Caller) -> TrainResult:
     """Resolve the request and train."""
     found = plan(asked, caller.progress.say, companions=caller.companions)
     from spurcli.training.stage import train

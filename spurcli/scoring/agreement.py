@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.results import AgreementOfRuns
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -18,8 +20,12 @@ class Agreement:
     overlap_hardest_tenth: float
     num_pairs: int
 
-    def to_json(self) -> dict[str, Any]:
-        return vars(self).copy()
+    def to_json(self) -> AgreementOfRuns:
+        return {
+            "spearman": self.spearman,
+            "overlap_hardest_tenth": self.overlap_hardest_tenth,
+            "num_pairs": self.num_pairs,
+        }
 
 
 def agreement(runs: Sequence[NDArray[np.float32]]) -> Agreement:

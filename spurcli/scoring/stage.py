@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.catalogue import SCORES as SCORE_FILE
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
@@ -30,6 +29,7 @@ from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, ScoreArguments
 from spurcli.parts import SCORES
 from spurcli.progress import Progress, Silent, Turn
+from spurcli.results import ScoreResult
 from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.launch import launched
@@ -58,7 +58,7 @@ def score(
     allow_injection_mismatch: bool = False,
     progress: Progress | None = None,
     command: str = "",
-) -> dict[str, Any]:
+) -> ScoreResult:
     """Score every training sample of the data set in `settings`, all scores from one forward pass.
 
     The model is trained afresh for `settings.scoring.epoch` epochs on the schedule of the full recipe, `num_runs`
@@ -249,7 +249,7 @@ def _parents(
     return [Parent.of(checkpoint, metadata.get("provenance"))]
 
 
-def _summary(output: Path) -> dict[str, Any]:
+def _summary(output: Path) -> ScoreResult:
     """What the finished file holds; several runs are compared by their el2n."""
     with open_scores(output) as reader:
         num_runs = reader.require("el2n").num_runs

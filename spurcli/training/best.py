@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
+from spurcli.artifacts.records import EpochRecord
 from spurcli.epoch_rules import LAST, RULES
 
 
@@ -29,7 +30,7 @@ class BestEpochs:
         self.facts: dict[str, dict[str, Any]] = {}
         self.selected: dict[str, Selected] = {}
 
-    def note(self, model: nn.Module, record: Mapping[str, Any]) -> None:
+    def note(self, model: nn.Module, record: EpochRecord) -> None:
         """Look at a finished epoch; its record holds the evaluation of the validation split."""
         for rule in self._rules:
             value = RULES[rule].value(record)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from spurcli.artifacts.indices import IndexList, Kind, indices_sha256, read_indi
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, origin_of
+from spurcli.artifacts.records import ListFacts, TrainingFacts
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.epoch_rules import RULES
 from spurcli.errors import InputError, UsageError
@@ -36,7 +36,7 @@ class Given:
     index_list: IndexList | None
     groups: Path | None
     errors: Path | None
-    checkpoint_training: Mapping[str, Any]
+    checkpoint_training: TrainingFacts
     hashes: Mapping[str, str | None]
     parents: tuple[Parent, ...]
 
@@ -49,19 +49,19 @@ class Given:
             if path and known and not known.was_read:
                 raise UsageError(f"{flag} {path} has no effect with {method}, which does not read it", "Remove it.")
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> TrainingFacts:
         """How many samples, and by which list."""
-        keep = None
+        keep: ListFacts | None = None
         if self.index_list:
             keep = {
                 "kind": self.index_list.kind,
                 "sha256": self.index_list.sha256,
-                "rule": dict(self.index_list.rule),
-                "summary": dict(self.index_list.summary),
+                "rule": self.index_list.rule,
+                "summary": self.index_list.summary,
             }
         return {"num_train": self.num_train, "num_kept": len(self.samples.kept), "keep": keep}
 
-    def labels_used(self, selection: str) -> dict[str, Any]:
+    def labels_used(self, selection: str) -> dict[str, str | None]:
         """Which labels beyond those of the classes led to a model, by what was read: None for none, else from where.
 
         `selection` chose its epoch. What led to the checkpoint that was started from, led to this model too.
@@ -121,7 +121,7 @@ def read_given(
     for path, known in ((groups, samples.groups), (errors, samples.error_set)):
         if path and known:
             parents.append(Parent.of(path, known.provenance))
-    checkpoint_training: Mapping[str, Any] = {}
+    checkpoint_training: TrainingFacts = {}
     if checkpoint:
         checkpoint = weights_file(checkpoint)
         metadata = read_checkpoint_metadata(checkpoint, required=False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
+from spurcli.artifacts.records import EpochRecord
 from spurcli.epoch_rules import LAST
 from spurcli.errors import InputError, SpurError
 from spurcli.models import last_linear
@@ -35,7 +36,7 @@ from spurcli.training.stateful import state_of
 from spurcli.training.tally import Tally
 from spurcli.training.traits import Traits
 
-Evaluate = Callable[[nn.Module, int], dict[str, Any]]
+Evaluate = Callable[[nn.Module, int], dict[str, dict[str, Any]]]
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Trainer:
 class Fitted:
     """One record per epoch, what each rule selected (`last` is always there), and that of the recipe's rule."""
 
-    records: list[dict[str, Any]]
+    records: list[EpochRecord]
     selected: dict[str, Selected]
     chosen: Selected
 
@@ -258,7 +259,7 @@ def _close_epoch(run: _Run) -> None:
     trainer, position = run.trainer, run.position
     epoch = position.epoch + 1
     trainer.world.broadcast(trainer.model.buffers())  # batch norm's averages are those of the first device
-    record: dict[str, Any] = {
+    record: EpochRecord = {
         "epoch": epoch,
         "loss": position.loss_sum / position.num_seen,
         "accuracy": position.num_correct / position.num_seen,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.provenance import Provenance
 from spurcli.errors import InputError, UsageError
 from spurcli.parts import METHODS
+from spurcli.registry import Options
 from spurcli.training.traits import Traits
 
 
@@ -213,7 +214,7 @@ class Choosing(Protocol):
     chosen: Mapping[str, Any]
 
 
-def build_method(name: str, options: Mapping[str, Any], samples: TrainingSamples) -> Method | LastLayerMethod:
+def build_method(name: str, options: Options, samples: TrainingSamples) -> Method | LastLayerMethod:
     """Build a method by registered name or the user's own `file.py:attr`: called with the samples and its options."""
     try:
         method: Method | LastLayerMethod = METHODS.load(name)(samples, **options)

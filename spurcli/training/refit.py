@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from spurcli.artifacts.records import EpochRecord
 from spurcli.errors import InputError
 from spurcli.models import last_linear
 from spurcli.runtime.forward import embed
@@ -27,7 +27,7 @@ def refit_last_layer(
     samples: TrainingSamples,
     val_labels: Annotation | None,
     val_groups: Annotation | None,
-) -> dict[str, Any]:
+) -> EpochRecord:
     """Give `model` the last layer that `method` fits on the samples kept and on the validation split, if there is one.
 
     Returns one record, as of an epoch: loss and accuracy on the samples kept, seconds with and without the features.

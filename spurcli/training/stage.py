@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.history import history_path, read_history, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import Provenance, provenance
+from spurcli.artifacts.records import CheckpointMetadata, TrainingFacts
 from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.epoch_rules import LAST, RULES
@@ -31,6 +32,7 @@ from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, TrainArguments
 from spurcli.progress import Progress
 from spurcli.registry import near
+from spurcli.results import TrainResult
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import batch_bounds
 from spurcli.runtime.workbench import Workbench
@@ -61,7 +63,7 @@ def train(
     allow_injection_mismatch: bool = False,
     progress: Progress | None = None,
     command: str = "",
-) -> dict[str, Any]:
+) -> TrainResult:
     """Train the model in `settings`, by its method, on the samples that the list `keep` keeps (all without it).
 
     From scratch, or, for methods that only retrain the last layer, from `checkpoint`. A bare list without header lists
@@ -96,7 +98,12 @@ def train(
         )
     )
     made = provenance("train", command=command, settings=settings.to_json(), arguments=arguments, parents=given.parents)
-    facts = {**given.facts(), "recipe": settings.recipe, "seed": settings.seed, "method": settings.method.name}
+    facts: TrainingFacts = {
+        **given.facts(),
+        "recipe": settings.recipe,
+        "seed": settings.seed,
+        "method": settings.method.name,
+    }
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
     world = bench.world
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
@@ -109,7 +116,7 @@ def train(
 
     if world.first(is_finished):
         bench.progress.say(f"{output} is already complete; nothing to do")
-        return {"output": str(output), **facts}
+        return cast(TrainResult, {"output": str(output), **facts})
     model = bench.model(settings.seed)
     num_bytes = (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model))
     world.first(lambda: require_writable(output, num_bytes))
@@ -194,12 +201,12 @@ class _Files:
     """Writes the checkpoints of a run (in the first process), each saying how its epoch was chosen and by which labels."""
 
     output: Path
-    metadata: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    metadata: CheckpointMetadata
+    facts: TrainingFacts
     given: Given
     world: World
 
-    def facts_of(self, selected: Selected, selection: str) -> dict[str, Any]:
+    def facts_of(self, selected: Selected, selection: str) -> TrainingFacts:
         labels = self.given.labels_used(selection)
         return {**self.facts, "epoch": selected.epoch, "selection": selection, "labels_used": labels}
 
@@ -207,7 +214,7 @@ class _Files:
         """OUTPUT, or beside it under `name`."""
         return self.output.with_name(f"{self.output.stem}.{name}{self.output.suffix}") if name else self.output
 
-    def save(self, selected: Selected, selection: str, name: str = "") -> dict[str, Any]:
+    def save(self, selected: Selected, selection: str, name: str = "") -> TrainingFacts:
         """Write `selected` to the path of that name; returns its facts."""
         facts = self.facts_of(selected, selection)
         if self.world.is_first:
@@ -289,7 +296,7 @@ def _fit(
     return fitted
 
 
-def _metadata(bench: Workbench, made: Provenance) -> dict[str, Any]:
+def _metadata(bench: Workbench, made: Provenance) -> CheckpointMetadata:
     """What a checkpoint says of itself, but for the training's facts."""
     dataset, settings = bench.dataset, bench.settings.to_json()
     return {
@@ -298,7 +305,7 @@ def _metadata(bench: Workbench, made: Provenance) -> dict[str, Any]:
         "preprocessing": settings["preprocessing"],
         **dataset.subject("train").to_json(),
         **({"tokenizer_sha256": bench.tokenizer.sha256} if bench.tokenizer else {}),
-        "provenance": dict(made),
+        "provenance": made,
     }
 
 

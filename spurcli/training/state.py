@@ -18,6 +18,7 @@ from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.checkpoint_torch import load_tensors, save_tensors
 from spurcli.artifacts.envelope import canonical_json, parse_json
 from spurcli.artifacts.lock import lock
+from spurcli.artifacts.records import EpochRecord
 from spurcli.artifacts.tensor_header import read_safetensors_header
 from spurcli.errors import InputError, SpurWarning
 from spurcli.identity import same_state
@@ -73,7 +74,7 @@ class Position:
     num_seen: int = 0
     seconds: float = 0.0
     rate: float = 0.0
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[EpochRecord] = field(default_factory=list)
 
     def next_epoch(self) -> None:
         self.epoch, self.step = self.epoch + 1, 0
