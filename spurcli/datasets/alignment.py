@@ -51,7 +51,7 @@ def align(
         label = np.argsort(columns)[label]
     rows = None
     if foreign.sample_id is not None:
-        rows = match_ids(foreign.sample_id, _ids(split), str(foreign.path), where)
+        rows = match_ids(foreign.sample_id, ids_of_split(split), str(foreign.path), where)
         logits, label = logits[rows], label[rows] if label is not None else None
     if label is not None:
         _require_same_labels(label, split, dataset, foreign, where)
@@ -180,7 +180,7 @@ def _require_same_labels(
         hint = "The rows are in another order: give their ids with --ids FILE."
     raise InputError(
         f"{foreign.path} and {where} are not about the same samples: the labels differ in {len(differ):,} of {len(label):,}, "
-        f"first that of {_ids(split)[row][-80:]!r}",
+        f"first that of {ids_of_split(split)[row][-80:]!r}",
         hint,
     )
 
@@ -204,7 +204,7 @@ def _warn_of_image_folder(
     )
 
 
-def _ids(split: Split) -> Sequence[str]:
+def ids_of_split(split: Split) -> Sequence[str]:
     """The ids of a split; where it has none the index is the id."""
     return split.sample_id if split.sample_id is not None else list(map(str, range(len(split))))
 

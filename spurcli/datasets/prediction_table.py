@@ -20,14 +20,14 @@ from spurcli.datasets.own.naming import in_order
 from spurcli.datasets.own.split_column import splits_of
 from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.prediction_values import class_columns, logits_of
-from spurcli.datasets.tables import Table, column_names, listed, read_table
+from spurcli.datasets.tables import Reading, Table, column_names, listed, read_table
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import NUMBER, canonical, canonical_values, is_missing, warn_alike
 from spurcli.registry import near
 from spurcli.words import counted
 
 _WHAT, _HINT = "a table of predictions", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
-_MANY = 20  # more different numbers than this are quarters, not groups of their own
+MANY = 20  # more different numbers than this are quarters, not groups of their own
 _SHOWN = 4
 
 
@@ -95,7 +95,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
     """
     kinds = {"--proba": wanted.proba, "--logit": wanted.logit, "--predicted": wanted.predicted}
     given = [flag for flag, value in kinds.items() if value]
-    known = column_names(path, _WHAT, _HINT)
+    known = column_names(path, _WHAT, _HINT, Reading())
     if len(given) != 1:
         problem = "Which columns hold the predictions?" if not given else f"{' and '.join(given)} contradict each other"
         raise UsageError(problem, f"Name --proba, --logit or --predicted. {path} has: {listed(known)}.")
@@ -122,10 +122,10 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
     if len(set(roles)) < len(roles):
         twice = next(name for name in roles if roles.count(name) > 1)
         raise UsageError(f"The column {twice} is named twice", "Each column is one thing.")
-    table = read_table(path, roles, _WHAT, _HINT, reading=None)
-    true = _names(table, label)
+    table = read_table(path, roles, _WHAT, _HINT, reading=Reading())
+    true = names_in(table, label)
     if wanted.predicted:
-        predicted = _names(table, wanted.predicted)
+        predicted = names_in(table, wanted.predicted)
         classes = _classes([*true, *predicted], f"{path}: {label}, {wanted.predicted}")
         logits = np.eye(len(classes), dtype=np.float32)[[classes.index(name) for name in predicted]]
     else:
@@ -150,9 +150,14 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
         split=tuple(_splits(table, split)) if split else (),
     )
     if not wanted.groups:
-        _suggest(path, [name for name in known if name not in roles])
+        suggest_attributes(path, [name for name in known if name not in roles], "--group", Reading())
         return found
-    names, attribute = attribute_of([_group_values(table, column) for column in wanted.groups])
+    names, attribute = attribute_of(
+        [
+            group_values(names_in(table, column), column, f"{path}: {column}", " with --group")
+            for column in wanted.groups
+        ]
+    )
     return replace(found, attribute=attribute, attribute_names=names)
 
 
@@ -189,21 +194,24 @@ def quarters(values: Sequence[str], where: str) -> list[str]:
     return [names[place] for place in np.searchsorted(edges, numbers).tolist()]
 
 
-def _group_values(table: Table, column: str) -> list[str]:
-    values, where = _names(table, column), f"{table.path}: {column}"
+def group_values(values: Sequence[str], column: str, where: str, flag: str) -> list[str]:
+    """The groups that the names in a column are: quarters of many different numbers; `flag` names another column.
+
+    InputError for a column of so many names that they are ids.
+    """
     distinct = set(values)
-    if len(distinct) > _MANY and all(NUMBER.fullmatch(value) for value in distinct):
+    if len(distinct) > MANY and all(NUMBER.fullmatch(value) for value in distinct):
         return [f"{column} {name}" for name in quarters(values, where)]
-    if len(distinct) > _MANY and 2 * len(distinct) > len(values):
+    if len(distinct) > MANY and 2 * len(distinct) > len(values):
         raise InputError(
             f"{where} has {len(distinct):,} different values in {counted(len(values), 'row')}",
-            "Name a column of few different values with --group.",
+            f"Name a column of few different values{flag}.",
         )
     warn_alike(distinct, "groups", where, stacklevel=3)
-    return values
+    return list(values)
 
 
-def _names(table: Table, column: str) -> list[str]:
+def names_in(table: Table, column: str) -> list[str]:
     """The name in each row of a column; InputError for the first line without one."""
     plain = canonical_values(table[column])
     values = [plain[value] for value in table[column]]
@@ -221,7 +229,7 @@ def _ids(table: Table, column: str) -> Sequence[str]:
 
 
 def _splits(table: Table, column: str) -> list[str]:
-    values = _names(table, column)
+    values = names_in(table, column)
     names = {value: split_name(value) for value in values}
     if "train" in names.values() or all(
         NUMBER.fullmatch(value) or value.lower() in ("true", "false") for value in names
@@ -236,7 +244,7 @@ def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
         raise InputError(
             f"{where}: there is one class only, {names[0][:40]!r}", "There must be two at least to tell apart."
         )
-    if len(distinct) > _MANY and 2 * len(distinct) > len(names):
+    if len(distinct) > MANY and 2 * len(distinct) > len(names):
         raise InputError(
             f"{where}: {len(distinct):,} different values in {len(names) // 2:,} rows are no classes",
             "Name other columns.",
@@ -260,22 +268,22 @@ def _no_column(path: Path, flag: str, name: str, known: Sequence[str]) -> InputE
     return InputError(f"{path} has no column {name!r} ({flag}){near(name, known)}", f"It has: {listed(known)}.")
 
 
-def _suggest(path: Path, unused: Sequence[str]) -> None:
-    """One line on columns that look like attributes and are not used."""
+def suggest_attributes(path: Path, unused: Sequence[str], flag: str, reading: Reading) -> None:
+    """One warning that names columns which look like attributes and are not used, if there are such."""
     if not unused:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpurWarning)  # given when the table was read
-        table = read_table(path, unused, _WHAT, _HINT)
+        table = read_table(path, unused, _WHAT, _HINT, reading=reading)
     likely = []
     for name in unused:
         distinct = {canonical(value) for value in table[name]}
-        if 2 <= len(distinct) <= min(_MANY, len(table) // 2) and not any(_is_fraction(value) for value in distinct):
+        if 2 <= len(distinct) <= min(MANY, len(table) // 2) and not any(_is_fraction(value) for value in distinct):
             likely.append(name)
     if likely:
         more = ", …" if len(likely) > _SHOWN else ""
         said = f"{path}: no column makes groups; {', '.join(likely[:_SHOWN])}{more} could"
-        warnings.warn(SpurWarning(f"{said}: --group {likely[0]}"), stacklevel=4)
+        warnings.warn(SpurWarning(f"{said}: {flag} {likely[0]}"), stacklevel=4)
 
 
 def _is_fraction(value: str) -> bool:

@@ -26,12 +26,14 @@ from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_sp
 from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
+from spurcli.evaluation.regroup import in_quarters, named_by_flag, read_regrouping, suggest_columns, with_columns
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
 
 if TYPE_CHECKING:
     from spurcli.runtime.distributed import World
+    from spurcli.runtime.workbench import Workbench
 
 
 def evaluate(
@@ -44,6 +46,8 @@ def evaluate(
     ids: Path | None = None,
     predictions: Path | None = None,
     table: tuple[Path, PredictionColumns] | None = None,
+    attributes: Sequence[str] = (),
+    groups: Path | None = None,
     feature_of: Sequence[str] = (),
     output: Path = Path("evaluation.json"),
     write_logits: bool = True,
@@ -56,13 +60,20 @@ def evaluate(
     Predictions (predictions.h5 of an earlier evaluation, or a file of that form) need no settings. `feature_of` names
     the features to judge, each as CLASS/ATTRIBUTE; else they are found from the injection or the training counts.
     A `table` of predictions of any program, with what its columns are, needs nothing else.
-    Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
+    `attributes` are columns of the data set's table that make the groups instead of those it was trained with, `groups` is a
+    file of ids and groups. Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
     from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
     """
     if sum(given is not None for given in (model, logits, predictions, table)) != 1:
         raise UsageError("Give either a model, predictions or --logits", "spurcli evaluate model.safetensors")
+    if (attributes or groups) and (settings is None or table is not None):
+        raise UsageError("Other groups need a data set", "Name the model, or --dataset beside --logits.")
+    if attributes and groups:
+        raise UsageError("--attribute and --group-labels both make the groups", "Remove one of them.")
+    if settings is not None and attributes:
+        settings = with_columns(settings, attributes)
     if table is not None:
         launched().require_alone("A table of predictions is evaluated by one process")
         found = _tabled(*table, split, feature_of)
@@ -73,14 +84,14 @@ def evaluate(
         return _again(predictions, output, command, feature_of)
     if logits is not None:
         launched().require_alone("Logits are evaluated by one process")
-        found = _foreign(settings, split, (logits, labels, ids), progress)
+        found = _foreign(settings, split, (logits, labels, ids), progress, _Groups(attributes, groups))
         found = replace(found, evaluated=with_features(found.evaluated, feature_of))
         return _write(settings, split, found, output, command, write_logits=write_logits)
     assert model is not None
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
-    found, world = _run_model(settings, model, split, policy, progress, feature_of)
+    found, world = _run_model(settings, model, split, policy, progress, feature_of, _Groups(attributes, groups))
     return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
 
 
@@ -94,6 +105,34 @@ class _Found:
     parents: Sequence[Parent]
     sample_id: tuple[str, ...] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Which groups are asked for: columns of the table, a file, or those of the data set."""
+
+    columns: Sequence[str] = ()
+    file: Path | None = None
+
+    def open(self, settings: Settings, progress: Progress | None = None) -> Workbench:
+        """The workbench with the data set in groups of the columns."""
+        from spurcli.runtime.workbench import Workbench
+
+        if not self.columns:
+            return Workbench.open(settings, progress, pretrained=False)
+        with named_by_flag():
+            bench = Workbench.open(settings, progress, pretrained=False)
+            return replace(bench, dataset=in_quarters(bench.dataset, self.columns))
+
+    def about(self, settings: Settings) -> dict[str, Any]:
+        """Where the groups came from, for evaluation.json."""
+        if self.file is not None:
+            return {"groups_from": {"file": self.file.name, "columns": []}}
+        file = Path(str(settings.dataset.options.get("path", ""))).name
+        return {"groups_from": {"file": file, "columns": list(self.columns)}} if self.columns else {}
+
+    def parents(self) -> list[Parent]:
+        return [Parent.of(self.file)] if self.file is not None else []
 
 
 def _write(
@@ -158,18 +197,26 @@ def _run_model(
     policy: InjectionPolicy,
     progress: Progress | None,
     feature_of: Sequence[str],
+    groups: _Groups,
 ) -> tuple[_Found, World]:
     from spurcli.evaluation.predict import SplitPredictor
-    from spurcli.runtime.workbench import Workbench
 
     path = weights_file(path)
     metadata = read_checkpoint_metadata(path, required=False)
-    bench = Workbench.open(settings, progress, pretrained=False)
+    bench = groups.open(settings, progress)
     dataset = bench.dataset
     subject = dataset.subject(split)
+    others = read_regrouping(groups.file, dataset, split) if groups.file is not None else None
+    if others is None and not dataset.attribute_names and bench.world.is_first:
+        suggest_columns(settings)
     bench.require_own(metadata, str(path), policy)
     model, restored = bench.restored(path, is_ours=bool(metadata))
-    evaluated = with_features(SplitPredictor.open(bench, split).predict(model), feature_of)
+
+    def predicted(name: str, *, with_twin: bool) -> Evaluated:
+        found = SplitPredictor.open(bench, name, with_twin=with_twin).predict(model)
+        return others.of(found, name, dataset) if others is not None else found
+
+    evaluated = with_features(predicted(split, with_twin=True), feature_of)
     if bench.world.is_first:
         counts = confusion(evaluated.logits, evaluated.label)
         if metadata:
@@ -179,13 +226,14 @@ def _run_model(
             warn_if_doubtful(counts, dataset.class_names, str(path), restored.accuracies)
     val = evaluated if split == "val" else None
     if val is None and "val" in dataset.splits and features_of(evaluated)[0]:
-        val = SplitPredictor.open(bench, "val", with_twin=False).predict(model)
+        val = predicted("val", with_twin=False)
     evaluated = fit_thresholds(evaluated, val)
     about = {
         "model": {"weights_sha256": restored.sha256, "architecture": metadata.get("architecture")},
         "training": metadata.get("training"),
+        **groups.about(settings),
     }
-    parents = [Parent.of(path, metadata.get("provenance"))]
+    parents = [Parent.of(path, metadata.get("provenance")), *groups.parents()]
     return _Found(evaluated, subject, about, parents), bench.world
 
 
@@ -232,16 +280,15 @@ def _foreign(
     split: str,
     paths: tuple[Path, Path | None, Path | None],
     progress: Progress | None,
+    groups: _Groups,
 ) -> _Found:
     dataset, is_folder = None, False
     if settings is not None:
-        from spurcli.runtime.workbench import Workbench
-
-        dataset = Workbench.open(settings, pretrained=False).dataset
+        dataset = groups.open(settings).dataset
         is_folder = settings.dataset.name == "folder"
     found, note = read_aligned(paths, dataset, split, is_image_folder=is_folder)
     parents = [Parent.of(path) for path in paths if path is not None]
-    about = {"model": None, "training": None}
+    about: dict[str, Any] = {"model": None, "training": None}
     assert found.label is not None
     if dataset is None:
         evaluated = Evaluated(found.logits, found.label, found.class_names)
@@ -253,4 +300,7 @@ def _foreign(
     )
     # a foreign program saw no twin
     evaluated = replace(evaluated_split(dataset, split, found.logits), feature_of=None, twin_class=None)
-    return _Found(evaluated, Subject(dataset.split(split).fingerprint), about, parents)
+    if settings is not None and groups.file is not None:
+        evaluated = read_regrouping(groups.file, dataset, split).of(evaluated, split, dataset)
+    about |= groups.about(settings) if settings is not None else {}
+    return _Found(evaluated, Subject(dataset.split(split).fingerprint), about, [*parents, *groups.parents()])

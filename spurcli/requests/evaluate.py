@@ -97,6 +97,17 @@ class EvaluateRequest:
             panel=TABLE,
         ),
     ] = None
+    attribute: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Make groups by this column of the data set's table, without training again. Repeatable.",
+            "COLUMN",
+            repeated=True,
+        ),
+    ] = None
+    group_labels: Annotated[
+        File | None, Option("Make groups by this table of id and group, or by a groups.txt of the split.", "FILE")
+    ] = None
     feature_of: Annotated[
         str | Sequence[str] | None,
         Option(
@@ -142,6 +153,8 @@ def run(asked: EvaluateRequest, caller: Caller) -> dict[str, Any]:
         ids=path(asked.ids),
         predictions=found.predictions,
         table=found.table,
+        attributes=several(asked.attribute),
+        groups=path(asked.group_labels),
         feature_of=several(asked.feature_of),
         output=found.output,
         write_logits=caller.companions,
@@ -224,6 +237,8 @@ def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:
         "recipe": asked.recipe,
         "set": asked.set,
         "feature": asked.feature,
+        "attribute": asked.attribute,
+        "group-labels": asked.group_labels,
         "split": asked.split != "test",
     }
     if wrong := next((name for name, value in given.items() if value), None):

@@ -208,11 +208,11 @@ def _attribute_column(
         return None
     name = source.roles["group"]
     values = named_values(table, name, named, "attributes")
-    within = _within_class(values, class_names, label, f"{table.path}: {name}")
+    within = within_class(values, class_names, label, f"{table.path}: {name}")
     return replace(table, columns={name: within}), name
 
 
-def _within_class(
+def within_class(
     group: Sequence[str], class_names: Sequence[str], label: NDArray[np.int64], where: str
 ) -> Sequence[str]:
     """What each group is apart from its class: "man/dark" of class man is "dark", 3 of the groups 0 … 3 of two classes 1.
