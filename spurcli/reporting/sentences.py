@@ -19,11 +19,11 @@ THAN = {"random": "with as many removed at random", "all": "trained on all sampl
 CLAUSES = {
     "leans less": "leans less on {feature} than {than}",
     "worse": "leans more on {feature} than {than}",
-    "mixed": "gives mixed signs: of the two measures of how far {feature} pushes it, {moved} changed against the model {than}, not both alike",
+    "mixed": "gives mixed signs: compared with the model {than}, the two measures of how far {feature} pushes it do not agree (changed: {moved})",
     "only the threshold moved": "makes fewer such errors than {than}, but only its threshold moved: {feature} pushes it as far as before",
     "undecided": "is not shown to lean less or more on {feature} than {than}",
 }
-LOST_CORE = ", but tells the classes apart less well where there is no {feature}: it has lost core"
+LOST_CORE = ", but tells the classes apart less well where there is no {feature} (it has lost core)"
 P_VALUE = " (p = {p} after adjustment for {count})"
 NOTHING_TO_SEVER = "Nothing to sever: trained on all samples, the model hardly leans on {feature} ({metric} {level}, 95 % over seeds {interval})."
 ARM = "{arm}: {level}; {differences}."
