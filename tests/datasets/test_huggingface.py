@@ -93,7 +93,7 @@ def test_pixels_are_those_of_the_same_files(tmp_path):
 
 def test_texts_without_splits_get_seeded_ones(tmp_path):
     words(20).save_to_disk(tmp_path / "saved")
-    with pytest.warns(SpurWarning, match="by seed 0"):
+    with pytest.warns(SpurWarning, match="seed 0"):
         found = load(tmp_path)
     assert {name: len(split) for name, split in found.splits.items()} == {"train": 14, "val": 2, "test": 4}
     train = found.splits["train"]
