@@ -12,11 +12,11 @@ import spurcli as package
 
 SOURCE = Path(package.__file__).parent
 STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring", "studies"}
-# Which stages a stage may call: scoring and inferring train their own short runs, training evaluates after each epoch, a report says
-# how far scoring runs agree, and reads from the table of metrics how to show them.
+# Which stages a stage may call: scoring and inferring train their own short runs and doubt a foreign model's predictions as evaluation
+# does, training evaluates after each epoch, a report says how far scoring runs agree, and reads from the table of metrics how to show them.
 MAY_CALL = {
-    "scoring": {"training"},
-    "inferring": {"training"},
+    "scoring": {"training", "evaluation"},
+    "inferring": {"training", "evaluation"},
     "training": {"evaluation"},
     "reporting": {"scoring", "evaluation"},
     "studies": {"reporting"},
