@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
-from spurcli.datasets.own.columns import unique_ids
+from spurcli.datasets.own.columns import unique_ids, within_class
 from spurcli.datasets.own.naming import in_order
-from spurcli.datasets.own.split_column import splits_of
+from spurcli.datasets.own.split_column import splits_of, warn_unused
 from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.prediction_values import class_columns, logits_of
 from spurcli.datasets.tables import Reading, Table, column_names, listed, read_table
@@ -35,7 +35,8 @@ _SHOWN = 4
 class PredictionColumns:
     """Which columns of a table are what. `proba` and `logit` are names or patterns (`p_*`), one column a class, or one
     column alone: that of the positive class; `predicted` holds classes. "" and () stand for none; `label`, `id` and
-    `split` are the columns of these names unless others are named."""
+    `split` are the columns of these names unless others are named. `split_values` maps values of the split column to splits.
+    """
 
     label: str = ""
     proba: Sequence[str] = ()
@@ -44,6 +45,8 @@ class PredictionColumns:
     groups: Sequence[str] = ()
     id: str = ""
     split: str = ""
+    split_values: Mapping[str, Any] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
     """
     kinds = {"--proba": wanted.proba, "--logit": wanted.logit, "--predicted": wanted.predicted}
     given = [flag for flag, value in kinds.items() if value]
-    known = column_names(path, _WHAT, _HINT, Reading())
+    known = column_names(path, _WHAT, _HINT, wanted.reading)
     if len(given) != 1:
         problem = "Which columns hold the predictions?" if not given else f"{' and '.join(given)} contradict each other"
         raise UsageError(problem, f"Name --proba, --logit or --predicted. {path} has: {listed(known)}.")
@@ -113,7 +116,8 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
         raise UsageError(
             f"Which column of {path} is the true class?", f"Name it with --label. It has: {listed(known)}."
         )
-    outputs = _expanded(wanted.proba or wanted.logit, known, path, given[0]) or [wanted.predicted]
+    taken = [label, *(name for _, name in one), *wanted.groups]
+    outputs = _expanded(wanted.proba or wanted.logit, known, taken, path, given[0]) or [wanted.predicted]
     roles = [label, *outputs, *wanted.groups]
     free = [name for name in known if name not in roles]
     identifier = wanted.id or ("id" if "id" in free else "")
@@ -122,7 +126,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
     if len(set(roles)) < len(roles):
         twice = next(name for name in roles if roles.count(name) > 1)
         raise UsageError(f"The column {twice} is named twice", "Each column is one thing.")
-    table = read_table(path, roles, _WHAT, _HINT, reading=Reading())
+    table = read_table(path, roles, _WHAT, _HINT, reading=wanted.reading)
     true = names_in(table, label)
     if wanted.predicted:
         predicted = names_in(table, wanted.predicted)
@@ -147,17 +151,27 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
         codes,
         classes,
         sample_id=tuple(_ids(table, identifier)) if identifier else None,
-        split=tuple(_splits(table, split)) if split else (),
+        split=tuple(_splits(table, split, wanted.split_values)) if split else (),
     )
+    unused = [name for name in known if name not in roles]
+    if not split:
+        warn_unused(
+            unused,
+            lambda name: read_table(path, [name], _WHAT, _HINT, reading=wanted.reading)[name],
+            str(path),
+            "--split-column",
+        )
     if not wanted.groups:
-        suggest_attributes(path, [name for name in known if name not in roles], "--group", Reading())
+        suggest_attributes(path, unused, "--group", wanted.reading)
         return found
-    names, attribute = attribute_of(
-        [
-            group_values(names_in(table, column), column, f"{path}: {column}", " with --group")
-            for column in wanted.groups
-        ]
-    )
+    columns = []
+    for column in wanted.groups:
+        written, where = names_in(table, column), f"{path}: {column}"
+        values = group_values(written, column, where, " with --group")
+        if len(wanted.groups) == 1 and values == written:  # whole groups, "cat/west", as well as attributes
+            values = list(within_class(values, classes, codes, where))
+        columns.append(values)
+    names, attribute = attribute_of(columns)
     return replace(found, attribute=attribute, attribute_names=names)
 
 
@@ -228,7 +242,9 @@ def _ids(table: Table, column: str) -> Sequence[str]:
     return unique_ids(table, table[column], "--id COLUMN")
 
 
-def _splits(table: Table, column: str) -> list[str]:
+def _splits(table: Table, column: str, meaning: Mapping[str, Any]) -> list[str]:
+    if meaning:
+        return splits_of(table, column, meaning)
     values = names_in(table, column)
     names = {value: split_name(value) for value in values}
     if "train" in names.values() or all(
@@ -253,11 +269,15 @@ def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
     return in_order(distinct)
 
 
-def _expanded(patterns: Sequence[str], known: Sequence[str], path: Path, flag: str) -> list[str]:
-    """The columns that names and patterns mean, in the order of the file for a pattern."""
+def _expanded(patterns: Sequence[str], known: Sequence[str], taken: Sequence[str], path: Path, flag: str) -> list[str]:
+    """The columns that names and patterns mean; those of a pattern in the order of the file, without what is `taken`."""
     found: list[str] = []
     for pattern in patterns:
-        mine = [pattern] if pattern in known else [name for name in known if fnmatchcase(name, pattern)]
+        mine = (
+            [pattern]
+            if pattern in known
+            else [name for name in known if fnmatchcase(name, pattern) and name not in taken]
+        )
         if not mine:
             raise _no_column(path, flag, pattern, known)
         found += mine
@@ -293,7 +313,7 @@ def _is_fraction(value: str) -> bool:
 def described(columns: PredictionColumns) -> Mapping[str, Any]:
     """As provenance holds it: what was named."""
     return {
-        name: list(value) if isinstance(value, tuple | list) else value
-        for name, value in vars(columns).items()
-        if value
-    }
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(replace(columns, reading=Reading())).items()
+        if value and name != "reading"
+    } | {name: value for name, value in asdict(columns.reading).items() if value}

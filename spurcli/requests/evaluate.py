@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -31,6 +31,7 @@ from spurcli.requests.options import (
     fields_of,
     inherited_settings,
     output,
+    parse_sets,
     path,
     several,
 )
@@ -207,11 +208,20 @@ def _table(asked: EvaluateRequest) -> tuple[Path, PredictionColumns]:
     """The table and its columns; UsageError for what has no effect on it."""
     from spurcli.artifacts.predictions import holds_predictions
     from spurcli.datasets.prediction_table import PredictionColumns
+    from spurcli.datasets.tables import Reading
 
     file = Path(asked.predictions or "")
-    if holds_predictions(file):
+    if file.is_file() and file.stat().st_size and holds_predictions(file):
         raise UsageError(f"{file} is no table", f"Name it without --predictions: spurcli evaluate {file}")
-    own = {"output", "split", "feature_of", *(given.name for given in _of_table(asked))}
+    reading = {key.removeprefix("dataset.options."): value for key, value in parse_sets(asked.set).items()}
+    known = ("separator", "quoting", "encoding", "split_values")
+    if wrong := next((key for key in parse_sets(asked.set) if key.removeprefix("dataset.options.") not in known), None):
+        options = ", ".join(f"dataset.options.{name}" for name in known)
+        raise UsageError(f"--set {wrong} has no effect on a table of predictions", f"Remove it. It has: {options}.")
+    meaning = reading.pop("split_values", None) or {}
+    if not isinstance(meaning, Mapping) or not all(isinstance(value, str) for value in reading.values()):
+        raise UsageError("--set holds a value of the wrong kind", "The options of a table are in docs/own-data.md.")
+    own = {"output", "split", "feature_of", "set", *(given.name for given in _of_table(asked))}
     for other in fields_of(asked):
         if other.name not in own and getattr(asked, other.name) != other.default:
             name = f"the model {asked.checkpoint}" if other.option.positional else other.flag
@@ -226,6 +236,8 @@ def _table(asked: EvaluateRequest) -> tuple[Path, PredictionColumns]:
         groups=tuple(several(asked.group)),
         id=asked.id or "",
         split=asked.split_column or "",
+        split_values=meaning,
+        reading=Reading(**reading),
     )
 
 

@@ -298,6 +298,37 @@ def test_a_wrong_cell_is_named_by_its_line(tmp_path, column, value, says):
     assert says in raised.value.problem
 
 
+def test_a_pattern_leaves_the_columns_that_are_named_and_whole_groups_are_cut(tmp_path):
+    whole = [f"{y}/{a}" for y, a in zip(BASE["y_true"], BASE["hospital"], strict=True)]
+    write(tmp_path / "p.csv", {**BASE, **LOGIT_COLUMNS, "z_group": whole}, separator=";")
+    with pytest.warns(SpurWarning, match="semicolons"):
+        found = evaluate(predictions="p.csv", label="y_true", logit="z_*", group="z_group")
+    assert found["per_group"] == expected(tmp_path / "x.h5", TEST)["per_group"]
+
+
+def test_what_the_hints_of_the_table_reader_name_can_be_set(tmp_path):
+    renamed = {**BASE, "y_true": [name.replace("dog", "hünd") for name in BASE["y_true"]]}
+    columns = {name.replace("dog", "hünd"): values for name, values in {**renamed, **LOGIT_COLUMNS}.items()}
+    columns["fold"] = ["AB"[name == "test"] for name in columns.pop("split")]
+    write(tmp_path / "u.csv", columns)
+    (tmp_path / "p.csv").write_bytes((tmp_path / "u.csv").read_text().encode("cp1252"))
+    asked = {"predictions": "p.csv", "label": "y_true", "logit": "z_*", "group": "hospital", "split_column": "fold"}
+    with pytest.raises(InputError, match="not UTF-8"):
+        evaluate(**asked)
+    options = {"dataset.options.encoding": "cp1252", "dataset.options.split_values": {"A": "train", "B": "test"}}
+    assert evaluate(**asked, set=options)["class_names"] == ["cat", "hünd", "owl"]
+    with pytest.raises(UsageError, match="--set training"):
+        evaluate(**asked, set={"training.epochs": 1})
+
+
+def test_a_column_of_splits_that_is_not_used_is_said(tmp_path):
+    columns = {**BASE, **LOGIT_COLUMNS}
+    columns["subset"] = columns.pop("split")
+    write(tmp_path / "p.csv", columns)
+    with pytest.warns(SpurWarning, match="--split-column subset"):
+        assert evaluate(predictions="p.csv", label="y_true", logit="z_*", group="hospital")["num_samples"] == NUM
+
+
 def test_flags_of_a_table_need_a_table(tmp_path):
     with pytest.raises(UsageError, match="--proba belongs to a table"):
         evaluate(proba="p_*")

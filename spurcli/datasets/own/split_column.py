@@ -179,10 +179,10 @@ def _key(value: str) -> str:
     return value if re.fullmatch(r"[A-Za-z0-9_-]+", value) else f'"{value}"'
 
 
-def warn_unused(known: Sequence[str], read: Callable[[str], Sequence[str]], where: str) -> None:
+def warn_unused(known: Sequence[str], read: Callable[[str], Sequence[str]], where: str, flag: str = "") -> None:
     """Warn of the first column that is not used, and looks like that of the splits by its name and all of its values.
 
-    `read` gives the values of a column of `known`; an InputError counts as no such column.
+    `flag` is what names the column (default: the option of the data set). `read` gives the values of a column of `known`; an InputError counts as no such column.
     """
     for column in known:
         if not _CALLED.search(_in_snakes(column)):
@@ -198,9 +198,9 @@ def warn_unused(known: Sequence[str], read: Callable[[str], Sequence[str]], wher
             ("train" in looks and len(looks) > 1) or len(set(_flag_names(column, values).values())) > 1
         ):
             shown = ", ".join(value[:20] for value in sorted(values))
-            flag = option_flag("split", column)
+            said = f"{flag} {column}" if flag else option_flag("split", column)
             warnings.warn(
-                SpurWarning(f"{where}: the column {column} ({shown}) looks like the splits, but is not used: {flag}"),
+                SpurWarning(f"{where}: the column {column} ({shown}) looks like the splits, but is not used: {said}"),
                 stacklevel=4,
             )
             return
