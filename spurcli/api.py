@@ -8,7 +8,7 @@ import inspect
 import typing
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar, cast
 
 from spurcli.errors import UsageError
 from spurcli.progress import Progress, Silent
@@ -21,8 +21,10 @@ from spurcli.requests.prune import PruneRequest
 from spurcli.requests.report import ReportRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
+from spurcli.results import InferResult, InjectResult, PruneResult, ScoreResult, TrainResult
 
 _P = ParamSpec("_P")
+_R = TypeVar("_R")
 # Where the function lives that takes settings, as the functions here did before they took what commands take.
 _STAGES = {
     "inject": "features",
@@ -33,25 +35,24 @@ _STAGES = {
 }
 
 
-def _function(stage: str, request: Callable[_P, Any]) -> Callable[_P, dict[str, Any]]:
+def _function(stage: str, request: Callable[_P, Any], result: type[_R]) -> Callable[_P, _R]:
     """The function of a stage: its parameters are the fields of the request, which are the options of the command."""
     hints = typing.get_type_hints(request)  # without the options
     parameters = inspect.signature(request).parameters.values()
     signature = inspect.Signature(
-        [each.replace(annotation=hints[each.name]) for each in parameters], return_annotation=dict[str, Any]
+        [each.replace(annotation=hints[each.name]) for each in parameters], return_annotation=result
     )
 
-    def call(*args: _P.args, **keywords: _P.kwargs) -> dict[str, Any]:
+    def call(*args: _P.args, **keywords: _P.kwargs) -> _R:
         if args and type(args[0]).__name__ == "Settings":
-            return _with_settings(stage, *args, **keywords)
+            return cast(_R, _with_settings(stage, *args, **keywords))
         for name in keywords.keys() - set(signature.parameters):
             raise TypeError(f"spurcli.{stage}() has no parameter {name!r}{near(name, signature.parameters)}")
         asked = request(*args, **keywords)
         _refuse_streams(asked)
         run = importlib.import_module(f"spurcli.requests.{stage}").run
         with _shown(asked.progress) as progress:
-            result: dict[str, Any] = run(asked, Caller(progress, command_of(stage, asked)))
-        return result
+            return cast(_R, run(asked, Caller(progress, command_of(stage, asked))))
 
     call.__name__ = call.__qualname__ = stage
     call.__doc__ = _documented(stage, request)
@@ -87,7 +88,7 @@ def _shown(asked: Progress | bool) -> Iterator[Progress]:
         yield asked or Silent()
 
 
-def _with_settings(stage: str, *args: Any, **keywords: Any) -> dict[str, Any]:
+def _with_settings(stage: str, *args: Any, **keywords: Any) -> Any:
     """The call as it was before the functions took the commands' options; works for one release."""
     if stage not in _STAGES:
         raise TypeError(f"spurcli.{stage}() takes no settings")
@@ -97,14 +98,13 @@ def _with_settings(stage: str, *args: Any, **keywords: Any) -> dict[str, Any]:
         DeprecationWarning,
         stacklevel=3,
     )
-    found: dict[str, Any] = getattr(importlib.import_module(where.rpartition(".")[0]), stage)(*args, **keywords)
-    return found
+    return getattr(importlib.import_module(where.rpartition(".")[0]), stage)(*args, **keywords)
 
 
-inject = _function("inject", InjectRequest)
-score = _function("score", ScoreRequest)
-prune = _function("prune", PruneRequest)
-train = _function("train", TrainRequest)
-evaluate = _function("evaluate", EvaluateRequest)
-infer = _function("infer", InferRequest)
-report = _function("report", ReportRequest)
+inject = _function("inject", InjectRequest, InjectResult)
+score = _function("score", ScoreRequest, ScoreResult)
+prune = _function("prune", PruneRequest, PruneResult)
+train = _function("train", TrainRequest, TrainResult)
+evaluate = _function("evaluate", EvaluateRequest, dict[str, Any])
+infer = _function("infer", InferRequest, InferResult)
+report = _function("report", ReportRequest, dict[str, Any])

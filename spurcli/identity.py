@@ -15,9 +15,8 @@ from typing import Any
 
 from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.provenance import same_ending
-from spurcli.settings import KINDS
+from spurcli.settings import KINDS, Table
 
-Table = Mapping[str, Any]
 _ABSENT = object()
 
 
@@ -53,7 +52,7 @@ class InferArguments:
     by_sha256: str | None = None
 
 
-ARGUMENTS: dict[str, Any] = {"train": TrainArguments, "score": ScoreArguments, "infer": InferArguments}
+ARGUMENTS: dict[str, type[Any]] = {"train": TrainArguments, "score": ScoreArguments, "infer": InferArguments}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class RunIdentity:
         hashes = tuple(parent.get("sha256") if isinstance(parent, Mapping) else parent for parent in parents)
         return cls(made.get("stage"), settings, arguments, hashes, path)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Table:
         return dataclasses.asdict(self)
 
     def differences(self, other: RunIdentity) -> list[str]:
@@ -90,7 +89,7 @@ class RunIdentity:
         return found
 
 
-def without_defaults(settings: Table) -> dict[str, Any]:
+def without_defaults(settings: Table) -> Table:
     """The tables of some settings without the values that are defaults, and without the place of an inject.json."""
     found = {name: _given(value, KINDS[name]) if name in KINDS else value for name, value in settings.items()}
     dataset = found.get("dataset")
@@ -125,7 +124,7 @@ def same_state(saved: Any, mine: Table) -> list[str]:
     return [] if saved == sha256_of_json(_as_in_version_1(mine)) else ["other settings, data, seed or list"]
 
 
-def _flat(identity: Table) -> dict[str, Any]:
+def _flat(identity: Table) -> Table:
     return dict(_given(without_defaults(identity), TrainArguments))
 
 
@@ -137,7 +136,7 @@ def _given(table: Any, kind: Any) -> Any:
     return {key: value for key, value in table.items() if key not in defaults or _plain(value) != defaults[key]}
 
 
-def _defaults(kind: Any) -> dict[str, Any]:
+def _defaults(kind: Any) -> Table:
     found = {}
     for item in dataclasses.fields(kind):
         if item.default is not dataclasses.MISSING:
@@ -204,7 +203,7 @@ _ARGUMENTS_1 = {
 }
 
 
-def _as_in_version_1(identity: Table) -> dict[str, Any]:
+def _as_in_version_1(identity: Table) -> Table:
     """An identity without what version 1 did not know, where that has its default."""
     arguments = _defaults(TrainArguments)
     found = {}

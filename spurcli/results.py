@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from spurcli.artifacts.envelope import JsonObject
-from spurcli.artifacts.records import EpochRecord, ListRule, RemovalSummary, TrainingFacts
+from spurcli.artifacts.records import EpochRecord, FingerprintContent, ListRule, RemovalSummary, TrainingFacts
 
 InjectResult = TypedDict(  # `class` is a keyword
     "InjectResult",
@@ -77,3 +77,91 @@ class InferResult(TypedDict):
     num_errors: int | None
     rows: str
     counts: list[CountsOfRow]
+
+
+class SplitFacts(TypedDict):
+    """A split of a data set: `groups` is None where no attributes are known, `published` where no counts are."""
+
+    num_samples: int
+    classes: dict[str, int]
+    groups: dict[str, int] | None
+    published: dict[str, int | None] | None
+    as_published: bool | None
+    image: list[int] | None
+    num_texts: int | None
+    fingerprint: FingerprintContent
+
+
+class RepeatedTexts(TypedDict):
+    """Samples whose texts occur more than once, with another label, or in train."""
+
+    num_samples: int
+    with_other_labels: int
+    example: str | None
+    of_train: dict[str, int]
+
+
+class FeatureOfClass(TypedDict, total=False):
+    """A class's spurious feature: P(a|y) is `share`, P(a|y) / P(a) is `lift`; `tied` has other attributes of that lift."""
+
+    attribute: str
+    tied: list[str]
+    share: float
+    lift: float
+
+
+class Unreadable(TypedDict):
+    """An image that cannot be decoded."""
+
+    split: str
+    index: int
+    name: str
+    problem: str
+    advice: str
+
+
+class ChangedValues(TypedDict):
+    """How many images are changed in one way when they are decoded."""
+
+    what: str
+    num_images: int
+    example: str
+
+
+class StorageFacts(TypedDict):
+    """How images are stored: counts by mode and orientation, and the changes on decoding."""
+
+    modes: dict[str, int]
+    orientations: dict[str, int]
+    changes: list[ChangedValues]
+    brightest_16_bit: int | None
+
+
+class DecodedFacts(StorageFacts):
+    """Of `spurcli data check --decode-all`."""
+
+    num_images: int
+    unreadable: list[Unreadable]
+
+
+class DatasetFacts(TypedDict, total=False):
+    """Of `spurcli data check`; a key is absent where nothing is known of it."""
+
+    name: str
+    read_as: str
+    splits: dict[str, SplitFacts]
+    repeated_texts: RepeatedTexts
+    spurious_features: dict[str, FeatureOfClass | None]
+    aligned_groups: list[str]
+    carrier_groups: list[str]
+    conflict_groups: list[str]
+    decoded: DecodedFacts
+
+
+class CachedSplit(TypedDict, total=False):
+    """Of `spurcli data cache`, a split: `done` is "written", "there", "replaced" or "nothing"."""
+
+    num_samples: int
+    done: str
+    bytes: int
+    folder: str

@@ -146,7 +146,7 @@ class Settings:
 
 
 # The dataclass of each table.
-KINDS: dict[str, Any] = {
+KINDS: dict[str, type[Any]] = {
     "dataset": DatasetSettings,
     "model": PartSettings,
     "preprocessing": PreprocessingSettings,

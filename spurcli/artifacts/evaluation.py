@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import EVALUATION, require_kind
@@ -19,7 +18,7 @@ def predictions_path(evaluation_path: Path) -> Path:
     return sidecar(evaluation_path, "evaluation", "predictions.h5")
 
 
-def write_evaluation(path: Path, content: Mapping[str, Any]) -> None:
+def write_evaluation(path: Path, content: Mapping[str, object]) -> None:
     write_json(path, {"format": EVALUATION.format, "version": EVALUATION.version, **content})
 
 

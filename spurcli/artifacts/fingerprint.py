@@ -9,22 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import field, optional_field
+from spurcli.artifacts.records import FingerprintContent
 from spurcli.errors import InputError
 from spurcli.words import counted
-
-
-class FingerprintContent(TypedDict):
-    """A fingerprint as it is stored."""
-
-    num_samples: int
-    labels_sha256: str | None
-    ids_sha256: str | None
 
 
 @dataclass(frozen=True)

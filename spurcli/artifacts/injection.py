@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class Injection:
     carriers: NDArray[np.int64]
     provenance: Provenance
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """All that changes the data; its hash is the injection's identity."""
         return {
             "feature": self.feature,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.envelope import JsonObject, parse_json
 from spurcli.errors import InputError, SpurWarning
@@ -48,13 +47,13 @@ def require_no_adapter(folder: Path) -> None:
     )
 
 
-def folder_settings(folder: Path) -> dict[str, Any]:
+def folder_settings(folder: Path) -> dict[str, object]:
     """What a folder says of its model and of its inputs, as dotted settings; {} if it has no config.json.
 
     The normalisation and size of images come from preprocessor_config.json, or from timm's pretrained_cfg.
     """
     config = _read(folder / "config.json")
-    found: dict[str, Any]
+    found: dict[str, object]
     if isinstance(arch := config.get("architecture"), str):
         found = {"model.name": "timm", "model.options.arch": arch}
         pixels = config.get("pretrained_cfg")

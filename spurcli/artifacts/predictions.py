@@ -52,8 +52,8 @@ class Predictions:
     twin_class: int | None = None
     confusion: tuple[int, int] | None = None
     sample_id: tuple[str, ...] | None = None
-    features: tuple[Mapping[str, Any], ...] | None = None
-    about: Mapping[str, Any] | None = None
+    features: tuple[Mapping[str, object], ...] | None = None
+    about: Mapping[str, object] | None = None
 
 
 def holds_predictions(path: Path) -> bool:
@@ -78,7 +78,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         for name, content in (("features", predictions.features), ("about", predictions.about)):
             if content is not None:
                 hdf5.set_text(file, name, canonical_json(content))
-        checked: dict[str, Any] = {"chunks": True, "fletcher32": True}
+        checked: dict[str, object] = {"chunks": True, "fletcher32": True}
         file.create_dataset("logits", data=predictions.logits, dtype="<f4", **checked)
         file.create_dataset("label", data=predictions.label, dtype="<i8", **checked)
         hdf5.write_names(file, "class_names", predictions.class_names)
@@ -140,7 +140,7 @@ def read_predictions(path: Path) -> Predictions:
     return found
 
 
-def _features(content: Any, where: str) -> tuple[Mapping[str, Any], ...] | None:
+def _features(content: Any, where: str) -> tuple[Mapping[str, object], ...] | None:
     if content is None:
         return None
     if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
@@ -148,7 +148,7 @@ def _features(content: Any, where: str) -> tuple[Mapping[str, Any], ...] | None:
     return tuple(content)
 
 
-def _about(content: Any, where: str) -> Mapping[str, Any] | None:
+def _about(content: Any, where: str) -> Mapping[str, object] | None:
     if content is not None and not isinstance(content, dict):
         raise InputError(f"{where}: 'about' is not an object", "See docs/formats.md for the layout.")
     for name in ("model", "training"):

@@ -9,7 +9,21 @@ from typing import Any, TypedDict
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.provenance import Provenance
-from spurcli.artifacts.subject import SubjectContent
+
+
+class FingerprintContent(TypedDict):
+    """A fingerprint as it is stored."""
+
+    num_samples: int
+    labels_sha256: str | None
+    ids_sha256: str | None
+
+
+class SubjectContent(TypedDict, total=False):
+    """A subject as it is stored; a list without header has neither part."""
+
+    fingerprint: FingerprintContent | None
+    injection_sha256: str | None
 
 
 class Removed(TypedDict):

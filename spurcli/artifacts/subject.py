@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypedDict
 
 from spurcli.artifacts.envelope import JsonObject, optional_field
-from spurcli.artifacts.fingerprint import Fingerprint, FingerprintContent
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.records import SubjectContent
 from spurcli.errors import InputError
 
 
@@ -20,13 +20,6 @@ class InjectionPolicy(Enum):
     @classmethod
     def of(cls, allow_injection_mismatch: bool) -> InjectionPolicy:
         return cls.ANY if allow_injection_mismatch else cls.SAME
-
-
-class SubjectContent(TypedDict, total=False):
-    """A subject as it is stored; a list without header has neither part."""
-
-    fingerprint: FingerprintContent | None
-    injection_sha256: str | None
 
 
 @dataclass(frozen=True)

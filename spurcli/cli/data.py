@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from spurcli.cli.data_cache import cache
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
 from spurcli.requests.options import parse_sets
+from spurcli.results import Unreadable
 from spurcli.words import counted
 
 app = typer.Typer(add_completion=False, help="Look at a data set before working with it.", no_args_is_help=True)
@@ -72,7 +73,7 @@ def check(
             print_names("missing", error.names)
         raise
     found = looking.check(dataset)
-    unreadable: list[dict[str, Any]] = []
+    unreadable: list[Unreadable] = []
     if decode_all:
         progress = TerminalProgress()
         found["decoded"] = looking.decode_all(dataset, num_workers=workers, progress=progress)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
 from spurcli.requests.options import parse_sets
+from spurcli.results import CachedSplit
 from spurcli.words import counted
 
 if TYPE_CHECKING:  # heavy, and --help has to be fast
@@ -71,7 +72,7 @@ def cache(
         _say(dataset.name, found)
 
 
-def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progress: Progress) -> dict[str, Any]:
+def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progress: Progress) -> dict[str, CachedSplit]:
     """Token ids, with the injection if there is one: it changes texts before they are tokenised."""
     from spurcli.artifacts.injection import read_injection
     from spurcli.datasets.injected import apply_injection
@@ -86,7 +87,7 @@ def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progres
     return cache_tokens(dataset, bench.tokenizer, cache_root, progress)
 
 
-def _say(name: str, splits: dict[str, dict[str, Any]]) -> None:
+def _say(name: str, splits: dict[str, CachedSplit]) -> None:
     from spurcli.artifacts.space import in_words
     from spurcli.cli.console import say
 

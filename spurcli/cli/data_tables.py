@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -13,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.cli.console import results
+from spurcli.results import DatasetFacts, DecodedFacts, RepeatedTexts, SplitFacts
 from spurcli.words import counted, listed
 
 _MAX_ROWS, _MAX_NAMES, _MAX_KINDS = 40, 10, 5
 _DARK = 16_384  # 16-bit greys that reach no quarter of the range were recorded with 14 bits or fewer
 
 
-def print_found(found: Mapping[str, Any]) -> None:
+def print_found(found: DatasetFacts) -> None:
     """The result of `spurcli.datasets.check`, on stdout."""
     stdout = results()
     _counts(stdout, found)
@@ -35,7 +35,7 @@ def print_found(found: Mapping[str, Any]) -> None:
         print_names("unreadable", [f"{item['name']} ({item['split']}): {item['problem']}" for item in unreadable])
 
 
-def _repeated(stdout: Console, repeated: Mapping[str, Any] | None, splits: Mapping[str, Any]) -> None:
+def _repeated(stdout: Console, repeated: RepeatedTexts | None, splits: Mapping[str, SplitFacts]) -> None:
     """Texts that occur more than once, as far as that makes numbers wrong."""
     if not repeated or not repeated["num_samples"]:
         return
@@ -50,7 +50,7 @@ def _repeated(stdout: Console, repeated: Mapping[str, Any] | None, splits: Mappi
     _say(stdout, "")
 
 
-def _storage(stdout: Console, decoded: Mapping[str, Any]) -> None:
+def _storage(stdout: Console, decoded: DecodedFacts) -> None:
     """What decoding did to images beyond copying their values, so that no rule is applied without a word."""
     for change in decoded["changes"]:
         _say(stdout, f"{counted(change['num_images'], 'image')} {change['what']} (the first: {change['example']})")
@@ -94,14 +94,18 @@ def _table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _counts(stdout: Console, found: Mapping[str, Any]) -> None:
+def _counts(stdout: Console, found: DatasetFacts) -> None:
     splits = found["splits"]
     key = "groups" if splits["train"]["groups"] else "classes"
-    rows = list(splits["train"][key])
+    rows = list(splits["train"]["groups"] or splits["train"]["classes"])
     table = _table(f"{found['name']}: samples", "group" if key == "groups" else "class", *splits)
     for row in rows[:_MAX_ROWS]:
         table.add_row(
-            Text(row), *(_count(split[key][row], (split["published"] or {}).get(row)) for split in splits.values())
+            Text(row),
+            *(
+                _count((split["groups"] or split["classes"])[row], (split["published"] or {}).get(row))
+                for split in splits.values()
+            ),
         )
     table.add_section()
     table.add_row("all", *(f"{split['num_samples']:,}" for split in splits.values()))
@@ -122,18 +126,20 @@ def _count(count: int, published: int | None) -> str:
     return f"{count:,}" if published in (None, count) else f"{count:,}/{published:,}"
 
 
-def _fingerprints(stdout: Console, splits: Mapping[str, Any]) -> None:
+def _fingerprints(stdout: Console, splits: Mapping[str, SplitFacts]) -> None:
     table = _table("Fingerprints (first digits of SHA-256)", "split", "input", "ids", "labels")
     for name, split in splits.items():
         made_of = (
-            f"image {'×'.join(map(str, split['image']))}" if split["image"] else counted(split["num_texts"], "text")
+            f"image {'×'.join(map(str, split['image']))}"
+            if split["image"]
+            else counted(split["num_texts"] or 0, "text")
         )
-        ids, labels = (split["fingerprint"][part] for part in ("ids_sha256", "labels_sha256"))
-        table.add_row(Text(name), made_of, ids[:16] if ids else "the index", labels[:16])
+        ids, labels = split["fingerprint"]["ids_sha256"], split["fingerprint"]["labels_sha256"]
+        table.add_row(Text(name), made_of, ids[:16] if ids else "the index", (labels or "")[:16])
     stdout.print(table)
 
 
-def _features(stdout: Console, found: Mapping[str, Any]) -> None:
+def _features(stdout: Console, found: DatasetFacts) -> None:
     """Each class's spurious feature with its strength, and the groups that follow from it."""
     features = found.get("spurious_features")
     if not features:
@@ -147,5 +153,8 @@ def _features(stdout: Console, found: Mapping[str, Any]) -> None:
             attributes = Text(listed([feature["attribute"], *feature.get("tied", ())]))
             table.add_row(Text(name), attributes, f"{feature['share']:.1%}", f"{feature['lift']:.2f}")
     stdout.print(table)
-    for what, key in (("Pruned by --group auto", "aligned_groups"), ("Conflict groups", "conflict_groups")):
-        _say(stdout, f"{what}: {listed(found[key], _MAX_ROWS) or 'no group'}")
+    for what, groups in (
+        ("Pruned by --group auto", found["aligned_groups"]),
+        ("Conflict groups", found["conflict_groups"]),
+    ):
+        _say(stdout, f"{what}: {listed(groups, _MAX_ROWS) or 'no group'}")

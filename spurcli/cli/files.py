@@ -29,7 +29,7 @@ def streamed(request: _Request, *, as_json: bool) -> Iterator[_Request]:
         folder = (
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spurcli-"))) if _streams(request) else None
         )
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         written = []
         for field in fields_of(request):
             value, option = getattr(request, field.name), field.option

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +62,7 @@ class Dataset:
     published: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
     confusion: tuple[int, int] | None = None
     twins: Mapping[str, Twin] | None = None
-    injection: Mapping[str, Any] | None = None
+    injection: Mapping[str, object] | None = None
     injection_sha256: str | None = None
     class_order_note: str | None = None
     read_as: str = ""

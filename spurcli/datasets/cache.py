@@ -22,7 +22,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,15 @@ from spurcli.progress import Progress, Silent
 
 FORMAT, VERSION = "spurcli.cache", 1
 MANIFEST = "cache.json"
-Key = Mapping[str, Any]
+Key = Mapping[str, object]
+
+
+class ArrayFacts(TypedDict):
+    """What a manifest says of an array."""
+
+    dtype: str
+    shape: list[int]
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -152,13 +160,13 @@ def damaged(folder: Path, problem: str) -> InputError:
     )
 
 
-def _read_manifest(folder: Path, key: Key) -> dict[str, dict[str, Any]]:
+def _read_manifest(folder: Path, key: Key) -> dict[str, ArrayFacts]:
     where = str(folder / MANIFEST)
     try:
         content = read_json_artifact(folder / MANIFEST, FORMAT, VERSION, "")
         if sha256_of_json(content.get("key")) != sha256_of_json(dict(key)):
             raise InputError("it was written for something else")
-        arrays: dict[str, dict[str, Any]] = field(content, "arrays", dict, where)
+        arrays: dict[str, ArrayFacts] = field(content, "arrays", dict, where)
         for name in arrays:
             facts = field(arrays, name, dict, where)
             if "/" in name or not all(isinstance(facts.get(part), str) for part in ("dtype", "sha256")):
@@ -168,7 +176,7 @@ def _read_manifest(folder: Path, key: Key) -> dict[str, dict[str, Any]]:
     return arrays
 
 
-def _open_array(folder: Path, name: str, facts: Mapping[str, Any]) -> NDArray[Any]:
+def _open_array(folder: Path, name: str, facts: ArrayFacts) -> NDArray[Any]:
     path = folder / f"{name}.npy"
     try:
         with path.open("rb") as stream:
@@ -186,7 +194,7 @@ def _open_array(folder: Path, name: str, facts: Mapping[str, Any]) -> NDArray[An
     return np.memmap(path, dtype, mode="r", offset=start, shape=shape)
 
 
-def _write_array(path: Path, blocks: Blocks) -> dict[str, Any]:
+def _write_array(path: Path, blocks: Blocks) -> ArrayFacts:
     """Write a .npy file block by block, through the file and not a map: a full disk is an error then, not a signal."""
     digest, num_rows = hashlib.sha256(), 0
     with _flushed(path) as stream:

@@ -25,11 +25,20 @@ from spurcli.groups import (
     spurious_sets,
 )
 from spurcli.progress import Progress, Silent
+from spurcli.results import (
+    DatasetFacts,
+    DecodedFacts,
+    FeatureOfClass,
+    RepeatedTexts,
+    SplitFacts,
+    StorageFacts,
+    Unreadable,
+)
 
 _BATCH = 64
 
 
-def check(dataset: Dataset) -> dict[str, Any]:
+def check(dataset: Dataset) -> DatasetFacts:
     """All that is known of a loaded data set without reading its inputs, as JSON.
 
     Loading it has compared the counts that must be as published; where an option chooses other samples they differ, and
@@ -38,7 +47,7 @@ def check(dataset: Dataset) -> dict[str, Any]:
     occurs more than once, those of them `with_other_labels`, and by split those `of_train`. `aligned_groups` are those that
     `prune --group auto` prunes.
     """
-    content: dict[str, Any] = {
+    content: DatasetFacts = {
         "name": dataset.name,
         "read_as": dataset.read_as,
         "splits": {name: _about_split(dataset, name) for name in dataset.splits},
@@ -57,7 +66,7 @@ def check(dataset: Dataset) -> dict[str, Any]:
     return content
 
 
-def _repeated_texts(dataset: Dataset) -> dict[str, Any] | None:
+def _repeated_texts(dataset: Dataset) -> RepeatedTexts | None:
     """Samples whose texts occur more than once; None for images."""
     labels: dict[tuple[str, ...], set[int]] = {}
     count: Counter[tuple[str, ...]] = Counter()
@@ -83,7 +92,7 @@ def _repeated_texts(dataset: Dataset) -> dict[str, Any] | None:
     }
 
 
-def _about_split(dataset: Dataset, name: str) -> dict[str, Any]:
+def _about_split(dataset: Dataset, name: str) -> SplitFacts:
     split, group = dataset.splits[name], dataset.group(name)
     classes = _counts(split.label, dataset.class_names)
     groups = None if group is None else _counts(group, dataset.group_names)
@@ -110,12 +119,12 @@ def _counts(codes: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
 
 
-def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str, dict[str, Any] | None]:
+def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str, FeatureOfClass | None]:
     """Per class its spurious feature and how strongly it goes with it; None for a class without training samples."""
     num_classes = len(dataset.class_names)
     strength, per_class = lift(counts, num_classes), counts.reshape(num_classes, -1)
     sets = spurious_sets(counts, num_classes)
-    features: dict[str, dict[str, Any] | None] = {}
+    features: dict[str, FeatureOfClass | None] = {}
     for label, attribute in enumerate(spurious_attributes(counts, num_classes).tolist()):
         tied = [dataset.attribute_names[other] for other in sets[label] if other != attribute]
         features[dataset.class_names[label]] = None if attribute < 0 else {
@@ -127,7 +136,7 @@ def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str,
     return features
 
 
-def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | None = None) -> dict[str, Any]:
+def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | None = None) -> DecodedFacts:
     """Open and decode every image that is not in memory, a file of several splits once.
 
     `num_images` and `unreadable`, a list of {split, index, name, problem, advice} in the order of the splits; `modes` and
@@ -136,7 +145,8 @@ def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | N
     (Pillow decodes outside Python's lock); other kinds in this one.
     """
     report, seen = progress or Silent(), set[Any]()
-    num_images, unreadable, storage = 0, [], _Storage()
+    num_images, storage = 0, _Storage()
+    unreadable: list[Unreadable] = []
     for name, split in dataset.splits.items():
         images = split.inputs
         if isinstance(images, Texts) or images.resident:
@@ -147,8 +157,11 @@ def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | N
         report.start(f"decoding {name}", len(positions))
         for index, found in _decode(images, positions, num_workers, report):
             if isinstance(found, SpurError):
-                place = {"split": name, "index": index, "name": _name(split, index)}
-                unreadable.append({**place, "problem": found.problem, "advice": found.hint})
+                unreadable.append(
+                    Unreadable(
+                        split=name, index=index, name=_name(split, index), problem=found.problem, advice=found.hint
+                    )
+                )
             elif found is not None:
                 storage.add(found, _name(split, index))
         num_images += len(positions)
@@ -172,7 +185,7 @@ class _Storage:
         for what in stored.changes:
             self.changes.setdefault(what, [0, name])[0] += 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> StorageFacts:
         return {
             "modes": dict(sorted(self.modes.items())),
             "orientations": {str(number): count for number, count in sorted(self.orientations.items())},

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ from spurcli.datasets.cache import (
 )
 from spurcli.datasets.inputs import EncodedImages
 from spurcli.progress import Progress
+from spurcli.results import CachedSplit
 
 DECODER = 2  # of `decode_square`: a change of it that gives other pixels takes another number
 _NUM_COMPARED = 5
@@ -77,7 +77,7 @@ def use_cache(dataset: Dataset, data_root: Path, cache_root: Path) -> Dataset:
 
 def cache_images(
     dataset: Dataset, data_root: Path, cache_root: Path, *, num_workers: int, progress: Progress
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, CachedSplit]:
     """Write the pixels of all splits that are decoded; per split what was done, its bytes, its folder.
 
     `done` is "written", "there" (and checked whole), "replaced" (what was there was damaged or outdated), or "nothing"
@@ -85,7 +85,7 @@ def cache_images(
 
     Raises InputError if they do not fit on the disk, before any work, or if an image cannot be decoded.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, CachedSplit] = {}
     to_write = {}
     for name, split in dataset.splits.items():
         key, images = image_key(split, data_root), split.inputs

@@ -54,7 +54,7 @@ def load_dataset(
     return apply_injection(dataset, found)
 
 
-def loader_arguments(loader: Any, name: str, options: Options, image_size: int | None = None) -> dict[str, Any]:
+def loader_arguments(loader: Any, name: str, options: Options, image_size: int | None = None) -> dict[str, object]:
     """Check `options` against the loader's keyword arguments and add `image_size` if it takes that."""
     parameters = inspect.signature(loader).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

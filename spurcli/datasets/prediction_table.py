@@ -23,7 +23,7 @@ from spurcli.datasets.prediction_values import class_columns, logits_of
 from spurcli.datasets.tables import Reading, Table, column_names, listed, read_table
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import NUMBER, canonical, canonical_values, is_missing, warn_alike
-from spurcli.registry import near
+from spurcli.registry import Options, near
 from spurcli.words import counted
 
 _WHAT, _HINT = "a table of predictions", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
@@ -45,7 +45,7 @@ class PredictionColumns:
     groups: Sequence[str] = ()
     id: str = ""
     split: str = ""
-    split_values: Mapping[str, Any] = field(default_factory=dict)
+    split_values: Options = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
 
 
@@ -242,7 +242,7 @@ def _ids(table: Table, column: str) -> Sequence[str]:
     return unique_ids(table, table[column], "--id COLUMN")
 
 
-def _splits(table: Table, column: str, meaning: Mapping[str, Any]) -> list[str]:
+def _splits(table: Table, column: str, meaning: Options) -> list[str]:
     if meaning:
         return splits_of(table, column, meaning)
     values = names_in(table, column)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.datasets.tables_text import (
     FIX,
     MAX_LINE,
@@ -37,7 +38,7 @@ def open_json(path: Path, reading: Reading | None) -> Opened:
     is_array = re.match(r"\[\s*[{\]]", begin) is not None
     unit = "object" if is_array else "line"
 
-    def records() -> Iterator[tuple[int, dict[str, Any]]]:
+    def records() -> Iterator[tuple[int, JsonObject]]:
         try:
             with open_text(path, encoding, newline="\n") as stream:
                 for number, record in _array(stream, path) if is_array else _lines(stream, path):
@@ -92,7 +93,7 @@ def _lines(stream: Any, path: Path) -> Iterator[tuple[int, Any]]:
         raise _not_rows(path, record)
 
 
-def _not_rows(path: Path, record: dict[str, Any]) -> InputError:
+def _not_rows(path: Path, record: JsonObject) -> InputError:
     """The error for a file that is one object: with lists of rows in it, or with the columns."""
     names = _lists_of_rows(record)
     if not names:
@@ -101,7 +102,7 @@ def _not_rows(path: Path, record: dict[str, Any]) -> InputError:
     return InputError(f"{path} is one object, with rows in {', '.join(name[:40] for name in names[:3])}", hint)
 
 
-def _lists_of_rows(record: dict[str, Any]) -> list[str]:
+def _lists_of_rows(record: JsonObject) -> list[str]:
     """The keys whose values are lists of objects."""
     return [name for name, value in record.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
 

@@ -24,7 +24,7 @@ from spurcli.errors import InputError
 _HINT = "Fetch it again from its source."
 
 
-def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, Any]:
+def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, object]:
     """The dictionary that the pickle `path` holds; keys as str, uint8 arrays as (read-only) NumPy arrays.
 
     Only built-in values and uint8 arrays are read, of any pickle protocol, Python 2's included; its strings are bytes.

@@ -112,7 +112,7 @@ def _check_options(name: str, options: Options, parameters: Mapping[str, inspect
             )
 
 
-def _check_inputs(name: str, inputs: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+def _check_inputs(name: str, inputs: Mapping[str, object], parameters: Mapping[str, inspect.Parameter]) -> None:
     """Raise UsageError if the factory needs the other kind of inputs."""
     for keys, takes, has in ((_IMAGES, "images", "texts"), (_TEXTS, "texts", "images")):
         needs = any(key in parameters and parameters[key].default is inspect.Parameter.empty for key in keys)

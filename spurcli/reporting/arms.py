@@ -240,7 +240,7 @@ def _by(arms: Iterable[Arm], key: Callable[[Arm], Any]) -> dict[str, list[Arm]]:
     return found
 
 
-def _common(arms: Sequence[Arm]) -> dict[str, Any]:
+def _common(arms: Sequence[Arm]) -> dict[str, object]:
     """Of each training setting that differs between `arms` the value that most have, if there is one."""
     flats = [flatten(arm.training) for arm in arms]
     common = {}
@@ -259,7 +259,7 @@ def _own_settings(arm: Arm, common: Table) -> list[str]:
     return words + ([f"after epoch {arm.variant['epoch']}"] if "epoch" in arm.variant else [])
 
 
-def _what_else(arm: Arm) -> dict[str, Any]:
+def _what_else(arm: Arm) -> dict[str, object]:
     left = {key: value for key, value in arm.variant.items() if key not in ("options", "epoch")}
     apart = {"apart": ", ".join(dict.fromkeys(words for run in arm.runs for words in run.apart))}
     return {"rule": arm.rule or {}, "group labels": group_labels(arm.labels_used), **left, **apart}

@@ -370,7 +370,7 @@ class Report:
         """The metric that the verdict is about."""
         return next((metric for metric in self.metrics if metric.name == self.primary_metric), None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         content = {item.name: _content(getattr(self, item.name)) for item in dataclasses.fields(self)}
         return {"format": REPORT.format, "version": REPORT.version, **content}
 

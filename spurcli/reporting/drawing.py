@@ -99,7 +99,7 @@ def render_pdf(panel: Panel, legend: Sequence[Style] = ()) -> bytes:
     return buffer.getvalue()
 
 
-def _save(panel: Panel, legend: Sequence[Style], target: Any, kind: str, metadata: dict[str, Any]) -> None:
+def _save(panel: Panel, legend: Sequence[Style], target: Any, kind: str, metadata: dict[str, object]) -> None:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 

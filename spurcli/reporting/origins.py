@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from spurcli.artifacts.injection import is_injection
 from spurcli.artifacts.provenance import lineage_of
@@ -62,7 +62,7 @@ def scored_with(made: Table, num_weights: int) -> str:
     return f"{'model' if num_weights else 'logits'} {name_of(inputs[0][0])}"
 
 
-def scoring_of(lineage: Sequence[str]) -> dict[str, Any]:
+def scoring_of(lineage: Sequence[str]) -> dict[str, object]:
     """When the samples behind a list were scored, as the commands say: after an epoch, or with a finished model."""
     found = [_options_of(line, ("--epoch", "--checkpoint", "--logits")) for line in _lines(lineage, "score")]
     epochs = sorted({options["--epoch"] for options in found if "--epoch" in options})

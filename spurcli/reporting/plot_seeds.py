@@ -18,7 +18,7 @@ from spurcli.reporting.tables import mean_sd
 X = float | str | None  # a number, a category, or none: the level holds at every x
 _DOT = {"markersize": 3.8, "alpha": 0.6, "mew": 0}
 PUBLISHED = Style("published", INK, "d", "")  # for the legend
-_DIAMOND: dict[str, Any] = {"marker": "D", "linestyle": "", "mfc": "none", "mec": INK, "mew": 1.5, "markersize": 8}
+_DIAMOND: dict[str, object] = {"marker": "D", "linestyle": "", "mfc": "none", "mec": INK, "mew": 1.5, "markersize": 8}
 _DASHED = {"color": MUTED, "linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 0}
 
 

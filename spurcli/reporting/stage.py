@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.atomic import write_json, write_text
 from spurcli.errors import SpurWarning, UsageError
@@ -30,7 +29,7 @@ def report(
     data_root: Path | None = None,
     pictures: bool = True,
     command: str = "",
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write a report on everything in `runs`: artefacts, and folders that are searched for them.
 
     `format` is html, md, csv, tex (a table) or json (default: by the suffix of `output`), or svg or pdf, for which `output` is a
@@ -54,7 +53,7 @@ def write(
     data_root: Path | None,
     pictures: bool,
     command: str,
-) -> tuple[Report, dict[str, Any]]:
+) -> tuple[Report, dict[str, object]]:
     """As `report`, with the report in types beside its JSON."""
     chosen = _format(output, format)
     gathered = gather(runs)

@@ -62,7 +62,7 @@ class Paired:
         """Whether p is below .05 over at least three seeds: a hint. What is claimed is in `claims`."""
         return self.p is not None and self.num_pairs >= 3 and self.p < 0.05
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {**asdict(self), "p": self.p, "clear": self.clear}
 
 

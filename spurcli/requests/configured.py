@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from spurcli.errors import UsageError
 from spurcli.requests.options import File, parse_sets, path, text
@@ -26,7 +26,7 @@ class Asked(Protocol):
     @property
     def feature(self) -> str | None: ...
     @property
-    def set(self) -> Mapping[str, Any] | Sequence[str] | None: ...
+    def set(self) -> Mapping[str, object] | Sequence[str] | None: ...
     @property
     def device(self) -> str: ...
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from spurcli.errors import UsageError
 from spurcli.requests.files import FIGURES, output_file
@@ -40,12 +40,12 @@ class ReportRequest:
         return FIGURES if self.format in ("svg", "pdf") else f"report.{self.format or 'html'}"
 
 
-def run(asked: ReportRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: ReportRequest, caller: Caller) -> dict[str, object]:
     """Resolve the request and write the report."""
     return write(asked, caller)[1]
 
 
-def write(asked: ReportRequest, caller: Caller) -> tuple[Report, dict[str, Any]]:
+def write(asked: ReportRequest, caller: Caller) -> tuple[Report, dict[str, object]]:
     """As `run`, with the report in types beside its JSON."""
     from spurcli.reporting import stage
     from spurcli.session import find_data_root

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from spurcli.datasets.cache import (
     write_cached,
 )
 from spurcli.progress import Progress
+from spurcli.results import CachedSplit
 from spurcli.runtime.tokens import TextTokenizer, Tokens
 
 _KINDS = {"ids": np.dtype(np.int32), "start": np.dtype(np.int64), "first": np.dtype(np.int32)}
@@ -68,12 +68,14 @@ def cached_tokens(texts: Texts, tokenizer: TextTokenizer, cache_root: Path | Non
     return tokens
 
 
-def cache_tokens(dataset: Dataset, tokenizer: TextTokenizer, cache_root: Path, progress: Progress) -> dict[str, Any]:
+def cache_tokens(
+    dataset: Dataset, tokenizer: TextTokenizer, cache_root: Path, progress: Progress
+) -> dict[str, CachedSplit]:
     """Write the token ids of all splits and twins; per split what was done, as `datasets.decoded.cache_images` says.
 
     Raises InputError if they do not fit on the disk.
     """
-    found = {}
+    found: dict[str, CachedSplit] = {}
     for name, texts in _all_texts(dataset).items():
         key = token_key(texts, tokenizer)
         folder = cached_folder(cache_root, key)

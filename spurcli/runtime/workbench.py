@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -153,7 +152,7 @@ class Workbench:
         told = self.settings.model.options.get(OPTION, "")
         return Classes(self.dataset.class_names, told, self.dataset.class_order_note is not None)
 
-    def _about_inputs(self) -> dict[str, Any]:
+    def _about_inputs(self) -> dict[str, object]:
         """What a model's factory may want to know of the inputs."""
         if self.tokenizer:
             facts = self.tokenizer

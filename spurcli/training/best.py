@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import nn
@@ -22,12 +22,20 @@ class Selected:
     epoch: int
 
 
+class BestEpoch(TypedDict):
+    """The best epoch so far by one rule, with the value of its metric."""
+
+    epoch: int
+    metric: str
+    value: float
+
+
 class BestEpochs:
     """The weights of the best epoch so far, by each of some rules (`spurcli.epoch_rules`)."""
 
     def __init__(self, rules: Iterable[str]) -> None:
         self._rules = sorted(set(rules) - {LAST})
-        self.facts: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, BestEpoch] = {}
         self.selected: dict[str, Selected] = {}
 
     def note(self, model: nn.Module, record: EpochRecord) -> None:
@@ -46,7 +54,7 @@ class BestEpochs:
             for name, value in selected.weights.items()
         }
 
-    def restore(self, facts: Mapping[str, dict[str, Any]], tensors: Mapping[str, torch.Tensor]) -> None:
+    def restore(self, facts: Mapping[str, BestEpoch], tensors: Mapping[str, torch.Tensor]) -> None:
         """Put back `facts` and what `tensors` gave."""
         self.facts = dict(facts)
         for rule, found in facts.items():

@@ -36,7 +36,7 @@ from spurcli.training.stateful import state_of
 from spurcli.training.tally import Tally
 from spurcli.training.traits import Traits
 
-Evaluate = Callable[[nn.Module, int], dict[str, dict[str, Any]]]
+Evaluate = Callable[[nn.Module, int], dict[str, dict[str, object]]]
 
 
 @dataclass

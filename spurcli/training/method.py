@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -211,7 +211,7 @@ class LastLayerMethod(Protocol):
 class Choosing(Protocol):
     """A method that chose something while it learned, which the history shows: names and JSON values."""
 
-    chosen: Mapping[str, Any]
+    chosen: Mapping[str, object]
 
 
 def build_method(name: str, options: Options, samples: TrainingSamples) -> Method | LastLayerMethod:

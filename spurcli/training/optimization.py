@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rate, decay = settings.learning_rate, settings.weight_decay
-    groups: list[dict[str, Any]] = [{"params": parameters}]
+    groups: list[dict[str, object]] = [{"params": parameters}]
     if not settings.decay_norm_and_bias:
         exempt = _norm_and_bias(model)
         groups = [

@@ -329,15 +329,15 @@ def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -
 
 
 def _evaluator(predictors: dict[str, SplitPredictor], world: World) -> Any:
-    def evaluate(model: nn.Module, _epoch: int) -> dict[str, Any]:
+    def evaluate(model: nn.Module, _epoch: int) -> dict[str, object]:
         predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}
         return world.first(lambda: {name: _values(evaluated) for name, evaluated in predicted.items()})
 
     return evaluate
 
 
-def _values(evaluated: Evaluated) -> dict[str, Any]:
+def _values(evaluated: Evaluated) -> dict[str, object]:
     """The metrics without their intervals."""
     found = compute(evaluated)
-    values: dict[str, Any] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
+    values: dict[str, object] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
     return {**values, "per_group": {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}}

@@ -87,7 +87,7 @@ class Saved:
 
     position: Position
     tensors: Mapping[str, torch.Tensor]
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class _Header:
     identity: Any
     environment: Mapping[str, object]
     position: Position
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class StateFile:
     """
 
     folder: Path
-    identity: Mapping[str, Any]
+    identity: Mapping[str, object]
     device: str = "cpu"
     replace_other: bool = False
     world_size: int = 1

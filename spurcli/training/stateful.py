@@ -126,12 +126,12 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tens
     return {name: each.detach().cpu().contiguous().clone() for name, each in state if isinstance(each, torch.Tensor)}
 
 
-def _optimizer_numbers(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _optimizer_numbers(optimizer: torch.optim.Optimizer) -> dict[str, object]:
     return {name: each for name, each in _optimizer_state(optimizer) if not isinstance(each, torch.Tensor)}
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
-    state: dict[int, dict[str, Any]] = {}
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, numbers: Mapping[str, object]) -> None:
+    state: dict[int, dict[str, object]] = {}
     for name, value in {**tensors, **numbers}.items():
         parameter, key = name.split("/", 1)
         state.setdefault(int(parameter), {})[key] = value

@@ -8,7 +8,6 @@ import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from spurcli.datasets.own.values import coded, named_values
 from spurcli.datasets.tables import Table, listed
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import alike_key
-from spurcli.registry import near
+from spurcli.registry import Options, near
 
 _OFTEN = {  # what columns of a role are often called
     "image": ("img", "imagepath", "imgpath", "filepath", "filename", "file", "path", "imgfilename", "imageid", "picture", "photo"),
@@ -46,7 +45,7 @@ class Wanted:
     suffix: str
     image_size: int
     squash: bool
-    split_values: Mapping[str, Any] = field(default_factory=dict)
+    split_values: Options = field(default_factory=dict)
     splits: Sequence[str] = ()
 
 

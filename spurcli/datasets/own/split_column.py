@@ -8,7 +8,6 @@ import shlex
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from spurcli.datasets.own.columns import option_flag
 from spurcli.datasets.own.layout import split_look
@@ -16,6 +15,7 @@ from spurcli.datasets.own.splitting import KNOWN, split_name
 from spurcli.datasets.tables import Table
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import canonical, canonical_values, is_missing, warn_alike
+from spurcli.registry import Options
 from spurcli.words import counted
 
 _NUMBERED = {"0": "train", "1": "val", "2": "test"}  # as WILDS, Waterbirds and CelebA number them
@@ -32,7 +32,7 @@ _CALLED = re.compile(r"split|subset|partition|phase|usage|fold|train|test|valid|
 _MANY, _FEW = 20, 6
 
 
-def splits_of(table: Table, column: str, meaning: Mapping[str, Any]) -> list[str]:
+def splits_of(table: Table, column: str, meaning: Options) -> list[str]:
     """The split of each row by a column; `meaning` is the option split_values: from a value to a split's name.
 
     Words are read as `split_name` reads them; 0, 1 and 2 are train, val and test. In a column whose name says one split
@@ -61,7 +61,7 @@ def splits_of(table: Table, column: str, meaning: Mapping[str, Any]) -> list[str
     return [names[value] for value in values]
 
 
-def _as_told(table: Table, column: str, values: list[str], meaning: Mapping[str, Any]) -> dict[str, str]:
+def _as_told(table: Table, column: str, values: list[str], meaning: Options) -> dict[str, str]:
     """By the option; a value that it does not list is an error with its line."""
     for value, name in meaning.items():
         if not isinstance(name, str) or not name:

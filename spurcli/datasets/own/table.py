@@ -25,6 +25,7 @@ from spurcli.datasets.tables import Reading, Table, column_names, read_table
 from spurcli.datasets.tables_parquet import class_names, image_columns
 from spurcli.datasets.tables_text import without_packing
 from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.registry import Options
 
 _WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
 
@@ -119,7 +120,7 @@ def _say_passed_over(place: Path, content: Content) -> None:
         warnings.warn(SpurWarning(f"{place}: tables that are not read: {shown}"), stacklevel=3)
 
 
-def _meaning(split_values: Any) -> Mapping[str, Any]:
+def _meaning(split_values: Any) -> Options:
     if split_values is not None and not (isinstance(split_values, Mapping) and split_values):
         raise UsageError(
             f"dataset.options.split_values = {split_values!r} is not a table of values and splits",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 GRID = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 NUM_REFITS = {"train": 10, "val": 20}
 # scikit-learn < 1.8 calls the penalty by name and ignores this ratio; later ones warn of the name
-_L1: dict[str, Any] = {"penalty": "l1"} if LogisticRegression().penalty == "l2" else {"l1_ratio": 1.0}
+_L1: dict[str, object] = {"penalty": "l1"} if LogisticRegression().penalty == "l2" else {"l1_ratio": 1.0}
 
 
 class DFR:
