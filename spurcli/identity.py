@@ -35,11 +35,12 @@ class TrainArguments:
 
 @dataclass(frozen=True)
 class ScoreArguments:
-    """What `score` was asked for: runs, the user's own scores, and those that are computed on demand."""
+    """What `score` was asked for: runs, the user's own scores, those that are computed on demand, columns of a table."""
 
     num_runs: int = 1
     own_scores: list[dict[str, str]] = field(default_factory=list)
     on_demand: list[str] = field(default_factory=list)
+    columns: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -73,14 +73,12 @@ class TablePredictions:
             return np.arange(len(self.label))
         return np.flatnonzero(np.array(self.split) == split)
 
-    def require_rows_of(self, split: str) -> NDArray[np.int64]:
-        """`rows_of`, and InputError where there is none."""
+    def require_rows_of(self, split: str, hint: str = "Name one with --split.") -> NDArray[np.int64]:
+        """`rows_of`, and InputError where there is none, with the `hint`."""
         rows = self.rows_of(split)
         if not len(rows):
             there = ", ".join(dict.fromkeys(self.split))
-            raise InputError(
-                f"{self.path} has no row of the split {split!r}", f"It has: {there}. Name one with --split."
-            )
+            raise InputError(f"{self.path} has no row of the split {split!r}", f"It has: {there}. {hint}")
         return rows
 
     def group(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from spurcli.errors import UsageError
 from spurcli.requests.configured import Inherited, configured, refuse_settings_of
 from spurcli.requests.files import input_file, output_file
+from spurcli.requests.of_table import prediction_table, refuse_columns
 from spurcli.requests.options import (
     TABLE,
     AllowMismatch,
@@ -18,20 +19,24 @@ from spurcli.requests.options import (
     Dataset,
     Device,
     Feature,
-    Field,
     File,
+    GroupColumns,
+    IdColumn,
     Ids,
+    LabelColumn,
     Labels,
+    LogitColumns,
     Model,
     Option,
+    PredictionTable,
+    ProbaColumns,
     Recipe,
     Sets,
     Shown,
+    SplitColumn,
     Workers,
-    fields_of,
     inherited_settings,
     output,
-    parse_sets,
     path,
     several,
 )
@@ -64,40 +69,16 @@ class EvaluateRequest:
     )
     labels: Labels = None
     ids: Ids = None
-    predictions: Annotated[
-        File | None,
-        Option("Evaluate a table of predictions of any program (.csv, .tsv, .jsonl, .parquet).", "FILE", panel=TABLE),
-    ] = None
-    label: Annotated[str | None, Option("Column of the true class. (default: label)", "COLUMN", panel=TABLE)] = None
-    proba: Annotated[
-        str | Sequence[str] | None,
-        Option(
-            "Columns of probabilities named after the classes, as 'p_*'; one alone is the positive class. Repeatable.",
-            "COLUMN",
-            panel=TABLE,
-            repeated=True,
-        ),
-    ] = None
-    logit: Annotated[
-        str | Sequence[str] | None,
-        Option("The same, of logits. Repeatable.", "COLUMN", panel=TABLE, repeated=True),
-    ] = None
+    predictions: PredictionTable = None
+    label: LabelColumn = None
+    proba: ProbaColumns = None
+    logit: LogitColumns = None
     predicted: Annotated[
         str | None, Option("Column of the predicted class, where nothing else is known.", "COLUMN", panel=TABLE)
     ] = None
-    group: Annotated[
-        str | Sequence[str] | None,
-        Option("Make groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True),
-    ] = None
-    id: Annotated[str | None, Option("Column of the ids. (default: id, if it is there)", "COLUMN", panel=TABLE)] = None
-    split_column: Annotated[
-        str | None,
-        Option(
-            "Column of the splits; train rows give the training counts. (default: split, if it is there)",
-            "COLUMN",
-            panel=TABLE,
-        ),
-    ] = None
+    group: GroupColumns = None
+    id: IdColumn = None
+    split_column: SplitColumn = None
     attribute: Annotated[
         str | Sequence[str] | None,
         Option(
@@ -172,9 +153,8 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
 
     output = output_file(asked.output, asked.standard_output)
     if asked.predictions:
-        return EvaluatePlan(None, None, None, output, _table(asked))
-    if flag := next((given.flag for given in _of_table(asked)), None):
-        raise UsageError(f"{flag} belongs to a table of predictions", f"Add --predictions FILE, or remove {flag}.")
+        return EvaluatePlan(None, None, None, output, prediction_table(asked, ("split", "feature_of")))
+    refuse_columns(asked)
     if asked.ids and not asked.logits:
         raise UsageError("--ids belongs to logits", "Add --logits FILE, or remove --ids.")
     if asked.logits and asked.checkpoint:
@@ -197,48 +177,6 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
         uses=("dataset",) if asked.logits else ("dataset", "model"),
     )
     return EvaluatePlan(settings, checkpoint, None, output)
-
-
-def _of_table(asked: EvaluateRequest) -> list[Field]:
-    """The options of a table of predictions that are given."""
-    return [given for given in fields_of(asked) if given.option.panel == TABLE and getattr(asked, given.name)]
-
-
-def _table(asked: EvaluateRequest) -> tuple[Path, PredictionColumns]:
-    """The table and its columns; UsageError for what has no effect on it."""
-    from spurcli.artifacts.predictions import holds_predictions
-    from spurcli.datasets.prediction_table import PredictionColumns
-    from spurcli.datasets.tables import Reading
-
-    file = Path(asked.predictions or "")
-    if file.is_file() and file.stat().st_size and holds_predictions(file):
-        raise UsageError(f"{file} is no table", f"Name it without --predictions: spurcli evaluate {file}")
-    reading = {key.removeprefix("dataset.options."): value for key, value in parse_sets(asked.set).items()}
-    known = ("separator", "quoting", "encoding", "split_values")
-    if wrong := next((key for key in parse_sets(asked.set) if key.removeprefix("dataset.options.") not in known), None):
-        options = ", ".join(f"dataset.options.{name}" for name in known)
-        raise UsageError(f"--set {wrong} has no effect on a table of predictions", f"Remove it. It has: {options}.")
-    meaning = reading.pop("split_values", None) or {}
-    if not isinstance(meaning, Mapping) or not all(isinstance(value, str) for value in reading.values()):
-        raise UsageError("--set holds a value of the wrong kind", "The options of a table are in docs/own-data.md.")
-    own = {"output", "split", "feature_of", "set", *(given.name for given in _of_table(asked))}
-    for other in fields_of(asked):
-        if other.name not in own and getattr(asked, other.name) != other.default:
-            name = f"the model {asked.checkpoint}" if other.option.positional else other.flag
-            raise UsageError(
-                f"{name} has no effect: --predictions needs no model and no data set", "Remove one of them."
-            )
-    return file, PredictionColumns(
-        label=asked.label or "",
-        proba=tuple(several(asked.proba)),
-        logit=tuple(several(asked.logit)),
-        predicted=asked.predicted or "",
-        groups=tuple(several(asked.group)),
-        id=asked.id or "",
-        split=asked.split_column or "",
-        split_values=meaning,
-        reading=Reading(**reading),
-    )
 
 
 def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:

@@ -68,6 +68,34 @@ Ids = Annotated[File | None, IDS]
 Score = Annotated[str | None, SCORE]
 AllowMismatch = Annotated[bool, ALLOW_MISMATCH]
 Force = Annotated[bool, FORCE]
+Columns = str | Sequence[str] | None
+PredictionTable = Annotated[
+    File | None,
+    Option("Take a table of predictions of any program (.csv, .tsv, .jsonl, .parquet).", "FILE", panel=TABLE),
+]
+LabelColumn = Annotated[str | None, Option("Column of the true class. (default: label)", "COLUMN", panel=TABLE)]
+ProbaColumns = Annotated[
+    Columns,
+    Option(
+        "Columns of probabilities named after the classes, as 'p_*'; one alone is the positive class. Repeatable.",
+        "COLUMN",
+        panel=TABLE,
+        repeated=True,
+    ),
+]
+LogitColumns = Annotated[Columns, Option("The same, of logits. Repeatable.", "COLUMN", panel=TABLE, repeated=True)]
+GroupColumns = Annotated[
+    Columns, Option("Make groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
+]
+IdColumn = Annotated[str | None, Option("Column of the ids. (default: id, if it is there)", "COLUMN", panel=TABLE)]
+SplitColumn = Annotated[
+    str | None,
+    Option(
+        "Column of the splits, whose train rows are those of training. (default: split, if it is there)",
+        "COLUMN",
+        panel=TABLE,
+    ),
+]
 Shown = Progress | bool  # Python only: True shows progress on stderr
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from spurcli.errors import UsageError
 from spurcli.requests.configured import Inherited, configured, refuse_settings_of
 from spurcli.requests.files import output_file
+from spurcli.requests.of_table import prediction_table, refuse_columns
 from spurcli.requests.options import (
     AllowMismatch,
     Caller,
@@ -17,14 +18,21 @@ from spurcli.requests.options import (
     Feature,
     File,
     Force,
+    GroupColumns,
+    IdColumn,
     Ids,
+    LabelColumn,
     Labels,
+    LogitColumns,
     Model,
     Option,
+    PredictionTable,
+    ProbaColumns,
     Recipe,
     Seed,
     Sets,
     Shown,
+    SplitColumn,
     Workers,
     inherited_settings,
     output,
@@ -53,6 +61,13 @@ class ScoreRequest:
     logits: Annotated[File | None, Option("Score logits of another program (.npy, .safetensors, .h5).", "FILE")] = None
     labels: Labels = None
     ids: Ids = None
+    predictions: PredictionTable = None
+    label: LabelColumn = None
+    proba: ProbaColumns = None
+    logit: LogitColumns = None
+    group: GroupColumns = None
+    id: IdColumn = None
+    split_column: SplitColumn = None
     add_score: Annotated[
         str | list[str] | tuple[str, ...] | None,
         Option(
@@ -77,7 +92,8 @@ class ScoreRequest:
 
 def run(asked: ScoreRequest, caller: Caller) -> ScoreResult:
     """Resolve the request and score."""
-    settings = plan(asked)
+    table = prediction_table(asked, ("add_score", "force")) if asked.predictions else None
+    settings = plan(asked) if table is None else None
     output = output_file(asked.output, asked.standard_output)
     from spurcli.scoring.stage import score
 
@@ -88,6 +104,7 @@ def run(asked: ScoreRequest, caller: Caller) -> ScoreResult:
         logits=path(asked.logits),
         labels=path(asked.labels),
         ids=path(asked.ids),
+        table=table,
         further_scores=several(asked.add_score),
         output=output,
         force=asked.force,
@@ -101,6 +118,7 @@ def plan(asked: ScoreRequest) -> Settings | None:
     """The settings, inherited from the checkpoint where there is one; None for logits without a data set."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 
+    refuse_columns(asked)
     if asked.epoch is not None and (asked.checkpoint or asked.logits):
         flag = "--checkpoint" if asked.checkpoint else "--logits"
         raise UsageError(f"--epoch sets how long to train, but {flag} needs no training", "Remove one of them.")

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spurcli.artifacts.catalogue import SCORES as SCORE_FILE
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
@@ -16,7 +19,7 @@ from spurcli.artifacts.class_check import confusion, warn_if_reordered
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
-from spurcli.artifacts.logit_checks import are_constant, constant_line
+from spurcli.artifacts.logit_checks import are_constant, constant_line, what_instead
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, Provenance, provenance
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
@@ -24,7 +27,8 @@ from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import read_aligned
-from spurcli.errors import SpurWarning, UsageError
+from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
+from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, ScoreArguments
 from spurcli.parts import SCORES
@@ -52,6 +56,7 @@ def score(
     logits: Path | None = None,
     labels: Path | None = None,
     ids: Path | None = None,
+    table: tuple[Path, PredictionColumns] | None = None,
     further_scores: Sequence[str] = (),
     output: Path = Path("scores.h5"),
     force: bool = False,
@@ -66,9 +71,14 @@ def score(
     (with `labels`, or with a data set that has them; `ids` match their rows to it). `further_scores` are formulas of one's own, `file.py:attr`, and
     those of `ON_DEMAND`, which need the embeddings of all samples.
 
+    A `table` of predictions of any program, with what its columns are, stands for logits too: its train rows are scored, all
+    rows if no column says splits.
+
     Returns a summary: number of samples, names, and for several runs their agreement. An interrupted call goes on
     from OUTPUT.state/; a finished one is not repeated, another's output is replaced only with `force`.
     """
+    if table is not None:
+        logits = table[0]
     if logits is not None and (checkpoint or num_runs != 1):
         raise UsageError("--logits stands alone: no --checkpoint, no --runs", "Leave them out.")
     if logits is None and (settings is None or labels is not None or ids is not None):
@@ -100,6 +110,7 @@ def score(
                 num_runs,
                 own_scores=[dict(score.origin) for score in further if score.origin],
                 on_demand=[score.name for score in further if not score.origin],
+                columns=dict(described(table[1])) if table else {},
             )
         ),
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
@@ -111,7 +122,10 @@ def score(
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output))
     if logits is not None:
-        _from_logits((logits, labels, ids), bench, further, output, made)
+        if table is not None:
+            _from_table(*table, further, output, made)
+        else:
+            _from_logits((logits, labels, ids), bench, further, output, made)
     else:
         assert bench is not None
         with state_folder(output, world) as folder:
@@ -219,6 +233,33 @@ def _from_logits(
         header, group = _header(dataset, made), dataset.group("train")
         advice = "Write class_names beside the logits."
         warn_if_reordered(confusion(logits, label), dataset.class_names, str(paths[0]), advice)
+    _write_from_logits(logits, label, further, output, header, sample_id, group)
+
+
+def _from_table(
+    path: Path, columns: PredictionColumns, further: Sequence[ChosenScore], output: Path, made: Provenance
+) -> None:
+    found = read_prediction_table(path, columns)
+    rows = found.require_rows_of("train", "Scores are of train rows: name their column with --split-column.")
+    logits, label = found.logits[rows], found.label[rows]
+    if problem := what_instead(found.logits):
+        raise InputError(
+            f"{path}: {problem[0]}, rounded: scores of them would be wrong", "Write all digits, or logits."
+        )
+    sample_id = tuple(found.sample_id[row] for row in rows.tolist()) if found.sample_id is not None else None
+    header = ScoresHeader(Subject(Fingerprint.of(label, sample_id)), found.class_names, found.group_names, made)
+    _write_from_logits(logits, label, further, output, header, sample_id, found.group(rows))
+
+
+def _write_from_logits(
+    logits: NDArray[np.float32],
+    label: NDArray[np.int64],
+    further: Sequence[ChosenScore],
+    output: Path,
+    header: ScoresHeader,
+    sample_id: Sequence[str] | None,
+    group: NDArray[np.int64] | None,
+) -> None:
     scores = [*registered_scores(list(formulas.FROM_LOGITS)), *further]
     with write_scores(output, header, label, sample_id=sample_id, group=group) as writer:
         for each in scores:

@@ -1,0 +1,63 @@
+"""The options of a table of predictions: what is asked for, and what has no effect beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spurcli.errors import UsageError
+from spurcli.requests.options import TABLE, Field, fields_of, parse_sets, several
+
+if TYPE_CHECKING:  # requests are imported for --help
+    from spurcli.datasets.prediction_table import PredictionColumns
+
+_READING = ("separator", "quoting", "encoding", "split_values")
+
+
+def refuse_columns(asked: Any) -> None:
+    """Raise UsageError for a column that is named without a table."""
+    if given := _given(asked):
+        flag = given[0].flag
+        raise UsageError(f"{flag} belongs to a table of predictions", f"Add --predictions FILE, or remove {flag}.")
+
+
+def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, PredictionColumns]:
+    """The table and its columns; UsageError for options beside them that have no effect, but those that are `allowed`."""
+    from spurcli.artifacts.predictions import holds_predictions
+    from spurcli.datasets.prediction_table import PredictionColumns
+    from spurcli.datasets.tables import Reading
+
+    file = Path(asked.predictions)
+    if file.is_file() and file.stat().st_size and holds_predictions(file):
+        raise UsageError(f"{file} is no table", f"Name it without --predictions: spurcli evaluate {file}")
+    sets = parse_sets(asked.set)
+    reading = {key.removeprefix("dataset.options."): value for key, value in sets.items()}
+    if wrong := next((key for key in sets if key.removeprefix("dataset.options.") not in _READING), None):
+        options = ", ".join(f"dataset.options.{name}" for name in _READING)
+        raise UsageError(f"--set {wrong} has no effect on a table of predictions", f"Remove it. It has: {options}.")
+    meaning = reading.pop("split_values", None) or {}
+    if not isinstance(meaning, Mapping) or not all(isinstance(value, str) for value in reading.values()):
+        raise UsageError("--set holds a value of the wrong kind", "The options of a table are in docs/own-data.md.")
+    own = {"output", "set", *allowed, *(given.name for given in _given(asked))}
+    for other in fields_of(asked):
+        if other.name not in own and getattr(asked, other.name) != other.default:
+            name = f"the model {getattr(asked, other.name)}" if other.option.positional else other.flag
+            raise UsageError(
+                f"{name} has no effect: --predictions needs no model and no data set", "Remove one of them."
+            )
+    return file, PredictionColumns(
+        label=asked.label or "",
+        proba=tuple(several(asked.proba)),
+        logit=tuple(several(asked.logit)),
+        predicted=getattr(asked, "predicted", None) or "",
+        groups=tuple(several(asked.group)),
+        id=asked.id or "",
+        split=asked.split_column or "",
+        split_values=meaning,
+        reading=Reading(**reading),
+    )
+
+
+def _given(asked: Any) -> list[Field]:
+    return [given for given in fields_of(asked) if given.option.panel == TABLE and getattr(asked, given.name)]
