@@ -162,6 +162,9 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
     if asked.logits and asked.model:
         raise UsageError("--logits needs no --model", "Remove one of them.")
     checkpoint = None if asked.logits else input_file(asked.checkpoint, "model.safetensors", say)
+    if checkpoint and checkpoint.suffix.lower() in (".csv", ".tsv", ".jsonl", ".parquet") and checkpoint.is_file():
+        columns = "--label COLUMN --proba 'p_*'"
+        raise UsageError(f"{checkpoint} is a table, not a model", f"Write --predictions {checkpoint} {columns}")
     if checkpoint and holds_predictions(checkpoint):
         _refuse_settings(checkpoint, asked)
         return EvaluatePlan(None, None, checkpoint, output)

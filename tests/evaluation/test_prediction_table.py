@@ -332,6 +332,10 @@ def test_a_column_of_splits_that_is_not_used_is_said(tmp_path):
 def test_flags_of_a_table_need_a_table(tmp_path):
     with pytest.raises(UsageError, match="--proba belongs to a table"):
         evaluate(proba="p_*")
+    write(tmp_path / "p.csv", {**BASE, **LOGIT_COLUMNS})
+    with pytest.raises(UsageError, match=r"p\.csv is a table") as raised:
+        evaluate(checkpoint="p.csv")
+    assert "--predictions p.csv" in raised.value.hint
     expected(tmp_path / "x.h5", TEST)
     with pytest.raises(UsageError, match="is no table"):
         evaluate(predictions="x.h5", proba="p_*")
