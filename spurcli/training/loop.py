@@ -30,10 +30,10 @@ from spurcli.training.gradients import GradientSum
 from spurcli.training.method import Annotation, Batch, Method, Phase, Phased
 from spurcli.training.optimization import build_optimizer, learning_rate
 from spurcli.training.preflight import needs_company, try_out
+from spurcli.training.running_averages import RunningAverages
 from spurcli.training.saving import Saver
 from spurcli.training.state import Position, StateFile
 from spurcli.training.stateful import state_of
-from spurcli.training.tally import Tally
 from spurcli.training.traits import Traits
 
 Evaluate = Callable[[nn.Module, int], dict[str, dict[str, object]]]
@@ -167,12 +167,12 @@ def _run_epoch(run: _Run, forward: Any) -> None:
     trainer.model.train()
     trainer.progress.start(*_announced(run, len(order)))
     trainer.progress.advance(min(position.step * size, len(order)))
-    tally = Tally(position, world)
+    averages = RunningAverages(position, world)
     bounds = batch_bounds(len(order), size, joins_lone=run.joins_lone)
     with embedding_hook(trainer.model, wanted=run.traits.needs_embedding) as caught:
         for index, samples in trainer.feed.batches(order, size, position.step, run.share, joins_lone=run.joins_lone):
             if run.saver.is_due():
-                tally.note()
+                averages.note()
                 run.saver.save(position)
             seed_step(device, mix(trainer.seed, position.global_step, world.rank))
             _set_rate(run, phase, num_steps)
@@ -189,9 +189,9 @@ def _run_epoch(run: _Run, forward: Any) -> None:
             position.step += 1
             position.global_step += 1
             position.num_seen += global_size
-            tally.add(loss, logits, label, global_size)
+            averages.add(loss, logits, label, global_size)
             trainer.progress.advance(global_size)
-    tally.note()
+    averages.note()
 
 
 def _announced(run: _Run, num_visited: int) -> tuple[str, int, Span]:

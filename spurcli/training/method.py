@@ -106,7 +106,7 @@ def _alone(amounts: torch.Tensor) -> torch.Tensor:
 class Batch:
     """This device's share of one batch: positions and labels int64 [m]; `global_size` counts all devices.
 
-    `embedding` [m, features] is the last linear layer's input, if the method's traits ask for it; `total` adds a tensor up
+    `embedding` [m, width] is the last linear layer's input, if the method's traits ask for it; `total` adds a tensor up
     over all devices, for what a method must know of the whole batch.
     """
 
@@ -179,7 +179,7 @@ class Embedded:
 
     @cached_property
     def embedding(self) -> NDArray[np.float32]:
-        """The input of the model's last layer for each sample, float32 [m, features]; computed when first asked for."""
+        """The input of the model's last layer for each sample, float32 [m, width]; computed when first asked for."""
         return self.embed()[self.index]
 
     @property
@@ -203,7 +203,7 @@ class LastLayerMethod(Protocol):
     def refit(
         self, train: Embedded, val: Embedded | None, seed: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weight [classes, features] and bias [classes] of the new layer."""
+        """Weight [classes, width] and bias [classes] of the new layer."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Methods that keep a trained model and fit its last layer anew: features once, then the method, then new weights."""
+"""Methods that keep a trained model and retrain its last layer: embeddings once, then the method, then new weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spurcli.errors import InputError
 from spurcli.models import last_linear
 from spurcli.runtime.forward import embed
 from spurcli.runtime.workbench import Workbench
-from spurcli.training.given import DATA_SET
+from spurcli.training.inputs import DATA_SET
 from spurcli.training.method import Annotation, Choosing, Embedded, LastLayerMethod, TrainingSamples
 
 
@@ -30,7 +30,7 @@ def refit_last_layer(
 ) -> EpochRecord:
     """Give `model` the last layer that `method` fits on the samples kept and on the validation split, if there is one.
 
-    Returns one record, as of an epoch: loss and accuracy on the samples kept, seconds with and without the features.
+    Returns one record, as of an epoch: loss and accuracy on the samples kept, seconds with and without the embeddings.
     Raises InputError for a model that does not end in a linear layer, or a method that returns another layer.
     """
     layer = last_linear(model)
@@ -38,18 +38,18 @@ def refit_last_layer(
         raise InputError("The model has no last linear layer with a bias to fit anew", "Use a model that ends in one.")
     started, waited = time.monotonic(), [0.0]
 
-    def features(name: str) -> NDArray[np.float32]:
+    def embeddings(name: str) -> NDArray[np.float32]:
         begun = time.monotonic()
-        found = _features(bench, model, layer, name)
+        found = _embeddings(bench, model, layer, name)
         waited.append(time.monotonic() - begun)
         return found
 
     splits = bench.dataset.splits
     train_labels = Annotation(splits["train"].label, DATA_SET)
-    train = Embedded(partial(features, "train"), samples.kept, train_labels, samples.groups)
+    train = Embedded(partial(embeddings, "train"), samples.kept, train_labels, samples.groups)
     val = None
     if val_labels:
-        val = Embedded(partial(features, "val"), np.arange(len(splits["val"])), val_labels, val_groups)
+        val = Embedded(partial(embeddings, "val"), np.arange(len(splits["val"])), val_labels, val_groups)
     weight, bias = method.refit(train, val, bench.settings.seed)
     fit_seconds = time.monotonic() - started - sum(waited)
     logits = torch.from_numpy(_outputs(train.embedding, _put(layer, weight, bias)))
@@ -66,7 +66,7 @@ def refit_last_layer(
     }
 
 
-def _features(bench: Workbench, model: nn.Module, layer: nn.Linear, name: str) -> NDArray[np.float32]:
+def _embeddings(bench: Workbench, model: nn.Module, layer: nn.Linear, name: str) -> NDArray[np.float32]:
     """The inputs of `layer` for a whole split. Raises InputError unless its outputs are the model's logits."""
     split, scoring = bench.dataset.splits[name], bench.settings.scoring
     embedding, logits = embed(
@@ -76,7 +76,7 @@ def _features(bench: Workbench, model: nn.Module, layer: nn.Linear, name: str) -
         num_samples=len(split),
         batch_size=scoring.batch_size,
         precision=scoring.precision,
-        what=f"features of {name}",
+        what=f"embeddings of {name}",
         progress=bench.progress,
     )
     again = _outputs(embedding, layer)

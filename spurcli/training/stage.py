@@ -38,7 +38,7 @@ from spurcli.runtime.feed import batch_bounds
 from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.best import Selected
-from spurcli.training.given import Given, read_given
+from spurcli.training.inputs import TrainingInputs, read_inputs
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.preflight import needs_company
@@ -78,28 +78,32 @@ def train(
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
     bench = Workbench.open(settings, progress, pretrained=checkpoint is None)
-    given = read_given(bench, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch))
-    method = build_method(settings.method.name, settings.method.options, given.samples)
-    given.refuse_idle(settings.method.name)
+    inputs = read_inputs(
+        bench, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch)
+    )
+    method = build_method(settings.method.name, settings.method.options, inputs.samples)
+    inputs.refuse_idle(settings.method.name)
     wanted = _Wanted.of(checkpoints, same_steps, evaluate_each)
     if isinstance(method, LastLayerMethod):
         wanted.refuse(settings.method.name, checkpoint)
-        selection, predictors = given.checkpoint_training.get("selection") or LAST, {}  # what chose the features
+        selection, predictors = inputs.checkpoint_training.get("selection") or LAST, {}  # what chose the features
     else:
         wanted.check(settings, checkpoint)
         selection = settings.training.selection
         predictors = _predictors(bench, {selection, *wanted.rules}, evaluate_each)
     arguments = dataclasses.asdict(
         TrainArguments(
-            **given.hashes,
+            **inputs.hashes,
             same_steps=same_steps,
             evaluate_each=sorted(predictors),
             checkpoints=[*wanted.epochs, *wanted.rules],
         )
     )
-    made = provenance("train", command=command, settings=settings.to_json(), arguments=arguments, parents=given.parents)
+    made = provenance(
+        "train", command=command, settings=settings.to_json(), arguments=arguments, parents=inputs.parents
+    )
     facts: TrainingFacts = {
-        **given.facts(),
+        **inputs.facts(),
         "recipe": settings.recipe,
         "seed": settings.seed,
         "method": settings.method.name,
@@ -107,7 +111,7 @@ def train(
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
     world = bench.world
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
-    files = _Files(output, _metadata(bench, made), facts, given, world)
+    files = _Files(output, _metadata(bench, made), facts, inputs, world)
     fingerprint = bench.dataset.splits["train"].fingerprint
 
     def is_finished() -> bool:
@@ -126,9 +130,9 @@ def train(
             assert checkpoint
             model, _ = bench.restored(checkpoint, is_ours=bool(read_checkpoint_metadata(checkpoint, required=False)))
             alone = replace(bench, world=ALONE)  # the fit is one processor's work, the features take seconds
-            annotations = given.samples, given.val_labels, given.val_groups
+            annotations = inputs.samples, inputs.val_labels, inputs.val_groups
             record = world.first(lambda: refit_last_layer(alone, model, method, *annotations))
-            refitted = Selected(plain_weights(model), given.checkpoint_training.get("epoch") or 0)
+            refitted = Selected(plain_weights(model), inputs.checkpoint_training.get("epoch") or 0)
             fitted = Fitted([record], {LAST: refitted}, refitted)
         else:
             identity = {
@@ -138,7 +142,7 @@ def train(
             }
             state = StateFile(folder, identity, bench.device.type, replace_other=force, world_size=world.size)
             world.first(lambda: _require_earlier_checkpoints(files, wanted, state))
-            fitted = _fit(bench, model, method, given, wanted, state, predictors, files)
+            fitted = _fit(bench, model, method, inputs, wanted, state, predictors, files)
         for rule in wanted.rules:
             files.save(fitted.selected[rule], rule, name=rule)
         if write_sidecar and world.is_first:
@@ -203,11 +207,11 @@ class _Files:
     output: Path
     metadata: CheckpointMetadata
     facts: TrainingFacts
-    given: Given
+    inputs: TrainingInputs
     world: World
 
     def facts_of(self, selected: Selected, selection: str) -> TrainingFacts:
-        labels = self.given.labels_used(selection)
+        labels = self.inputs.labels_used(selection)
         return {**self.facts, "epoch": selected.epoch, "selection": selection, "labels_used": labels}
 
     def path(self, name: str) -> Path:
@@ -249,7 +253,7 @@ def _fit(
     bench: Workbench,
     model: nn.Module,
     method: Method,
-    given: Given,
+    inputs: TrainingInputs,
     wanted: _Wanted,
     state: StateFile,
     predictors: dict[str, SplitPredictor],
@@ -267,7 +271,7 @@ def _fit(
         feed=bench.feed(split.inputs),
         preprocess=bench.preprocess(),
         label=torch.from_numpy(split.label).to(bench.device),
-        groups=given.samples.groups,
+        groups=inputs.samples.groups,
         selections=wanted.rules,
         num_classes=len(bench.dataset.class_names),
         settings=settings.training,

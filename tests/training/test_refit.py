@@ -49,7 +49,7 @@ def dfr(spurcli):
 @pytest.fixture
 def no_features(monkeypatch):
     """Fails the test if features are computed."""
-    monkeypatch.setattr(refit, "_features", lambda *_: pytest.fail("features were computed"))
+    monkeypatch.setattr(refit, "_embeddings", lambda *_: pytest.fail("features were computed"))
 
 
 def labels_used(path: str) -> dict:
@@ -132,7 +132,7 @@ def test_a_list_and_a_checkpoint_of_different_data_contradict_each_other(erm, df
 def test_the_same_fit_is_not_repeated_and_another_is_not_replaced(erm, dfr, monkeypatch):
     assert dfr().code == 0
     before = Path("model.safetensors").read_bytes()
-    monkeypatch.setattr(refit, "_features", lambda *_: pytest.fail("features were computed"))
+    monkeypatch.setattr(refit, "_embeddings", lambda *_: pytest.fail("features were computed"))
     again = dfr()
     assert (again.code, "already complete" in again.err) == (0, True)
     for words in (["--seed", "1"], ONE_C):

@@ -1,4 +1,4 @@
-"""What an epoch adds up to, counted without making the host wait for the device at every step."""
+"""The running loss and accuracy of an epoch, summed up without a wait for the device at every step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spurcli.training.state import Position
 _STEPS_KEPT = 256
 
 
-class Tally:
+class RunningAverages:
     """Losses and predictions of the last steps, on the device, until `note` adds them to the position.
 
     They are added one step after the other in float64, so the sums do not depend on how often that happens. Of several

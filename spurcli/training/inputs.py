@@ -1,4 +1,4 @@
-"""The files that a training is given: which samples, which groups, which errors of an earlier model; all checked."""
+"""What a training takes as its inputs: the samples it keeps, their groups, and an earlier model's errors; read and checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DATA_SET = "data set"
 
 
 @dataclass(frozen=True)
-class Given:
+class TrainingInputs:
     """What a run trains on, and the files that say so."""
 
     samples: TrainingSamples
@@ -89,7 +89,7 @@ def _both(first: str | None, second: str | None) -> str | None:
     return f"{first}, {second}" if first and second and first != second else first or second
 
 
-def read_given(
+def read_inputs(
     bench: Workbench,
     keep: Path | None,
     bare_kind: Kind,
@@ -97,7 +97,7 @@ def read_given(
     errors: Path | None,
     checkpoint: Path | None,
     policy: InjectionPolicy,
-) -> Given:
+) -> TrainingInputs:
     """Read what the files say, and check that they speak about this data set."""
     dataset, split = bench.dataset, bench.dataset.splits["train"]
     parents = injection_parents(bench.settings.injection_path)
@@ -130,7 +130,7 @@ def read_given(
         checkpoint_training = metadata.get("training") or {}
         for key, kind in (("labels_used", dict), ("selection", str)):
             optional_field(checkpoint_training, key, kind, f"{checkpoint}: metadata: training")
-    return Given(
+    return TrainingInputs(
         samples=samples,
         num_train=len(split),
         val_labels=Annotation(dataset.splits["val"].label, DATA_SET) if "val" in dataset.splits else None,
