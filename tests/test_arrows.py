@@ -43,6 +43,14 @@ def test_nothing_below_the_command_line_imports_it():
     assert {room for room, rooms in imports().items() if "cli" in rooms} == {"__main__", "api"}
 
 
+def test_only_the_command_line_and_the_functions_make_requests():
+    assert {room for room, rooms in imports().items() if "requests" in rooms} <= {"cli", "api"}
+
+
+def test_no_file_is_longer_than_400_lines():
+    assert not [path for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+
+
 def test_stages_call_only_the_stages_they_are_built_on():
     found = imports()
     assert {room: found[room] & STAGES for room in STAGES if found[room] & STAGES} == MAY_CALL
