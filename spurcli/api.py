@@ -26,13 +26,7 @@ from spurcli.results import InferResult, InjectResult, PruneResult, ScoreResult,
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 # Where the function lives that takes settings, as the functions here did before they took what commands take.
-_STAGES = {
-    "inject": "features",
-    "score": "scoring",
-    "train": "training",
-    "evaluate": "evaluation",
-    "infer": "inferring",
-}
+_WITH_SETTINGS = ("inject", "score", "train", "evaluate", "infer")
 
 
 def _function(stage: str, request: Callable[_P, Any], result: type[_R]) -> Callable[_P, _R]:
@@ -90,9 +84,9 @@ def _shown(asked: Progress | bool) -> Iterator[Progress]:
 
 def _with_settings(stage: str, *args: Any, **keywords: Any) -> Any:
     """The call as it was before the functions took the commands' options; works for one release."""
-    if stage not in _STAGES:
+    if stage not in _WITH_SETTINGS:
         raise TypeError(f"spurcli.{stage}() takes no settings")
-    where = f"spurcli.{_STAGES[stage]}.stage.{stage}"
+    where = f"spurcli.stages.{stage}.{stage}"
     warnings.warn(
         f"spurcli.{stage}(settings, ...) is now {where}; spurcli.{stage} takes the options of the command",
         DeprecationWarning,

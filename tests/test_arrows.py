@@ -11,13 +11,12 @@ import pytest
 import spurcli as package
 
 SOURCE = Path(package.__file__).parent
-STAGES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring", "studies"}
-# Which stages a stage may call: scoring and inferring train their own short runs and doubt a foreign model's predictions as evaluation
-# does, training evaluates after each epoch, a report says how far scoring runs agree, and reads from the table of metrics how to show them.
-MAY_CALL = {
-    "scoring": {"training", "evaluation"},
+LIBRARIES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring", "studies"}
+# Which libraries a library may use: scoring and inferring doubt a foreign model's predictions as evaluation does, inferring trains its
+# own short runs, a report says how far scoring runs agree, and reads from the table of metrics how to show them.
+MAY_USE = {
+    "scoring": {"evaluation"},
     "inferring": {"training", "evaluation"},
-    "training": {"evaluation"},
     "reporting": {"scoring", "evaluation"},
     "studies": {"reporting"},
 }
@@ -51,9 +50,19 @@ def test_no_file_is_longer_than_400_lines():
     assert not [path for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
 
 
-def test_stages_call_only_the_stages_they_are_built_on():
+def test_libraries_use_only_the_libraries_they_are_built_on():
     found = imports()
-    assert {room: found[room] & STAGES for room in STAGES if found[room] & STAGES} == MAY_CALL
+    assert {room: found[room] & LIBRARIES for room in LIBRARIES if found[room] & LIBRARIES} == MAY_USE
+
+
+def test_stages_are_called_by_requests_alone():
+    """A user's function and the command line come by a request; nothing below knows the stages."""
+    assert {room for room, rooms in imports().items() if "stages" in rooms} == {"requests"}
+
+
+def test_no_two_rooms_import_each_other():
+    found = imports()
+    assert not [(one, two) for one in found for two in found[one] if one < two and one in found.get(two, ())]
 
 
 def test_artifacts_know_nothing_of_stages_or_models():

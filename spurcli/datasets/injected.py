@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.injection import Injection
 from spurcli.artifacts.subject import Subject
 from spurcli.datasets.base import Dataset, Twin
-from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts
+from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts, kind_of
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
 from spurcli.randomness import generator
@@ -74,7 +74,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
     for label in (injection.feature_of, injection.twin_class):
         if label is not None and not 0 <= label < num_classes:
             raise InputError(f"inject.json names class {label} of {num_classes}", "Make it again for this data set.")
-    apply = bind_feature(injection.feature, injection.parameters, train.inputs)
+    apply = bind_feature(injection.feature, injection.parameters, kind_of(train.inputs))
     carries = np.zeros(len(train), dtype=bool)
     carries[injection.carriers] = True
 

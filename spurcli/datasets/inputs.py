@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, overload, runtime_checkable
+from typing import Literal, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,3 +174,8 @@ class Texts:
 
 
 Inputs = Images | Texts
+
+
+def kind_of(inputs: Inputs) -> Literal["images", "texts"]:
+    """What the inputs of a data set are."""
+    return "texts" if isinstance(inputs, Texts) else "images"

@@ -10,23 +10,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import JsonObject
-from spurcli.datasets.inputs import Inputs, Texts
 from spurcli.errors import UsageError
 from spurcli.parts import FEATURES
 from spurcli.registry import Options, near, same_kind
 
 
-def bind_feature(name: str, parameters: Options, inputs: Inputs) -> Any:
-    """The feature with its parameters filled in, ready to apply to one sample of `inputs`."""
+def bind_feature(name: str, parameters: Options, kind: Literal["images", "texts"]) -> Any:
+    """The feature with its parameters filled in, ready to apply to one sample, which is of this kind."""
     feature = FEATURES.load(name)
     if name in FEATURES:
-        kind = "texts" if isinstance(inputs, Texts) else "images"
         fitting = [known for known, entry in FEATURES.entries.items() if entry.facts["for"] == kind]
         if name not in fitting:
             raise UsageError(

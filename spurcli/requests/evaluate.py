@@ -123,7 +123,7 @@ class EvaluatePlan:
 
 def run(asked: EvaluateRequest, caller: Caller) -> dict[str, Any]:
     """Resolve the request and evaluate."""
-    from spurcli.evaluation.stage import evaluate
+    from spurcli.stages.evaluate import evaluate
 
     found = plan(asked, caller.progress.say)
     return evaluate(

@@ -87,7 +87,7 @@ def run(asked: InferRequest, caller: Caller) -> InferResult:
     output = output_file(asked.output, asked.standard_output)
     errors = output_file(asked.save_errors, "errors.txt") if asked.save_errors else None
     settings = plan(asked, source)
-    from spurcli.inferring.stage import infer
+    from spurcli.stages.infer import infer
 
     return infer(
         settings,

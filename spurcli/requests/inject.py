@@ -53,8 +53,8 @@ class InjectRequest:
 
 def run(asked: InjectRequest, caller: Caller) -> InjectResult:
     """Resolve the request and write inject.json."""
-    from spurcli.features.stage import inject
     from spurcli.session import configure
+    from spurcli.stages.inject import inject
 
     if not asked.class_name:
         raise UsageError("Which class gets the feature?", "Add --class NAME.")

@@ -79,7 +79,7 @@ class PruneRequest:
 
 def run(asked: PruneRequest, caller: Caller) -> PruneResult:
     """Resolve the request and write the list."""
-    from spurcli.pruning.stage import prune
+    from spurcli.stages.prune import prune
 
     if asked.kind not in ("keep", "remove"):
         raise UsageError(f"--kind {asked.kind} is unknown", "Use keep or remove.")

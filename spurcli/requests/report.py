@@ -47,8 +47,8 @@ def run(asked: ReportRequest, caller: Caller) -> dict[str, object]:
 
 def write(asked: ReportRequest, caller: Caller) -> tuple[Report, dict[str, object]]:
     """As `run`, with the report in types beside its JSON."""
-    from spurcli.reporting import stage
     from spurcli.session import find_data_root
+    from spurcli.stages import report as stage
 
     if asked.standard_output == FIGURES and not caller.companions:
         raise UsageError("Figures are a folder, which cannot go to stdout", "Name a folder with -o.")

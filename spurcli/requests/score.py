@@ -95,7 +95,7 @@ def run(asked: ScoreRequest, caller: Caller) -> ScoreResult:
     table = prediction_table(asked, ("add_score", "force")) if asked.predictions else None
     settings = plan(asked) if table is None else None
     output = output_file(asked.output, asked.standard_output)
-    from spurcli.scoring.stage import score
+    from spurcli.stages.score import score
 
     return score(
         settings,

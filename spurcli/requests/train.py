@@ -103,7 +103,7 @@ class TrainPlan:
 def run(asked: TrainRequest, caller: Caller) -> TrainResult:
     """Resolve the request and train."""
     found = plan(asked, caller.progress.say, companions=caller.companions)
-    from spurcli.training.stage import train
+    from spurcli.stages.train import train
 
     return train(
         found.settings,

@@ -102,7 +102,7 @@ def test_standard_names_progress_and_errors(python_run, capfd):
 
 def test_settings_first_still_works_with_a_warning(tmp_path, tiny):
     settings = package.configure("demo", overrides=tiny)
-    with pytest.warns(DeprecationWarning, match=r"spurcli\.features\.stage\.inject"):
+    with pytest.warns(DeprecationWarning, match=r"spurcli\.stages\.inject\.inject"):
         package.inject(settings, feature="patch", class_name="3", count=5, output=tmp_path / "inject.json")
     assert json.loads(tmp_path.joinpath("inject.json").read_text())["feature"] == "patch"
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spurcli.datasets import ArrayImages, Texts
 from spurcli.errors import UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.features.line import line
@@ -20,7 +19,7 @@ IMAGE_FEATURES = sorted(name for name, entry in FEATURES.entries.items() if entr
 
 
 def bound(name, parameters):
-    return bind_feature(name, parameters, ArrayImages(picture()[None]))
+    return bind_feature(name, parameters, "images")
 
 
 def picture(seed=0, height=12, width=10, channels=3):
@@ -194,6 +193,6 @@ def test_word_goes_where_it_is_told():
 
 def test_a_feature_is_for_images_or_texts():
     with pytest.raises(UsageError, match="'line' is not for texts"):
-        bind_feature("line", {}, Texts((["a"],)))
+        bind_feature("line", {}, "texts")
     with pytest.raises(UsageError, match="'word' is not for images"):
         bound("word", {})

@@ -17,10 +17,10 @@ from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
-from spurcli.evaluation.stage import evaluate
-from spurcli.features.stage import inject
 from spurcli.runtime import feed
-from spurcli.training.stage import train
+from spurcli.stages.evaluate import evaluate
+from spurcli.stages.inject import inject
+from spurcli.stages.train import train
 
 
 @pytest.fixture

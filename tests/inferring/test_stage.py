@@ -14,13 +14,13 @@ from spurcli.artifacts.describe import describe
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, SpurError, UsageError
-from spurcli.evaluation.stage import evaluate
 from spurcli.groups import is_grid
 from spurcli.inferring.sources import random_halves
-from spurcli.inferring.stage import infer
 from spurcli.runtime.workbench import Workbench
+from spurcli.stages.evaluate import evaluate
+from spurcli.stages.infer import infer
+from spurcli.stages.train import train
 from spurcli.training.early import train_early
-from spurcli.training.stage import train
 
 
 @pytest.fixture

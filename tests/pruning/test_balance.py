@@ -14,7 +14,7 @@ from spurcli.artifacts.group_list import GroupList, write_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.stage import prune
+from spurcli.stages.prune import prune
 
 CLASSES, ATTRIBUTES = ("landbird", "waterbird"), ("land", "water")
 

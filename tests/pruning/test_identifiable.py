@@ -7,7 +7,7 @@ import pytest
 
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.stage import prune
+from spurcli.stages.prune import prune
 
 WATERBIRDS = ([3498, 184, 56, 1057], ["landbird", "waterbird"], ("land", "water"))
 MULTINLI = (

@@ -15,7 +15,7 @@ from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, UsageError
 from spurcli.pruning.quotas import kept_by_recall
-from spurcli.pruning.stage import prune
+from spurcli.stages.prune import prune
 
 
 def drop(density, sizes, recall):

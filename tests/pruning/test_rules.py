@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, UsageError
 from spurcli.pruning.rules import quota_of, within_class
-from spurcli.pruning.stage import prune
 from spurcli.selection import parse_fraction, parse_select
+from spurcli.stages.prune import prune
 
 
 def split(counts, num_attributes):

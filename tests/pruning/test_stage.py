@@ -10,9 +10,9 @@ from spurcli.artifacts.group_list import GroupList, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
-from spurcli.features.stage import _choose
-from spurcli.pruning.stage import prune
 from spurcli.selection import random_keys
+from spurcli.stages.inject import _choose
+from spurcli.stages.prune import prune
 
 CLASSES, ATTRIBUTES = ["cat", "dog"], ("indoor", "outdoor")
 

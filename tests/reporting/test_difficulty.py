@@ -14,8 +14,9 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import SpurWarning
-from spurcli.reporting import difficulty, report
+from spurcli.reporting import difficulty
 from spurcli.reporting.gather import File
+from spurcli.stages.report import report
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from spurcli.errors import UsageError
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 
 def table_of(text):

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 
 def read(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from spurcli.evaluation import metric as registry
 from spurcli.evaluation.metrics import METRICS
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 LOGITS = np.array([[2.0, 1.0], [-1.0, 0.5], [0.0, 3.0], [0.25, -0.5]], dtype=np.float32)
 LABEL = np.array([0, 1, 1, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 DIGEST = {name: name * 64 for name in "abcdef"}
 

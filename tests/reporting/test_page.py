@@ -13,7 +13,7 @@ from pages import Page, spoken
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.artifacts.subject import Subject
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 HOSTILE = (
     '<script>alert("x")</script>',

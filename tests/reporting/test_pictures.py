@@ -14,7 +14,8 @@ from PIL import Image
 
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.datasets import load_dataset
-from spurcli.reporting import pictures, report
+from spurcli.reporting import pictures
+from spurcli.stages.report import report
 
 OPTIONS = {"num_train": 120, "num_val": 20, "num_test": 20}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 
 @pytest.fixture

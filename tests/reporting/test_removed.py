@@ -8,7 +8,8 @@ import io
 
 import pytest
 
-from spurcli.reporting import removed, report
+from spurcli.reporting import removed
+from spurcli.stages.report import report
 
 
 def removed_by(summaries):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spurcli.reporting import report
 from spurcli.reporting.labels import main_columns, primary_metric
 from spurcli.reporting.naming import group_labels, lower_first, method_name, setting_words
+from spurcli.stages.report import report
 from spurcli.words import duration
 
 RULES = {"last": 0.50, "best-val-mean": 0.55, "best-val-worst-group": 0.60}

@@ -9,7 +9,7 @@ import random
 import pytest
 from scipy.stats import ttest_1samp
 
-from spurcli.reporting import report
+from spurcli.stages.report import report
 
 
 def read(folder, tmp_path):

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, UsageError
-from spurcli.pruning.stage import prune
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import embeddings
-from spurcli.scoring.stage import score
-from spurcli.training.stage import train
+from spurcli.stages.prune import prune
+from spurcli.stages.score import score
+from spurcli.stages.train import train
 
 ASKED = ["prototype", "k_centre"]
 
@@ -157,7 +157,7 @@ def test_prune_keeps_the_coreset_and_the_prototypes(configured, checkpoint, tmp_
 
 
 def test_what_cannot_be_scored_is_said_before_the_training(configured, parts, tmp_path, monkeypatch):
-    from spurcli.scoring import stage
+    from spurcli.stages import score as stage
 
     parts.write_text(
         parts.read_text()

@@ -18,8 +18,8 @@ from spurcli.progress import Silent
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas, stage
 from spurcli.scoring.agreement import overlap_of_hardest, spearman
-from spurcli.scoring.stage import score
-from spurcli.training.stage import train
+from spurcli.stages.score import score
+from spurcli.stages.train import train
 
 
 class Epochs(Silent):

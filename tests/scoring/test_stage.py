@@ -15,8 +15,8 @@ from spurcli.runtime import feed
 from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.chosen import ON_DEMAND
-from spurcli.scoring.stage import score
-from spurcli.training.stage import train
+from spurcli.stages.score import score
+from spurcli.stages.train import train
 
 
 def read(path):

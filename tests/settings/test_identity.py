@@ -16,7 +16,7 @@ from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.identity import RunIdentity, TrainArguments, same_state
 from spurcli.session import configure
 from spurcli.settings import KINDS, TrainingSettings
-from spurcli.training import stage
+from spurcli.stages import train as stage
 
 
 @dataclass(frozen=True)

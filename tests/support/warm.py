@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-STAGES = ("features", "scoring", "pruning", "training", "inferring", "evaluation", "reporting")
+STAGES = ("inject", "score", "prune", "train", "infer", "evaluate", "report")
 # What commands import when they first need it comes too; torch._dynamo is what making an optimizer imports.
 LATER = (
     *(
@@ -47,7 +47,7 @@ LATER = (
         "pyarrow.parquet",
     ),
 )
-PRELOAD = ("spurcli.cli.run", *(f"spurcli.{name}.stage" for name in STAGES), *LATER)
+PRELOAD = ("spurcli.cli.run", *(f"spurcli.stages.{name}" for name in STAGES), *LATER)
 _LENGTH, _SECONDS = struct.Struct("!I"), struct.Struct("d")
 # What a shell runs in place of python: says what is to be run and where, waits, and ends as the child ended.
 _CLIENT = """#!{python} -IS

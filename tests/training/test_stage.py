@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.history import read_history
-from spurcli.training import stage
+from spurcli.stages import train as stage
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from spurcli.artifacts.injection import Injection, write_injection
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.scores import mean_of_runs, open_scores
 from spurcli.datasets import Dataset, load_dataset
+from spurcli.datasets.inputs import kind_of
 from spurcli.errors import InputError, UsageError
 from spurcli.features import bind_feature, complete_parameters
 from spurcli.parts import FEATURES
@@ -144,5 +145,5 @@ def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int
 def _try_out(dataset: Dataset, injection: Injection) -> None:
     """Apply the feature to one sample now, so that a parameter that does not fit is told before any training."""
     inputs = dataset.splits["train"].inputs
-    feature = bind_feature(injection.feature, injection.parameters, inputs)
+    feature = bind_feature(injection.feature, injection.parameters, kind_of(inputs))
     feature(inputs.read(np.zeros(1, dtype=np.int64))[0], np.random.default_rng(0))

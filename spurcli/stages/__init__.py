@@ -1,0 +1,1 @@
+"""One module per stage: it reads files, does its work with the packages below, and writes files."""
