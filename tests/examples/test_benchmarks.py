@@ -17,14 +17,21 @@ import pytest
 
 from spurcli.artifacts.indices import read_indices
 from spurcli.datasets.celeba_files import read_table
+from spurcli.datasets.cifar10 import read_folder
+from spurcli.datasets.inputs import decode_square
 
 ROOT = Path(__file__).parents[2]
 MLP = "--set model.name=mlp --set model.options.hidden=[4] --workers 0"
 
 
 @pytest.fixture
-def run_example(tmp_path, spurcli):
-    """Run a script of examples/ for one seed in `tmp_path`, its settings as environment variables."""
+def run_example(tmp_path, spurcli, monkeypatch):
+    """Run a script of examples/ for one seed in `tmp_path`, its settings as environment variables.
+
+    An image or an array of images is decoded once for all commands of a test, not once a command.
+    """
+    monkeypatch.setattr("spurcli.datasets.inputs.decode_square", functools.cache(decode_square))
+    monkeypatch.setattr("spurcli.datasets.cifar10.read_folder", functools.cache(read_folder))
     (tmp_path / "bin").mkdir()
     recorder = tmp_path / "bin" / "spurcli"
     recorder.write_text(
