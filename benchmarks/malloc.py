@@ -17,7 +17,7 @@ import sys
 import time
 
 from score import forward  # the modules beside this one
-from train import asked, workbench
+from train import asked, run_context
 
 from spurcli.runtime.malloc import keep_freed_memory
 from spurcli.session import configure
@@ -26,10 +26,10 @@ NUM_SAMPLES, SHAPE = 768, (112, 112, 3)
 
 
 def one_pass(num_samples: int) -> dict[str, float | str]:
-    bench = workbench(configure(recipe="waterbirds-cpu"), num_samples, SHAPE)
-    model, feed = bench.model(0), bench.feed(bench.dataset.splits["train"].inputs)
+    context = run_context(configure(recipe="waterbirds-cpu"), num_samples, SHAPE)
+    model, feed = context.model(0), context.feed(context.dataset.splits["train"].inputs)
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    logits = forward(bench, feed, model, bench.settings.scoring.batch_size, num_samples)
+    logits = forward(context, feed, model, context.settings.scoring.batch_size, num_samples)
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "wall": time.perf_counter() - start,

@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from train import TINY_SIDE, asked, race, workbench  # the benchmark beside this one
+from train import TINY_SIDE, asked, race, run_context  # the benchmark beside this one
 
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.session import configure
 from spurcli.training import Trainer, fit
 from spurcli.training.method import Annotation, TrainingSamples, build_method
@@ -42,9 +42,9 @@ CASES = {
 }
 
 
-def trained(bench: Workbench, name: str, num_steps: int) -> None:
+def trained(context: RunContext, name: str, num_steps: int) -> None:
     """So many updates by one method."""
-    label = bench.dataset.splits["train"].label
+    label = context.dataset.splits["train"].label
     attribute = np.where(np.arange(NUM_SAMPLES) % 10 == 0, (label + 1) % 10, label)
     names = tuple(f"{y}/{a}" for y in range(10) for a in range(10))
     groups = Annotation(label * 10 + attribute, "made up", names)
@@ -52,14 +52,14 @@ def trained(bench: Workbench, name: str, num_steps: int) -> None:
     kept = np.arange(NUM_SAMPLES, dtype=np.int64)
     samples = TrainingSamples(kept, label, 10, BATCH, groups, errors)
     trainer = Trainer(
-        model=bench.model(0),
+        model=context.model(0),
         method=build_method(name, METHODS[name], samples),
-        feed=bench.feed(bench.dataset.splits["train"].inputs),
-        preprocess=bench.preprocess(),
+        feed=context.feed(context.dataset.splits["train"].inputs),
+        preprocess=context.preprocess(),
         label=torch.from_numpy(label),
         groups=groups,
         num_classes=10,
-        settings=bench.settings.training,
+        settings=context.settings.training,
         seed=0,
     )
     records = fit(trainer, until_epoch=1, num_steps=num_steps).records
@@ -75,8 +75,8 @@ def main() -> None:
         settings = configure(recipe=recipe, overrides={**changes, "training.batch_size": BATCH, "training.epochs": 99})
         if tiny:
             shape = (TINY_SIDE, TINY_SIDE, shape[2])
-        bench = workbench(settings, NUM_SAMPLES, shape)
-        sides = [partial(trained, bench, name, num_steps) for name in METHODS]
+        context = run_context(settings, NUM_SAMPLES, shape)
+        sides = [partial(trained, context, name, num_steps) for name in METHODS]
         times = dict(zip(METHODS, race(sides, repeats), strict=True))
         erm = times.pop("erm")
         cells = [

@@ -15,31 +15,31 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from train import TINY_SAMPLES, TINY_SIDE, asked, race, workbench  # the module beside this one
+from train import TINY_SAMPLES, TINY_SIDE, asked, race, run_context  # the module beside this one
 
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
-from spurcli.parts import SCORES
+from spurcli.registries import SCORES
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import ImageFeed
-from spurcli.runtime.workbench import Workbench
-from spurcli.scoring.chosen import ON_DEMAND, registered_scores
 from spurcli.scoring.forward import ScoredRun, score_run
+from spurcli.scoring.requested import ON_DEMAND, registered_scores
 from spurcli.session import configure
 
 
-def score(bench: Workbench, feed: ImageFeed, model: nn.Module, names: list[str], folder: Path) -> None:
-    train = bench.dataset.splits["train"]
-    header = ScoresHeader(bench.dataset.subject("train"), bench.dataset.class_names, (), {})
+def score(context: RunContext, feed: ImageFeed, model: nn.Module, names: list[str], folder: Path) -> None:
+    train = context.dataset.splits["train"]
+    header = ScoresHeader(context.dataset.subject("train"), context.dataset.class_names, (), {})
     scores = registered_scores(names)
     with write_scores(folder / "scores.h5", header, train.label) as writer:
         for each in scores:
             writer.add_score(ScoreInfo(each.name, each.higher_is))
-        score_run(bench, feed, ScoredRun(model, 0, 1, ""), 0, scores, writer)
+        score_run(context, feed, ScoredRun(model, 0, 1, ""), 0, scores, writer)
 
 
-def forward(bench: Workbench, feed: ImageFeed, model: nn.Module, batch_size: int, num_samples: int) -> torch.Tensor:
+def forward(context: RunContext, feed: ImageFeed, model: nn.Module, batch_size: int, num_samples: int) -> torch.Tensor:
     """What one writes by hand: normalise a slice, run the model, keep the logits."""
     assert feed.pixels is not None
-    preprocess = bench.preprocess()
+    preprocess = context.preprocess()
     model.eval()
     logits = []
     with torch.inference_mode():
@@ -65,14 +65,14 @@ def main() -> None:
     for name, (recipe, batch, num_samples, shape, num_single) in CASES.items():
         if tiny:
             num_samples, shape, num_single = TINY_SAMPLES, (TINY_SIDE, TINY_SIDE, shape[2]), 4
-        bench = workbench(configure(recipe=recipe, overrides={"scoring.batch_size": batch}), num_samples, shape)
-        model, feed = bench.model(0), bench.feed(bench.dataset.splits["train"].inputs)
+        context = run_context(configure(recipe=recipe, overrides={"scoring.batch_size": batch}), num_samples, shape)
+        model, feed = context.model(0), context.feed(context.dataset.splits["train"].inputs)
         with tempfile.TemporaryDirectory() as folder:
             sides = (
-                partial(score, bench, feed, model, taken, Path(folder)),
-                partial(forward, bench, feed, model, batch, num_samples),
-                partial(score, bench, feed, model, ["el2n"], Path(folder)),
-                partial(forward, bench, feed, model, 1, num_single),
+                partial(score, context, feed, model, taken, Path(folder)),
+                partial(forward, context, feed, model, batch, num_samples),
+                partial(score, context, feed, model, ["el2n"], Path(folder)),
+                partial(forward, context, feed, model, 1, num_single),
             )
             everything, bare, alone, single = race(sides, repeats)
         single = [seconds * num_samples / num_single for seconds in single]

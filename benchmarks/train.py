@@ -23,47 +23,47 @@ from torch.nn import functional
 from spurcli.datasets import ArrayImages, Dataset, Split
 from spurcli.progress import Silent
 from spurcli.randomness import generator
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.session import configure
 from spurcli.settings import Settings
 from spurcli.training import Trainer, fit
 from spurcli.training.method import TrainingSamples, build_method
 
 
-def workbench(settings: Settings, num_samples: int, shape: tuple[int, int, int]) -> Workbench:
+def run_context(settings: Settings, num_samples: int, shape: tuple[int, int, int]) -> RunContext:
     """Random images of 10 classes: what they show is no matter for speed."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (num_samples, *shape), dtype=np.uint8)
     split = Split(rng.integers(0, 10, num_samples), ArrayImages(pixels))
     dataset = Dataset("made up", tuple("0123456789"), {"train": split})
-    return Workbench(settings, dataset, torch.device("cpu"), Silent())
+    return RunContext(settings, dataset, torch.device("cpu"), Silent())
 
 
-def ours(bench: Workbench, epochs: int) -> nn.Module:
-    train = bench.dataset.splits["train"]
+def ours(context: RunContext, epochs: int) -> nn.Module:
+    train = context.dataset.splits["train"]
     trainer = Trainer(
-        model=bench.model(0),
+        model=context.model(0),
         method=build_method("erm", {}, TrainingSamples(np.arange(len(train)), train.label, 10, 64)),
-        feed=bench.feed(train.inputs),
-        preprocess=bench.preprocess(),
+        feed=context.feed(train.inputs),
+        preprocess=context.preprocess(),
         label=torch.from_numpy(train.label),
         num_classes=10,
-        settings=bench.settings.training,
+        settings=context.settings.training,
         seed=0,
     )
     fit(trainer, until_epoch=epochs)
     return trainer.model
 
 
-def bare(bench: Workbench, epochs: int, *, fused: bool | None = None) -> nn.Module:
+def bare(context: RunContext, epochs: int, *, fused: bool | None = None) -> nn.Module:
     """What one writes by hand: tensors, a shuffled order, forward, backward, step, the mean loss of the epoch."""
-    train, training = bench.dataset.splits["train"], bench.settings.training
-    model = bench.model(0).train()
+    train, training = context.dataset.splits["train"], context.settings.training
+    model = context.model(0).train()
     layout = torch.channels_last if training.channels_last else torch.contiguous_format
     model.to(memory_format=layout)
     pixels = torch.from_numpy(train.inputs.read(np.arange(len(train)))).permute(0, 3, 1, 2).contiguous()
     label = torch.from_numpy(train.label)
-    scale, shift = bench.preprocess().scale, bench.preprocess().shift
+    scale, shift = context.preprocess().scale, context.preprocess().shift
     if training.optimizer == "adam":
         optimizer: torch.optim.Optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, fused=fused)
     else:
@@ -138,10 +138,14 @@ def main() -> None:
         if tiny:
             num_samples, shape, epochs = TINY_SAMPLES, (TINY_SIDE, TINY_SIDE, shape[2]), 1
         settings = configure(recipe=recipe, overrides={**changes, "training.epochs": epochs})
-        bench = workbench(settings, num_samples, shape)
-        pairs = zip(ours(bench, 1).parameters(), bare(bench, 1, fused=True).parameters(), strict=True)
+        context = run_context(settings, num_samples, shape)
+        pairs = zip(ours(context, 1).parameters(), bare(context, 1, fused=True).parameters(), strict=True)
         assert all(torch.equal(mine, other) for mine, other in pairs), f"{name}: the sides do not do the same"
-        sides = (partial(ours, bench, epochs), partial(bare, bench, epochs), partial(bare, bench, epochs, fused=True))
+        sides = (
+            partial(ours, context, epochs),
+            partial(bare, context, epochs),
+            partial(bare, context, epochs, fused=True),
+        )
         mine, plain, fused = race(sides, repeats)
         ratios = [
             f"{min(other) / min(mine):.3f}, {statistics.median(b / a for a, b in zip(mine, other, strict=True)):.3f}"

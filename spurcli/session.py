@@ -18,7 +18,7 @@ from spurcli.datasets.own.kinds import named_by_path
 from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, UsageError
 from spurcli.finding import find_injection, find_own_data, same_path
-from spurcli.parts import DATASETS, METHODS, MODELS
+from spurcli.registries import DATASETS, METHODS, MODELS
 from spurcli.registry import is_user_code, near
 from spurcli.settings import (
     TABLES,

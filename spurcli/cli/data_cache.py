@@ -76,15 +76,15 @@ def _cache_texts(dataset: Dataset, settings: Settings, cache_root: Path, progres
     """Token ids, with the injection if there is one: it changes texts before they are tokenised."""
     from spurcli.artifacts.injection import read_injection
     from spurcli.datasets.injected import apply_injection
+    from spurcli.runtime.context import RunContext
     from spurcli.runtime.device import choose_device
     from spurcli.runtime.token_cache import cache_tokens
-    from spurcli.runtime.workbench import Workbench
 
     if settings.injection_path is not None:
         dataset = apply_injection(dataset, read_injection(settings.injection_path))
-    bench = Workbench(settings, dataset, choose_device("cpu"), progress, pretrained=False)
-    assert bench.tokenizer is not None
-    return cache_tokens(dataset, bench.tokenizer, cache_root, progress)
+    context = RunContext(settings, dataset, choose_device("cpu"), progress, pretrained=False)
+    assert context.tokenizer is not None
+    return cache_tokens(dataset, context.tokenizer, cache_root, progress)
 
 
 def _say(name: str, splits: dict[str, CachedSplit]) -> None:

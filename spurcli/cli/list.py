@@ -45,7 +45,7 @@ def list_parts(
     from spurcli.epoch_rules import RULES
     from spurcli.errors import UsageError
     from spurcli.evaluation.metrics import METRICS
-    from spurcli.parts import ALL
+    from spurcli.registries import ALL
     from spurcli.registry import near
 
     tables: dict[str, list[dict[str, Any]]] = {}
@@ -116,7 +116,7 @@ def _options(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
     """Options and defaults of a data set or a feature, from its signature; of parts with torch only the summary tells."""
     import inspect
 
-    from spurcli.parts import DATASETS, FEATURES
+    from spurcli.registries import DATASETS, FEATURES
 
     if registry not in (DATASETS, FEATURES):
         return {}

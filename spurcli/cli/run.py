@@ -105,7 +105,7 @@ def _run(argv: list[str]) -> int:
 def _with_flag(problem: str, context: Any) -> str:
     """For a file or data set that was typed without its flag: the words that were probably meant; else ""."""
     from spurcli.artifacts.catalogue import recognise
-    from spurcli.parts import DATASETS
+    from spurcli.registries import DATASETS
 
     found = re.fullmatch(r"Got unexpected extra arguments?\(?s?\)? \((?P<word>\S+)[^)]*\)", problem.strip())
     word = found["word"] if found else ""

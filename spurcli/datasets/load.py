@@ -9,7 +9,7 @@ from typing import Any
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.decoded import use_cache
 from spurcli.errors import InputError, UsageError
-from spurcli.parts import DATASETS
+from spurcli.registries import DATASETS
 from spurcli.registry import Options, near, same_kind
 
 

@@ -7,29 +7,29 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from spurcli.evaluation.evaluated import Evaluated, evaluated_split
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import predict_logits
-from spurcli.runtime.workbench import Workbench
 
 
 @dataclass(frozen=True)
 class SplitPredictor:
     """A split's pixels, kept ready so that predicting again after each epoch reads nothing twice."""
 
-    bench: Workbench
+    context: RunContext
     split: str
     feed: Feed
     twin_feed: Feed | None
 
     @classmethod
-    def open(cls, bench: Workbench, split: str, *, with_twin: bool = True) -> SplitPredictor:
-        twin = (bench.dataset.twins or {}).get(split) if with_twin else None
-        feed = bench.feed(bench.dataset.split(split).inputs)
-        return cls(bench, split, feed, bench.feed(twin.inputs) if twin else None)
+    def open(cls, context: RunContext, split: str, *, with_twin: bool = True) -> SplitPredictor:
+        twin = (context.dataset.twins or {}).get(split) if with_twin else None
+        feed = context.feed(context.dataset.split(split).inputs)
+        return cls(context, split, feed, context.feed(twin.inputs) if twin else None)
 
     def predict(self, model: nn.Module) -> Evaluated:
-        dataset, settings = self.bench.dataset, self.bench.settings
-        preprocess = self.bench.preprocess()
+        dataset, settings = self.context.dataset, self.context.settings
+        preprocess = self.context.preprocess()
 
         def logits_of(feed: Feed) -> object:
             return predict_logits(
@@ -40,8 +40,8 @@ class SplitPredictor:
                 num_classes=len(dataset.class_names),
                 batch_size=settings.scoring.batch_size,
                 precision=settings.scoring.precision,
-                progress=self.bench.progress,
-                world=self.bench.world,
+                progress=self.context.progress,
+                world=self.context.world,
             )
 
         evaluated = evaluated_split(dataset, self.split, logits_of(self.feed))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.errors import UsageError
-from spurcli.parts import FEATURES
+from spurcli.registries import FEATURES
 from spurcli.registry import Options, near, same_kind
 
 

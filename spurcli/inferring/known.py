@@ -16,7 +16,7 @@ from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import align
 from spurcli.errors import InputError
 from spurcli.results import CountsOfRow
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Known:
 
 
 def known_of_dataset(
-    bench: Workbench, source: Path | None, predictions: Predictions | None, policy: InjectionPolicy
+    context: RunContext, source: Path | None, predictions: Predictions | None, policy: InjectionPolicy
 ) -> Known:
     """The training split of the data set, which `source` must be about: InputError if it is not."""
-    dataset, train = bench.dataset, bench.dataset.splits["train"]
+    dataset, train = context.dataset, context.dataset.splits["train"]
     parents = []
     if source and predictions:
         predictions.subject.require_same(dataset.subject("train"), policy)
         parents.append(Parent.of(source, predictions.provenance))
     elif source:
         metadata = read_checkpoint_metadata(source, required=False)
-        bench.require_own(metadata, str(source), policy)
+        context.require_own(metadata, str(source), policy)
         parents.append(Parent.of(source, metadata.get("provenance")))
     return Known(
         train.label,
@@ -64,13 +64,13 @@ def known_of_dataset(
     )
 
 
-def in_our_order(bench: Workbench, predictions: Predictions, source: Path) -> Predictions:
+def in_our_order(context: RunContext, predictions: Predictions, source: Path) -> Predictions:
     """Predictions with logits in the order of the training split and its classes; InputError if they do not fit it.
 
     Files of ours state the hash of the ids; those of other programs are matched by the ids and class names they hold.
     """
     _require_training_split(predictions, source)
-    dataset, train = bench.dataset, bench.dataset.splits["train"]
+    dataset, train = context.dataset, context.dataset.splits["train"]
     stated = predictions.subject
     is_ours = stated.samples.ids_sha256 is not None and predictions.class_names == dataset.class_names
     if is_ours or train.sample_id is None:
@@ -80,9 +80,9 @@ def in_our_order(bench: Workbench, predictions: Predictions, source: Path) -> Pr
     foreign = ForeignLogits(
         source, predictions.logits, predictions.label, predictions.sample_id, predictions.class_names
     )
-    is_folder = bench.settings.dataset.name == "folder"
+    is_folder = context.settings.dataset.name == "folder"
     logits, note = align(foreign, dataset, "train", is_image_folder=is_folder)
-    bench.progress.say(note)
+    context.progress.say(note)
     return replace(
         predictions, logits=logits, label=train.label, subject=replace(stated, fingerprint=train.fingerprint)
     )

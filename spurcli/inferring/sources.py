@@ -24,10 +24,10 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.progress import Turn
 from spurcli.randomness import generator
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import embed, predict_logits
-from spurcli.runtime.workbench import Workbench
-from spurcli.training.early import early_epoch, train_early
+from spurcli.training.early_training import early_epoch, train_early
 
 _HINT = "Name model.safetensors or predictions.h5 of the training split, or nothing to train an early model."
 
@@ -69,8 +69,10 @@ class FromPredictions:
 class FromModels:
     """One pass of a checkpoint, or of models that are trained for the recipe's `scoring.epoch` full passes."""
 
-    def __init__(self, bench: Workbench, checkpoint: Path | None, state_folder: Path, *, replace_other: bool) -> None:
-        self._bench, self._checkpoint = bench, checkpoint
+    def __init__(
+        self, context: RunContext, checkpoint: Path | None, state_folder: Path, *, replace_other: bool
+    ) -> None:
+        self._bench, self._checkpoint = context, checkpoint
         self._state_folder, self._replace_other = state_folder, replace_other
         self._noted: tuple[NotedAccuracy, ...] | None = None  # of a model that another program trained
 
@@ -120,11 +122,11 @@ class FromModels:
 
     def _trained(self, number: int, kept: NDArray[np.int64] | None, what: str) -> nn.Module:
         """An early model of its own seed and state."""
-        settings, bench = self._bench.settings, self._bench
+        settings, context = self._bench.settings, self._bench
         if kept is not None:  # one of two
-            bench = replace(bench, progress=Turn(bench.progress, number, 2))
+            context = replace(context, progress=Turn(context.progress, number, 2))
         return train_early(
-            bench,
+            context,
             self._feed,
             settings.seed + number,
             early_epoch(settings),

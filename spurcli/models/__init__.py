@@ -20,8 +20,8 @@ from spurcli.models.class_order import OPTION, Classes
 from spurcli.models.head import last_linear_name
 from spurcli.models.trial import trial
 from spurcli.models.weights import find_folder, find_weights, start_from
-from spurcli.parts import MODELS
 from spurcli.progress import Progress, Silent
+from spurcli.registries import MODELS
 from spurcli.registry import Options, near
 
 _IMAGES = ("input_shape",)

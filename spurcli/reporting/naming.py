@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from spurcli.epoch_rules import RULES
-from spurcli.parts import METHODS
+from spurcli.registries import METHODS
 from spurcli.reporting.values import Table, name_of, text
 from spurcli.words import counted
 

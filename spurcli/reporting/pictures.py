@@ -16,7 +16,7 @@ from spurcli.artifacts.scores import open_scores
 from spurcli.datasets import Dataset, Inputs, Texts, load_dataset
 from spurcli.errors import InputError, SpurError
 from spurcli.finding import find_injection, find_own_data
-from spurcli.parts import DATASETS, FEATURES
+from spurcli.registries import DATASETS, FEATURES
 from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_score
 from spurcli.reporting.gather import File
 from spurcli.reporting.values import Table, mapping, name_of, text, whole

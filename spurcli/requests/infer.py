@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from spurcli.errors import UsageError
-from spurcli.parts import WAYS
+from spurcli.registries import WAYS
 from spurcli.requests.configured import Inherited, configured, refuse_settings_of
 from spurcli.requests.files import output_file
 from spurcli.requests.options import (

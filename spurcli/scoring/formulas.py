@@ -1,7 +1,7 @@
 """Difficulty scores from logits, in float32, by formulas that do not cancel.
 
 Each public function takes logits [m, classes] and labels int64 [m] (tensors or arrays) and returns float32 [m]. p =
-softmax of the logits, y = label. Which direction is harder stands in `spurcli.parts.SCORES`. One pass takes them all
+softmax of the logits, y = label. Which direction is harder stands in `spurcli.registries.SCORES`. One pass takes them all
 from one `Prediction`, which computes once what several need.
 """
 

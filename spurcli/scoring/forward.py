@@ -19,6 +19,7 @@ from spurcli.errors import SpurWarning
 from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.models import last_linear
 from spurcli.models.trial import require_logits
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import (
     embedding_hook,
@@ -27,10 +28,9 @@ from spurcli.runtime.forward import (
     require_embedding,
     window,
 )
-from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
-from spurcli.scoring.chosen import ChosenScore
 from spurcli.scoring.formulas import Prediction
+from spurcli.scoring.requested import RequestedScore
 
 
 @dataclass(frozen=True)
@@ -48,69 +48,69 @@ class ScoredRun:
     accuracies: tuple[NotedAccuracy, ...] = ()
 
 
-def require_embeddings(bench: Workbench, feed: Feed, model: nn.Module) -> None:
+def require_embeddings(context: RunContext, feed: Feed, model: nn.Module) -> None:
     """Raise InputError unless the model has one embedding a sample, tried on one: before hours of work."""
     with evaluation_mode(model), embedding_hook(model) as embedding:
-        model(_first(bench, feed))
+        model(_first(context, feed))
         require_embedding(embedding, 1)
 
 
-def ends_in_linear(bench: Workbench, feed: Feed, model: nn.Module) -> bool:
+def ends_in_linear(context: RunContext, feed: Feed, model: nn.Module) -> bool:
     """Whether the model's logits are its last linear layer's output, tried on one sample: grand_last needs that."""
     layer = last_linear(model)
     if layer is None:
         return False
     with evaluation_mode(model), embedding_hook(model) as embedding:
-        logits = model(_first(bench, feed))
+        logits = model(_first(context, feed))
         if not embedding or embedding[0].ndim != 2:
             return False
         expected = functional.linear(embedding[0], layer.weight, layer.bias)
         return expected.shape == logits.shape and torch.allclose(expected, logits, rtol=1e-4, atol=1e-4)
 
 
-def _first(bench: Workbench, feed: Feed) -> Any:
+def _first(context: RunContext, feed: Feed) -> Any:
     """The first training sample, as the model takes it."""
     _, samples = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
-    return bench.preprocess().evaluation(samples)
+    return context.preprocess().evaluation(samples)
 
 
 def score_run(
-    bench: Workbench,
+    context: RunContext,
     feed: Feed,
     run: ScoredRun,
     number: int,
-    scores: Sequence[ChosenScore],
+    scores: Sequence[RequestedScore],
     writer: ScoresWriter | None,
 ) -> None:
     """Write all `scores` of run `number`, in the order of the training split, a window at a time.
 
     Of several processes only the first has a `writer`; the others give it what they have computed.
     """
-    settings, train, world = bench.settings.scoring, bench.dataset.splits["train"], bench.world
-    label = torch.from_numpy(train.label).to(bench.device)
+    settings, train, world = context.settings.scoring, context.dataset.splits["train"], context.world
+    label = torch.from_numpy(train.label).to(context.device)
     computed = {score.name: score.compute for score in scores if score.compute is not None}
     of_split = {score.name: score.compute_split for score in scores if score.compute_split is not None}
-    place = bench.device if bench.device.type == "cuda" else torch.device("cpu")  # MPS has no float64
+    place = context.device if context.device.type == "cuda" else torch.device("cpu")  # MPS has no float64
     # values stay on the device until the window is full: one wait per window instead of one per batch
-    buffer = torch.empty((len(computed), window(settings.batch_size)), device=bench.device)
+    buffer = torch.empty((len(computed), window(settings.batch_size)), device=context.device)
     layer = last_linear(run.model)
     has_bias = layer is not None and layer.bias is not None
     width = layer.in_features if layer and of_split else 0
     embeddings = torch.zeros((len(train) if writer else 0, width), device=place)
-    num_classes = len(bench.dataset.class_names)
-    first, varies = None, torch.zeros(1, dtype=torch.int64, device=bench.device)
-    counts = torch.zeros(num_classes**2 if run.file else 0, dtype=torch.int64, device=bench.device)
+    num_classes = len(context.dataset.class_names)
+    first, varies = None, torch.zeros(1, dtype=torch.int64, device=context.device)
+    counts = torch.zeros(num_classes**2 if run.file else 0, dtype=torch.int64, device=context.device)
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
         for begin, end, batches in forward_windows(
             run.model,
             feed,
-            bench.preprocess(),
+            context.preprocess(),
             num_samples=len(train),
             batch_size=settings.batch_size,
             precision=settings.precision,
             augment=(run.seed, run.epoch or 0) if settings.view == "augmented" else None,
             what="scoring",
-            progress=bench.progress,
+            progress=context.progress,
             world=world,
         ):
             buffer.zero_()
@@ -143,9 +143,9 @@ def score_run(
         warnings.warn(constant_line(len(train), what), SpurWarning, stacklevel=2)
     if run.file:
         table = counts.cpu().numpy().reshape(num_classes, num_classes)
-        warn_if_doubtful(table, bench.dataset.class_names, run.file, run.accuracies)
+        warn_if_doubtful(table, context.dataset.class_names, run.file, run.accuracies)
     for name, compute_split in of_split.items():
-        values = compute_split(embeddings, label.to(place), bench.progress)
+        values = compute_split(embeddings, label.to(place), context.progress)
         writer.write(name, number, 0, values.cpu().numpy())
     if any(score.name == "random" for score in scores):
         writer.write("random", number, 0, formulas.random(len(train), run.seed))

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from spurcli.artifacts.scores import ScoresWriter
-from spurcli.scoring.chosen import ChosenScore
 from spurcli.scoring.formulas import Prediction
+from spurcli.scoring.requested import RequestedScore
 
 _BLOCK = 1 << 16
 
 
 def score_logits(
-    logits: NDArray[np.float32], label: NDArray[np.int64], scores: Sequence[ChosenScore], writer: ScoresWriter
+    logits: NDArray[np.float32], label: NDArray[np.int64], scores: Sequence[RequestedScore], writer: ScoresWriter
 ) -> None:
     """Write all `scores`, a block at a time; copies, because files are mapped read-only."""
     for start in range(0, len(logits), _BLOCK):

@@ -32,8 +32,8 @@ from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
 
 if TYPE_CHECKING:
+    from spurcli.runtime.context import RunContext
     from spurcli.runtime.distributed import World
-    from spurcli.runtime.workbench import Workbench
 
 
 def evaluate(
@@ -114,15 +114,15 @@ class _Groups:
     columns: Sequence[str] = ()
     file: Path | None = None
 
-    def open(self, settings: Settings, progress: Progress | None = None) -> Workbench:
-        """The workbench with the data set in groups of the columns."""
-        from spurcli.runtime.workbench import Workbench
+    def open(self, settings: Settings, progress: Progress | None = None) -> RunContext:
+        """The run context with the data set in groups of the columns."""
+        from spurcli.runtime.context import RunContext
 
         if not self.columns:
-            return Workbench.open(settings, progress, pretrained=False)
+            return RunContext.open(settings, progress, pretrained=False)
         with named_by_flag():
-            bench = Workbench.open(settings, progress, pretrained=False)
-            return replace(bench, dataset=in_quarters(bench.dataset, self.columns))
+            context = RunContext.open(settings, progress, pretrained=False)
+            return replace(context, dataset=in_quarters(context.dataset, self.columns))
 
     def about(self, settings: Settings) -> dict[str, Any]:
         """Where the groups came from, for evaluation.json."""
@@ -203,21 +203,21 @@ def _run_model(
 
     path = weights_file(path)
     metadata = read_checkpoint_metadata(path, required=False)
-    bench = groups.open(settings, progress)
-    dataset = bench.dataset
+    context = groups.open(settings, progress)
+    dataset = context.dataset
     subject = dataset.subject(split)
     others = read_regrouping(groups.file, dataset, split) if groups.file is not None else None
-    if others is None and not dataset.attribute_names and bench.world.is_first:
+    if others is None and not dataset.attribute_names and context.world.is_first:
         suggest_columns(settings)
-    bench.require_own(metadata, str(path), policy)
-    model, restored = bench.restored(path, is_ours=bool(metadata))
+    context.require_own(metadata, str(path), policy)
+    model, restored = context.restored(path, is_ours=bool(metadata))
 
     def predicted(name: str, *, with_twin: bool) -> Evaluated:
-        found = SplitPredictor.open(bench, name, with_twin=with_twin).predict(model)
+        found = SplitPredictor.open(context, name, with_twin=with_twin).predict(model)
         return others.of(found, name, dataset) if others is not None else found
 
     evaluated = with_features(predicted(split, with_twin=True), feature_of)
-    if bench.world.is_first:
+    if context.world.is_first:
         counts = confusion(evaluated.logits, evaluated.label)
         if metadata:
             epoch = (metadata.get("training") or {}).get("epoch")
@@ -234,7 +234,7 @@ def _run_model(
         **groups.about(settings),
     }
     parents = [Parent.of(path, metadata.get("provenance")), *groups.parents()]
-    return _Found(evaluated, subject, about, parents), bench.world
+    return _Found(evaluated, subject, about, parents), context.world
 
 
 def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> dict[str, Any]:

@@ -26,14 +26,14 @@ from spurcli.identity import InferArguments, RunIdentity
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
-from spurcli.parts import WAYS
 from spurcli.progress import Progress, Silent
+from spurcli.registries import WAYS
 from spurcli.results import InferResult
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.launch import launched
-from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
-from spurcli.training.early import early_epoch
+from spurcli.training.early_training import early_epoch
 from spurcli.training.state import state_folder
 
 
@@ -75,11 +75,11 @@ def infer(
         )
     if settings and not source:
         early_epoch(settings)  # a slip is said before the data set is opened
-    bench = Workbench.open(settings, report, pretrained=source is None) if settings else None
-    if bench and predictions and source:
-        predictions = in_our_order(bench, predictions, source)
-    if bench:
-        known = known_of_dataset(bench, source, predictions, InjectionPolicy.of(allow_injection_mismatch))
+    context = RunContext.open(settings, report, pretrained=source is None) if settings else None
+    if context and predictions and source:
+        predictions = in_our_order(context, predictions, source)
+    if context:
+        known = known_of_dataset(context, source, predictions, InjectionPolicy.of(allow_injection_mismatch))
     else:
         assert predictions is not None
         assert source is not None
@@ -95,7 +95,7 @@ def infer(
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
     outputs = [Output(output, GROUPS), *([Output(errors, ERRORS)] if errors else [])]
-    world = bench.world if bench else ALONE
+    world = context.world if context else ALONE
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
 
     def is_finished() -> bool:
@@ -113,8 +113,8 @@ def infer(
         if predictions is not None and source is not None:
             found = FromPredictions(predictions, source)
         else:
-            assert bench is not None
-            found = FromModels(bench, source, folder, replace_other=force)
+            assert context is not None
+            found = FromModels(context, source, folder, replace_other=force)
         evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found)
         attribute = way(evidence, **options)
         group, names = _crossed(attribute, known)

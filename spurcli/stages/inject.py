@@ -14,7 +14,7 @@ from spurcli.datasets import Dataset, load_dataset
 from spurcli.datasets.inputs import kind_of
 from spurcli.errors import InputError, UsageError
 from spurcli.features import bind_feature, complete_parameters
-from spurcli.parts import FEATURES
+from spurcli.registries import FEATURES
 from spurcli.registry import Options, near
 from spurcli.results import InjectResult
 from spurcli.selection import deciding_score, hardness_keys, parse_fraction, parse_select, random_keys, select_hardest

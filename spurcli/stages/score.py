@@ -31,20 +31,20 @@ from spurcli.datasets.prediction_table import PredictionColumns, described, read
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, ScoreArguments
-from spurcli.parts import SCORES
 from spurcli.progress import Progress, Silent, Turn
+from spurcli.registries import SCORES
 from spurcli.results import ScoreResult
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.launch import launched
-from spurcli.runtime.workbench import Workbench
 from spurcli.scoring import formulas
 from spurcli.scoring.agreement import agreement
-from spurcli.scoring.chosen import ON_DEMAND, ChosenScore, load_further_scores, registered_scores
 from spurcli.scoring.forward import ScoredRun, ends_in_linear, require_embeddings, score_run
 from spurcli.scoring.from_logits import score_logits
+from spurcli.scoring.requested import ON_DEMAND, RequestedScore, load_further_scores, registered_scores
 from spurcli.settings import Settings
-from spurcli.training.early import early_epoch, train_early
+from spurcli.training.early_training import early_epoch, train_early
 from spurcli.training.state import state_folder
 
 
@@ -98,9 +98,9 @@ def score(
             "Score with --checkpoint or --epoch.",
         )
     report = progress or Silent()
-    bench = Workbench.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
+    context = RunContext.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
     arrays = [path for path in (logits, labels, ids) if path]
-    parents = _parents(checkpoint, arrays, bench, InjectionPolicy.of(allow_injection_mismatch))
+    parents = _parents(checkpoint, arrays, context, InjectionPolicy.of(allow_injection_mismatch))
     made = provenance(
         "score",
         command=command,
@@ -115,9 +115,9 @@ def score(
         ),
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
-    world = bench.world if bench else ALONE
+    world = context.world if context else ALONE
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
-    fingerprint = bench.dataset.splits["train"].fingerprint if bench else None
+    fingerprint = context.dataset.splits["train"].fingerprint if context else None
     if world.first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force, say=report.say)):
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output))
@@ -125,42 +125,42 @@ def score(
         if table is not None:
             _from_table(*table, further, output, made)
         else:
-            _from_logits((logits, labels, ids), bench, further, output, made)
+            _from_logits((logits, labels, ids), context, further, output, made)
     else:
-        assert bench is not None
+        assert context is not None
         with state_folder(output, world) as folder:
-            _from_models(bench, checkpoint, num_runs, further, output, folder, force, made)
+            _from_models(context, checkpoint, num_runs, further, output, folder, force, made)
     return world.first(lambda: _summary(output))
 
 
 def _from_models(
-    bench: Workbench,
+    context: RunContext,
     checkpoint: Path | None,
     num_runs: int,
-    further: Sequence[ChosenScore],
+    further: Sequence[RequestedScore],
     output: Path,
     folder: Path,
     force: bool,
     made: Provenance,
 ) -> None:
-    train, world = bench.dataset.splits["train"], bench.world
+    train, world = context.dataset.splits["train"], context.world
     num_bytes = 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train)
     world.first(lambda: require_writable(output, num_bytes))
-    feed = bench.feed(train.inputs)
+    feed = context.feed(train.inputs)
     needs_embeddings = any(score.compute_split for score in further)
     if checkpoint is not None:
-        runs = [_restored(bench, checkpoint)]
+        runs = [_restored(context, checkpoint)]
     else:
         if needs_embeddings:
-            untrained = replace(bench, progress=Silent(), pretrained=False)
-            require_embeddings(bench, feed, untrained.model(bench.settings.seed))
-        runs = _trained(bench, feed, num_runs, folder, force)
+            untrained = replace(context, progress=Silent(), pretrained=False)
+            require_embeddings(context, feed, untrained.model(context.settings.seed))
+        runs = _trained(context, feed, num_runs, folder, force)
     always = [name for name in SCORES.entries if name not in ON_DEMAND]
-    has_grand_last = world.first(lambda: ends_in_linear(bench, feed, runs[0].model))
+    has_grand_last = world.first(lambda: ends_in_linear(context, feed, runs[0].model))
     names = [name for name in always if name != "grand_last" or has_grand_last]
     scores = [*registered_scores(names), *further]
-    header = _header(bench.dataset, made)
-    group = bench.dataset.group("train")
+    header = _header(context.dataset, made)
+    group = context.dataset.group("train")
     with (
         write_scores(output, header, train.label, sample_id=train.sample_id, group=group)
         if world.is_first
@@ -173,8 +173,8 @@ def _from_models(
                 formula=each.formula,
                 source=each.source,
                 epoch=runs[0].epoch,
-                view=bench.settings.scoring.view,
-                precision=bench.settings.scoring.precision,
+                view=context.settings.scoring.view,
+                precision=context.settings.scoring.precision,
                 seeds=tuple(run.seed for run in runs),
                 weights_sha256=tuple(run.weights_sha256 for run in runs),
                 num_runs=len(runs),
@@ -182,16 +182,16 @@ def _from_models(
             if writer:
                 writer.add_score(info)
         for number, run in enumerate(runs):
-            score_run(bench, feed, run, number, scores, writer)
+            score_run(context, feed, run, number, scores, writer)
 
 
-def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
+def _restored(context: RunContext, checkpoint: Path) -> ScoredRun:
     metadata = read_checkpoint_metadata(checkpoint, required=False)
-    model, restored = bench.restored(checkpoint, is_ours=bool(metadata))
+    model, restored = context.restored(checkpoint, is_ours=bool(metadata))
     training = metadata.get("training") or {}
     return ScoredRun(
         model,
-        training.get("seed", bench.settings.seed),
+        training.get("seed", context.settings.seed),
         training.get("epoch"),
         restored.sha256,
         "" if metadata else str(checkpoint),
@@ -199,14 +199,14 @@ def _restored(bench: Workbench, checkpoint: Path) -> ScoredRun:
     )
 
 
-def _trained(bench: Workbench, feed: Feed, num_runs: int, folder: Path, force: bool) -> list[ScoredRun]:
+def _trained(context: RunContext, feed: Feed, num_runs: int, folder: Path, force: bool) -> list[ScoredRun]:
     """One early training a run; each keeps its own state until the file is written, so a killed call repeats none."""
-    epoch = early_epoch(bench.settings)
+    epoch = early_epoch(context.settings)
     runs = []
     for number in range(num_runs):
-        seed = bench.settings.seed + number
+        seed = context.settings.seed + number
         what = "training" if num_runs == 1 else f"training run {number + 1} of {num_runs}"
-        turn = replace(bench, progress=Turn(bench.progress, number, num_runs))
+        turn = replace(context, progress=Turn(context.progress, number, num_runs))
         model = train_early(turn, feed, seed, epoch, folder / f"run{number}", what, replace_other=force)
         runs.append(ScoredRun(model, seed, epoch, weights_sha256(plain_weights(model))))
     return runs
@@ -214,22 +214,22 @@ def _trained(bench: Workbench, feed: Feed, num_runs: int, folder: Path, force: b
 
 def _from_logits(
     paths: tuple[Path, Path | None, Path | None],
-    bench: Workbench | None,
-    further: Sequence[ChosenScore],
+    context: RunContext | None,
+    further: Sequence[RequestedScore],
     output: Path,
     made: Provenance,
 ) -> None:
-    dataset = bench.dataset if bench else None
-    is_folder = bench is not None and bench.settings.dataset.name == "folder"
+    dataset = context.dataset if context else None
+    is_folder = context is not None and context.settings.dataset.name == "folder"
     found, note = read_aligned(paths, dataset, "train", is_image_folder=is_folder)
     logits, label, sample_id, group = found.logits, found.label, found.sample_id, None
     assert label is not None
     if are_constant(logits):
         warnings.warn(constant_line(len(logits), f"The logits of {paths[0]}"), SpurWarning, stacklevel=2)
-    if bench is None or dataset is None:
+    if context is None or dataset is None:
         header = ScoresHeader(Subject(Fingerprint.of(label, sample_id)), found.class_names, (), made)
     else:
-        bench.progress.say(note)
+        context.progress.say(note)
         header, group = _header(dataset, made), dataset.group("train")
         advice = "Write class_names beside the logits."
         warn_if_reordered(confusion(logits, label), dataset.class_names, str(paths[0]), advice)
@@ -237,7 +237,7 @@ def _from_logits(
 
 
 def _from_table(
-    path: Path, columns: PredictionColumns, further: Sequence[ChosenScore], output: Path, made: Provenance
+    path: Path, columns: PredictionColumns, further: Sequence[RequestedScore], output: Path, made: Provenance
 ) -> None:
     found = read_prediction_table(path, columns)
     rows = found.require_rows_of("train", "Scores are of train rows: name their column with --split-column.")
@@ -254,7 +254,7 @@ def _from_table(
 def _write_from_logits(
     logits: NDArray[np.float32],
     label: NDArray[np.int64],
-    further: Sequence[ChosenScore],
+    further: Sequence[RequestedScore],
     output: Path,
     header: ScoresHeader,
     sample_id: Sequence[str] | None,
@@ -278,15 +278,15 @@ def _header(dataset: Dataset, made: Provenance) -> ScoresHeader:
 
 
 def _parents(
-    checkpoint: Path | None, arrays: Sequence[Path], bench: Workbench | None, policy: InjectionPolicy
+    checkpoint: Path | None, arrays: Sequence[Path], context: RunContext | None, policy: InjectionPolicy
 ) -> list[Parent]:
     """The files that are read; a checkpoint of ours must belong to the data set."""
-    if checkpoint is None or bench is None:
+    if checkpoint is None or context is None:
         for path in arrays:
             require_file(path, "logits, labels or ids", "Accepted: .npy, .safetensors, .h5/.hdf5.")
         return [Parent.of(path) for path in arrays]
     metadata = read_checkpoint_metadata(checkpoint, required=False)
-    bench.require_own(metadata, str(checkpoint), policy)
+    context.require_own(metadata, str(checkpoint), policy)
     return [Parent.of(checkpoint, metadata.get("provenance"))]
 
 

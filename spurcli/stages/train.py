@@ -33,9 +33,9 @@ from spurcli.identity import RunIdentity, TrainArguments
 from spurcli.progress import Progress
 from spurcli.registry import near
 from spurcli.results import TrainResult
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import batch_bounds
-from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.best import Selected
 from spurcli.training.inputs import TrainingInputs, read_inputs
@@ -77,9 +77,9 @@ def train(
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
-    bench = Workbench.open(settings, progress, pretrained=checkpoint is None)
+    context = RunContext.open(settings, progress, pretrained=checkpoint is None)
     inputs = read_inputs(
-        bench, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch)
+        context, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch)
     )
     method = build_method(settings.method.name, settings.method.options, inputs.samples)
     inputs.refuse_idle(settings.method.name)
@@ -90,7 +90,7 @@ def train(
     else:
         wanted.check(settings, checkpoint)
         selection = settings.training.selection
-        predictors = _predictors(bench, {selection, *wanted.rules}, evaluate_each)
+        predictors = _predictors(context, {selection, *wanted.rules}, evaluate_each)
     arguments = dataclasses.asdict(
         TrainArguments(
             **inputs.hashes,
@@ -109,27 +109,27 @@ def train(
         "method": settings.method.name,
     }
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
-    world = bench.world
+    world = context.world
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
-    files = _Files(output, _metadata(bench, made), facts, inputs, world)
-    fingerprint = bench.dataset.splits["train"].fingerprint
+    files = _Files(output, _metadata(context, made), facts, inputs, world)
+    fingerprint = context.dataset.splits["train"].fingerprint
 
     def is_finished() -> bool:
         outputs = _outputs(files, wanted, write_sidecar=write_sidecar)
-        return is_complete(outputs, made, fingerprint, force=force, say=bench.progress.say)
+        return is_complete(outputs, made, fingerprint, force=force, say=context.progress.say)
 
     if world.first(is_finished):
-        bench.progress.say(f"{output} is already complete; nothing to do")
+        context.progress.say(f"{output} is already complete; nothing to do")
         return cast(TrainResult, {"output": str(output), **facts})
-    model = bench.model(settings.seed)
+    model = context.model(settings.seed)
     num_bytes = (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model))
     world.first(lambda: require_writable(output, num_bytes))
 
     with state_folder(output, world) as folder:
         if isinstance(method, LastLayerMethod):
             assert checkpoint
-            model, _ = bench.restored(checkpoint, is_ours=bool(read_checkpoint_metadata(checkpoint, required=False)))
-            alone = replace(bench, world=ALONE)  # the fit is one processor's work, the features take seconds
+            model, _ = context.restored(checkpoint, is_ours=bool(read_checkpoint_metadata(checkpoint, required=False)))
+            alone = replace(context, world=ALONE)  # the fit is one processor's work, the features take seconds
             annotations = inputs.samples, inputs.val_labels, inputs.val_groups
             record = world.first(lambda: refit_last_layer(alone, model, method, *annotations))
             refitted = Selected(plain_weights(model), inputs.checkpoint_training.get("epoch") or 0)
@@ -140,13 +140,13 @@ def train(
                 **arguments,
                 "fingerprint": fingerprint.to_json(),
             }
-            state = StateFile(folder, identity, bench.device.type, replace_other=force, world_size=world.size)
+            state = StateFile(folder, identity, context.device.type, replace_other=force, world_size=world.size)
             world.first(lambda: _require_earlier_checkpoints(files, wanted, state))
-            fitted = _fit(bench, model, method, inputs, wanted, state, predictors, files)
+            fitted = _fit(context, model, method, inputs, wanted, state, predictors, files)
         for rule in wanted.rules:
             files.save(fitted.selected[rule], rule, name=rule)
         if write_sidecar and world.is_first:
-            history = {"device": bench.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
+            history = {"device": context.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
             write_history(
                 history_path(output), fitted.records, files.facts_of(fitted.chosen, selection) | history, made
             )
@@ -250,7 +250,7 @@ def _require_earlier_checkpoints(files: _Files, wanted: _Wanted, state: StateFil
 
 
 def _fit(
-    bench: Workbench,
+    context: RunContext,
     model: nn.Module,
     method: Method,
     inputs: TrainingInputs,
@@ -259,7 +259,7 @@ def _fit(
     predictors: dict[str, SplitPredictor],
     files: _Files,
 ) -> Fitted:
-    settings, split = bench.settings, bench.dataset.splits["train"]
+    settings, split = context.settings, context.dataset.splits["train"]
 
     def after_epoch(model: nn.Module, epoch: int) -> None:
         if epoch in wanted.epochs:
@@ -268,20 +268,20 @@ def _fit(
     trainer = Trainer(
         model=model,
         method=method,
-        feed=bench.feed(split.inputs),
-        preprocess=bench.preprocess(),
-        label=torch.from_numpy(split.label).to(bench.device),
+        feed=context.feed(split.inputs),
+        preprocess=context.preprocess(),
+        label=torch.from_numpy(split.label).to(context.device),
         groups=inputs.samples.groups,
         selections=wanted.rules,
-        num_classes=len(bench.dataset.class_names),
+        num_classes=len(context.dataset.class_names),
         settings=settings.training,
         seed=settings.seed,
         state_file=state,
-        progress=bench.progress,
-        evaluate=_evaluator(predictors, bench.world) if predictors else None,
+        progress=context.progress,
+        evaluate=_evaluator(predictors, context.world) if predictors else None,
         after_epoch=after_epoch,
-        world=bench.world,
-        called=bench.model_called,
+        world=context.world,
+        called=context.model_called,
     )
     trainer.joins_lone = needs_company(trainer)
     batches = batch_bounds(len(split), settings.training.batch_size, joins_lone=trainer.joins_lone)
@@ -300,20 +300,20 @@ def _fit(
     return fitted
 
 
-def _metadata(bench: Workbench, made: Provenance) -> CheckpointMetadata:
+def _metadata(context: RunContext, made: Provenance) -> CheckpointMetadata:
     """What a checkpoint says of itself, but for the training's facts."""
-    dataset, settings = bench.dataset, bench.settings.to_json()
+    dataset, settings = context.dataset, context.settings.to_json()
     return {
         "architecture": settings["model"],
         "class_names": list(dataset.class_names),
         "preprocessing": settings["preprocessing"],
         **dataset.subject("train").to_json(),
-        **({"tokenizer_sha256": bench.tokenizer.sha256} if bench.tokenizer else {}),
+        **({"tokenizer_sha256": context.tokenizer.sha256} if context.tokenizer else {}),
         "provenance": made,
     }
 
 
-def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -> dict[str, SplitPredictor]:
+def _predictors(context: RunContext, selections: Set[str], splits: Sequence[str]) -> dict[str, SplitPredictor]:
     wanted = set(splits)
     for split in splits:
         if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
@@ -322,14 +322,14 @@ def _predictors(bench: Workbench, selections: Set[str], splits: Sequence[str]) -
                 f"Keep the epochs of interest (--save-epochs 1,2) and read it once: spurcli evaluate MODEL --split {split}",
             )
     for selection in selections - {LAST}:
-        if "val" not in bench.dataset.splits:
+        if "val" not in context.dataset.splits:
             raise UsageError(
-                f"{selection} needs a validation split; {bench.dataset.name} has none", "Use the last epoch: last."
+                f"{selection} needs a validation split; {context.dataset.name} has none", "Use the last epoch: last."
             )
-        if RULES[selection].reads_groups and bench.dataset.group("val") is None:
+        if RULES[selection].reads_groups and context.dataset.group("val") is None:
             raise UsageError(f"{selection} needs groups in the validation split", "Use best-val-mean.")
         wanted.add("val")
-    return {name: SplitPredictor.open(bench, name) for name in sorted(wanted)}
+    return {name: SplitPredictor.open(context, name) for name in sorted(wanted)}
 
 
 def _evaluator(predictors: dict[str, SplitPredictor], world: World) -> Any:

@@ -19,7 +19,7 @@ from spurcli.artifacts.records import ListFacts, TrainingFacts
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.epoch_rules import RULES
 from spurcli.errors import InputError, UsageError
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.training.method import Annotation, TrainingSamples
 
 DATA_SET = "data set"
@@ -90,7 +90,7 @@ def _both(first: str | None, second: str | None) -> str | None:
 
 
 def read_inputs(
-    bench: Workbench,
+    context: RunContext,
     keep: Path | None,
     bare_kind: Kind,
     groups: Path | None,
@@ -99,8 +99,8 @@ def read_inputs(
     policy: InjectionPolicy,
 ) -> TrainingInputs:
     """Read what the files say, and check that they speak about this data set."""
-    dataset, split = bench.dataset, bench.dataset.splits["train"]
-    parents = injection_parents(bench.settings.injection_path)
+    dataset, split = context.dataset, context.dataset.splits["train"]
+    parents = injection_parents(context.settings.injection_path)
     index_list, subject = None, dataset.subject("train")
     kept = np.arange(len(split), dtype=np.int64)
     if keep:
@@ -113,10 +113,10 @@ def read_inputs(
         kept,
         split.label[kept],
         len(dataset.class_names),
-        bench.settings.training.batch_size,
-        _groups_in(groups, subject, policy) if groups else split_groups(bench, "train"),
+        context.settings.training.batch_size,
+        _groups_in(groups, subject, policy) if groups else split_groups(context, "train"),
         _errors_in(errors, subject, policy) if errors else None,
-        bench.settings.training.epochs,
+        context.settings.training.epochs,
     )
     for path, known in ((groups, samples.groups), (errors, samples.error_set)):
         if path and known:
@@ -125,7 +125,7 @@ def read_inputs(
     if checkpoint:
         checkpoint = weights_file(checkpoint)
         metadata = read_checkpoint_metadata(checkpoint, required=False)
-        bench.require_own(metadata, str(checkpoint), policy)
+        context.require_own(metadata, str(checkpoint), policy)
         parents.append(Parent.of(checkpoint, metadata.get("provenance")))
         checkpoint_training = metadata.get("training") or {}
         for key, kind in (("labels_used", dict), ("selection", str)):
@@ -134,7 +134,7 @@ def read_inputs(
         samples=samples,
         num_train=len(split),
         val_labels=Annotation(dataset.splits["val"].label, DATA_SET) if "val" in dataset.splits else None,
-        val_groups=split_groups(bench, "val") if "val" in dataset.splits else None,
+        val_groups=split_groups(context, "val") if "val" in dataset.splits else None,
         index_list=index_list,
         groups=groups,
         errors=errors,
@@ -167,7 +167,7 @@ def _groups_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotat
     )
 
 
-def split_groups(bench: Workbench, split: str) -> Annotation | None:
+def split_groups(context: RunContext, split: str) -> Annotation | None:
     """The data set's own groups of a split, if it has any."""
-    group = bench.dataset.group(split)
-    return None if group is None else Annotation(group, DATA_SET, bench.dataset.group_names)
+    group = context.dataset.group(split)
+    return None if group is None else Annotation(group, DATA_SET, context.dataset.group_names)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.provenance import Provenance
 from spurcli.errors import InputError, UsageError
-from spurcli.parts import METHODS
+from spurcli.registries import METHODS
 from spurcli.registry import Options
 from spurcli.training.traits import Traits
 

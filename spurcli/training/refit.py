@@ -14,14 +14,14 @@ from torch.nn import functional
 from spurcli.artifacts.records import EpochRecord
 from spurcli.errors import InputError
 from spurcli.models import last_linear
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.forward import embed
-from spurcli.runtime.workbench import Workbench
 from spurcli.training.inputs import DATA_SET
 from spurcli.training.method import Annotation, Choosing, Embedded, LastLayerMethod, TrainingSamples
 
 
 def refit_last_layer(
-    bench: Workbench,
+    context: RunContext,
     model: nn.Module,
     method: LastLayerMethod,
     samples: TrainingSamples,
@@ -40,17 +40,17 @@ def refit_last_layer(
 
     def embeddings(name: str) -> NDArray[np.float32]:
         begun = time.monotonic()
-        found = _embeddings(bench, model, layer, name)
+        found = _embeddings(context, model, layer, name)
         waited.append(time.monotonic() - begun)
         return found
 
-    splits = bench.dataset.splits
+    splits = context.dataset.splits
     train_labels = Annotation(splits["train"].label, DATA_SET)
     train = Embedded(partial(embeddings, "train"), samples.kept, train_labels, samples.groups)
     val = None
     if val_labels:
         val = Embedded(partial(embeddings, "val"), np.arange(len(splits["val"])), val_labels, val_groups)
-    weight, bias = method.refit(train, val, bench.settings.seed)
+    weight, bias = method.refit(train, val, context.settings.seed)
     fit_seconds = time.monotonic() - started - sum(waited)
     logits = torch.from_numpy(_outputs(train.embedding, _put(layer, weight, bias)))
     label = torch.from_numpy(train.label)
@@ -66,18 +66,18 @@ def refit_last_layer(
     }
 
 
-def _embeddings(bench: Workbench, model: nn.Module, layer: nn.Linear, name: str) -> NDArray[np.float32]:
+def _embeddings(context: RunContext, model: nn.Module, layer: nn.Linear, name: str) -> NDArray[np.float32]:
     """The inputs of `layer` for a whole split. Raises InputError unless its outputs are the model's logits."""
-    split, scoring = bench.dataset.splits[name], bench.settings.scoring
+    split, scoring = context.dataset.splits[name], context.settings.scoring
     embedding, logits = embed(
         model,
-        bench.feed(split.inputs),
-        bench.preprocess(),
+        context.feed(split.inputs),
+        context.preprocess(),
         num_samples=len(split),
         batch_size=scoring.batch_size,
         precision=scoring.precision,
         what=f"embeddings of {name}",
-        progress=bench.progress,
+        progress=context.progress,
     )
     again = _outputs(embedding, layer)
     # a twentieth of their size: far more than half precision loses, far less than another layer after it leaves

@@ -15,7 +15,7 @@ from spurcli.datasets import Dataset, Texts, load_dataset
 from spurcli.datasets.check import check
 from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, SpurWarning
-from spurcli.parts import DATASETS
+from spurcli.registries import DATASETS
 
 # What a part of a data set needs to be loadable at all; everything else loads with its defaults.
 OPTIONS = {

@@ -13,7 +13,7 @@ from spurcli.features.line import line
 from spurcli.features.noise import noise
 from spurcli.features.patch import patch
 from spurcli.features.word import word
-from spurcli.parts import FEATURES
+from spurcli.registries import FEATURES
 
 IMAGE_FEATURES = sorted(name for name, entry in FEATURES.entries.items() if entry.facts["for"] == "images")
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spurcli.parts import METHODS
 from spurcli.progress import Silent
+from spurcli.registries import METHODS
 from spurcli.training import fit
 
 # Each of these reads a tensor on the host, whatever the device.

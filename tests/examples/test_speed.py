@@ -60,7 +60,7 @@ def test_only_scores_of_the_pass_are_timed(script):
     module = script("score", "--tiny")
     module.score = lambda _bench, _feed, _model, names, _folder: taken.append(names)
     module.main()
-    from spurcli.parts import SCORES
+    from spurcli.registries import SCORES
 
     assert {"el2n", "random"} <= set(taken[0]) < set(SCORES.entries)
     assert "k_centre" not in taken[0]

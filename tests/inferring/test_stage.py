@@ -16,11 +16,11 @@ from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.groups import is_grid
 from spurcli.inferring.sources import random_halves
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.stages.evaluate import evaluate
 from spurcli.stages.infer import infer
 from spurcli.stages.train import train
-from spurcli.training.early import train_early
+from spurcli.training.early_training import train_early
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def trained(configured, tmp_path):
     return settings, tmp_path / "model.safetensors", next(tmp_path.glob("*predictions.h5"))
 
 
-def plain_logits(bench, path: Path, *, training: bool = False) -> np.ndarray:
+def plain_logits(context, path: Path, *, training: bool = False) -> np.ndarray:
     """One pass over all pictures at once, without the house's loaders."""
-    model = bench.model(0)
+    model = context.model(0)
     model.load_state_dict(load_file(path))
     model.train(training)
-    mean, std = bench.settings.preprocessing.mean, bench.settings.preprocessing.std
-    pixels = np.stack([bench.dataset.splits["train"].inputs.pixels[i] for i in range(83)])
+    mean, std = context.settings.preprocessing.mean, context.settings.preprocessing.std
+    pixels = np.stack([context.dataset.splits["train"].inputs.pixels[i] for i in range(83)])
     inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         return model((inputs - mean[0]) / std[0]).numpy()
@@ -50,23 +50,23 @@ def lines(path: Path) -> list[str]:
 
 def test_mistakes_are_those_of_eval_mode(trained, tmp_path):
     settings, model, _ = trained
-    bench = Workbench.open(settings)
-    label, names = bench.dataset.splits["train"].label, bench.dataset.class_names
+    context = RunContext.open(settings)
+    label, names = context.dataset.splits["train"].label, context.dataset.class_names
     result = infer(settings, by="mistakes", source=model, errors=tmp_path / "e.txt", output=tmp_path / "g.txt")
-    wrong = plain_logits(bench, model).argmax(1) != label
+    wrong = plain_logits(context, model).argmax(1) != label
     assert lines(tmp_path / "g.txt") == [
         f"{names[y]}/{'wrong' if bad else 'right'}" for y, bad in zip(label, wrong, strict=True)
     ]
     torch.manual_seed(0)
-    dropped = plain_logits(bench, model, training=True).argmax(1) != label
+    dropped = plain_logits(context, model, training=True).argmax(1) != label
     assert (dropped != wrong).any()  # else the test could not tell the modes apart
     listed = read_indices(tmp_path / "e.txt", bare_kind="errors")
     assert (listed.kind, listed.indices.tolist()) == ("errors", np.flatnonzero(wrong).tolist())
     assert listed.rule == {"by": "mistakes"}
     assert result["num_errors"] == wrong.sum()
-    true = bench.dataset.group("train")
+    true = context.dataset.group("train")
     for code, row in enumerate(result["counts"]):
-        assert row["name"] == bench.dataset.group_names[code]
+        assert row["name"] == context.dataset.group_names[code]
         assert row["counts"] == {
             "right": int(((true == code) & ~wrong).sum()),
             "wrong": int(((true == code) & wrong).sum()),
@@ -92,14 +92,14 @@ def test_predictions_and_their_checkpoint_say_the_same(trained, tmp_path, by):
     found = read_groups(tmp_path / "g0.txt")
     assert is_grid(found.names, ("low", "mid", "high"))
     assert found.within_class is (by == "mistakes")
-    assert found.subject == Workbench.open(settings).dataset.subject("train")
+    assert found.subject == RunContext.open(settings).dataset.subject("train")
 
 
 def test_an_early_model_is_trained_as_score_does(configured, tmp_path):
     settings = configured({"scoring.epoch": 2}, seed=3)
-    bench = Workbench.open(settings)
-    feed = bench.feed(bench.dataset.splits["train"].inputs)
-    model = train_early(bench, feed, 3, 2, tmp_path / "state")
+    context = RunContext.open(settings)
+    feed = context.feed(context.dataset.splits["train"].inputs)
+    model = train_early(context, feed, 3, 2, tmp_path / "state")
     torch.save(model.state_dict(), tmp_path / "early.pt")
     for by in ("predictions", "clusters"):
         infer(settings, by=by, output=tmp_path / "trained.txt", force=True)
@@ -110,12 +110,12 @@ def test_an_early_model_is_trained_as_score_does(configured, tmp_path):
 
 def test_each_sample_is_judged_by_the_twin_that_has_not_seen_it(configured, tmp_path):
     settings = configured(seed=4)
-    bench = Workbench.open(settings)
-    label, names = bench.dataset.splits["train"].label, bench.dataset.class_names
-    feed, half = bench.feed(bench.dataset.splits["train"].inputs), random_halves(label, 4)
+    context = RunContext.open(settings)
+    label, names = context.dataset.splits["train"].label, context.dataset.class_names
+    feed, half = context.feed(context.dataset.splits["train"].inputs), random_halves(label, 4)
     expected = [""] * 83
     for number in (0, 1):
-        model = train_early(bench, feed, 4 + number, 1, tmp_path / f"s{number}", kept=np.flatnonzero(half == number))
+        model = train_early(context, feed, 4 + number, 1, tmp_path / f"s{number}", kept=np.flatnonzero(half == number))
         torch.save(model.state_dict(), tmp_path / "twin.pt")
         infer(settings, by="predictions", source=tmp_path / "twin.pt", output=tmp_path / "twin.txt", force=True)
         for i, line in enumerate(lines(tmp_path / "twin.txt")):
@@ -155,7 +155,7 @@ def test_errors_asked_for_later_are_written(trained, tmp_path):
 def test_a_way_of_ones_own(trained, parts, tmp_path):
     settings, model, _ = trained
     infer(settings, by=f"{parts}:sure", source=model, output=tmp_path / "g.txt")
-    top = np.sort(plain_logits(Workbench.open(settings), model), axis=1)
+    top = np.sort(plain_logits(RunContext.open(settings), model), axis=1)
     sure = top[:, -1] - top[:, -2] > 0.5
     assert [line.endswith("/sure") for line in lines(tmp_path / "g.txt")] == sure.tolist()
     with pytest.raises(InputError, match="gives no attribute 0 … 1 as int64"):

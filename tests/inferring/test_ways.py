@@ -16,7 +16,7 @@ from spurcli.inferring.evidence import Evidence
 from spurcli.inferring.mistakes import mistakes
 from spurcli.inferring.predictions import predictions
 from spurcli.inferring.sources import random_halves
-from spurcli.parts import WAYS
+from spurcli.registries import WAYS
 
 CLASSES = ("a", "b", "c")
 

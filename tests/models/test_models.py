@@ -12,7 +12,7 @@ from torch.nn import functional
 from spurcli.artifacts.checkpoint_torch import load_tensors, plain_weights, restore, save_checkpoint
 from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, last_linear
-from spurcli.parts import MODELS
+from spurcli.registries import MODELS
 
 IMAGES, TEXTS = {"input_shape": (3, 32, 32)}, {"vocab_size": 50, "pad_id": 0, "max_length": 12}
 CASES = [(name, kind) for name, entry in MODELS.entries.items() for kind in entry.facts["for"].split(" or ")]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, UsageError
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.scoring import embeddings
 from spurcli.stages.prune import prune
 from spurcli.stages.score import score
@@ -114,10 +114,10 @@ def read(path, name):
 def test_they_are_of_the_input_of_the_last_layer_in_eval_mode(configured, checkpoint, tmp_path):
     model_settings = configured()
     score(model_settings, checkpoint=checkpoint, further_scores=ASKED, output=tmp_path / "scores.h5")
-    bench = Workbench.open(model_settings)
-    model = bench.model(0)
+    context = RunContext.open(model_settings)
+    model = context.model(0)
     model.load_state_dict(safetensors.torch.load_file(checkpoint))
-    split = bench.dataset.splits["train"]
+    split = context.dataset.splits["train"]
     inputs = torch.from_numpy(split.inputs.pixels[:]).permute(0, 3, 1, 2).float() / 255
     mean, std = model_settings.preprocessing.mean[0], model_settings.preprocessing.std[0]
     with torch.no_grad():

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spurcli.parts import SCORES
+from spurcli.registries import SCORES
 from spurcli.scoring import formulas
-from spurcli.scoring.chosen import ON_DEMAND
+from spurcli.scoring.requested import ON_DEMAND
 
 
 def softmax(row):

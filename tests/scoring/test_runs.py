@@ -15,9 +15,10 @@ from spurcli.artifacts.indices import IndexList, write_indices
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.progress import Silent
-from spurcli.runtime.workbench import Workbench
-from spurcli.scoring import formulas, stage
+from spurcli.runtime.context import RunContext
+from spurcli.scoring import formulas
 from spurcli.scoring.agreement import overlap_of_hardest, spearman
+from spurcli.stages import score as stage
 from spurcli.stages.score import score
 from spurcli.stages.train import train
 
@@ -60,10 +61,10 @@ def test_killed_between_runs_goes_on_and_repeats_nothing(configured, tmp_path, m
     epochs, again = Epochs(), Epochs()
     real = stage.train_early
 
-    def killed(bench, feed, seed, *arguments, **more):
+    def killed(context, feed, seed, *arguments, **more):
         if seed == 2:
             raise KeyboardInterrupt
-        return real(bench, feed, seed, *arguments, **more)
+        return real(context, feed, seed, *arguments, **more)
 
     monkeypatch.setattr(stage, "train_early", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -126,7 +127,7 @@ def test_an_edited_score_of_ones_own_is_another_run(configured, parts, tmp_path)
 
 def test_logits_with_labels_or_with_a_data_set_or_both(configured, parts, tmp_path):
     settings = configured()
-    dataset = Workbench.open(settings).dataset
+    dataset = RunContext.open(settings).dataset
     label = dataset.splits["train"].label
     logits = np.random.default_rng(0).normal(size=(83, 3)).astype(np.float32)
     np.save(tmp_path / "logits.npy", logits)
@@ -153,7 +154,7 @@ def test_logits_with_labels_or_with_a_data_set_or_both(configured, parts, tmp_pa
 
 def test_logits_that_do_not_belong(configured, tmp_path):
     settings = configured()
-    label = Workbench.open(settings).dataset.splits["train"].label
+    label = RunContext.open(settings).dataset.splits["train"].label
     np.save(tmp_path / "logits.npy", np.zeros((83, 3), dtype=np.float32))
     np.save(tmp_path / "wide.npy", np.zeros((83, 4), dtype=np.float32))
     np.save(tmp_path / "short.npy", np.zeros((82, 3), dtype=np.float32))
@@ -179,7 +180,7 @@ def test_logits_that_do_not_belong(configured, tmp_path):
 def test_a_model_that_gives_nan_is_told_and_leaves_no_file(configured, tmp_path):
     """Finite weights whose products overflow."""
     settings = configured()
-    model = Workbench.open(settings).model(0)
+    model = RunContext.open(settings).model(0)
     weights = {name: torch.full_like(t, 3e38) if name == "5.weight" else t for name, t in model.state_dict().items()}
     safetensors.torch.save_file(weights, tmp_path / "huge.safetensors")
     with pytest.raises(InputError, match="not a finite number"):
@@ -192,7 +193,7 @@ def test_trap_10_epochs_or_steps_and_which_is_recorded(configured, tmp_path, sam
     """83 samples in batches of 16 are 6 steps an epoch, 40 are 3."""
     write_indices(
         tmp_path / "keep.txt",
-        IndexList(np.arange(40), "keep", Workbench.open(configured()).dataset.subject("train")),
+        IndexList(np.arange(40), "keep", RunContext.open(configured()).dataset.subject("train")),
     )
     train(configured(), keep=tmp_path / "keep.txt", same_steps=same_steps, output=tmp_path / "model.safetensors")
     history = read_history(tmp_path / "history.json")
@@ -203,6 +204,6 @@ def test_trap_10_epochs_or_steps_and_which_is_recorded(configured, tmp_path, sam
 # Trap 6 (AUM made anew each epoch, or on probabilities): its tests come with the scores of training dynamics, in
 # test_dynamics.py; no registered score has that name until then.
 def test_trap_6_one_epochs_logit_margin_is_not_called_aum():
-    from spurcli.parts import SCORES
+    from spurcli.registries import SCORES
 
     assert not [name for name in SCORES.entries if "aum" in name.lower()]

@@ -10,11 +10,11 @@ import torch
 from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, UsageError
-from spurcli.parts import SCORES
+from spurcli.registries import SCORES
 from spurcli.runtime import feed
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.scoring import formulas
-from spurcli.scoring.chosen import ON_DEMAND
+from spurcli.scoring.requested import ON_DEMAND
 from spurcli.stages.score import score
 from spurcli.stages.train import train
 
@@ -55,11 +55,11 @@ def test_trap_7_eval_mode_one_sample_at_a_time(configured, checkpoint, tmp_path)
     settings = configured()
     score(settings, checkpoint=checkpoint, output=tmp_path / "scores.h5")
     found = read(tmp_path / "scores.h5")
-    bench = Workbench.open(settings)
-    model = bench.model(0)
+    context = RunContext.open(settings)
+    model = context.model(0)
     model.load_state_dict(safetensors.torch.load_file(checkpoint))
     model.eval()
-    split = bench.dataset.splits["train"]
+    split = context.dataset.splits["train"]
     for index in range(0, len(split), 7):
         pixels = torch.from_numpy(split.inputs.pixels[index]).permute(2, 0, 1)[None].float()
         inputs = (pixels / 255 - settings.preprocessing.mean[0]) / settings.preprocessing.std[0]
@@ -175,7 +175,7 @@ def test_grand_last_only_where_the_last_layer_gives_the_logits(configured, tmp_p
 def test_groups_and_ids_come_along(configured, checkpoint, tmp_path):
     settings = configured()
     score(settings, checkpoint=checkpoint, output=tmp_path / "scores.h5")
-    dataset = Workbench.open(settings).dataset
+    dataset = RunContext.open(settings).dataset
     with open_scores(tmp_path / "scores.h5") as reader:
         assert reader.groups().tolist() == dataset.group("train").tolist()
         assert reader.header.group_names == dataset.group_names

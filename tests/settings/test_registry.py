@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spurcli.errors import InputError, MissingExtraError, UsageError
-from spurcli.parts import ALL, DATASETS, MODELS, SCORES
+from spurcli.registries import ALL, DATASETS, MODELS, SCORES
 from spurcli.registry import Entry, Registry, is_user_code, near
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spurcli.errors import InputError, UsageError
-from spurcli.parts import METHODS
+from spurcli.registries import METHODS
 from spurcli.training.method import Annotation, Batch, LastLayerMethod, Phase, Phased, TrainingSamples, build_method
 
 NUM_ALL = 400

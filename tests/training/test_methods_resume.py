@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from spurcli.datasets import ArrayImages
-from spurcli.parts import METHODS
+from spurcli.registries import METHODS
 from spurcli.runtime.feed import ImageFeed
 from spurcli.runtime.preprocess import ImagePreprocess
 from spurcli.settings import PreprocessingSettings, TrainingSettings

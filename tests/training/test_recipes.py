@@ -14,7 +14,7 @@ from spurcli import recipes
 from spurcli.datasets import ArrayImages, Dataset, Split, Texts
 from spurcli.errors import InputError, UsageError
 from spurcli.progress import Silent
-from spurcli.runtime.workbench import Workbench
+from spurcli.runtime.context import RunContext
 from spurcli.session import configure
 from spurcli.settings import Settings
 from spurcli.training import Trainer, fit
@@ -68,18 +68,18 @@ def test_every_recipe_trains_two_steps(name, tmp_path):
     needs = settings.model.options.get("weights") or settings.model.options.get("path")
     if needs:
         with pytest.raises(InputError, match=rf"{needs}"):
-            Workbench(settings, made_up(settings), torch.device("cpu"), Silent()).model(0)
+            RunContext(settings, made_up(settings), torch.device("cpu"), Silent()).model(0)
     if settings.model.name == "transformers":
         write_bert(tmp_path / "weights" / needs)
     elif needs:  # 100 MB that cannot be made up: the same network from scratch
         settings = replace(settings, model=replace(settings.model, options={**settings.model.options, "weights": ""}))
-    bench = Workbench(settings, made_up(settings), torch.device("cpu"), Silent())
-    train = bench.dataset.splits["train"]
+    context = RunContext(settings, made_up(settings), torch.device("cpu"), Silent())
+    train = context.dataset.splits["train"]
     trainer = Trainer(
-        model=bench.model(0),
+        model=context.model(0),
         method=build_method("erm", {}, TrainingSamples(np.arange(24), train.label, NUM_CLASSES, 8)),
-        feed=bench.feed(train.inputs),
-        preprocess=bench.preprocess(),
+        feed=context.feed(train.inputs),
+        preprocess=context.preprocess(),
         label=torch.from_numpy(train.label),
         num_classes=NUM_CLASSES,
         settings=settings.training,

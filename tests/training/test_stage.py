@@ -279,7 +279,7 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.mark.parametrize("command", [("train", "--keep", "all"), ("score",)])
 def test_a_bad_output_folder_is_noticed_before_the_work(spurcli, tiny_flags, monkeypatch, command):
-    from spurcli.training import early
+    from spurcli.training import early_training as early
 
     for module in (stage, early):
         monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("a training was started"))

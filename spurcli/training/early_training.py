@@ -11,8 +11,8 @@ from torch import nn
 
 from spurcli.artifacts.indices import indices_sha256
 from spurcli.errors import UsageError
+from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
-from spurcli.runtime.workbench import Workbench
 from spurcli.settings import Settings
 from spurcli.training.loop import Trainer, fit
 from spurcli.training.method import TrainingSamples
@@ -35,7 +35,7 @@ def early_epoch(settings: Settings) -> int:
 
 
 def train_early(
-    bench: Workbench,
+    context: RunContext,
     feed: Feed,
     seed: int,
     epoch: int,
@@ -50,29 +50,29 @@ def train_early(
     `feed` reads that split; several runs and the scoring after them share it, so that images are decoded once.
     An interrupted call goes on from `state_folder`; another run's state there is an error unless `replace_other`.
     """
-    train = bench.dataset.splits["train"]
-    settings, num_classes = bench.settings.to_json(), len(bench.dataset.class_names)
+    train = context.dataset.splits["train"]
+    settings, num_classes = context.settings.to_json(), len(context.dataset.class_names)
     tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
     identity = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json()}
     if kept is None:
         kept = np.arange(len(train), dtype=np.int64)
     else:
         identity["keep_sha256"] = indices_sha256(kept)
-    samples = TrainingSamples(kept, train.label[kept], num_classes, bench.settings.training.batch_size)
+    samples = TrainingSamples(kept, train.label[kept], num_classes, context.settings.training.batch_size)
     trainer = Trainer(
-        model=bench.model(seed),
+        model=context.model(seed),
         method=ERM(samples),
         feed=feed,
-        preprocess=bench.preprocess(),
-        label=torch.from_numpy(train.label).to(bench.device),
+        preprocess=context.preprocess(),
+        label=torch.from_numpy(train.label).to(context.device),
         num_classes=num_classes,
-        settings=bench.settings.training,
+        settings=context.settings.training,
         seed=seed,
-        state_file=StateFile(state_folder, identity, bench.device.type, replace_other, bench.world.size),
-        progress=bench.progress,
+        state_file=StateFile(state_folder, identity, context.device.type, replace_other, context.world.size),
+        progress=context.progress,
         what=what,
-        world=bench.world,
-        called=bench.model_called,
+        world=context.world,
+        called=context.model_called,
     )
     fit(trainer, until_epoch=epoch)
     return trainer.model

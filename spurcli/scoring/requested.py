@@ -13,14 +13,14 @@ from spurcli.artifacts.envelope import sha256_of_file
 from spurcli.artifacts.provenance import portable_path
 from spurcli.artifacts.scores import Direction
 from spurcli.errors import InputError, SpurError, UsageError
-from spurcli.parts import SCORES
+from spurcli.registries import SCORES
 from spurcli.registry import is_user_code
 from spurcli.scoring import formulas
 from spurcli.scoring.embeddings import SplitFormula
 
 
 @dataclass(frozen=True)
-class ChosenScore:
+class RequestedScore:
     """A score and what the file says of it.
 
     `compute` takes a batch, `compute_split` all embeddings of the split at once; `random` needs neither.
@@ -39,24 +39,24 @@ class ChosenScore:
 ON_DEMAND = tuple(name for name, entry in SCORES.entries.items() if "needs" in entry.facts)
 
 
-def registered_scores(names: Sequence[str]) -> list[ChosenScore]:
+def registered_scores(names: Sequence[str]) -> list[RequestedScore]:
     computed = {**formulas.FROM_LOGITS, "grand_last": formulas.grand_last_of}
     chosen = []
     for name in names:
         entry = SCORES.entries[name]
         of_split = SCORES.load(name) if name in ON_DEMAND else None
         facts = entry.facts["higher_is"], entry.facts["formula"], entry.source
-        chosen.append(ChosenScore(name, *facts, compute=computed.get(name), compute_split=of_split))
+        chosen.append(RequestedScore(name, *facts, compute=computed.get(name), compute_split=of_split))
     return chosen
 
 
-def load_further_scores(specs: Sequence[str]) -> list[ChosenScore]:
+def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
     """Scores besides those that are always taken: one of `ON_DEMAND`, or the user's own.
 
     Own ones are `file.py:attr` or `package.module:attr`, called by the attribute; each is a function (logits float32
     [m, classes], label int64 [m]) → [m] with an attribute `higher_is`.
     """
-    chosen: list[ChosenScore] = []
+    chosen: list[RequestedScore] = []
     for spec in specs:
         taken = [other.name for other in chosen]
         if spec in ON_DEMAND and spec not in taken:
@@ -77,7 +77,7 @@ def load_further_scores(specs: Sequence[str]) -> list[ChosenScore]:
         formula = (function.__doc__ or "").strip().partition("\n")[0]
         digest = sha256_of_file(Path(place)) if place.endswith(".py") else None
         origin = {"name": name, "from": portable_path(place), "sha256": digest}
-        chosen.append(ChosenScore(name, higher_is, formula, "user code", _checked(function, spec), origin=origin))
+        chosen.append(RequestedScore(name, higher_is, formula, "user code", _checked(function, spec), origin=origin))
     return chosen
 
 

@@ -32,7 +32,7 @@ from spurcli.settings import Settings
 
 
 @dataclass(frozen=True)
-class Workbench:
+class RunContext:
     """Data set and device of one stage call, and the processes that share it; models and feeds are made from here.
 
     `pretrained` is whether models start from the weights that `model.options.weights` names; they need not be there
@@ -63,7 +63,7 @@ class Workbench:
         return folder_tokenizer(folder, preprocessing.max_length)
 
     @classmethod
-    def open(cls, settings: Settings, progress: Progress | None = None, *, pretrained: bool = True) -> Workbench:
+    def open(cls, settings: Settings, progress: Progress | None = None, *, pretrained: bool = True) -> RunContext:
         """Load the data set and choose the device; whatever is missing is named now, before any work.
 
         Of several processes (torchrun) each does so, and they meet here.
