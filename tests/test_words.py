@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+import spurcli as package
 from spurcli.words import counted
+
+PACKAGE = Path(package.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -33,3 +39,14 @@ def test_messages_of_one_sample_say_sample(spurcli, tmp_path):
     assert "Split test, 1 sample " in done.err
     assert "Only 1 sample:" in done.err
     assert "1 samples" not in done.err
+
+
+def test_no_message_writes_a_count_and_a_plural_by_hand():
+    nouns = "samples|files|rows|epochs|images|texts|classes|groups|seeds|runs|lines|ids|labels|columns|tensors"
+    by_hand = re.compile(rf"\{{[^{{}}]*:,\}} ([a-z]+ )?({nouns})\b")
+    files = [path for path in PACKAGE.rglob("*.py") if path.name != "words.py"]
+    assert len(files) > 100
+    found = [
+        f"{path}: {match.group()}" for path in files for match in by_hand.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "write counted(number, noun)"

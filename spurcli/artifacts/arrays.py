@@ -101,7 +101,7 @@ def read_ids(path: Path, num_samples: int) -> tuple[str, ...]:
         hint = "Write one id for each row, in the order of the rows."
         if suffix in (".csv", ".tsv", ".json"):
             hint = "Write the ids alone, one a line, without a header: np.savetxt('ids.txt', ids, fmt='%s')."
-        raise InputError(f"{path} has {counted(len(ids), 'id')} for {num_samples:,} rows of logits", hint)
+        raise InputError(f"{path} has {counted(len(ids), 'id')} for {counted(num_samples, 'row')} of logits", hint)
     return ids
 
 

@@ -45,7 +45,10 @@ def read_foreign_logits(
     num_samples, num_classes = logits.shape
     columns = names_beside(path, "class_names")
     if columns and len(columns) != num_classes:
-        raise InputError(f"{path} has {len(columns)} class names for {num_classes} columns", "Write one for each.")
+        raise InputError(
+            f"{path} has {counted(len(columns), 'class name')} for {counted(num_classes, 'column')}",
+            "Write one for each.",
+        )
     if len({canonical(name) for name in columns}) < len(columns):
         raise InputError(f"{path} has a class name twice", "Write one for each column.")
     if labels is None and has_array(path, "label"):
@@ -59,7 +62,9 @@ def read_foreign_logits(
     else:
         sample_id = names_beside(path, "sample_id") or None
     if sample_id is not None and len(sample_id) != num_samples:
-        raise InputError(f"{path} has {len(sample_id):,} ids for {num_samples:,} rows", "Write one for each row.")
+        raise InputError(
+            f"{path} has {counted(len(sample_id), 'id')} for {counted(num_samples, 'row')}", "Write one for each row."
+        )
     files = tuple(dict.fromkeys(file for file in (path, labels, ids) if file is not None))
     return ForeignLogits(path, logits, label, sample_id, columns, files)
 
@@ -155,7 +160,7 @@ def read_labels(path: Path, num_samples: int, num_classes: int, class_names: Seq
         elif lowest == 1 and highest == num_classes:
             hint = f"They run from 1 to {num_classes}, and labels count from 0: write labels - 1."
         raise InputError(
-            f"{path}: label {int(stored[bad])} of sample {bad:,} is outside the {num_classes} classes of the logits",
+            f"{path}: label {int(stored[bad])} of sample {bad:,} is outside the {counted(num_classes, 'class')} of the logits",
             hint,
         )
     labels = stored.astype(np.int64)

@@ -18,6 +18,7 @@ from spurcli.artifacts.envelope import check_format, parse_json, require_file
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, SpurError
+from spurcli.words import counted
 
 # Deflate cannot compress better than about 1:1032; a data set that claims more is not backed by real bytes.
 _MAX_COMPRESSION = 1100
@@ -148,7 +149,7 @@ def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, le
         )
     found = item.shape[-1] if ndim == 2 and length is not None else item.shape[0]
     if length is not None and found != length:
-        raise InputError(f"{label} has {found:,} values, {length:,} were expected", "Make the file again.")
+        raise InputError(f"{label} has {counted(found, 'value')}, {length:,} were expected", "Make the file again.")
     require_backed(item, label, item.dtype.itemsize)
     return item
 
@@ -164,7 +165,9 @@ def require_backed(item: Any, label: str, item_bytes: int) -> None:
         raise InputError(f"{label} uses an unknown HDF5 filter", "Write it with gzip, lzf or without compression.")
     declared = int(np.prod(item.shape, dtype=object)) * item_bytes
     if declared > item.id.get_storage_size() * _MAX_COMPRESSION:
-        raise InputError(f"{label} claims {declared:,} bytes that are not in the file", "The file is damaged.")
+        raise InputError(
+            f"{label} claims {counted(declared, 'byte')} beyond the end of the file", "The file is damaged."
+        )
     if item.chunks and int(np.prod(item.chunks, dtype=object)) * item_bytes > 1 << 30:
         raise InputError(f"{label} has chunks over 1 GiB", "Write it in smaller chunks.")
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.hdf5 import array_member, largest_heap_object, member, require_backed
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 _SLICE_BYTES = 1 << 26
 
@@ -74,7 +75,9 @@ def text_member(group: Any, name: str, where: str, *, length: int | None = None)
     if item.ndim != 1:
         raise InputError(f"{label} has {item.ndim} axes", "Write one text for each sample, [n].")
     if length is not None and item.shape[0] != length:
-        raise InputError(f"{label} has {item.shape[0]:,} values, {length:,} were expected", "Make the file again.")
+        raise InputError(
+            f"{label} has {counted(item.shape[0], 'value')}, {length:,} were expected", "Make the file again."
+        )
     require_backed(item, label, 16)  # what a reference takes in the file
     return Texts(item, largest_heap_object(item), label)
 

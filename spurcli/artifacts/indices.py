@@ -21,6 +21,7 @@ from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.records import ListRule, RemovalSummary
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError, SpurWarning
+from spurcli.words import counted
 
 _ANY_MAGIC = "# spurcli "
 _HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
@@ -176,7 +177,7 @@ def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: 
     if len(ascending) and (ascending[0] < 0 or (num_samples is not None and ascending[-1] >= num_samples)):
         bad = int(ascending[0] if ascending[0] < 0 else ascending[-1])
         raise InputError(
-            f"{where} holds index {bad:,}, outside the {num_samples or 0:,} samples of the split",
+            f"{where} holds index {bad:,}, outside the {counted(num_samples or 0, 'sample')} of the split",
             "The list belongs to another data set, or counts from 1: indices start at 0.",
         )
 

@@ -15,6 +15,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, Provenance, read_provenance
 from spurcli.errors import InputError
 from spurcli.registry import Options
+from spurcli.words import counted
 
 _HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLASS --fraction 0.1"
 
@@ -80,7 +81,9 @@ def read_injection(path: Path) -> Injection:
         raise InputError(f"{where}: carriers must be whole numbers", _HINT)
     fingerprint = Fingerprint.from_json(content.get("fingerprint"), where)
     if carriers and (min(carriers) < 0 or max(carriers) >= fingerprint.num_samples):
-        raise InputError(f"{where}: a carrier lies outside the {fingerprint.num_samples:,} training samples", _HINT)
+        raise InputError(
+            f"{where}: a carrier lies outside the {counted(fingerprint.num_samples, 'training sample')}", _HINT
+        )
     indices = np.sort(np.array(carriers, dtype=np.int64))
     if len(np.unique(indices)) != len(indices):
         raise InputError(f"{where}: a carrier is listed twice", _HINT)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.errors import SpurWarning
+from spurcli.words import counted
 
 _BLOCK = 1 << 16
 # How far from its total a row of rounded shares may be, and the mean of all rows: 100 classes at 4 decimals stay below.
@@ -49,7 +50,7 @@ def are_constant(logits: NDArray[Any]) -> bool:
 
 def constant_line(num_samples: int, what: str = "The logits") -> str:
     """What to say of logits that are the same for all samples."""
-    return f"{what} are the same for all {num_samples:,} samples: the model has collapsed, or its inputs are all alike"
+    return f"{what} are the same for all {counted(num_samples, 'sample')}: the model has collapsed, or its inputs are all alike"
 
 
 def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: str, *, stacklevel: int = 2) -> None:

@@ -13,6 +13,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 _HINT = "Write it again: np.savez(path, logits=logits, labels=labels, ids=ids)."
 # Logits hardly shrink, but the labels of a million samples in the order of their classes shrink to a thousandth.
@@ -27,7 +28,7 @@ def npz_names(path: Path) -> list[str]:
     except Exception as error:  # zipfile fails in many ways on damaged archives
         raise _unreadable(path, error) from error
     if len(names) > _MAX_ARRAYS:
-        raise InputError(f"{path} holds {len(names):,} arrays", "Check that the right file is named.")
+        raise InputError(f"{path} holds {counted(len(names), 'array')}", "Check that the right file is named.")
     return [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
 
 

@@ -20,6 +20,7 @@ from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 _HINT = "spurcli evaluate writes it beside evaluation.json."
 
@@ -169,13 +170,15 @@ def _check(found: Predictions, where: str) -> None:
     if not np.isfinite(found.logits).all() or (twin is not None and not np.isfinite(twin).all()):
         problem = "logits hold NaN or infinity"
     elif found.label.min() < 0 or found.label.max() >= num_classes:
-        problem = f"a label lies outside the {num_classes} classes of the logits"
+        problem = f"a label lies outside the {counted(num_classes, 'class')} of the logits"
     elif found.class_names and len(found.class_names) != num_classes:
-        problem = f"{len(found.class_names)} class names for {num_classes} columns of logits"
+        problem = f"{counted(len(found.class_names), 'class name')} for {counted(num_classes, 'column')} of logits"
     elif found.group is not None and (found.group.min() < 0 or found.group.max() >= len(found.group_names)):
         problem = "a group has no name"
     elif found.train_group_counts is not None and len(found.train_group_counts) != len(found.group_names):
-        problem = f"{len(found.train_group_counts)} training counts for {len(found.group_names)} groups"
+        problem = (
+            f"{counted(len(found.train_group_counts), 'training count')} for {counted(len(found.group_names), 'group')}"
+        )
     elif any(y is not None and not 0 <= y < num_classes for y in (found.feature_of, found.twin_class)):
         problem = "the injection names a class that is not there"
     elif not all(0 <= y < num_classes for y in found.confusion or ()):

@@ -22,6 +22,7 @@ from spurcli.artifacts.saved_accuracy import NotedAccuracy, best_of_epochs, note
 from spurcli.artifacts.saved_names import Naming, names_of, namings
 from spurcli.artifacts.tensor_header import is_torch_file, read_safetensors_header
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 # Where classes live that training scripts save as settings. Their objects are never made, so any class of these will do.
 _SETTINGS = (
@@ -202,5 +203,7 @@ def _read_shards(index: Path) -> Tensors:
         read = next(iter(read_saved(part).state_dicts.values())) if is_torch_file(part) else load_tensors(part)
         tensors.update(read)
     if missing := [name for name in listed if name not in tensors]:
-        raise InputError(f"{index} lists {len(missing)} tensors that its files lack", "Save the folder again.")
+        raise InputError(
+            f"{index} lists {counted(len(missing), 'tensor')} that its files lack", "Save the folder again."
+        )
     return tensors

@@ -46,7 +46,7 @@ def _repeated(stdout: Console, repeated: RepeatedTexts | None, splits: Mapping[s
             f"  with different labels: {counted(repeated['with_other_labels'], 'sample')}, such as {repeated['example']!r}",
         )
     for name, number in repeated["of_train"].items():
-        _say(stdout, f"  also in train: {number:,} of {splits[name]['num_samples']:,} samples of {name}")
+        _say(stdout, f"  also in train: {number:,} of {counted(splits[name]['num_samples'], 'sample')} of {name}")
     _say(stdout, "")
 
 
@@ -57,7 +57,7 @@ def _storage(stdout: Console, decoded: DecodedFacts) -> None:
     upright = decoded["orientations"].get("1", 0)
     turned = sum(decoded["orientations"].values()) - upright
     if turned and upright:
-        _say(stdout, f"Mixed EXIF orientations: {turned:,} of {turned + upright:,} images are turned upright")
+        _say(stdout, f"Mixed EXIF orientations: {turned:,} of {counted(turned + upright, 'image')} are turned upright")
     brightest = decoded["brightest_16_bit"]
     if brightest is not None and brightest < _DARK:
         _say(stdout, f"No 16-bit value is above {brightest:,} of 65,535: these pictures are dark. Rescale the files.")

@@ -21,6 +21,7 @@ from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.own.foreign_order import image_folder_order
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import canonical, matched
+from spurcli.words import counted
 
 _SHOWN = 3
 
@@ -41,7 +42,7 @@ def align(
         )
     if foreign.sample_id is None and len(foreign.logits) != len(split):
         raise InputError(
-            f"{foreign.path} and {where} are not about the same samples: {len(foreign.logits):,} samples against {len(split):,}",
+            f"{foreign.path} and {where} are not about the same samples: {counted(len(foreign.logits), 'sample')} against {len(split):,}",
             "Use files made from the same data set, or give ids of the rows: --ids FILE.",
         )
     columns = _columns(foreign, dataset, where)
@@ -57,7 +58,9 @@ def align(
         _require_same_labels(label, split, dataset, foreign, where)
     if rows is not None:
         moved = int((rows != np.arange(len(rows))).sum())
-        how = f"{moved:,} of {len(rows):,} rows were in another place" if moved else "they are in the same order"
+        how = (
+            f"{moved:,} of {counted(len(rows), 'row')} were in another place" if moved else "they are in the same order"
+        )
         return logits, f"{foreign.path}: rows are matched to {where} by id; {how}"
     if label is None and columns is None and dataset.class_order_note is not None:
         _warn(f"{foreign.path} names no classes. {dataset.class_order_note}. Write class_names beside the logits.")
@@ -131,11 +134,11 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
         if unknown:
             hint = f"Rows of no sample are {_listed(unknown)}: are the ids spelled otherwise?"
         raise InputError(
-            f"{path} has no row for {len(missing):,} of {len(ours):,} samples of {where}: {_listed([ours[n] for n in missing[:_SHOWN]], len(missing))}",
+            f"{path} has no row for {len(missing):,} of {counted(len(ours), 'sample')} of {where}: {_listed([ours[n] for n in missing[:_SHOWN]], len(missing))}",
             hint,
         )
     if unknown:
-        _warn(f"{path}: {len(unknown):,} rows are of no sample of {where} and are left out: {_listed(unknown)}")
+        _warn(f"{path}: left out {counted(len(unknown), 'row')} without a sample in {where}: {_listed(unknown)}")
     return found
 
 
@@ -148,7 +151,7 @@ def _columns(foreign: ForeignLogits, dataset: Dataset, where: str) -> NDArray[np
         theirs = []
     if num_columns != len(ours):
         raise InputError(
-            f"{foreign.path} has {num_columns} columns, {where} {len(ours)} classes",
+            f"{foreign.path} has {counted(num_columns, 'column')}, {where} {counted(len(ours), 'class')}",
             "Use logits of a model for this data set.",
         )
     if not theirs:

@@ -14,6 +14,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.subject import Subject
 from spurcli.datasets.inputs import Inputs
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ def _check_split(split: Split, where: str, num_classes: int, num_attributes: int
     if not num_samples:
         raise InputError(f"{where} has no samples", "Check the data set's folder.")
     if len(split.inputs) != num_samples:
-        raise InputError(f"{where} has {len(split.inputs):,} inputs and {num_samples:,} labels", "Check its loader.")
+        raise InputError(
+            f"{where} has {counted(len(split.inputs), 'input')} and {counted(num_samples, 'label')}",
+            "Check its loader.",
+        )
     for name, codes, limit in (("label", split.label, num_classes), ("attribute", split.attribute, num_attributes)):
         if codes is None:
             continue
@@ -113,7 +117,10 @@ def _check_split(split: Split, where: str, num_classes: int, num_attributes: int
     if split.sample_id is None:
         return
     if len(split.sample_id) != num_samples:
-        raise InputError(f"{where} has {len(split.sample_id):,} ids for {num_samples:,} samples", "Check its loader.")
+        raise InputError(
+            f"{where} has {counted(len(split.sample_id), 'id')} for {counted(num_samples, 'sample')}",
+            "Check its loader.",
+        )
     if len(set(split.sample_id)) < num_samples:
         twice, count = Counter(split.sample_id).most_common(1)[0]
         raise InputError(f"{where} has the id {twice!r} {count} times", "An id names one sample of its split.")

@@ -33,6 +33,7 @@ from spurcli.artifacts.lock import lock
 from spurcli.artifacts.space import in_words
 from spurcli.errors import InputError
 from spurcli.progress import Progress, Silent
+from spurcli.words import counted
 
 FORMAT, VERSION = "spurcli.cache", 1
 MANIFEST = "cache.json"
@@ -188,7 +189,7 @@ def _open_array(folder: Path, name: str, facts: ArrayFacts) -> NDArray[Any]:
     if [dtype.str, list(shape), is_fortran] != [facts["dtype"], facts.get("shape"), False] or dtype.hasobject:
         raise damaged(folder, f"{path.name} is {dtype.str} {list(shape)}, not {facts['dtype']} {facts.get('shape')}")
     if size != start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise damaged(folder, f"{path.name} has {size:,} bytes, cut short or too many for its shape")
+        raise damaged(folder, f"{path.name} has {counted(size, 'byte')}, cut short or too many for its shape")
     if size == start:
         return np.empty(shape, dtype)  # nothing cannot be mapped
     return np.memmap(path, dtype, mode="r", offset=start, shape=shape)

@@ -18,6 +18,7 @@ from spurcli.datasets import tables
 from spurcli.datasets.base import Split
 from spurcli.datasets.inputs import FileImages
 from spurcli.errors import InputError, MissingFilesError, SpurWarning
+from spurcli.words import counted
 
 SOURCE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 ATTRIBUTES, PARTITION, IMAGES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
@@ -106,7 +107,7 @@ def _read_attributes(path: Path, wanted: Sequence[str]) -> tuple[list[str], NDAr
         names.append(name)
         codes[row] = [value == "1" for value in chosen]
     if len(names) != int(lines[0]):
-        raise InputError(f"{path} has {len(names):,} rows and says it has {int(lines[0]):,}", _FETCH_AGAIN)
+        raise InputError(f"{path} has {counted(len(names), 'row')} and says it has {int(lines[0]):,}", _FETCH_AGAIN)
     return names, codes
 
 
@@ -155,7 +156,7 @@ def _say_difference(name: Sequence[str], listed: Sequence[str], attributes: Path
     if len(name) != len(listed):
         extra = min(set(name) ^ set(listed))
         raise InputError(
-            f"{partition} has {len(listed):,} images, {attributes.name} has {len(name):,}; "
+            f"{partition} has {counted(len(listed), 'image')}, {attributes.name} has {len(name):,}; "
             f"{extra} is in one of them only",
             _FETCH_BOTH,
         )
@@ -171,7 +172,7 @@ def require_official(table: Table, published: Mapping[str, Sequence[int]], group
         count = int((table.official == number).sum())
         if count != sum(rights):
             raise InputError(
-                f"{table.partition} has {count:,} images in the official {split} split, not {sum(rights):,}",
+                f"{table.partition} has {counted(count, 'image')} in the official {split} split, not {sum(rights):,}",
                 _WHOLE_LISTS,
             )
     steps = np.flatnonzero(np.diff(table.official) < 0)
@@ -209,7 +210,7 @@ def require_images(table: Table, rows: Mapping[str, NDArray[np.int64]], folder: 
     missing = sorted(name for name in needed if name not in there)
     if missing:
         raise MissingFilesError(
-            f"of CelebA's {len(needed):,} images are not in {folder / IMAGES}",
+            f"of CelebA's {counted(len(needed), 'image')} are not in {folder / IMAGES}",
             f"Fetch img_align_celeba.zip at {SOURCE} and unpack it there, or use what is there, which is not the "
             "published set: --set dataset.options.available_only=true",
             missing,
@@ -222,7 +223,9 @@ def warn_of_part(table: Table, rows: Mapping[str, NDArray[np.int64]], there: Col
     if num_there < len(table.name):
         sizes = ", ".join(f"{split} {len(index):,}" for split, index in rows.items() if split != "test_official")
         warnings.warn(
-            SpurWarning(f"{num_there:,} of CelebA's {len(table.name):,} images are here: not {what} ({sizes})"),
+            SpurWarning(
+                f"{num_there:,} of CelebA's {counted(len(table.name), 'image')} are here: not {what} ({sizes})"
+            ),
             stacklevel=2,
         )
 

@@ -13,6 +13,7 @@ from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.inputs import ArrayImages
 from spurcli.datasets.unpickle import read_pickled_dict
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
@@ -77,7 +78,9 @@ def check_balance(split: str, label: NDArray[np.int64], num_per_class: int) -> N
     counts = np.bincount(label, minlength=len(CLASS_NAMES)).tolist()
     for name, count in zip(CLASS_NAMES, counts, strict=True):
         if count != num_per_class:
-            raise InputError(f"CIFAR-10's {split} has {count:,} images of {name}, not {num_per_class:,}", _FETCH_AGAIN)
+            raise InputError(
+                f"CIFAR-10's {split} has {counted(count, 'image')} of {name}, not {num_per_class:,}", _FETCH_AGAIN
+            )
 
 
 def _all_batches() -> tuple[str, ...]:
@@ -86,7 +89,7 @@ def _all_batches() -> tuple[str, ...]:
 
 def _check_batch(path: Path, label: NDArray[np.int64], num_images: int) -> None:
     if len(label) != num_images:
-        raise InputError(f"{path} has {len(label):,} images, not {num_images:,}", _FETCH_AGAIN)
+        raise InputError(f"{path} has {counted(len(label), 'image')}, not {num_images:,}", _FETCH_AGAIN)
     bad = np.flatnonzero((label < 0) | (label >= len(CLASS_NAMES)))
     if len(bad):
         raise InputError(f"{path}: image {bad[0]:,} has the label {label[bad[0]]}, outside 0..9", _FETCH_AGAIN)
@@ -98,7 +101,7 @@ def _read_binary(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     num_bytes = path.stat().st_size
     if num_bytes % _RECORD:
         raise InputError(
-            f"{path} is cut short or damaged: {num_bytes:,} bytes are no whole number of {_RECORD:,}-byte records",
+            f"{path} is cut short or damaged: {counted(num_bytes, 'byte')} are no whole number of {_RECORD:,}-byte records",
             _FETCH_AGAIN,
         )
     records = np.fromfile(path, dtype=np.uint8).reshape(-1, _RECORD)
@@ -115,7 +118,7 @@ def _read_python(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if not isinstance(codes, list) or not all(type(code) is int and 0 <= code < 256 for code in codes):
         raise InputError(f"{path} holds no list 'labels' of whole numbers", _FETCH_AGAIN)
     if len(codes) != len(planes):
-        raise InputError(f"{path} has {len(planes):,} images and {len(codes):,} labels", _FETCH_AGAIN)
+        raise InputError(f"{path} has {counted(len(planes), 'image')} and {counted(len(codes), 'label')}", _FETCH_AGAIN)
     return planes, np.array(codes, dtype=np.int64)
 
 

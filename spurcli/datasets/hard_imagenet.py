@@ -15,6 +15,7 @@ from spurcli.datasets.hard_imagenet_ranks import choose_by_rank
 from spurcli.datasets.inputs import FileImages
 from spurcli.errors import InputError, MissingFilesError, SpurWarning, UsageError
 from spurcli.randomness import generator
+from spurcli.words import counted
 
 SOURCE = "https://github.com/mmoayeri/HardImageNet (images of ImageNet, https://image-net.org)"
 FOLDER = "HardImageNet_Images"
@@ -185,14 +186,14 @@ def _check_published(folder: Path, files: Files, published: Counts) -> None:
     for (_, _, name), names in zip(CLASSES, files["val"], strict=True):
         if len(names) != published.test_per_class:
             raise InputError(
-                f"{folder / 'val'} has {len(names):,} images of {name}, not {published.test_per_class}",
+                f"{folder / 'val'} has {counted(len(names), 'image')} of {name}, not {published.test_per_class}",
                 f"Fetch it again from {SOURCE}, or {_PART}",
             )
     total = sum(map(len, files["train"]))
     if total not in published.train:
         fewest = min(zip(files["train"], CLASS_NAMES, strict=True), key=lambda pair: len(pair[0]))
         raise InputError(
-            f"{folder / 'train'} has {total:,} images (fewest of {fewest[1]}: {len(fewest[0]):,}), not "
+            f"{folder / 'train'} has {counted(total, 'image')} (fewest of {fewest[1]}: {len(fewest[0]):,}), not "
             f"{published.train.start:,} to {published.train[-1]:,}",
             f"Fetch it again from {SOURCE}, or {_PART}",
         )
@@ -239,7 +240,7 @@ def _warn_of_part(folder: Path, train: Sequence[Sequence[str]], test: Sequence[S
     for what, classes in (("training", train), ("test", test)):
         absent = [name for name, names in zip(CLASS_NAMES, classes, strict=True) if not names]
         none_of = f" (none of {', '.join(absent)})" if absent else ""
-        parts.append(f"{sum(map(len, classes)):,} {what} images{none_of}")
+        parts.append(f"{counted(sum(map(len, classes)), f'{what} image')}{none_of}")
     warnings.warn(
         SpurWarning(f"{folder} is not the whole of Hard ImageNet: {' and '.join(parts)} are used"), stacklevel=2
     )

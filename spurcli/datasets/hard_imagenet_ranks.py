@@ -9,6 +9,7 @@ from statistics import median
 
 from spurcli.datasets.unpickle import read_pickled_dict
 from spurcli.errors import InputError, SpurWarning
+from spurcli.words import counted
 
 RANKS = Path("hardImageNet") / "meta" / "paths_by_rank.pkl"
 # The listed images must lie this near an end, in the median, to say which end is free of the cue.
@@ -71,7 +72,7 @@ def cue_free_first(ranked: Sequence[str], listed: Collection[str], path: Path) -
     middle = median(places) / max(len(ranked) - 1, 1) if len(places) > len(listed) / 2 else 0.5
     if _AN_END < middle < 1 - _AN_END:
         raise InputError(
-            f"{path} does not tell which end is free of the cue: {len(places)} of {len(listed)} images known to be free "
+            f"{path} does not tell which end is free of the cue: {len(places)} of {counted(len(listed), 'image')} known to be free "
             f"of it are there, the middle one at {middle:.0%}",
             "Leave dataset.options.num_dog_sled at 59: the paper's images, by name.",
         )

@@ -15,6 +15,7 @@ from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts, kind_of
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
 from spurcli.randomness import generator
+from spurcli.words import counted
 
 
 class Apply(Protocol):
@@ -116,7 +117,7 @@ def _texts_with_feature(texts: Texts, carries: NDArray[np.bool_], apply: Apply, 
         changed = apply(sample, _own_generator(seed, stream, position))
         if len(changed) != len(sample) or not all(isinstance(text, str) for text in changed):
             raise InputError(
-                f"The feature returned {str(changed)[:60]!r} for {len(sample)} texts",
+                f"The feature returned {str(changed)[:60]!r} for {counted(len(sample), 'text')}",
                 "A feature for texts returns a tuple of as many strings.",
             )
         for column, text in zip(columns, changed, strict=True):

@@ -16,6 +16,7 @@ from spurcli.datasets.inputs import Texts
 from spurcli.datasets.tables import read_table
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.randomness import generator
+from spurcli.words import counted
 
 SOURCE = "https://cims.nyu.edu/~sbowman/multinli/ (multinli_1.0.zip)"
 METADATA_SOURCE = "https://github.com/kohpangwei/group_DRO#multinli-with-annotated-negations"
@@ -70,7 +71,7 @@ def load(
     total = len(rows.label)
     if total != _NUM_LABELLED and not available_only:
         raise InputError(
-            f"MultiNLI in {folder} has {total:,} labelled rows, not {_NUM_LABELLED:,}",
+            f"MultiNLI in {folder} has {counted(total, 'labelled row')}, not {_NUM_LABELLED:,}",
             f"Fetch all three files at {SOURCE}, or use what is there, which is not the published data: "
             "--set dataset.options.available_only=true",
         )
@@ -140,7 +141,9 @@ def published_split(rows: Rows, path: Path) -> NDArray[np.int64]:
     table = read_table(path, columns, "MultiNLI's split", f"It comes from {METADATA_SOURCE}")
     hint = f"Fetch it again: {METADATA_SOURCE}"
     if len(table) != len(rows.label):
-        raise InputError(f"{path} has {len(table):,} rows for {len(rows.label):,} labelled sentences", hint)
+        raise InputError(
+            f"{path} has {counted(len(table), 'row')} for {counted(len(rows.label), 'labelled sentence')}", hint
+        )
     digits = "012"
     for name, mine, allowed in (
         ("gold_label", rows.label, digits),

@@ -216,7 +216,7 @@ def group_values(values: Sequence[str], column: str, where: str, flag: str) -> l
         return [f"{column} {name}" for name in quarters(values, where)]
     if len(distinct) > MANY and 2 * len(distinct) > len(values):
         raise InputError(
-            f"{where} has {len(distinct):,} different values in {counted(len(values), 'row')}",
+            f"{where} has {counted(len(distinct), 'different value')} in {counted(len(values), 'row')}",
             f"Name a column of few different values{flag}.",
         )
     warn_alike(distinct, "groups", where, stacklevel=3)
@@ -260,7 +260,7 @@ def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
         )
     if len(distinct) > MANY and 2 * len(distinct) > len(names):
         raise InputError(
-            f"{where}: {len(distinct):,} different values in {len(names) // 2:,} rows are no classes",
+            f"{where}: {counted(len(distinct), 'different value')} in {counted(len(names) // 2, 'row')} are no classes",
             "Name other columns.",
         )
     warn_alike(distinct, "classes", where, stacklevel=3)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import require_file
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 _HINT = "Fetch it again from its source."
 
@@ -114,7 +115,7 @@ def _array(raw: Any, kind: Any, shape: Any, order: Any) -> _Array:
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError("an array has no usable shape")
     if math.prod(shape) != len(raw):
-        raise ValueError(f"an array of shape {list(shape)} has {len(raw):,} bytes")
+        raise ValueError(f"an array of shape {list(shape)} has {counted(len(raw), 'byte')}")
     made = _Array()
     made.array = np.frombuffer(raw, dtype=np.uint8).reshape(shape, order="F" if order == "F" else "C")
     made.array.flags.writeable = False

@@ -14,6 +14,7 @@ from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.inputs import FileImages
 from spurcli.datasets.tables import Table, read_table
 from spurcli.errors import InputError, MissingFilesError
+from spurcli.words import counted
 
 SOURCE = "https://github.com/kohpangwei/group_DRO#waterbirds (or the WILDS package's waterbirds_v1.0)"
 FOLDERS = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
@@ -98,4 +99,4 @@ def _require_images(folder: Path, names: Sequence[str]) -> None:
         if file not in there[place]:
             missing.append(name)
     if missing:
-        raise MissingFilesError(f"of {len(names):,} images are not in {folder}", _FETCH_AGAIN, missing)
+        raise MissingFilesError(f"of {counted(len(names), 'image')} are not in {folder}", _FETCH_AGAIN, missing)

@@ -16,6 +16,7 @@ from spurcli.artifacts.history import history_path, read_history
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.errors import SpurError, SpurWarning
 from spurcli.evaluation.intervals import wilson
+from spurcli.words import counted
 
 _LEAST_GAP = 0.1
 
@@ -44,7 +45,7 @@ def warn_if_contradicted(noted: Sequence[NotedAccuracy], counts: NDArray[np.int6
         return
     message = (
         f"{where}: its noted accuracy is {lowest.share:.1%} ({lowest.key}); here it is {num_correct / num_samples:.1%} of "
-        f"{num_samples:,} samples. If these should be alike, check preprocessing, labels and the order of the classes."
+        f"{counted(num_samples, 'sample')}. If these should be alike, check preprocessing, labels and the order of the classes."
     )
     warnings.warn(message, SpurWarning, stacklevel=2)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spurcli.errors import InputError
 from spurcli.inferring.evidence import Attribute, Evidence
 from spurcli.randomness import generator
+from spurcli.words import counted
 
 _NUM_STARTS = 10
 
@@ -27,7 +28,7 @@ def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
         members = np.flatnonzero(evidence.label == y)
         if 0 < len(members) < num_clusters:
             raise InputError(
-                f"Class {name!r} has {len(members):,} training samples for {num_clusters} clusters",
+                f"Class {name!r} has {counted(len(members), 'training sample')} for {counted(num_clusters, 'cluster')}",
                 "Ask for fewer with --num-clusters.",
             )
         if len(members):

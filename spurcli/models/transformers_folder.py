@@ -20,6 +20,7 @@ from spurcli.models.trial import trial
 from spurcli.models.weights import find_folder
 from spurcli.names import matched
 from spurcli.progress import Progress
+from spurcli.words import counted
 
 
 def transformers_model(
@@ -149,9 +150,10 @@ def _report(folder: Path, model: Any, info: dict[str, Any]) -> str:
     body = [name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name]
     if body:
         raise InputError(
-            f"{folder} lacks {len(body)} weights of its model ({', '.join(body[:3])})", "Save it again, whole."
+            f"{folder} lacks {counted(len(body), 'weight')} of its model ({', '.join(body[:3])})",
+            "Save it again, whole.",
         )
-    read = f"{folder.name}: {len(model.state_dict()) - len(new)} tensors"
+    read = f"{folder.name}: {counted(len(model.state_dict()) - len(new), 'tensor')}"
     return (
         f"{read}, new: {', '.join(new[:4])}{', …' if len(new) > 4 else ''}" if new else f"{read}, last layer included"
     )
@@ -175,7 +177,7 @@ def _check_texts(model: nn.Module, folder: Path, vocab_size: int, max_length: in
     config: Any = model.config
     if vocab_size > config.vocab_size:
         raise InputError(
-            f"The tokeniser has {vocab_size:,} tokens, the model in {folder} only {config.vocab_size:,}",
+            f"The tokeniser has {counted(vocab_size, 'token')}, the model in {folder} only {config.vocab_size:,}",
             'Use the folder\'s own tokeniser: --set preprocessing.tokenizer=""',
         )
     text = torch.full((1, max_length), 0 if config.pad_token_id else 1)  # no padding: RoBERTa counts positions past it

@@ -58,7 +58,7 @@ def explained(called: str, model: nn.Module, error: Exception, inputs: Any) -> I
     if isinstance(inputs, dict):
         num_texts, length = inputs["input_ids"].shape
         return InputError(
-            f"{called} cannot take {num_texts} texts of {length} tokens: {in_a_line(error)}",
+            f"{called} cannot take {counted(num_texts, 'text')} of {counted(length, 'token')}: {in_a_line(error)}",
             f"Lower preprocessing.max_length, for instance --set preprocessing.max_length={max(length // 2, 4)}",
         )
     num_images, _, height, width = inputs.shape

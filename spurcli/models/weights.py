@@ -19,6 +19,7 @@ from spurcli.errors import InputError, SpurWarning
 from spurcli.models.class_order import Classes, order_of_outputs, reorder_outputs
 from spurcli.models.head import head_names
 from spurcli.names import matched
+from spurcli.words import counted
 
 Forward = Callable[[nn.Module], torch.Tensor]
 
@@ -101,7 +102,7 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
     if order and forward and order != sorted(order):
         reorder_outputs(model, order, forward, str(path), lasting=True)
     parts = [
-        f"{path.name}: {len(used)} tensors",
+        f"{path.name}: {counted(len(used), 'tensor')}",
         f"new last layer {', '.join(names)}" if new_head else "last layer included",
     ]
     parts += [order_line] if order_line else []
@@ -182,7 +183,7 @@ def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: S
         named = next((naming.names for naming in saved.namings if len(naming.names) == num_outputs), None)
         called = f" ({', '.join(named[:6])}{', …' * (len(named) > 6)})" if named else ""
         return InputError(
-            f"The model in {where} has {num_outputs} outputs{called}; the data set has {num_classes} classes",
+            f"The model in {where} has {counted(num_outputs, 'output')}{called}; the data set has {counted(num_classes, 'class')}",
             "Use a data set with the same classes, or train a new last layer: spurcli train --set model.options.weights=FILE",
         )
     if differs and differs <= set(heads) and not match.unused() and len(match.mismatch.missing) > 1:

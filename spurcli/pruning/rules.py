@@ -16,7 +16,7 @@ from spurcli.pruning.quotas import kept_by_recall
 from spurcli.pruning.samples import KnownGroups
 from spurcli.registry import near
 from spurcli.selection import Codes, count_codes, select_hardest
-from spurcli.words import listed
+from spurcli.words import counted, listed
 
 AUTO = "auto"
 
@@ -72,7 +72,7 @@ def removed_by(
         start, stop = rule.select
         if (sizes[sizes > 0] < stop).any():
             raise InputError(
-                f"The slice {start}:{stop} reaches beyond {int(sizes[sizes > 0].min()):,} samples",
+                f"The slice {start}:{stop} reaches beyond {counted(int(sizes[sizes > 0].min()), 'sample')}",
                 "Take a smaller one, or leave out --per-class.",
             )
         above_start = np.maximum(sizes - start, 0)

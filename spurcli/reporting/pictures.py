@@ -20,7 +20,7 @@ from spurcli.registries import DATASETS, FEATURES
 from spurcli.reporting.difficulty import MAX_SAMPLES, feature_carriers, main_score
 from spurcli.reporting.gather import File
 from spurcli.reporting.values import Table, mapping, name_of, text, whole
-from spurcli.words import listed
+from spurcli.words import counted, listed
 
 MAX_CLASSES, PER_END, TEXTS_PER_END = 10, 6, 3
 _MAX_CHARACTERS = 180
@@ -84,7 +84,7 @@ def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data
     with open_scores(file.path) as reader:
         header = reader.header
         if header.num_samples > MAX_SAMPLES:
-            raise InputError(f"{header.num_samples:,} samples are too many to sort for pictures")
+            raise InputError(f"{counted(header.num_samples, 'sample')} are too many to sort for pictures")
         settings = mapping(header.provenance.get("settings"))
         name = main_score(reader, wanted)
         values = reader.mean_values(name)
@@ -118,7 +118,7 @@ def _of_file(file: File, injections: Sequence[File], wanted: Sequence[str], data
         for number, (easy, hard) in chosen.items()
     ]
     total = len(np.unique(label))
-    more = f" {len(rows)} of {total} classes." if len(rows) < total else ""
+    more = f" {len(rows)} of {counted(total, 'class')}." if len(rows) < total else ""
     note = f"By {name} in {file.name}; hover over a {'text' if texts else 'picture'} for its id and score.{more}"
     small = not isinstance(train.inputs, Texts) and max(train.inputs.shape[:2]) <= _SMALL
     return Gallery(note, rows, feature if carries is not None else "", small)

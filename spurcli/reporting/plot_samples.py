@@ -51,7 +51,7 @@ def _heading(found: Sequence[ScoresEntry]) -> str:
     name, of, epoch = found[0].name, found[0].of, found[0].epoch
     if of and len(found) == 1:
         return f"Difficulty: {name} of {of}"
-    models = f" of {len(found)} models" if of else ""
+    models = f" of {counted(len(found), 'model')}" if of else ""
     return f"Difficulty: {name}{models}" + (f" after {counted(epoch, 'epoch')}" if epoch is not None else "")
 
 

@@ -14,6 +14,7 @@ from spurcli.reporting.document import Ranking, Report, Section, ShownMetric, St
 from spurcli.reporting.sections import section_name
 from spurcli.reporting.statistics import Paired
 from spurcli.reporting.tables import by_seed, difference, mean_sd, paired_arms
+from spurcli.words import counted
 
 MIN_SEEDS = 3
 _MAX_NAMED = 8
@@ -104,7 +105,7 @@ def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
         if found is None:
             unknown.append(name)
         else:
-            seeds = f", {found.num_pairs} seeds" if len(pairs) > 1 else ""
+            seeds = f", {counted(found.num_pairs, 'seed')}" if len(pairs) > 1 else ""
             told = f"{name} ({difference(found, metric.unit)}{seeds})"
             is_apart = other.p_adjusted is not None and other.p_adjusted <= report.level
             (far if is_apart else hinted if found.clear else near).append(told)

@@ -20,6 +20,7 @@ from torch import distributed
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.runtime.device import choose_device
 from spurcli.runtime.launch import Launch, launched
+from spurcli.words import counted
 
 T = TypeVar("T")
 
@@ -52,9 +53,13 @@ class World:
         """
         num_units = batch_size // unit
         if num_units < self.size:
-            what = f"{num_units} units of {unit} samples that stay together" if unit > 1 else f"{batch_size} samples"
+            what = (
+                f"{counted(num_units, 'unit')} of {unit} samples that stay together"
+                if unit > 1
+                else counted(batch_size, "sample")
+            )
             raise UsageError(
-                f"A batch of {what} is too small for {self.size} processes",
+                f"A batch of {what} is too small for {counted(self.size, 'process')}",
                 f"Start fewer, or take --set training.batch_size={self.size * unit} or more.",
             )
         each, surplus = divmod(num_units, self.size)
@@ -154,7 +159,7 @@ def _own_device(name: str, launch: Launch) -> torch.device:
         return torch.device("cpu")
     if name not in ("auto", "cuda"):
         raise UsageError(
-            f"--device {name} is one device, and torchrun started {launch.size} processes",
+            f"--device {name} is one device, and torchrun started {counted(launch.size, 'process')}",
             "Say --device cuda, which gives each its own GPU, or --device cpu.",
         )
     choose_device("cuda")
@@ -181,7 +186,7 @@ def _joined(launch: Launch, device: torch.device) -> World:
         control = distributed.new_group(backend="gloo", timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise SpurError(
-            f"The {launch.size} processes did not meet ({' '.join(str(error).split())[:100]})",
+            f"The {counted(launch.size, 'process')} did not meet ({' '.join(str(error).split())[:100]})",
             "If no other one failed: can the hosts reach each other at torchrun's --master-addr or --rdzv-endpoint?",
         ) from error
     return World(launch.rank, launch.size, control)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from spurcli.errors import UsageError
 from spurcli.settings import PreprocessingSettings
+from spurcli.words import counted
 
 _GOLDEN, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
@@ -74,7 +75,7 @@ class ImagePreprocess:
     ) -> ImagePreprocess:
         if len(settings.mean) not in (1, channels):
             raise UsageError(
-                f"preprocessing.mean has {len(settings.mean)} values for images of {channels} channels",
+                f"preprocessing.mean has {counted(len(settings.mean), 'value')} for images of {channels} channels",
                 "Give one value, or one per channel.",
             )
         mean = torch.tensor(settings.mean, dtype=torch.float64).expand(channels)

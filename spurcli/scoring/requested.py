@@ -17,6 +17,7 @@ from spurcli.registries import SCORES
 from spurcli.registry import is_user_code
 from spurcli.scoring import formulas
 from spurcli.scoring.embeddings import SplitFormula
+from spurcli.words import counted
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _checked(function: Any, spec: str) -> formulas.Formula:
             ) from error
         if values.shape != label.shape:
             raise InputError(
-                f"Your score {spec} returned {list(values.shape)} for {len(label)} samples",
+                f"Your score {spec} returned {list(values.shape)} for {counted(len(label), 'sample')}",
                 "It must return one number for each sample, [m].",
             )
         return values.to(torch.float32)

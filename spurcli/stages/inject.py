@@ -19,6 +19,7 @@ from spurcli.registry import Options, near
 from spurcli.results import InjectResult
 from spurcli.selection import deciding_score, hardness_keys, parse_fraction, parse_select, random_keys, select_hardest
 from spurcli.settings import Settings
+from spurcli.words import counted
 
 
 def inject(
@@ -70,7 +71,7 @@ def inject(
     number = count if count is not None else int(parse_fraction(fraction or "0") * len(members))
     if number > len(members) or number < 0:
         raise InputError(
-            f"Class {class_name} has {len(members):,} training samples, {number:,} asked for", "Ask fewer."
+            f"Class {class_name} has {counted(len(members), 'training sample')}, {number:,} asked for", "Ask fewer."
         )
 
     parents = []
@@ -138,7 +139,9 @@ def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int
         return hardest(number, invert=chosen == "easiest")
     start, stop = chosen
     if stop > len(keys):
-        raise InputError(f"The slice {start}:{stop} reaches beyond the class's {len(keys):,} samples", "Take less.")
+        raise InputError(
+            f"The slice {start}:{stop} reaches beyond the class's {counted(len(keys), 'sample')}", "Take less."
+        )
     return hardest(len(keys) - start) & ~hardest(len(keys) - stop)
 
 

@@ -14,7 +14,7 @@ from spurcli.studies.description import Description, FigureText
 from spurcli.studies.page import Grid, Part
 from spurcli.studies.plots import numbers, panels, styles_of
 from spurcli.studies.tidy import COLUMNS, Curves, Row, curves_of
-from spurcli.words import amount, unit_of_difference
+from spurcli.words import amount, counted, unit_of_difference
 
 MAX_CHARTS = 30
 READING = """Small dots are single seeds, the large marks their mean, the bars its 95 % t-interval over seeds (from three seeds on).
@@ -81,7 +81,7 @@ def _in_words(verdict: Verdict, study: Description, several: bool) -> str:
     unit, paired = study.metric(verdict.key.metric).unit, verdict.difference
     where = f"{verdict.key.place}{f' at {x_words(verdict.x)}' if verdict.x is not None else ''}".strip()
     where = ", ".join(filter(None, [where, verdict.what if several else ""]))
-    size = f"{difference(paired, unit)}{unit_of_difference(unit)} ({paired.num_better} of {paired.num_pairs} seeds)"
+    size = f"{difference(paired, unit)}{unit_of_difference(unit)} ({paired.num_better} of {counted(paired.num_pairs, 'seed')})"
     return f"{f'{where}: ' if where else ''}{size}, {verdict.words}"
 
 

@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_neither_written_nor_read(tmp_path, change, match, 
         ("logits", None, r"needs `label` \[n\] and `logits`"),
         ("injected/index", None, "needs `index` and `logits`"),
         ("injected", np.zeros(3), "'injected' is not a group"),
-        ("group", np.array([0]), "'group' has 1 values"),
+        ("group", np.array([0]), "'group' has 1 value,"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, name, value, match):

@@ -81,7 +81,7 @@ def test_the_index_is_the_id_where_a_data_set_has_none():
 
 def test_rows_of_other_splits_are_left_out_with_a_word():
     ids = ["d/test/ant/a.png", *(f"d/{name}" for name in OURS)]
-    with pytest.warns(SpurWarning, match=r"1 rows are of no sample.*d/test/ant/a.png"):
+    with pytest.warns(SpurWarning, match=r"left out 1 row without a sample.*d/test/ant/a.png"):
         assert match_ids(ids, OURS, "x", "y").tolist() == list(range(1, 9))
 
 
@@ -191,7 +191,7 @@ def test_ids_labels_and_class_names_beside_the_logits(tmp_path, name, write):
     assert found.label.tolist() == LABEL.tolist()
     assert found.class_names == ("ant", "bee")
     write(tmp_path / name, OURS, ["ant"])
-    refuse("1 class names for 2 columns", read_foreign_logits, tmp_path / name)
+    refuse("1 class name for 2 columns", read_foreign_logits, tmp_path / name)
     write(tmp_path / name, OURS, ["ant", "ant "])
     refuse("a class name twice", read_foreign_logits, tmp_path / name)
 

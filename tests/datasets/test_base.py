@@ -43,7 +43,7 @@ def test_groups():
         (lambda: Split(np.array([0, 1], dtype=np.int32), images(2)), "label is int32"),
         (lambda: split([0, 1], attribute=np.array([0, 5])), "attribute 5 of sample 1"),
         (lambda: split([0, 1], attribute=np.array([0])), r"attribute is int64 \[1\]"),
-        (lambda: split([0, 1], sample_id=["x"]), "has 1 ids for 2 samples"),
+        (lambda: split([0, 1], sample_id=["x"]), "has 1 id for 2 samples"),
         (lambda: split([0, 1, 0], sample_id=["x", "y", "x"]), r"has the id 'x' 2 times"),
     ],
 )

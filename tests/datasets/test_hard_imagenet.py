@@ -124,7 +124,7 @@ DAMAGE = {
         lambda root: [path.unlink() for path in (root / "val" / SKI).iterdir()], "val has no images of ski",
     ),
     "a missing test image": (
-        lambda root: next((root / "val" / SKI).iterdir()).unlink(), "val has 1 images of ski, not 2",
+        lambda root: next((root / "val" / SKI).iterdir()).unlink(), "val has 1 image of ski, not 2",
     ),
     "missing training images": (
         lambda root: [(root / "train" / SKI / f"{SKI}_{number}.JPEG").unlink() for number in range(1, 6)],

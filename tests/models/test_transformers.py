@@ -168,7 +168,7 @@ def test_a_folder_that_lacks_a_layer_or_has_another_size_is_refused(bert):
         text_model(bert)
     narrow = {**state, "bert.embeddings.word_embeddings.weight": torch.zeros(39, 16)}
     save_file(narrow, file, {"format": "pt"})
-    with pytest.raises(InputError, match=r"lacks 1 weights of its model \(bert\.embeddings\.word_embeddings\.weight\)"):
+    with pytest.raises(InputError, match=r"lacks 1 weight of its model \(bert\.embeddings\.word_embeddings\.weight\)"):
         text_model(bert)
 
 

@@ -10,6 +10,7 @@ from spurcli.datasets.own.columns import Source, Wanted
 from spurcli.datasets.own.stored import ArrowRows, StoredPart, read_stored
 from spurcli.datasets.tables_parquet import AGAIN, class_names_of, image_columns_of, parquet_file, reason
 from spurcli.errors import InputError
+from spurcli.words import counted
 
 _MAX_BYTES = 8 << 30  # encoded images are held in memory
 _SAVE = "Save it for reading from disk: datasets.load_dataset('parquet', data_files=…).save_to_disk(FOLDER)"
@@ -57,7 +58,7 @@ def _part(shards: Sequence[Any], paths: Sequence[Path]) -> StoredPart:
                 found = shard.read(columns=[name]).column(name)
                 found.validate(full=True)  # else a text that is not UTF-8 fails later
                 if len(found) != shard.metadata.num_rows:
-                    raise ValueError(f"{len(found):,} values in {shard.metadata.num_rows:,} rows")
+                    raise ValueError(f"{counted(len(found), 'value')} in {counted(shard.metadata.num_rows, 'row')}")
                 chunks += found.chunks
             except (pyarrow.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
                 raise InputError(f"{path}, column {name!r}: {reason(error)}", AGAIN) from error

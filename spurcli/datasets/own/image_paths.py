@@ -14,6 +14,7 @@ from spurcli.datasets.own.naming import Fence
 from spurcli.datasets.tables import Table
 from spurcli.errors import InputError, MissingFilesError
 from spurcli.names import canonical, is_missing
+from spurcli.words import counted
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
@@ -148,7 +149,7 @@ def _missing_images(
     written = [_plain(table[column][row] + suffix) for row in missing]
     hint = look_around(written, begin, folder, table.path.name, num_found=len(table) - len(missing), asked=asked)
     names = [f"{table[column][row][:80]!r} ({table.unit} {table.line[row]:,})" for row in missing]
-    return MissingFilesError(f"of {len(table):,} images of {table.path} are not in {folder}", hint, names)
+    return MissingFilesError(f"of {counted(len(table), 'image')} of {table.path} are not in {folder}", hint, names)
 
 
 def _empty(table: Table, column: str, row: int) -> InputError:

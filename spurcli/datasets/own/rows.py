@@ -106,7 +106,7 @@ def _warn_of_placeholders(table: Table, column: str, split: Sequence[str], taken
             asked = ", ".join(f'"{other}"' for other in seen if other != name)
             warnings.warn(
                 SpurWarning(
-                    f"{table.path}: all {count:,} rows of the split {name} have the label {next(iter(labels))[:40]!r}; if it has no "
+                    f"{table.path}: every label of the split {name} ({counted(count, 'row')}) is {next(iter(labels))[:40]!r}; if it has no "
                     f"real labels, leave it out: --set 'dataset.options.splits=[{asked}]'"
                 ),
                 stacklevel=4,

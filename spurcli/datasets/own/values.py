@@ -70,7 +70,7 @@ def coded(
         len(distinct) == len(values) or (len(distinct) > _MANY and 2 * len(distinct) > len(values))
     ):
         raise InputError(
-            f"{table.path}: {column} has {len(distinct):,} different values in {counted(len(values), 'row')}",
+            f"{table.path}: {column} has {counted(len(distinct), 'different value')} in {counted(len(values), 'row')}",
             f"Name a column of few different values: --set dataset.options.{_role(option)}=COLUMN.",
         )
     written: dict[str, str] = {}  # names keep the order that they had as they are written
