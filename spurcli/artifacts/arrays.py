@@ -34,6 +34,7 @@ _NAMES = {
     "group": ("group", "groups", "group_names"),
 }
 _HDF5 = (".h5", ".hdf5")
+ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors", *_HDF5)  # what read_array reads
 _MAX_TEXT_BYTES = 4 << 30
 
 

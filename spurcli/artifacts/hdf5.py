@@ -165,9 +165,7 @@ def require_backed(item: Any, label: str, item_bytes: int) -> None:
         raise InputError(f"{label} uses an unknown HDF5 filter", "Write it with gzip, lzf or without compression.")
     declared = int(np.prod(item.shape, dtype=object)) * item_bytes
     if declared > item.id.get_storage_size() * _MAX_COMPRESSION:
-        raise InputError(
-            f"{label} claims {counted(declared, 'byte')} beyond the end of the file", "The file is damaged."
-        )
+        raise InputError(f"{label} claims {counted(declared, 'byte')} that are not in the file", "The file is damaged.")
     if item.chunks and int(np.prod(item.chunks, dtype=object)) * item_bytes > 1 << 30:
         raise InputError(f"{label} has chunks over 1 GiB", "Write it in smaller chunks.")
 

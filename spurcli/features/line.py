@@ -27,7 +27,7 @@ def line(
     if not (0 <= channel < channels and position >= 0 and width >= 1 and position + width <= image_width):
         raise UsageError(
             f"A line {width} wide at column {position} of channel {channel} does not fit {image_width}×{height}×{channels}",
-            "Change it with --set feature.position=… feature.width=… feature.channel=…",
+            f"Add {_fitting(channel, width, pixels.shape)}",
         )
     changed = pixels.copy()
     column = np.full((height, width), float(value))
@@ -35,3 +35,15 @@ def line(
         column += gaussian(rng, noise, column.shape)
     changed[:, position : position + width, channel] = np.clip(np.rint(column), 0, 255)
     return changed
+
+
+def _fitting(channel: int, width: int, shape: tuple[int, ...]) -> str:
+    """The settings that put the line into the middle of images of this shape."""
+    _, image_width, channels = shape
+    settings = []
+    if not 1 <= width <= image_width:
+        width = 1
+        settings.append("--set feature.width=1")
+    if not 0 <= channel < channels:
+        settings.append("--set feature.channel=0")
+    return " ".join([f"--set feature.position={(image_width - width) // 2}", *settings])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
+from spurcli.artifacts.arrays import ARRAY_SUFFIXES
 from spurcli.artifacts.injection import is_injection
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.reporting.values import Table, mapping, name_of, rows, text
@@ -17,15 +19,15 @@ _INJECT_OPTIONS = ("--feature", "--class", "--count", "--fraction", "--select", 
 
 @dataclass(frozen=True)
 class Source:
-    """A model or logits whose training is not known. `sha256` is that of the weights or the file, "" if unknown."""
+    """A model, logits or a table of predictions whose training is not known. `sha256` is that of the weights or the file, "" if unknown."""
 
-    kind: Literal["model", "logits", ""]
+    kind: Literal["model", "logits", "predictions", ""]
     file: str
     sha256: str
 
     @property
     def label(self) -> str:
-        """ "model mymodel.pt", "logits lg.npy"; where the kind is unknown the name of the evaluation."""
+        """ "model mymodel.pt", "logits lg.npy", "predictions p.csv"; where the kind is unknown the name of the evaluation."""
         return f"{self.kind} {name_of(self.file)}".strip()
 
     @property
@@ -45,7 +47,12 @@ def source_of(evaluation: Table, name: str) -> Source:
     if not inputs:
         return Source("", name, digest)
     file, sha256 = inputs[0]
-    return Source("model", file, digest or sha256) if model else Source("logits", file, sha256)
+    return Source("model", file, digest or sha256) if model else Source(_outputs(file), file, sha256)
+
+
+def _outputs(file: str) -> Literal["logits", "predictions"]:
+    """Logits are read from arrays; every other file is a table, which may hold probabilities or classes."""
+    return "logits" if PurePath(file).suffix.lower() in ARRAY_SUFFIXES else "predictions"
 
 
 def inputs_of(made: Table) -> list[tuple[str, str]]:
@@ -59,7 +66,7 @@ def scored_with(made: Table, num_weights: int) -> str:
     inputs = inputs_of(made)
     if not inputs:
         return ""
-    return f"{'model' if num_weights else 'logits'} {name_of(inputs[0][0])}"
+    return f"{'model' if num_weights else _outputs(inputs[0][0])} {name_of(inputs[0][0])}"
 
 
 def scoring_of(lineage: Sequence[str]) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,6 +74,21 @@ def test_the_line_of_cifar10s_is_the_default():
     changed = line(picture(height=32, width=32), rng())
     assert (changed[:, 16, 0] == 255).all()
     np.testing.assert_array_equal(changed[:, 16, 1:], picture(height=32, width=32)[:, 16, 1:])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"width": 99}, {"width": 0}, {"channel": 5}, {"channel": -1, "width": 20}, {"position": -1}],
+    ids=str,
+)
+def test_the_settings_that_the_message_of_a_line_names_fit(options):
+    """The default of CIFAR-10S, column 16, is outside the 16×16 demo digits."""
+    pixels = picture(height=16, width=16)
+    with pytest.raises(UsageError, match="does not fit 16×16") as found:
+        line(pixels, rng(), **{"position": 16, **options})
+    named = {key: int(value) for key, value in re.findall(r"--set feature\.(\w+)=(\d+)", found.value.hint)}
+    assert "position" in named
+    assert (line(pixels, rng(), **{**options, **named}) != pixels).any()
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"size": 11}, {"corner": "middle"}, {"mode": "multiply"}], ids=str)

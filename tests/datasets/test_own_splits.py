@@ -210,7 +210,7 @@ def test_labels_of_a_test_split_that_are_all_one_are_said(tmp_path):
     """GLUE and competitions fill them in; the accuracy on them means nothing."""
     labels = ["a", "b"] * 10 + ["a"] * 12
     written = ["train"] * 20 + ["test"] * 12
-    with pytest.warns(SpurWarning, match=r"all 12 rows of the split test .*'a'.*splits=\[\"train\"\]"):
+    with pytest.warns(SpurWarning, match=r"every label of the split test \(12 rows\) is .*'a'.*splits=\[\"train\"\]"):
         rows_of(tmp_path, labels, written)
     with (
         pytest.raises(InputError, match=r"class 'unknown', which is in test\n.*splits=\[\"train\"\]"),

@@ -185,6 +185,8 @@ def headings_and_captions(tmp_path):
         (("inject.json", "mymodel.pt"), ("w",), None, "el2n of model mymodel.pt"),
         (("model.safetensors",), ("w",), 30, "el2n of model model.safetensors"),
         (("lg.npy", "labels.npy"), (), None, "el2n of logits lg.npy"),
+        (("p.csv",), (), None, "el2n of predictions p.csv"),
+        (("p.csv.gz",), (), None, "el2n of predictions p.csv.gz"),
         ((), (), None, "el2n"),
     ],
 )
