@@ -34,7 +34,7 @@ def is_complete(
 ) -> bool:
     """Whether all `outputs` of the run that `made` describes are there, whole, and of this data; the first is the main one.
 
-    Where the main output is complete and another one is missing, the run is not: `say` is told what will be made again.
+    If the main output is complete but another one is missing, the run is not complete: `say` is told what will be made again.
     Raises SpurError unless `force` where a file of another run or a damaged one would be replaced.
     """
     for output in outputs:

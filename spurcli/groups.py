@@ -1,10 +1,10 @@
 """Groups (class × attribute): which attribute is a class's spurious feature, which groups carry or contradict it.
 
 From training counts alone, int64 [classes · attributes] with group = label · attributes + attribute. Three notions,
-kept apart because the benchmarks need them apart (a = attribute, y = class):
+which differ on the benchmarks (a = attribute, y = class):
 
-- aligned: each class with its own spurious feature; with all of them, where several go with it equally. The hardest of these are pruned in identifiable settings
-  (Waterbirds landbird/land and waterbird/water; MultiNLI contradiction/negation, entailment/none, neutral/none).
+- aligned: the groups whose attribute has the largest P(a | y) / P(a) of its class; all of them if several are tied. The
+  hardest of these are pruned in identifiable settings (Waterbirds landbird/land and waterbird/water; MultiNLI contradiction/negation, entailment/none, neutral/none).
 - carriers: aligned groups of the marked attribute, the rarer of the features: negation rather than none, glasses rather
   than no glasses. "Carriers by quartile" shows these.
 - conflict: groups that hold another class's feature and fewer than half the samples that independence of y and a

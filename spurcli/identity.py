@@ -1,4 +1,4 @@
-"""What makes two runs the same run: compared with what files and unfinished states say of theirs.
+"""What identifies a run, to compare it with what finished files and unfinished states record.
 
 A run is its stage, settings, arguments and the content of the files it read; not how the command was typed, where files
 are, or which version of spurcli has which options. A value that is the default of its setting or argument counts as

@@ -86,8 +86,8 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     """Read an index list in any order; a bare list of integers is accepted with a warning, and is of `bare_kind`.
 
     Raises InputError on duplicates, negative or out-of-range indices, text that is no integer, and a file with
-    fewer lines than its header promises (a cut stream). Errors say nothing about what to keep: unless `bare_kind` is
-    "errors" they are refused, and with it everything else is.
+    fewer lines than its header promises (a cut stream). A list of errors does not say what to keep: it is
+    read only with `bare_kind="errors"`, which refuses all other lists.
     """
     require_kind(path, INDICES, _HINT, ERRORS)
     with path.open(encoding="utf-8-sig") as stream:  # editors on Windows begin a text with a mark
@@ -135,7 +135,7 @@ def read_indices_about(subject: Subject, path: Path, policy: InjectionPolicy, *,
 
 
 def _from_one(indices: NDArray[np.int64]) -> str:
-    """What to say of a list that may count from 1: by its smallest index nothing else can tell."""
+    """What to say of a list that may count from 1: a smallest index of 1 is the only sign."""
     if indices.min() != 1:
         return ""
     return ". Its smallest index is 1: if it counts from 1, subtract 1 from each, for positions count from 0"

@@ -1,4 +1,4 @@
-"""What a file is about: which samples, and which injected feature they carried. One record, one check, one policy."""
+"""What a file is about: which samples, and which injected feature they carried. `Subject` records both, `require_same` compares two."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command line: one file per command, options and help only. What they do is in the stage packages."""
+"""The command line: one file per command with its help text and its output. Options come from `requests`, the work is in `stages`."""

@@ -1,4 +1,4 @@
-"""spurcli data"""
+"""The command `spurcli data`: checks a data set."""
 
 from __future__ import annotations
 

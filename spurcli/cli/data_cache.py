@@ -1,4 +1,4 @@
-"""spurcli data cache"""
+"""The command `spurcli data cache`: decodes images or tokenises texts once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""spurcli demo"""
+"""The command `spurcli demo`: runs the method on the built-in digits."""
 
 from __future__ import annotations
 

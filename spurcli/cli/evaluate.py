@@ -1,4 +1,4 @@
-"""spurcli evaluate"""
+"""The command `spurcli evaluate`: its help text and what it prints. Options: requests/evaluate.py; work: stages/evaluate.py."""
 
 from __future__ import annotations
 

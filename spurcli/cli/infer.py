@@ -1,4 +1,4 @@
-"""spurcli infer"""
+"""The command `spurcli infer`: its help text and what it prints. Options: requests/infer.py; work: stages/infer.py."""
 
 from __future__ import annotations
 

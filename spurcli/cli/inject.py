@@ -1,4 +1,4 @@
-"""spurcli inject"""
+"""The command `spurcli inject`: its help text and what it prints. Options: requests/inject.py; work: stages/inject.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""spurcli list"""
+"""The command `spurcli list`: what is registered."""
 
 from __future__ import annotations
 

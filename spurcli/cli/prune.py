@@ -1,4 +1,4 @@
-"""spurcli prune"""
+"""The command `spurcli prune`: its help text and what it prints. Options: requests/prune.py; work: stages/prune.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""spurcli recipe"""
+"""The command `spurcli recipe`: prints and copies recipes."""
 
 from __future__ import annotations
 

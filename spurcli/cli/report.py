@@ -1,4 +1,4 @@
-"""spurcli report"""
+"""The command `spurcli report`: its help text and what it prints. Options: requests/report.py; work: stages/report.py."""
 
 from __future__ import annotations
 

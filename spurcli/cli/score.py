@@ -1,4 +1,4 @@
-"""spurcli score"""
+"""The command `spurcli score`: its help text and what it prints. Options: requests/score.py; work: stages/score.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""spurcli show"""
+"""The command `spurcli show`: what an artefact is and how it was made."""
 
 from __future__ import annotations
 

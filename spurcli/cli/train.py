@@ -1,4 +1,4 @@
-"""spurcli train"""
+"""The command `spurcli train`: its help text and what it prints. Options: requests/train.py; work: stages/train.py."""
 
 from __future__ import annotations
 

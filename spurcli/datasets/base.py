@@ -51,9 +51,9 @@ class Dataset:
 
     `published` holds, for the splits of which they are known, the counts that the data set's owners or the paper state:
     one per group, or per class where there are no groups; None where one is not stated. `confusion` = (true,
-    predicted) are the classes that the data set is about, where no attribute is known: the first is taken for the second.
-    `read_as` says how a user's own files were read. `class_order_note` says in a sentence that other programs order these class names otherwise; whoever reads foreign
-    weights or logits shows it.
+    predicted) is the pair of classes to count as the spurious error where no attribute is known.
+    `read_as` says how a user's own files were read. `class_order_note` says in a sentence that other programs order these
+    class names otherwise; it is shown where foreign weights or logits are read.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """How any image becomes upright 8-bit RGB: one rule for each of Pillow's modes, or a refusal by name (docs/own-data.md).
 
 Pillow's own `convert("RGB")` clips 16 bits at 255, drops transparency together with what it hid, and ignores the
-orientation that cameras write: each gives wrong pixels without an error.
+orientation that cameras write: each gives wrong pixels without an error. A change of any rule raises `decoded.DECODER`, so
+that caches of older pixels are not used.
 """
 
 from __future__ import annotations

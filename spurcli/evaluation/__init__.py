@@ -1,1 +1,1 @@
-"""Evaluation: metrics with intervals, from logits alone (`metrics`), and the stage that writes them (`stage`)."""
+"""Evaluation: metrics with intervals, from logits alone (`metrics`), and measures of reliance on a feature (`reliance`)."""

@@ -51,8 +51,8 @@ class Metric:
     """A registered metric: how it is shown, what it is in one line, what it needs, how it is computed, where it is from.
 
     `first` ranks the metrics that a report's verdict is about (lowest first; None: never), unless `first_unless` is
-    there too. `column` ranks the metrics by their claim to one of the few columns of the main table (None: never there),
-    which they do not have where one of `no_column_with` is.
+    there too. `column` ranks the metrics for the few columns of the main table (lowest first; None: never there); a
+    metric gets no column if one of `no_column_with` is shown.
     """
 
     name: str

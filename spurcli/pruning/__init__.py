@@ -1,1 +1,1 @@
-"""Pruning: exact selection from scores (`select`), the paper's rules (`rules`), the stage (`stage`). No torch."""
+"""Pruning: the paper's rules (`rules`), their quotas (`quotas`) and the samples they choose from (`samples`). No torch."""

@@ -1,8 +1,8 @@
 """What may be claimed over seeds: few comparisons named beforehand, Holm-adjusted; all else is a hint.
 
 "At least two standard errors" is no test at 5 %: without any effect 18 % (3 seeds) to 9 % (8) of comparisons look clear,
-and of a page with eight comparisons more than half show a false claim. Here at most 5 % of such pages do, for runs
-without collapse (tests/reporting/test_claims.py; power in docs/measures.md).
+and of a page with eight comparisons more than half show a false claim. With the rule
+here at most 5 % of pages without an effect do, if no run collapsed (tests/reporting/test_claims.py; power in docs/measures.md).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RELIANCE = ("probit_gap", "feature_effect")
 CORE = "background_auroc"
 # A change within this is none: standard deviations of the push, shares of the class distance.
 MARGINS = {"probit_gap": 0.1, "feature_effect": 0.05}
-# How surely the symptom must have moved for "only the threshold moved": it has no share in the 5 % of the others.
+# How surely the symptom must have moved for "only the threshold moved": this test is outside the 5 % of the claims, so its level is stricter.
 _SYMPTOM_LEVEL = 0.005
 
 # "better" where reliance was not measured, and the claim is about another metric.
@@ -177,7 +177,7 @@ def is_equivalent(paired: Paired | None, margin: float) -> bool:
 def best_of(differences: Mapping[tuple[str, str], Paired | None]) -> dict[tuple[str, str], float]:
     """Holm-adjusted p-values of all k(k−1)/2 pairs of methods; 1 for a pair with too few seeds.
 
-    Over the pairs with the best alone eleven to thirteen of a hundred pages of equal methods show a false claim.
+    Adjusting only over the pairs with the best method would give false claims on 11 to 13 % of pages of equal methods.
     """
     p_values = [
         paired.p if paired is not None and paired.num_pairs >= MIN_SEEDS and paired.p is not None else 1.0

@@ -1,4 +1,4 @@
-"""All sentences of the verdict, as templates. What fills them is decided in verdict, ranking and levels."""
+"""The sentences of the report's verdict, doubts, levels and ranking, as templates. What fills them is decided in verdict, ranking and levels."""
 
 from __future__ import annotations
 

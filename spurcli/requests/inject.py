@@ -1,4 +1,4 @@
-"""What may be asked of `inject`."""
+"""The options of `inject`, each a flag and a Python parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of `prune`."""
+"""The options of `prune`, each a flag and a Python parameter."""
 
 from __future__ import annotations
 

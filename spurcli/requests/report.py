@@ -1,4 +1,4 @@
-"""What may be asked of `report`."""
+"""The options of `report`, each a flag and a Python parameter."""
 
 from __future__ import annotations
 

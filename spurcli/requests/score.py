@@ -1,4 +1,4 @@
-"""What may be asked of `score`, and how it is resolved."""
+"""The options of `score`, each a flag and a Python parameter, and how they are resolved."""
 
 from __future__ import annotations
 

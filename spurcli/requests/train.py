@@ -1,4 +1,4 @@
-"""What may be asked of `train`, and how it is resolved: which list, of which kind, and what is inherited from whom."""
+"""The options of `train`, each a flag and a Python parameter, and how they are resolved: which list, of which kind, and what is inherited from whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of the CPU, as the command line asks for it."""
+"""Keeps freed CPU memory for the next batch (glibc on Linux), which saves the kernel's work on large images."""
 
 from __future__ import annotations
 

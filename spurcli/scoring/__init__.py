@@ -1,1 +1,1 @@
-"""Difficulty scores: pure formulas (`formulas`) and the stage that writes scores.h5 (`stage`)."""
+"""Difficulty scores: the formulas (`formulas`) and the forward passes that feed them (`forward`)."""

@@ -64,7 +64,7 @@ class TrainingInputs:
     def labels_used(self, selection: str) -> dict[str, str | None]:
         """Which labels beyond those of the classes led to a model, by what was read: None for none, else from where.
 
-        `selection` chose its epoch. What led to the checkpoint that was started from, led to this model too.
+        `selection` chose its epoch. Labels that were used for the starting checkpoint count for this model too.
         """
         rule = self.index_list.rule if self.index_list else {}
         epoch_rule = RULES.get(selection)

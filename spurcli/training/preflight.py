@@ -27,7 +27,7 @@ _LONE = "more than 1 value per channel"
 
 
 def needs_company(trainer: Trainer) -> bool:
-    """Whether the model's batch norm cannot train on one sample: it has no variance. Tried out, as large images can."""
+    """Whether the model's batch norm cannot train on one sample. A trial pass tells: one large image has enough positions for a variance."""
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in trainer.model.modules()):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Empirical risk minimisation."""
+"""Empirical risk minimisation (ERM): the plain mean of the cross-entropy, the method that pruning is combined with."""
 
 from __future__ import annotations
 
