@@ -77,7 +77,11 @@ def test_the_digits_are_those_of_scikit_learn(monkeypatch, tmp_path):
         assert mine.dtype == theirs.dtype
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not gzip", gzip.compress(b"1,2\n3,4\n"), gzip.compress(b"a,b\n")])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"not gzip", gzip.compress(b"1,2\n3,4\n"), gzip.compress(b"a,b\n")],
+    ids=["absent", "empty", "not gzip", "other numbers", "words"],  # gzip's bytes hold the time: processes would differ
+)
 def test_a_digits_file_that_is_absent_or_another_is_not_taken(monkeypatch, tmp_path, content):
     folder = tmp_path / "datasets" / "data"
     folder.mkdir(parents=True)
