@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,8 +67,9 @@ def page(report: Report, gallery: Gallery | None) -> str:
     return printable(text)
 
 
+@functools.cache
 def template(name: str) -> Any:
-    """A template of this folder; it has `css`, and words and numbers are written as everywhere in the package."""
+    """A template of this folder, compiled once; it has `css`, and words and numbers are written as everywhere in the package."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 

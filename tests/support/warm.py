@@ -45,6 +45,14 @@ LATER = (
         "annotated_types",
         "PIL.Image",
         "pyarrow.parquet",
+        "filelock",
+        "rich._emoji_codes",
+        "spurcli.datasets.demo",
+        "spurcli.datasets.own.table",
+        "spurcli.models.mlp",
+        "spurcli.reporting.page",
+        "spurcli.reporting.figures",
+        "spurcli.reporting.pictures",
     ),
 )
 PRELOAD = ("spurcli.cli.run", *(f"spurcli.stages.{name}" for name in STAGES), *LATER)
@@ -199,6 +207,7 @@ def _main(descriptor: int, folder: Path) -> None:
     )  # a job in the background is started deaf to it, and so would be its children
     for name in PRELOAD:
         importlib.import_module(name)
+    _draw_once()
     gc.freeze()  # children then share these pages for good
     listener, selector = socket.socket(fileno=descriptor), selectors.DefaultSelector()
     woken, wakes = os.pipe()
@@ -230,6 +239,18 @@ def _main(descriptor: int, folder: Path) -> None:
             elif key.fileobj in running.values():  # who asked for it is gone
                 selector.unregister(key.fileobj)
                 os.kill(next(pid for pid, other in running.items() if other is key.fileobj), signal.SIGKILL)
+
+
+def _draw_once() -> None:
+    """Find the fonts and compile the page's template here, which every report would do: half of its time."""
+    from matplotlib.figure import Figure
+
+    from spurcli.reporting import page
+
+    figure = Figure()
+    figure.add_subplot().set_title("1")
+    figure.savefig(io.BytesIO(), format="svg")
+    page.template("page.html.j2")
 
 
 def _reap(running: dict[int, socket.socket], selector: selectors.BaseSelector, tally: Any) -> None:
