@@ -23,22 +23,22 @@ DATASETS = Registry(
         ),
         "celeba": Entry(
             "spurcli.datasets.celeba:load",
-            "Faces: is it a man? Eyeglasses go with men in training (the paper's subset)",
+            "Faces: men or women; spurious feature of men: eyeglasses (the paper's subset)",
             "Liu et al., ICCV 2015, https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         ),
         "celeba-hair": Entry(
             "spurcli.datasets.celeba_hair:load",
-            "Faces: is the hair blond? Women go with that in training (the official splits)",
+            "Faces: blond or other hair; spurious feature: gender (the official splits)",
             "Liu et al., ICCV 2015; Sagawa et al., ICLR 2020",
         ),
         "hard-imagenet": Entry(
             "spurcli.datasets.hard_imagenet:load",
-            "15 classes of ImageNet hidden behind their cues: few dog sleds without snow, and many skis",
+            "15 classes of ImageNet with spurious cues: few dog sleds without snow, and many skis",
             "Moayeri et al., NeurIPS 2022, https://github.com/mmoayeri/HardImageNet",
         ),
         "waterbirds": Entry(
             "spurcli.datasets.waterbirds:load",
-            "Is it a bird of the water? Water behind it goes with that in training",
+            "Waterbird vs. landbird; spurious feature: background",
             "Sagawa et al., ICLR 2020, https://github.com/kohpangwei/group_DRO",
         ),
         "folder": Entry(
@@ -53,7 +53,7 @@ DATASETS = Registry(
         ),
         "multinli": Entry(
             "spurcli.datasets.multinli:load",
-            "Pairs of sentences: contradiction, entailment, neutral? Negation goes with the first in training",
+            "Pairs of sentences: contradiction, entailment or neutral; spurious feature of contradiction: negation",
             "Williams et al., NAACL 2018, https://cims.nyu.edu/~sbowman/multinli/",
         ),
     },
@@ -77,7 +77,7 @@ FEATURES = Registry(
         ),
         "noise": Entry(
             "spurcli.features.noise:noise",
-            "Additive noise over the whole image, one fixed pattern or fresh",
+            "Additive noise over the image: one fixed pattern, or a new one for each sample",
             facts={"for": "images"},
         ),
         "word": Entry(
@@ -166,7 +166,7 @@ METHODS = Registry(
         ),
         "cnc": Entry(
             "spurcli.training.methods.cnc:CnC",
-            "Correct-n-contrast: pulls samples of a class together that an early model told apart; options: temperature, "
+            "Correct-n-contrast: pulls samples of one class together that an early model predicted differently; options: temperature, "
             "contrastive_weight, num_anchors, num_positives, num_negatives, anchor_fraction",
             "Zhang et al., ICML 2022",
             {"needs": "groups"},

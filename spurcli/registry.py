@@ -49,7 +49,7 @@ class Registry:
         if is_user_code(spec):
             found = _import_file(spec, self.kind) if ".py:" in spec else _import(spec, self.kind)
             if not callable(found):
-                raise UsageError(f"{spec} is no function", "docs/own-parts.md shows what each part looks like.")
+                raise UsageError(f"{spec} is not a function", "docs/own-parts.md shows what each part looks like.")
             return found
         raise UsageError(
             f"Unknown {self.kind} {spec!r}{near(spec, self.entries)}",
@@ -116,7 +116,7 @@ def _failed_import(what: object, error: BaseException) -> InputError:
     reason = (str(error).splitlines() or [""])[0][:200]
     hint = "Run it with python to see where; --debug shows the traceback."
     if "relative import with no known parent" in reason:
-        hint = "Import a file beside it by its name, without the dot: from layers import Net"
+        hint = "Import a file in the same folder by its name, without the dot: from layers import Net"
     return InputError(f"{what} failed while being imported: {type(error).__name__}: {reason}", hint)
 
 

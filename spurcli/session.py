@@ -320,7 +320,7 @@ def _default_recipe(named: DatasetSettings, uses: Sequence[str]) -> str:
             f"--recipe own-images-cpu trains on a laptop, own-images requires a GPU{texts}. Change a copy: spurcli recipe copy",
         )
     raise UsageError(
-        f"There is no recipe for the data set {named.name}",
+        f"No recipe exists for the data set {named.name}",
         f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
     )
 

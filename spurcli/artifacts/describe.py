@@ -69,7 +69,7 @@ def _probably(path: Path) -> Artefact:
     indices = [line for line in lines if line.strip() and not line.startswith(b"#")]
     if indices and indices[0][:1].isdigit():
         return catalogue.INDICES
-    raise InputError(f"{path} is no file of spurcli", f"Known: {', '.join(each.names[0] for each in CATALOGUE)}")
+    raise InputError(f"{path} is not a file of spurcli", f"Known: {', '.join(each.names[0] for each in CATALOGUE)}")
 
 
 def _describe_indices(path: Path) -> Described:
@@ -156,7 +156,7 @@ def _describe_json(path: Path) -> Described:
     found = catalogue.of_format(content.get("format"), ".json") if isinstance(content, dict) else None
     if found is None:
         known = ", ".join(each.format for each in CATALOGUE if ".json" in each.endings)
-        raise InputError(f"{path} is no file of spurcli", f"Its JSON names none of: {known}.")
+        raise InputError(f"{path} is not a file of spurcli", f"Its JSON names none of: {known}.")
     check_format(found.format, content.get("version"), found.format, found.version, where)
     brief: dict[str, Any] = {
         key: value

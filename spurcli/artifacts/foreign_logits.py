@@ -148,7 +148,7 @@ def read_labels(path: Path, num_samples: int, num_classes: int, class_names: Seq
         if len(fractions):
             row = int(fractions[0])
             raise InputError(
-                f"{path} is {stored.dtype}, and label {stored[row]:g} of sample {row:,} is not whole",
+                f"{path} is {stored.dtype}, and label {stored[row]:g} of sample {row:,} is not an integer",
                 "Expected integer [n], from 0.",
             )
     outside = np.flatnonzero((stored < 0) | (stored >= num_classes))
@@ -181,12 +181,12 @@ def _named_labels(stored: NDArray[Any], path: Path, class_names: Sequence[str]) 
     if not position:
         raise InputError(
             f"{path} has labels that are texts, such as {texts[0][:40]!r}, and the logits do not say which column that is",
-            "Write class_names beside the logits (HDF5 or safetensors), or the column of each label as a number.",
+            "Store class_names with the logits (HDF5 or safetensors), or the column of each label as a number.",
         )
     unknown = next((text for text in texts if text not in position), None)
     if unknown is not None:
         raise InputError(
-            f"{path} has the label {unknown[:40]!r}, which is no class",
+            f"{path} has the label {unknown[:40]!r}, which is not a class",
             f"The classes are {', '.join(list(class_names)[:8])}{', …' if len(class_names) > 8 else ''}.",
         )
     return np.array([position[text] for text in texts], dtype=np.int64)

@@ -206,7 +206,7 @@ def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> JsonObject |
         )
     header = parse_json(text, f"{path}: header")
     if not isinstance(header, dict):
-        raise InputError(f"{path} has a header that is no JSON object", _HINT)
+        raise InputError(f"{path} has a header that is not a JSON object", _HINT)
     return header
 
 
@@ -234,7 +234,7 @@ def _read_integers(stream: TextIO, path: Path, first_line: int) -> tuple[NDArray
 def _advice(text: str) -> str:
     """What to do about a line that is not an index, by what it looks like."""
     if re.fullmatch(r"[+-]?[0-9]+\.0*(e[+-]?[0-9]+)?", text, re.ASCII | re.IGNORECASE):
-        return "Write whole numbers: np.savetxt(path, indices, fmt='%d')."
+        return "Write integers: np.savetxt(path, indices, fmt='%d')."
     if text.lower() in ("true", "false"):
         return "Of a mask write the positions: np.savetxt(path, np.flatnonzero(mask), fmt='%d')."
     if text[:1] in "[{":

@@ -78,11 +78,11 @@ def read_injection(path: Path) -> Injection:
     dataset = field(content, "dataset", dict, where)
     carriers = field(field(content, "carriers", dict, where), "train", list, where)
     if not all(isinstance(index, int) and not isinstance(index, bool) for index in carriers):
-        raise InputError(f"{where}: carriers must be whole numbers", _HINT)
+        raise InputError(f"{where}: carriers must be integers", _HINT)
     fingerprint = Fingerprint.from_json(content.get("fingerprint"), where)
     if carriers and (min(carriers) < 0 or max(carriers) >= fingerprint.num_samples):
         raise InputError(
-            f"{where}: a carrier lies outside the {counted(fingerprint.num_samples, 'training sample')}", _HINT
+            f"{where}: a carrier is outside the {counted(fingerprint.num_samples, 'training sample')}", _HINT
         )
     indices = np.sort(np.array(carriers, dtype=np.int64))
     if len(np.unique(indices)) != len(indices):

@@ -76,7 +76,7 @@ def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: s
         moved = [f"{number} by column {other}" for number, other in pairs if number != other]
         more = ", …" if len(moved) > 3 else ""
         said = f"the columns fit the labels better in another order: class {', '.join(moved[:3])}{more}"
-        advice = "Reorder the columns, or write class_names beside the logits"
+        advice = "Reorder the columns, or store class_names with the logits"
     elif recall < chance + 3 * error:
         said = f"the largest logit is the label's in {recall:.0%} of the samples (mean of the classes), no better than guessing"
         advice = "Are rows and labels in the same order?"
@@ -138,7 +138,7 @@ def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
         if is_whole:
             return "all values are 0 or 1: these look like decisions", "Write what the model gives before it decides."
         return (
-            "all values lie between 0 and 1: these look like the outputs of a sigmoid, or similarities",
+            "all values are between 0 and 1: these look like the outputs of a sigmoid, or similarities",
             "Write np.log(p / (1 - p)) of sigmoid outputs; divide similarities by the temperature they were trained with.",
         )
     return None

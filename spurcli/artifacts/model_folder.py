@@ -41,7 +41,7 @@ def require_no_adapter(folder: Path) -> None:
         return
     base = str(_read(path).get("base_model_name_or_path") or "")[:100]
     raise InputError(
-        f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, not a whole model",
+        f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, not a complete model",
         f'Merge them: PeftModel.from_pretrained(base_model, "{folder}").merge_and_unload().save_pretrained("merged"), '
         "and save the tokeniser there.",
     )

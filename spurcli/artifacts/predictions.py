@@ -22,7 +22,7 @@ from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
 from spurcli.words import counted
 
-_HINT = "spurcli evaluate writes it beside evaluation.json."
+_HINT = "spurcli evaluate writes it into the folder of evaluation.json."
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _check(found: Predictions, where: str) -> None:
     if not np.isfinite(found.logits).all() or (twin is not None and not np.isfinite(twin).all()):
         problem = "logits hold NaN or infinity"
     elif found.label.min() < 0 or found.label.max() >= num_classes:
-        problem = f"a label lies outside the {counted(num_classes, 'class')} of the logits"
+        problem = f"a label is outside the {counted(num_classes, 'class')} of the logits"
     elif found.class_names and len(found.class_names) != num_classes:
         problem = f"{counted(len(found.class_names), 'class name')} for {counted(num_classes, 'column')} of logits"
     elif found.group is not None and (found.group.min() < 0 or found.group.max() >= len(found.group_names)):

@@ -198,7 +198,7 @@ def _read_shards(index: Path) -> Tensors:
     tensors: Tensors = {}
     for name in dict.fromkeys(listed.values()):
         if Path(name).name != name:
-            raise InputError(f"{index} names {name!r}, which is not beside it", "Save the folder again.")
+            raise InputError(f"{index} names {name!r}, which is not in its folder", "Save the folder again.")
         part = index.parent / name
         read = next(iter(read_saved(part).state_dicts.values())) if is_torch_file(part) else load_tensors(part)
         tensors.update(read)

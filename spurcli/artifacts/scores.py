@@ -192,7 +192,7 @@ class ScoresReader:
     def _list(group: Any, name: str, where: str) -> list[Any]:
         found = hdf5.json_attribute(group, name, where)
         if not isinstance(found, list | None):
-            raise InputError(f"{where}: attribute {name!r} is no JSON list", "See docs/formats.md for the layout.")
+            raise InputError(f"{where}: attribute {name!r} is not a JSON list", "See docs/formats.md for the layout.")
         return found or []
 
     @property

@@ -24,7 +24,7 @@ def require_writable(output: Path, num_bytes: int) -> None:
         free = shutil.disk_usage(output.parent).free
     if free < num_bytes:
         raise InputError(
-            f"No space left for {output}: with the state beside it {in_words(num_bytes)}, {in_words(free)} are free",
+            f"No space left for {output}: {in_words(num_bytes)} needed (with the training state), {in_words(free)} free",
             "Free some space or choose another place with -o.",
         )
 

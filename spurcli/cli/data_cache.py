@@ -95,9 +95,9 @@ def _say(name: str, splits: dict[str, CachedSplit]) -> None:
         say(f"Nothing to do: no split of {name} has images to decode, or texts")
         return
     words = {
-        "there": "is there, whole",
+        "there": "exists and is complete",
         "written": "written",
-        "replaced": "written anew",
+        "replaced": "rewritten",
         "nothing": "nothing to decode",
     }
     for split, facts in splits.items():

@@ -44,7 +44,7 @@ def streamed(request: _Request, *, as_json: bool) -> Iterator[_Request]:
                 place = _spooled(folder / "stdin" / option.reads)
                 changes[field.name] = [place if each == "-" else each for each in value] if option.repeated else place
         if len(written) > 1:
-            raise UsageError(f"{written[1][0].flag} - and {written[0][0].flag} - both want stdout", "Choose one.")
+            raise UsageError(f"{written[1][0].flag} - and {written[0][0].flag} - both write to stdout", "Choose one.")
         yield replace(request, **changes) if changes else request
         for _, path in written:
             copy_to_stream(path, sys.stdout.buffer)
@@ -62,7 +62,7 @@ def _check_stdout(flag: str, standard_name: str, *, as_json: bool) -> None:
     """Raise UsageError where stdout cannot take a file."""
     launched().require_alone(f"{flag} - is one process's stdout", f"Name a file with {flag}.")
     if as_json:
-        raise UsageError(f"{flag} - and --json both want stdout", "Choose one.")
+        raise UsageError(f"{flag} - and --json both write to stdout", "Choose one.")
     if standard_name.endswith((".h5", ".safetensors")) and sys.stdout.isatty():
         raise UsageError(
             "Binary data would go to the terminal", "Pipe it (… | spurcli prune -) or name a file with -o."

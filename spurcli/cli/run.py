@@ -166,7 +166,7 @@ def _describe(error: Exception) -> tuple[str, str]:
         return "The device is out of memory", "Halve the batch: --set training.batch_size=… or scoring.batch_size=…"
     if "DataLoader worker" in str(error):
         return (
-            "A process that decodes images died, perhaps for lack of memory",
+            "A process that decodes images crashed, perhaps for lack of memory",
             "Use fewer: --workers 1, or 0 for none.",
         )
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):

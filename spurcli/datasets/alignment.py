@@ -63,7 +63,7 @@ def align(
         )
         return logits, f"{foreign.path}: rows are matched to {where} by id; {how}"
     if label is None and columns is None and dataset.class_order_note is not None:
-        _warn(f"{foreign.path} names no classes. {dataset.class_order_note}. Write class_names beside the logits.")
+        _warn(f"{foreign.path} names no classes. {dataset.class_order_note}. Store class_names with the logits.")
     if is_image_folder:
         _warn_of_image_folder(label, split, dataset, foreign, where)
     compared = "number of rows" if label is None else "number of rows and the labels"
@@ -178,7 +178,7 @@ def _require_same_labels(
     is_renumbered = len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
     hint = "Use files made from the same data set, or make the older one again."
     if is_renumbered:
-        hint = f"The classes are numbered otherwise: here they are {_listed(dataset.class_names, len(dataset.class_names), 8)}. Write class_names beside the logits."
+        hint = f"The classes are numbered otherwise: here they are {_listed(dataset.class_names, len(dataset.class_names), 8)}. Store class_names with the logits."
     elif foreign.sample_id is None and sorted(label.tolist()) == sorted(split.label.tolist()):
         hint = "The rows are in another order: give their ids with --ids FILE."
     raise InputError(

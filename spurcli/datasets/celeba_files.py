@@ -28,7 +28,9 @@ SIZE = (178, 218)
 _NUM_ATTRIBUTES = 40
 _FETCH_AGAIN = f"Fetch it again at {SOURCE}"
 _FETCH_BOTH = f"Fetch both again at {SOURCE}"
-_WHOLE_LISTS = f"The lists are needed whole and as published, even where images are missing; fetch both at {SOURCE}"
+_WHOLE_LISTS = (
+    f"The lists must be complete and as published, even where images are missing; download both from {SOURCE}"
+)
 _NUM_LOOKED_AT = 64
 
 

@@ -101,7 +101,7 @@ def _read_binary(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     num_bytes = path.stat().st_size
     if num_bytes % _RECORD:
         raise InputError(
-            f"{path} is cut short or damaged: {counted(num_bytes, 'byte')} are no whole number of {_RECORD:,}-byte records",
+            f"{path} is cut short or damaged: {counted(num_bytes, 'byte')} are not a multiple of the {_RECORD:,} bytes of a record",
             _FETCH_AGAIN,
         )
     records = np.fromfile(path, dtype=np.uint8).reshape(-1, _RECORD)
@@ -116,7 +116,7 @@ def _read_python(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if not isinstance(planes, np.ndarray) or planes.shape[1:] != (_PIXELS,):
         raise InputError(f"{path} holds no array 'data' of {_PIXELS:,} bytes an image", _FETCH_AGAIN)
     if not isinstance(codes, list) or not all(type(code) is int and 0 <= code < 256 for code in codes):
-        raise InputError(f"{path} holds no list 'labels' of whole numbers", _FETCH_AGAIN)
+        raise InputError(f"{path} holds no list 'labels' of integers", _FETCH_AGAIN)
     if len(codes) != len(planes):
         raise InputError(f"{path} has {counted(len(planes), 'image')} and {counted(len(codes), 'label')}", _FETCH_AGAIN)
     return planes, np.array(codes, dtype=np.int64)

@@ -108,7 +108,7 @@ def read_folder(
     """As `load`, from the folder itself and with the counts that it must have."""
     for key, value in (("num_dog_sled", num_dog_sled), ("num_ski", num_ski), ("ski_seed", ski_seed)):
         if value < 0:
-            raise UsageError(f"dataset.options.{key} = {value} is below 0", "0 images stands for all there are.")
+            raise UsageError(f"dataset.options.{key} = {value} is below 0", "Use 0 for all images.")
     if image_size < 1:
         raise UsageError(f"preprocessing.image_size = {image_size} is below 1", "The paper's is 224.")
     files = {split: [_file_names(folder / split / wnid) for _, wnid, _ in CLASSES] for split in ("train", "val")}
@@ -151,7 +151,7 @@ def _file_names(folder: Path) -> list[str]:
             continue
         if not entry.name.lower().endswith((".jpeg", ".jpg")) or not entry.name.isascii() or entry.is_dir():
             raise InputError(
-                f"{entry.path} is no JPEG image", "Was a download cut short? Remove it, or fetch it again."
+                f"{entry.path} is not a JPEG image", "Was a download cut short? Remove it, or fetch it again."
             )
         names.append(entry.name)
     return sorted(names, key=os.fsencode)
@@ -166,7 +166,7 @@ def _refuse_misplaced(folder: Path, files: Files) -> None:
                 where = f"{split}/{wnid}/{name}"
                 if split == "train" and not name.startswith(f"{wnid}_"):
                     raise InputError(
-                        f"{folder / where} is no training image of {class_name}: their names begin with {wnid}_",
+                        f"{folder / where} is not a training image of {class_name}: their names begin with {wnid}_",
                         "Move it to where it belongs, or fetch it again.",
                     )
                 if name in first:
@@ -241,6 +241,4 @@ def _warn_of_part(folder: Path, train: Sequence[Sequence[str]], test: Sequence[S
         absent = [name for name, names in zip(CLASS_NAMES, classes, strict=True) if not names]
         none_of = f" (none of {', '.join(absent)})" if absent else ""
         parts.append(f"{counted(sum(map(len, classes)), f'{what} image')}{none_of}")
-    warnings.warn(
-        SpurWarning(f"{folder} is not the whole of Hard ImageNet: {' and '.join(parts)} are used"), stacklevel=2
-    )
+    warnings.warn(SpurWarning(f"{folder} is a part of Hard ImageNet: {' and '.join(parts)} are used"), stacklevel=2)

@@ -80,7 +80,7 @@ def load(
         split = published_split(rows, metadata)
     else:
         split = generator("split", split_seed).permutation(seeded_split(total, train_share))
-        why = f"there is no {METADATA} ({METADATA_SOURCE})" if metadata is None else "rows are missing"
+        why = f"{METADATA} ({METADATA_SOURCE}) is missing" if metadata is None else "rows are missing"
         warnings.warn(
             SpurWarning(f"MultiNLI is split here with seed {split_seed}, not as published: {why}"), stacklevel=2
         )

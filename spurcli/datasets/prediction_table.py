@@ -260,7 +260,7 @@ def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
         )
     if len(distinct) > MANY and 2 * len(distinct) > len(names):
         raise InputError(
-            f"{where}: {counted(len(distinct), 'different value')} in {counted(len(names) // 2, 'row')} are no classes",
+            f"{where}: {counted(len(distinct), 'different value')} in {counted(len(names) // 2, 'row')} are too many to be classes",
             "Name other columns.",
         )
     warn_alike(distinct, "classes", where, stacklevel=3)

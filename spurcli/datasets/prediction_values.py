@@ -149,7 +149,7 @@ def _numbers(table: Table, column: str) -> NDArray[np.float64]:
                 if re.fullmatch(r"\s*-?[0-9]*,[0-9]+\s*", text)
                 else "Fill it in, or remove the row."
             )
-            said = f"{text[:40]!r}, which is no finite number" if text.strip() else "empty"
+            said = f"{text[:40]!r}, which is not a finite number" if text.strip() else "empty"
             raise InputError(f"{table.where(row)}: {column} is {said}", hint)
         values.append(value)
     return np.array(values)

@@ -120,9 +120,7 @@ def named_features(words: Sequence[str], class_names: Sequence[str], group_names
     classes: dict[int, list[int]] = {}
     for word in words:
         if word not in group_names:
-            raise UsageError(
-                f"--feature-of {word}: there is no such group", f"The groups: {', '.join(group_names[:8])}."
-            )
+            raise UsageError(f"--feature-of {word}: unknown group", f"Groups: {', '.join(group_names[:8])}.")
         label, attribute = divmod(list(group_names).index(word), width)
         classes.setdefault(attribute, []).append(label)
     found = []

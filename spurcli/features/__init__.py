@@ -58,5 +58,5 @@ def complete_parameters(feature: Any, name: str, parameters: Options) -> JsonObj
 def gaussian(rng: np.random.Generator, deviation: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Noise of mean 0 and this standard deviation, in pixel units of 0-255."""
     if not 0 <= deviation < np.inf:
-        raise UsageError(f"A noise of standard deviation {deviation} is no noise", "Name a number from 0 on.")
+        raise UsageError(f"The noise's standard deviation {deviation} must be finite and at least 0", "Use 0 or more.")
     return rng.normal(0, deviation, shape)

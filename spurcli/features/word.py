@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spurcli.errors import UsageError
+from spurcli.words import counted
 
 
 def word(
@@ -23,14 +24,17 @@ def word(
     if not word.strip():
         raise UsageError("The word that is put in is empty", "Name one: --set feature.word=never")
     if not -len(texts) <= column < len(texts):
-        raise UsageError(f"There is no text {column} among {len(texts)}", "Count from 0, or from the last: -1.")
+        raise UsageError(
+            f"feature.column = {column}, but a sample has {counted(len(texts), 'text')}",
+            "Count from 0, or from the last: -1.",
+        )
     words = texts[column].split(" ")
     if place == "end":
         position = len(words)
     elif place == "start" or place.isdecimal():
         position = int(place) if place.isdecimal() else 0
     else:
-        raise UsageError(f"feature.place = {place!r} is no place", "Use end, start, or a number of words.")
+        raise UsageError(f"feature.place = {place!r} is not valid", "Use end, start, or a number of words.")
     changed = " ".join([*words[:position], word, *words[position:]]) if texts[column] else word
     number = column % len(texts)
     return (*texts[:number], changed, *texts[number + 1 :])

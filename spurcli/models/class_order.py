@@ -41,7 +41,7 @@ class Classes:
             return tuple(sorted(self.names))
         named = self.told.split(",") if isinstance(self.told, str) else self.told
         if not isinstance(named, list | tuple):
-            raise UsageError(f"{FLAG} is no list of names", f"Write --set {FLAG}={SORTED}, or the names: a,b,c")
+            raise UsageError(f"{FLAG} is not a list of names", f"Write --set {FLAG}={SORTED}, or the names: a,b,c")
         names = tuple(str(name) for name in named)
         if matched(names, self.names) is None:
             raise UsageError(

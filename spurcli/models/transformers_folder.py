@@ -151,7 +151,7 @@ def _report(folder: Path, model: Any, info: dict[str, Any]) -> str:
     if body:
         raise InputError(
             f"{folder} lacks {counted(len(body), 'weight')} of its model ({', '.join(body[:3])})",
-            "Save it again, whole.",
+            "Save the complete model again.",
         )
     read = f"{folder.name}: {counted(len(model.state_dict()) - len(new), 'tensor')}"
     return (

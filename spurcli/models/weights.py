@@ -112,7 +112,7 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
         parts.append(f"{match.origin} is used, not {', '.join(others)}")
     config = getattr(model, "pretrained_cfg", None)  # timm's
     if config and config.get("mean") and config.get("std"):
-        parts.append(f"timm's weights want images of mean {list(config['mean'])}, std {list(config['std'])}")
+        parts.append(f"timm's weights require images of mean {list(config['mean'])}, std {list(config['std'])}")
     return ", ".join(parts)
 
 
@@ -168,7 +168,7 @@ def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: S
     """What the file and the model differ by: classes, the last layer, or more."""
     hint = "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE."
     if folder_settings(Path(where).parent) and not set(match.weights) & set(expected):
-        hint = f"A config.json is beside it. Name the folder, which says the model: {Path(where).parent}"
+        hint = f"Its folder has a config.json that describes the model. Name the folder: {Path(where).parent}"
     differs = {name.rpartition(".")[0] for name in match.wrong()}
     wide = {len(match.weights[name]) for name in match.mismatch.misshapen if expected[name].ndim}
     ours = {len(expected[name]) for name in match.mismatch.misshapen if expected[name].ndim}

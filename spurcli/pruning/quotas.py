@@ -116,7 +116,7 @@ def _count(row: JsonObject, size: int, where: str) -> tuple[int, int]:
             raise InputError(f"{where} has no validation samples, so no recall", "Use --per-class instead.")
         return 0, 0
     if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InputError(f"{where} has an accuracy that is no share", "Make the evaluation again.")
+        raise InputError(f"{where} has an accuracy outside 0 to 1", "Run the evaluation again.")
     return round(value * num_samples), num_samples
 
 

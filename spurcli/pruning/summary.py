@@ -70,7 +70,7 @@ def unbalanced(summary: RemovalSummary) -> list[str]:
     shown = ", ".join(empty[:_MAX_NAMES]) + (
         f" and {len(empty) - _MAX_NAMES:,} more" if len(empty) > _MAX_NAMES else ""
     )
-    found = [f"Not balanced, for want of training samples: {shown}"] if empty else []
+    found = [f"Not balanced, because they have no training samples: {shown}"] if empty else []
     return [*found, *[f"Group {name} loses all its samples, so the others are balanced without it" for name in gone]]
 
 

@@ -107,7 +107,7 @@ def _remarks(arms: Sequence[Arm]) -> list[str]:
         files = [run.name for run in arm.runs]
         if why := list(dict.fromkeys(words for run in arm.runs for words in run.apart)):
             found.append(
-                f"{arm.label}: {listed(files, 3)} stand apart, not averaged with the runs they look like: {', '.join(why)}."
+                f"{arm.label}: {listed(files, 3)} are shown separately, not averaged with similar runs: {', '.join(why)}."
             )
         places = Counter(run.at for run in arm.runs if run.seed is not None)
         shared = [run.name for run in arm.runs if places[run.at] > 1]

@@ -205,7 +205,7 @@ def _pictures(inputs: Inputs, indices: NDArray[np.int64]) -> dict[int, str]:
         return {}
     pixels = inputs.read(indices)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
-        raise InputError("its samples are no pictures")
+        raise InputError("its samples are not images")
     uris = {}
     for index, array in zip(indices.tolist(), pixels, strict=True):
         image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)

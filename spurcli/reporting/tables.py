@@ -27,7 +27,7 @@ _LABELS_NOTE = (
 )
 _TIME_NOTE = (
     "Time: training as in history.json, all epochs whichever was chosen, mean over seeds. What came before is not in it: "
-    "scores, inferred groups, the model whose last layer is fitted anew."
+    "scores, inferred groups, the model whose last layer is retrained."
 )
 
 

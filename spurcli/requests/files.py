@@ -46,7 +46,7 @@ def input_file(
         say(f"Reading {path}")
         return path
     if required:
-        raise UsageError(f"No file is named, and there is no {path} here", "Name one, or run the stage before.")
+        raise UsageError(f"No file is named, and {path} does not exist", "Name a file, or run the previous stage.")
     return None
 
 

@@ -30,7 +30,7 @@ def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, Predicti
 
     file = Path(asked.predictions)
     if file.is_file() and file.stat().st_size and holds_predictions(file):
-        raise UsageError(f"{file} is no table", f"Name it without --predictions: spurcli evaluate {file}")
+        raise UsageError(f"{file} is not a table", f"Name it without --predictions: spurcli evaluate {file}")
     sets = parse_sets(asked.set)
     reading = {key.removeprefix("dataset.options."): value for key, value in sets.items()}
     if wrong := next((key for key in sets if key.removeprefix("dataset.options.") not in _READING), None):

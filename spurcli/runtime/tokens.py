@@ -102,7 +102,7 @@ def folder_tokenizer(folder: Path, max_length: int) -> TextTokenizer:
 
     if not folder.is_dir():
         raise InputError(
-            f"No tokeniser in {folder}: there is no such folder",
+            f"No tokeniser: the folder {folder} does not exist",
             "Put it there, or name another with --set model.options.path=FOLDER (save_pretrained makes one).",
         )
     try:

@@ -69,7 +69,7 @@ def evaluate(
     if sum(given is not None for given in (model, logits, predictions, table)) != 1:
         raise UsageError("Give either a model, predictions or --logits", "spurcli evaluate model.safetensors")
     if (attributes or groups) and (settings is None or table is not None):
-        raise UsageError("Other groups need a data set", "Name the model, or --dataset beside --logits.")
+        raise UsageError("Other groups need a data set", "Name the model, or add --dataset to --logits.")
     if attributes and groups:
         raise UsageError("--attribute and --group-labels both make the groups", "Remove one of them.")
     if settings is not None and attributes:
@@ -296,7 +296,7 @@ def _foreign(
         return _Found(evaluated, subject, about, parents, sample_id=found.sample_id)
     (progress or Silent()).say(note)
     warn_if_reordered(
-        confusion(found.logits, found.label), dataset.class_names, str(paths[0]), "Write class_names beside the logits."
+        confusion(found.logits, found.label), dataset.class_names, str(paths[0]), "Store class_names with the logits."
     )
     # a foreign program saw no twin
     evaluated = replace(evaluated_split(dataset, split, found.logits), feature_of=None, twin_class=None)

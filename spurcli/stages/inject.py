@@ -59,11 +59,13 @@ def inject(
     chosen = parse_select(select)
     if isinstance(chosen, tuple):
         if count is not None or fraction is not None:
-            raise UsageError("A slice says how many carry the feature", "Leave out --count and --fraction.")
+            raise UsageError("A slice already sets the number of carriers", "Remove --count and --fraction.")
     elif (count is None) == (fraction is None):
-        raise UsageError("How many samples carry the feature?", "Say --count 100 or --fraction 0.3.")
+        raise UsageError("The number of carriers is not set", "Add --count 100 or --fraction 0.3.")
     if chosen == "random" and scores is not None:
-        raise UsageError("--select random uses no scores", "Leave out --scores, or choose hardest, easiest or A:B.")
+        raise UsageError(
+            "--scores has no effect with --select random", "Remove --scores, or choose hardest, easiest or A:B."
+        )
     if scores is None and score is not None:
         raise UsageError(f"--score {score} says which score of --scores decides", "Add --scores FILE.")
     if chosen != "random" and scores is None:
@@ -71,7 +73,8 @@ def inject(
     number = count if count is not None else int(parse_fraction(fraction or "0") * len(members))
     if number > len(members) or number < 0:
         raise InputError(
-            f"Class {class_name} has {counted(len(members), 'training sample')}, {number:,} asked for", "Ask fewer."
+            f"Class {class_name} has {counted(len(members), 'training sample')}; {number:,} were requested",
+            "Use a smaller count.",
         )
 
     parents = []
@@ -140,7 +143,8 @@ def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int
     start, stop = chosen
     if stop > len(keys):
         raise InputError(
-            f"The slice {start}:{stop} reaches beyond the class's {counted(len(keys), 'sample')}", "Take less."
+            f"The slice {start}:{stop} reaches beyond the class's {counted(len(keys), 'sample')}",
+            "Use a smaller slice.",
         )
     return hardest(len(keys) - start) & ~hardest(len(keys) - stop)
 

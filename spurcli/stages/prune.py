@@ -191,7 +191,7 @@ def _rule(
             raise UsageError("--match copies the counts of another list", "Leave out the options that choose counts.")
         return Rule(None), None
     if balance_classes and balance_groups:
-        raise UsageError("--balance-classes and --balance-groups are two rules", "Choose one.")
+        raise UsageError("--balance-classes and --balance-groups cannot be combined", "Choose one.")
     if quotas and (per_class or groups or balance):
         raise UsageError("--quotas says how much of each class goes", "Leave out --per-class, --group and --balance-….")
     if isinstance(chosen, tuple):
@@ -202,7 +202,9 @@ def _rule(
             "How much is to be removed?", "Say --fraction 0.1 (a tenth), or --select A:B, or --match FILE."
         )
     if per_class and groups:
-        raise UsageError("--per-class and --group are two rules", "Choose one: groups already lie within a class.")
+        raise UsageError(
+            "--per-class and --group cannot be combined", "Choose one: each group is already within one class."
+        )
     text = None if fraction is None else str(fraction)
     share: Fraction | None = parse_fraction(text) if text is not None else None
     return Rule(share, "class" if per_class else "all", chosen, tuple(groups), balance), text

@@ -80,7 +80,7 @@ def score(
     if table is not None:
         logits = table[0]
     if logits is not None and (checkpoint or num_runs != 1):
-        raise UsageError("--logits stands alone: no --checkpoint, no --runs", "Leave them out.")
+        raise UsageError("--logits cannot be combined with --checkpoint or --runs", "Remove them.")
     if logits is None and (settings is None or labels is not None or ids is not None):
         raise UsageError("Nothing to score", "Name a data set, or give --logits and --labels.")
     if logits is not None:
@@ -231,7 +231,7 @@ def _from_logits(
     else:
         context.progress.say(note)
         header, group = _header(dataset, made), dataset.group("train")
-        advice = "Write class_names beside the logits."
+        advice = "Store class_names with the logits."
         warn_if_reordered(confusion(logits, label), dataset.class_names, str(paths[0]), advice)
     _write_from_logits(logits, label, further, output, header, sample_id, group)
 

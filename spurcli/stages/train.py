@@ -177,7 +177,10 @@ class _Wanted:
                 raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
         beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
         if beyond and not self.same_steps:
-            raise UsageError(f"There is no epoch {beyond[0]} in {settings.training.epochs}", "Change --save-epochs.")
+            raise UsageError(
+                f"--save-epochs {beyond[0]} is outside 1 to {settings.training.epochs} (training.epochs)",
+                "Change --save-epochs.",
+            )
         if checkpoint:
             raise UsageError(
                 f"--checkpoint has no effect with {settings.method.name}, which trains from scratch",

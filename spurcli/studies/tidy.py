@@ -98,7 +98,7 @@ def _problem(row: Mapping[Any, Any], figure: str) -> str:
         return f"not {len(COLUMNS)} fields"
     if row["figure"] != figure:
         return f"of figure {name_of(row['figure'])!r}, not {figure!r}"
-    return "" if isinstance(number_or_word(row["value"]), float) else f"{name_of(row['value'])!r} is no number"
+    return "" if isinstance(number_or_word(row["value"]), float) else f"{name_of(row['value'])!r} is not a number"
 
 
 def curves_of(rows: Iterable[Row], is_percent: Callable[[str], bool]) -> Curves:

@@ -35,7 +35,7 @@ def refit_last_layer(
     """
     layer = last_linear(model)
     if layer is None or layer.bias is None:
-        raise InputError("The model has no last linear layer with a bias to fit anew", "Use a model that ends in one.")
+        raise InputError("The model has no last linear layer with a bias to retrain", "Use a model that ends in one.")
     started, waited = time.monotonic(), [0.0]
 
     def embeddings(name: str) -> NDArray[np.float32]:
@@ -83,7 +83,7 @@ def _embeddings(context: RunContext, model: nn.Module, layer: nn.Linear, name: s
     # a twentieth of their size: far more than half precision loses, far less than another layer after it leaves
     if again.shape != logits.shape or np.abs(again - logits).max() > 0.05 * np.abs(logits).max():
         raise InputError(
-            "What the model returns is not what its last linear layer returns, so fitting that anew makes no sense",
+            "The model's output differs from its last linear layer's output, so retraining that layer would not work",
             "Use a model that ends in a linear layer, and registers that one last.",
         )
     return embedding

@@ -70,7 +70,7 @@ class Saver:
         if number := self.request.signal_number if self.world.is_alone else self._agreed_signal:
             self.world.barrier()  # who leaves first has torchrun end the others
             where = f"epoch {position.epoch + 1}, step {position.step}"
-            raise Interrupted(f"Stopped at {where}; the state is saved", "The same command goes on.", number)
+            raise Interrupted(f"Stopped at {where}; the state is saved", "Run the same command to resume.", number)
 
     def restore(self) -> Position:
         """Where to go on; the model, optimizer, method and best weights are as they were then. All processes start equal."""

@@ -168,7 +168,7 @@ class StateFile:
             position, facts = Position(**content["position"]), dict(content["extra"])
             return _Header(content["identity"], dict(content["environment"]), position, facts)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{self.path} is no usable training state", _START_OVER) from error
+            raise InputError(f"{self.path} is not a usable training state", _START_OVER) from error
 
     def _environment(self) -> dict[str, object]:
         return {**environment(self.device), "world size": self.world_size}

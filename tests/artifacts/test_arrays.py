@@ -137,7 +137,7 @@ def test_wrong_logits_are_named(tmp_path, array, match):
         (np.array([-1, 0]), "label -1 of sample 0 is outside"),
         (np.array([2**63, 0], dtype=np.uint64), "of sample 0 is outside"),
         (np.array([0, 1, 2]), "has 3 labels for 2 rows of logits"),
-        (np.array([0.0, 0.5]), r"is float64, and label 0.5 of sample 1 is not whole\nExpected integer"),
+        (np.array([0.0, 0.5]), r"is float64, and label 0.5 of sample 1 is not an integer\nExpected integer"),
         (np.array([[0], [1]]), "shape"),
         (np.array([True, False]), "is bool"),
     ],
@@ -172,8 +172,8 @@ def test_logits_of_another_shape_or_kind_get_the_line_that_helps(tmp_path, array
         (np.array([[0], [1]]), 2, 3, r"labels\.ravel\(\)"),
         (np.array([True, False]), 2, 2, r"labels\.astype\(int\)"),
         (np.arange(4) % 2, 2, 4, r"transposed\? Write logits\.T"),
-        (np.array([0.0, np.nan]), 2, 2, "label nan of sample 1 is not whole"),
-        (np.array(["cat", "dog"]), 2, 2, "'cat'.*\nWrite class_names"),
+        (np.array([0.0, np.nan]), 2, 2, "label nan of sample 1 is not an integer"),
+        (np.array(["cat", "dog"]), 2, 2, "'cat'.*\nStore class_names"),
     ],
 )
 def test_labels_of_another_shape_or_kind_get_the_line_that_helps(tmp_path, array, num_samples, num_classes, line):
@@ -196,7 +196,7 @@ def test_labels_that_are_texts_are_classes_by_name(tmp_path, suffix):
     assert read_labels(path, 2, 2, ("cat", "dog")).tolist() == [1, 0]
     refuse(
         lambda each: read_labels(each, 2, 2, ("cat", "bee")),
-        "label 'dog', which is no class\nThe classes are cat, bee",
+        "label 'dog', which is not a class\nThe classes are cat, bee",
         path,
     )
 

@@ -152,7 +152,7 @@ def test_wrong_lines_are_named(tmp_path, body, match):
         ("# spurcli indices v0 {}", "has version '0'"),
         ("# spurcli indices v-1 {}", "has version '-1'"),
         ("# spurcli indices v1", "header is not valid JSON"),
-        ("# spurcli indices v1 []", "header that is no JSON object"),
+        ("# spurcli indices v1 []", "header that is not a JSON object"),
         ("# spurcli indices v1 {", "header is not valid JSON"),
         ('# spurcli indices v1 {"kind":NaN}', "NaN is not a JSON number"),
         ('# spurcli indices v1 {"kind":1e999}', "is too large a number"),

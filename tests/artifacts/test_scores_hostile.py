@@ -104,7 +104,7 @@ def test_other_number_types_are_read(tmp_path):
         ({"sample_id": np.array([b"a", b"b"])}, "'sample_id' has 2 values"),
         ({"sample_id": np.array([b"a", b"\xff", b"c"])}, "cannot be read as HDF5"),
         ({"class_names": np.array([1, 2])}, "'class_names' is int64"),
-        ({"seeds": "7"}, "'seeds' is no JSON list"),
+        ({"seeds": "7"}, "'seeds' is not a JSON list"),
         ({"seeds": "[NaN]"}, "not valid JSON: NaN"),
         ({"provenance": "[]"}, "'provenance' is not an object"),
         ({"provenance": '{"settings": 3}'}, "'settings' is missing or of the wrong kind"),

@@ -194,7 +194,7 @@ def test_the_only_score_of_a_file_decides(spurcli):
     [
         ("def mine(*, data_root):\n    raise KeyError('colour')", "mine.py, line 2: KeyError: 'colour'"),
         ("def mine(*, data_root):\n    open('sizes.json')", "mine.py, line 2: sizes.json: No such file"),
-        ("mine = 3", "mine.py:mine is no function"),
+        ("mine = 3", "mine.py:mine is not a function"),
         ("import numpy\ndef mine(*, data_root):\n    return numpy.zeros(3) @ numpy.zeros(2)", "mine.py, line 3"),
     ],
 )

@@ -114,7 +114,7 @@ def relabel(code):
     [
         (lambda path: path.unlink(), r"No such file: .*data_batch_3\.bin"),
         (lambda path: path.write_bytes(b""), r"data_batch_3\.bin is empty"),
-        (cut, r"data_batch_3\.bin is cut short or damaged: 61,360 bytes are no whole number"),
+        (cut, r"data_batch_3\.bin is cut short or damaged: 61,360 bytes are not a multiple"),
         (drop_image, r"data_batch_3\.bin has 19 images, not 20"),
         (relabel(200), r"data_batch_3\.bin: image 0 has the label 200, outside 0\.\.9"),
         (relabel(7), r"CIFAR-10's train has \d+ images of \w+, not 10"),

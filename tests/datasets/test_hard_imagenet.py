@@ -136,7 +136,7 @@ DAMAGE = {
     ),
     "a test image among those to train on": (
         lambda root: next((root / "val" / SKI).iterdir()).rename(root / "train" / SKI / "ILSVRC2012_val_9.JPEG"),
-        "ILSVRC2012_val_9.JPEG is no training image of ski: their names begin with n04228054_",
+        "ILSVRC2012_val_9.JPEG is not a training image of ski: their names begin with n04228054_",
     ),
     "a training image among those to test on": (
         lambda root: (root / "val" / SKI / f"{SKI}_1.JPEG").write_bytes(b"x"),
@@ -149,10 +149,10 @@ DAMAGE = {
     "a swapped class folder": (
         lambda root: (root / "train" / SLED).rename(root / "train" / "x")
         and (root / "train" / SKI).rename(root / "train" / SLED),
-        "is no training image of dog sled",
+        "is not a training image of dog sled",
     ),
     "a download cut short": (
-        lambda root: (root / "train" / SKI / f"{SKI}_77.JPEG.part").write_bytes(b"x"), "_77.JPEG.part is no JPEG image",
+        lambda root: (root / "train" / SKI / f"{SKI}_77.JPEG.part").write_bytes(b"x"), "_77.JPEG.part is not a JPEG image",
     ),
 }  # fmt: skip
 
@@ -191,7 +191,7 @@ def test_a_copy_of_part_is_refused_with_the_published_counts(folder, spurcli):
     assert "val has 2 images of dog sled, not 50" in refused.err
     shown = spurcli(*words, "--set", "dataset.options.available_only=true", "--json")
     assert shown.code == 0
-    assert "is not the whole of Hard ImageNet" in shown.err
+    assert "is a part of Hard ImageNet" in shown.err
     found = json.loads(shown.out)["splits"]
     assert found["train"]["classes"]["dog sled"] == found["train"]["published"]["dog sled"] == 59
     assert found["train"]["published"]["patio"] is None
@@ -204,7 +204,7 @@ def test_the_layout_at_hand(benchmark_data):
         pytest.skip(f"no HardImageNet_Images in {benchmark_data}")
     with pytest.raises(InputError, match="val has no images of dog sled, howler monkey"):
         load(data_root=benchmark_data, image_size=32)
-    with pytest.warns(SpurWarning, match="not the whole of Hard ImageNet"):
+    with pytest.warns(SpurWarning, match="is a part of Hard ImageNet"):
         dataset = load(data_root=benchmark_data, image_size=32, available_only=True)
     test = by_class(dataset, "test")
     assert {name: len(names) for name, names in test.items() if names} == dict.fromkeys(

@@ -76,7 +76,7 @@ def test_columns_by_other_names(tmp_path):
         ({"text": None}, {}, "no column 'image' \\(paths\\) or 'text'\nIt has: label, split"),
         ({"image": TEXTS}, {}, "images and texts: which are classified"),
         ({}, {"attribute": ["splt"]}, "no column 'splt', did you mean split"),
-        ({}, {"attribute": 5}, "attribute = 5 is no list of names"),
+        ({}, {"attribute": 5}, "attribute = 5 is not a list of names"),
         ({}, {"attributes": ["a"]}, "orders attributes, but there are none"),
         ({}, {"group": "split", "attribute": "split"}, "both make groups"),
         ({}, {"folder": "x"}, "are for images"),
@@ -220,7 +220,7 @@ def test_groups_are_class_and_attribute(tmp_path, columns, options, names, codes
 
 def test_groups_that_say_nothing_across_classes(tmp_path):
     table(tmp_path, group=["old", "red", "new", "blue", "old", "red"])
-    with pytest.warns(SpurWarning, match="each group lies in one class"):
+    with pytest.warns(SpurWarning, match="each group is in one class"):
         found = load(tmp_path)
     assert found.attribute_names == ("blue", "new", "old", "red")
     names = [found.group_names[group] for group in found.group("train")]

@@ -43,14 +43,14 @@ def test_logits_never_touch_a_model_that_lies_there(spurcli, trained, arrays, tm
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ([], 2, "no model.safetensors here"),
+        ([], 2, "model.safetensors does not exist"),
         (["absent.safetensors"], 3, "No such file"),
         (["logits.npy"], 3, "logits.npy"),
         (["m.safetensors", "--logits", "logits.npy"], 2, "contradict"),
         (["--logits", "logits.npy"], 2, "Add --labels"),
         (["--logits", "logits.npy", "--labels", "absent.npy"], 3, "No such file"),
         (["--logits", "logits.npy", "--dataset", "demo"], 3, "120 samples against"),
-        (["--logits", "logits.npy", "--labels", "label.npy", "-o", "-", "--json"], 2, "both want stdout"),
+        (["--logits", "logits.npy", "--labels", "label.npy", "-o", "-", "--json"], 2, "both write to stdout"),
     ],
 )
 def test_wrong_words(spurcli, arrays, tmp_path, words, code, says):

@@ -337,5 +337,5 @@ def test_flags_of_a_table_need_a_table(tmp_path):
         evaluate(checkpoint="p.csv")
     assert "--predictions p.csv" in raised.value.hint
     expected(tmp_path / "x.h5", TEST)
-    with pytest.raises(UsageError, match="is no table"):
+    with pytest.raises(UsageError, match="is not a table"):
         evaluate(predictions="x.h5", proba="p_*")

@@ -101,7 +101,7 @@ def test_a_feature_may_be_named_for_groups_of_which_no_training_counts_are_known
     found = evaluate(predictions=tmp_path / "own.h5", feature_of=["sea/yes"], output=tmp_path / "evaluation.json")
     assert [(entry["feature"], entry["classes"]) for entry in found["features"]] == [("yes", ["sea"])]
     assert found["metrics"]["probit_gap"]["value"] is not None
-    for words, says in ((["sea/maybe"], "no such group"), (["land/yes", "sea/yes"], "every class")):
+    for words, says in ((["sea/maybe"], "unknown group"), (["land/yes", "sea/yes"], "every class")):
         with pytest.raises(UsageError, match=says):
             evaluate(predictions=tmp_path / "own.h5", feature_of=words, output=tmp_path / "none.json")
 

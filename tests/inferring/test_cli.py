@@ -174,8 +174,8 @@ def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
         (["m.safetensors", "--by", "mistakes"], 3, "No such file"),
         (["--by", "clusters", "--dataset", "demo", "--num-clusters", "1"], 2, "--num-clusters"),
         (["--by", "mistakes", "--dataset", "demo", "--epoch", "900"], 2, "beyond the recipe's"),
-        (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--save-errors", "-"], 2, "both want stdout"),
-        (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--json"], 2, "both want stdout"),
+        (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--save-errors", "-"], 2, "both write to stdout"),
+        (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--json"], 2, "both write to stdout"),
         (["--by", "mistakes", "--dataset", "demo", "--set", "method.name=erm"], 2, "has no effect"),
     ],
 )

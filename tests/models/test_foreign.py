@@ -329,7 +329,7 @@ def test_folders_of_save_pretrained(tmp_path, theirs):
         assert read_checkpoint_metadata(path, required=False) == {}
     index["weight_map"]["fc.bias"] = "../model-2.safetensors"
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match="not beside it"):
+    with pytest.raises(InputError, match="not in its folder"):
         load(folder)
     torch.save(state, folder / "pytorch_model.bin")
     torch.testing.assert_close(logits(load(folder)[0]), logits(theirs)[:, [2, 0, 1]])

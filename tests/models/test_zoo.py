@@ -114,7 +114,7 @@ def test_timm_weights_and_the_images_they_want(tmp_path, listener):
     )
     (said,) = listener.said
     assert "new last layer head" in said
-    assert "want images of mean [0.5, 0.5, 0.5], std [0.5, 0.5, 0.5]" in said
+    assert "require images of mean [0.5, 0.5, 0.5], std [0.5, 0.5, 0.5]" in said
     with pytest.raises(InputError, match=r"other shape or kind 1 \(pos_embed\)"):
         build("timm", (3, 64, 64), **options)
 

@@ -78,7 +78,7 @@ def test_all_groups_that_have_samples_end_equal(birds, tmp_path, counts):
     assert np.bincount(group[kept_of(tmp_path)], minlength=4).tolist() == [smallest if count else 0 for count in counts]
     empty = [f"{CLASSES[g // 2]}/{ATTRIBUTES[g % 2]}" for g in range(4) if not counts[g]]
     said = [warning for warning in result["warnings"] if warning.startswith("Not balanced")]
-    assert said == ([f"Not balanced, for want of training samples: {', '.join(empty)}"] if empty else [])
+    assert said == ([f"Not balanced, because they have no training samples: {', '.join(empty)}"] if empty else [])
 
 
 def test_many_empty_groups_are_counted(score_file, tmp_path):
@@ -183,4 +183,4 @@ def test_as_typed(birds, spurcli):
     assert "50 of 80 samples removed, 30 kept" in result.err
     both = spurcli("prune", "--balance-groups", "--balance-classes")
     assert (both.code, both.out) == (2, "")
-    assert "are two rules" in both.err
+    assert "cannot be combined" in both.err

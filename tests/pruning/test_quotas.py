@@ -149,7 +149,7 @@ def test_evaluations_that_may_not_say_quotas(scores, val, score_file, tmp_path):
         prune([scores], fraction="0.3", quotas=empty, output=out)
     content["per_class"][1]["accuracy"] = {"value": 1.5, "num_samples": 50, "interval": None}
     empty.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="no share"):
+    with pytest.raises(InputError, match="outside 0 to 1"):
         prune([scores], fraction="0.3", quotas=empty, output=out)
     assert not out.exists()
     injected = val(injection_sha256="ab" * 32)

@@ -193,7 +193,7 @@ def test_one_model_evaluated_twice_with_different_numbers_is_no_pair_of_seeds(ma
         make.save(tmp_path / "runs" / f"{name}.json", finished(make, "model.pt", value))
     data = read(tmp_path)
     assert [arm["num_runs"] for arm in data["arms"]] == [1, 1]
-    assert any("runs/y.json stand apart" in remark for remark in data["remarks"])
+    assert any("runs/y.json are shown separately" in remark for remark in data["remarks"])
 
 
 def test_a_training_that_does_not_say_its_method_is_not_called_erm(make, tmp_path):

@@ -60,4 +60,4 @@ def test_without_the_data_the_page_says_so(text_scores, spurcli, monkeypatch, tm
     assert spurcli("report", text_scores).code == 0
     page = (tmp_path / "report.html").read_text()
     assert quoted(page) == []
-    assert "There is no pairs.tsv in data, nor here" in page
+    assert "pairs.tsv was not found in data or in the current folder" in page

@@ -135,7 +135,7 @@ def test_a_folders_own_padding_and_cutting_are_not_used(tmp_path):
 
 
 def test_folders_without_a_usable_tokenizer_are_named(tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="does not exist"):
         folder_tokenizer(tmp_path / "none", 8)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="cannot be loaded") as caught:

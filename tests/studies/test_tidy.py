@@ -15,7 +15,7 @@ HEAD = ",".join(COLUMNS)
     ("content", "problem"),
     [
         ("figure,series\n", "columns"),
-        (f"{HEAD}\nfig3,,,slice,0,1,accuracy,nan\n", "line 2: 'nan' is no number"),
+        (f"{HEAD}\nfig3,,,slice,0,1,accuracy,nan\n", "line 2: 'nan' is not a number"),
         (f"{HEAD}\nfig4,,,slice,0,1,accuracy,3\n", "line 2: of figure 'fig4'"),
         (f"{HEAD}\nfig3,,,slice,0,1\n", "line 2: not 8 fields"),
         (f"{HEAD}\nfig3,,,slice,0,1,accuracy,3\nfig3,,,slice,0.0,1,accuracy,4\n", "line 3: a second value"),

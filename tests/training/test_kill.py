@@ -129,7 +129,7 @@ def test_a_signal_stops_cleanly_and_the_same_command_goes_on(request, tmp_path, 
     said = stderr(folder)
     assert process.exitcode == code, said
     assert "the state is saved" in said
-    assert "The same command goes on." in said
+    assert "Run the same command to resume." in said
     assert "Traceback" not in said
     assert "Going on after epoch" in finish(folder, words)
     assert content(folder) == untouched

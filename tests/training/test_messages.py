@@ -35,7 +35,7 @@ def bug(*, num_classes): return Failing(RuntimeError("mat1 and mat2 shapes canno
     [
         ("cuda", "Out of memory with training.batch_size = 64", "--set training.batch_size=32"),
         ("cpu", "Out of memory with training.batch_size = 64", "--set training.batch_size=32"),
-        ("worker", "A process that decodes images died", "--workers 1"),
+        ("worker", "A process that decodes images crashed", "--workers 1"),
         ("bug", "RuntimeError: mat1 and mat2 shapes", "--debug"),
     ],
 )

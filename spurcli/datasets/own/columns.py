@@ -232,7 +232,7 @@ def within_class(
     if len(pairs) == len(set(group)) > len(class_names):
         warnings.warn(
             SpurWarning(
-                f"{where}: each group lies in one class, and none says what it shares with groups of other classes, so no "
+                f"{where}: each group is in one class, and none says what it shares with groups of other classes, so no "
                 "spurious feature can be found; write class/attribute, or bring a column attribute"
             ),
             stacklevel=2,

@@ -35,7 +35,7 @@ def locate(path: str, data_root: Path) -> Path:
     parents = [candidate.parent for candidate in candidates if exists(candidate.parent)]
     beside = [entry.name for parent in parents for entry in islice(parent.glob("*"), 10_000)]
     raise InputError(
-        f"There is no {path[:200]} in {data_root}, nor here{near(PurePath(path).name, beside)}",
+        f"{path[:200]} was not found in {data_root} or in the current folder{near(PurePath(path).name, beside)}",
         "Name the folder that holds it with --data-root or SPURCLI_DATA_ROOT.",
     )
 
@@ -87,7 +87,7 @@ def names_of(value: Any, option: str) -> tuple[str, ...]:
     """An option that takes one name or several."""
     names = [value] if isinstance(value, str) and value else value or []
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
-        raise UsageError(f"dataset.options.{option} = {value!r} is no list of names", 'Write it as ["one", "two"].')
+        raise UsageError(f"dataset.options.{option} = {value!r} is not a list of names", 'Write it as ["one", "two"].')
     if len(set(names)) < len(names):
         raise UsageError(f"dataset.options.{option} names one twice: {', '.join(names)}", "Each once.")
     return tuple(names)

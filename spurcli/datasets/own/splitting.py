@@ -67,7 +67,9 @@ class Shares:
     def __post_init__(self) -> None:
         for name, share in (("val", self.val), ("test", self.test)):
             if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
-                raise UsageError(f"dataset.options.{name}_share = {share!r} is no number", "Write 0.2, for instance.")
+                raise UsageError(
+                    f"dataset.options.{name}_share = {share!r} is not a number", "Write 0.2, for instance."
+                )
         val, test = self.val or 0, self.test or 0
         if not (val >= 0 and test >= 0 and val + test < 1):  # NaN is none of these
             raise UsageError(

@@ -49,7 +49,7 @@ class DFR:
             raise UsageError(f"method.options.on = {on!r}", 'Choose from: "train", "val".')
         if not strengths or not all(type(one) in (int, float) and one > 0 for one in strengths):
             raise UsageError(
-                f"method.options.C = {C!r} is no strength above 0, nor a list of them", "Say 0.1 or [1, 0.1]."
+                f"method.options.C = {C!r} must be a number above 0 or a list of them", "Use 0.1 or [1, 0.1]."
             )
         self.num_refits = NUM_REFITS[on] if num_refits is None else num_refits
         if type(self.num_refits) is not int or self.num_refits < 1:
