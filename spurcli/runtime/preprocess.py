@@ -75,7 +75,7 @@ class ImagePreprocess:
     ) -> ImagePreprocess:
         if len(settings.mean) not in (1, channels):
             raise UsageError(
-                f"preprocessing.mean has {counted(len(settings.mean), 'value')} for images of {channels} channels",
+                f"preprocessing.mean has {counted(len(settings.mean), 'value')} for images of {counted(channels, 'channel')}",
                 "Give one value, or one per channel.",
             )
         mean = torch.tensor(settings.mean, dtype=torch.float64).expand(channels)

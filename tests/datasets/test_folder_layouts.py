@@ -411,9 +411,9 @@ def test_classes_in_an_order_of_ones_own(tree):
         (["ant", "bea"], "no class 'bea', did you mean bee"),
         (["ant", "bee", "bee"], "twice"),
         ("reversed", "'reversed' is not a list"),
-        ([["ant"], "bee"], "no list of names"),
-        ([True, "bee"], "no list of names"),
-        (7, "no list of names"),
+        ([["ant"], "bee"], "not a list of names"),
+        ([True, "bee"], "not a list of names"),
+        (7, "not a list of names"),
     ],
 )
 def test_classes_that_are_not_there(tree, asked, words):

@@ -416,7 +416,7 @@ def test_a_file_of_a_folder_that_says_its_model_is_answered_with_the_folder(tmp_
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(InputError) as caught:
         load(tmp_path / "model.safetensors")
-    assert f"Name the folder, which says the model: {tmp_path}" in caught.value.hint
+    assert f"Name the folder: {tmp_path}" in caught.value.hint
 
 
 @pytest.mark.parametrize("wrapper", ["_fsdp_wrapped_module", "_checkpoint_wrapped_module"])

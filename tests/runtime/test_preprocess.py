@@ -68,7 +68,7 @@ def test_one_mean_serves_all_channels_and_a_wrong_number_is_named():
     one = ImagePreprocess.build(PreprocessingSettings(mean=(0.3,), std=(0.2,)), 3, CPU)
     three = ImagePreprocess.build(PreprocessingSettings(mean=(0.3,) * 3, std=(0.2,) * 3), 3, CPU)
     assert torch.equal(one.evaluation(pixels), three.evaluation(pixels))
-    with pytest.raises(UsageError, match=r"preprocessing\.mean has 3 values for images of 1 channels"):
+    with pytest.raises(UsageError, match=r"preprocessing\.mean has 3 values for images of 1 channel"):
         ImagePreprocess.build(PreprocessingSettings(mean=(0.3,) * 3, std=(0.2,) * 3), 1, CPU)
 
 

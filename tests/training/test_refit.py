@@ -272,7 +272,7 @@ def no_bias(*, num_classes, hidden):
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("squashed", "not what its last linear layer"), ("no_bias", "with a bias")]
+    ("name", "problem"), [("squashed", "differs from its last linear layer"), ("no_bias", "with a bias")]
 )
 def test_a_model_that_ends_otherwise_is_refused(erm, dfr, spurcli, name, problem):
     Path("models.py").write_text(MODELS)
