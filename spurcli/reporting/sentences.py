@@ -23,7 +23,7 @@ CLAUSES = {
     "only the threshold moved": "makes fewer such errors than {than}, but only its threshold moved: {feature} pushes it as far as before",
     "undecided": "is not shown to lean less or more on {feature} than {than}",
 }
-LOST_CORE = ", but tells the classes apart less well where there is no {feature} (it has lost core)"
+LOST_CORE = ", but it has lost core: it tells the classes apart less well where there is no {feature}"
 P_VALUE = " (p = {p} after adjustment for {count})"
 NOTHING_TO_SEVER = "Nothing to sever: trained on all samples, the model hardly leans on {feature} ({metric} {level}, 95 % over seeds {interval})."
 ARM = "{arm}: {level}; {differences}."

@@ -111,7 +111,7 @@ def test_the_first_sentence_says_in_plain_words_whether_it_leans_less(make, tmp_
     data = reliance_grid(make, tmp_path, hardest=(-0.3, -0.1), core=-0.02)
     assert data["verdict"][0].startswith(
         "With the hardest 30 % removed, the model leans less on hat than with as many removed at random and than trained on "
-        "all samples, but tells the classes apart less well where there is no hat (it has lost core)"
+        "all samples, but it has lost core: it tells the classes apart less well where there is no hat"
     )
     assert "after adjustment for 2 primary comparisons" in data["verdict"][0]
     assert {(claim["result"], claim["is_claim"], claim["has_lost_core"]) for claim in data["claims"]} == {
