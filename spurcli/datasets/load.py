@@ -6,11 +6,13 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from spurcli.artifacts.envelope import canonical_json
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.decoded import use_cache
 from spurcli.errors import InputError, UsageError
 from spurcli.registries import DATASETS
 from spurcli.registry import Options, near, same_kind
+from spurcli.sharing import once
 
 
 def load_dataset(
@@ -31,15 +33,8 @@ def load_dataset(
 
     Raises InputError if anything is missing, damaged or of the wrong count, before any work.
     """
-    loader = DATASETS.load(name)
-    arguments = loader_arguments(loader, name, options or {}, image_size)
-    dataset = loader(data_root=data_root, **arguments)
-    if not isinstance(dataset, Dataset):
-        raise InputError(
-            f"{name} returned {type(dataset).__name__}, not spurcli.datasets.Dataset", "See docs/own-parts.md"
-        )
-    if cache_root is not None:
-        dataset = use_cache(dataset, data_root, cache_root)
+    key = name, canonical_json(dict(options or {})), str(data_root), image_size, str(cache_root)
+    dataset = once(("data set", *key), lambda: _loaded(name, options or {}, data_root, image_size, cache_root))
     if injection is None:
         return dataset
     from spurcli.artifacts.injection import read_injection
@@ -51,7 +46,18 @@ def load_dataset(
             f"{injection} is not the injection that was used before ({found.sha256[:12]}, not {injection_sha256[:12]})",
             "Name the right one with --dataset path/to/inject.json.",
         )
-    return apply_injection(dataset, found)
+    return once(("injected", *key, found.sha256), lambda: apply_injection(dataset, found))
+
+
+def _loaded(name: str, options: Options, data_root: Path, image_size: int | None, cache_root: Path | None) -> Dataset:
+    loader = DATASETS.load(name)
+    arguments = loader_arguments(loader, name, options, image_size)
+    dataset = loader(data_root=data_root, **arguments)
+    if not isinstance(dataset, Dataset):
+        raise InputError(
+            f"{name} returned {type(dataset).__name__}, not spurcli.datasets.Dataset", "See docs/own-parts.md"
+        )
+    return dataset if cache_root is None else use_cache(dataset, data_root, cache_root)
 
 
 def loader_arguments(loader: Any, name: str, options: Options, image_size: int | None = None) -> dict[str, object]:

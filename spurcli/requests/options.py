@@ -145,6 +145,11 @@ def command_of(stage: str, request: Any) -> str:
     """The command line that asks for the same, for the provenance of what Python calls make."""
     from spurcli.artifacts.provenance import portable_command
 
+    return portable_command(words_of(stage, request))
+
+
+def words_of(stage: str, request: Any) -> list[str]:
+    """The words of the command line that asks for the same, without `spurcli`."""
     placed, flags = [], []
     for field in fields_of(request):
         value = getattr(request, field.name)
@@ -155,8 +160,9 @@ def command_of(stage: str, request: Any) -> str:
         elif field.is_switch:
             flags.append(field.flag if value else field.flag.replace("--", "--no-", 1))
         else:
-            flags += [word for each in _texts(field, value) for word in (field.flag, each)]
-    return portable_command([stage, *placed, *flags])
+            flag = field.option.short or field.flag
+            flags += [word for each in _texts(field, value) for word in (flag, each)]
+    return [stage, *placed, *flags]
 
 
 def _texts(field: Field, value: Any) -> list[str]:

@@ -29,6 +29,7 @@ from spurcli.runtime.preprocess import ImagePreprocess, Preprocess, TextPreproce
 from spurcli.runtime.token_cache import cached_tokens
 from spurcli.runtime.tokens import WORDS, TextFeed, TextTokenizer, folder_tokenizer, words_tokenizer
 from spurcli.settings import Settings
+from spurcli.sharing import once
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,11 @@ class RunContext:
 
     def feed(self, inputs: Inputs) -> Feed:
         """Reads batches of `inputs`, which are of the data set's kind, in any order."""
+        settings = self.settings
+        read_as = settings.preprocessing, str(settings.model.options.get("path", "")), settings.num_workers
+        return once(("feed", id(inputs), str(self.device), *read_as), lambda: self._feed(inputs), _num_bytes)
+
+    def _feed(self, inputs: Inputs) -> Feed:
         if isinstance(inputs, Texts):
             assert self.tokenizer
             tokens = cached_tokens(inputs, self.tokenizer, self.settings.cache_root)
@@ -196,6 +202,12 @@ class RunContext:
                 f"{where} was trained with another tokeniser: its token ids mean other words",
                 "Use the same preprocessing.tokenizer, max_length and, for word vocabularies, the same training texts.",
             )
+
+
+def _num_bytes(feed: Feed) -> int:
+    """What a feed holds in memory or on the device."""
+    held = [each for value in vars(feed).values() for each in (value if isinstance(value, tuple) else (value,))]
+    return sum(each.nbytes for each in held if isinstance(each, torch.Tensor))
 
 
 def _with_missing_weights(error: InputError, settings: Settings) -> InputError:
