@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from spurcli.artifacts.envelope import sha256_of_json
@@ -20,40 +20,26 @@ from spurcli.settings import KINDS, Table
 _ABSENT = object()
 
 
-@dataclass(frozen=True)
-class TrainArguments:
-    """What `train` was asked for beyond its settings. A new argument has a default that changes nothing."""
-
-    keep_sha256: str | None = None
-    groups_sha256: str | None = None
-    errors_sha256: str | None = None
-    checkpoint_sha256: str | None = None
-    same_steps: bool = False
-    evaluate_each: list[str] = field(default_factory=list)
-    checkpoints: list[int | str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ScoreArguments:
-    """What `score` was asked for: runs, the user's own scores, those that are computed on demand, columns of a table."""
-
-    num_runs: int = 1
-    own_scores: list[dict[str, str]] = field(default_factory=list)
-    on_demand: list[str] = field(default_factory=list)
-    columns: dict[str, Any] = field(default_factory=dict)
+# The arguments that were stored even where they had their default. Since then a stage stores what is `given`: an argument that
+# it gets later is not stored where it has its default, and needs no line here.
+_ALWAYS_STORED: dict[str, Table] = {
+    "train": {
+        "keep_sha256": None,
+        "groups_sha256": None,
+        "errors_sha256": None,
+        "checkpoint_sha256": None,
+        "same_steps": False,
+        "evaluate_each": [],
+        "checkpoints": [],
+    },
+    "score": {"num_runs": 1, "own_scores": [], "on_demand": [], "columns": {}},
+    "infer": {"num_clusters": None, "by_sha256": None},
+}
 
 
-@dataclass(frozen=True)
-class InferArguments:
-    """What `infer` was asked for: the way, its options, and whether it trains the model itself."""
-
-    by: str
-    trains: bool
-    num_clusters: int | None = None
-    by_sha256: str | None = None
-
-
-ARGUMENTS: dict[str, type[Any]] = {"train": TrainArguments, "score": ScoreArguments, "infer": InferArguments}
+def given(options: Any) -> Table:
+    """The fields of a dataclass that are not their defaults, for `arguments` in the provenance."""
+    return dict(_without(dataclasses.asdict(options), _defaults(type(options))))
 
 
 @dataclass(frozen=True)
@@ -70,7 +56,7 @@ class RunIdentity:
     def of(cls, made: Table) -> RunIdentity:
         """That of a provenance, of this version or an older one."""
         settings, path = _without_path(without_defaults(_table(made.get("settings"))))
-        arguments = _given(_table(made.get("arguments")), ARGUMENTS.get(str(made.get("stage"))))
+        arguments = _without(_table(made.get("arguments")), _ALWAYS_STORED.get(str(made.get("stage")), {}))
         parents = made.get("parents") or ()
         hashes = tuple(parent.get("sha256") if isinstance(parent, Mapping) else parent for parent in parents)
         return cls(made.get("stage"), settings, arguments, hashes, path)
@@ -92,7 +78,9 @@ class RunIdentity:
 
 def without_defaults(settings: Table) -> Table:
     """The tables of some settings without the values that are defaults, and without the place of an inject.json."""
-    found = {name: _given(value, KINDS[name]) if name in KINDS else value for name, value in settings.items()}
+    found = {
+        name: _without(value, _defaults(KINDS[name])) if name in KINDS else value for name, value in settings.items()
+    }
     dataset = found.get("dataset")
     if isinstance(dataset, Mapping) and isinstance(dataset.get("injection"), Mapping):  # its hash says which it is
         injection = {key: value for key, value in dataset["injection"].items() if key != "file"}
@@ -115,25 +103,26 @@ def same_state(saved: Any, mine: Table) -> list[str]:
     """How the identity that an unfinished run has saved differs from `mine`; empty for the same run.
 
     Version 1 saved the hash of it, over the settings and arguments that there were: those it did not know must have
-    their defaults.
+    their defaults. Of arguments it stored all that `train` had, and none where a model is trained for its scores.
     """
     if isinstance(saved, Mapping):
         one, path = _without_path(_flat(mine))
         other, other_path = _without_path(_flat(saved))
         moved = [] if _same_place(path, other_path) else ["its data is in another place"]
         return [*differences(one, other), *moved]
-    return [] if saved == sha256_of_json(_as_in_version_1(mine)) else ["other settings, data, seed or list"]
+    content = _as_in_version_1(mine)
+    hashes = [sha256_of_json(content), sha256_of_json({**_ALWAYS_STORED["train"], **content})]
+    return [] if saved in hashes else ["other settings, data, seed or list"]
 
 
 def _flat(identity: Table) -> Table:
-    return dict(_given(without_defaults(identity), TrainArguments))
+    return dict(_without(without_defaults(identity), _ALWAYS_STORED["train"]))
 
 
-def _given(table: Any, kind: Any) -> Any:
-    """A table without the values that are defaults in the dataclass `kind`."""
-    if not isinstance(table, Mapping) or kind is None:
+def _without(table: Any, defaults: Table) -> Any:
+    """A table without the values that are `defaults`."""
+    if not isinstance(table, Mapping):
         return table
-    defaults = _defaults(kind)
     return {key: value for key, value in table.items() if key not in defaults or _plain(value) != defaults[key]}
 
 
@@ -191,26 +180,12 @@ _VERSION_1 = {
     },
     "scoring": {"epoch", "batch_size", "view", "precision"},
 }
-_ARGUMENTS_1 = {
-    *(
-        "keep_sha256",
-        "groups_sha256",
-        "errors_sha256",
-        "checkpoint_sha256",
-        "same_steps",
-        "evaluate_each",
-        "checkpoints",
-    ),
-}
 
 
 def _as_in_version_1(identity: Table) -> Table:
-    """An identity without what version 1 did not know, where that has its default."""
-    arguments = _defaults(TrainArguments)
+    """An identity without the settings that version 1 did not know, where they have their default."""
     found = {}
     for name, value in identity.items():
-        if name in arguments and name not in _ARGUMENTS_1 and _plain(value) == arguments[name]:
-            continue
         if name in _VERSION_1 and isinstance(value, Mapping):
             defaults = _defaults(KINDS[name])
             value = {

@@ -103,7 +103,7 @@ class TrainPlan:
 def run(asked: TrainRequest, caller: Caller) -> TrainResult:
     """Resolve the request and train."""
     found = plan(asked, caller.progress.say, companions=caller.companions)
-    from spurcli.stages.train import train
+    from spurcli.stages.train import TrainOptions, train
 
     return train(
         found.settings,
@@ -112,9 +112,11 @@ def run(asked: TrainRequest, caller: Caller) -> TrainResult:
         groups=path(asked.group_labels),
         errors=path(asked.errors),
         checkpoint=path(asked.checkpoint),
-        same_steps=asked.same_steps,
-        checkpoints=found.save_epochs,
-        evaluate_each=several(asked.evaluate_each),
+        options=TrainOptions(
+            same_steps=asked.same_steps,
+            save_epochs=found.save_epochs,
+            evaluate_each=several(asked.evaluate_each),
+        ),
         output=found.output,
         write_sidecar=caller.companions,
         force=asked.force,

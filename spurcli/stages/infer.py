@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
 from spurcli.finished import Output, is_complete
-from spurcli.identity import InferArguments, RunIdentity
+from spurcli.identity import RunIdentity, given
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
@@ -35,6 +35,16 @@ from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
 from spurcli.training.early_training import early_epoch
 from spurcli.training.state import state_folder
+
+
+@dataclass(frozen=True)
+class InferArguments:
+    """What `infer` was asked for: the way, its options, and whether it trains the model itself."""
+
+    by: str
+    trains: bool
+    num_clusters: int | None = None
+    by_sha256: str | None = None
 
 
 def infer(
@@ -89,7 +99,7 @@ def infer(
         "infer",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=dataclasses.asdict(
+        arguments=given(
             InferArguments(portable_word(by), source is None, options.get("num_clusters"), _code_sha256(by))
         ),
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],

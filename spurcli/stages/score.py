@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.finished import Output, is_complete
-from spurcli.identity import RunIdentity, ScoreArguments
+from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress, Silent, Turn
 from spurcli.registries import SCORES
 from spurcli.results import ScoreResult
@@ -46,6 +46,16 @@ from spurcli.scoring.requested import ON_DEMAND, RequestedScore, load_further_sc
 from spurcli.settings import Settings
 from spurcli.training.early_training import early_epoch, train_early
 from spurcli.training.state import state_folder
+
+
+@dataclass(frozen=True)
+class ScoreArguments:
+    """What `score` was asked for: runs, the user's own scores, those that are computed on demand, columns of a table."""
+
+    num_runs: int = 1
+    own_scores: list[dict[str, str]] = field(default_factory=list)
+    on_demand: list[str] = field(default_factory=list)
+    columns: dict[str, Any] = field(default_factory=dict)
 
 
 def score(
@@ -105,7 +115,7 @@ def score(
         "score",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=dataclasses.asdict(
+        arguments=given(
             ScoreArguments(
                 num_runs,
                 own_scores=[dict(score.origin) for score in further if score.origin],

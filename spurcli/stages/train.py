@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import warnings
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,14 +28,14 @@ from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
 from spurcli.finished import Output, is_complete
-from spurcli.identity import RunIdentity, TrainArguments
+from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress
 from spurcli.registry import near
 from spurcli.results import TrainResult
 from spurcli.runtime.context import RunContext
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import batch_bounds
-from spurcli.settings import Settings
+from spurcli.settings import Settings, Table
 from spurcli.training.best import Selected
 from spurcli.training.inputs import TrainingInputs, read_inputs
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
@@ -44,6 +43,64 @@ from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of `train` that change its result, beyond settings and files. Each has a default that leaves the result as before.
+
+    With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the paper).
+    `save_epochs` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that these rules
+    select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every epoch.
+    """
+
+    same_steps: bool = False
+    save_epochs: Sequence[int | str] = ()
+    evaluate_each: Sequence[str] = ()
+
+    @property
+    def epochs(self) -> list[int]:
+        return sorted({item for item in self.save_epochs if isinstance(item, int)})
+
+    @property
+    def rules(self) -> list[str]:
+        return sorted({item for item in self.save_epochs if isinstance(item, str)})
+
+    def to_json(self, splits: Iterable[str]) -> Table:
+        """The options that are not their defaults, as stored; `splits` are those that are evaluated after every epoch."""
+        content = given(replace(self, save_epochs=[*self.epochs, *self.rules], evaluate_each=sorted(splits)))
+        return {_STORED_AS.get(name, name): value for name, value in content.items()}
+
+    def check(self, settings: Settings, checkpoint: Path | None) -> None:
+        """Raise UsageError for unknown rules and epochs, and for a checkpoint that a training in epochs does not read."""
+        for rule in self.rules:
+            if rule not in RULES:
+                raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
+        beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
+        if beyond and not self.same_steps:
+            raise UsageError(
+                f"--save-epochs {beyond[0]} is outside 1 to {settings.training.epochs} (training.epochs)",
+                "Change --save-epochs.",
+            )
+        if checkpoint:
+            raise UsageError(
+                f"--checkpoint has no effect with {settings.method.name}, which trains from scratch",
+                "Remove it. To start from weights: --set model.options.weights=FILE",
+            )
+
+    def refuse(self, method: str, checkpoint: Path | None) -> None:
+        """Raise UsageError for options that a method without epochs does not use, and without a model to start from."""
+        if not checkpoint:
+            raise UsageError(
+                f"{method} retrains the last layer of a trained model: which model?",
+                "Train one (spurcli train -o erm.safetensors) and name it: --checkpoint erm.safetensors",
+            )
+        for name in given(self):
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} has no effect with {method}, which trains no epochs", "Remove it.")
+
+
+_STORED_AS = {"save_epochs": "checkpoints"}  # its name in files since version 1
 
 
 def train(
@@ -54,9 +111,7 @@ def train(
     groups: Path | None = None,
     errors: Path | None = None,
     checkpoint: Path | None = None,
-    same_steps: bool = False,
-    checkpoints: Sequence[int | str] = (),
-    evaluate_each: Sequence[str] = (),
+    options: TrainOptions | None = None,
     output: Path = Path("model.safetensors"),
     write_sidecar: bool = True,
     force: bool = False,
@@ -68,12 +123,7 @@ def train(
 
     From scratch, or, for methods that only retrain the last layer, from `checkpoint`. A bare list without header lists
     what `bare_kind` says. `groups` replaces the data set's groups, `errors` lists what an earlier model got wrong; both
-    are refused if the method does not ask for them.
-
-    With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the
-    paper). `checkpoints` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that
-    these rules select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every
-    epoch. An interrupted call resumes from OUTPUT.state/ bit for bit.
+    are refused if the method does not ask for them. An interrupted call resumes from OUTPUT.state/ bit for bit.
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
@@ -83,22 +133,16 @@ def train(
     )
     method = build_method(settings.method.name, settings.method.options, inputs.samples)
     inputs.refuse_idle(settings.method.name)
-    wanted = _Wanted.of(checkpoints, same_steps, evaluate_each)
+    options = options or TrainOptions()
     if isinstance(method, LastLayerMethod):
-        wanted.refuse(settings.method.name, checkpoint)
+        options.refuse(settings.method.name, checkpoint)
         selection, predictors = inputs.checkpoint_training.get("selection") or LAST, {}  # what chose the features
     else:
-        wanted.check(settings, checkpoint)
+        options.check(settings, checkpoint)
         selection = settings.training.selection
-        predictors = _predictors(context, {selection, *wanted.rules}, evaluate_each)
-    arguments = dataclasses.asdict(
-        TrainArguments(
-            **inputs.hashes,
-            same_steps=same_steps,
-            evaluate_each=sorted(predictors),
-            checkpoints=[*wanted.epochs, *wanted.rules],
-        )
-    )
+        predictors = _predictors(context, {selection, *options.rules}, options.evaluate_each)
+    hashes = {name: sha256 for name, sha256 in inputs.hashes.items() if sha256}
+    arguments = {**hashes, **options.to_json(predictors)}
     made = provenance(
         "train", command=command, settings=settings.to_json(), arguments=arguments, parents=inputs.parents
     )
@@ -108,21 +152,21 @@ def train(
         "seed": settings.seed,
         "method": settings.method.name,
     }
-    facts |= {"method_options": dict(settings.method.options), "budget": "steps" if same_steps else "epochs"}
+    facts |= {"method_options": dict(settings.method.options), "budget": "steps" if options.same_steps else "epochs"}
     world = context.world
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
     files = _Files(output, _metadata(context, made), facts, inputs, world)
     fingerprint = context.dataset.splits["train"].fingerprint
 
     def is_finished() -> bool:
-        outputs = _outputs(files, wanted, write_sidecar=write_sidecar)
+        outputs = _outputs(files, options, write_sidecar=write_sidecar)
         return is_complete(outputs, made, fingerprint, force=force, say=context.progress.say)
 
     if world.first(is_finished):
         context.progress.say(f"{output} is already complete; nothing to do")
         return cast(TrainResult, {"output": str(output), **facts})
     model = context.model(settings.seed)
-    num_bytes = (1 + len(wanted.rules)) * bytes_while_training(plain_weights(model))
+    num_bytes = (1 + len(options.rules)) * bytes_while_training(plain_weights(model))
     world.first(lambda: require_writable(output, num_bytes))
 
     with state_folder(output, world) as folder:
@@ -141,9 +185,9 @@ def train(
                 "fingerprint": fingerprint.to_json(),
             }
             state = StateFile(folder, identity, context.device.type, replace_other=force, world_size=world.size)
-            world.first(lambda: _require_earlier_checkpoints(files, wanted, state))
-            fitted = _fit(context, model, method, inputs, wanted, state, predictors, files)
-        for rule in wanted.rules:
+            world.first(lambda: _require_earlier_checkpoints(files, options, state))
+            fitted = _fit(context, model, method, inputs, options, state, predictors, files)
+        for rule in options.rules:
             files.save(fitted.selected[rule], rule, name=rule)
         if write_sidecar and world.is_first:
             history = {"device": context.device.type, "weights_sha256": weights_sha256(fitted.chosen.weights)}
@@ -153,54 +197,6 @@ def train(
         facts = files.save(fitted.chosen, selection)
     world.barrier()
     return {"output": str(output), **facts, "last": fitted.records[-1]}
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """Which models are written beside the chosen one: after these epochs, and of the epochs that these rules select."""
-
-    epochs: list[int]
-    rules: list[str]
-    same_steps: bool
-    evaluate_each: list[str]
-
-    @classmethod
-    def of(cls, checkpoints: Sequence[int | str], same_steps: bool, evaluate_each: Sequence[str]) -> _Wanted:
-        epochs = sorted({item for item in checkpoints if isinstance(item, int)})
-        rules = sorted({item for item in checkpoints if isinstance(item, str)})
-        return cls(epochs, rules, same_steps, list(evaluate_each))
-
-    def check(self, settings: Settings, checkpoint: Path | None) -> None:
-        """Raise UsageError for what there is not, or what a training in epochs has no use for."""
-        for rule in self.rules:
-            if rule not in RULES:
-                raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
-        beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
-        if beyond and not self.same_steps:
-            raise UsageError(
-                f"--save-epochs {beyond[0]} is outside 1 to {settings.training.epochs} (training.epochs)",
-                "Change --save-epochs.",
-            )
-        if checkpoint:
-            raise UsageError(
-                f"--checkpoint has no effect with {settings.method.name}, which trains from scratch",
-                "Remove it. To start from weights: --set model.options.weights=FILE",
-            )
-
-    def refuse(self, method: str, checkpoint: Path | None) -> None:
-        """Raise UsageError for what a method that trains no epochs cannot do, and without a model to start from."""
-        if not checkpoint:
-            raise UsageError(
-                f"{method} retrains the last layer of a trained model: which model?",
-                "Train one (spurcli train -o erm.safetensors) and name it: --checkpoint erm.safetensors",
-            )
-        for flag, asked in (
-            ("--same-steps", self.same_steps),
-            ("--save-epochs", self.epochs or self.rules),
-            ("--evaluate-each", self.evaluate_each),
-        ):
-            if asked:
-                raise UsageError(f"{flag} has no effect with {method}, which trains no epochs", "Remove it.")
 
 
 @dataclass(frozen=True)
@@ -229,10 +225,10 @@ class _Files:
         return facts
 
 
-def _outputs(files: _Files, wanted: _Wanted, *, write_sidecar: bool) -> list[Output]:
+def _outputs(files: _Files, options: TrainOptions, *, write_sidecar: bool) -> list[Output]:
     """Every file that the run writes, the model first."""
-    epochs, names = wanted.epochs, list(wanted.rules)
-    if write_sidecar and wanted.same_steps:  # how many epochs that many updates are is known when they are done
+    epochs, names = options.epochs, list(options.rules)
+    if write_sidecar and options.same_steps:  # how many epochs that many updates are is known when they are done
         with contextlib.suppress(SpurError):
             done = len(read_history(history_path(files.output))["epochs"])
             epochs = [epoch for epoch in epochs if epoch <= done]
@@ -242,10 +238,10 @@ def _outputs(files: _Files, wanted: _Wanted, *, write_sidecar: bool) -> list[Out
     return [Output(files.output, CHECKPOINT), *history, *models]
 
 
-def _require_earlier_checkpoints(files: _Files, wanted: _Wanted, state: StateFile) -> None:
+def _require_earlier_checkpoints(files: _Files, options: TrainOptions, state: StateFile) -> None:
     """Raise SpurError where a checkpoint is gone that the run wrote before it was interrupted: it cannot be written again."""
     done = state.num_epochs_done()
-    gone = [path for epoch in wanted.epochs if epoch <= done and not (path := files.path(f"epoch{epoch}")).exists()]
+    gone = [path for epoch in options.epochs if epoch <= done and not (path := files.path(f"epoch{epoch}")).exists()]
     if gone and state.replace_other:
         state.remove()
     elif gone:
@@ -257,7 +253,7 @@ def _fit(
     model: nn.Module,
     method: Method,
     inputs: TrainingInputs,
-    wanted: _Wanted,
+    options: TrainOptions,
     state: StateFile,
     predictors: dict[str, SplitPredictor],
     files: _Files,
@@ -265,7 +261,7 @@ def _fit(
     settings, split = context.settings, context.dataset.splits["train"]
 
     def after_epoch(model: nn.Module, epoch: int) -> None:
-        if epoch in wanted.epochs:
+        if epoch in options.epochs:
             files.save(Selected(plain_weights(model), epoch), LAST, name=f"epoch{epoch}")
 
     trainer = Trainer(
@@ -275,7 +271,7 @@ def _fit(
         preprocess=context.preprocess(),
         label=torch.from_numpy(split.label).to(context.device),
         groups=inputs.samples.groups,
-        selections=wanted.rules,
+        selections=options.rules,
         num_classes=len(context.dataset.class_names),
         settings=settings.training,
         seed=settings.seed,
@@ -290,14 +286,16 @@ def _fit(
     batches = batch_bounds(len(split), settings.training.batch_size, joins_lone=trainer.joins_lone)
     steps_full = settings.training.epochs * len(batches)
     try:
-        fitted = fit(trainer, until_epoch=settings.training.epochs, num_steps=steps_full if wanted.same_steps else None)
+        fitted = fit(
+            trainer, until_epoch=settings.training.epochs, num_steps=steps_full if options.same_steps else None
+        )
     except Diverged as error:
-        whole = [epoch for epoch in wanted.epochs if epoch <= error.num_epochs]
+        whole = [epoch for epoch in options.epochs if epoch <= error.num_epochs]
         good = (
             f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--save-epochs N keeps epochs before."
         )
         raise SpurError(error.problem, f"{error.hint} {good}") from error
-    if never := [epoch for epoch in wanted.epochs if epoch > len(fitted.records)]:
+    if never := [epoch for epoch in options.epochs if epoch > len(fitted.records)]:
         message = f"Training ended after epoch {len(fitted.records)}: no checkpoint of epoch {never[0]} was written"
         warnings.warn(message, SpurWarning, stacklevel=2)
     return fitted
@@ -317,7 +315,7 @@ def _metadata(context: RunContext, made: Provenance) -> CheckpointMetadata:
 
 
 def _predictors(context: RunContext, selections: Set[str], splits: Sequence[str]) -> dict[str, SplitPredictor]:
-    wanted = set(splits)
+    evaluated = set(splits)
     for split in splits:
         if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
             raise UsageError(
@@ -331,8 +329,8 @@ def _predictors(context: RunContext, selections: Set[str], splits: Sequence[str]
             )
         if RULES[selection].reads_groups and context.dataset.group("val") is None:
             raise UsageError(f"{selection} needs groups in the validation split", "Use best-val-mean.")
-        wanted.add("val")
-    return {name: SplitPredictor.open(context, name) for name in sorted(wanted)}
+        evaluated.add("val")
+    return {name: SplitPredictor.open(context, name) for name in sorted(evaluated)}
 
 
 def _evaluator(predictors: dict[str, SplitPredictor], world: World) -> Any:

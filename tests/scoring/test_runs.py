@@ -20,7 +20,7 @@ from spurcli.scoring import formulas
 from spurcli.scoring.agreement import overlap_of_hardest, spearman
 from spurcli.stages import score as stage
 from spurcli.stages.score import score
-from spurcli.stages.train import train
+from spurcli.stages.train import TrainOptions, train
 
 
 class Epochs(Silent):
@@ -195,7 +195,12 @@ def test_trap_10_epochs_or_steps_and_which_is_recorded(configured, tmp_path, sam
         tmp_path / "keep.txt",
         IndexList(np.arange(40), "keep", RunContext.open(configured()).dataset.subject("train")),
     )
-    train(configured(), keep=tmp_path / "keep.txt", same_steps=same_steps, output=tmp_path / "model.safetensors")
+    train(
+        configured(),
+        keep=tmp_path / "keep.txt",
+        options=TrainOptions(same_steps=same_steps),
+        output=tmp_path / "model.safetensors",
+    )
     history = read_history(tmp_path / "history.json")
     assert history["epochs"][-1]["num_steps"] == num_steps
     assert history["budget"] == ("steps" if same_steps else "epochs")

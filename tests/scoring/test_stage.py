@@ -16,7 +16,7 @@ from spurcli.runtime.context import RunContext
 from spurcli.scoring import formulas
 from spurcli.scoring.requested import ON_DEMAND
 from spurcli.stages.score import score
-from spurcli.stages.train import train
+from spurcli.stages.train import TrainOptions, train
 
 
 def read(path):
@@ -31,14 +31,14 @@ def read(path):
 @pytest.fixture
 def checkpoint(configured, tmp_path):
     """A model trained for three epochs, and its checkpoint after two."""
-    train(configured(), checkpoints=[2], output=tmp_path / "model.safetensors")
+    train(configured(), options=TrainOptions(save_epochs=[2]), output=tmp_path / "model.safetensors")
     return tmp_path / "model.epoch2.safetensors"
 
 
 def test_scores_after_k_epochs_are_those_of_the_full_training_at_epoch_k(configured, checkpoint, tmp_path):
     """The early training is on the schedule of the full recipe: to the bit, with a schedule that would show."""
     schedule = {"training.schedule": "cosine", "training.optimizer": "sgd", "training.learning_rate": 0.05}
-    train(configured(schedule), checkpoints=[2], output=tmp_path / "full.safetensors")
+    train(configured(schedule), options=TrainOptions(save_epochs=[2]), output=tmp_path / "full.safetensors")
     score(configured(schedule), output=tmp_path / "early.h5")
     score(configured(schedule), checkpoint=tmp_path / "full.epoch2.safetensors", output=tmp_path / "late.h5")
     early, late = read(tmp_path / "early.h5"), read(tmp_path / "late.h5")

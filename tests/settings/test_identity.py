@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 import pytest
 from pins import GOLDEN, UNFINISHED
 
-from spurcli import identity
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import sha256_of_json
-from spurcli.identity import RunIdentity, TrainArguments, same_state
+from spurcli.identity import RunIdentity, given, same_state
 from spurcli.session import configure
 from spurcli.settings import KINDS, TrainingSettings
 from spurcli.stages import train as stage
@@ -29,8 +27,8 @@ class LaterSettings(TrainingSettings):
 
 
 @dataclass(frozen=True)
-class LaterArguments(TrainArguments):
-    """As if a later version had one more argument."""
+class LaterOptions(stage.TrainOptions):
+    """As if a later version had two more options."""
 
     sample_weight: str | None = None
     temperature: float = 0.5
@@ -42,9 +40,7 @@ def later(monkeypatch):
 
     def turn() -> None:
         monkeypatch.setitem(KINDS, "training", LaterSettings)
-        monkeypatch.setitem(identity.ARGUMENTS, "train", LaterArguments)
-        monkeypatch.setattr(identity, "TrainArguments", LaterArguments)
-        monkeypatch.setattr(stage, "TrainArguments", LaterArguments)
+        monkeypatch.setattr(stage, "TrainOptions", LaterOptions)
 
     return turn
 
@@ -63,17 +59,25 @@ def test_a_later_version_takes_the_finished_and_the_unfinished_for_the_same_run(
     assert "another run (seed is 0 there, 5 here)" in seed.err
 
 
+# What `train` stored of its arguments where none was given, before it left defaults out.
+ALL_STORED = dict.fromkeys(("keep_sha256", "groups_sha256", "errors_sha256", "checkpoint_sha256")) | {
+    "same_steps": False,
+    "evaluate_each": [],
+    "checkpoints": [],
+}
+
+
 def made(settings: dict, arguments: dict, stage: str = "train") -> RunIdentity:
     return RunIdentity.of({"stage": stage, "settings": settings, "arguments": arguments, "parents": []})
 
 
 def test_defaults_are_not_given_wherever_they_are(later):
     settings = configure("demo").to_json()
-    old = made(settings, dataclasses.asdict(TrainArguments(keep_sha256="ab")))
+    old = made(settings, ALL_STORED | {"keep_sha256": "ab"})
     later()
     new = configure("demo").to_json()
     assert new["training"].keys() - settings["training"].keys() == {"label_smoothing", "stages", "more"}
-    assert made(new, dataclasses.asdict(LaterArguments(keep_sha256="ab"))).differences(old) == []
+    assert made(new, {"keep_sha256": "ab", **given(LaterOptions())}).differences(old) == []
     assert old.differences(made(new, {"keep_sha256": "ab"})) == []  # named or not
     for change in ({"temperature": 1.0}, {"keep_sha256": None}, {"unknown": 1}):
         assert made(new, {"keep_sha256": "ab", **change}).differences(old)
@@ -87,11 +91,12 @@ def test_defaults_are_not_given_wherever_they_are(later):
 def test_an_unfinished_run_of_version_1_is_the_same_under_later_settings(later):
     def state(**changes) -> dict:
         settings = configure("demo", overrides=changes).to_json()
-        return {**settings, **dataclasses.asdict(identity.TrainArguments()), "fingerprint": {"num_samples": 3}}
+        return {**settings, "fingerprint": {"num_samples": 3}}
 
-    version_1, now = sha256_of_json(state()), state()
+    version_1, before, now = sha256_of_json(state() | ALL_STORED), state() | ALL_STORED, state()
+    early = sha256_of_json(state())  # of a training for scores, which has no arguments
     later()
-    for saved in (version_1, now):
+    for saved in (version_1, early, before, now):
         assert same_state(saved, state()) == []
         assert same_state(saved, state(**{"training.label_smoothing": 0.1}))
         assert same_state(saved, state(**{"training.epochs": 7}))
