@@ -12,7 +12,7 @@ import argparse
 
 import numpy as np
 
-from spurcli.reporting.claims import RELIANCE, Comparison, judge
+from spurcli.reporting.claims import RELIANCE, Comparison, outcomes_of
 from spurcli.reporting.statistics import Paired, paired
 
 NAMES = (*RELIANCE, "symptom", "core")
@@ -45,11 +45,12 @@ def main() -> None:
             rng = np.random.default_rng(seeds * 10 + comparisons)
             opened = ["open"] * comparisons
             false = sum(
-                any(found.is_claim for found in judge(page(rng, seeds, comparisons, 0.0), opened)) for _ in range(pages)
+                any(found.is_claim for found in outcomes_of(page(rng, seeds, comparisons, 0.0), opened))
+                for _ in range(pages)
             )
             power = []
             for effect in (1.0, 1.5, 2.0, 3.0):
-                found = (judge(page(rng, seeds, comparisons, effect), opened)[0] for _ in range(pages))
+                found = (outcomes_of(page(rng, seeds, comparisons, effect), opened)[0] for _ in range(pages))
                 power.append(sum(one.is_claim and one.result == "leans less" for one in found) / pages)
             print(
                 f"{seeds:2} {comparisons}: {false / pages:.3f}; " + " ".join(f"{share:.2f}" for share in power),

@@ -80,7 +80,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def judge(comparisons: Sequence[Comparison], gates: Sequence[Gate], *, level: float = LEVEL) -> list[Outcome]:
+def outcomes_of(comparisons: Sequence[Comparison], gates: Sequence[Gate], *, level: float = LEVEL) -> list[Outcome]:
     """The outcome of each of a page's primary comparisons, all of one family; `gates` say whether there is reliance.
 
     Two measures: a comparison is rejected by Simes' p (the larger p, or twice the smaller), in Holm's order. Then both

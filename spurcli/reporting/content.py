@@ -28,9 +28,9 @@ from spurcli.reporting.document import (
 )
 from spurcli.reporting.doubts import doubts
 from spurcli.reporting.gather import File, Gathered, reason
-from spurcli.reporting.judging import judged, primary_comparisons
 from spurcli.reporting.labels import describe_metric, main_columns, order_metrics, primary_metric
 from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels
+from spurcli.reporting.primary import claims_of, primary_comparisons
 from spurcli.reporting.ranking import rankings
 from spurcli.reporting.removed import removed_by
 from spurcli.reporting.runs import Run
@@ -75,7 +75,7 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
         common_settings=collected.common,
         comparisons=compared,
         rankings=ranked,
-        claims=judged(arms, entries, chosen, asked, level=level),
+        claims=claims_of(arms, entries, chosen, asked, level=level),
         level=level,
         runs=[_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],
         lists=_unused_lists(gathered.of("list"), runs),

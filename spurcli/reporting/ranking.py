@@ -16,7 +16,7 @@ from spurcli.reporting.statistics import Paired
 from spurcli.reporting.tables import by_seed, difference, mean_sd, paired_arms
 from spurcli.words import counted
 
-MIN_SEEDS = 3
+MIN_SEEDS_RANKED = 3
 _MAX_NAMED = 8
 
 
@@ -61,7 +61,7 @@ def _ranking(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetric,
     means = {position: sign * sum(found.values()) / len(found) for position, found in values.items()}
     seeds = {position: sum(at[0] is not None for at in found) for position, found in values.items()}
     ordered = sorted(positions, key=lambda position: -means[position])
-    enough = [position for position in ordered if seeds[position] >= MIN_SEEDS]
+    enough = [position for position in ordered if seeds[position] >= MIN_SEEDS_RANKED]
     dataset, num_seeds = dataset_name(arms[positions[0]].base), max(seeds.values())
     if len(enough) < 2:
         return Ranking(section, dataset, num_seeds, None, ())
@@ -69,7 +69,7 @@ def _ranking(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetric,
     for position in ordered:
         if position != enough[0]:
             pairs = paired_arms(arms[position], arms[enough[0]], metric)
-            others.append(Standing(position, pairs if pairs and pairs.num_pairs >= MIN_SEEDS else None))
+            others.append(Standing(position, pairs if pairs and pairs.num_pairs >= MIN_SEEDS_RANKED else None))
     return Ranking(section, dataset, num_seeds, enough[0], others)
 
 

@@ -11,9 +11,9 @@ from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.injection import Injection
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.evaluation.metric import described
+from spurcli.reporting.arm_key import base_of, labels_used_of, rule_of, training_of, variant_of
 from spurcli.reporting.document import Measured, PartAccuracy
 from spurcli.reporting.gather import File, Gathered
-from spurcli.reporting.identity import base_of, labels_used_of, rule_of, training_of, variant_of
 from spurcli.reporting.origins import Source, source_of
 from spurcli.reporting.values import Table, mapping, name_of, number, pair, rows, text, whole
 from spurcli.words import counted, listed

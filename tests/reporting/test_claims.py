@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spurcli.reporting.claims import Comparison, best_of, gate_of, holm, is_equivalent, judge
+from spurcli.reporting.claims import Comparison, best_of, gate_of, holm, is_equivalent, outcomes_of
 from spurcli.reporting.statistics import Paired, paired
 
 
@@ -62,7 +62,7 @@ def test_at_most_a_twentieth_of_null_pages_show_a_claim(seeds, count):
     pages = 400
     false = 0
     for _ in range(pages):
-        outcomes = judge(null_page(rng, seeds, count), ["open"] * count)
+        outcomes = outcomes_of(null_page(rng, seeds, count), ["open"] * count)
         false += any(outcome.is_claim for outcome in outcomes)
     assert false / pages <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / pages)
     if seeds == 3:
@@ -96,27 +96,27 @@ def test_best_of_equal_methods():
     ],
 )
 def test_outcomes(comparison, result, is_claim):
-    (found,) = judge([comparison], ["open"])
+    (found,) = outcomes_of([comparison], ["open"])
     assert (found.result, found.is_claim) == (result, is_claim)
 
 
 def test_a_claims_p_is_the_larger_of_both_and_holm_holds_it_to_the_page():
     weak = compared(around(-0.1, 0.05), around(-0.1, 0.08))
-    (alone,) = judge([weak], ["open"])
+    (alone,) = outcomes_of([weak], ["open"])
     larger = max(paired.p for paired in weak.measures.values())
     assert alone.p == alone.p_adjusted == pytest.approx(larger)
     assert alone.result == "leans less"
     nothing = compared(around(0.0, 0.1), around(0.0, 0.1))
-    found = judge([weak, nothing, nothing, nothing], ["open"] * 4)
+    found = outcomes_of([weak, nothing, nothing, nothing], ["open"] * 4)
     assert found[0].p_adjusted == pytest.approx(4 * larger)
     assert found[0].result != "leans less"
 
 
 def test_core_loss_is_claimed_with_less_reliance_only():
     lost = around(-0.02, 0.004)
-    (found,) = judge([compared(around(-0.4, 0.1), around(-0.2, 0.05), core=lost)], ["open"])
+    (found,) = outcomes_of([compared(around(-0.4, 0.1), around(-0.2, 0.05), core=lost)], ["open"])
     assert (found.result, found.has_lost_core) == ("leans less", True)
-    (found,) = judge([compared(around(0.0, 0.1), around(0.0, 0.05), core=lost)], ["open"])
+    (found,) = outcomes_of([compared(around(0.0, 0.1), around(0.0, 0.05), core=lost)], ["open"])
     assert not found.has_lost_core
 
 
@@ -125,9 +125,9 @@ def test_the_gate():
     assert gate_of([0.2, 0.4]) == "open"
     assert gate_of([-0.1, 0.3]) == "open"
     assert gate_of(None) == "not known"
-    (found,) = judge([compared(around(-0.4, 0.1), around(-0.2, 0.05))], ["nothing to sever"])
+    (found,) = outcomes_of([compared(around(-0.4, 0.1), around(-0.2, 0.05))], ["nothing to sever"])
     assert found.result == "nothing to sever"
-    (found,) = judge([compared(around(0.4, 0.1), around(0.2, 0.05))], ["nothing to sever"])
+    (found,) = outcomes_of([compared(around(0.4, 0.1), around(0.2, 0.05))], ["nothing to sever"])
     assert found.result == "worse"
 
 

@@ -34,7 +34,7 @@ def primary_comparisons(
     ]
 
 
-def judged(
+def claims_of(
     arms: Sequence[Arm],
     entries: Sequence[ArmEntry],
     chosen: Sequence[Comparison],
@@ -61,7 +61,7 @@ def judged(
             reason=outcome.reason,
             collapsed=outcome.comparison.collapsed,
         )
-        for item, outcome in zip(chosen, claims.judge(asked, gates, level=level), strict=True)
+        for item, outcome in zip(chosen, claims.outcomes_of(asked, gates, level=level), strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What of a run's settings and facts tells it from other runs, without what differs between seeds of one arm."""
+"""What of a run's settings and facts says which arm it belongs to: what does not differ between the seeds of one arm."""
 
 from __future__ import annotations
 
