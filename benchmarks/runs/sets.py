@@ -1,0 +1,162 @@
+"""What is run on each set, for one seed: which commands, with which settings, into which folder.
+
+Each function gets a `Runs` (run.py), whose `score`, `prune`, `inject` are the commands of the same name, and whose `arm` is
+`train` and `evaluate` in a folder of its own. Files are named relative to the folder of the set and seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Settings = dict[str, Any]
+
+
+def digits(run: Any) -> None:
+    """The arms of `spurcli demo`, and two references: no carrier in training, and no mark in training."""
+    draw = [f"dataset.options.draw={run.seed}"]
+    mark = {
+        "feature": "patch",
+        "set": [*draw, "feature.size=2", "feature.mode=add", "feature.value=71"],
+        "class_name": "3",
+        "twin_class": "8",
+    }
+    run.inject("inject.json", dataset="demo", fraction="0.3", **mark)
+    run.inject("clean.json", dataset="demo", count=0, **mark)
+    run.score("scores.h5", dataset=run / "inject.json")
+    run.prune("hardest", fraction="0.3", per_class=True)
+    run.prune("random", match="hardest")
+    run.prune("easiest", fraction="0.3", per_class=True, select="easiest")
+    run.prune("carriers", fraction="0.25", group="3/patch")
+    run.prune("carriers-random", match="carriers", match_groups=True)
+    run.prune("oracle", fraction="1", group="3/patch")
+    data: Settings = {"dataset": run / "inject.json"}
+    for name in ("all", "hardest", "random", "easiest", "carriers", "carriers-random", "oracle"):
+        run.arm(name, data)
+    run.arm("clean", {"dataset": run / "clean.json"})
+
+
+def sky(run: Any) -> None:
+    """examples/sky.sh with two fractions. First, once, in the folder above `run`: python examples/sky.py photos."""
+    columns = ["dataset.options.image=path", "dataset.options.attribute=background"]
+    data: Settings = {
+        "dataset": run.shared / "birds.csv",
+        "recipe": "own-images-cpu",
+        "set": [*columns, "preprocessing.image_size=32"],
+    }
+    run.score("scores.h5", **data)
+    run.prune("class-0.2", fraction="0.2", per_class=True)
+    run.prune("class-0.2-random", match="class-0.2")
+    run.prune("group-0.5", fraction="0.5", group="auto")
+    run.prune("group-0.5-random", match="group-0.5", match_groups=True)
+    for name in ("all", "class-0.2", "class-0.2-random", "group-0.5", "group-0.5-random"):
+        run.arm(name, data)
+
+
+_CELEBA = ["dataset.options.available_only=true", "dataset.options.num_train_per_class=2500"]
+_GLASSES = "male/glasses"
+
+
+def celeba(run: Any) -> None:
+    """examples/celeba.sh with two fractions; pruned among the carriers (Fig. 4); and two references without glasses."""
+    data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "set": _CELEBA}
+    run.score("scores.h5", **data)
+    pairs = (("hardest-0.25", "0.25"), ("hardest-0.1", "0.1"))
+    for name, fraction in pairs:
+        run.prune(name, fraction=fraction, per_class=True)
+        run.prune(name.replace("hardest", "random"), match=name)
+    run.prune("carriers-0.25", fraction="0.25", group=_GLASSES)
+    run.prune("carriers-random-0.25", match="carriers-0.25", match_groups=True)
+    run.prune("oracle", fraction="1", group=_GLASSES)
+    names = ["all", "hardest-0.25", "random-0.25", "hardest-0.1", "random-0.1", "carriers-0.25", "carriers-random-0.25"]
+    for name in (*names, "oracle"):
+        run.arm(name, data, splits=("test", "val"), feature_of=_GLASSES)
+    clean = {**data, "set": [*_CELEBA, "dataset.options.glasses_share=0"]}
+    run.arm("clean", clean, splits=("test", "val"), feature_of=_GLASSES)
+
+
+def celeba_finetuned(run: Any) -> None:
+    """The same images and rule with a network that has learned ImageNet, at 96 pixels for 3 epochs."""
+    sets = [*_CELEBA, "preprocessing.image_size=96", "preprocessing.mean=[0.498,0.498,0.498]"]
+    sets += ["preprocessing.std=[0.502,0.502,0.502]", "training.epochs=3", "training.batch_size=32"]
+    sets += ["training.learning_rate=3e-3", "training.weight_decay=1e-3", "scoring.epoch=1", "model.options={}"]
+    data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "model": "efficientnet_lite0", "set": sets}
+    run.score("scores.h5", **data)
+    run.prune("hardest-0.25", fraction="0.25", per_class=True)
+    run.prune("random-0.25", match="hardest-0.25")
+    for name in ("all", "hardest-0.25", "random-0.25"):
+        run.arm(name, data, splits=("test", "val"), feature_of=_GLASSES)
+
+
+def _cifar10s(run: Any, share: str) -> tuple[Settings, Settings]:
+    """inject.json with the line in a random share of the airplanes, clean.json without, and scores of the first."""
+    settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6"]}
+    line: Settings = {
+        "dataset": "cifar10",
+        "feature": "line",
+        "class_name": "airplane",
+        "twin_class": "automobile",
+        "set": ["feature.width=3"],
+    }
+    run.inject("inject.json", fraction=share, **line)
+    run.inject("clean.json", count=0, **line)
+    data = {**settings, "dataset": run / "inject.json"}
+    run.score("scores.h5", **data)
+    run.prune("hardest", fraction="0.2", per_class=True)
+    run.prune("random", match="hardest")
+    run.prune("oracle", fraction="1", group="airplane/line")
+    return data, {**settings, "dataset": run / "clean.json"}
+
+
+def cifar10s_weak(run: Any) -> None:
+    """examples/cifar10s.sh, part B, SETTING=2, 6 epochs; and two references: no carrier, and no line."""
+    data, clean = _cifar10s(run, "0.04")
+    for name in ("all", "hardest", "random", "oracle"):
+        run.arm(name, data)
+    run.arm("clean", clean)
+
+
+def cifar10s_strong(run: Any) -> None:
+    """The same with SETTING=1: the rule for strong features as well, and its control."""
+    data, clean = _cifar10s(run, "0.1")
+    run.prune("group", fraction="0.2", group="auto")
+    run.prune("group-random", match="group", match_groups=True)
+    for name in ("all", "group", "group-random", "hardest", "random", "oracle"):
+        run.arm(name, data)
+    run.arm("clean", clean)
+
+
+def cifar10s_carriers(run: Any) -> None:
+    """examples/cifar10s.sh, part A: the line in the 100 easiest, the 100 hardest, or none of the airplanes."""
+    settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6"]}
+    line = {"dataset": "cifar10", "feature": "line", "class_name": "airplane", "twin_class": "automobile"}
+    run.score("clean.h5", dataset="cifar10", **settings)
+    for which in ("easiest", "hardest"):
+        chosen = {"select": which, "scores": run / "clean.h5", "set": ["feature.width=3"]}
+        run.inject(f"{which}.json", count=100, **line, **chosen)
+    run.inject("none.json", count=0, set=["feature.width=3"], **line)
+    for which in ("hardest", "easiest", "none"):
+        run.arm(which, {**settings, "dataset": run / f"{which}.json"}, keep="all")
+
+
+def waterbirds(run: Any) -> None:
+    """examples/waterbirds.sh with RECIPE=waterbirds-cpu."""
+    data: Settings = {"dataset": "waterbirds", "recipe": "waterbirds-cpu"}
+    run.score("scores.h5", **data)
+    run.prune("group", fraction="0.25", group="auto", balance_classes=True)
+    run.prune("group-random", match="group", match_groups=True)
+    for name in ("all", "group", "group-random"):
+        run.arm(name, data)
+
+
+SETS: dict[str, Callable[[Any], None]] = {
+    "digits": digits,
+    "sky": sky,
+    "celeba": celeba,
+    "cifar10s-weak": cifar10s_weak,
+    "cifar10s-strong": cifar10s_strong,
+    "waterbirds": waterbirds,
+    "celeba-finetuned": celeba_finetuned,
+    "cifar10s-carriers": cifar10s_carriers,
+}
+ORDER: Sequence[str] = tuple(SETS)

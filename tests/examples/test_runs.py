@@ -1,0 +1,143 @@
+"""benchmarks/runs: each set's commands fit together, a stopped run goes on, and the tables claim what the numbers carry."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import spurcli
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.indices import IndexList, write_indices
+from spurcli.artifacts.subject import Subject
+from spurcli.errors import Interrupted
+
+from .test_speed import FOLDER
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The scripts as modules, forgotten afterwards: their names are anyone's."""
+    monkeypatch.syspath_prepend(str(FOLDER / "runs"))
+    names = ("sets", "run", "collect", "tables")
+    for name in names:
+        monkeypatch.delitem(importlib.sys.modules, name, raising=False)
+    found = SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    yield found
+    for name in names:
+        importlib.sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """The stages write empty files and are written down, (name, keywords)."""
+    called = []
+
+    def fake(name):
+        def stage(*asked, output, **keywords):
+            for named in (*asked, *(keywords.get(key) for key in ("match", "scores", "keep", "dataset"))):
+                assert named in (None, "all", "demo", "celeba", "cifar10", "waterbirds") or named.is_file()
+            called.append((name, {**keywords, "output": output}))
+            output.parent.mkdir(exist_ok=True)
+            output.touch()
+
+        stage.__name__ = name
+        return stage
+
+    for name in ("inject", "score", "prune", "train", "evaluate"):
+        monkeypatch.setattr(spurcli, name, fake(name))
+    return called
+
+
+def test_every_set_names_only_files_that_it_has_made_and_every_page_only_arms_of_its_set(script, stages, tmp_path):
+    (tmp_path / "sky").mkdir()
+    (tmp_path / "sky" / "birds.csv").touch()
+    script.run.main([str(tmp_path), *script.sets.SETS, "--seeds", "7"])
+    assert "failed" not in (tmp_path / "log.jsonl").read_text(encoding="utf-8")
+    assert {words["seed"] for name, words in stages if name == "train"} == {7}
+    for page in script.tables.PAGES.values():
+        arms = {path.parent.name for path in (tmp_path / page.set / "seed7").glob("*/model.safetensors")}
+        assert {*page.arms, *(arm for pair in page.primary for arm in pair)} <= arms
+
+
+def test_what_is_there_is_not_made_again_and_a_failed_arm_does_not_stop_the_others(
+    script, stages, tmp_path, monkeypatch
+):
+    train = spurcli.train
+
+    def failing(*, output, **keywords):
+        if output.parent.name == "random":
+            raise ValueError("no")
+        train(output=output, **keywords)
+
+    failing.__name__ = "train"
+    monkeypatch.setattr(spurcli, "train", failing)
+    script.run.main([str(tmp_path), "digits", "--seeds", "7"])
+    assert len([1 for name, _ in stages if name == "train"]) == 7
+    stages.clear()
+    monkeypatch.setattr(spurcli, "train", train)
+    script.run.main([str(tmp_path), "digits", "--seeds", "7"])
+    assert [name for name, _ in stages] == ["train", "evaluate"]
+    assert stages[0][1]["keep"] == tmp_path / "digits" / "seed7" / "random.txt"
+
+
+def test_a_signal_stops_the_whole_run(script, stages, tmp_path, monkeypatch):
+    def stopped(**_):
+        raise Interrupted("Stopped", "Run again.", 15)
+
+    monkeypatch.setattr(spurcli, "train", stopped)
+    with pytest.raises(Interrupted):
+        script.run.main([str(tmp_path), "digits", "--seeds", "7", "8"])
+
+
+def test_the_committed_list_says_which_samples_went(script, tmp_path):
+    folder = tmp_path / "digits" / "seed7"
+    folder.mkdir(parents=True)
+    kept = np.setdiff1d(np.arange(21), [0, 3, 20])
+    write_indices(folder / "hardest.txt", IndexList(kept, "keep", Subject(Fingerprint(21, None, None))))
+    (line,) = script.collect.lists(tmp_path / "digits")
+    assert (line["seed"], line["list"], line["num_removed"]) == (7, "hardest", 3)
+    assert script.collect.read_removed(json.loads(json.dumps(line))).tolist() == [0, 3, 20]
+
+
+def lines(name: str, effect: float, gap: float, sm: float) -> list[dict]:
+    """Five seeds of an arm; seed 3 is .1 above seed 1 in all arms, so only paired differences are steady."""
+    metrics = {"feature_effect": effect, "probit_gap": gap, "spurious_misclassification": sm, "background_auroc": 0.9}
+    return [
+        {
+            "seed": seed,
+            "arm": name,
+            "split": "test",
+            "warnings": [],
+            "metrics": {key: [value + 0.05 * seed + 0.001 * seed * sm, None, None, 9] for key, value in metrics.items()}
+            | {"accuracy": [0.8, None, None, 9], "flip_rate": "no pairs"},
+        }
+        for seed in range(1, 6)
+    ]
+
+
+def test_differences_are_paired_by_seed_and_claims_are_those_of_the_report(script):
+    page = script.tables.PAGES["cifar10s-weak"]
+    found = [*lines("all", 0.4, 1.2, 0.3), *lines("random", 0.4, 1.2, 0.31), *lines("hardest", 0.2, 0.8, 0.1)]
+    results = script.tables.Results(found, "test")
+    difference = results.difference("hardest", "random", "probit_gap")
+    assert difference.mean == pytest.approx(-0.4 - 0.21 * 0.003)
+    assert difference.num_better == difference.num_pairs == 5
+    outcomes = script.tables.claimed(page, results)
+    assert [(outcome.result, outcome.is_claim) for outcome in outcomes] == [("leans less", True)] * 2
+    text = "\n".join(script.tables.markdown(page, results))
+    assert "| hardest − all | −20.1 ± 0.0 (5 of 5) |" in text
+
+
+def test_fewer_seeds_or_a_collapsed_run_give_no_claim(script):
+    page = script.tables.PAGES["cifar10s-weak"]
+    found = [*lines("random", 0.4, 1.2, 0.31), *lines("hardest", 0.2, 0.8, 0.1)]
+    few = script.tables.Results([line for line in found if line["seed"] < 5], "test")
+    assert [outcome.is_claim for outcome in script.tables.claimed(page, few)] == [False]
+    found[0]["warnings"] = ["Every sample is taken for class 0: the model has collapsed"]
+    (outcome,) = script.tables.claimed(page, script.tables.Results(found, "test"))
+    assert not outcome.is_claim
+    assert outcome.comparison.collapsed == ("seed 1",)
