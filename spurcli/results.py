@@ -72,6 +72,7 @@ class InferResult(TypedDict):
     output: str
     by: str
     num_samples: int
+    splits: dict[str, int]
     groups: dict[str, int]
     errors: str | None
     num_errors: int | None

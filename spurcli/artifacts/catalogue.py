@@ -65,8 +65,8 @@ ERRORS = Artefact(
     "which training samples a model gets wrong", "train --method jtt --errors {path}", _TEXT,
 )  # fmt: skip
 GROUPS = Artefact(
-    "groups", "a groups list", "spurcli.groups", 1, ("groups.txt",), "infer",
-    "the group of each training sample", "train --group-labels {path}", _TEXT,
+    "groups", "a groups list", "spurcli.groups", 2, ("groups.txt",), "infer",
+    "the group of each sample", "train --group-labels {path}", _TEXT,
 )  # fmt: skip
 CHECKPOINT = Artefact(
     "checkpoint", "a checkpoint", "spurcli.checkpoint", 1, ("model.safetensors",), "train",

@@ -94,8 +94,14 @@ def _describe_groups(path: Path) -> Described:
     found = read_groups(path)
     provenance = found.provenance
     inferred = (provenance.get("arguments") or {}).get("by") if provenance.get("stage") == "infer" else None
-    brief = {"num_samples": len(found.group), "inferred_by": inferred, "groups": found.sizes()}
-    return Described("groups", brief, provenance, found.subject.fingerprint)
+    brief = {
+        "num_samples": len(found.main.group),
+        "splits": {name: len(part.group) for name, part in found.splits.items() if name},
+        "inferred_by": inferred,
+        "probability_of": found.probability_of,
+        "groups": found.sizes(),
+    }
+    return Described("groups", brief, provenance, found.main.subject.fingerprint)
 
 
 def _describe_predictions(path: Path) -> Described:

@@ -1,10 +1,13 @@
-"""groups.txt: one group name a line, one line a sample, under a header that says what they speak about."""
+"""groups.txt: one group name a line, one line a sample, split after split, under a header that says what they speak about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +23,49 @@ from spurcli.errors import InputError
 from spurcli.names import warn_alike
 from spurcli.words import counted
 
+UNNAMED = ""  # the one split of a list of version 1, or without a header: it does not say which one it is
 _HINT = "It has one group name a line, one line a sample."
+_AGAIN = "Make it again."
+
+
+@dataclass(frozen=True)
+class GroupPart:
+    """Group int64 [n] of each sample of one split, and which samples those are.
+
+    `probability` float32 [n] in [0, 1] is that of the list's attribute `probability_of`; NaN where it is not known.
+    """
+
+    group: NDArray[np.int64]
+    subject: Subject = field(default_factory=Subject.unknown)
+    probability: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
 class GroupList:
-    """Group int64 [n] of each training sample, and the groups' names in order; some of them may be empty.
+    """The groups' names in order, some of which may be empty, and the groups of the samples of each split it covers.
 
     `within_class`: the attribute in "class/attribute" means another thing in each class (right and wrong, clusters), so
     that it cannot be said which of the classes it goes with.
     """
 
-    group: NDArray[np.int64]
     names: tuple[str, ...]
-    subject: Subject = field(default_factory=Subject.unknown)
+    splits: Mapping[str, GroupPart]
     within_class: bool = False
+    probability_of: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
+    def part(self, split: str) -> GroupPart | None:
+        """The part about `split`; a list of one unnamed split is about whichever is asked for."""
+        return self.splits.get(split) or self.splits.get(UNNAMED)
+
+    @property
+    def main(self) -> GroupPart:
+        """The training split, or the first one of a list without it."""
+        return self.part("train") or next(iter(self.splits.values()))
+
     def sizes(self) -> dict[str, int]:
-        """How many samples each group has, in order."""
-        counts = np.bincount(self.group, minlength=len(self.names)).tolist()
+        """How many samples of `main` each group has, in order."""
+        counts = np.bincount(self.main.group, minlength=len(self.names)).tolist()
         return dict(zip(self.names, counts, strict=True))
 
 
@@ -58,76 +84,174 @@ def write_groups(path: Path, groups: GroupList) -> None:
     """Write groups.txt atomically."""
     check_names(groups.names)
     header = {
-        **groups.subject.to_json(),
-        "num_samples": len(groups.group),
+        "splits": [
+            {"name": name, "num_samples": len(part.group), **part.subject.to_json()}
+            for name, part in groups.splits.items()
+        ],
         "group_names": list(groups.names),
         "within_class": groups.within_class,
+        "probability_of": groups.probability_of,
         "provenance": dict(groups.provenance),
     }
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(f"{header_start(GROUPS)}{GROUPS.version} {canonical_json(header)}\n")
-        stream.writelines(f"{groups.names[code]}\n" for code in groups.group)
+        for part in groups.splits.values():
+            stream.writelines(f"{line}\n" for line in _lines(groups, part))
+
+
+def _lines(groups: GroupList, part: GroupPart) -> Iterator[str]:
+    names = (groups.names[code] for code in part.group.tolist())
+    if groups.probability_of is None:
+        return names
+    assert part.probability is not None
+    stated = part.probability.astype(str).tolist()  # the shortest text that gives the same float32
+    return (f"{name}\t{'' if text == 'nan' else text}" for name, text in zip(names, stated, strict=True))
 
 
 def read_groups(path: Path) -> GroupList:
     """Read groups.txt. The groups are numbered in the order that the header states, else as they are first seen.
 
-    Without a header it is accepted too, one name a line. Raises InputError on empty lines, a cut stream, and names that
-    the header does not know.
+    Lists of version 1 and without a header have one split, UNNAMED. Raises InputError on empty lines, a cut stream, names
+    that the header does not know, and probabilities outside [0, 1].
     """
     require_kind(path, GROUPS, _HINT)
-    codes: dict[str, int] = {}
-    group: list[int] = []
-    line = "\n"
     with path.open(encoding="utf-8-sig") as stream:
         try:
             header = read_header_line(stream, path, GROUPS)
             stated = _stated_names(header or {}, path)
-            codes = {name: code for code, name in enumerate(stated)}
-            for line in stream:
-                name = line.removesuffix("\n")
-                if not name:
-                    raise InputError(f"{path} has no group name for sample {len(group):,}", "Fill the empty line.")
-                if not name.startswith("#"):
-                    group.append(codes.setdefault(name, len(codes)))
+            probability_of = optional_field(header or {}, "probability_of", str, f"{path}: header")
+            lines = _read_lines(stream, path, stated, with_probability=probability_of is not None)
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file", "It has one group name a line.") from error
-    if not group:
-        raise InputError(f"{path} holds no group", "It has one group name a line, one line a sample.")
-    if stated and len(codes) > len(stated):
-        unknown = list(codes)[len(stated)]
-        raise InputError(f"{path} has a group {unknown[:40]!r} that its header does not name", "Make it again.")
+    if not len(lines.group):
+        raise InputError(f"{path} holds no group", _HINT)
+    if stated and len(lines.names) > len(stated):
+        unknown = lines.names[len(stated)]
+        raise InputError(f"{path} has a group {unknown[:40]!r} that its header does not name", _AGAIN)
     if header is None:
-        warn_alike(codes, "groups", str(path))
-        return GroupList(np.array(group, dtype=np.int64), tuple(codes), Subject.unknown(str(path)))
+        warn_alike(lines.names, "groups", str(path))
+        return GroupList(lines.names, {UNNAMED: GroupPart(lines.group, Subject.unknown(str(path)))})
     where = f"{path}: header"
-    num_samples = checked_field(header, "num_samples", int, where)
-    if num_samples != len(group) or not line.endswith("\n"):
-        raise InputError(f"{path} is cut: {counted(len(group), 'line')} of {num_samples:,}", "Make it again.")
+    subjects = _stated_splits(header, path)
+    ends = list(itertools.accumulate(num_samples for num_samples, _ in subjects.values()))
+    if ends[-1] != len(lines.group) or not lines.is_complete:
+        raise InputError(f"{path} is cut: {counted(len(lines.group), 'line')} of {ends[-1]:,}", _AGAIN)
+    parts = {}
+    for begin, end, (name, (_, subject)) in zip([0, *ends], ends, subjects.items(), strict=False):
+        probability = None if lines.probability is None else lines.probability[begin:end]
+        parts[name] = GroupPart(lines.group[begin:end], subject, probability)
     return GroupList(
-        np.array(group, dtype=np.int64),
-        tuple(codes),
-        Subject.from_json(header, where, str(path)),
+        lines.names,
+        parts,
         within_class=bool(optional_field(header, "within_class", bool, where)),
+        probability_of=probability_of,
         provenance=read_provenance(header.get("provenance"), where),
     )
 
 
-def read_groups_about(subject: Subject, path: Path, policy: InjectionPolicy) -> GroupList:
-    """`read_groups`, of a list that must be about the samples of `subject`, whose number is known: else InputError."""
+def read_groups_about(
+    subject: Subject, path: Path, policy: InjectionPolicy, split: str = "train"
+) -> tuple[GroupList, GroupPart]:
+    """`read_groups`, and the part about `split`, which must be about the samples of `subject`: else InputError."""
     found = read_groups(path)
-    found.subject.require_same(subject, policy)
-    if len(found.group) != subject.num_samples:
+    return found, part_about(found, path, subject, policy, split)
+
+
+def part_about(found: GroupList, path: Path, subject: Subject, policy: InjectionPolicy, split: str) -> GroupPart:
+    """The part of a list about `split`, whose samples are those of `subject`: else InputError."""
+    part = found.part(split)
+    if part is None:
         raise InputError(
-            f"{path} has {counted(len(found.group), 'line')} for {counted(subject.samples.num_samples, 'training sample')}",
-            "One line each.",
+            f"{path} has no groups of the split {split!r}, only of {', '.join(found.splits)}",
+            f"Add groups of {split}, or choose another split.",
         )
-    return found
+    num_samples = subject.samples.num_samples
+    try:
+        part.subject.require_same_samples(subject)
+        if len(part.group) != num_samples:
+            raise InputError(
+                f"{path} has {counted(len(part.group), 'line')} for {counted(num_samples, 'sample')} of the split {split!r}",
+                _HINT,
+            )
+    except InputError as error:
+        if UNNAMED not in found.splits or split == "train":
+            raise
+        raise InputError(
+            error.problem,
+            f"This list covers one split only, usually train. Name a list that covers {split}: spurcli infer writes "
+            "every split (--force replaces an older list).",
+        ) from error
+    part.subject.require_same_injection(subject, policy)
+    return part
+
+
+@dataclass(frozen=True)
+class _Lines:
+    group: NDArray[np.int64]
+    names: tuple[str, ...]
+    probability: NDArray[np.float32] | None
+    is_complete: bool
+
+
+def _read_lines(stream: TextIO, path: Path, stated: Sequence[str], *, with_probability: bool) -> _Lines:
+    """All lines of all splits; names beyond the `stated` ones are appended."""
+    codes = {name: code for code, name in enumerate(stated)}
+    group: list[int] = []
+    probability: list[float] = []
+    line = "\n"
+    for line in stream:
+        name = line.removesuffix("\n")
+        if name.startswith("#"):
+            continue
+        if with_probability:
+            name, _, text = name.rpartition("\t")
+            probability.append(_probability(text, path, len(group)))
+        if not name:
+            raise InputError(f"{path} has no group name for sample {len(group):,}", "Fill the empty line.")
+        group.append(codes.setdefault(name, len(codes)))
+    values = np.array(probability, dtype=np.float32) if with_probability else None
+    return _Lines(np.array(group, dtype=np.int64), tuple(codes), values, line.endswith("\n"))
+
+
+def _probability(text: str, path: Path, sample: int) -> float:
+    """NaN for an empty text, which says that it is not known."""
+    if not text:
+        return math.nan
+    try:
+        if text.isascii() and "_" not in text and 0 <= (value := float(text)) <= 1:
+            return value
+    except ValueError:
+        pass
+    raise InputError(
+        f"{path}: {text[:40]!r} of sample {sample:,} is not a probability",
+        "Each line has a group name, a tab, and a number from 0 to 1, or nothing where it is not known.",
+    )
 
 
 def _stated_names(header: JsonObject, path: Path) -> Sequence[str]:
     """The groups' names in the order of the header; none if it states none."""
     names = optional_field(header, "group_names", list, f"{path}: header") or []
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise InputError(f"{path}: header: 'group_names' are not names, each once", "Make it again.")
+        raise InputError(f"{path}: header: 'group_names' are not names, each once", _AGAIN)
     return names
+
+
+def _stated_splits(header: JsonObject, path: Path) -> dict[str, tuple[int, Subject]]:
+    """Number of samples and subject of each split, in the order of the lines. A header of version 1 is that of its one split."""
+    where = f"{path}: header"
+    if "splits" not in header:
+        return {
+            UNNAMED: (checked_field(header, "num_samples", int, where), Subject.from_json(header, where, str(path)))
+        }
+    found: dict[str, tuple[int, Subject]] = {}
+    for item in checked_field(header, "splits", list, where):
+        if not isinstance(item, dict):
+            raise InputError(f"{where}: 'splits' are not objects", _AGAIN)
+        name = checked_field(item, "name", str, f"{where}: splits")
+        num_samples = checked_field(item, "num_samples", int, f"{where}: splits: {name[:40]}")
+        if not name or name in found or num_samples < 0:
+            raise InputError(f"{where}: 'splits' are not names, each once, with their number of samples", _AGAIN)
+        found[name] = num_samples, Subject.from_json(item, where, str(path))
+    if not found:
+        raise InputError(f"{where}: 'splits' is empty", _AGAIN)
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.group_list import part_about, read_groups
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import ids_of_split, match_ids
@@ -23,9 +23,8 @@ from spurcli.datasets.tables import Reading, column_names, is_table_name, read_t
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.settings import Settings
-from spurcli.words import counted
 
-_HINT = "It has the columns id and group (.csv, .jsonl, .parquet), or is a groups.txt of the evaluated split."
+_HINT = "It has the columns id and group (.csv, .jsonl, .parquet), or is a groups.txt that covers the evaluated split."
 _ROLES = ("image", "text", "text_pair", "label", "split", "group", "id")
 
 
@@ -104,9 +103,9 @@ def _codes(attribute: NDArray[np.int64] | None) -> list[int]:
 
 
 def read_regrouping(path: Path, dataset: Dataset, split: str) -> Regrouping:
-    """Groups of a split from a table of `id` and `group`, or from a groups list of that split.
+    """Groups of a split from a table of `id` and `group`, or from a groups list that covers the split.
 
-    A table may cover train too, for the counts, and val, for the matched threshold. InputError where a sample of the split has no row.
+    Either may cover train too, for the counts, and val, for the matched threshold. InputError where a sample of the split has no row.
     """
     if dataset.twins is not None:
         raise UsageError("--group-labels has no effect: the injected feature makes the groups", "Remove it.")
@@ -115,13 +114,10 @@ def read_regrouping(path: Path, dataset: Dataset, split: str) -> Regrouping:
         values = _of_table(path, dataset, split)
     else:
         found = read_groups(path)
-        found.subject.require_same(dataset.subject(split), InjectionPolicy.ANY)
-        if len(found.group) != len(label[split]):
-            raise InputError(
-                f"{path} has {counted(len(found.group), 'line')} for {counted(len(label[split]), 'sample')} of the split {split!r}",
-                "One line each, or a table of id and group.",
-            )
-        values = {split: [found.names[code] for code in found.group.tolist()]}
+        values = {}
+        for name in dict.fromkeys((split, *(name for name in found.splits if name in dataset.splits))):
+            part = part_about(found, path, dataset.subject(name), InjectionPolicy.ANY, name)
+            values[name] = [found.names[code] for code in part.group.tolist()]
     every = [value for part in values.values() for value in part]
     codes = np.concatenate([label[name] for name in values])
     within = within_class(every, dataset.class_names, codes, str(path))

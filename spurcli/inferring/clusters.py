@@ -20,10 +20,12 @@ def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
 
     Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, Algorithm 1, stage 1, with a number of clusters that is given.
     Embeddings are taken as they are: to standardise them would give directions in which a class hardly varies, which
-    are mostly noise, the same weight as those in which its subclasses lie apart.
+    are mostly noise, the same weight as those in which its subclasses lie apart. Samples of further splits belong to the
+    nearest centre of their class; those of a class without training samples are in c0.
     """
     value = np.zeros(len(evidence.label), dtype=np.int64)
     embedding = evidence.embedding
+    others = {split: np.zeros(len(label), dtype=np.int64) for split, label in evidence.other_labels.items()}
     for y, name in enumerate(evidence.class_names):
         members = np.flatnonzero(evidence.label == y)
         if 0 < len(members) < num_clusters:
@@ -33,7 +35,18 @@ def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
             )
         if len(members):
             value[members] = _by_size(_k_means(embedding[members], num_clusters, evidence.seed, y))
-    return Attribute(value, tuple(f"c{number}" for number in range(num_clusters)), within_class=True)
+            centres = [embedding[members][value[members] == code].mean(axis=0) for code in np.unique(value[members])]
+            for split, label in evidence.other_labels.items():
+                mine = np.flatnonzero(label == y)
+                others[split][mine] = _nearest(evidence.other_embeddings[split][mine], np.stack(centres))
+    names = tuple(f"c{number}" for number in range(num_clusters))
+    return Attribute(value, names, within_class=True, others=others)
+
+
+def _nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The nearest of the centres int64 [m] of each point; of equally near ones the first."""
+    distance = np.stack([np.square(points - centre).sum(axis=1) for centre in centres], axis=1)
+    return np.asarray(distance.argmin(axis=1), dtype=np.int64)
 
 
 def _k_means(points: NDArray[np.float32], num_clusters: int, seed: int, label: int) -> NDArray[np.int64]:

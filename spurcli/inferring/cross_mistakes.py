@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spurcli.inferring.evidence import Attribute, Evidence, right_or_wrong
+from spurcli.inferring.evidence import Attribute, Evidence
 
 
 def cross_mistakes(evidence: Evidence) -> Attribute:
@@ -12,4 +12,4 @@ def cross_mistakes(evidence: Evidence) -> Attribute:
     also flips labels while the two models train, each towards what the other is confident of, so that they lean on the
     spurious feature all the more; without it the two learn the core as well, and their mistakes say less about the feature.
     """
-    return right_or_wrong(evidence.held_out_errors, len(evidence.label))
+    return evidence.right_or_wrong(evidence.held_out_errors, evidence.other_held_out_predictions)

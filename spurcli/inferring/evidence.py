@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -12,35 +12,51 @@ from numpy.typing import NDArray
 
 from spurcli.errors import InputError
 
+TRAIN = "train"
+
 
 @dataclass(frozen=True)
 class Attribute:
     """Attribute int64 [n] of each training sample, and the names of its values; groups are class/attribute.
 
     `within_class`: a value means another thing in each class (right and wrong, clusters), so that nothing may be
-    concluded from how often it goes with which class.
+    concluded from how often it goes with which class. `others` holds the attribute of the samples of further splits,
+    where the way can tell it.
     """
 
     value: NDArray[np.int64]
     names: tuple[str, ...]
     within_class: bool = False
+    others: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 class Source(Protocol):
-    """Where the outputs for the training split come from; all in eval mode, in the order of the split."""
+    """Where the outputs for a split come from; all in eval mode, in the order of the split."""
 
-    def logits(self) -> NDArray[np.float32]: ...
+    def logits(self, split: str = TRAIN) -> NDArray[np.float32]: ...
 
-    def embedding(self) -> NDArray[np.float32]: ...
+    def embedding(self, split: str = TRAIN) -> NDArray[np.float32]: ...
 
-    def held_out_logits(self) -> NDArray[np.float32]: ...
+    def held_out_logits(self, split: str = TRAIN) -> NDArray[np.float32]: ...
 
 
 class Evidence:
-    """Labels int64 [n] and what models say about the training samples. What is not asked for is not computed."""
+    """Labels int64 [n] and what models say about the training samples. What is not asked for is not computed.
 
-    def __init__(self, label: NDArray[np.int64], class_names: tuple[str, ...], seed: int, source: Source) -> None:
+    `other_labels` are those of the further splits of which the models' outputs can be had: none for predictions, which
+    are about the training split alone.
+    """
+
+    def __init__(
+        self,
+        label: NDArray[np.int64],
+        class_names: tuple[str, ...],
+        seed: int,
+        source: Source,
+        other_labels: Mapping[str, NDArray[np.int64]] | None = None,
+    ) -> None:
         self.label, self.class_names, self.seed = label, class_names, seed
+        self.other_labels = dict(other_labels or {})
         self._source = source
 
     @cached_property
@@ -59,14 +75,29 @@ class Evidence:
         return self._errors(self.prediction)
 
     @cached_property
+    def other_predictions(self) -> dict[str, NDArray[np.int64]]:
+        """The class that it predicts for the samples of each further split."""
+        return {split: _predicted(self._source.logits(split)) for split in self.other_labels}
+
+    @cached_property
     def embedding(self) -> NDArray[np.float32]:
         """The input float32 [n, features] of its last linear layer."""
         return self._source.embedding()
 
     @cached_property
+    def other_embeddings(self) -> dict[str, NDArray[np.float32]]:
+        """The same of the samples of each further split."""
+        return {split: self._source.embedding(split) for split in self.other_labels}
+
+    @cached_property
     def held_out_logits(self) -> NDArray[np.float32]:
         """Logits float32 [n, classes], each sample's of the one of two models that was not trained on it."""
         return self._source.held_out_logits()
+
+    @cached_property
+    def other_held_out_predictions(self) -> dict[str, NDArray[np.int64]]:
+        """The class that one of the two models, drawn for each sample, predicts for the samples of each further split."""
+        return {split: _predicted(self._source.held_out_logits(split)) for split in self.other_labels}
 
     @property
     def held_out_errors(self) -> NDArray[np.int64]:
@@ -76,6 +107,18 @@ class Evidence:
     def used_errors(self) -> NDArray[np.int64]:
         """The errors of the twins if those were looked at, else those of the one model."""
         return self.held_out_errors if "held_out_logits" in self.__dict__ else self.errors
+
+    def right_or_wrong(
+        self, errors: NDArray[np.int64], other_predictions: Mapping[str, NDArray[np.int64]]
+    ) -> Attribute:
+        """The attribute of an error set of the training samples, and of predictions for the further splits."""
+        value = np.zeros(len(self.label), dtype=np.int64)
+        value[errors] = 1
+        others = {
+            split: (predicted != self.other_labels[split]).astype(np.int64)
+            for split, predicted in other_predictions.items()
+        }
+        return Attribute(value, ("right", "wrong"), within_class=True, others=others)
 
     def _errors(self, prediction: NDArray[np.int64]) -> NDArray[np.int64]:
         wrong = np.flatnonzero(prediction != self.label).astype(np.int64)
@@ -93,10 +136,3 @@ Way = Callable[..., Attribute]
 
 def _predicted(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.asarray(logits.argmax(axis=1), dtype=np.int64)
-
-
-def right_or_wrong(errors: NDArray[np.int64], num_samples: int) -> Attribute:
-    """The attribute of an error set."""
-    value = np.zeros(num_samples, dtype=np.int64)
-    value[errors] = 1
-    return Attribute(value, ("right", "wrong"), within_class=True)

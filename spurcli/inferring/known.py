@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,10 @@ from spurcli.runtime.context import RunContext
 
 @dataclass(frozen=True)
 class Known:
-    """Label int64 [n], class names, the samples that they are about; `group` [n] are true groups, only ever counted against."""
+    """Label int64 [n], class names, the samples that they are about; `group` [n] are true groups, only ever counted against.
+
+    `others` are the labels and samples of the further splits of which the source can tell something.
+    """
 
     label: NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -29,6 +33,7 @@ class Known:
     parents: tuple[Parent, ...]
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
+    others: Mapping[str, tuple[NDArray[np.int64], Subject]] = field(default_factory=dict)
 
     def counts(self, attribute: NDArray[np.int64], names: tuple[str, ...]) -> list[CountsOfRow]:
         """How many samples of each true group (each class where none is known) have each attribute."""
@@ -61,6 +66,11 @@ def known_of_dataset(
         tuple(parents),
         dataset.group("train"),
         dataset.group_names,
+        {
+            name: (split.label, dataset.subject(name))
+            for name, split in dataset.splits.items()
+            if name != "train" and predictions is None
+        },
     )
 
 

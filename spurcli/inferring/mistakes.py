@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spurcli.inferring.evidence import Attribute, Evidence, right_or_wrong
+from spurcli.inferring.evidence import Attribute, Evidence
 
 
 def mistakes(evidence: Evidence) -> Attribute:
@@ -11,4 +11,4 @@ def mistakes(evidence: Evidence) -> Attribute:
     Liu et al., "Just Train Twice", ICML 2021, Algorithm 1, line 2. Never from a pass in train mode: with dropout and batch
     norm that is another model.
     """
-    return right_or_wrong(evidence.errors, len(evidence.label))
+    return evidence.right_or_wrong(evidence.errors, evidence.other_predictions)

@@ -12,4 +12,4 @@ def predictions(evidence: Evidence) -> Attribute:
     the groups would be the classes.
     """
     assert len(evidence.errors)
-    return Attribute(evidence.prediction, evidence.class_names)
+    return Attribute(evidence.prediction, evidence.class_names, others=evidence.other_predictions)

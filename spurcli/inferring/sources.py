@@ -1,4 +1,4 @@
-"""Where outputs for the training split come from: predictions.h5, a checkpoint, or models trained for the purpose."""
+"""Where outputs for the samples come from: predictions.h5, a checkpoint, or models trained for the purpose."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
+from spurcli.inferring.evidence import TRAIN
 from spurcli.progress import Turn
 from spurcli.randomness import generator
 from spurcli.runtime.context import RunContext
@@ -53,16 +54,19 @@ class FromPredictions:
     def __init__(self, predictions: Predictions, path: Path) -> None:
         self._predictions, self._path = predictions, path
 
-    def logits(self) -> NDArray[np.float32]:
+    def logits(self, split: str = TRAIN) -> NDArray[np.float32]:
+        assert split == TRAIN
         return self._predictions.logits
 
-    def embedding(self) -> NDArray[np.float32]:
+    def embedding(self, split: str = TRAIN) -> NDArray[np.float32]:
+        assert split == TRAIN
         raise InputError(
             f"{self._path} holds logits, and this way needs embeddings",
             "Name the checkpoint instead, or nothing to train an early model.",
         )
 
-    def held_out_logits(self) -> NDArray[np.float32]:
+    def held_out_logits(self, split: str = TRAIN) -> NDArray[np.float32]:
+        assert split == TRAIN
         raise _trains_its_own(self._path)
 
 
@@ -75,10 +79,14 @@ class FromModels:
         self._bench, self._checkpoint = context, checkpoint
         self._state_folder, self._replace_other = state_folder, replace_other
         self._noted: tuple[NotedAccuracy, ...] | None = None  # of a model that another program trained
+        self._embedded: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     @cached_property
     def _feed(self) -> Feed:
-        return self._bench.feed(self._bench.dataset.splits["train"].inputs)
+        return self._feed_of(TRAIN)
+
+    def _feed_of(self, split: str) -> Feed:
+        return self._bench.feed(self._bench.dataset.splits[split].inputs)
 
     @cached_property
     def _model(self) -> nn.Module:
@@ -89,14 +97,10 @@ class FromModels:
         self._noted = None if is_ours else restored.accuracies
         return model
 
-    @cached_property
-    def _embedded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return embed(self._model, self._feed, self._bench.preprocess(), **self._pass())
-
-    def logits(self) -> NDArray[np.float32]:
-        one_pass = "_embedded" in self.__dict__  # it gives both
-        logits = _finite(self._embedded[1]) if one_pass else self._predicted(self._model)
-        if not self._bench.world.is_first:
+    def logits(self, split: str = TRAIN) -> NDArray[np.float32]:
+        one_pass = split in self._embedded  # it gives both
+        logits = _finite(self._embedded[split][1]) if one_pass else self._predicted(self._model, split)
+        if not self._bench.world.is_first or split != TRAIN:
             return logits
         if are_constant(logits):
             warnings.warn(constant_line(len(logits)), SpurWarning, stacklevel=2)
@@ -105,19 +109,31 @@ class FromModels:
             warn_if_doubtful(counts, self._bench.dataset.class_names, str(self._checkpoint), self._noted)
         return logits
 
-    def embedding(self) -> NDArray[np.float32]:
-        return _finite(self._embedded[0])
+    def embedding(self, split: str = TRAIN) -> NDArray[np.float32]:
+        if split not in self._embedded:
+            feed = self._feed if split == TRAIN else self._feed_of(split)
+            self._embedded[split] = embed(self._model, feed, self._bench.preprocess(), **self._pass(split))
+        return _finite(self._embedded[split][0])
 
-    def held_out_logits(self) -> NDArray[np.float32]:
+    @cached_property
+    def _twins(self) -> tuple[nn.Module, nn.Module]:
+        """Two models, each trained on one half."""
         if self._checkpoint is not None:
             raise _trains_its_own(self._checkpoint)
-        train = self._bench.dataset.splits["train"]
-        half = random_halves(train.label, self._bench.settings.seed)
-        logits = np.empty((len(train), len(self._bench.dataset.class_names)), dtype=np.float32)
-        for number in (0, 1):
-            kept = np.flatnonzero(half == number).astype(np.int64)
-            model = self._trained(number, kept, f"training model {number + 1} of 2")
-            logits[half != number] = self._predicted(model)[half != number]
+        half = random_halves(self._bench.dataset.splits[TRAIN].label, self._bench.settings.seed)
+        first, second = (
+            self._trained(number, np.flatnonzero(half == number), f"training model {number + 1} of 2")
+            for number in (0, 1)
+        )
+        return first, second
+
+    def held_out_logits(self, split: str = TRAIN) -> NDArray[np.float32]:
+        """Of samples of a further split, which neither model has seen, each is judged by one of them, as in training."""
+        samples = self._bench.dataset.splits[split]
+        half = random_halves(samples.label, self._bench.settings.seed)
+        logits = np.empty((len(samples), len(self._bench.dataset.class_names)), dtype=np.float32)
+        for number, model in enumerate(self._twins):
+            logits[half != number] = self._predicted(model, split)[half != number]
         return logits
 
     def _trained(self, number: int, kept: NDArray[np.int64] | None, what: str) -> nn.Module:
@@ -136,15 +152,16 @@ class FromModels:
             replace_other=self._replace_other,
         )
 
-    def _predicted(self, model: nn.Module) -> NDArray[np.float32]:
+    def _predicted(self, model: nn.Module, split: str) -> NDArray[np.float32]:
         num_classes = len(self._bench.dataset.class_names)
+        feed = self._feed if split == TRAIN else self._feed_of(split)
         preprocess = self._bench.preprocess()
-        return _finite(predict_logits(model, self._feed, preprocess, num_classes=num_classes, **self._pass()))
+        return _finite(predict_logits(model, feed, preprocess, num_classes=num_classes, **self._pass(split)))
 
-    def _pass(self) -> dict[str, Any]:
+    def _pass(self, split: str) -> dict[str, Any]:
         scoring = self._bench.settings.scoring
         return {
-            "num_samples": len(self._bench.dataset.splits["train"]),
+            "num_samples": len(self._bench.dataset.splits[split]),
             "batch_size": scoring.batch_size,
             "precision": scoring.precision,
             "progress": self._bench.progress,
@@ -171,7 +188,5 @@ def _trains_its_own(path: Path) -> UsageError:
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
-        raise InputError(
-            "The model gives NaN or infinity for some training samples", "Use a model that has not diverged."
-        )
+        raise InputError("The model gives NaN or infinity for some samples", "Use a model that has not diverged.")
     return values

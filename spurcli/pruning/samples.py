@@ -59,9 +59,9 @@ def read_known_groups(
     """The groups of `groups_file`, checked to be about the same samples, else those of the scores, if any."""
     header = reader.header
     if groups_file is not None:
-        found = read_groups_about(header.subject, groups_file, policy)
+        found, part = read_groups_about(header.subject, groups_file, policy)
         return KnownGroups(
-            found.group.astype(np.int32),
+            part.group.astype(np.int32),
             found.names,
             is_grid(found.names, class_names) and not found.within_class,
             origin_of(found.provenance),

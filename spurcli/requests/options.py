@@ -49,7 +49,7 @@ FEATURE = Option("Confirm your own feature code that inject.json names.", "NAME"
 MODEL = Option("Architecture: a name (spurcli list models) or your own file.py:attr.", "NAME")
 LABELS = Option("Labels of the logits.", "FILE")
 IDS = Option("Ids of the logits, one a line (or .npy, .h5), matched to the ids of the data set.", "FILE")
-GROUP_LABELS = "groups.txt, one group name for each training sample"
+GROUP_LABELS = "groups.txt, one group name for each sample"
 SCORE = Option("The score that decides. (default: el2n, or the only one)", "NAME")
 ALLOW_MISMATCH = Option("Accept files made under another injection.")
 FORCE = Option("Replace the finished output of another run.", panel=OUTPUT)

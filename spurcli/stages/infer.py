@@ -1,4 +1,4 @@
-"""The command `infer`: groups of the training samples without group labels. Writes groups.txt, and errors.txt if asked."""
+"""The command `infer`: groups of the samples without group labels. Writes groups.txt, and errors.txt if asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.catalogue import ERRORS, GROUPS
 from spurcli.artifacts.envelope import sha256_of_file, sha256_of_json
-from spurcli.artifacts.group_list import GroupList, check_names, read_groups, write_groups
+from spurcli.artifacts.group_list import GroupList, GroupPart, check_names, read_groups, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import warn_unless_logits
@@ -23,7 +23,7 @@ from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
-from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
+from spurcli.inferring.evidence import Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
 from spurcli.progress import Progress, Silent
@@ -60,10 +60,10 @@ def infer(
     progress: Progress | None = None,
     command: str = "",
 ) -> InferResult:
-    """Infer a group for each training sample of the data set in `settings`, the way `by` does, and write them.
+    """Infer a group for each sample of the data set in `settings`, the way `by` does, and write them.
 
-    `source` is a checkpoint or predictions of the training split; without it models are trained for
-    `settings.scoring.epoch` epochs on the schedule of the full recipe. Predictions made elsewhere need no `settings`.
+    `source` is a checkpoint, or predictions of the training split, which say nothing of the others; without it models are
+    trained for `settings.scoring.epoch` epochs on the schedule of the full recipe. Predictions made elsewhere need no `settings`.
     `errors` is where to write the positions that the model (or the twin that has not seen them) gets wrong.
 
     Returns a summary: the groups' sizes, and counts by true group (by class where none is known) and attribute. True
@@ -112,7 +112,9 @@ def infer(
         if is_complete(outputs, made, known.subject.fingerprint, force=force, say=report.say):
             return True
         for each in outputs:
-            require_writable(each.path, 100 * len(known.label))
+            require_writable(
+                each.path, 100 * (len(known.label) + sum(len(label) for label, _ in known.others.values()))
+            )
         return False
 
     if world.first(is_finished):
@@ -125,9 +127,14 @@ def infer(
         else:
             assert context is not None
             found = FromModels(context, source, folder, replace_other=force)
-        evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found)
+        other_labels = {split: label for split, (label, _) in known.others.items()}
+        evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found, other_labels)
         attribute = way(evidence, **options)
-        group, names = _crossed(attribute, known)
+        names = tuple(f"{label}/{name}" for label in known.class_names for name in attribute.names)
+        parts = {"train": GroupPart(_crossed(attribute.value, attribute.names, known.label), known.subject)}
+        for split, (label, subject) in known.others.items():
+            if split in attribute.others:
+                parts[split] = GroupPart(_crossed(attribute.others[split], attribute.names, label, split), subject)
         wrong = evidence.used_errors() if errors else None
 
         def write() -> InferResult:
@@ -135,9 +142,7 @@ def infer(
                 write_indices(
                     errors, IndexList(wrong, "errors", known.subject, {"by": portable_word(by)}, provenance=made)
                 )
-            write_groups(
-                output, GroupList(group, names, known.subject, within_class=attribute.within_class, provenance=made)
-            )
+            write_groups(output, GroupList(names, parts, within_class=attribute.within_class, provenance=made))
             return _summary(output, errors, known)
 
         return world.first(write)
@@ -160,16 +165,17 @@ def _code_sha256(by: str) -> str | None:
     return sha256_of_file(Path(place)) if place.endswith(".py") else None
 
 
-def _crossed(attribute: Attribute, known: Known) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Group int64 [n] and the names of all of class × attribute, in order: what `spurcli.groups.is_grid` is."""
-    value, names = attribute.value, attribute.names
-    fits = isinstance(value, np.ndarray) and value.shape == known.label.shape and value.dtype == np.int64
+def _crossed(
+    value: NDArray[np.int64], names: tuple[str, ...], label: NDArray[np.int64], split: str = "train"
+) -> NDArray[np.int64]:
+    """Group int64 [n] of class × attribute, in the order of `spurcli.groups.is_grid`."""
+    fits = isinstance(value, np.ndarray) and value.shape == label.shape and value.dtype == np.int64
     if not fits or value.min() < 0 or value.max() >= len(names):
         raise InputError(
-            f"The way gives no attribute 0 … {len(names) - 1} as int64 [{len(known.label)}]",
+            f"The way gives no attribute 0 … {len(names) - 1} as int64 [{len(label)}] for the split {split!r}",
             "See spurcli.inferring.evidence.Attribute for what it must return.",
         )
-    return known.label * len(names) + value, tuple(f"{label}/{name}" for label in known.class_names for name in names)
+    return label * len(names) + value
 
 
 def _summary(output: Path, errors: Path | None, known: Known) -> InferResult:
@@ -181,10 +187,11 @@ def _summary(output: Path, errors: Path | None, known: Known) -> InferResult:
     return {
         "output": str(output),
         "by": found.provenance["arguments"]["by"],
-        "num_samples": len(found.group),
+        "num_samples": len(found.main.group),
+        "splits": {name: len(part.group) for name, part in found.splits.items() if name},
         "groups": found.sizes(),
         "errors": str(errors) if errors else None,
         "num_errors": len(read_indices(errors, bare_kind="errors").indices) if errors else None,
         "rows": "class" if known.group is None else "true group",
-        "counts": known.counts(found.group % width, attributes),
+        "counts": known.counts(found.main.group % width, attributes),
     }

@@ -157,9 +157,9 @@ def _errors_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotat
 
 def _groups_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotation:
     """The groups of the training samples, in a file."""
-    found = read_groups_about(subject, path, policy)
+    found, part = read_groups_about(subject, path, policy)
     return Annotation(
-        found.group,
+        part.group,
         origin_of(found.provenance),
         found.names,
         within_class=found.within_class,

@@ -47,9 +47,11 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
     assert (listed.kind, listed.indices.tolist(), listed.subject.fingerprint) == ("remove", [2, 3], fingerprint)
     assert not listed.subject.states_injection
     groups = read_groups(Path("groups.txt"))
-    assert [groups.names[code] for code in groups.group] == written["names"]
+    train = groups.splits["train"]
+    assert [groups.names[code] for code in train.group] == written["names"]
     assert groups.names == ("cat/grass", "cat/sand", "dog/grass", "dog/sand")
-    assert groups.subject.fingerprint == fingerprint
+    assert train.subject.fingerprint == fingerprint
+    assert groups.splits["val"].probability.tolist() == [1.0, 0.25]
     metadata = read_checkpoint_metadata(Path("model.safetensors"))
     assert metadata["weights_sha256"] == weights_sha256_of_file(Path("model.safetensors"))
     assert Fingerprint.from_json(metadata["fingerprint"], "the example") == fingerprint

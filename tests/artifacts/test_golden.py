@@ -78,10 +78,27 @@ def test_errors_v1(golden):
 
 def test_groups_v1(golden):
     found = read_groups(golden / "groups-v1.txt")  # its header states no names: they are in the order of the lines
-    assert [found.names[code] for code in found.group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]
+    (part,) = found.splits.values()
+    assert [found.names[code] for code in part.group] == [GROUP_NAMES[code] for code in (0, 2, 1, 3, 2, 0)]
     assert found.names == tuple(GROUP_NAMES[code] for code in (0, 2, 1, 3))
-    assert found.subject == Subject(FINGERPRINT, states_injection=False)
+    assert part.subject == Subject(FINGERPRINT, states_injection=False)
+    assert (part.probability, found.probability_of) == (None, None)
     assert not found.within_class
+    assert found.provenance["lineage"] == LINEAGE
+
+
+def test_groups_v2(golden):
+    found = read_groups(golden / "groups-v2.txt")
+    assert found.names == GROUP_NAMES
+    assert list(found.splits) == ["train", "val"]
+    train, val = found.splits.values()
+    assert (train.group.tolist(), val.group.tolist()) == ([0, 2, 1, 3, 2, 0], [0, 2])
+    assert train.subject == Subject(FINGERPRINT, states_injection=False)
+    assert val.subject == Subject(Fingerprint(2), INJECTION)
+    assert found.probability_of == "line"
+    assert [str(value) for value in train.probability] == ["0.25", "1.0", "0.0", "nan", "0.875", "1e-09"]
+    assert [str(value) for value in val.probability] == ["0.0", "nan"]
+    assert train.probability.dtype == np.float32
     assert found.provenance["lineage"] == LINEAGE
 
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
@@ -92,6 +93,17 @@ def test_a_groups_list_of_the_split(table):
     (table / "groups.txt").write_text("".join(f"{SEXES[SEX[n]]}\n" for n in ROWS["test"]))
     found = evaluate(logits="logits.npy", dataset="reviews.csv", group_labels="groups.txt")
     assert found["per_group"] == expected(SEX, SEXES, counts=False)["per_group"]
+
+
+def test_a_groups_list_of_every_split_tells_the_counts_too(table):
+    parts = {name: GroupPart(SEX[rows].astype(np.int64)) for name, rows in ROWS.items()}
+    write_groups(table / "groups.txt", GroupList(SEXES, parts))
+    found = evaluate(logits="logits.npy", dataset="reviews.csv", group_labels="groups.txt")
+    wanted = expected(SEX, SEXES)
+    assert {part: found[part] for part in PARTS} == {part: wanted[part] for part in PARTS}
+    write_groups(table / "groups.txt", GroupList(SEXES, {"train": parts["train"]}))
+    with pytest.raises(InputError, match="no groups of the split 'test', only of train"):
+        evaluate(logits="logits.npy", dataset="reviews.csv", group_labels="groups.txt")
 
 
 def test_a_trained_model_is_evaluated_in_groups_that_it_never_saw(spurcli, table):

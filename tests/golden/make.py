@@ -1,4 +1,4 @@
-"""How the golden files of version 1 were made. Not run by the tests: a golden file is never made again.
+"""How the golden files of the newest versions were made. Not run by the tests: a golden file is never made again.
 
 When a format gets a new version, add its files beside these (`scores-v2.h5`) and leave the old ones alone.
 
@@ -20,7 +20,7 @@ from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.group_list import GroupList, write_groups
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.history import write_history
 from spurcli.artifacts.indices import IndexList, write_indices
 from spurcli.artifacts.injection import Injection, write_injection
@@ -98,7 +98,12 @@ def make(folder: Path) -> None:
     wrong = IndexList(np.array([1, 4]), "errors", Subject(FINGERPRINT), rule={"by": "mistakes"}, provenance=PROVENANCE)
     write_indices(folder / "errors-v1.txt", wrong)
     unstated = Subject(FINGERPRINT, states_injection=False)
-    write_groups(folder / "groups-v1.txt", GroupList(GROUP, GROUP_NAMES, unstated, provenance=PROVENANCE))
+    known = np.array([0.25, 1, 0, np.nan, 0.875, 1e-9], dtype=np.float32)
+    parts = {
+        "train": GroupPart(GROUP, unstated, known),
+        "val": GroupPart(GROUP[:2], Subject(Fingerprint(2), injection.sha256), known[2:4]),
+    }
+    write_groups(folder / "groups-v2.txt", GroupList(GROUP_NAMES, parts, probability_of="line", provenance=PROVENANCE))
     weights = {"layer.weight": torch.tensor([[1.5, -2.0], [0.0, 3.25]]), "layer.bias": torch.tensor([0.5, -0.5])}
     facts = {"recipe": "demo", "seed": 7, "method": "erm", "num_train": 6, "num_kept": 4, "epoch": 2}
     metadata = {

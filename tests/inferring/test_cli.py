@@ -30,7 +30,7 @@ def test_prune_finds_which_predicted_class_goes_with_which_class(scored):
     assert done.code == 0, done.err
     groups = read_groups(Path("groups.txt"))
     pairs = np.zeros((10, 10))  # class, predicted class
-    for code in groups.group:
+    for code in groups.main.group:
         label, predicted = groups.names[code].split("/")
         pairs[int(label), int(predicted)] += 1
     with np.errstate(invalid="ignore"):
@@ -40,7 +40,7 @@ def test_prune_finds_which_predicted_class_goes_with_which_class(scored):
     assert rule["groups"] == aligned
     removed = np.setdiff1d(np.arange(300), read_indices(Path("keep.txt")).indices)
     assert len(removed) == sum(groups.sizes()[name] // 2 for name in aligned)
-    assert {groups.names[code] for code in groups.group[removed]} <= set(aligned)
+    assert {groups.names[code] for code in groups.main.group[removed]} <= set(aligned)
 
 
 def test_right_and_wrong_go_with_no_class(scored, tiny_flags):
@@ -124,7 +124,7 @@ def test_settings_come_from_the_checkpoint_and_injections_are_compared(spurcli, 
     assert sum(sum(row["counts"].values()) for row in done.json["counts"]) == 300
     predictions = next(map(str, Path().glob("*predictions.h5")))
     assert spurcli("infer", predictions, "--by", "mistakes", "-o", "p.txt").code == 0
-    assert read_groups(Path("p.txt")).group.tolist() == read_groups(Path("groups.txt")).group.tolist()
+    assert read_groups(Path("p.txt")).main.group.tolist() == read_groups(Path("groups.txt")).main.group.tolist()
     for source in ("model.safetensors", predictions):
         clean = spurcli("infer", source, "--dataset", "demo", "--by", "mistakes", "-o", "c.txt")
         assert clean.code == 3
@@ -161,7 +161,7 @@ def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
     piped = spurcli_forked("infer", "-", "--by", "mistakes", "-o", "-", stdin=model)
     assert piped.code == 0, piped.err
     assert piped.out.splitlines()[1:] == Path("groups.txt").read_text().splitlines()[1:]
-    assert json.loads(piped.out.splitlines()[0].partition(" v1 ")[2])["provenance"]["stage"] == "infer"
+    assert json.loads(piped.out.splitlines()[0].partition(" v2 ")[2])["provenance"]["stage"] == "infer"
 
 
 @pytest.mark.parametrize(

@@ -32,20 +32,21 @@ def trained(configured, tmp_path):
     return settings, tmp_path / "model.safetensors", next(tmp_path.glob("*predictions.h5"))
 
 
-def plain_logits(context, path: Path, *, training: bool = False) -> np.ndarray:
+def plain_logits(context, path: Path, *, training: bool = False, split: str = "train") -> np.ndarray:
     """One pass over all pictures at once, without the house's loaders."""
     model = context.model(0)
     model.load_state_dict(load_file(path))
     model.train(training)
     mean, std = context.settings.preprocessing.mean, context.settings.preprocessing.std
-    pixels = np.stack([context.dataset.splits["train"].inputs.pixels[i] for i in range(83)])
+    pixels = np.stack(list(context.dataset.splits[split].inputs.pixels))
     inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         return model((inputs - mean[0]) / std[0]).numpy()
 
 
-def lines(path: Path) -> list[str]:
-    return path.read_text().splitlines()[1:]
+def lines(path: Path, split: str = "train") -> list[str]:
+    found = read_groups(path)
+    return [found.names[code] for code in found.splits[split].group]
 
 
 def test_mistakes_are_those_of_eval_mode(trained, tmp_path):
@@ -57,6 +58,13 @@ def test_mistakes_are_those_of_eval_mode(trained, tmp_path):
     assert lines(tmp_path / "g.txt") == [
         f"{names[y]}/{'wrong' if bad else 'right'}" for y, bad in zip(label, wrong, strict=True)
     ]
+    test = context.dataset.splits["test"].label
+    wrong_test = plain_logits(context, model, split="test").argmax(1) != test
+    assert lines(tmp_path / "g.txt", "test") == [
+        f"{names[y]}/{'wrong' if bad else 'right'}" for y, bad in zip(test, wrong_test, strict=True)
+    ]
+    assert read_groups(tmp_path / "g.txt").splits["test"].subject == context.dataset.subject("test")
+    assert result["splits"] == {"train": 83, "test": 41}
     torch.manual_seed(0)
     dropped = plain_logits(context, model, training=True).argmax(1) != label
     assert (dropped != wrong).any()  # else the test could not tell the modes apart
@@ -84,15 +92,17 @@ def test_predictions_and_their_checkpoint_say_the_same(trained, tmp_path, by):
         found = []
         for path in paths:
             first, *rest = path.read_text().splitlines()
-            header = json.loads(first.partition(" v1 ")[2])
+            header = json.loads(first.partition("{")[1] + first.partition("{")[2])
             assert header.pop("provenance")["parents"][0]["file"] == source.name
             found.append((header, rest))
         files.append(found)
-    assert files[0] == files[1]
+    assert files[0][1] == files[1][1]
+    assert lines(tmp_path / "g0.txt") == lines(tmp_path / "g1.txt")
     found = read_groups(tmp_path / "g0.txt")
+    assert (list(found.splits), list(read_groups(tmp_path / "g1.txt").splits)) == (["train", "test"], ["train"])
     assert is_grid(found.names, ("low", "mid", "high"))
     assert found.within_class is (by == "mistakes")
-    assert found.subject == RunContext.open(settings).dataset.subject("train")
+    assert found.main.subject == RunContext.open(settings).dataset.subject("train")
 
 
 def test_an_early_model_is_trained_as_score_does(configured, tmp_path):

@@ -27,13 +27,13 @@ class Given:
     def __init__(self, **outputs):
         self.outputs = {name: np.asarray(values, dtype=np.float32) for name, values in outputs.items()}
 
-    def logits(self):
+    def logits(self, split="train"):
         return self.outputs["logits"]
 
-    def embedding(self):
+    def embedding(self, split="train"):
         return self.outputs["embedding"]
 
-    def held_out_logits(self):
+    def held_out_logits(self, split="train"):
         return self.outputs["held_out"]
 
 
@@ -116,6 +116,17 @@ def test_clusters_of_equal_size_and_of_fewer_points_than_clusters():
     assert found.value.tolist() == [0, 1, 0, 1, 0, 0, 0]
     with pytest.raises(InputError, match="'c' has 3 training samples for 4 clusters"):
         clusters(evidence_of([0, 0, 0, 0, 2, 2, 2], embedding=far), num_clusters=4)
+
+
+def test_samples_of_other_splits_belong_to_the_nearest_centre_of_their_class():
+    train = {"embedding": [[0], [1], [0.5], [9], [10], [4], [5], [6], [20]]}
+    label = [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    val, val_label = np.array([[6], [4], [7.5], [16], [3]], dtype=np.float32), np.array([0, 0, 1, 1, 2])
+    source = Given(**train)
+    source.embedding = lambda split="train": val if split == "val" else source.outputs["embedding"]
+    found = clusters(Evidence(np.array(label), CLASSES, 0, source, {"val": val_label}))
+    assert found.value.tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 1]
+    assert found.others["val"].tolist() == [1, 0, 0, 1, 0]
 
 
 def test_clusters_keep_the_scale_of_the_embedding():

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.group_list import GroupList, write_groups
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
@@ -127,7 +127,9 @@ def test_random_per_class_takes_the_floor_of_each_and_knows_no_scores(score_file
 
 def groups_file(tmp_path, group, name="groups.txt", **facts):
     names = tuple(f"{y}/{a}" for y in CLASSES for a in ATTRIBUTES)
-    write_groups(tmp_path / name, GroupList(group, names, Subject(Fingerprint.of(group // 2)), **facts))
+    write_groups(
+        tmp_path / name, GroupList(names, {"train": GroupPart(group, Subject(Fingerprint.of(group // 2)))}, **facts)
+    )
     return tmp_path / name
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.group_list import GroupList, write_groups
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.indices import IndexList, read_indices, write_indices
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, UsageError
@@ -163,7 +163,10 @@ def test_groups_of_a_users_own_file(score_file, tmp_path):
     names = ["young", "old", "old"] * 20  # span classes: no class/attribute grid, so nothing is said to conflict
     path = score_file(np.arange(60), label)
     group = np.array([["young", "old"].index(name) for name in names])
-    write_groups(tmp_path / "groups.txt", GroupList(group, ("young", "old"), Subject(Fingerprint.of(label))))
+    write_groups(
+        tmp_path / "groups.txt",
+        GroupList(("young", "old"), {"train": GroupPart(group, Subject(Fingerprint.of(label)))}),
+    )
     result = prune([path], fraction="0.5", groups=["old"], groups_file=tmp_path / "groups.txt", output=tmp_path / "k")
     assert {row["name"]: row["num_removed"] for row in result["summary"]["by_group"]} == {"young": 0, "old": 20}
     assert result["summary"]["carriers_by_quartile"] is None
