@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from spurcli.errors import UsageError
 from spurcli.progress import Progress, Silent
 from spurcli.registry import near
+from spurcli.requests.audit import AuditRequest
 from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.infer import InferRequest
 from spurcli.requests.inject import InjectRequest
@@ -21,7 +22,7 @@ from spurcli.requests.prune import PruneRequest
 from spurcli.requests.report import ReportRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
-from spurcli.results import InferResult, InjectResult, PruneResult, ScoreResult, TrainResult
+from spurcli.results import AuditResult, InferResult, InjectResult, PruneResult, ScoreResult, TrainResult
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -101,4 +102,5 @@ prune = _function("prune", PruneRequest, PruneResult)
 train = _function("train", TrainRequest, TrainResult)
 evaluate = _function("evaluate", EvaluateRequest, dict[str, Any])
 infer = _function("infer", InferRequest, InferResult)
+audit = _function("audit", AuditRequest, AuditResult)
 report = _function("report", ReportRequest, dict[str, Any])

@@ -267,4 +267,16 @@ WAYS = Registry(
     },
 )
 
-ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS)
+FINDERS = Registry(
+    "finder",
+    "--finder",
+    {
+        "columns": Entry(
+            "spurcli.auditing.finders.columns:find",
+            "Columns of your table: each value, and ranges of numbers; named with --column",
+            facts={"needs": "a table", "default": True},
+        ),
+    },
+)
+
+ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS, FINDERS)

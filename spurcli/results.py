@@ -66,6 +66,17 @@ class CountsOfRow(TypedDict):
     counts: dict[str, int]
 
 
+class AuditResult(TypedDict):
+    """Of `spurcli audit`: `suspects` are those of audit.json, in order."""
+
+    output: str
+    held_out: str
+    num_confirmed: int
+    suspects: list[JsonObject]
+    finders: list[JsonObject]
+    warnings: list[str]
+
+
 class InferResult(TypedDict):
     """Of `spurcli infer`."""
 

@@ -11,7 +11,17 @@ import pytest
 import spurcli as package
 
 SOURCE = Path(package.__file__).parent
-LIBRARIES = {"features", "scoring", "pruning", "training", "evaluation", "reporting", "inferring", "studies"}
+LIBRARIES = {
+    "features",
+    "scoring",
+    "pruning",
+    "training",
+    "evaluation",
+    "reporting",
+    "inferring",
+    "studies",
+    "auditing",
+}
 # Which libraries a library may use: scoring and inferring doubt a foreign model's predictions as evaluation does, inferring trains its
 # own short runs, a report says how far scoring runs agree, and reads from the table of metrics how to show them.
 MAY_USE = {
@@ -19,6 +29,7 @@ MAY_USE = {
     "inferring": {"training", "evaluation"},
     "reporting": {"scoring", "evaluation"},
     "studies": {"reporting"},
+    "auditing": {"evaluation"},
 }
 
 

@@ -84,12 +84,16 @@ PREDICTIONS = Artefact(
     "predictions", "a predictions file", "spurcli.predictions", 2, ("predictions.h5",), "evaluate",
     "logits of the evaluated split and of its injected twin", "evaluate {path}", _HDF5,
 )  # fmt: skip
+AUDIT = Artefact(
+    "audit", "an audit", "spurcli.audit", 1, ("audit.json",), "audit",
+    "what a model leans on: suspects with their carriers and statistics", "show {path}", _JSON,
+)  # fmt: skip
 REPORT = Artefact(
     "report", "a report", "spurcli.report", 1, ("report.json",), "report",
     "everything that the page says, for other programs", "show {path}", _JSON,
 )  # fmt: skip
 CATALOGUE = (
-    INJECTION, SCORES, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, REPORT,
+    INJECTION, SCORES, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, REPORT,
 )  # fmt: skip
 
 

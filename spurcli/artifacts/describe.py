@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts import catalogue
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
@@ -155,6 +156,16 @@ def _describe_checkpoint(path: Path) -> Described:
     return Described("checkpoint", brief, metadata.get("provenance") or {}, about)
 
 
+def _describe_audit(path: Path) -> Described:
+    found = read_audit(path)
+    keys = ("rank", "name", "class", "finder", "status")
+    brief = {
+        "held_out": found["held_out"],
+        "suspects": [{key: suspect.get(key) for key in keys} for suspect in found["suspects"]],
+    }
+    return Described("audit", brief, read_provenance(found.get("provenance"), str(path)))
+
+
 def _describe_json(path: Path) -> Described:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path} is larger than any artefact should be", "Check that the right file is named.")
@@ -191,5 +202,6 @@ _READERS: dict[str, Callable[[Path], Described]] = {
     catalogue.HISTORY.kind: _describe_json,
     catalogue.EVALUATION.kind: _describe_json,
     catalogue.PREDICTIONS.kind: _describe_predictions,
+    catalogue.AUDIT.kind: _describe_audit,
     catalogue.REPORT.kind: _describe_json,
 }

@@ -23,6 +23,7 @@ EXPECTED = {
     "history-v1.json": {"kind": "history", "num_epochs": 1, "epoch": 2, "device": "cpu"},
     "inject-v1.json": {"kind": "injection", "feature": "line", "num_carriers": 2, "feature_of": 0, "seed": 7},
     "evaluation-v1.json": {"kind": "evaluation", "metrics": {"accuracy": 0.75}, "num_samples": 4},
+    "audit-v1.json": {"kind": "audit", "held_out": "val"},
     "report-v1.json": {"kind": "report", "title": "demo"},
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.evaluation import read_evaluation
@@ -133,6 +134,16 @@ def test_injection_v1(golden):
     assert (found.dataset, found.dataset_options) == ("demo", {"num_train": 6})
     assert found.carriers.tolist() == [2, 5]
     assert found.fingerprint == FINGERPRINT
+
+
+def test_audit_v1(golden):
+    found = read_audit(golden / "audit-v1.json")
+    (suspect,) = found["suspects"]
+    assert (found["held_out"], found["class_names"]) == ("val", ["cat", "dog"])
+    assert (suspect["name"], suspect["class"], suspect["status"]) == ("place sofa", "cat", "confirmed")
+    assert suspect["reliance"]["feature_effect"]["interval"] == [0.25, None]
+    assert suspect["shown"]["box"] == [0, 1, 4, 5]
+    assert found["provenance"]["lineage"] == LINEAGE
 
 
 def test_evaluation_v1(golden):

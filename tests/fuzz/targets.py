@@ -22,6 +22,7 @@ from PIL import Image
 
 from spurcli import recipes
 from spurcli.artifacts.arrays import read_ids
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
@@ -429,6 +430,7 @@ def targets() -> dict[str, Target]:
         "state": Target(_make_state, lambda folder: StateFile(folder, STATE_IDENTITY).load()),
         "history": target("history-v1.json", read_history, describe),
         "injection": target("inject-v1.json", read_injection, describe),
+        "audit": target("audit-v1.json", read_audit, describe),
         "evaluation": target("evaluation-v1.json", read_evaluation, describe),
         "report-json": target("report-v1.json", describe),
         "report": Target(_make_runs, lambda folder: gather([folder / name.name for name in sorted(folder.iterdir())])),

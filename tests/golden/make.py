@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.audit import write_audit
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
@@ -57,6 +58,52 @@ FEATURE = {
     "note": "",
     "threshold": {"value": 0.5, "low": 0.25, "high": 1.0, "source": "val, samples without the feature"},
     "cross_fit": False,
+}
+
+UNDEFINED = {"value": None, "num_samples": 0, "interval": None, "reason": "not measured"}
+AUDIT = {
+    "held_out": "val",
+    "kind": "images",
+    "class_names": ["cat", "dog"],
+    "splits": {"train": {"num_samples": 6, "fingerprint": FINGERPRINT.to_json(), "injection_sha256": None}},
+    "model": {"weights_sha256": "cd" * 32, "architecture": {"name": "mlp", "options": {}}},
+    "second": None,
+    "seed": 7,
+    "finders": [{"name": "columns", "num_findings": 1, "note": ""}],
+    "suspects": [
+        {
+            "rank": 1,
+            "name": "place sofa",
+            "finder": "columns",
+            "class": "cat",
+            "status": "confirmed",
+            "reason": "",
+            "statement": "Samples with place = sofa are predicted cat more often",
+            "shown": {"column": "place", "value": "= sofa", "box": [0, 1, 4, 5], "words": ["sofa"]},
+            "details": {"z_push": 4.5},
+            "is_inferred": False,
+            "carriers": {
+                "train": [{"class": "cat", "num_samples": 3, "num_known": 3, "num_carriers": 2.5, "share": 0.8333}]
+            },
+            "utility": {
+                "value": 1.5,
+                "num_samples": 6,
+                "share_in_class": 0.75,
+                "share_elsewhere": 0.25,
+                "p_value": 0.01,
+            },
+            "detectability": UNDEFINED,
+            "reliance": {"feature_effect": {"value": 0.5, "num_samples": 4, "interval": [0.25, None]}},
+            "judged_by": "groups",
+            "expected_harm": 1.25,
+            "p_value": 0.01,
+            "p_adjusted": 0.02,
+            "groups": "suspects/1.groups.txt",
+            "next": ["spurcli train"],
+        }
+    ],
+    "warnings": ["3 columns look like ids"],
+    "provenance": PROVENANCE,
 }
 
 
@@ -131,6 +178,7 @@ def make(folder: Path) -> None:
         "provenance": PROVENANCE,
     }
     write_evaluation(folder / "evaluation-v1.json", evaluation)
+    write_audit(folder / "audit-v1.json", AUDIT)
     write_predictions(
         folder / "predictions-v2.h5",
         Predictions(
