@@ -50,10 +50,12 @@ class Hit:
         return min(self.association, self.push if self.push is not None else 0.0)
 
 
-def of_texts(column: str, values: Mapping[str, Sequence[str]], say: Callable[[str], None]) -> list[Candidate]:
-    """The candidates of a column of texts, by split; `say` gets a line where it is not examined as it is."""
+def of_texts(
+    column: str, values: Mapping[str, Sequence[str]], source: str, say: Callable[[str], None]
+) -> list[Candidate]:
+    """The candidates of a column of texts, by split, counted in `source`; `say` gets a line where it is not examined as it is."""
     clean = {split: [canonical(value) for value in part] for split, part in values.items()}
-    counts = Counter(clean["train"])
+    counts = Counter(clean[source])
     filled = [value for value in counts if value]
     if len(counts) < 2:
         return []
@@ -62,11 +64,11 @@ def of_texts(column: str, values: Mapping[str, Sequence[str]], say: Callable[[st
             split: np.array([float(value) if value else math.nan for value in part], dtype=np.float64)
             for split, part in clean.items()
         }
-        found = of_numbers(column, numbers)
+        found = of_numbers(column, numbers, source)
         return [*found, *_empty(column, clean, counts)]
-    if 2 * len(counts) > len(clean["train"]):
+    if 2 * len(counts) > len(clean[source]):
         say(
-            f"{column}: {counted(len(counts), 'different value')} in {counted(len(clean['train']), 'row')} look like ids; not examined"
+            f"{column}: {counted(len(counts), 'different value')} in {counted(len(clean[source]), 'row')} look like ids; not examined"
         )
         return []
     frequent = [value for value, count in counts.most_common() if count >= _LEAST and value]
@@ -89,9 +91,9 @@ def _empty(column: str, clean: Mapping[str, Sequence[str]], counts: Mapping[str,
     return [Candidate(column, "empty", presence)]
 
 
-def of_numbers(column: str, values: Mapping[str, NDArray[np.float64]]) -> list[Candidate]:
+def of_numbers(column: str, values: Mapping[str, NDArray[np.float64]], source: str) -> list[Candidate]:
     """Ranges of a number: fifths of the training samples and both tails; NaN where it is not known."""
-    train = values["train"][np.isfinite(values["train"])]
+    train = values[source][np.isfinite(values[source])]
     if len(train) < 2 * _LEAST:
         return []
     edges = np.unique(np.quantile(train, _LEVELS, method="lower"))
@@ -108,7 +110,7 @@ def of_numbers(column: str, values: Mapping[str, NDArray[np.float64]]) -> list[C
         for split, part in values.items():
             inside = (part > low) & (part <= high)
             presence[split] = np.where(np.isfinite(part), inside, np.nan).astype(np.float32)
-        if np.nansum(presence["train"]) >= _LEAST:
+        if np.nansum(presence[source]) >= _LEAST:
             found.append(Candidate(column, _range(low, high), presence, low, high))
     return found
 
@@ -142,7 +144,7 @@ def search(evidence: Evidence, candidates: Iterable[Candidate], most: int) -> li
 
 def _associated(evidence: Evidence, candidate: Candidate, classes: Sequence[int]) -> list[tuple[int, float]]:
     """Classes that have more carriers than the others, with z, among the training samples of half 0."""
-    split = "train" if "train" in candidate.presence else evidence.held_out
+    split = evidence.source
     presence = candidate.presence[split]
     chosen = ~np.isnan(presence) & (evidence.half(split) == 0)
     label, num_classes = evidence.label(split)[chosen], len(evidence.class_names)

@@ -18,7 +18,7 @@ _RIDGE = 1.0
 
 def detectability(evidence: Evidence, finding: Finding) -> dict[str, Any]:
     """AUROC of a linear probe for the feature among training samples of its class, cross-validated; 0.5 is chance."""
-    split = "train" if "train" in finding.presence else evidence.held_out
+    split = evidence.source
     presence = finding.presence[split]
     known = ~np.isnan(presence)
     if finding.label_index is not None:

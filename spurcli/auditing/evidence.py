@@ -64,6 +64,11 @@ class Evidence:
         self._kept: dict[tuple[str, str], Any] = {}
 
     @property
+    def source(self) -> str:
+        """The split whose samples taught the model: train, or of predictions without such rows the held-out split."""
+        return "train" if "train" in self.labels else self.held_out
+
+    @property
     def splits(self) -> tuple[str, ...]:
         return tuple(self.labels)
 
@@ -133,7 +138,7 @@ class Evidence:
 
     def classes(self, most: int) -> list[int]:
         """The classes to examine: all, or of many the `most` frequent in training, which is said."""
-        counts = np.bincount(self.labels["train"], minlength=len(self.class_names))
+        counts = np.bincount(self.labels[self.source], minlength=len(self.class_names))
         order = np.argsort(-counts, kind="stable")
         if len(order) > most:
             self.warn(f"{counted(len(order), 'class')}: the {most} most frequent are examined")

@@ -83,7 +83,7 @@ def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[dict[st
 
 def utility(evidence: Evidence, finding: Finding) -> dict[str, Any]:
     """How the feature goes with its class among the training samples of half 1: P(a | y) / P(a), and a test of it."""
-    split = "train" if "train" in finding.presence else evidence.held_out
+    split = evidence.source
     presence = finding.presence[split]
     known = ~np.isnan(presence) & (evidence.half(split) == 1)
     if finding.label_index is None:
@@ -118,7 +118,7 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
     rows = carrier_rows(evidence, finding)
     harm = None
     if effect is not None and finding.label_index is not None:
-        counted = rows.get("train") or rows[evidence.held_out]
+        counted = rows[evidence.source]
         harm = max(0.0, effect) * counted[finding.label_index]["num_carriers"]
     return _with_status(
         Suspect(

@@ -60,14 +60,14 @@ class Finding:
     doubt: str = ""
     inferred: bool = False
 
-    def require_fitting(self, sizes: Mapping[str, int], num_classes: int) -> None:
+    def require_fitting(self, sizes: Mapping[str, int], source: str, num_classes: int) -> None:
         """Raise InputError where a finder (a user's own, perhaps) returns what does not fit the data."""
         where = f"Finder {self.finder}: {self.name!r}"
         hint = "See spurcli.auditing.suspect.Finding for what a finder must return."
         if self.label_index is not None and not 0 <= self.label_index < num_classes:
             raise InputError(f"{where} names the class {self.label_index} of {num_classes}", hint)
-        if "train" not in self.presence and "train" in sizes:
-            raise InputError(f"{where} does not say which training samples carry the feature", hint)
+        if source not in self.presence:
+            raise InputError(f"{where} does not say which samples of {source!r} carry the feature", hint)
         for split, presence in self.presence.items():
             if split not in sizes or presence.shape != (sizes[split],):
                 raise InputError(f"{where}: presence of {split!r} is {list(presence.shape)}", hint)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spurcli.artifacts.catalogue import GROUPS, recognise
-from spurcli.artifacts.group_list import GroupList, write_groups
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.subject import Subject
 from spurcli.auditing.evidence import Evidence
@@ -48,27 +48,32 @@ def write_suspects(
     for suspect in suspects:
         name = f"{FOLDER}/{suspect.rank}.groups.txt"
         groups = _groups(evidence, suspect, subjects, provenance)
-        if groups is not None:
-            write_groups(place.output / name, groups)
-        file = place.output / name if groups is not None else None
-        entry = {"groups": name if groups is not None else None, "next": next_lines(place, suspect, file)}
+        write_groups(place.output / name, groups)
+        entry = {"groups": name, "next": next_lines(place, evidence, suspect, place.output / name)}
         written.append({**suspect.to_json(), **entry})
     return written
 
 
-def _groups(
-    evidence: Evidence, suspect: Suspect, subjects: Mapping[str, Subject], provenance: Provenance
-) -> GroupList | None:
-    presence = suspect.finding.presence.get("train")
-    if presence is None:
-        return None
+def _groups(evidence: Evidence, suspect: Suspect, subjects: Mapping[str, Subject], provenance: Provenance) -> GroupList:
+    presence = suspect.finding.presence
     attributes: tuple[str, ...] = attribute_names(suspect)
-    value = carries(presence).astype(np.int64)
-    if np.isnan(presence).any():
+    if any(np.isnan(part).any() for part in presence.values()):
         attributes = (*attributes, "not known")
-        value[np.isnan(presence)] = 2
-    names = tuple(f"{label}/{attribute}" for label in evidence.class_names for attribute in attributes)
-    return GroupList(evidence.label("train") * len(attributes) + value, names, subjects["train"], provenance=provenance)
+    has_probabilities = any(((part > 0) & (part < 1)).any() for part in presence.values())
+    parts = {}
+    for split in evidence.splits:
+        if split not in presence:
+            continue
+        value = carries(presence[split]).astype(np.int64)
+        value[np.isnan(presence[split])] = 2
+        group = evidence.label(split) * len(attributes) + value
+        parts[split] = GroupPart(group, subjects[split], presence[split] if has_probabilities else None)
+    return GroupList(
+        tuple(f"{label}/{attribute}" for label in evidence.class_names for attribute in attributes),
+        parts,
+        probability_of=attributes[1] if has_probabilities else None,
+        provenance=provenance,
+    )
 
 
 def attribute_names(suspect: Suspect) -> tuple[str, str]:
@@ -77,22 +82,19 @@ def attribute_names(suspect: Suspect) -> tuple[str, str]:
     return f"no {name}", name
 
 
-def next_lines(place: Place, suspect: Suspect, groups: Path | None) -> list[str]:
-    """The commands that check the suspect and cut it; [] where there is no groups file."""
-    if groups is None:
-        return []
+def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path) -> list[str]:
+    """The commands that check the suspect and cut it."""
     file, lines = shlex.quote(str(groups)), []
     if place.model:
         lines.append(f"spurcli evaluate {shlex.quote(place.model)} --group-labels {file}")
     if suspect.label is not None:
         group = shlex.quote(f"{suspect.label}/{suspect.finding.name}")
-        fraction = "1" if _share(suspect) <= _ALL_OF_THEM else "0.25"
+        fraction = "1" if _share(suspect, evidence.source) <= _ALL_OF_THEM else "0.25"
         lines.append(f"spurcli prune scores.h5 --group-labels {file} --group {group} --fraction {fraction}")
         lines.append("spurcli train --keep keep.txt -o cut/model.safetensors")
         lines.append(f"spurcli evaluate cut/model.safetensors --group-labels {file} -o cut/evaluation.json")
     return lines
 
 
-def _share(suspect: Suspect) -> float:
-    rows = suspect.carriers.get("train") or []
-    return next((float(row["share"] or 0.0) for row in rows if row["class"] == suspect.label), 0.0)
+def _share(suspect: Suspect, split: str) -> float:
+    return next((float(row["share"] or 0.0) for row in suspect.carriers[split] if row["class"] == suspect.label), 0.0)

@@ -208,7 +208,6 @@ def _tabled(
     labels = {name: found.label[mine] for name, mine in rows.items()}
     held_out = _held_out(tuple(rows), search.held_out, str(path))
     if "train" not in labels:
-        rows, labels = {"train": rows[held_out], **rows}, {"train": labels[held_out], **labels}
         report.say(f"{path} has no training rows: association with the class is measured on {held_out!r} too")
     ids = {
         name: [found.sample_id[row] for row in mine.tolist()] if found.sample_id is not None else None
@@ -311,7 +310,7 @@ def _found(evidence: Evidence, search: Search) -> tuple[list[Finding], list[dict
         began = time.monotonic()
         found = _called(name, evidence, search.options.get(name, {}))
         for finding in found:
-            finding.require_fitting(sizes, len(evidence.class_names))
+            finding.require_fitting(sizes, evidence.source, len(evidence.class_names))
         findings += found
         note = f"{counted(len(found), 'suspect')} in {duration(time.monotonic() - began)}"
         evidence.progress.say(f"{portable_word(name)}: {note}")

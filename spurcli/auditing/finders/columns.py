@@ -14,7 +14,7 @@ from spurcli.registry import near
 def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> list[Finding]:
     """The `most` suspicious columns, or those that are named. Numbers are cut into ranges by their quantiles."""
     columns = evidence.columns
-    names = list(columns.get("train") or columns.get(evidence.held_out) or ())
+    names = list(columns.get(evidence.source) or ())
     for name in column:
         if name not in names:
             raise InputError(f"There is no column {name!r}{near(name, names)}", f"Columns: {', '.join(names[:20])}.")
@@ -23,9 +23,7 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
     evidence.progress.start("columns", len(chosen))
     for name in chosen:
         values = {split: part[name] for split, part in columns.items() if name in part}
-        if "train" not in values:
-            values["train"] = values[evidence.held_out]
-        candidates += of_texts(name, values, evidence.warn)
+        candidates += of_texts(name, values, evidence.source, evidence.warn)
         evidence.progress.advance(1)
     hits = search(evidence, candidates, most)
     for name in column:
