@@ -92,6 +92,16 @@ def test_without_torch(words, spurcli, spurcli_process, tiny_flags, tmp_path):
     assert not imported & {"torch", "torchvision", "transformers"}
 
 
+def test_training_needs_no_compiler(spurcli_process, tiny_flags):
+    """torch's optimizers import its compiler and sympy, 1.6 s of CPU, for nothing: ours do not."""
+    words = ("train", "--keep", "all", "--dataset", "demo", *tiny_flags)
+    result = spurcli_process(*words, PYTHONPROFILEIMPORTTIME="1")
+    assert result.code == 0, result.err[-500:]
+    imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines() if line.startswith("import time:")}
+    assert "torch.optim.optimizer" in imported
+    assert not imported & {"torch._dynamo", "sympy", "sklearn"}
+
+
 def test_the_built_in_data_needs_no_scikit_learn(spurcli_process):
     """Its import takes a second: the digits are read from the file that it ships."""
     result = spurcli_process("data", "check", "demo", PYTHONPROFILEIMPORTTIME="1")
