@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import spurcli as package
@@ -81,10 +82,20 @@ def test_artifacts_know_nothing_of_stages_or_models():
 
 
 @pytest.mark.parametrize(
-    "words", [("prune", "--fraction", "0.1"), ("show", "scores.h5"), ("report",), ("list",), ("recipe", "show", "demo")]
+    "words",
+    [
+        ("prune", "--fraction", "0.1"),
+        ("show", "scores.h5"),
+        ("report",),
+        ("list",),
+        ("recipe", "show", "demo"),
+        ("score", "--logits", "logits.npy", "--labels", "labels.npy", "-o", "other.h5"),
+    ],
 )
 def test_without_torch(words, spurcli, spurcli_process, tiny_flags, tmp_path):
     assert spurcli("score", "--dataset", "demo", *tiny_flags, "--epoch", "0").code == 0
+    np.save("logits.npy", np.eye(9, dtype=np.float32))
+    np.save("labels.npy", np.arange(9))
     result = spurcli_process(*words, PYTHONPROFILEIMPORTTIME="1")
     assert result.code == 0, result.err[-500:]
     imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines() if line.startswith("import time:")}
