@@ -39,6 +39,16 @@ class ScoreResult(TypedDict):
     agreement: AgreementOfRuns | None
 
 
+class EmbedResult(TypedDict):
+    """Of `spurcli data embed`; `backbone` as in embeddings.h5."""
+
+    output: str
+    num_samples: int
+    num_dimensions: int
+    splits: dict[str, int]
+    backbone: JsonObject
+
+
 class PruneResult(TypedDict):
     """Of `spurcli prune`."""
 
@@ -101,6 +111,7 @@ class SplitFacts(TypedDict):
     as_published: bool | None
     image: list[int] | None
     num_texts: int | None
+    num_dimensions: int | None
     fingerprint: FingerprintContent
 
 

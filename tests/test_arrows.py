@@ -22,6 +22,7 @@ LIBRARIES = {
     "inferring",
     "studies",
     "auditing",
+    "embedding",
 }
 # Which libraries a library may use: scoring and inferring doubt a foreign model's predictions as evaluation does, inferring trains its
 # own short runs, a report says how far scoring runs agree, and reads from the table of metrics how to show them.

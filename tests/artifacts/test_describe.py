@@ -14,6 +14,7 @@ EXPECTED = {
     "scores-v1.h5": {"kind": "scores", "num_samples": 6, "classes": ["cat", "dog"]},
     "predictions-v1.h5": {"kind": "predictions", "split": "test", "num_samples": 4, "num_twin_samples": 2},
     "predictions-v2.h5": {"kind": "predictions"},
+    "embeddings-v1.h5": {"kind": "embeddings", "name": "demo", "num_dimensions": 3, "has_twins": True},
     "keep-v1.txt": {"kind": "index list (keep)", "num_indices": 4, "num_samples": 6},
     "remove-v1.txt": {"kind": "index list (remove)", "num_indices": 2, "num_samples": 6},
     "errors-v1.txt": {"kind": "error list", "num_indices": 2, "num_samples": 6},

@@ -12,6 +12,7 @@ import pytest
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.describe import describe
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.foreign_logits import read_labels, read_logits
@@ -62,6 +63,7 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
     assert read_evaluation(Path("evaluation.json"))["metrics"]["accuracy"]["value"] == 0.75
     assert read_audit(Path("audit.json"))["suspects"] == [written["suspect"]]
     assert read_predictions(Path("predictions.h5")).label.tolist() == [0, 1, 1, 1]
+    assert read_embeddings(Path("embeddings.h5")).num_dimensions == 3
     assert read_logits(Path("logits.npy")).shape == (4, 2)
     assert read_labels(Path("labels.npy"), 4, 2).tolist() == [0, 1, 1, 1]
 

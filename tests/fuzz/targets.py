@@ -26,6 +26,7 @@ from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, read_logits
 from spurcli.artifacts.group_list import read_groups
@@ -410,6 +411,12 @@ def _read_image(path: Path) -> None:
     look(path)
 
 
+def _load_embeddings(path: Path) -> None:
+    dataset = load_dataset("embeddings", {"path": str(path)}, data_root=path.parent)
+    for name in dataset.splits:
+        dataset.group(name)
+
+
 @cache
 def targets() -> dict[str, Target]:
     """All targets by name; those whose library is not installed are left out."""
@@ -419,6 +426,7 @@ def targets() -> dict[str, Target]:
         "scores-texts": target("texts.h5", _read_scores, describe, make=_make_scores_with_texts),
         "predictions": target("predictions-v1.h5", read_predictions, describe),
         "predictions-again": target("predictions-v2.h5", lambda path: compute(evaluated_from(read_predictions(path)))),
+        "embeddings": target("embeddings-v1.h5", read_embeddings, describe, _load_embeddings),
         "keep": target("keep-v1.txt", read_indices, describe),
         "remove": target("remove-v1.txt", read_indices),
         "errors": target("errors-v1.txt", lambda path: read_indices(path, bare_kind="errors"), describe),

@@ -19,6 +19,7 @@ import torch
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.audit import write_audit
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
+from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, write_embeddings
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
@@ -37,6 +38,7 @@ EL2N = np.array([[0.5, 0.25, 1.0, 1.4142135, 0.0, 0.125], [0.25, 0.25, 0.5, 1.25
 MARGIN = np.array([[0.5, -0.0, -1.0, 1e-45, 0.75, 1.0]], dtype=np.float32)
 LOGITS = np.array([[2, 1], [-1, 0.5], [0, 3], [0.25, 0.5]], dtype=np.float32)
 TWIN_LOGITS = np.array([[4, 0], [1, 0.5]], dtype=np.float32)
+EMBEDDING = np.array([[0, 1, 2], [0.5, -1, 0.25], [1, 1, 1], [-2, 0, 1e-45], [3, 2, 1], [0, 0, 0.1]], dtype=np.float32)
 FINGERPRINT = Fingerprint.of(LABEL, SAMPLE_ID)
 PROVENANCE = {
     "stage": "golden",
@@ -199,6 +201,28 @@ def make(folder: Path) -> None:
             about={"model": None, "training": {"seed": 7}},
         ),
     )
+    test_label = np.array([0, 1, 1, 1])
+    embeddings = Embeddings(
+        name="demo",
+        class_names=("cat", "dog"),
+        splits={
+            "train": EmbeddedSplit(EMBEDDING, LABEL, FINGERPRINT, np.array([0, 0, 1, 1, 0, 0]), SAMPLE_ID),
+            "test": EmbeddedSplit(
+                EMBEDDING[:4],
+                test_label,
+                Fingerprint.of(test_label),
+                np.zeros(4, dtype=np.int64),
+                twin_index=np.array([1, 3]),
+                twin_embedding=EMBEDDING[4:],
+            ),
+        },
+        backbone={"model": "mlp", "options": {}, "layer": "last", "num_dimensions": 3, "weights_sha256": "ef" * 32},
+        provenance=PROVENANCE,
+        attribute_names=("no line", "line"),
+        injection=injection.content(),
+        injection_sha256=injection.sha256,
+    )
+    write_embeddings(folder / "embeddings-v1.h5", embeddings)
     write_json(folder / "report-v1.json", {"format": "spurcli.report", "version": 1, "title": "demo", "arms": []})
 
 
