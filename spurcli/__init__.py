@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spurcli.api import audit, embed, evaluate, infer, inject, prune, report, score, train
+    from spurcli.api import evaluate, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
     from spurcli.scoring.formulas import el2n
@@ -32,9 +32,7 @@ _PUBLIC = {
     "train": "spurcli.api",
     "evaluate": "spurcli.api",
     "report": "spurcli.api",
-    "audit": "spurcli.api",
     "infer": "spurcli.api",
-    "embed": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.scoring.formulas",
@@ -43,10 +41,8 @@ _PUBLIC = {
 
 __all__ = [
     "SpurError",
-    "audit",
     "configure",
     "el2n",
-    "embed",
     "evaluate",
     "infer",
     "inject",

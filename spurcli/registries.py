@@ -51,11 +51,6 @@ DATASETS = Registry(
             "Your own CSV, TSV, JSON lines, Parquet or saved Hugging Face data set: --dataset birds.csv",
             facts={"for": "images or texts"},
         ),
-        "embeddings": Entry(
-            "spurcli.datasets.embedded:load",
-            "What spurcli data embed wrote: --dataset embeddings.h5",
-            facts={"for": "vectors"},
-        ),
         "multinli": Entry(
             "spurcli.datasets.multinli:load",
             "Pairs of sentences: contradiction, entailment or neutral; spurious feature of contradiction: negation",
@@ -98,15 +93,8 @@ MODELS = Registry(
     "model",
     "--model",
     {
-        "linear": Entry(
-            "spurcli.models.linear:linear",
-            "One linear layer: the head on frozen embeddings",
-            facts={"for": "vectors or images"},
-        ),
         "mlp": Entry(
-            "spurcli.models.mlp:mlp",
-            "Fully connected ReLU network; options: hidden",
-            facts={"for": "vectors or images"},
+            "spurcli.models.mlp:mlp", "Fully connected ReLU network; options: hidden", facts={"for": "images"}
         ),
         "small_cnn": Entry(
             "spurcli.models.small_cnn:small_cnn",
@@ -266,6 +254,24 @@ WAYS = Registry(
             "What an early model predicts: class/predicted class",
             "CnC's first stage: Zhang et al., ICML 2022",
         ),
+        "xrm": Entry(
+            "spurcli.inferring.xrm:xrm",
+            "What either of twin networks that flip each other's labels gets wrong: class/right, class/wrong; --num-tries",
+            "Pezeshki et al., ICML 2024",
+            {"epochs": "all"},
+        ),
+        "sebra": Entry(
+            "spurcli.inferring.sebra:sebra",
+            "How early a network that is let lean on what is easy learns a sample: class/early, class/late",
+            "Sebra's ranking: Kappiyath et al., ICLR 2025",
+            {"epochs": "all", "without": "errors"},
+        ),
+        "spare": Entry(
+            "spurcli.inferring.spare:spare",
+            "k-means on the softmax after one epoch inside each class: class/c0 (the largest), class/c1, …; --num-clusters",
+            "Yang et al., AISTATS 2024",
+            {"epochs": "1"},
+        ),
         "cross-mistakes": Entry(
             "spurcli.inferring.cross_mistakes:cross_mistakes",
             "What the one of two models gets wrong that has not seen the sample: class/right, class/wrong",
@@ -279,16 +285,4 @@ WAYS = Registry(
     },
 )
 
-FINDERS = Registry(
-    "finder",
-    "--finder",
-    {
-        "columns": Entry(
-            "spurcli.auditing.finders.columns:find",
-            "Columns of your table: each value, and ranges of numbers; named with --column",
-            facts={"needs": "a table", "default": True},
-        ),
-    },
-)
-
-ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS, FINDERS)
+ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS)

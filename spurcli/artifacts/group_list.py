@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class GroupList:
     """The groups' names in order, some of which may be empty, and the groups of the samples of each split it covers.
 
     `within_class`: the attribute in "class/attribute" means another thing in each class (right and wrong, clusters), so
-    that it cannot be said which of the classes it goes with.
+    that it cannot be said which of the classes it goes with. `chosen` is what the way that inferred them chose by itself.
     """
 
     names: tuple[str, ...]
@@ -53,6 +53,7 @@ class GroupList:
     within_class: bool = False
     probability_of: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, split: str) -> GroupPart | None:
         """The part about `split`; a list of one unnamed split is about whichever is asked for."""
@@ -91,6 +92,7 @@ def write_groups(path: Path, groups: GroupList) -> None:
         "group_names": list(groups.names),
         "within_class": groups.within_class,
         "probability_of": groups.probability_of,
+        **({"chosen": dict(groups.chosen)} if groups.chosen else {}),
         "provenance": dict(groups.provenance),
     }
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
@@ -146,6 +148,7 @@ def read_groups(path: Path) -> GroupList:
         within_class=bool(optional_field(header, "within_class", bool, where)),
         probability_of=probability_of,
         provenance=read_provenance(header.get("provenance"), where),
+        chosen=optional_field(header, "chosen", dict, where) or {},
     )
 
 

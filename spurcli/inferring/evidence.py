@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,27 @@ class Attribute:
     others: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Twins:
+    """XRM's two networks: `logits` float32 [n, classes] of both for each split, and which samples the first learned from.
+
+    `flip_rate` is the share of training samples whose label was flipped in the end, under `learning_rate`.
+    """
+
+    logits: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    learns_first: NDArray[np.bool_]
+    flip_rate: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Sebra's ranks int64 [n] of the samples of each split: the epoch in which a sample left, 0 if in none of `num_epochs`."""
+
+    rank: Mapping[str, NDArray[np.int64]]
+    num_epochs: int
+
+
 class Source(Protocol):
     """Where the outputs for a split come from; all in eval mode, in the order of the split."""
 
@@ -39,12 +60,16 @@ class Source(Protocol):
 
     def held_out_logits(self, split: str = TRAIN) -> NDArray[np.float32]: ...
 
+    def twins(self, num_tries: int) -> Sequence[Twins]: ...
+
+    def ranks(self) -> Ranks: ...
+
 
 class Evidence:
     """Labels int64 [n] and what models say about the training samples. What is not asked for is not computed.
 
     `other_labels` are those of the further splits of which the models' outputs can be had: none for predictions, which
-    are about the training split alone.
+    are about the training split alone. A way leaves in `chosen` what it chose by itself: names and JSON values.
     """
 
     def __init__(
@@ -57,6 +82,7 @@ class Evidence:
     ) -> None:
         self.label, self.class_names, self.seed = label, class_names, seed
         self.other_labels = dict(other_labels or {})
+        self.chosen: dict[str, Any] = {}
         self._source = source
 
     @cached_property
@@ -75,9 +101,14 @@ class Evidence:
         return self._errors(self.prediction)
 
     @cached_property
+    def other_logits(self) -> dict[str, NDArray[np.float32]]:
+        """The same model's logits for the samples of each further split."""
+        return {split: self._source.logits(split) for split in self.other_labels}
+
+    @property
     def other_predictions(self) -> dict[str, NDArray[np.int64]]:
         """The class that it predicts for the samples of each further split."""
-        return {split: _predicted(self._source.logits(split)) for split in self.other_labels}
+        return {split: _predicted(logits) for split, logits in self.other_logits.items()}
 
     @cached_property
     def embedding(self) -> NDArray[np.float32]:
@@ -99,14 +130,19 @@ class Evidence:
         """The class that one of the two models, drawn for each sample, predicts for the samples of each further split."""
         return {split: _predicted(self._source.held_out_logits(split)) for split in self.other_labels}
 
+    def twins(self, num_tries: int) -> Sequence[Twins]:
+        """XRM's networks under each of the first `num_tries` learning rates, but for those that diverged."""
+        return self._source.twins(num_tries)
+
+    @cached_property
+    def ranks(self) -> Ranks:
+        """Sebra's ranks of the samples of all splits."""
+        return self._source.ranks()
+
     @property
     def held_out_errors(self) -> NDArray[np.int64]:
         """Positions that the model that has not seen them gets wrong, ascending; InputError if there is none."""
         return self._errors(_predicted(self.held_out_logits))
-
-    def used_errors(self) -> NDArray[np.int64]:
-        """The errors of the twins if those were looked at, else those of the one model."""
-        return self.held_out_errors if "held_out_logits" in self.__dict__ else self.errors
 
     def right_or_wrong(
         self, errors: NDArray[np.int64], other_predictions: Mapping[str, NDArray[np.int64]]

@@ -22,7 +22,8 @@ from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
-from spurcli.inferring.evidence import TRAIN
+from spurcli.inferring.evidence import TRAIN, Ranks, Twins
+from spurcli.inferring.own_trainings import rank_by_bias, train_twins
 from spurcli.progress import Turn
 from spurcli.randomness import generator
 from spurcli.runtime.context import RunContext
@@ -68,6 +69,12 @@ class FromPredictions:
     def held_out_logits(self, split: str = TRAIN) -> NDArray[np.float32]:
         assert split == TRAIN
         raise _trains_its_own(self._path)
+
+    def twins(self, num_tries: int) -> list[Twins]:  # noqa: ARG002
+        raise _trains_its_own(self._path)
+
+    def ranks(self) -> Ranks:
+        raise _trains_its_own(self._path, "a model")
 
 
 class FromModels:
@@ -136,6 +143,24 @@ class FromModels:
             logits[half != number] = self._predicted(model, split)[half != number]
         return logits
 
+    def twins(self, num_tries: int) -> list[Twins]:
+        if self._checkpoint is not None:
+            raise _trains_its_own(self._checkpoint)
+        return train_twins(
+            self._bench, self._all_feeds(), num_tries, self._state_folder, replace_other=self._replace_other
+        )
+
+    def ranks(self) -> Ranks:
+        if self._checkpoint is not None:
+            raise _trains_its_own(self._checkpoint, "a model")
+        labels = {name: split.label for name, split in self._bench.dataset.splits.items()}
+        return rank_by_bias(
+            self._bench, self._all_feeds(), labels, self._state_folder / "ranking", replace_other=self._replace_other
+        )
+
+    def _all_feeds(self) -> dict[str, Feed]:
+        return {split: self._feed if split == TRAIN else self._feed_of(split) for split in self._bench.dataset.splits}
+
     def _trained(self, number: int, kept: NDArray[np.int64] | None, what: str) -> nn.Module:
         """An early model of its own seed and state."""
         settings, context = self._bench.settings, self._bench
@@ -180,10 +205,8 @@ def random_halves(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return half
 
 
-def _trains_its_own(path: Path) -> UsageError:
-    return UsageError(
-        f"This way trains two models of its own and cannot use {path}", "Leave the file out; say --epoch N."
-    )
+def _trains_its_own(path: Path, what: str = "two models") -> UsageError:
+    return UsageError(f"This way trains {what} of its own and cannot use {path}", "Leave the file out; say --epoch N.")
 
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -54,11 +54,23 @@ class InferRequest:
     by: Annotated[str | None, Option(f"{', '.join(WAYS.entries)}, or your own file.py:attr.", "NAME")] = None
     dataset: Dataset = None
     epoch: Annotated[
-        int | None, Option("Full passes of the early model. (default: the recipe's scoring.epoch)", "N", minimum=0)
+        int | None,
+        Option(
+            "Full passes of the model. (default: the recipe's scoring.epoch; spare 1; xrm and sebra all of the recipe's)",
+            "N",
+            minimum=0,
+        ),
     ] = None
     model: Model = None
     num_clusters: Annotated[
-        int | None, Option("Clusters in each class (with --by clusters). (default: 2)", "N", minimum=2)
+        int | None,
+        Option(
+            "Clusters in each class (with --by clusters or spare). (default: 2; spare: by silhouette)", "N", minimum=2
+        ),
+    ] = None
+    num_tries: Annotated[
+        int | None,
+        Option("Learning rates to try (with --by xrm); the highest flip rate is kept. (default: 3)", "N", minimum=1),
     ] = None
     save_errors: Annotated[
         File | None,
@@ -94,6 +106,7 @@ def run(asked: InferRequest, caller: Caller) -> InferResult:
         by=asked.by,
         source=source,
         num_clusters=asked.num_clusters,
+        num_tries=asked.num_tries,
         errors=errors,
         output=output,
         force=asked.force,
@@ -117,7 +130,7 @@ def plan(asked: InferRequest, source: Path | None) -> Settings | None:
     if has_logits and not (asked.dataset or asked.recipe or inherited.settings):
         refuse_settings_of("predictions", asked)
         return None
-    return configured(
+    settings = configured(
         asked,
         inherited,
         seed=asked.seed,
@@ -125,3 +138,8 @@ def plan(asked: InferRequest, source: Path | None) -> Settings | None:
         checkpoint=source,
         uses=("dataset",) if has_logits else ("dataset", "model") if source else ("dataset", "model", "training"),
     )
+    own = WAYS.entries[asked.by].facts.get("epochs") if asked.by and asked.by in WAYS else None
+    if source or asked.epoch is not None or own is None:
+        return settings
+    epoch = settings.training.epochs if own == "all" else min(int(own), settings.training.epochs)
+    return replace(settings, scoring=replace(settings.scoring, epoch=epoch))

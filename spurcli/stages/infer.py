@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
-from spurcli.inferring.evidence import Evidence, Source, Way
+from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
 from spurcli.progress import Progress, Silent
@@ -45,6 +47,7 @@ class InferArguments:
     trains: bool
     num_clusters: int | None = None
     by_sha256: str | None = None
+    num_tries: int | None = None
 
 
 def infer(
@@ -53,6 +56,7 @@ def infer(
     by: str,
     source: Path | None = None,
     num_clusters: int | None = None,
+    num_tries: int | None = None,
     errors: Path | None = None,
     output: Path = Path("groups.txt"),
     force: bool = False,
@@ -70,7 +74,9 @@ def infer(
     groups are counted against, never used. An interrupted call goes on from OUTPUT.state/; a finished one is not repeated,
     another's output is replaced only with `force`.
     """
-    way, options = _chosen_way(by, num_clusters)
+    way, chosen = _chosen_way(by, {"num_clusters": num_clusters, "num_tries": num_tries})
+    if errors and by in WAYS and WAYS.entries[by].facts.get("without") == "errors":
+        raise UsageError(f"--save-errors has no effect with --by {by}, which judges no prediction", "Remove it.")
     if errors == output:
         raise UsageError(f"Groups and errors would both be {output}", "Name another file with --save-errors or -o.")
     report = progress or Silent()
@@ -99,9 +105,7 @@ def infer(
         "infer",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=given(
-            InferArguments(portable_word(by), source is None, options.get("num_clusters"), _code_sha256(by))
-        ),
+        arguments=given(InferArguments(portable_word(by), source is None, by_sha256=_code_sha256(by), **chosen)),
         parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
     )
     outputs = [Output(output, GROUPS), *([Output(errors, ERRORS)] if errors else [])]
@@ -129,34 +133,52 @@ def infer(
             found = FromModels(context, source, folder, replace_other=force)
         other_labels = {split: label for split, (label, _) in known.others.items()}
         evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found, other_labels)
-        attribute = way(evidence, **options)
+        attribute = way(evidence, **chosen)
         names = tuple(f"{label}/{name}" for label in known.class_names for name in attribute.names)
         parts = {"train": GroupPart(_crossed(attribute.value, attribute.names, known.label), known.subject)}
         for split, (label, subject) in known.others.items():
             if split in attribute.others:
                 parts[split] = GroupPart(_crossed(attribute.others[split], attribute.names, label, split), subject)
-        wrong = evidence.used_errors() if errors else None
+        wrong = _errors(attribute, evidence) if errors else None
+        if evidence.chosen and world.is_first:
+            report.say("Chosen: " + ", ".join(f"{name} {_in_words(value)}" for name, value in evidence.chosen.items()))
 
         def write() -> InferResult:
             if errors and wrong is not None:
                 write_indices(
                     errors, IndexList(wrong, "errors", known.subject, {"by": portable_word(by)}, provenance=made)
                 )
-            write_groups(output, GroupList(names, parts, within_class=attribute.within_class, provenance=made))
+            write_groups(
+                output,
+                GroupList(names, parts, within_class=attribute.within_class, provenance=made, chosen=evidence.chosen),
+            )
             return _summary(output, errors, known)
 
         return world.first(write)
 
 
-def _chosen_way(by: str, num_clusters: int | None) -> tuple[Way, dict[str, int]]:
+def _chosen_way(by: str, options: Mapping[str, int | None]) -> tuple[Way, dict[str, Any]]:
     """The way, and its options with their values."""
     way: Way = WAYS.load(by)
     parameters = inspect.signature(way).parameters
-    if "num_clusters" not in parameters:
-        if num_clusters is not None:
-            raise UsageError(f"--num-clusters has no effect with --by {by}", "Remove it.")
-        return way, {}
-    return way, {"num_clusters": parameters["num_clusters"].default if num_clusters is None else num_clusters}
+    for name, value in options.items():
+        if value is not None and name not in parameters:
+            raise UsageError(f"--{name.replace('_', '-')} has no effect with --by {by}", "Remove it.")
+    known = {name: value for name, value in options.items() if name in parameters}
+    return way, {name: parameters[name].default if value is None else value for name, value in known.items()}
+
+
+def _errors(attribute: Attribute, evidence: Evidence) -> NDArray[np.int64]:
+    """What the models get wrong, positions in ascending order: as the way tells, else by the model's predictions."""
+    if attribute.names == ("right", "wrong"):
+        return np.flatnonzero(attribute.value == 1).astype(np.int64)
+    return evidence.errors
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _code_sha256(by: str) -> str | None:
@@ -187,6 +209,7 @@ def _summary(output: Path, errors: Path | None, known: Known) -> InferResult:
     return {
         "output": str(output),
         "by": found.provenance["arguments"]["by"],
+        "chosen": dict(found.chosen),
         "num_samples": len(found.main.group),
         "splits": {name: len(part.group) for name, part in found.splits.items() if name},
         "groups": found.sizes(),

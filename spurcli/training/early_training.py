@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
 from spurcli.settings import Settings
 from spurcli.training.loop import Trainer, fit
-from spurcli.training.method import TrainingSamples
+from spurcli.training.method import Method, TrainingSamples
 from spurcli.training.methods.erm import ERM
 from spurcli.training.state import StateFile
 from spurcli.words import counted
@@ -50,29 +51,52 @@ def train_early(
     `feed` reads that split; several runs and the scoring after them share it, so that images are decoded once.
     An interrupted call goes on from `state_folder`; another run's state there is an error unless `replace_other`.
     """
-    train = context.dataset.splits["train"]
-    settings, num_classes = context.settings.to_json(), len(context.dataset.class_names)
-    tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
-    identity = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json()}
+    identity = {} if kept is None else {"keep_sha256": indices_sha256(kept)}
+    method = ERM(training_samples(context, kept))
+    trainer = early_trainer(
+        context, feed, context.model(seed), method, seed, epoch, state_folder, what, identity, replace_other
+    )
+    fit(trainer, until_epoch=epoch)
+    return trainer.model
+
+
+def training_samples(context: RunContext, kept: NDArray[np.int64] | None = None) -> TrainingSamples:
+    """What a method is told of the training split, or of `kept` int64 of it."""
+    train, num_classes = context.dataset.splits["train"], len(context.dataset.class_names)
     if kept is None:
         kept = np.arange(len(train), dtype=np.int64)
-    else:
-        identity["keep_sha256"] = indices_sha256(kept)
-    samples = TrainingSamples(kept, train.label[kept], num_classes, context.settings.training.batch_size)
-    trainer = Trainer(
-        model=context.model(seed),
-        method=ERM(samples),
+    return TrainingSamples(kept, train.label[kept], num_classes, context.settings.training.batch_size)
+
+
+def early_trainer(
+    context: RunContext,
+    feed: Feed,
+    model: nn.Module,
+    method: Method,
+    seed: int,
+    epoch: int,
+    state_folder: Path,
+    what: str,
+    identity: Mapping[str, object],
+    replace_other: bool,
+    num_outputs: int | None = None,
+) -> Trainer:
+    """A trainer of `model` by `method`; `identity` is what tells its state from others of these settings and this seed."""
+    train, settings = context.dataset.splits["train"], context.settings.to_json()
+    tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
+    known = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json(), **identity}
+    return Trainer(
+        model=model,
+        method=method,
         feed=feed,
         preprocess=context.preprocess(),
         label=torch.from_numpy(train.label).to(context.device),
-        num_classes=num_classes,
+        num_classes=num_outputs or len(context.dataset.class_names),
         settings=context.settings.training,
         seed=seed,
-        state_file=StateFile(state_folder, identity, context.device.type, replace_other, context.world.size),
+        state_file=StateFile(state_folder, known, context.device.type, replace_other, context.world.size),
         progress=context.progress,
         what=what,
         world=context.world,
         called=context.model_called,
     )
-    fit(trainer, until_epoch=epoch)
-    return trainer.model

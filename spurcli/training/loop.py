@@ -27,7 +27,7 @@ from spurcli.runtime.signals import stop_requests
 from spurcli.settings import TrainingSettings
 from spurcli.training.best import BestEpochs, Selected
 from spurcli.training.gradients import GradientSum
-from spurcli.training.method import Annotation, Batch, Method, Phase, Phased
+from spurcli.training.method import Annotation, Batch, Ending, Method, Phase, Phased
 from spurcli.training.optimization import build_optimizer, learning_rate
 from spurcli.training.preflight import needs_company, try_out
 from spurcli.training.running_averages import RunningAverages
@@ -96,6 +96,8 @@ class _Run:
     position: Position = field(default_factory=Position)
 
     def is_done(self) -> bool:
+        if isinstance(self.trainer.method, Ending) and self.trainer.method.has_finished():
+            return True
         if self.num_steps is not None:
             return self.position.global_step >= self.num_steps
         return self.position.epoch >= self.until_epoch

@@ -164,6 +164,13 @@ class Phased(Protocol):
     def phase(self, epoch: int) -> Phase: ...
 
 
+@runtime_checkable
+class Ending(Protocol):
+    """A method that may be finished before the last epoch: asked after each one."""
+
+    def has_finished(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Embedded:
     """Samples of a split as a trained model sees them: those at positions `index` int64 [m] of the split.

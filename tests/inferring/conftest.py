@@ -15,16 +15,16 @@ from spurcli.datasets import ArrayImages, Dataset
 from spurcli.datasets.base import Split
 from spurcli.inferring.evidence import Attribute
 
-def load(*, data_root, num_samples=83, moved=0):
+def load(*, data_root, num_samples=83, moved=0, num_classes=3):
     """Random pictures that tell their class by brightness."""
     splits = {}
     for stream, (name, size) in enumerate({"train": num_samples, "test": 41}.items()):
         rng = np.random.default_rng(stream + moved)
-        label = rng.integers(3, size=size)
+        label = rng.integers(num_classes, size=size)
         pixels = np.clip(rng.normal(60 + 60 * label[:, None, None, None], 60, (size, 4, 4, 1)), 0, 255)
         attribute = (rng.random(size) < 0.2 + 0.3 * label).astype(np.int64)
         splits[name] = Split(label, ArrayImages(pixels.astype(np.uint8)), attribute)
-    return Dataset("mine", ("low", "mid", "high"), splits, ("plain", "odd"))
+    return Dataset("mine", ("low", "mid", "high")[:num_classes], splits, ("plain", "odd"))
 
 def net(*, num_classes):
     """Batch norm and dropout: what differs between train and eval mode."""
@@ -32,6 +32,10 @@ def net(*, num_classes):
         nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5),
         nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, num_classes),
     )
+
+def flat(*, num_classes):
+    """Softmax regression, the same in train and eval mode."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, num_classes))
 
 class Always(nn.Module):
     """Reads the class from the brightness of pictures, which `even` makes the same within each class."""

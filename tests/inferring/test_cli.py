@@ -12,6 +12,7 @@ import pytest
 
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
+from spurcli.registries import WAYS
 
 INJECTED = ("inject", "--dataset", "demo", "--feature", "patch", "--class", "1", "--fraction", "0.5", "--seed", "3")
 
@@ -167,12 +168,22 @@ def test_pipes(spurcli, spurcli_forked, tiny_flags, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--dataset", "demo"], 2, "Add --by with one of: mistakes, predictions, cross-mistakes, clusters"),
+        (["--dataset", "demo"], 2, f"Add --by with one of: {', '.join(WAYS.entries)}"),
         (["--by", "mistakes"], 2, "--dataset demo"),
         (["--by", "mistake", "--dataset", "demo"], 2, "did you mean mistakes"),
         (["m.safetensors", "--by", "mistakes", "--epoch", "1"], 2, "needs no training"),
         (["m.safetensors", "--by", "mistakes"], 3, "No such file"),
         (["--by", "clusters", "--dataset", "demo", "--num-clusters", "1"], 2, "--num-clusters"),
+        (
+            ["--by", "mistakes", "--dataset", "demo", "--num-tries", "2"],
+            2,
+            "--num-tries has no effect with --by mistakes",
+        ),
+        (
+            ["--by", "sebra", "--dataset", "demo", "--save-errors", "e.txt"],
+            2,
+            "--save-errors has no effect with --by sebra",
+        ),
         (["--by", "mistakes", "--dataset", "demo", "--epoch", "900"], 2, "beyond the recipe's"),
         (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--save-errors", "-"], 2, "both write to stdout"),
         (["--by", "mistakes", "--dataset", "demo", "-o", "-", "--json"], 2, "both write to stdout"),
@@ -203,3 +214,30 @@ def test_killed_and_gone_on_with(spurcli, warm, tiny_flags, tmp_path):
     assert spurcli(*words, "-o", "whole.txt").code == 0
     assert Path("whole.txt").read_text().splitlines()[1:] == Path("groups.txt").read_text().splitlines()[1:]
     assert not (tmp_path / "groups.txt.state").exists()
+
+
+def test_ways_that_train_for_themselves(spurcli, parts):
+    """They take the recipe's epochs unless told, cover every split, and say what they chose."""
+    few = ["--dataset", f"{parts}:load", "--model", f"{parts}:flat", "--recipe", "demo", "--set", "training.epochs=6"]
+    few += [
+        "--set",
+        "dataset.options.num_classes=2",
+        "--set",
+        "training.batch_size=16",
+        "--set",
+        "training.learning_rate=0.02",
+    ]
+    chosen = {"xrm": {"learning_rate", "flip_rate"}, "sebra": set(), "spare": {"num_clusters"}}
+    for way, epochs in (("xrm", 6), ("sebra", 6), ("spare", 1)):
+        more = ["--num-tries", "2", "--save-errors", "e.txt"] if way == "xrm" else []
+        done = spurcli("infer", *few, "--by", way, *more, "-o", f"{way}.txt", "--json")
+        assert done.code == 0, done.err
+        assert set(done.json["chosen"]) == chosen[way]
+        found = read_groups(Path(f"{way}.txt"))
+        assert found.within_class
+        assert set(found.splits) == {"train", "test"}
+        assert found.provenance["settings"]["scoring"]["epoch"] == epochs
+        assert ("Chosen: " in done.err) is bool(chosen[way])
+    xrm = read_groups(Path("xrm.txt"))
+    wrong = [xrm.names[code].endswith("/wrong") for code in xrm.main.group]
+    assert read_indices(Path("e.txt"), bare_kind="errors").indices.tolist() == np.flatnonzero(wrong).tolist()

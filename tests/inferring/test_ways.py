@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spurcli.errors import InputError
 from spurcli.inferring.clusters import clusters
 from spurcli.inferring.cross_mistakes import cross_mistakes
-from spurcli.inferring.evidence import Evidence
+from spurcli.inferring.evidence import Evidence, Ranks, Twins
 from spurcli.inferring.mistakes import mistakes
 from spurcli.inferring.predictions import predictions
 from spurcli.inferring.sources import random_halves
@@ -32,6 +32,14 @@ class Given:
 
     def embedding(self, split="train"):
         return self.outputs["embedding"]
+
+    def twins(self, num_tries):
+        del num_tries
+        both = self.outputs["logits"], self.outputs["held_out"]
+        return [Twins({"train": both}, np.ones(len(both[0]), dtype=bool), 0.5, 0.1)]
+
+    def ranks(self):
+        return Ranks({"train": np.arange(len(self.outputs["logits"])) % 5}, 5)
 
     def held_out_logits(self, split="train"):
         return self.outputs["held_out"]
@@ -69,7 +77,6 @@ def test_mistakes_and_predictions(rows):
         found = way(evidence)
         assert [found.names[value] for value in found.value] == ["wrong" if each else "right" for each in wrong]
         assert found.within_class
-        assert evidence.used_errors().tolist() == [place for place, each in enumerate(wrong) if each]
     if any(wrong):
         found = predictions(evidence_of(label, logits=logits))
         assert [found.names[value] for value in found.value] == [CLASSES[largest(row)] for row in logits]
@@ -158,9 +165,11 @@ def test_halves_are_random():
 
 def test_every_registered_way_is_called_with_evidence_and_gives_an_attribute():
     label = [0, 1, 2, 0, 1, 2]
-    logits = np.eye(3)[[0, 1, 2, 1, 1, 2]]
+    logits = np.eye(3)[[0, 1, 2, 1, 1, 2]] + 0.01 * np.arange(18).reshape(6, 3) % 0.05
     for name in WAYS.entries:
-        evidence = evidence_of(label, logits=logits, held_out=logits, embedding=np.arange(12).reshape(6, 2) % 5)
+        evidence = evidence_of(
+            label, logits=logits, held_out=np.eye(3)[[0, 2, 0, 0, 1, 2]], embedding=np.arange(12).reshape(6, 2) % 5
+        )
         found = WAYS.load(name)(evidence)
         assert found.value.shape == (6,)
         assert 0 <= found.value.min() <= found.value.max() < len(found.names)
