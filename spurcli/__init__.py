@@ -7,6 +7,7 @@ The stages are functions with the names and options of the commands:
     spurcli.train(seed=1)
     spurcli.evaluate("model.safetensors")
     spurcli.report()
+    spurcli.compare(dataset="demo", arms="erm,prune:0.1", seeds=5)    # all of it, for several seeds
 
 Everything is imported on first use, so that `import spurcli` stays light.
 """
@@ -17,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spurcli.api import evaluate, infer, inject, prune, report, score, train
+    from spurcli.api import compare, evaluate, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
     from spurcli.scoring.formulas import el2n
@@ -33,6 +34,7 @@ _PUBLIC = {
     "evaluate": "spurcli.api",
     "report": "spurcli.api",
     "infer": "spurcli.api",
+    "compare": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.scoring.formulas",
@@ -41,6 +43,7 @@ _PUBLIC = {
 
 __all__ = [
     "SpurError",
+    "compare",
     "configure",
     "el2n",
     "evaluate",

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
+from spurcli.comparing.request import CompareRequest, CompareResult
 from spurcli.errors import UsageError
 from spurcli.progress import Progress, Silent
 from spurcli.registry import near
@@ -44,7 +45,7 @@ def _function(stage: str, request: Callable[_P, Any], result: type[_R]) -> Calla
             raise TypeError(f"spurcli.{stage}() has no parameter {name!r}{near(name, signature.parameters)}")
         asked = request(*args, **keywords)
         _refuse_streams(asked)
-        run = importlib.import_module(f"spurcli.requests.{stage}").run
+        run = importlib.import_module(request.__module__).run
         with _shown(asked.progress) as progress:
             return cast(_R, run(asked, Caller(progress, command_of(stage, asked))))
 
@@ -102,3 +103,4 @@ train = _function("train", TrainRequest, TrainResult)
 evaluate = _function("evaluate", EvaluateRequest, dict[str, Any])
 infer = _function("infer", InferRequest, InferResult)
 report = _function("report", ReportRequest, dict[str, Any])
+compare = _function("compare", CompareRequest, CompareResult)

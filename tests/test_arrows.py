@@ -43,7 +43,14 @@ def test_nothing_below_the_command_line_imports_it():
 
 
 def test_only_the_command_line_and_the_functions_make_requests():
-    assert {room for room, rooms in imports().items() if "requests" in rooms} <= {"cli", "api"}
+    assert {room for room, rooms in imports().items() if "requests" in rooms} <= {"cli", "api", "comparing"}
+
+
+def test_studies_are_planned_above_the_requests():
+    """`compare` makes requests as a user would: below it nothing knows of it, and it calls no stage itself."""
+    found = imports()
+    assert {room for room, rooms in found.items() if "comparing" in rooms} <= {"cli", "api"}
+    assert not found["comparing"] & {"cli", "api", "stages"}
 
 
 def test_no_file_is_longer_than_400_lines():

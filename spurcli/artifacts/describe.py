@@ -179,7 +179,9 @@ def _describe_json(path: Path) -> Described:
     elif found == INJECTION:
         carriers = optional_field(content, "carriers", dict, where) or {}
         brief["num_carriers"] = len(optional_field(carriers, "train", list, where) or [])
-    return Described(found.kind, brief, read_provenance(content.get("provenance"), where))
+    stated = content.get("fingerprint")
+    about = Fingerprint.from_json(stated, where) if stated is not None else None
+    return Described(found.kind, brief, read_provenance(content.get("provenance"), where), about)
 
 
 _READERS: dict[str, Callable[[Path], Described]] = {

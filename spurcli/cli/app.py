@@ -21,6 +21,7 @@ COMMANDS = {
     "train": _STAGES,
     "evaluate": _STAGES,
     "report": _STAGES,
+    "compare": _OTHER,
     "infer": _OTHER,
     "demo": _OTHER,
     "list": _OTHER,

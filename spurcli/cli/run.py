@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
 
         typer.echo(f"spurcli {version('spurcli')}")
         return
-    if words and words[0] in _SHARED:  # those that compute with a model
+    if words and words[0] in (*_SHARED, "compare", "demo"):  # those that compute with a model
         keep_freed_memory()
     code = run(words)
     if not launched().is_alone:

@@ -1,0 +1,45 @@
+"""The plan of a study as a table, and its time as a line."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from spurcli.comparing.arms import Arm
+from spurcli.comparing.estimate import Estimate
+from spurcli.words import counted, duration
+
+
+def plan_table(plan: Estimate) -> Table:
+    """An arm a row: what it trains on, by which method, how often it is there already."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("arm", "method", "trains on", "done"):
+        table.add_column(name, justify="right" if name == "done" else "left", overflow="fold")
+    study = plan.study
+    for arm in study.all_arms:
+        steps = [step for step in study.steps if step.arm == arm.name and step.stage == "train"]
+        done = sum(step.output.exists() for step in steps)
+        table.add_row(*map(Text, (arm.name, arm.method, _trains_on(arm), f"{done} of {len(steps)}")))
+    return table
+
+
+def _trains_on(arm: Arm) -> str:
+    rule = arm.rule
+    if arm.keep:
+        return f"the list {arm.keep}"
+    if arm.match:
+        return f"as {arm.match}, random samples removed"
+    if rule is None:
+        groups = f", groups: {arm.inferred or arm.group_labels}" if arm.inferred or arm.group_labels else ""
+        return f"all samples{groups}"
+    where = f" of {', '.join(rule.group)}" if rule.group else " of each class" if rule.per_class else ""
+    return f"all but the {rule.select} {100 * float(rule.fraction):g} %{where}"
+
+
+def time_line(plan: Estimate) -> str:
+    study = plan.study
+    trainings = counted(sum(step.stage == "train" for step in study.steps), "training")
+    commands = counted(len(study.steps) + 1, "command")
+    seconds = plan.seconds()
+    left = "how long is not known" if seconds is None else f"about {duration(seconds)} on this machine"
+    return f"{counted(len(study.seeds), 'seed')}, {trainings}, {commands} → {study.folder}: {left}"

@@ -1,0 +1,149 @@
+"""Arms as people name them: `erm`, `prune:0.1`, `prune:0.25@auto`, `group_dro+mistakes`, `own.py:Method`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from spurcli.errors import UsageError
+from spurcli.registries import METHODS, WAYS
+from spurcli.registry import is_user_code, near
+
+# Words that say which samples go; all train by ERM.
+ORDERS = {"prune": "hardest", "easiest": "easiest", "random": "random"}
+GRAMMAR = (
+    "erm, prune:FRACTION, prune:FRACTION@auto, prune:FRACTION@CLASS/ATTRIBUTE, METHOD, METHOD+WAY, METHOD:FRACTION"
+)
+_ARM = re.compile(r"(?P<name>.+?)(?:\+(?P<way>[\w-]+))?(?::(?P<fraction>\d*\.?\d+(?:[eE]-?\d+)?))?(?:@(?P<group>.+))?")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+FOLDER_OF_SEED = re.compile(r"seed\d+")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which samples an arm trains without, in the words of `prune`. `quotas`: by the early model's recall on val."""
+
+    fraction: str
+    select: str = "hardest"
+    per_class: bool = True
+    group: tuple[str, ...] = ()
+    balance_classes: bool = False
+    balance_groups: bool = False
+    quotas: bool = False
+    score: str | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training, run once for every seed. `name` is its folder.
+
+    It trains by `method` on all samples, on those that `rule` leaves, or on those of the list `keep`. Groups for the method are
+    those of the data set, of the file `group_labels`, or inferred by the way `inferred`. `settings` are dotted keys that are set
+    for this arm alone. `match` is the arm whose random control this one is: as many samples of each class go, with
+    `match_groups` of each class and group.
+    """
+
+    name: str
+    method: str = "erm"
+    rule: Rule | None = None
+    keep: str | None = None
+    group_labels: str | None = None
+    inferred: str | None = None
+    recipe: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    same_steps: bool = False
+    match: str | None = None
+    match_groups: bool = False
+
+    @property
+    def is_erm(self) -> bool:
+        """Whether this is plain ERM on all samples: the model that scores and early models come from."""
+        return self == Arm(self.name)
+
+    def control(self, name: str = "") -> Arm:
+        """Its matched random control: trained alike, on as many samples of each class (and group, if groups were pruned)."""
+        assert self.rule
+        by_group = bool(self.rule.group or self.rule.balance_groups)
+        return replace(self, name=name or f"{self.name}-random", match=self.name, match_groups=by_group)
+
+
+def read_arms(words: str | Sequence[str], *, controls: bool = True) -> list[Arm]:
+    """The arms that `words` names (a text separated by commas, or a sequence), each pruned one followed by its control."""
+    named = words.split(",") if isinstance(words, str) else [str(word) for word in words]
+    arms = [parse_arm(word.strip()) for word in named if word.strip()]
+    return checked(each for arm in arms for each in with_control(arm, control=controls))
+
+
+def with_control(arm: Arm, *, control: bool | str = True) -> list[Arm]:
+    """The arm and, if it prunes by difficulty, its random control: under the name `control` if that is a text."""
+    needs_one = arm.rule is not None and arm.rule.select != "random"
+    return [arm, arm.control(control if isinstance(control, str) else "")] if control and needs_one else [arm]
+
+
+def checked(arms: Any) -> list[Arm]:
+    """The arms, once each. Raises UsageError for none, and for two that would share a folder."""
+    found: dict[str, Arm] = {}
+    for arm in arms:
+        if FOLDER_OF_SEED.fullmatch(arm.name) or not _NAME.fullmatch(arm.name):
+            raise UsageError(f"{arm.name!r} cannot be the name of an arm", "Use letters, digits, '.', '-' and '_'.")
+        if found.setdefault(arm.name, arm) != arm:
+            raise UsageError(f"Two arms are called {arm.name}", "Give them names in a file: --arms study.toml")
+    if not found:
+        raise UsageError("No arm is named", "For instance: --arms erm,prune:0.1,group_dro")
+    return list(found.values())
+
+
+def parse_arm(word: str) -> Arm:
+    """One arm from its word. Raises UsageError for what is no arm."""
+    match = _ARM.fullmatch(word)
+    name = match["name"] if match else ""
+    if not match or not (name in ORDERS or name in METHODS or is_user_code(name)):
+        known = [*ORDERS, *METHODS.entries]
+        hint = f"Write one of {GRAMMAR}. Methods: {', '.join(METHODS.entries)}, or your own file.py:attr"
+        raise UsageError(f"Unknown arm {word!r}{near(name or word, known)}", hint)
+    fraction, way = match["fraction"], match["way"]
+    group = (match["group"],) if match["group"] else ()
+    if name in ORDERS and fraction is None:
+        raise UsageError(
+            f"{word}: which fraction?", f"Write {name}:0.1{'@' if match['group'] else ''}{match['group'] or ''}"
+        )
+    if group and fraction is None:
+        raise UsageError(f"{word}: groups are for pruning", f"Write {name}:0.1@{match['group']}")
+    if name in ORDERS and way:
+        raise UsageError(f"{word}: ERM needs no groups", f"Write {word.replace('+' + way, '')}")
+    rule = None
+    if fraction is not None:
+        rule = Rule(checked_fraction(fraction, word), ORDERS.get(name, "hardest"), per_class=not group, group=group)
+    called = "-".join([_called(name), *filter(None, (way, fraction)), *map(slug, group)])
+    return Arm(called, "erm" if name in ORDERS else name, rule, inferred=checked_way(way, word))
+
+
+def _called(name: str) -> str:
+    """What folders call a method: a user's own by the name of its function."""
+    return name.rpartition(":")[2]
+
+
+def slug(text: str) -> str:
+    """Text as a part of a file name: `3/patch` as `3-patch`."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-") or "group"
+
+
+def checked_fraction(fraction: Any, where: str) -> str:
+    try:
+        if 0 < Decimal(str(fraction)) < 1:
+            return str(fraction)
+    except InvalidOperation:
+        pass
+    raise UsageError(f"{where}: the fraction {fraction} is not between 0 and 1", "Write the share to remove, e.g. 0.1.")
+
+
+def checked_way(way: str | None, where: str) -> str | None:
+    if way is not None and way not in WAYS and not is_user_code(way):
+        raise UsageError(
+            f"{where}: unknown way of inferring groups {way!r}{near(way, WAYS.entries)}",
+            f"There are: {', '.join(WAYS.entries)}",
+        )
+    return way

@@ -1,0 +1,171 @@
+"""How long a study will take: from trainings of a few samples on this machine, and from what earlier runs in its folder took."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.history import history_path, read_history
+from spurcli.comparing.arms import Arm
+from spurcli.comparing.chain import needs_checkpoint
+from spurcli.comparing.step import Step
+from spurcli.comparing.study import Study
+from spurcli.errors import SpurError, SpurWarning
+from spurcli.progress import Silent
+from spurcli.requests.evaluate import EvaluateRequest
+from spurcli.requests.evaluate import run as run_evaluate
+from spurcli.requests.options import Caller
+from spurcli.requests.train import TrainRequest
+from spurcli.requests.train import run as run_train
+
+_ENOUGH = 1.0  # seconds of a training that say how fast it is
+_FIRST = 8  # samples of the shortest one
+_LIGHT = {"inject": 0.5, "prune": 0.1}  # seconds
+_FORWARD_SHARE = 0.35  # of the time of a training step, where reading a split to the end would take too long
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds on this machine: of each training, of each sample that it sees, of each sample that a model only reads."""
+
+    start: float
+    trained: float
+    read: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What steps cost in seconds. Without a speed (nothing could be timed) costs tell steps apart and no more."""
+
+    study: Study
+    num_samples: Mapping[str, int]
+    speed: Speed | None
+    taken: Mapping[str, float] = field(default_factory=dict)  # seconds of earlier trainings, by arm
+
+    def seconds(self) -> float | None:
+        """Of all that is not there yet; None if nothing is known."""
+        return sum(self.cost(step) for step in self.study.steps if not step.output.exists()) if self.speed else None
+
+    def cost(self, step: Step) -> float:
+        speed, settings = self.speed or Speed(0.1, 1e-4, 3e-5), self.study.settings
+        num_train = self.num_samples["train"]
+        if step.stage in _LIGHT:
+            return _LIGHT[step.stage]
+        if step.stage == "evaluate":
+            times = 2 if self.study.inject else 1
+            num_read = times * self.num_samples.get(step.request.split, 0) + self.num_samples.get("val", 0)
+            return 0.05 + num_read * speed.read
+        if step.stage in ("score", "infer"):
+            runs = getattr(step.request, "runs", 1) * (2 if getattr(step.request, "by", "") == "cross-mistakes" else 1)
+            early = step.request.checkpoint if step.stage == "score" else step.request.source
+            trained = 0 if early else (settings.scoring.epoch or 0) * num_train * speed.trained + speed.start
+            return 0.05 + runs * (trained + num_train * speed.read)
+        if step.arm in self.taken:
+            return self.taken[step.arm]
+        arm = next(arm for arm in self.study.all_arms if arm.name == step.arm)
+        if needs_checkpoint(arm):
+            return speed.start + 2 * num_train * speed.read
+        epochs = arm.settings.get("training.epochs", settings.training.epochs)
+        val = self.num_samples.get("val", 0) if self._looks_at_val(arm) else 0
+        num_kept = num_train if arm.same_steps else _num_kept(arm, num_train)
+        return speed.start + float(epochs) * (num_kept * speed.trained + val * speed.read)
+
+    def _looks_at_val(self, arm: Arm) -> bool:
+        chosen = arm.settings.get("training.selection", self.study.settings.training.selection)
+        return any(rule != "last" for rule in (chosen, *self.study.looks.rules))
+
+
+def _num_kept(arm: Arm, num_train: int) -> float:
+    """About how many samples an arm trains on; how large the groups are that it prunes in is not known yet."""
+    return num_train * (1 - float(arm.rule.fraction)) if arm.rule and not arm.rule.group else num_train
+
+
+def estimate(study: Study) -> Estimate:
+    """Load the data set and time a few short trainings on it, a second or two of each kind.
+
+    Raises SpurError if the data set cannot be loaded, or an arm needs groups that it has not.
+    """
+    from spurcli.runtime.context import RunContext
+
+    context = RunContext.open(study.settings)
+    study.require_groups(context.dataset.group("train") is not None)
+    num_samples = {name: len(split) for name, split in context.dataset.splits.items()}
+    taken = _taken(study)
+    speed = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpurWarning)  # of too few samples; what matters is said in the study itself
+        with contextlib.suppress(SpurError), tempfile.TemporaryDirectory(prefix="spurcli-") as folder:
+            speed = _timed(study, num_samples, Path(folder))
+    return Estimate(study, num_samples, speed, taken)
+
+
+def _timed(study: Study, num_samples: Mapping[str, int], folder: Path) -> Speed:
+    num_train = num_samples["train"]
+    counts, seconds = [min(_FIRST, num_train)] * 2, []
+    for _ in range(2):  # the first one loads modules and decodes images
+        seconds.append(_train(study, counts[0], num_train, folder))
+    while counts[-1] < num_train and seconds[-1] < _ENOUGH:
+        counts.append(min(8 * counts[-1], num_train))
+        seconds.append(_train(study, counts[-1], num_train, folder))
+    more = counts[-1] - counts[1]
+    trained = (seconds[-1] - seconds[1]) / more if more else seconds[-1] / counts[-1]
+    trained = max(trained, 1e-9)
+    num_read = num_samples.get("val", num_train)
+    if num_read * trained * _FORWARD_SHARE > 5:
+        return Speed(max(seconds[1] - counts[1] * trained, 0), trained, trained * _FORWARD_SHARE)
+    began = math.inf
+    for _ in range(2):
+        start = time.monotonic()
+        _evaluate(study, "val" if "val" in num_samples else "train", folder)
+        began = min(began, time.monotonic() - start)
+    return Speed(max(seconds[1] - counts[1] * trained, 0), trained, began / max(num_read, 1))
+
+
+def _train(study: Study, count: int, num_train: int, folder: Path) -> float:
+    """Seconds of an epoch on `count` samples, taken at equal distances."""
+    keep = folder / f"keep{count}.txt"
+    keep.write_text("".join(f"{number * num_train // count}\n" for number in range(count)), encoding="utf-8")
+    settings = {"training.epochs": 1, "training.selection": "last", "training.milestones": []}
+    request = TrainRequest(keep=keep, output=folder / "model.safetensors", force=True, **_named(study, settings))
+    start = time.monotonic()
+    run_train(request, Caller(Silent()))
+    return time.monotonic() - start
+
+
+def _evaluate(study: Study, split: str, folder: Path) -> None:
+    named = {key: value for key, value in _named(study, {}).items() if key in ("device", "workers", "data_root")}
+    named |= {"dataset": study.source.dataset, "model": study.source.model}
+    request = EvaluateRequest(folder / "model.safetensors", split=split, output=folder / "evaluation.json", **named)
+    run_evaluate(request, Caller(Silent()))
+
+
+def _named(study: Study, settings: Mapping[str, Any]) -> dict[str, Any]:
+    source = study.source.at(study.seeds[0])
+    return {
+        "dataset": source.dataset,
+        "recipe": source.recipe,
+        "model": source.model,
+        "set": {**source.settings, **settings},
+        "data_root": source.data_root,
+        "device": source.device,
+        "workers": source.workers,
+    }
+
+
+def _taken(study: Study) -> dict[str, float]:
+    """Seconds of a training of each arm that has one in the folder."""
+    found: dict[str, float] = {}
+    for step in study.steps:
+        history = history_path(step.output)
+        if step.stage == "train" and step.arm not in found and history.is_file():
+            with contextlib.suppress(SpurError):
+                epochs = read_history(history)["epochs"]
+                found[step.arm] = sum(float(epoch.get("seconds") or 0) for epoch in epochs)
+    return found

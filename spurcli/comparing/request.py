@@ -1,0 +1,107 @@
+"""The options of `compare`, each a flag and a Python parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+from spurcli.comparing.arms import GRAMMAR
+from spurcli.epoch_rules import RULES
+from spurcli.requests.options import (
+    GROUP_LABELS,
+    OUTPUT,
+    Caller,
+    DataRoot,
+    Dataset,
+    Device,
+    Feature,
+    File,
+    Model,
+    Option,
+    Recipe,
+    Sets,
+    Shown,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from spurcli.comparing.estimate import Estimate
+    from spurcli.reporting.document import Report
+
+STANDARD_FOLDER = "study"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """Compare ways of training over seeds: score, prune, train, evaluate and report in one command."""
+
+    dataset: Dataset = None
+    arms: Annotated[
+        str | Sequence[str] | None,
+        Option(f"What to compare, separated by commas: {GRAMMAR}; or FILE.toml. (default: erm,prune:0.1)", "ARMS"),
+    ] = None
+    seeds: Annotated[str | int | Sequence[int], Option("How many seeds, or which: 5, 11-18, or 1,4,7.", "SEEDS")] = "5"
+    controls: Annotated[bool, Option("Add the matched random control of each pruned arm.")] = True
+    model: Model = None
+    group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, for arms that need groups.", "FILE")] = None
+    select_epoch: Annotated[
+        str | Sequence[str],
+        Option(f"Evaluate the epochs that these rules choose: {', '.join(RULES)}. (default: the recipe's)", "RULE,…"),
+    ] = ""
+    split: Annotated[
+        str | Sequence[str] | None,
+        Option("Evaluate on this split. Repeatable. (default: test)", "NAME", repeated=True),
+    ] = None
+    evaluate_attribute: Annotated[
+        str | Sequence[str] | None,
+        Option("Evaluate by groups of this column of the data set's table. Repeatable.", "COLUMN", repeated=True),
+    ] = None
+    evaluate_groups: Annotated[File | None, Option("Evaluate by the groups in this table of id and group.", "FILE")] = (
+        None
+    )
+    feature_of: Annotated[
+        str | Sequence[str] | None,
+        Option("Judge reliance on this feature, CLASS/ATTRIBUTE. Repeatable.", "NAME", repeated=True),
+    ] = None
+    dry_run: Annotated[bool, Option("Show the plan and how long it takes, and stop.")] = False
+    script: Annotated[bool, Option("Print the commands as a shell script, and stop.")] = False
+    title: Annotated[str | None, Option("Title of the report.", "TEXT", panel=OUTPUT)] = None
+    note: Annotated[
+        str | Sequence[str] | None,
+        Option("A remark to print in the report. Repeatable.", "TEXT", panel=OUTPUT, repeated=True),
+    ] = None
+    output: Annotated[
+        File | None, Option(f"Folder of the study. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT)
+    ] = None
+    data_root: DataRoot = None
+    recipe: Recipe = None
+    set: Sets = None
+    device: Device = "auto"
+    workers: Workers = 2
+    feature: Feature = None
+    progress: Shown = False
+
+
+class CompareResult(TypedDict):
+    """Of `spurcli compare`; `report` is what `spurcli report --format json` says, None for a plan."""
+
+    output: str
+    arms: list[str]
+    seeds: list[int]
+    num_commands: int
+    estimated_seconds: float | None
+    report: dict[str, Any] | None
+
+
+def run(
+    asked: CompareRequest,
+    caller: Caller,
+    *,
+    show: Callable[[Estimate], None] = lambda _: None,
+    show_report: Callable[[Report], None] = lambda _: None,
+) -> CompareResult:
+    """Resolve the request; plan, run and report. `show` gets the plan before anything runs, `show_report` the report."""
+    from spurcli.comparing import running  # numpy and h5py are not for `import spurcli`
+
+    return running.run(asked, caller, show, show_report)

@@ -1,0 +1,151 @@
+"""From the request of `compare` to its study, and the study run: plan, lock, steps, report."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.atomic import write_text
+from spurcli.comparing.arms import read_arms
+from spurcli.comparing.arms_file import StudyFile, read_study_file
+from spurcli.comparing.chain import Looks, Source
+from spurcli.comparing.estimate import Estimate, estimate
+from spurcli.comparing.request import STANDARD_FOLDER, CompareRequest, CompareResult
+from spurcli.comparing.study import Study
+from spurcli.errors import InputError, SpurError, UsageError
+from spurcli.requests.options import Caller, command_of, parse_sets, several, words_of
+from spurcli.requests.report import write as write_report
+from spurcli.sharing import shared
+
+
+def study_of(asked: CompareRequest) -> Study:
+    """The study that is asked for. Raises UsageError or InputError for what cannot be."""
+    folder = Path(asked.output or STANDARD_FOLDER)
+    if asked.output == "-":
+        raise UsageError("A study is a folder, which cannot go to stdout", "Name a folder with -o.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", "Name a folder with -o.")
+    named = "erm,prune:0.1" if asked.arms is None else asked.arms
+    is_file = isinstance(named, str) and named.endswith(".toml")
+    found = (
+        read_study_file(Path(str(named)), controls=asked.controls)
+        if is_file
+        else StudyFile(read_arms(named, controls=asked.controls))
+    )
+    source = Source(
+        asked.dataset,
+        asked.recipe,
+        asked.model,
+        parse_sets(asked.set),
+        asked.group_labels,
+        asked.feature,
+        asked.data_root,
+        asked.device,
+        asked.workers,
+    )
+    if wrong := next((key for key in source.settings if key.startswith("method.")), None):
+        raise UsageError(
+            f"--set {wrong} would be for one method", f'Put it into FILE.toml: [arms.NAME] set = {{ "{wrong}" = … }}'
+        )
+    rules = asked.select_epoch.split(",") if isinstance(asked.select_epoch, str) else asked.select_epoch
+    looks = Looks(
+        several(asked.split) or ["test"],
+        [rule.strip() for rule in rules if rule.strip()],
+        several(asked.evaluate_attribute),
+        asked.evaluate_groups,
+        several(asked.feature_of),
+    )
+    study = Study(
+        folder,
+        source,
+        found.arms,
+        read_seeds(asked.seeds),
+        looks,
+        found.inject,
+        found.score,
+        asked.title,
+        several(asked.note),
+    )
+    assert study.steps  # all that is wrong with them is said now
+    return study
+
+
+def read_seeds(asked: str | int | Sequence[int]) -> list[int]:
+    """5 as 1 to 5, "11-18", "1,4,7", or a sequence."""
+    if not isinstance(asked, str | int):
+        return [int(seed) for seed in asked]
+    if re.fullmatch(r"\d{1,4}", text := str(asked).strip()):
+        return list(range(1, int(text) + 1))
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,18})(?:\s*-\s*(\d{1,18}))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not match or not 0 <= last - first < 10_000:
+            raise UsageError(f"--seeds {asked}: {part!r} is no seed", "Write --seeds 5, 11-18 or 1,4,7 (one seed: 3,).")
+        seeds += range(first, last + 1)
+        if text == f"{part},":
+            break
+    return seeds
+
+
+def script_of(study: Study) -> str:
+    """All commands as a shell script."""
+    lines = [shlex.join(["spurcli", *words]) for words in (*(step.words for step in study.steps), _report_words(study))]
+    return "#!/bin/sh\n# Everything that this study runs.\nset -e\n" + "\n".join(lines) + "\n"
+
+
+def _report_words(study: Study) -> list[str]:
+    return words_of("report", study.report)
+
+
+def run(
+    asked: CompareRequest, caller: Caller, show: Callable[[Estimate], None], show_report: Callable[[Any], None]
+) -> CompareResult:
+    """As `spurcli.comparing.request.run`."""
+    study = study_of(asked)
+    result: CompareResult = {
+        "output": str(study.folder),
+        "arms": [arm.name for arm in study.all_arms],
+        "seeds": list(study.seeds),
+        "num_commands": len(study.steps) + 1,
+        "estimated_seconds": None,
+        "report": None,
+    }
+    with shared():
+        plan = estimate(study)
+        result["estimated_seconds"] = plan.seconds()
+        show(plan)
+        if asked.dry_run:
+            return result
+        with _alone(study.folder):
+            write_text(study.folder / "commands.sh", script_of(study))
+            try:
+                study.run(caller.progress, cost=plan.cost)
+            except SpurError:
+                if any(step.stage == "evaluate" and step.output.exists() for step in study.steps):
+                    write_report(study.report, _report_caller(caller, study))
+                raise
+            found, result["report"] = write_report(study.report, _report_caller(caller, study))
+    show_report(found)
+    return result
+
+
+def _report_caller(caller: Caller, study: Study) -> Caller:
+    return Caller(caller.progress, command_of("report", study.report))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with this process."""
+    from spurcli.artifacts.lock import lock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock(folder / ".compare.lock"):
+            yield
+    except BlockingIOError as error:
+        raise SpurError(f"Another spurcli compare is at work in {folder}", "Wait for it, or end it.") from error

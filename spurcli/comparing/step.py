@@ -1,0 +1,109 @@
+"""One command of a study: what it asks of which stage, what it reads and makes, whether it is done."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts import catalogue
+from spurcli.artifacts.describe import read_described
+from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.provenance import Provenance, versions
+from spurcli.errors import SpurError
+from spurcli.progress import Progress
+from spurcli.requests.options import Caller, command_of, fields_of, several, words_of
+
+# These find out themselves, at no cost, whether they are done, and go on from where they were killed.
+_RESUME = ("train", "score", "infer")
+_ARTEFACTS = {"inject": catalogue.INJECTION, "prune": catalogue.INDICES, "evaluate": catalogue.EVALUATION}
+
+
+@dataclass(frozen=True)
+class Step:
+    """The call of one stage. `makes` are its output and the files beside it that other steps read."""
+
+    stage: str
+    request: Any
+    seed: int
+    arm: str  # "" for what several arms share
+    makes: tuple[Path, ...]
+
+    @property
+    def output(self) -> Path:
+        return self.makes[0]
+
+    @property
+    def name(self) -> str:
+        """What progress and messages call it: "seed 1, prune-0.1: train"."""
+        return f"seed {self.seed}, {self.arm + ': ' if self.arm else ''}{self.stage}"
+
+    @property
+    def words(self) -> list[str]:
+        """The words of its command line, without `spurcli`."""
+        return words_of(self.stage, self.request)
+
+    def reads(self, made: Collection[Path]) -> Iterator[Path]:
+        """Those of the files `made` by other steps that it reads."""
+        for item in fields_of(self.request):
+            value = getattr(self.request, item.name)
+            named = value if isinstance(value, list | tuple) else [value]
+            for path in (Path(each) for each in named if isinstance(each, str | os.PathLike)):
+                if path in made and path not in self.makes:
+                    yield path
+
+    def run(self, progress: Progress) -> None:
+        """Do it, as the command line would. Raises SpurError."""
+        run = importlib.import_module(f"spurcli.requests.{self.stage}").run
+        run(self.request, Caller(progress, command_of(self.stage, self.request)))
+
+    def is_done(self, read: Collection[Path]) -> bool:
+        """Whether its output is there, made by the same command from the same files `read`, of the same samples."""
+        if self.stage in _RESUME or not all(path.is_file() for path in self.makes):
+            return False
+        try:
+            found = read_described(self.output, _ARTEFACTS[self.stage])
+            return self._is_of_this(found.provenance, read) and found.fingerprint == self._fingerprint()
+        except (SpurError, OSError):
+            return False  # what is wrong, the stage will say
+
+    def _is_of_this(self, made: Provenance, read: Collection[Path]) -> bool:
+        parents = {parent["sha256"] for parent in made.get("parents") or ()}
+        same_program = (made.get("versions") or {}).get("spurcli") == versions().get("spurcli")
+        same_command = made.get("command") == command_of(self.stage, self.request)
+        return same_program and same_command and all(sha256_of_file(path) in parents for path in read)
+
+    def _fingerprint(self) -> Fingerprint | None:
+        """Of the samples that the output must be about; of lists that of the scores, which were made first."""
+        if self.stage == "prune":
+            return read_described(Path(several(self.request.scores)[0]), catalogue.SCORES).fingerprint
+        from spurcli.datasets import load_dataset
+
+        if self.stage == "inject":
+            from spurcli.artifacts.injection import read_injection
+
+            found = read_injection(self.output)
+            dataset = load_dataset(found.dataset, found.dataset_options, data_root=_data_root(self.request))
+            return dataset.subject("train").fingerprint
+        from spurcli.requests.evaluate import plan
+        from spurcli.runtime.context import RunContext
+
+        settings = plan(self.request, lambda _: None).settings
+        assert settings
+        return RunContext.open(settings, pretrained=False).dataset.subject(self.request.split).fingerprint
+
+
+def _data_root(request: Any) -> Path:
+    from spurcli.session import find_data_root
+
+    return find_data_root(request.data_root)
+
+
+def waits_for(steps: Collection[Step]) -> dict[Path, list[Path]]:
+    """For each step, named by its output, the outputs of the steps that must be done before it."""
+    maker = {path: step.output for step in steps for path in step.makes}
+    return {step.output: [maker[path] for path in step.reads(maker)] for step in steps}

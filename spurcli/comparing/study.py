@@ -1,0 +1,237 @@
+"""A study: arms × seeds on one data set, from scores to the report, in this process.
+
+    from spurcli.comparing.arms import read_arms
+    from spurcli.comparing.chain import Source
+    from spurcli.comparing.study import Study
+
+    study = Study(Path("study"), Source("xrays.csv", recipe="own-images-cpu"), read_arms("erm,prune:0.1"), seeds=[1, 2, 3])
+    study.run(progress)     # every step in order, then study/report.html; what is done already is not repeated
+
+`study.steps` are the commands in their order, each a request to one stage: `step.words` is its command line, `step.output`
+its file. `study.run` takes part of them too (`only=`), so that other code can plan with arms and look at the files between.
+The folders are study/seedN/ARM/, shared files are in study/seedN/. Data sets are loaded and decoded once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spurcli.comparing.arms import Arm, checked
+from spurcli.comparing.chain import Chain, Looks, Source, needs_early, needs_groups
+from spurcli.comparing.step import Step, waits_for
+from spurcli.epoch_rules import RULES
+from spurcli.errors import Interrupted, SpurError, SpurWarning, UsageError
+from spurcli.progress import Progress, Span
+from spurcli.registry import near
+from spurcli.requests.configured import Inherited, configured
+from spurcli.requests.report import ReportRequest
+from spurcli.requests.train import TrainRequest
+from spurcli.sharing import shared
+
+if TYPE_CHECKING:
+    from spurcli.settings import Settings
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared, and where the files go. `inject` are keywords of `inject`, `score` says how to score."""
+
+    folder: Path
+    source: Source
+    arms: Sequence[Arm]
+    seeds: Sequence[int]
+    looks: Looks = field(default_factory=Looks)
+    inject: Mapping[str, Any] = field(default_factory=dict)
+    score: Mapping[str, Any] = field(default_factory=dict)
+    title: str | None = None
+    notes: Sequence[str] = ()
+
+    @cached_property
+    def all_arms(self) -> list[Arm]:
+        """The arms with ERM on all samples before them, if others need its model and none of them is it."""
+        arms = checked(self.arms)
+        missing = any(map(needs_early, arms)) and not any(arm.is_erm for arm in arms)
+        return checked([Arm("erm"), *arms]) if missing else arms
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the first seed's training on all samples."""
+        source = self.source.at(self.seeds[0])
+        asked = TrainRequest(
+            dataset=source.dataset,
+            recipe=source.recipe,
+            model=source.model,
+            set=dict(source.settings),
+            feature=source.feature,
+            device=source.device,
+            data_root=source.data_root,
+            workers=source.workers,
+        )
+        uses = ("dataset", "model", "method", "training")
+        return configured(asked, Inherited(), seed=self.seeds[0], uses=uses)
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """All commands but the report, seed by seed. Raises UsageError for what cannot be, before any work."""
+        if len(set(self.seeds)) < len(self.seeds) or not self.seeds:
+            raise UsageError("A seed is named twice, or none is", "Write --seeds 5, 11-18 or 1,4,7.")
+        for rule in self.looks.rules:
+            if rule not in RULES:
+                raise UsageError(f"Unknown epoch rule {rule!r}{near(rule, RULES)}", f"There are: {', '.join(RULES)}")
+        arms, early = self.all_arms, self._early()
+        scoring = self.settings.scoring
+        reading = {} if scoring.precision == type(scoring)().precision else {"scoring.precision": scoring.precision}
+        found: list[Step] = []
+        for seed in self.seeds:
+            source = self.source.at(seed)
+            found += Chain(self.folder, seed, source, arms, self.looks, self.inject, self.score, early, reading).steps()
+        return found
+
+    def _early(self) -> int | None:
+        """After which epoch the early model is taken; None if its training is not that of ERM on all samples.
+
+        It is saved even if no arm needs it yet: arms may be added later.
+        """
+        from spurcli.training.early_training import early_epoch
+
+        is_needed = any(map(needs_early, self.all_arms))
+        epoch = self.settings.scoring.epoch
+        if not is_needed and (epoch is None or epoch > self.settings.training.epochs):
+            return None
+        early = early_epoch(self.settings)
+        if early == 0 and any(arm.rule and arm.rule.quotas for arm in self.all_arms):
+            raise UsageError("Class quotas need a trained early model", "Set scoring.epoch=1 or more.")
+        return early or None
+
+    def require_groups(self, has_groups: bool) -> None:
+        """Raise UsageError if an arm reads group labels and there are none."""
+        lacking = [arm.name for arm in self.all_arms if needs_groups(arm)]
+        if lacking and not has_groups and not self.inject and not self.source.group_labels:
+            raise UsageError(
+                f"{lacking[0]} needs group labels, and the data set has none",
+                "Name them with --group-labels groups.txt, or infer them: METHOD+mistakes (spurcli infer --help).",
+            )
+
+    @property
+    def report(self) -> ReportRequest:
+        """What is asked of the report at the end."""
+        return ReportRequest(
+            [self.folder],
+            title=self.title,
+            note=list(self.notes) or None,
+            data_root=self.source.data_root,
+            output=self.folder / "report.html",
+        )
+
+    def run(
+        self,
+        progress: Progress,
+        *,
+        only: Collection[Step] | None = None,
+        cost: Callable[[Step], float] = lambda _: 1.0,
+        before: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        """Do all steps, or `only` those, one after the other. What is finished is kept; who reads what failed is left out.
+
+        `cost` says how long a step takes beside others, for the time left; `before` is told each step that begins. Raises
+        Interrupted at once, and SpurError at the end if a step failed.
+        """
+        steps = [step for step in self.steps if only is None or step in only]
+        failures = Failures(steps)
+        costs = [cost(step) * (0.01 if step.output.exists() else 1) for step in steps]
+        done, total, told = 0.0, sum(costs) or 1.0, set[str]()
+        with shared():
+            for step, width in zip(steps, costs, strict=True):
+                span = Span(done / total, width / total)
+                done += width
+                if failures.stop(step):
+                    continue
+                before(step)
+                progress.start(step.name, 0, span)
+                try:
+                    with each_warning_once(told, step.name):
+                        do(step, StepProgress(progress, step.name, span), steps)
+                except Interrupted:
+                    raise
+                except SpurError as error:
+                    failures.add(step, error)
+                    progress.say(f"{step.name} failed: {error.problem}")
+        failures.raise_any()
+
+
+def do(step: Step, progress: Progress, steps: Collection[Step]) -> None:
+    """Do a step unless it is done."""
+    made = {path for each in steps for path in each.makes}
+    if not step.is_done(list(step.reads(made))):
+        step.run(progress)
+
+
+class Failures:
+    """The steps that failed, and those that cannot be done for that."""
+
+    def __init__(self, steps: Collection[Step]) -> None:
+        self._waits_for = waits_for(steps)
+        self._failed: dict[Path, tuple[Step, SpurError]] = {}
+        self._left_out: set[Path] = set()
+
+    def add(self, step: Step, error: SpurError) -> None:
+        self._failed[step.output] = step, error
+
+    def stop(self, step: Step) -> bool:
+        """Whether the step reads what a step that failed, or was left out, was to make."""
+        lacking = any(each in self._failed or each in self._left_out for each in self._waits_for[step.output])
+        if lacking:
+            self._left_out.add(step.output)
+        return lacking
+
+    def raise_any(self) -> None:
+        if self._failed:
+            step, error = next(iter(self._failed.values()))
+            more = f"; {len(self._failed) - 1} more failed" if len(self._failed) > 1 else ""
+            left = f", {len(self._left_out)} that need them were left out" if self._left_out else ""
+            failure = SpurError(
+                f"{step.name}: {error.problem}{more}{left}", f"{error.hint} Then run the same line again."
+            )
+            failure.exit_code = error.exit_code
+            raise failure from error
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """The progress of one step of many: its part of the whole; its remarks are those of a command typed alone, left out."""
+
+    job: Progress
+    name: str
+    outer: Span
+
+    def start(self, what: str, total: int, span: Span | None = None) -> None:
+        self.job.start(f"{self.name}, {what}", total, (span or Span(0, 0)).within(self.outer))
+
+    def advance(self, num_samples: int) -> None:
+        self.job.advance(num_samples)
+
+    def say(self, message: str) -> None:
+        pass
+
+
+@contextmanager
+def each_warning_once(told: set[str], where: str) -> Iterator[None]:
+    """Pass on warnings, each with where it arose; of those that differ only in numbers and paths the first."""
+    import re
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SpurWarning)
+        yield
+    for each in caught:
+        kind = re.sub(r"\S*[/\d]\S*", "#", str(each.message))
+        if not issubclass(each.category, SpurWarning):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+        elif kind not in told:
+            told.add(kind)
+            warnings.warn(f"{where}: {each.message}", SpurWarning, stacklevel=2)

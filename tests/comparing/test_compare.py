@@ -1,0 +1,246 @@
+"""`spurcli compare`: its files are those of the single commands, and it goes on wherever it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import spurcli as spurcli_in_python
+from spurcli.artifacts.lock import lock
+from spurcli.comparing.arms import read_arms
+from spurcli.comparing.chain import Source
+from spurcli.comparing.running import read_seeds
+from spurcli.comparing.study import Study
+from spurcli.errors import UsageError
+
+TINY = {
+    "dataset.options.num_train": 300,
+    "dataset.options.num_val": 60,
+    "dataset.options.num_test": 100,
+    "model.options.hidden": [16],
+    "training.epochs": 2,
+    "scoring.epoch": 1,
+}
+ARMS = "erm,prune:0.2,group_dro+mistakes,jtt"
+
+
+def tree(folder: Path) -> dict[str, object]:
+    """Content of the artefacts below a folder, histories without their seconds."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.parent.suffix == ".state":
+            continue  # a kill may come after the model and before its state is removed
+        if path.name == "history.json":
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found[str(path.relative_to(folder))] = [
+                {key: value for key, value in epoch.items() if "seconds" not in key} for epoch in content["epochs"]
+            ]
+        elif path.suffix in (".h5", ".safetensors", ".txt", ".json"):
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in (folder / "study").rglob("seed*/**/*.*")}
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Path:
+    """A folder in which a small study ran to its end; not to be changed."""
+    folder = tmp_path_factory.mktemp("calm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = spurcli_in_python.compare(dataset="demo", arms=ARMS, seeds=1, set=TINY)
+    assert result["report"]["runs"]
+    return folder
+
+
+@pytest.fixture
+def tiny_flags() -> list[str]:
+    return [word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+
+
+@pytest.fixture
+def copied(calm, tmp_path) -> Path:
+    shutil.copytree(calm, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_files_are_those_of_the_commands_typed_by_hand(calm, tmp_path, spurcli):
+    lines = (calm / "study" / "commands.sh").read_text(encoding="utf-8").splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("spurcli")]
+    assert [words[0] for words in commands].count("train") == 5
+    for words in commands:
+        assert spurcli(*words).code == 0, words
+    assert tree(tmp_path) == tree(calm)
+
+
+def test_the_early_model_of_erm_gives_the_scores_of_an_early_training(calm, spurcli, tiny_flags, tmp_path):
+    assert spurcli("score", "--dataset", "demo", "--seed", "1", *tiny_flags).code == 0
+    with h5py.File(tmp_path / "scores.h5") as one, h5py.File(calm / "study/seed1/scores.h5") as two:
+        assert set(one["scores"]) == set(two["scores"])
+        for name in one["scores"]:
+            np.testing.assert_array_equal(one[f"scores/{name}/values"], two[f"scores/{name}/values"])
+
+
+def test_only_what_is_new_or_lost_is_run(copied, calm, spurcli, tiny_flags):
+    line = ("compare", "--dataset", "demo", "--arms", ARMS, *tiny_flags, "--seeds")
+    before = times(copied)
+    assert spurcli(*line, "1").code == 0
+    assert times(copied) == before
+
+    lost = ["study/seed1/jtt/evaluation.json", "study/seed1/jtt/predictions.h5", "study/seed1/keep-prune-0.2.txt"]
+    for name in lost:
+        (copied / name).unlink()
+    assert spurcli(*line, "1-2").code == 0
+    after = times(copied)
+    assert {name for name in before if after[name] != before[name]} == set(lost)
+    assert {name.replace("seed1", "seed2") for name in before} == set(after) - set(before)
+    one = {name: content for name, content in tree(copied / "study").items() if "seed2" not in name}
+    assert one == tree(calm / "study")
+
+
+def test_an_evaluation_of_another_model_or_of_other_data_is_made_again(copied, spurcli, tiny_flags):
+    line = ("compare", "--dataset", "demo", "--arms", "erm", "--seeds", "1", *tiny_flags)
+    evaluation = copied / "study/seed1/erm/evaluation.json"
+    right = evaluation.read_bytes()
+    for name, text in (("weights of another", '"sha256": "0'), ("fingerprint", '"num_samples": 1')):
+        key = text.split(": ")[0]
+        damaged = right.decode().replace(f"{key}: ", f"{text}", 1)
+        evaluation.write_text(damaged, encoding="utf-8")
+        assert spurcli(*line).code == 0, name
+        assert evaluation.read_bytes() == right, name
+
+
+def test_killed_it_goes_on_to_the_same_files(calm, tmp_path, warm, spurcli, tiny_flags):
+    words = ["compare", "--dataset", "demo", "--arms", ARMS, "--seeds", "1", *tiny_flags]
+    child = warm.start(["-m", "spurcli", *words], tmp_path, stderr=tmp_path / "err")
+    until = time.monotonic() + 300
+    while not (tmp_path / "study/seed1/prune-0.2/model.safetensors").exists():
+        assert time.monotonic() < until, (tmp_path / "err").read_text()
+        time.sleep(0.002)
+    os.kill(child.pid, 9)
+    child.join(60)
+    assert not (tmp_path / "study/report.html").exists()
+    assert spurcli(*words).code == 0
+    assert tree(tmp_path) == tree(calm)
+    assert (tmp_path / "study/report.html").is_file()
+
+
+def test_an_arm_that_fails_stops_no_other(tmp_path, spurcli, tiny_flags):
+    """DFR tunes on groups of val, which the demo has not: the rest is done, reported, and the failure is the exit code."""
+    (tmp_path / "study.toml").write_text(
+        '[arms.all]\n[arms.dfr]\narm = "dfr+mistakes"\n[arms.suby]\nmethod = "suby"\n', encoding="utf-8"
+    )
+    result = spurcli("compare", "--dataset", "demo", "--arms", "study.toml", "--seeds", "1", *tiny_flags)
+    assert result.code == 3 or result.code == 1, result.err
+    assert "seed 1, dfr: train" in result.err
+    made = {path.parent.name for path in tmp_path.rglob("evaluation.json")}
+    assert made == {"all", "suby"}
+    assert (tmp_path / "study/report.html").is_file()
+
+
+def test_the_plan_comes_first_and_a_dry_run_stops_there(tmp_path, spurcli, tiny_flags):
+    result = spurcli("compare", "--dataset", "demo", "--arms", "erm,prune:0.1", "--dry-run", "--json", *tiny_flags)
+    assert result.code == 0, result.err
+    assert result.json["arms"] == ["erm", "prune-0.1", "prune-0.1-random"]
+    assert 0 < result.json["estimated_seconds"] < 600
+    assert not (tmp_path / "study").exists()
+
+
+def test_another_compare_in_the_folder_is_refused(tmp_path, spurcli, tiny_flags):
+    (tmp_path / "study").mkdir()
+    with lock(tmp_path / "study" / ".compare.lock"):
+        result = spurcli("compare", "--dataset", "demo", "--arms", "erm", "--seeds", "1", *tiny_flags)
+    assert result.code == 1
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (("--arms", "erm,prun:0.1"), 2, "prune"),
+        (("--arms", "prune"), 2, "prune:0.1"),
+        (("--arms", "prune:1.5"), 2, "1.5"),
+        (("--arms", "group_dro@3/patch"), 2, "group_dro:0.1@3/patch"),
+        (("--arms", "prune+mistakes:0.1"), 2, "prune:0.1"),
+        (("--arms", "group_dro+mistaks"), 2, "mistakes"),
+        (("--arms", "group_dro"), 2, "--group-labels"),
+        (("--arms", "prune:0.1@auto"), 2, "--group-labels"),
+        (("--arms", "erm", "--seeds", "1-x"), 2, "1-x"),
+        (("--arms", "erm", "--select-epoch", "best-val-men"), 2, "best-val-mean"),
+        (("--arms", "erm", "--set", "method.options.C=1"), 2, "[arms.NAME]"),
+        (("--arms", "none.toml"), 3, "none.toml"),
+        (("--arms", "erm", "-o", "-"), 2, "-o"),
+    ],
+)
+def test_slips_are_said_before_any_work(words, code, named, tmp_path, spurcli):
+    result = spurcli("compare", "--dataset", "demo", "--set", "dataset.options.num_train=60", *words)
+    assert result.code == code, result.err
+    assert named in result.err
+    assert not (tmp_path / "study").exists()
+
+
+def test_seeds():
+    assert read_seeds("3") == read_seeds(3) == [1, 2, 3]
+    assert read_seeds("11-13,20") == [11, 12, 13, 20]
+    assert read_seeds("7,") == [7]
+    assert read_seeds([4, 2]) == [4, 2]
+
+
+def test_what_arms_share_is_made_once(tmp_path):
+    study = Study(
+        tmp_path, Source("demo"), read_arms("prune:0.1,group_dro+mistakes:0.1,jtt,cnc,suby:0.1,dfr+clusters"), [1]
+    )
+    made = [(step.stage, step.output.name) for step in study.steps if not step.arm]
+    assert sorted(made) == [
+        ("infer", "clusters.txt"),
+        ("infer", "mistakes.txt"),
+        ("infer", "predictions.txt"),
+        ("prune", "keep-prune-0.1-random.txt"),
+        ("prune", "keep-prune-0.1.txt"),
+        ("score", "scores.h5"),
+    ]
+    assert study.all_arms[0].name == "erm"  # needed, so it is trained and shown
+    trained = {step.arm: step.request for step in study.steps if step.stage == "train"}
+    assert trained["suby-0.1-random"].keep == trained["prune-0.1-random"].keep
+    assert trained["jtt"].errors == tmp_path / "seed1" / "errors.txt"
+    assert trained["cnc"].group_labels == tmp_path / "seed1" / "predictions.txt"
+    assert trained["dfr-clusters"].checkpoint == tmp_path / "seed1" / "erm" / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[arms.a]\nmetod = 'erm'", "method"),
+        ("[arms.a]\nfraction = '2'", "2"),
+        ("[arms.a]\nselect = 'easiest'", "fraction"),
+        ("[arms.a]\nkeep = 'k.txt'\nfraction = 0.1", "keep"),
+        ("[arms.seed1]\n", "seed1"),
+        ("[arms.'../x']\n", "../x"),
+        ("[arms]\n", "arm"),
+        ("[inject]\nfraction = 0.1\n[arms.a]", "class"),
+        ("arms = 3", "arms"),
+        ("[arms.a]\nset = 3", "set"),
+        ("[arms", "TOML"),
+        ("[more]\n", "more"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_key(content, named, tmp_path, spurcli):
+    (tmp_path / "s.toml").write_text(content, encoding="utf-8")
+    result = spurcli("compare", "--dataset", "demo", "--arms", "s.toml")
+    assert result.code in (2, 3)
+    assert named in result.err
+
+
+def test_seeds_must_differ(tmp_path):
+    with pytest.raises(UsageError):
+        Study(tmp_path, Source("demo"), read_arms("erm"), [1, 1]).steps  # noqa: B018
