@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spurcli.api import compare, evaluate, infer, inject, prune, report, score, train
+    from spurcli.api import audit, compare, embed, evaluate, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
     from spurcli.scoring.formulas import el2n
@@ -33,7 +33,9 @@ _PUBLIC = {
     "train": "spurcli.api",
     "evaluate": "spurcli.api",
     "report": "spurcli.api",
+    "audit": "spurcli.api",
     "infer": "spurcli.api",
+    "embed": "spurcli.api",
     "compare": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
@@ -43,9 +45,11 @@ _PUBLIC = {
 
 __all__ = [
     "SpurError",
+    "audit",
     "compare",
     "configure",
     "el2n",
+    "embed",
     "evaluate",
     "infer",
     "inject",

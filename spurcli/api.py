@@ -14,6 +14,8 @@ from spurcli.comparing.request import CompareRequest, CompareResult
 from spurcli.errors import UsageError
 from spurcli.progress import Progress, Silent
 from spurcli.registry import near
+from spurcli.requests.audit import AuditRequest
+from spurcli.requests.embed import EmbedRequest
 from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.infer import InferRequest
 from spurcli.requests.inject import InjectRequest
@@ -22,7 +24,7 @@ from spurcli.requests.prune import PruneRequest
 from spurcli.requests.report import ReportRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
-from spurcli.results import InferResult, InjectResult, PruneResult, ScoreResult, TrainResult
+from spurcli.results import AuditResult, EmbedResult, InferResult, InjectResult, PruneResult, ScoreResult, TrainResult
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -30,8 +32,11 @@ _R = TypeVar("_R")
 _WITH_SETTINGS = ("inject", "score", "train", "evaluate", "infer")
 
 
-def _function(stage: str, request: Callable[_P, Any], result: type[_R]) -> Callable[_P, _R]:
-    """The function of a stage: its parameters are the fields of the request, which are the options of the command."""
+def _function(stage: str, request: Callable[_P, Any], result: type[_R], command: str = "") -> Callable[_P, _R]:
+    """The function of a stage: its parameters are the fields of the request, which are the options of the command.
+
+    `command` is what it is called on the command line if that is not the stage's name.
+    """
     hints = typing.get_type_hints(request)  # without the options
     parameters = inspect.signature(request).parameters.values()
     signature = inspect.Signature(
@@ -47,10 +52,10 @@ def _function(stage: str, request: Callable[_P, Any], result: type[_R]) -> Calla
         _refuse_streams(asked)
         run = importlib.import_module(request.__module__).run
         with _shown(asked.progress) as progress:
-            return cast(_R, run(asked, Caller(progress, command_of(stage, asked))))
+            return cast(_R, run(asked, Caller(progress, command_of(command or stage, asked))))
 
     call.__name__ = call.__qualname__ = stage
-    call.__doc__ = _documented(stage, request)
+    call.__doc__ = _documented(command or stage, request)
     call.__signature__ = signature  # type: ignore[attr-defined]
     return call
 
@@ -96,11 +101,13 @@ def _with_settings(stage: str, *args: Any, **keywords: Any) -> Any:
     return getattr(importlib.import_module(where.rpartition(".")[0]), stage)(*args, **keywords)
 
 
+embed = _function("embed", EmbedRequest, EmbedResult, "data embed")
 inject = _function("inject", InjectRequest, InjectResult)
 score = _function("score", ScoreRequest, ScoreResult)
 prune = _function("prune", PruneRequest, PruneResult)
 train = _function("train", TrainRequest, TrainResult)
 evaluate = _function("evaluate", EvaluateRequest, dict[str, Any])
 infer = _function("infer", InferRequest, InferResult)
+audit = _function("audit", AuditRequest, AuditResult)
 report = _function("report", ReportRequest, dict[str, Any])
 compare = _function("compare", CompareRequest, CompareResult)

@@ -51,6 +51,11 @@ DATASETS = Registry(
             "Your own CSV, TSV, JSON lines, Parquet or saved Hugging Face data set: --dataset birds.csv",
             facts={"for": "images or texts"},
         ),
+        "embeddings": Entry(
+            "spurcli.datasets.embedded:load",
+            "What spurcli data embed wrote: --dataset embeddings.h5",
+            facts={"for": "vectors"},
+        ),
         "multinli": Entry(
             "spurcli.datasets.multinli:load",
             "Pairs of sentences: contradiction, entailment or neutral; spurious feature of contradiction: negation",
@@ -93,8 +98,15 @@ MODELS = Registry(
     "model",
     "--model",
     {
+        "linear": Entry(
+            "spurcli.models.linear:linear",
+            "One linear layer: the head on frozen embeddings",
+            facts={"for": "vectors or images"},
+        ),
         "mlp": Entry(
-            "spurcli.models.mlp:mlp", "Fully connected ReLU network; options: hidden", facts={"for": "images"}
+            "spurcli.models.mlp:mlp",
+            "Fully connected ReLU network; options: hidden",
+            facts={"for": "vectors or images"},
         ),
         "small_cnn": Entry(
             "spurcli.models.small_cnn:small_cnn",
@@ -285,4 +297,16 @@ WAYS = Registry(
     },
 )
 
-ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS)
+FINDERS = Registry(
+    "finder",
+    "--finder",
+    {
+        "columns": Entry(
+            "spurcli.auditing.finders.columns:find",
+            "Columns of your table: each value, and ranges of numbers; named with --column",
+            facts={"needs": "a table", "default": True},
+        ),
+    },
+)
+
+ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS, FINDERS)

@@ -39,6 +39,16 @@ class ScoreResult(TypedDict):
     agreement: AgreementOfRuns | None
 
 
+class EmbedResult(TypedDict):
+    """Of `spurcli data embed`; `backbone` as in embeddings.h5."""
+
+    output: str
+    num_samples: int
+    num_dimensions: int
+    splits: dict[str, int]
+    backbone: JsonObject
+
+
 class PruneResult(TypedDict):
     """Of `spurcli prune`."""
 
@@ -66,6 +76,17 @@ class CountsOfRow(TypedDict):
     counts: dict[str, int]
 
 
+class AuditResult(TypedDict):
+    """Of `spurcli audit`: `suspects` are those of audit.json, in order."""
+
+    output: str
+    held_out: str
+    num_confirmed: int
+    suspects: list[JsonObject]
+    finders: list[JsonObject]
+    warnings: list[str]
+
+
 class InferResult(TypedDict):
     """Of `spurcli infer`."""
 
@@ -91,6 +112,7 @@ class SplitFacts(TypedDict):
     as_published: bool | None
     image: list[int] | None
     num_texts: int | None
+    num_dimensions: int | None
     fingerprint: FingerprintContent
 
 

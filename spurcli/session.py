@@ -15,7 +15,8 @@ from spurcli.artifacts.injection import is_injection, read_injection
 from spurcli.artifacts.model_folder import folder_settings
 from spurcli.artifacts.provenance import portable_path
 from spurcli.datasets.own.kinds import named_by_path
-from spurcli.datasets.own.naming import OWN_DATA
+from spurcli.datasets.own.naming import EMBEDDINGS
+from spurcli.default_recipe import called, default_recipe, path_of, with_backbone
 from spurcli.errors import InputError, UsageError
 from spurcli.finding import find_injection, find_own_data, same_path
 from spurcli.registries import DATASETS, METHODS, MODELS
@@ -91,11 +92,13 @@ def configure(
     if parent.dataset:
         options = flags.get("dataset", {}).get("options")
         _refuse_other_dataset(named, dataset, parent, options, allow_injection_mismatch)
-    recipe_name = recipe or parent.recipe or _default_recipe(named, uses)
-    handed_down = {} if recipe else dict(parent.tables)  # a named recipe replaces the inherited one
+    switched = parent.dataset is not None and _other_inputs(parent.dataset, named)
+    recipe_name = recipe or ("" if switched else parent.recipe) or default_recipe(named, uses, flags["data_root"])
+    # a named recipe replaces the inherited one, and a model of images is no head on their embeddings
+    handed_down = {} if recipe or switched else dict(parent.tables)
     if not recipe and (not handed_down.get("training") or recipe_name in recipes.names()):
         chosen = _read_recipe(recipe_name, flags["data_root"])
-    chosen = _with_dataset(chosen, named)
+    chosen = _with_dataset(with_backbone(chosen, recipe_name, named, uses), named)
     handed_down["dataset"] = _table_of(named)
     if dataset and injection_path is None:
         flags["dataset"] = _with_path(flags.get("dataset", {}), named)
@@ -197,7 +200,8 @@ def _dataset_named(name: str, data_root: Path) -> DatasetSettings:
     if name in DATASETS or is_user_code(name):
         return DatasetSettings(name)
     found = named_by_path(name, data_root)
-    if Path(name).is_file() and (artefact := recognise(Path(name))):
+    is_embeddings = found is not None and found["name"] == EMBEDDINGS
+    if not is_embeddings and Path(name).is_file() and (artefact := recognise(Path(name))):
         raise InputError(f"{name} is {artefact.noun}, not a data set", artefact.used(name))
     if found is None:
         raise UsageError(
@@ -208,23 +212,14 @@ def _dataset_named(name: str, data_root: Path) -> DatasetSettings:
     return DatasetSettings(found["name"], found["options"])
 
 
-def _path_of(dataset: DatasetSettings) -> Any:
-    """What tells a user's own data sets apart, which all have the same few names; None for others."""
-    return dataset.options.get("path") if dataset.name in OWN_DATA else None
-
-
 def _same_place(first: DatasetSettings, second: DatasetSettings) -> bool:
     """Whether both name the same data, perhaps with other options."""
-    return same_option(first.name, second.name) and same_path(_path_of(first), _path_of(second))
-
-
-def _called(dataset: DatasetSettings) -> str:
-    return str(_path_of(dataset) or dataset.name)
+    return same_option(first.name, second.name) and same_path(path_of(first), path_of(second))
 
 
 def _with_path(flags: Table, named: DatasetSettings) -> Table:
     """The `dataset` table of the flags, with the name and path that --dataset gives."""
-    options, path = dict(flags.get("options", {})), _path_of(named)
+    options, path = dict(flags.get("options", {})), path_of(named)
     if path is not None and not same_path(options.setdefault("path", path), path):
         raise UsageError(f"--set dataset.options.path={options['path']}: the data set is {path}", "Remove it.")
     return {**flags, "name": named.name, "options": options}
@@ -240,11 +235,13 @@ def _refuse_other_dataset(
     """Only the identity of the data set cannot be overridden: a contradiction is an error."""
     theirs = parent.dataset
     assert theirs is not None
+    if EMBEDDINGS in (theirs.name, mine.name) and not _same_place(theirs, mine):
+        return  # embeddings have the samples of their source, and lists of one fit the other: fingerprints say whether
     both = _same_place(theirs, mine)
-    if both and _path_of(mine):  # one place may be named in several ways
-        mine = replace(mine, options={**mine.options, "path": _path_of(theirs)})
-        if options and same_path(options.get("path"), _path_of(mine)):
-            options = {**options, "path": _path_of(mine)}
+    if both and path_of(mine):  # one place may be named in several ways
+        mine = replace(mine, options={**mine.options, "path": path_of(theirs)})
+        if options and same_path(options.get("path"), path_of(mine)):
+            options = {**options, "path": path_of(mine)}
     if options and not all(same_option(theirs.options.get(key), value) for key, value in options.items()):
         raise InputError(
             f"{parent.source} was made with dataset.options {dict(theirs.options)}, not {dict(options)}",
@@ -256,10 +253,10 @@ def _refuse_other_dataset(
     only_injection = both and same_options
     if only_injection and allow_injection_mismatch:
         return
-    called = _called(theirs)
-    made_with, named = called, flag
+    source = called(theirs)
+    made_with, named = source, flag
     if both:
-        made_with, named = (_in_words(each, called, options=not same_options) for each in (theirs, mine))
+        made_with, named = (_in_words(each, source, options=not same_options) for each in (theirs, mine))
     raise InputError(
         f"{parent.source} was made with {made_with}, not {named}",
         "Leave --dataset out, or make the file again."
@@ -267,11 +264,16 @@ def _refuse_other_dataset(
     )
 
 
-def _in_words(dataset: DatasetSettings, called: str, *, options: bool) -> str:
+def _in_words(dataset: DatasetSettings, name: str, *, options: bool) -> str:
     """ "demo without an injection", "demo injected by inject.json (ab…) with {'num_train': 50}"."""
     injection = dataset.injection
     words = f"injected by {injection.file} ({injection.sha256[:12]})" if injection else "without an injection"
-    return f"{called} {words}" + (f" with {dict(dataset.options)}" if options else "")
+    return f"{name} {words}" + (f" with {dict(dataset.options)}" if options else "")
+
+
+def _other_inputs(theirs: DatasetSettings, mine: DatasetSettings) -> bool:
+    """Whether one of them holds embeddings and the other does not: they share no model."""
+    return (theirs.name == EMBEDDINGS) != (mine.name == EMBEDDINGS)
 
 
 def _read_recipe(name: str, data_root: Path) -> Table:
@@ -301,28 +303,6 @@ def _with_dataset(recipe: Table, named: DatasetSettings) -> Table:
     if table.get("name") == named.name and _same_place(from_table(DatasetSettings, table, "dataset"), named):
         return recipe
     return {**recipe, "dataset": {"name": named.name}}
-
-
-def _default_recipe(named: DatasetSettings, uses: Sequence[str]) -> str:
-    """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open.
-
-    But what is cached of a user's own data must be what the stages read, so that asks for theirs.
-    """
-    if named.name in recipes.names():
-        return str(named.name)
-    own = named.name in OWN_DATA
-    if not {"model", "training"} & set(uses) and not (own and "tokenizer" in uses):
-        return "demo"
-    if own:
-        texts = "" if named.name == "folder" else "; for texts own-text-cpu or own-text"
-        raise UsageError(
-            f"{_called(named)} is your own data: which recipe?",
-            f"--recipe own-images-cpu trains on a laptop, own-images requires a GPU{texts}. Change a copy: spurcli recipe copy",
-        )
-    raise UsageError(
-        f"No recipe exists for the data set {named.name}",
-        f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
-    )
 
 
 def _refuse_idle(key: str, uses: Sequence[str]) -> None:

@@ -155,7 +155,8 @@ KINDS: dict[str, type[Any]] = {
     "method": PartSettings,
 }
 TABLES = tuple(KINDS)
-_RECIPE_KEYS = ("summary", *TABLES)
+BACKBONE = "backbone"  # a recipe's model for `data embed`, where [model] is the head on its embeddings
+_RECIPE_KEYS = ("summary", BACKBONE, *TABLES)
 _RUNTIME_KEYS = ("seed", "device", "data_root", "cache_root", "num_workers", "injection_path")
 # What a parent file hands down; how a run was computed (precision, compile) stays behind.
 _NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
@@ -202,18 +203,18 @@ def check_recipe(recipe: Table, recipe_name: str) -> None:
         if key not in _RECIPE_KEYS:
             raise UsageError(
                 f"Recipe {recipe_name!r} has an unknown table [{key}]{near(key, _RECIPE_KEYS)}",
-                f"There are: {', '.join(TABLES)}",
+                f"There are: {', '.join((*TABLES, BACKBONE))}",
             )
     check_tables(recipe)
 
 
 def check_tables(tables: Table) -> None:
     """Raise UsageError for unknown keys and wrong kinds in the tables of a recipe or a parent file."""
-    for name in TABLES:
+    for name, kind in {**KINDS, BACKBONE: PartSettings}.items():
         if name in tables:
             if not isinstance(tables[name], Mapping):
                 raise UsageError(f"{name} = {str(tables[name])[:40]!r} is not a table", "")
-            _values(KINDS[name], tables[name], name)
+            _values(kind, tables[name], name)
 
 
 def from_table(kind: Any, table: Table, where: str) -> Any:

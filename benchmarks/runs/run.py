@@ -28,8 +28,16 @@ from spurcli.errors import Interrupted
 class Runs:
     """The commands of one set and seed."""
 
-    def __init__(self, output: Path, name: str, seed: int, data_root: Path, sets: Sequence[str] = ()) -> None:
-        self.name, self.seed, self._sets = name, seed, list(sets)
+    def __init__(
+        self,
+        output: Path,
+        name: str,
+        seed: int,
+        data_root: Path,
+        sets: Sequence[str] = (),
+        arms: Sequence[str] = (),
+    ) -> None:
+        self.name, self.seed, self._sets, self._arms = name, seed, list(sets), arms
         self.shared = output / name
         self.folder = self.shared / f"seed{seed}"
         self._log, self._root = output / "log.jsonl", data_root
@@ -60,6 +68,8 @@ class Runs:
         **asked: Any,
     ) -> None:
         """Train on what NAME.txt keeps, or on all samples, and evaluate on each split."""
+        if self._arms and name not in self._arms:
+            return
         listed = self / f"{name}.txt"
         kept = keep or (listed if listed.is_file() else "all")
         folder, model = self / name, self / name / "model.safetensors"
@@ -96,11 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
     parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    parser.add_argument("--arms", nargs="+", default=[], help="only these")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for a trial, as of train")
     asked = parser.parse_args(arguments)
     for name in asked.sets:
         for seed in asked.seeds:
-            runs = Runs(asked.output, name, seed, asked.data_root, asked.set)
+            runs = Runs(asked.output, name, seed, asked.data_root, asked.set, asked.arms)
             runs.folder.mkdir(parents=True, exist_ok=True)
             try:
                 SETS[name](runs)

@@ -31,6 +31,7 @@ _NAMES = {
     "label": ("label", "labels", "target", "targets", "y", "y_true"),
     "sample_id": ("sample_id", "sample_ids", "id", "ids", "path", "paths", "filename", "filenames"),
     "class_names": ("class_names",),
+    "embedding": ("embedding", "embeddings"),
     "group": ("group", "groups", "group_names"),
 }
 _HDF5 = (".h5", ".hdf5")

@@ -84,12 +84,20 @@ PREDICTIONS = Artefact(
     "predictions", "a predictions file", "spurcli.predictions", 2, ("predictions.h5",), "evaluate",
     "logits of the evaluated split and of its injected twin", "evaluate {path}", _HDF5,
 )  # fmt: skip
+AUDIT = Artefact(
+    "audit", "an audit", "spurcli.audit", 1, ("audit.json",), "audit",
+    "what a model leans on: suspects with their carriers and statistics", "show {path}", _JSON,
+)  # fmt: skip
+EMBEDDINGS = Artefact(
+    "embeddings", "a file of embeddings", "spurcli.embeddings", 1, ("embeddings.h5",), "data embed",
+    "embeddings of every split by a frozen model; is itself a data set", "score --dataset {path}", _HDF5,
+)  # fmt: skip
 REPORT = Artefact(
     "report", "a report", "spurcli.report", 1, ("report.json",), "report",
     "everything that the page says, for other programs", "show {path}", _JSON,
 )  # fmt: skip
 CATALOGUE = (
-    INJECTION, SCORES, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, REPORT,
+    INJECTION, SCORES, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, EMBEDDINGS, REPORT,
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ def read_checkpoint_metadata(path: Path, *, required: bool = True) -> JsonObject
         ("class_names", list),
         ("preprocessing", dict),
         ("training", dict),
+        ("backbone", dict),
         ("injection_sha256", str),
         ("weights_sha256", str),
     ):

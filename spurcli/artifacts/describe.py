@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts import catalogue
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
@@ -138,6 +140,20 @@ def _describe_scores(path: Path) -> Described:
     return Described("scores", brief, header.provenance, header.subject.fingerprint)
 
 
+def _describe_embeddings(path: Path) -> Described:
+    found = read_embeddings(path)
+    brief = {
+        "name": found.name,
+        "num_dimensions": found.num_dimensions,
+        "splits": {name: len(split.label) for name, split in found.splits.items()},
+        "has_twins": any(split.twin_index is not None for split in found.splits.values()),
+        "classes": list(found.class_names),
+        "attributes": list(found.attribute_names),
+        "backbone": dict(found.backbone),
+    }
+    return Described("embeddings", brief, found.provenance, found.splits["train"].fingerprint)
+
+
 def _describe_checkpoint(path: Path) -> Described:
     metadata = read_checkpoint_metadata(path, required=False)
     header = {name: entry for name, entry in read_safetensors_header(path).items() if name != "__metadata__"}
@@ -154,6 +170,16 @@ def _describe_checkpoint(path: Path) -> Described:
     stated = metadata.get("fingerprint")
     about = Fingerprint.from_json(stated, str(path)) if stated is not None else None
     return Described("checkpoint", brief, metadata.get("provenance") or {}, about)
+
+
+def _describe_audit(path: Path) -> Described:
+    found = read_audit(path)
+    keys = ("rank", "name", "class", "finder", "status")
+    brief = {
+        "held_out": found["held_out"],
+        "suspects": [{key: suspect.get(key) for key in keys} for suspect in found["suspects"]],
+    }
+    return Described("audit", brief, read_provenance(found.get("provenance"), str(path)))
 
 
 def _describe_json(path: Path) -> Described:
@@ -194,5 +220,7 @@ _READERS: dict[str, Callable[[Path], Described]] = {
     catalogue.HISTORY.kind: _describe_json,
     catalogue.EVALUATION.kind: _describe_json,
     catalogue.PREDICTIONS.kind: _describe_predictions,
+    catalogue.AUDIT.kind: _describe_audit,
+    catalogue.EMBEDDINGS.kind: _describe_embeddings,
     catalogue.REPORT.kind: _describe_json,
 }

@@ -5,8 +5,6 @@ Nothing volatile (no time, host, user or absolute path), so the same work gives 
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,6 +104,9 @@ def origin_of(content: Provenance) -> str:
 
 
 def versions() -> dict[str, str]:
+    import importlib.metadata  # a tenth of the time of `spurcli --help`, which has no use for it
+    import platform
+
     found = {"python": platform.python_version()}
     for package in _VERSIONED:
         try:

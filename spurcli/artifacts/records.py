@@ -123,6 +123,7 @@ class CheckpointMetadata(SubjectContent, total=False):
     architecture: JsonObject
     class_names: list[str]
     preprocessing: JsonObject
+    backbone: JsonObject | None
     tokenizer_sha256: str
     provenance: Provenance
     training: TrainingFacts

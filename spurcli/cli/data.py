@@ -1,4 +1,4 @@
-"""The command `spurcli data`: checks a data set."""
+"""The command `spurcli data`: checks a data set, caches it, embeds it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spurcli.cli.data_cache import cache
+from spurcli.cli.data_embed import add_to
 from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
 from spurcli.requests.options import parse_sets
 from spurcli.results import Unreadable
@@ -14,6 +15,7 @@ from spurcli.words import counted
 
 app = typer.Typer(add_completion=False, help="Look at a data set before working with it.", no_args_is_help=True)
 app.command()(cache)
+add_to(app)
 
 
 @app.callback()

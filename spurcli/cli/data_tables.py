@@ -132,6 +132,8 @@ def _fingerprints(stdout: Console, splits: Mapping[str, SplitFacts]) -> None:
         made_of = (
             f"image {'×'.join(map(str, split['image']))}"
             if split["image"]
+            else f"embedding of {split['num_dimensions']:,}"
+            if split["num_dimensions"]
             else counted(split["num_texts"] or 0, "text")
         )
         ids, labels = split["fingerprint"]["ids_sha256"], split["fingerprint"]["labels_sha256"]

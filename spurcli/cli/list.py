@@ -25,13 +25,14 @@ def list_parts(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="KIND", help="datasets, features, scores, models, methods, ways, recipes, metrics or rules."
+            metavar="KIND",
+            help="datasets, features, scores, models, methods, ways, finders, recipes, metrics or rules.",
         ),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what is registered: data sets, features, scores, models, methods, ways of inferring, recipes, metrics, and
+    """List what is registered: data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and
     rules that choose an epoch.
 
     Wherever one of these names is accepted, so is your own package.module:attr or path/to/file.py:attr.

@@ -23,7 +23,7 @@ from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
 
 # What several processes do together; the rest is one process's work.
-_SHARED = ("score", "train", "evaluate", "infer")
+_SHARED = ("score", "train", "evaluate", "infer", "audit")
 
 
 def main(argv: list[str] | None = None) -> None:

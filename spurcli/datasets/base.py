@@ -52,7 +52,7 @@ class Dataset:
     `published` holds, for the splits of which they are known, the counts that the data set's owners or the paper state:
     one per group, or per class where there are no groups; None where one is not stated. `confusion` = (true,
     predicted) is the pair of classes to count as the spurious error where no attribute is known.
-    `read_as` says how a user's own files were read. `class_order_note` says in a sentence that other programs order these
+    `backbone` is set where the inputs are embeddings: the frozen model that made them. `read_as` says how a user's own files were read. `class_order_note` says in a sentence that other programs order these
     class names otherwise; it is shown where foreign weights or logits are read.
     """
 
@@ -67,6 +67,7 @@ class Dataset:
     injection_sha256: str | None = None
     class_order_note: str | None = None
     read_as: str = ""
+    backbone: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         if "train" not in self.splits:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spurcli.datasets.base import Dataset, Split
 from spurcli.datasets.decoding import Stored
-from spurcli.datasets.inputs import FileImages, Images, StoredImages, Texts
+from spurcli.datasets.inputs import FileImages, Images, StoredImages, Texts, Vectors
 from spurcli.errors import InputError, SpurError
 from spurcli.groups import (
     aligned_groups,
@@ -109,8 +109,9 @@ def _about_split(dataset: Dataset, name: str) -> SplitFacts:
         "as_published": None
         if published is None
         else all(count in (None, found[key]) for key, count in published.items()),
-        "image": None if isinstance(split.inputs, Texts) else list(split.inputs.shape),
+        "image": None if isinstance(split.inputs, Texts | Vectors) else list(split.inputs.shape),
         "num_texts": len(split.inputs.columns) if isinstance(split.inputs, Texts) else None,
+        "num_dimensions": split.inputs.shape[0] if isinstance(split.inputs, Vectors) else None,
         "fingerprint": split.fingerprint.to_json(),
     }
 
@@ -149,7 +150,7 @@ def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | N
     unreadable: list[Unreadable] = []
     for name, split in dataset.splits.items():
         images = split.inputs
-        if isinstance(images, Texts) or images.resident:
+        if isinstance(images, Texts | Vectors) or images.resident:
             continue
         paths = images.paths if isinstance(images, FileImages) else [(name, index) for index in range(len(split))]
         positions = [index for index, path in enumerate(paths) if path not in seen]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.injection import Injection
 from spurcli.artifacts.subject import Subject
 from spurcli.datasets.base import Dataset, Twin
-from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts, kind_of
+from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts, Vectors, kind_of
 from spurcli.errors import InputError
 from spurcli.features import bind_feature
 from spurcli.randomness import generator
@@ -104,6 +104,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
 def _with_feature(inputs: Inputs, carries: NDArray[np.bool_], apply: Apply, seed: int, stream: int) -> Inputs:
     if isinstance(inputs, Texts):
         return _texts_with_feature(inputs, carries, apply, seed, stream)
+    assert not isinstance(inputs, Vectors)  # `bind_feature` refuses them
     injected = InjectedImages(inputs, carries, apply, seed, stream)
     if not inputs.resident:
         return injected

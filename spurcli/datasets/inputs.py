@@ -173,9 +173,35 @@ class Texts:
         return [tuple(column[index] for column in self.columns) for index in indices.tolist()]
 
 
-Inputs = Images | Texts
+@dataclass(frozen=True)
+class Vectors:
+    """Embeddings that a frozen model made: `values` float32 [n, d], in memory."""
+
+    values: NDArray[np.float32]
+    resident = True
+
+    def __post_init__(self) -> None:
+        if self.values.dtype != np.float32 or self.values.ndim != 2:
+            raise InputError(
+                f"Vectors are {self.values.dtype} of shape {list(self.values.shape)}",
+                "A data set of vectors returns float32 [n, d].",
+            )
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of dimensions."""
+        return (int(self.values.shape[1]),)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self.values[indices]
 
 
-def kind_of(inputs: Inputs) -> Literal["images", "texts"]:
+Inputs = Images | Texts | Vectors
+
+
+def kind_of(inputs: Inputs) -> Literal["images", "texts", "vectors"]:
     """What the inputs of a data set are."""
-    return "texts" if isinstance(inputs, Texts) else "images"
+    return "texts" if isinstance(inputs, Texts) else "vectors" if isinstance(inputs, Vectors) else "images"

@@ -16,13 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import JsonObject
-from spurcli.errors import UsageError
+from spurcli.errors import InputError, UsageError
 from spurcli.registries import FEATURES
 from spurcli.registry import Options, near, same_kind
 
 
-def bind_feature(name: str, parameters: Options, kind: Literal["images", "texts"]) -> Any:
+def bind_feature(name: str, parameters: Options, kind: Literal["images", "texts", "vectors"]) -> Any:
     """The feature with its parameters filled in, ready to apply to one sample, which is of this kind."""
+    if kind == "vectors":
+        raise InputError(
+            "A feature cannot be put into embeddings, only into the images or texts that they were made from",
+            "Inject it there, then embed the result: spurcli data embed inject.json",
+        )
     feature = FEATURES.load(name)
     if name in FEATURES:
         fitting = [known for known, entry in FEATURES.entries.items() if entry.facts["for"] == kind]

@@ -1,6 +1,6 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
-A factory that takes `input_shape` is given (channels, height, width) of the images; one that takes `vocab_size`,
+A factory that takes `input_shape` is given (channels, height, width) of the images, or (dimensions,) of embeddings; one that takes `vocab_size`,
 `pad_id` or `max_length` those of the texts. Every model has the options `weights`, a file to start
 from, and `class_order`, how a file orders its outputs. Where a
 checkpoint is restored at once, `weights` is left out, and an option called `pretrained` is false.
@@ -41,7 +41,7 @@ def build_model(
 ) -> nn.Module:
     """Build a model by registered name, `package.module:attr` or `file.py:attr`.
 
-    `inputs` say what it will be called with: `input_shape` (channels, height, width) for images; `vocab_size`, `pad_id`
+    `inputs` say what it will be called with: `input_shape` (channels, height, width) for images, (d,) for embeddings; `vocab_size`, `pad_id`
     and `max_length` for texts. `weights_root`/weights is where files are looked for; `pretrained` is false if the
     weights are replaced at once, so that none need be there. What of the weights did not fit is said to `progress`.
     `classes` are those of the data set: a last layer that was trained on the same ones is put in their order.
@@ -112,8 +112,16 @@ def _check_options(name: str, options: Options, parameters: Mapping[str, inspect
             )
 
 
-def _check_inputs(name: str, inputs: Mapping[str, object], parameters: Mapping[str, inspect.Parameter]) -> None:
+def _check_inputs(name: str, inputs: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
     """Raise UsageError if the factory needs the other kind of inputs."""
+    if len(inputs.get("input_shape", (0, 0, 0))) == 1 and name in MODELS:
+        if "vectors" not in MODELS.entries[name].facts["for"]:
+            heads = [each for each, entry in MODELS.entries.items() if "vectors" in entry.facts["for"]]
+            raise UsageError(
+                f"Model {name!r} takes {MODELS.entries[name].facts['for']}; the data set has embeddings",
+                f"Use a head: --model {' or --model '.join(heads)}",
+            )
+        return
     for keys, takes, has in ((_IMAGES, "images", "texts"), (_TEXTS, "texts", "images")):
         needs = any(key in parameters and parameters[key].default is inspect.Parameter.empty for key in keys)
         if needs and inputs and not any(key in inputs for key in keys):

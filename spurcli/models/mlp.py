@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from torch import nn
 
 
-def mlp(*, num_classes: int, input_shape: tuple[int, int, int], hidden: Sequence[int] = (128, 128)) -> nn.Module:
+def mlp(*, num_classes: int, input_shape: tuple[int, ...], hidden: Sequence[int] = (128, 128)) -> nn.Module:
     """Flatten, then linear layers of `hidden` widths with ReLU between, no batch norm."""
     widths = [math.prod(input_shape), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]

@@ -162,7 +162,7 @@ def words_of(stage: str, request: Any) -> list[str]:
         else:
             flag = field.option.short or field.flag
             flags += [word for each in _texts(field, value) for word in (flag, each)]
-    return [stage, *placed, *flags]
+    return [*stage.split(), *placed, *flags]
 
 
 def _texts(field: Field, value: Any) -> list[str]:

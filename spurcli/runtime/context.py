@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,8 @@ from spurcli.artifacts.checkpoint import checkpoint_subject
 from spurcli.artifacts.envelope import JsonObject, canonical_json
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.subject import InjectionPolicy
-from spurcli.datasets import Dataset, Images, Inputs, Texts, load_dataset
+from spurcli.datasets import Dataset, Inputs, Texts, Vectors, load_dataset
+from spurcli.datasets.inputs import kind_of
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.models import build_model, require_files
 from spurcli.models.class_order import OPTION, Classes
@@ -25,9 +27,10 @@ from spurcli.registry import is_user_code
 from spurcli.runtime.device import mix
 from spurcli.runtime.distributed import ALONE, World, open_world
 from spurcli.runtime.feed import Feed, ImageFeed
-from spurcli.runtime.preprocess import ImagePreprocess, Preprocess, TextPreprocess
+from spurcli.runtime.preprocess import AsRead, ImagePreprocess, Preprocess
 from spurcli.runtime.token_cache import cached_tokens
 from spurcli.runtime.tokens import WORDS, TextFeed, TextTokenizer, folder_tokenizer, words_tokenizer
+from spurcli.runtime.vectors import Standardisation, VectorFeed
 from spurcli.settings import Settings
 from spurcli.sharing import once
 
@@ -83,8 +86,9 @@ class RunContext:
             )
         except InputError as error:
             raise (_with_missing_weights(error, settings) if pretrained else error) from error
-        if isinstance(dataset.splits["train"].inputs, Texts) and settings.scoring.view == "augmented":
-            raise UsageError("Texts have no augmented view", "Leave out scoring.view.")
+        kind = kind_of(dataset.splits["train"].inputs)
+        if kind != "images" and settings.scoring.view == "augmented":
+            raise UsageError(f"{kind.capitalize()} have no augmented view", "Remove scoring.view.")
         if not world.is_alone:
             fingerprints = {name: split.fingerprint.to_json() for name, split in dataset.splits.items()}
             world.require_same(canonical_json(fingerprints), "data")
@@ -158,16 +162,26 @@ class RunContext:
         if self.tokenizer:
             facts = self.tokenizer
             return {"vocab_size": facts.vocab_size, "pad_id": facts.pad_id, "max_length": facts.max_length}
-        height, width, channels = self._images().shape
+        if len(shape := self._shape) == 1:
+            return {"input_shape": shape}
+        height, width, channels = shape
         preprocessing = self.settings.preprocessing
         if preprocessing.resize_size and preprocessing.image_size:
             height = width = preprocessing.image_size
         return {"input_shape": (channels, height, width)}
 
-    def _images(self) -> Images:
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Height, width and channels of images, the number of dimensions of embeddings."""
         inputs = self.dataset.splits["train"].inputs
         assert not isinstance(inputs, Texts)
-        return inputs
+        return inputs.shape
+
+    @cached_property
+    def _standardisation(self) -> Standardisation:
+        train = self.dataset.splits["train"].inputs
+        assert isinstance(train, Vectors)
+        return Standardisation.of(train)
 
     def feed(self, inputs: Inputs) -> Feed:
         """Reads batches of `inputs`, which are of the data set's kind, in any order."""
@@ -180,15 +194,16 @@ class RunContext:
             assert self.tokenizer
             tokens = cached_tokens(inputs, self.tokenizer, self.settings.cache_root)
             return TextFeed.build(inputs, self.device, self.tokenizer, self.progress, tokens)
+        if isinstance(inputs, Vectors):
+            return VectorFeed.build(inputs, self.device, self._standardisation)
         return ImageFeed.build(inputs, self.device, self.settings.num_workers, self.progress)
 
     def preprocess(self) -> Preprocess:
         """Turns what a feed reads into what a model takes."""
-        if self.tokenizer:
-            return TextPreprocess()
-        channels = self._images().shape[2]
+        if self.tokenizer or len(self._shape) == 1:
+            return AsRead()
         return ImagePreprocess.build(
-            self.settings.preprocessing, channels, self.device, channels_last=self.settings.training.channels_last
+            self.settings.preprocessing, self._shape[2], self.device, channels_last=self.settings.training.channels_last
         )
 
     def require_own(self, metadata: JsonObject, where: str, policy: InjectionPolicy) -> None:
@@ -196,6 +211,11 @@ class RunContext:
         if not metadata:
             return
         checkpoint_subject(metadata, where).require_same(self.dataset.subject("train"), policy)
+        if (stated := metadata.get("backbone")) != (used := backbone_identity(self.dataset.backbone)):
+            raise InputError(
+                f"{where} was trained on {_inputs_of(stated)}, and the data set holds {_inputs_of(used)}",
+                "Name the data set that it was trained on with --dataset.",
+            )
         theirs, mine = metadata.get("tokenizer_sha256"), self.tokenizer.sha256 if self.tokenizer else None
         if theirs is not None and theirs != mine:
             raise InputError(
@@ -208,6 +228,19 @@ def _num_bytes(feed: Feed) -> int:
     """What a feed holds in memory or on the device."""
     held = [each for value in vars(feed).values() for each in (value if isinstance(value, tuple) else (value,))]
     return sum(each.nbytes for each in held if isinstance(each, torch.Tensor))
+
+
+def backbone_identity(backbone: Mapping[str, object] | None) -> JsonObject | None:
+    """What a model trained on embeddings keeps of the model that made them; None where inputs are no embeddings."""
+    if backbone is None:
+        return None
+    return {key: backbone.get(key) for key in ("model", "layer", "weights_sha256", "num_dimensions")}
+
+
+def _inputs_of(backbone: JsonObject | None) -> str:
+    if backbone is None:
+        return "no embeddings"
+    return f"embeddings by {backbone.get('model')} (weights {str(backbone.get('weights_sha256'))[:12]})"
 
 
 def _with_missing_weights(error: InputError, settings: Settings) -> InputError:

@@ -50,8 +50,8 @@ class Preprocess(Protocol):
         ...
 
 
-class TextPreprocess:
-    """Token ids are what a model takes; texts have no augmented view."""
+class AsRead:
+    """Token ids and embeddings are what a model takes; neither has an augmented view."""
 
     def evaluation(self, samples: Any) -> Any:
         return samples

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.envelope import sha256_of_file
 from spurcli.artifacts.provenance import portable_path
@@ -16,8 +14,12 @@ from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.registries import SCORES
 from spurcli.registry import is_user_code
 from spurcli.scoring import formulas
-from spurcli.scoring.embeddings import SplitFormula
 from spurcli.words import counted
+
+if TYPE_CHECKING:
+    import torch
+
+    from spurcli.scoring.embeddings import SplitFormula
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,11 @@ def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
 def _checked(function: Any, spec: str) -> formulas.Formula:
     """Call the user's function and insist on one number a sample: a mean would spread over the batch unnoticed."""
 
+    import torch
+
     def compute(prediction: formulas.Prediction) -> torch.Tensor:
-        logits, label = prediction.logits.clone(), prediction.label.clone()  # it may write into them
+        logits, label = torch.asarray(prediction.logits, copy=True), torch.asarray(prediction.label, copy=True)
+        logits = logits.contiguous()  # copies, as it may write into them
         try:
             values = torch.as_tensor(function(logits, label))
         except SpurError:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.catalogue import SCORES as SCORE_FILE
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
 from spurcli.artifacts.envelope import require_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
@@ -34,18 +33,20 @@ from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress, Silent, Turn
 from spurcli.registries import SCORES
 from spurcli.results import ScoreResult
-from spurcli.runtime.context import RunContext
-from spurcli.runtime.distributed import ALONE
-from spurcli.runtime.feed import Feed
 from spurcli.runtime.launch import launched
 from spurcli.scoring import formulas
 from spurcli.scoring.agreement import agreement
-from spurcli.scoring.forward import ScoredRun, ends_in_linear, require_embeddings, score_run
 from spurcli.scoring.from_logits import score_logits
 from spurcli.scoring.requested import ON_DEMAND, RequestedScore, load_further_scores, registered_scores
 from spurcli.settings import Settings
-from spurcli.training.early_training import early_epoch, train_early
-from spurcli.training.state import state_folder
+
+if TYPE_CHECKING:
+    from spurcli.runtime.context import RunContext
+    from spurcli.runtime.feed import Feed
+    from spurcli.scoring.forward import ScoredRun
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def score(
     if checkpoint is not None:
         checkpoint = weights_file(checkpoint)
     if logits is None and checkpoint is None and settings is not None:
+        from spurcli.training.early_training import early_epoch
+
         early_epoch(settings)
     further = load_further_scores(further_scores)  # the user's mistakes in them come before hours of training
     if logits is not None and (needy := [score.name for score in further if score.compute_split]):
@@ -108,7 +111,7 @@ def score(
             "Score with --checkpoint or --epoch.",
         )
     report = progress or Silent()
-    context = RunContext.open(settings, report, pretrained=not (checkpoint or logits)) if settings else None
+    context = _opened(settings, report, pretrained=not (checkpoint or logits)) if settings else None
     arrays = [path for path in (logits, labels, ids) if path]
     parents = _parents(checkpoint, arrays, context, InjectionPolicy.of(allow_injection_mismatch))
     made = provenance(
@@ -125,22 +128,36 @@ def score(
         ),
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
-    world = context.world if context else ALONE
-    world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
+    if context:
+        context.world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
+    first = context.world.first if context else _here
     fingerprint = context.dataset.splits["train"].fingerprint if context else None
-    if world.first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force, say=report.say)):
+    if first(lambda: is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force, say=report.say)):
         report.say(f"{output} is already complete; nothing to do")
-        return world.first(lambda: _summary(output))
+        return first(lambda: _summary(output))
     if logits is not None:
         if table is not None:
             _from_table(*table, further, output, made)
         else:
             _from_logits((logits, labels, ids), context, further, output, made)
     else:
+        from spurcli.training.state import state_folder
+
         assert context is not None
-        with state_folder(output, world) as folder:
+        with state_folder(output, context.world) as folder:
             _from_models(context, checkpoint, num_runs, further, output, folder, force, made)
-    return world.first(lambda: _summary(output))
+    return first(lambda: _summary(output))
+
+
+def _opened(settings: Settings, report: Progress, *, pretrained: bool) -> RunContext:
+    """The data set and the device. Torch is imported here, not for logits alone."""
+    from spurcli.runtime.context import RunContext
+
+    return RunContext.open(settings, report, pretrained=pretrained)
+
+
+def _here(work: Callable[[], _T]) -> _T:
+    return work()
 
 
 def _from_models(
@@ -153,6 +170,8 @@ def _from_models(
     force: bool,
     made: Provenance,
 ) -> None:
+    from spurcli.scoring.forward import ends_in_linear, require_embeddings, score_run
+
     train, world = context.dataset.splits["train"], context.world
     num_bytes = 4 * (len(SCORES.entries) + len(further)) * num_runs * len(train)
     world.first(lambda: require_writable(output, num_bytes))
@@ -196,6 +215,8 @@ def _from_models(
 
 
 def _restored(context: RunContext, checkpoint: Path) -> ScoredRun:
+    from spurcli.scoring.forward import ScoredRun
+
     metadata = read_checkpoint_metadata(checkpoint, required=False)
     model, restored = context.restored(checkpoint, is_ours=bool(metadata))
     training = metadata.get("training") or {}
@@ -211,6 +232,10 @@ def _restored(context: RunContext, checkpoint: Path) -> ScoredRun:
 
 def _trained(context: RunContext, feed: Feed, num_runs: int, folder: Path, force: bool) -> list[ScoredRun]:
     """One early training a run; each keeps its own state until the file is written, so a killed call repeats none."""
+    from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
+    from spurcli.scoring.forward import ScoredRun
+    from spurcli.training.early_training import early_epoch, train_early
+
     epoch = early_epoch(context.settings)
     runs = []
     for number in range(num_runs):

@@ -32,7 +32,7 @@ from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress
 from spurcli.registry import near
 from spurcli.results import TrainResult
-from spurcli.runtime.context import RunContext
+from spurcli.runtime.context import RunContext, backbone_identity
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import batch_bounds
 from spurcli.settings import Settings, Table
@@ -309,6 +309,7 @@ def _metadata(context: RunContext, made: Provenance) -> CheckpointMetadata:
         "class_names": list(dataset.class_names),
         "preprocessing": settings["preprocessing"],
         **dataset.subject("train").to_json(),
+        **({"backbone": backbone_identity(dataset.backbone)} if dataset.backbone is not None else {}),
         **({"tokenizer_sha256": context.tokenizer.sha256} if context.tokenizer else {}),
         "provenance": made,
     }

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import torch
 from torch import nn
 
 from spurcli.settings import TrainingSettings
+
+
+class _Eager(torch.optim.Optimizer):
+    """Methods of torch's optimizers without the guards against torch.compile around them.
+
+    The guards import torch's compiler and sympy at the first call (1.6 s of CPU) and take 10 µs a step. Nothing here compiles an
+    optimizer. `inspect.unwrap` finds the function below each decorator; one without decorators is taken as it is.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class SGD(_Eager, torch.optim.SGD):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+
+class Adam(_Eager, torch.optim.Adam):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
+class AdamW(_Eager, torch.optim.AdamW):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -27,8 +53,8 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
     # one kernel for all parameters: two to three times faster than torch's default on a CPU
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=fused)
-    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+        return SGD(groups, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=fused)
+    kind = Adam if settings.optimizer == "adam" else AdamW
     return kind(groups, lr=rate, eps=settings.epsilon, weight_decay=decay, fused=fused)
 
 

@@ -14,6 +14,7 @@ EXPECTED = {
     "scores-v1.h5": {"kind": "scores", "num_samples": 6, "classes": ["cat", "dog"]},
     "predictions-v1.h5": {"kind": "predictions", "split": "test", "num_samples": 4, "num_twin_samples": 2},
     "predictions-v2.h5": {"kind": "predictions"},
+    "embeddings-v1.h5": {"kind": "embeddings", "name": "demo", "num_dimensions": 3, "has_twins": True},
     "keep-v1.txt": {"kind": "index list (keep)", "num_indices": 4, "num_samples": 6},
     "remove-v1.txt": {"kind": "index list (remove)", "num_indices": 2, "num_samples": 6},
     "errors-v1.txt": {"kind": "error list", "num_indices": 2, "num_samples": 6},
@@ -23,6 +24,7 @@ EXPECTED = {
     "history-v1.json": {"kind": "history", "num_epochs": 1, "epoch": 2, "device": "cpu"},
     "inject-v1.json": {"kind": "injection", "feature": "line", "num_carriers": 2, "feature_of": 0, "seed": 7},
     "evaluation-v1.json": {"kind": "evaluation", "metrics": {"accuracy": 0.75}, "num_samples": 4},
+    "audit-v1.json": {"kind": "audit", "held_out": "val"},
     "report-v1.json": {"kind": "report", "title": "demo"},
 }
 

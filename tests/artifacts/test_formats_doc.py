@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.describe import describe
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.foreign_logits import read_labels, read_logits
@@ -59,7 +61,9 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
     injection = read_injection(Path("inject.json"))
     assert (injection.sha256, injection.carriers.tolist()) == (written["sha256"], [2, 5])
     assert read_evaluation(Path("evaluation.json"))["metrics"]["accuracy"]["value"] == 0.75
+    assert read_audit(Path("audit.json"))["suspects"] == [written["suspect"]]
     assert read_predictions(Path("predictions.h5")).label.tolist() == [0, 1, 1, 1]
+    assert read_embeddings(Path("embeddings.h5")).num_dimensions == 3
     assert read_logits(Path("logits.npy")).shape == (4, 2)
     assert read_labels(Path("labels.npy"), 4, 2).tolist() == [0, 1, 1, 1]
 
@@ -70,7 +74,15 @@ def test_the_examples_go_through_the_commands(written, spurcli):
     assert read_indices(Path("keep.txt")).indices.tolist() == [0, 1, 4, 5]
     assert spurcli("evaluate", "--logits", "logits.npy", "--labels", "labels.npy", "-o", "mine.json").code == 0
     assert spurcli("score", "--logits", "logits.npy", "--labels", "labels.npy", "-o", "mine.h5").code == 0
-    for name in ("remove.txt", "groups.txt", "model.safetensors", "history.json", "inject.json", "evaluation.json"):
+    for name in (
+        "remove.txt",
+        "groups.txt",
+        "model.safetensors",
+        "history.json",
+        "inject.json",
+        "evaluation.json",
+        "audit.json",
+    ):
         assert spurcli("show", name).code == 0
 
 

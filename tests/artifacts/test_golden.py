@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
@@ -135,6 +137,16 @@ def test_injection_v1(golden):
     assert found.fingerprint == FINGERPRINT
 
 
+def test_audit_v1(golden):
+    found = read_audit(golden / "audit-v1.json")
+    (suspect,) = found["suspects"]
+    assert (found["held_out"], found["class_names"]) == ("val", ["cat", "dog"])
+    assert (suspect["name"], suspect["class"], suspect["status"]) == ("place sofa", "cat", "confirmed")
+    assert suspect["reliance"]["feature_effect"]["interval"] == [0.25, None]
+    assert suspect["shown"]["box"] == [0, 1, 4, 5]
+    assert found["provenance"]["lineage"] == LINEAGE
+
+
 def test_evaluation_v1(golden):
     found = read_evaluation(golden / "evaluation-v1.json")
     accuracy = {"value": 0.75, "num_samples": 4, "interval": [0.3, 0.95]}
@@ -162,3 +174,25 @@ def test_predictions(golden, version):
     (feature,) = evaluated_from(found).features
     threshold = Threshold(0.5, 0.25, 1.0, "val, samples without the feature")
     assert feature == Feature("line", (0,), threshold=threshold)
+
+
+def test_embeddings_v1(golden):
+    found = read_embeddings(golden / "embeddings-v1.h5")
+    assert (found.name, found.class_names, found.attribute_names) == ("demo", ("cat", "dog"), ("no line", "line"))
+    assert list(found.splits) == ["train", "test"]
+    train, test = found.splits["train"], found.splits["test"]
+    assert train.fingerprint == FINGERPRINT
+    assert train.sample_id == ("a.png", "b.png", "ç.png", "d.png", "e.png", "f.png")
+    assert train.attribute.tolist() == [0, 0, 1, 1, 0, 0]
+    assert train.embedding.dtype == np.float32
+    assert train.embedding[[1, 3, 5]].tolist() == [
+        [0.5, -1, 0.25],
+        [-2, 0, float(np.float32(1e-45))],
+        [0, 0, float(np.float32(0.1))],
+    ]
+    assert train.twin_index is None
+    assert (test.sample_id, test.label.tolist()) == (None, [0, 1, 1, 1])
+    assert test.twin_index.tolist() == [1, 3]
+    assert test.twin_embedding.tolist() == [[3, 2, 1], [0, 0, float(np.float32(0.1))]]
+    assert (found.injection_sha256, found.injection["feature_of"]) == (INJECTION, 0)
+    assert found.backbone["weights_sha256"] == "ef" * 32

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
+
+from spurcli.cli.app import COMMANDS, app
 
 
 def test_five_lines_without_repeating_a_flag(spurcli, tiny_flags, tmp_path):
@@ -29,6 +32,14 @@ def test_help_never_imports_torch(spurcli_process, command):
     assert result.code == 0
     assert "Usage: spurcli" in result.out
     assert "| torch" not in result.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_what_their_help_says(command):
+    group = typer.main.get_command(app)
+    context = typer.Context(group)
+    listed = COMMANDS[command][1]
+    assert group.get_command(context, command).help.partition("\n\n")[0].strip() == listed
 
 
 def test_a_chain_of_absolute_paths_from_another_folder_for_each_stage(spurcli, tiny_flags, tmp_path, monkeypatch):

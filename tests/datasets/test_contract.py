@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spurcli.datasets import Dataset, Texts, load_dataset
+from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, write_embeddings
+from spurcli.datasets import Dataset, Texts, Vectors, load_dataset
 from spurcli.datasets.check import check
 from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.errors import InputError, SpurWarning
@@ -26,6 +27,7 @@ OPTIONS = {
     "demo": {"num_test": 2000},
     "folder": {"path": "photos"},
     "table": {"path": "photos.csv"},
+    "embeddings": {"path": "photos.h5"},
 }
 
 
@@ -40,7 +42,22 @@ def own_data(root: Path) -> Path:
             place = f"photos/{split}/{class_name}/{number}.png"
             lines.append(f"{place},{class_name},{split},{('day', 'night')[number % 2]}")
     (root / "photos.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    embed_by_pixels(root)
     return root
+
+
+def embed_by_pixels(root: Path) -> None:
+    """The table once more as embeddings: each image's mean colours."""
+    source = load_dataset("table", OPTIONS["table"], data_root=root, image_size=4)
+    splits = {
+        name: EmbeddedSplit(
+            (split.inputs.read(np.arange(len(split))).mean((1, 2)) / 255).astype(np.float32),
+            *(split.label, split.fingerprint, split.attribute, tuple(split.sample_id)),
+        )
+        for name, split in source.splits.items()
+    }
+    made = Embeddings(source.name, source.class_names, splits, {}, {}, source.attribute_names)
+    write_embeddings(root / "photos.h5", made)
 
 
 @pytest.fixture(scope="module", params=list(DATASETS.entries))
@@ -101,8 +118,8 @@ def test_texts_are_strings_read_by_position(loaded):
 def test_pixels_are_bytes_read_by_position(loaded):
     rng = np.random.default_rng(0)
     shapes = set()
-    if isinstance(loaded[0].splits["train"].inputs, Texts):
-        pytest.skip("texts")
+    if isinstance(loaded[0].splits["train"].inputs, Texts | Vectors):
+        pytest.skip("texts or embeddings")
     for split in loaded[0].splits.values():
         indices = rng.choice(len(split), size=min(16, len(split)), replace=False)
         pixels = split.inputs.read(indices)

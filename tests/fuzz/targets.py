@@ -22,9 +22,11 @@ from PIL import Image
 
 from spurcli import recipes
 from spurcli.artifacts.arrays import read_ids
+from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, read_logits
 from spurcli.artifacts.group_list import read_groups
@@ -409,6 +411,12 @@ def _read_image(path: Path) -> None:
     look(path)
 
 
+def _load_embeddings(path: Path) -> None:
+    dataset = load_dataset("embeddings", {"path": str(path)}, data_root=path.parent)
+    for name in dataset.splits:
+        dataset.group(name)
+
+
 @cache
 def targets() -> dict[str, Target]:
     """All targets by name; those whose library is not installed are left out."""
@@ -418,6 +426,7 @@ def targets() -> dict[str, Target]:
         "scores-texts": target("texts.h5", _read_scores, describe, make=_make_scores_with_texts),
         "predictions": target("predictions-v1.h5", read_predictions, describe),
         "predictions-again": target("predictions-v2.h5", lambda path: compute(evaluated_from(read_predictions(path)))),
+        "embeddings": target("embeddings-v1.h5", read_embeddings, describe, _load_embeddings),
         "keep": target("keep-v1.txt", read_indices, describe),
         "remove": target("remove-v1.txt", read_indices),
         "errors": target("errors-v1.txt", lambda path: read_indices(path, bare_kind="errors"), describe),
@@ -429,6 +438,7 @@ def targets() -> dict[str, Target]:
         "state": Target(_make_state, lambda folder: StateFile(folder, STATE_IDENTITY).load()),
         "history": target("history-v1.json", read_history, describe),
         "injection": target("inject-v1.json", read_injection, describe),
+        "audit": target("audit-v1.json", read_audit, describe),
         "evaluation": target("evaluation-v1.json", read_evaluation, describe),
         "report-json": target("report-v1.json", describe),
         "report": Target(_make_runs, lambda folder: gather([folder / name.name for name in sorted(folder.iterdir())])),

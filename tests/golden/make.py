@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from spurcli.artifacts.atomic import write_json
+from spurcli.artifacts.audit import write_audit
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
+from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, write_embeddings
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
@@ -36,6 +38,7 @@ EL2N = np.array([[0.5, 0.25, 1.0, 1.4142135, 0.0, 0.125], [0.25, 0.25, 0.5, 1.25
 MARGIN = np.array([[0.5, -0.0, -1.0, 1e-45, 0.75, 1.0]], dtype=np.float32)
 LOGITS = np.array([[2, 1], [-1, 0.5], [0, 3], [0.25, 0.5]], dtype=np.float32)
 TWIN_LOGITS = np.array([[4, 0], [1, 0.5]], dtype=np.float32)
+EMBEDDING = np.array([[0, 1, 2], [0.5, -1, 0.25], [1, 1, 1], [-2, 0, 1e-45], [3, 2, 1], [0, 0, 0.1]], dtype=np.float32)
 FINGERPRINT = Fingerprint.of(LABEL, SAMPLE_ID)
 PROVENANCE = {
     "stage": "golden",
@@ -57,6 +60,52 @@ FEATURE = {
     "note": "",
     "threshold": {"value": 0.5, "low": 0.25, "high": 1.0, "source": "val, samples without the feature"},
     "cross_fit": False,
+}
+
+UNDEFINED = {"value": None, "num_samples": 0, "interval": None, "reason": "not measured"}
+AUDIT = {
+    "held_out": "val",
+    "kind": "images",
+    "class_names": ["cat", "dog"],
+    "splits": {"train": {"num_samples": 6, "fingerprint": FINGERPRINT.to_json(), "injection_sha256": None}},
+    "model": {"weights_sha256": "cd" * 32, "architecture": {"name": "mlp", "options": {}}},
+    "second": None,
+    "seed": 7,
+    "finders": [{"name": "columns", "num_findings": 1, "note": ""}],
+    "suspects": [
+        {
+            "rank": 1,
+            "name": "place sofa",
+            "finder": "columns",
+            "class": "cat",
+            "status": "confirmed",
+            "reason": "",
+            "statement": "Samples with place = sofa are predicted cat more often",
+            "shown": {"column": "place", "value": "= sofa", "box": [0, 1, 4, 5], "words": ["sofa"]},
+            "details": {"z_push": 4.5},
+            "is_inferred": False,
+            "carriers": {
+                "train": [{"class": "cat", "num_samples": 3, "num_known": 3, "num_carriers": 2.5, "share": 0.8333}]
+            },
+            "utility": {
+                "value": 1.5,
+                "num_samples": 6,
+                "share_in_class": 0.75,
+                "share_elsewhere": 0.25,
+                "p_value": 0.01,
+            },
+            "detectability": UNDEFINED,
+            "reliance": {"feature_effect": {"value": 0.5, "num_samples": 4, "interval": [0.25, None]}},
+            "judged_by": "groups",
+            "expected_harm": 1.25,
+            "p_value": 0.01,
+            "p_adjusted": 0.02,
+            "groups": "suspects/1.groups.txt",
+            "next": ["spurcli train"],
+        }
+    ],
+    "warnings": ["3 columns look like ids"],
+    "provenance": PROVENANCE,
 }
 
 
@@ -131,6 +180,7 @@ def make(folder: Path) -> None:
         "provenance": PROVENANCE,
     }
     write_evaluation(folder / "evaluation-v1.json", evaluation)
+    write_audit(folder / "audit-v1.json", AUDIT)
     write_predictions(
         folder / "predictions-v2.h5",
         Predictions(
@@ -151,6 +201,28 @@ def make(folder: Path) -> None:
             about={"model": None, "training": {"seed": 7}},
         ),
     )
+    test_label = np.array([0, 1, 1, 1])
+    embeddings = Embeddings(
+        name="demo",
+        class_names=("cat", "dog"),
+        splits={
+            "train": EmbeddedSplit(EMBEDDING, LABEL, FINGERPRINT, np.array([0, 0, 1, 1, 0, 0]), SAMPLE_ID),
+            "test": EmbeddedSplit(
+                EMBEDDING[:4],
+                test_label,
+                Fingerprint.of(test_label),
+                np.zeros(4, dtype=np.int64),
+                twin_index=np.array([1, 3]),
+                twin_embedding=EMBEDDING[4:],
+            ),
+        },
+        backbone={"model": "mlp", "options": {}, "layer": "last", "num_dimensions": 3, "weights_sha256": "ef" * 32},
+        provenance=PROVENANCE,
+        attribute_names=("no line", "line"),
+        injection=injection.content(),
+        injection_sha256=injection.sha256,
+    )
+    write_embeddings(folder / "embeddings-v1.h5", embeddings)
     write_json(folder / "report-v1.json", {"format": "spurcli.report", "version": 1, "title": "demo", "arms": []})
 
 

@@ -14,7 +14,11 @@ from spurcli.errors import InputError, UsageError
 from spurcli.models import build_model, last_linear
 from spurcli.registries import MODELS
 
-IMAGES, TEXTS = {"input_shape": (3, 32, 32)}, {"vocab_size": 50, "pad_id": 0, "max_length": 12}
+INPUTS = {
+    "images": {"input_shape": (3, 32, 32)},
+    "texts": {"vocab_size": 50, "pad_id": 0, "max_length": 12},
+    "vectors": {"input_shape": (24,)},
+}
 CASES = [(name, kind) for name, entry in MODELS.entries.items() for kind in entry.facts["for"].split(" or ")]
 
 
@@ -39,13 +43,13 @@ def options_of(name: str, kind: str, folder) -> dict:
 def build(name: str, kind: str, folder, seed: int = 0, num_classes: int = 5) -> nn.Module:
     options = options_of(name, kind, folder)
     torch.manual_seed(seed)
-    return build_model(name, options, num_classes=num_classes, **(IMAGES if kind == "images" else TEXTS))
+    return build_model(name, options, num_classes=num_classes, **INPUTS[kind])
 
 
 def inputs_of(kind: str, num_samples: int, seed: int = 0):
     random = torch.Generator().manual_seed(seed)
-    if kind == "images":
-        return torch.randn(num_samples, 3, 32, 32, generator=random)
+    if kind != "texts":
+        return torch.randn(num_samples, *INPUTS[kind]["input_shape"], generator=random)
     ids = torch.randint(1, 50, (num_samples, 12), generator=random)
     mask = (torch.arange(12) < torch.randint(3, 13, (num_samples, 1), generator=random)).long()
     return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": mask * (torch.arange(12) > 5)}

@@ -59,10 +59,15 @@ def write_bert(folder: Path) -> None:
     BertForSequenceClassification(config).save_pretrained(folder)
 
 
-METHOD_RECIPES = [name for name in recipes.names() if "extends" in recipes.recipe_path(name).read_text()]
+FROZEN_RECIPES = [name for name in recipes.names() if "backbone" in recipes.read_recipe(name)]
+METHOD_RECIPES = [
+    name
+    for name in recipes.names()
+    if "extends" in recipes.recipe_path(name).read_text() and name not in FROZEN_RECIPES
+]
 
 
-@pytest.mark.parametrize("name", sorted(set(recipes.names()) - set(METHOD_RECIPES)))
+@pytest.mark.parametrize("name", sorted({*recipes.names()} - {*METHOD_RECIPES, *FROZEN_RECIPES}))
 def test_every_recipe_trains_two_steps(name, tmp_path):
     settings = small(configure(recipe=name, overrides={"training.batch_size": 12}, data_root=tmp_path))
     needs = settings.model.options.get("weights") or settings.model.options.get("path")
@@ -168,10 +173,19 @@ def test_a_methods_recipe_has_its_authors_settings_and_the_data_sets_model(name)
     assert settings.scoring.epoch == {"waterbirds-jtt": 60, "multinli-jtt": 2}.get(name, base.scoring.epoch)
 
 
+@pytest.mark.parametrize("name", FROZEN_RECIPES)
+def test_a_frozen_recipe_has_a_backbone_to_embed_and_a_head_to_train(name):
+    tables = recipes.read_recipe(name)
+    embedding = configure(recipe=name, uses=("dataset", "model", "backbone"))
+    assert embedding.model.name == tables["backbone"]["name"] != tables["model"]["name"] == "linear"
+    with pytest.raises(UsageError, match=f"data embed .*--recipe {name}"):  # pixels would be given to the head
+        configure(recipe=name)
+
+
 def test_each_benchmark_has_a_twin_for_laptops():
     names = recipes.names()
     assert {"demo", *PAPER, "celeba-hair", "own-images", "own-text"} <= set(names)
-    own = set(names) - set(METHOD_RECIPES)
+    own = {*names} - {*METHOD_RECIPES, *FROZEN_RECIPES}
     assert all(f"{name}-cpu" in names for name in own if not name.endswith("-cpu") and name != "demo")
     assert all(recipes.read_recipe(name)["summary"] for name in names)
 

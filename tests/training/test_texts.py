@@ -8,7 +8,7 @@ import torch
 
 from spurcli.datasets import Texts
 from spurcli.models import build_model
-from spurcli.runtime.preprocess import TextPreprocess
+from spurcli.runtime.preprocess import AsRead
 from spurcli.runtime.tokens import TextFeed, words_tokenizer
 from spurcli.training import fit
 from spurcli.training.state import StateFile
@@ -50,7 +50,7 @@ def text_trainer(build_trainer):
         facts = {"vocab_size": tokenizer.vocab_size, "pad_id": tokenizer.pad_id, "max_length": 24}
         model = build_model("small_transformer", {"width": 16, "depth": 1, "num_heads": 2}, num_classes=3, **facts)
         settings = {"optimizer": "adamw", "schedule": "linear", "clip_norm": 1.0, "decay_norm_and_bias": False}
-        return build_trainer(model=model, feed=feed, preprocess=TextPreprocess(), **settings, **changes)
+        return build_trainer(model=model, feed=feed, preprocess=AsRead(), **settings, **changes)
 
     return build
 

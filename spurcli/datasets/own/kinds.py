@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from spurcli.artifacts import catalogue
 from spurcli.datasets.own.layout import is_image, split_look
-from spurcli.datasets.own.naming import exists
+from spurcli.datasets.own.naming import EMBEDDINGS, exists
 from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.tables import is_table_name
 from spurcli.datasets.tables_text import without_packing
@@ -28,7 +29,7 @@ Kind = Literal["images", "table", "saved", "parquet", "tables"]
 
 
 def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
-    """The settings of the data set that a path names: a folder of images, a table, a saved Hugging Face data set.
+    """The settings of the data set that a path names: a folder of images, a table, a saved Hugging Face data set, embeddings.
 
     None if `name` is no path. What lies in the data root is named from there, however it was typed (by links too),
     so that the same data has one name in every file.
@@ -36,8 +37,12 @@ def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
     found = next((path for path in (Path(name), data_root / name) if exists(path)), None)
     if found is not None and found.is_dir():
         kind = "folder" if content_of(found).kind == "images" else "table"
+    elif found is not None and catalogue.recognise(found) == catalogue.EMBEDDINGS:
+        kind = EMBEDDINGS
     elif found is not None or is_table_name(name):
         kind = "table"
+    elif PurePath(name).suffix in catalogue.EMBEDDINGS.endings:
+        kind = EMBEDDINGS
     elif "/" in name:
         kind = "folder"
     else:

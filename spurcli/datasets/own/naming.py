@@ -13,7 +13,8 @@ from typing import Any
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
 
-OWN_DATA = ("folder", "table")  # their names; what tells one from another is its path
+EMBEDDINGS = "embeddings"
+OWN_DATA = ("folder", "table", EMBEDDINGS)  # their names; what tells one from another is its path
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BROKEN = re.compile(r"[\ud800-\udfff]")  # bytes of a file name that are not UTF-8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -1,0 +1,164 @@
+"""What a finder may look at: samples, labels, what the audited model says of them, and halves to search and to confirm on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets import Dataset, Inputs, Texts
+from spurcli.progress import Progress, Silent
+from spurcli.randomness import generator
+from spurcli.words import counted
+
+Ask = Callable[[Any], NDArray[np.float32]]
+"""uint8 [m, height, width, channels], or m tuples of texts → logits float32 [m, classes] of a model, in eval mode."""
+
+
+class Answers(Protocol):
+    """What one model says. `ask` is None where only its predictions are known."""
+
+    def logits(self, split: str) -> NDArray[np.float32]: ...
+
+    def embedding(self, split: str) -> NDArray[np.float32] | None: ...
+
+    @property
+    def ask(self) -> Ask | None: ...
+
+
+class Evidence:
+    """Given to every finder. What is not asked for is not computed; what was computed is kept.
+
+    `dataset` has the splits, or is None where only a table of predictions is known. `held_out` is the split on which
+    reliance is measured. Half 0 of each class (`half`) is for the search, half 1 for the confirmation: a finder
+    chooses by half 0 only.
+    """
+
+    def __init__(
+        self,
+        labels: Mapping[str, NDArray[np.int64]],
+        class_names: Sequence[str],
+        answers: Answers,
+        *,
+        held_out: str,
+        dataset: Dataset | None = None,
+        second: Answers | None = None,
+        sample_id: Mapping[str, Sequence[str]] | None = None,
+        columns: Callable[[], Mapping[str, Mapping[str, Sequence[str]]]] | None = None,
+        seed: int = 0,
+        budget: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.labels, self.class_names, self.held_out = dict(labels), tuple(class_names), held_out
+        self.dataset, self.seed, self.budget = dataset, seed, budget
+        self.progress: Progress = progress or Silent()
+        self.sample_id = dict(sample_id or {})
+        self.warnings: list[str] = []
+        self._answers, self._second, self._columns = answers, second, columns
+        self._began = time.monotonic()
+        self._half: dict[str, NDArray[np.int64]] = {}
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    @property
+    def source(self) -> str:
+        """The split whose samples taught the model: train, or of predictions without such rows the held-out split."""
+        return "train" if "train" in self.labels else self.held_out
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self.labels)
+
+    @property
+    def kind(self) -> str:
+        """ "images", "texts", or "none" where the inputs are not known."""
+        if self.dataset is None:
+            return "none"
+        return "texts" if isinstance(self.dataset.splits["train"].inputs, Texts) else "images"
+
+    def label(self, split: str) -> NDArray[np.int64]:
+        """Class int64 [n]."""
+        return self.labels[split]
+
+    def inputs(self, split: str) -> Inputs | None:
+        """The images or texts of a split; None where only predictions are known."""
+        return self.dataset.splits[split].inputs if self.dataset and split in self.dataset.splits else None
+
+    def logits(self, split: str) -> NDArray[np.float32]:
+        """Logits float32 [n, classes] of the audited model, in eval mode."""
+        found: NDArray[np.float32] = self._once("logits", split, lambda: self._answers.logits(split))
+        return found
+
+    def embedding(self, split: str) -> NDArray[np.float32] | None:
+        """The input float32 [n, d] of the model's last linear layer, or the embeddings given; None where there are none."""
+        found: NDArray[np.float32] | None = self._once("embedding", split, lambda: self._answers.embedding(split))
+        return found
+
+    @property
+    def ask(self) -> Ask | None:
+        """The audited model as a function of inputs; None where only its predictions are known."""
+        return self._answers.ask
+
+    @property
+    def second_ask(self) -> Ask | None:
+        """The second model, with which a feature that the first one showed is confirmed; None without one."""
+        return self._second.ask if self._second else None
+
+    def second_logits(self, split: str) -> NDArray[np.float32] | None:
+        """Logits of the second model; None without one."""
+        second = self._second
+        return self._once("second", split, lambda: second.logits(split)) if second else None
+
+    @cached_property
+    def columns(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
+        """For each split the columns of the user's table, without label, split, id, path and text: name → n texts ("" = empty)."""
+        return self._columns() if self._columns else {}
+
+    def half(self, split: str) -> NDArray[np.int64]:
+        """0 (to search) or 1 (to confirm) for each sample, int64 [n]: random halves of each class."""
+        if split not in self._half:
+            self._half[split] = halves(self.labels[split], f"audit {split}", self.seed)
+        return self._half[split]
+
+    def spent(self) -> float:
+        """Seconds since the audit began."""
+        return time.monotonic() - self._began
+
+    def left(self) -> float:
+        """Seconds of the budget that are left; infinite without a budget."""
+        return float("inf") if self.budget is None else self.budget - self.spent()
+
+    def warn(self, line: str) -> None:
+        """A line for the terminal and audit.json, once."""
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def classes(self, most: int) -> list[int]:
+        """The classes to examine: all, or of many the `most` frequent in training, which is said."""
+        counts = np.bincount(self.labels[self.source], minlength=len(self.class_names))
+        order = np.argsort(-counts, kind="stable")
+        if len(order) > most:
+            self.warn(f"{counted(len(order), 'class')}: the {most} most frequent are examined")
+        return sorted(order[:most].tolist())
+
+    def _once(self, what: str, split: str, compute: Callable[[], Any]) -> Any:
+        if (what, split) not in self._kept:
+            self._kept[what, split] = compute()
+        return self._kept[what, split]
+
+
+def halves(label: NDArray[np.int64], purpose: str, seed: int) -> NDArray[np.int64]:
+    """0 or 1 for each sample, int64 [n]: a random half of each class, the odd sample of a class to either in turn."""
+    half = np.empty(len(label), dtype=np.int64)
+    numbers, surplus = generator(purpose, seed), 0
+    order = numbers.permutation(len(label))
+    order = order[np.argsort(label[order], kind="stable")]
+    counts = np.bincount(label) if len(label) else np.zeros(0, np.int64)
+    start = 0
+    for size in counts.tolist():
+        half[order[start : start + size]] = (np.arange(size) + surplus) % 2
+        surplus, start = (surplus + size) % 2, start + size
+    return half

@@ -1,0 +1,22 @@
+"""The order of suspects: confirmed ones first, then those that could not be tested, each by expected harm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from spurcli.auditing.suspect import STATUSES, Suspect
+
+
+def ranked(suspects: Sequence[Suspect]) -> list[Suspect]:
+    """The suspects in order, numbered from 1. Those without a harm come last among their kind, by p-value."""
+
+    def key(suspect: Suspect) -> tuple[int, float, float]:
+        harm = suspect.expected_harm
+        return (
+            STATUSES.index(suspect.status),
+            -harm if harm is not None else 1.0,
+            suspect.p_value if suspect.p_value is not None else 2.0,
+        )
+
+    return [replace(suspect, rank=number) for number, suspect in enumerate(sorted(suspects, key=key), start=1)]

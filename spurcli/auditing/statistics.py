@@ -1,0 +1,284 @@
+"""The statistics that every finding gets, whatever found it. Effects and p-values are of half 1, which no finder searches.
+
+docs/audit.md explains each. A statistic that is undefined has the value None and a reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.detectability import detectability
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.suspect import CONFIRMED, NOT_SUPPORTED, UNCONFIRMED, Finding, Suspect
+from spurcli.evaluation.reliance import cells, margin, reliance, undefined
+from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_spread
+from spurcli.student import two_sided_p
+
+LEVEL = 0.05
+SMALLEST_EFFECT = 0.05  # of the model's own class distance; less is not worth a cut
+MIN_CARRIERS = 5  # in a class, to count as one that can be compared within
+_SHOWN = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
+_PAIRS, _GROUPS = "pairs", "groups"
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+def judged(evidence: Evidence, findings: Sequence[Finding]) -> list[Suspect]:
+    """A suspect for each finding, not yet in order; p-values are adjusted over all of them that could be tested (Holm)."""
+    evidence.progress.start("judging suspects", len(findings))
+    suspects = []
+    for finding in findings:
+        suspects.append(_judge(evidence, finding))
+        evidence.progress.advance(1)
+    tested = [number for number, suspect in enumerate(suspects) if suspect.p_value is not None]
+    adjusted = holm([float(suspects[number].p_value or 0.0) for number in tested])
+    for number, value in zip(tested, adjusted, strict=True):
+        suspects[number] = _with_status(replace(suspects[number], p_adjusted=value))
+    return suspects
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for place, number in enumerate(order.tolist()):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
+        adjusted[number] = highest
+    return adjusted
+
+
+def carries(presence: NDArray[np.float32]) -> Bools:
+    """Who carries the feature, more likely than not, bool [n]; not those of whom it is not known."""
+    return np.asarray(np.nan_to_num(presence, nan=0.0) > 0.5)
+
+
+def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[dict[str, Any]]]:
+    """For each split and class: samples, of how many it is known, and how many carry the feature (the sum of probabilities)."""
+    found = {}
+    for split, presence in finding.presence.items():
+        label, rows = evidence.label(split), []
+        for y, name in enumerate(evidence.class_names):
+            mine = presence[label == y]
+            known = mine[~np.isnan(mine)]
+            count = float(known.sum(dtype=np.float64))
+            rows.append(
+                {
+                    "class": name,
+                    "num_samples": len(mine),
+                    "num_known": len(known),
+                    "num_carriers": round(count, 2),
+                    "share": count / len(known) if len(known) else None,
+                }
+            )
+        found[split] = rows
+    return found
+
+
+def utility(evidence: Evidence, finding: Finding) -> dict[str, Any]:
+    """How the feature goes with its class among the training samples of half 1: P(a | y) / P(a), and a test of it."""
+    split = evidence.source
+    presence = finding.presence[split]
+    known = ~np.isnan(presence) & (evidence.half(split) == 1)
+    if finding.label_index is None:
+        return undefined("the feature is not of one class", int(known.sum()))
+    mine = evidence.label(split) == finding.label_index
+    inside, outside = presence[known & mine].astype(np.float64), presence[known & ~mine].astype(np.float64)
+    if not len(inside) or not len(outside):
+        return undefined("who carries it is known in its class alone", int(known.sum()))
+    share, other = float(inside.mean()), float(outside.mean())
+    every = float(np.concatenate([inside, outside]).mean())
+    error = math.sqrt(every * (1 - every) * (1 / len(inside) + 1 / len(outside)))
+    return {
+        "value": share / every if every else None,
+        "num_samples": int(known.sum()),
+        "share_in_class": share,
+        "share_elsewhere": other,
+        "p_value": _upper_tail((share - other) / error) if error else 1.0,
+    }
+
+
+def _upper_tail(z: float) -> float:
+    return 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _judge(evidence: Evidence, finding: Finding) -> Suspect:
+    measures, judged_by = _reliance(evidence, finding)
+    useful = utility(evidence, finding)
+    p_value, reason = (finding.p_value, "") if finding.p_value is not None else _p_value(evidence, finding)
+    if p_value is not None and finding.p_value is None and useful.get("p_value") is not None:
+        p_value = max(p_value, useful["p_value"])
+    effect = measures["feature_effect"]["value"]
+    rows = carrier_rows(evidence, finding)
+    harm = None
+    if effect is not None and finding.label_index is not None:
+        counted = rows[evidence.source]
+        harm = max(0.0, effect) * counted[finding.label_index]["num_carriers"]
+    return _with_status(
+        Suspect(
+            finding=finding,
+            rank=0,
+            label=None if finding.label_index is None else evidence.class_names[finding.label_index],
+            status=UNCONFIRMED,
+            reason=reason,
+            carriers=rows,
+            utility=useful,
+            detectability=detectability(evidence, finding),
+            reliance=measures,
+            judged_by=judged_by,
+            expected_harm=harm,
+            p_value=p_value,
+            p_adjusted=p_value,
+        )
+    )
+
+
+def _with_status(suspect: Suspect) -> Suspect:
+    effect = suspect.reliance["feature_effect"]["value"]
+    if suspect.finding.doubt:
+        return replace(suspect, status=UNCONFIRMED, reason=suspect.finding.doubt)
+    if suspect.p_adjusted is None:
+        return replace(suspect, status=UNCONFIRMED)
+    if suspect.p_adjusted > LEVEL:
+        reason = f"no effect on the half that confirms: adjusted p = {suspect.p_adjusted:.2g}"
+        return replace(suspect, status=NOT_SUPPORTED, reason=reason)
+    if effect is not None and effect < SMALLEST_EFFECT:
+        reason = f"the feature effect {effect:.2f} is below {SMALLEST_EFFECT}"
+        return replace(suspect, status=NOT_SUPPORTED, reason=reason)
+    return replace(suspect, status=CONFIRMED, reason="")
+
+
+def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Any], str]:
+    """The measures of docs/measures.md on the held-out samples of half 1, and whether from pairs or from groups."""
+    names, split, y = _SHOWN, evidence.held_out, finding.label_index
+    twin, presence = finding.counterfactual, finding.presence.get(evidence.held_out)
+    judged_by = _PAIRS if twin is not None else _GROUPS
+    reason = ""
+    if y is None:
+        reason = "the feature is not of one class"
+    elif twin is None and presence is None:
+        reason = f"who carries it is not known for the split {split!r}"
+    if reason or y is None:
+        return {name: undefined(reason) for name in names}, judged_by
+    label = evidence.label(split)
+    if presence is None:
+        presence = np.full(len(label), np.nan, dtype=np.float32)
+    chosen = evidence.half(split) == 1
+    if twin is None:
+        chosen &= ~np.isnan(presence)
+    place = np.cumsum(chosen) - 1
+    twin_index = twin_logits = None
+    if twin is not None:
+        mine = chosen[twin.index]
+        twin_index, twin_logits = place[twin.index[mine]], twin.logits[mine]
+    found = reliance(
+        cells(
+            evidence.logits(split)[chosen],
+            label[chosen],
+            carries(presence)[chosen],
+            [y],
+            twin_index=twin_index,
+            twin_logits=twin_logits,
+        )
+    )
+    return {name: found[name] for name in names}, judged_by
+
+
+def _p_value(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
+    """One-sided p: the feature does not move the model towards its class, on held-out samples of half 1.
+
+    With a second model the larger of both p-values. None with the reason where it cannot be tested.
+    """
+    if finding.label_index is None:
+        return None, "the feature is not of one class"
+    split = evidence.held_out
+    models = [(evidence.logits(split), 0), (evidence.second_logits(split), 1)]
+    values = []
+    for logits, number in models:
+        if logits is None:
+            continue
+        if finding.counterfactual is not None:
+            value, reason = _p_of_pairs(evidence, finding, logits, second=number == 1)
+        else:
+            value, reason = _p_of_groups(evidence, finding, logits)
+        if value is None:
+            return None, reason
+        values.append(value)
+    return max(values), ""
+
+
+def _p_of_pairs(
+    evidence: Evidence, finding: Finding, logits: NDArray[np.float32], *, second: bool
+) -> tuple[float | None, str]:
+    twin, y = finding.counterfactual, finding.label_index
+    assert twin is not None
+    assert y is not None
+    changed = twin.second if second else twin.logits
+    control = twin.second_control if second else twin.control
+    if changed is None:
+        return None, "the second model was not asked"
+    split = evidence.held_out
+    presence = finding.presence.get(split)
+    mine = (evidence.half(split)[twin.index] == 1) & (evidence.label(split)[twin.index] != y)
+    if presence is not None:
+        mine &= ~carries(presence)[twin.index]
+    before = logits[twin.index[mine]] if control is None else control[mine]
+    return _p_above_zero(margin(changed[mine], [y]) - margin(before, [y]))
+
+
+def _p_above_zero(values: Floats) -> tuple[float | None, str]:
+    """One-sided p-value of the 20 %-trimmed mean (Yuen) against 0."""
+    degrees = degrees_left(len(values)) if len(values) else 0
+    if degrees < 2:
+        return None, f"{len(values)} held-out samples of other classes are too few for a test"
+    error = math.sqrt(float((trimmed_spread(values) ** 2).sum()))
+    centre = trimmed_mean(values)
+    if error == 0:
+        return (0.0 if centre > 0 else 1.0), ""
+    p = two_sided_p(centre / error, degrees) / 2
+    return (p if centre > 0 else 1 - p), ""
+
+
+def _p_of_groups(evidence: Evidence, finding: Finding, logits: NDArray[np.float32]) -> tuple[float | None, str]:
+    """Carriers against the others within each class: both in the feature's class and in the others, the larger p.
+
+    A property that only makes samples harder moves the two sides in opposite directions, and fails one of them.
+    """
+    split, y = evidence.held_out, finding.label_index
+    presence = finding.presence.get(split)
+    if presence is None:
+        return None, f"who carries it is not known for the split {split!r}"
+    assert y is not None
+    chosen = (evidence.half(split) == 1) & ~np.isnan(presence)
+    label, low, mine = evidence.label(split)[chosen], margin(logits, [y])[chosen], carries(presence)[chosen]
+    sides = [push_within(low, label, mine, label == y), push_within(low, label, mine, label != y)]
+    values = [_upper_tail(z) for z in sides if z is not None]
+    if not values:
+        return None, f"fewer than {MIN_CARRIERS} held-out samples of a class with and without it: nothing to compare"
+    return max(values), ""
+
+
+def push_within(low: Floats, label: NDArray[np.int64], mine: Bools, chosen: Bools) -> float | None:
+    """z of the mean of `low` of carriers less that of the others, within the classes of `chosen`, weighted by carriers.
+
+    None where no class has `MIN_CARRIERS` samples both with and without the feature.
+    """
+    total, variance, weight = 0.0, 0.0, 0
+    for y in np.unique(label[chosen]).tolist():
+        here = chosen & (label == y)
+        with_it, without = low[here & mine], low[here & ~mine]
+        if min(len(with_it), len(without)) < MIN_CARRIERS:
+            continue
+        size = len(with_it)
+        total += size * float(with_it.mean() - without.mean())
+        variance += size**2 * float(with_it.var(ddof=1) / size + without.var(ddof=1) / len(without))
+        weight += size
+    if not weight or not variance > 0:
+        return None
+    return total / math.sqrt(variance)

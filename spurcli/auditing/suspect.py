@@ -1,0 +1,124 @@
+"""What a finder returns (`Finding`), and what the audit makes of it (`Suspect`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.errors import InputError
+
+CONFIRMED, UNCONFIRMED, NOT_SUPPORTED = "confirmed", "unconfirmed", "not supported"
+STATUSES = (CONFIRMED, UNCONFIRMED, NOT_SUPPORTED)
+_MOST = 48  # characters of a name
+_UNFIT = re.compile(r"[^\w.,<>=≤≥+ -]+")
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """Held-out samples once more, with the feature put in.
+
+    `index` int64 [m] are their positions in the held-out split, `logits` float32 [m, classes] what the audited model
+    gives with the feature; `second` is the same of the second model. `control` float32 [m, classes] is what the
+    audited model gives with something of the same kind that should not matter (another word, the region of a sample
+    without the feature), where there is such a thing; `second_control` the same of the second model.
+    """
+
+    index: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    second: NDArray[np.float32] | None = None
+    control: NDArray[np.float32] | None = None
+    second_control: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A feature that a finder proposes.
+
+    `label_index` is the class that it goes with (None: all). `presence` maps each split to float32 [n] in [0, 1], the
+    probability that a sample carries the feature; NaN where that is not known. `statement` is one plain sentence, `shown`
+    says where to look: {"box": [top, left, bottom, right]} in pixels, {"words": [...]}, or {"column": ..., "value": ...}.
+
+    `counterfactual` are held-out samples with the feature put in. `p_value` is the finder's own, from the half of the data
+    that it did not search; without it the audit tests the held-out samples of that half. `doubt` says why
+    the feature cannot be confirmed, if so. `inferred`: carriers were inferred from what a model gives.
+    """
+
+    name: str
+    finder: str
+    label_index: int | None
+    presence: Mapping[str, NDArray[np.float32]]
+    statement: str
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    counterfactual: Counterfactual | None = None
+    p_value: float | None = None
+    doubt: str = ""
+    inferred: bool = False
+
+    def require_fitting(self, sizes: Mapping[str, int], source: str, num_classes: int) -> None:
+        """Raise InputError where a finder (a user's own, perhaps) returns what does not fit the data."""
+        where = f"Finder {self.finder}: {self.name!r}"
+        hint = "See spurcli.auditing.suspect.Finding for what a finder must return."
+        if self.label_index is not None and not 0 <= self.label_index < num_classes:
+            raise InputError(f"{where} names the class {self.label_index} of {num_classes}", hint)
+        if source not in self.presence:
+            raise InputError(f"{where} does not say which samples of {source!r} carry the feature", hint)
+        for split, presence in self.presence.items():
+            if split not in sizes or presence.shape != (sizes[split],):
+                raise InputError(f"{where}: presence of {split!r} is {list(presence.shape)}", hint)
+            known = presence[~np.isnan(presence)]
+            if len(known) and not (known.min() >= 0 and known.max() <= 1):
+                raise InputError(f"{where}: presence of {split!r} is not within 0..1", hint)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A finding with the statistics that all findings get (docs/audit.md); `to_json` is its entry in audit.json."""
+
+    finding: Finding
+    rank: int
+    label: str | None
+    status: str
+    reason: str
+    carriers: Mapping[str, list[dict[str, Any]]]
+    utility: Mapping[str, Any]
+    detectability: Mapping[str, Any]
+    reliance: Mapping[str, Any]
+    judged_by: str
+    expected_harm: float | None
+    p_value: float | None
+    p_adjusted: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.finding
+        return {
+            "rank": self.rank,
+            "name": found.name,
+            "finder": found.finder,
+            "class": self.label,
+            "status": self.status,
+            "reason": self.reason,
+            "statement": found.statement,
+            "shown": dict(found.shown),
+            "details": dict(found.details),
+            "is_inferred": found.inferred,
+            "carriers": {split: list(rows) for split, rows in self.carriers.items()},
+            "utility": dict(self.utility),
+            "detectability": dict(self.detectability),
+            "reliance": dict(self.reliance),
+            "judged_by": self.judged_by,
+            "expected_harm": self.expected_harm,
+            "p_value": self.p_value,
+            "p_adjusted": self.p_adjusted,
+        }
+
+
+def short_name(*words: object) -> str:
+    """A name from some words that can be part of a group's name: one line, no slash, at most 48 characters."""
+    joined = _UNFIT.sub("_", " ".join(str(word) for word in words)).strip(" _")
+    return joined if len(joined) <= _MOST else f"{joined[: _MOST - 1]}…"

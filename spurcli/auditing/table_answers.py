@@ -1,0 +1,100 @@
+"""A table of predictions as `Answers`: no model can be asked, so that nothing is tested by changing inputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets import Dataset
+from spurcli.datasets.alignment import ids_of_split, match_ids
+from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions
+from spurcli.datasets.tables import column_names, read_table
+from spurcli.errors import InputError, SpurWarning
+from spurcli.words import counted
+
+ALL = "all"
+
+
+class TableAnswers:
+    """Logits of the rows of each split; `embedding` float32 [rows of the table, d] where it is given."""
+
+    ask = None
+
+    def __init__(
+        self,
+        logits: NDArray[np.float32],
+        rows: Mapping[str, NDArray[np.int64]],
+        embedding: NDArray[np.float32] | None = None,
+    ) -> None:
+        self._logits, self._rows, self._embedding = logits, rows, embedding
+
+    def logits(self, split: str) -> NDArray[np.float32]:
+        return self._logits[self._rows[split]]
+
+    def embedding(self, split: str) -> NDArray[np.float32] | None:
+        return None if self._embedding is None else self._embedding[self._rows[split]]
+
+
+def rows_of_splits(found: TablePredictions) -> dict[str, NDArray[np.int64]]:
+    """The rows int64 [m] of each split of a table; without a column of splits all rows are the split "all"."""
+    if not found.split:
+        return {ALL: np.arange(len(found.label))}
+    names = np.array(found.split)
+    order = sorted(set(found.split), key=lambda name: (["train", "val", "test", name].index(name), name))
+    return {name: np.flatnonzero(names == name) for name in order}
+
+
+def require_embedding(embedding: NDArray[Any] | None, num_rows: int, path: str) -> None:
+    """Raise InputError unless there is one embedding for each row."""
+    if embedding is not None and (embedding.ndim != 2 or len(embedding) != num_rows):
+        raise InputError(
+            f"{path} is {list(embedding.shape)}, and the table has {counted(num_rows, 'row')}",
+            "Write one embedding for each row, [n, d].",
+        )
+
+
+def rows_in_order(
+    found: TablePredictions, rows: Mapping[str, NDArray[np.int64]], dataset: Dataset
+) -> dict[str, NDArray[np.int64]]:
+    """The rows of each split of the data set in its order, by id. InputError where labels or classes differ."""
+    if found.sample_id is None:
+        raise InputError(f"{found.path} has no ids to find its samples by", "Name the column of ids with --id.")
+    if found.class_names != dataset.class_names:
+        raise InputError(
+            f"{found.path} and {dataset.name} have other classes: {', '.join(found.class_names[:6])}; "
+            f"{', '.join(dataset.class_names[:6])}",
+            "Name the columns after the classes of the data set.",
+        )
+    ordered = {}
+    for name, mine in rows.items():
+        if name not in dataset.splits:
+            continue
+        split = dataset.splits[name]
+        ids = [found.sample_id[row] for row in mine.tolist()]
+        order = mine[match_ids(ids, ids_of_split(split), str(found.path), f"split {name!r} of {dataset.name!r}")]
+        if not np.array_equal(found.label[order], split.label):
+            raise InputError(f"{found.path}: labels of {name!r} differ from the data set's", "Check the ids.")
+        ordered[name] = order
+    if not ordered:
+        raise InputError(f"{found.path} is about no split of {dataset.name}", f"It has: {', '.join(dataset.splits)}.")
+    return ordered
+
+
+def unused_columns(path: Path, wanted: PredictionColumns) -> dict[str, Sequence[str]]:
+    """The columns of the table that are neither label, prediction, id nor split: name → values of all rows."""
+    known = column_names(path, "a table of predictions", "", wanted.reading)
+    taken = {wanted.label or "label", wanted.predicted, wanted.id or "id", wanted.split or "split"}
+    outputs = [*wanted.proba, *wanted.logit]
+    names = [name for name in known if name not in taken and not any(fnmatchcase(name, pattern) for pattern in outputs)]
+    if not names:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpurWarning)  # given when the predictions were read
+        table = read_table(path, names, "a table of predictions", "", reading=wanted.reading)
+    return {name: table[name] for name in names}

@@ -1,0 +1,100 @@
+"""What an audit writes: a groups file for each suspect, its entry in audit.json, and the lines to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spurcli.artifacts.catalogue import GROUPS, recognise
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
+from spurcli.artifacts.provenance import Provenance
+from spurcli.artifacts.subject import Subject
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.statistics import carries
+from spurcli.auditing.suspect import Suspect
+
+FOLDER = "suspects"
+_ALL_OF_THEM = 0.1  # carriers below this share of their class are removed altogether, more of them in part
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the audit is written, and the model and data set as they are named on a command line ("" = none)."""
+
+    output: Path
+    model: str
+    dataset: str
+
+
+def write_suspects(
+    place: Place,
+    evidence: Evidence,
+    suspects: Sequence[Suspect],
+    subjects: Mapping[str, Subject],
+    provenance: Provenance,
+) -> list[dict[str, Any]]:
+    """Write suspects/N.groups.txt and return the suspects as audit.json has them. Files of an older audit are removed."""
+    folder = place.output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.groups.txt"):
+        if old.name.removesuffix(".groups.txt").isdecimal() and old.is_file() and recognise(old) == GROUPS:
+            old.unlink()
+    written = []
+    for suspect in suspects:
+        name = f"{FOLDER}/{suspect.rank}.groups.txt"
+        groups = _groups(evidence, suspect, subjects, provenance)
+        write_groups(place.output / name, groups)
+        entry = {"groups": name, "next": next_lines(place, evidence, suspect, place.output / name)}
+        written.append({**suspect.to_json(), **entry})
+    return written
+
+
+def _groups(evidence: Evidence, suspect: Suspect, subjects: Mapping[str, Subject], provenance: Provenance) -> GroupList:
+    presence = suspect.finding.presence
+    attributes: tuple[str, ...] = attribute_names(suspect)
+    if any(np.isnan(part).any() for part in presence.values()):
+        attributes = (*attributes, "not known")
+    has_probabilities = any(((part > 0) & (part < 1)).any() for part in presence.values())
+    parts = {}
+    for split in evidence.splits:
+        if split not in presence:
+            continue
+        value = carries(presence[split]).astype(np.int64)
+        value[np.isnan(presence[split])] = 2
+        group = evidence.label(split) * len(attributes) + value
+        parts[split] = GroupPart(group, subjects[split], presence[split] if has_probabilities else None)
+    return GroupList(
+        tuple(f"{label}/{attribute}" for label in evidence.class_names for attribute in attributes),
+        parts,
+        probability_of=attributes[1] if has_probabilities else None,
+        provenance=provenance,
+    )
+
+
+def attribute_names(suspect: Suspect) -> tuple[str, str]:
+    """What samples without and with the feature are called in groups."""
+    name = suspect.finding.name
+    return f"no {name}", name
+
+
+def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path) -> list[str]:
+    """The commands that check the suspect and cut it."""
+    file, lines = shlex.quote(str(groups)), []
+    if place.model:
+        lines.append(f"spurcli evaluate {shlex.quote(place.model)} --group-labels {file}")
+    if suspect.label is not None:
+        group = shlex.quote(f"{suspect.label}/{suspect.finding.name}")
+        fraction = "1" if _share(suspect, evidence.source) <= _ALL_OF_THEM else "0.25"
+        lines.append(f"spurcli prune scores.h5 --group-labels {file} --group {group} --fraction {fraction}")
+        lines.append("spurcli train --keep keep.txt -o cut/model.safetensors")
+        lines.append(f"spurcli evaluate cut/model.safetensors --group-labels {file} -o cut/evaluation.json")
+    return lines
+
+
+def _share(suspect: Suspect, split: str) -> float:
+    return next((float(row["share"] or 0.0) for row in suspect.carriers[split] if row["class"] == suspect.label), 0.0)

@@ -1,0 +1,39 @@
+"""The command `spurcli audit`: its help text and what it prints. Options: requests/audit.py; work: stages/audit.py."""
+
+from __future__ import annotations
+
+import typer
+
+from spurcli.cli.command import Call, stage_command
+from spurcli.requests.audit import STANDARD_FOLDER, AuditRequest, run
+from spurcli.words import counted
+
+app = typer.Typer(add_completion=False)
+
+
+@stage_command(app, AuditRequest)
+def audit(asked: AuditRequest, call: Call) -> None:
+    """Search for what a model leans on where nobody has labelled it.
+
+    Finders look through the table's columns, the images or the texts. Each suspect is judged on held-out samples that
+    no finder searched, and gets a groups file for prune, train and evaluate --group-labels. Confirmed means that the
+    model leans on it, not that it should not: look at the samples. docs/audit.md explains each number.
+
+    Example: spurcli audit model.safetensors
+
+    Example: spurcli audit model.safetensors --metadata scans.csv --column hospital
+
+    Example: spurcli audit --predictions preds.csv --label y_true --proba 'p_*'
+    """
+    from spurcli.cli.audit_table import suspects_table
+    from spurcli.cli.console import print_json, say, warn
+
+    result = call(run, asked)
+    for warning in result["warnings"]:
+        warn(warning)
+    if call.as_json:
+        print_json(result)
+    else:
+        suspects_table(result)
+    found = counted(len(result["suspects"]), "suspect")
+    say(f"{found}, {result['num_confirmed']} confirmed → {asked.output or STANDARD_FOLDER}")

@@ -1,0 +1,67 @@
+"""Suspects in the terminal: a table, what each of the first says, and the lines to type next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from spurcli.cli.console import console, say
+from spurcli.results import AuditResult
+from spurcli.words import amount
+
+_MAX_ROWS = 12
+
+
+def suspects_table(result: AuditResult) -> None:
+    """The suspects in order, then why the unconfirmed ones are not confirmed, then the lines to type for the first."""
+    suspects = result["suspects"]
+    if not suspects:
+        say("No finder found anything to test. What an audit cannot see: docs/audit.md")
+        return
+    table = Table(
+        box=SIMPLE, title_justify="left", title=Text(f"What the model leans on (judged on {result['held_out']})")
+    )
+    table.add_column("", justify="right")
+    for name in ("suspect", "class"):
+        table.add_column(name)
+    for name in ("carriers", "effect", "harm"):
+        table.add_column(name, justify="right")
+    table.add_column("status")
+    for suspect in suspects[:_MAX_ROWS]:
+        harm = suspect["expected_harm"]
+        table.add_row(
+            str(suspect["rank"]),
+            Text(suspect["name"]),
+            Text(suspect["class"] or "all"),
+            _carriers(suspect),
+            _effect(suspect),
+            "–" if harm is None else f"{harm:,.0f}",
+            suspect["status"],
+        )
+    console().print(table)
+    if len(suspects) > _MAX_ROWS:
+        say(f"… {len(suspects) - _MAX_ROWS} more: --json shows all")
+    for suspect in suspects[:_MAX_ROWS]:
+        why = f" ({suspect['reason']})" if suspect["reason"] else ""
+        say(f"{suspect['rank']}. {suspect['statement']}{why}")
+    lines = suspects[0]["next"]
+    if lines and suspects[0]["status"] != "not supported":
+        say("Next, for the first suspect:")
+        for line in lines:
+            say(f"  {line}")
+
+
+def _carriers(suspect: dict[str, Any]) -> str:
+    rows: list[dict[str, Any]] = suspect["carriers"].get("train") or next(iter(suspect["carriers"].values()), [])
+    mine = [row for row in rows if row["class"] == suspect["class"] or suspect["class"] is None]
+    known = sum(row["num_known"] for row in mine)
+    count = sum(row["num_carriers"] for row in mine)
+    return f"{count:,.0f} ({count / known:.0%})" if known else "–"
+
+
+def _effect(suspect: dict[str, Any]) -> str:
+    entry = suspect["reliance"]["feature_effect"]
+    return "undefined" if entry["value"] is None else amount(entry["value"], "")

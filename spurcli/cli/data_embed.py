@@ -1,0 +1,36 @@
+"""The command `spurcli data embed`: its help text and what it prints. Options: requests/embed.py; work: stages/embed.py."""
+
+from __future__ import annotations
+
+import typer
+
+from spurcli.cli.command import Call, stage_command
+from spurcli.requests.embed import EmbedRequest, run
+from spurcli.words import counted
+
+
+def add_to(app: typer.Typer) -> None:
+    stage_command(app, EmbedRequest)(embed)
+
+
+def embed(asked: EmbedRequest, call: Call) -> None:
+    """Embed every sample once by a frozen model; heads are then trained on the embeddings in seconds.
+
+    The file is a data set wherever one is named, with the samples, ids and groups of its source: lists, scores and groups
+    of one fit the other. After an interruption the same command resumes.
+
+    Example: spurcli data embed photos/ -o photos.embeddings.h5
+    """
+    from spurcli.cli.console import print_json, say
+    from spurcli.cli.files import shown
+
+    result = call(run, asked)
+    if call.as_json:
+        print_json(result)
+    where = shown(asked.output, asked.standard_output)
+    sizes = ", ".join(f"{name} {number:,}" for name, number in result["splits"].items())
+    say(
+        f"Embedded {counted(result['num_samples'], 'sample')} ({sizes}) in {result['num_dimensions']:,} dimensions → {where}"
+    )
+    if asked.output != "-":
+        say(f"Next: spurcli score --dataset {where}")

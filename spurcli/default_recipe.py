@@ -1,0 +1,85 @@
+"""Which recipe counts where none is named, and what of a recipe a command needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spurcli import recipes
+from spurcli.datasets.own.naming import EMBEDDINGS, OWN_DATA, locate
+from spurcli.errors import UsageError
+from spurcli.settings import BACKBONE, DatasetSettings, Table
+
+_FROZEN = "-frozen"  # ends the names of recipes that make embeddings and train heads on them
+OWN_FROZEN = f"own-images{_FROZEN}"
+
+
+def with_backbone(recipe: Table, name: str, dataset: DatasetSettings, uses: Sequence[str]) -> Table:
+    """The recipe with the model that this command needs: the backbone where embeddings are made, else the head on them."""
+    if BACKBONE not in recipe:
+        return recipe
+    if BACKBONE in uses:
+        recipe = {**recipe, "model": recipe[BACKBONE]}
+    elif "training" in uses and dataset.name != EMBEDDINGS:
+        raise UsageError(
+            f"The recipe {name} trains on embeddings, and {called(dataset)} holds none",
+            f"Make them first (spurcli data embed {called(dataset)} --recipe {name}), then say --dataset embeddings.h5",
+        )
+    return {key: table for key, table in recipe.items() if key != BACKBONE}
+
+
+def default_recipe(named: DatasetSettings, uses: Sequence[str], data_root: Path) -> str:
+    """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open.
+
+    But what is cached of a user's own data must be what the stages read, so that asks for theirs.
+    """
+    if BACKBONE in uses and f"{named.name}{_FROZEN}" in recipes.names():
+        return f"{named.name}{_FROZEN}"
+    if named.name == EMBEDDINGS:
+        return _recipe_of_embeddings(named, data_root) if {"model", "training"} & set(uses) else "demo"
+    if named.name in recipes.names():
+        return str(named.name)
+    own = named.name in OWN_DATA
+    if not {"model", "training"} & set(uses) and not (own and "tokenizer" in uses):
+        return "demo"
+    if own and BACKBONE in uses:
+        if named.name == "folder":
+            return OWN_FROZEN
+        raise UsageError(
+            f"{called(named)} is your own data: which recipe?",
+            f"For images --recipe {OWN_FROZEN}, for texts --recipe own-text-frozen. Change a copy: spurcli recipe copy",
+        )
+    if own:
+        texts = "" if named.name == "folder" else "; for texts own-text-cpu or own-text"
+        raise UsageError(
+            f"{called(named)} is your own data: which recipe?",
+            f"--recipe own-images-cpu trains on a laptop, own-images requires a GPU{texts}. Change a copy: spurcli recipe copy",
+        )
+    raise UsageError(
+        f"No recipe exists for the data set {named.name}",
+        f"Name one: --recipe NAME or FILE.toml. Shipped: {', '.join(recipes.names())}",
+    )
+
+
+def _recipe_of_embeddings(named: DatasetSettings, data_root: Path) -> str:
+    """The recipe by which embeddings were made if it trains heads too, else that of any embeddings."""
+    from spurcli.artifacts.embeddings import read_embeddings_header
+
+    _, _, made = read_embeddings_header(locate(str(named.options.get("path", "")), data_root))
+    name = str((made.get("settings") or {}).get("recipe", ""))
+    if name.endswith(".toml"):
+        raise UsageError(
+            f"{called(named)} was made with the recipe {name}: which recipe trains on it?",
+            f"--recipe {name}, or --recipe {OWN_FROZEN}",
+        )
+    return name if name.endswith(_FROZEN) and name in recipes.names() else OWN_FROZEN
+
+
+def called(dataset: DatasetSettings) -> str:
+    return str(path_of(dataset) or dataset.name)
+
+
+def path_of(dataset: DatasetSettings) -> Any:
+    """What tells a user's own data sets apart, which all have the same few names; None for others."""
+    return dataset.options.get("path") if dataset.name in OWN_DATA else None

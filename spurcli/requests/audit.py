@@ -1,0 +1,234 @@
+"""The options of `audit`, each a flag and a Python parameter, and how they are resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from spurcli.errors import InputError, UsageError
+from spurcli.registries import FINDERS
+from spurcli.requests.configured import Inherited, configured
+from spurcli.requests.files import input_file
+from spurcli.requests.of_table import prediction_table, refuse_columns
+from spurcli.requests.options import (
+    OUTPUT,
+    TABLE,
+    AllowMismatch,
+    Caller,
+    DataRoot,
+    Dataset,
+    Device,
+    Feature,
+    File,
+    IdColumn,
+    LabelColumn,
+    LogitColumns,
+    Model,
+    Option,
+    PredictionTable,
+    ProbaColumns,
+    Recipe,
+    Seed,
+    Sets,
+    Shown,
+    SplitColumn,
+    Workers,
+    inherited_settings,
+    path,
+    several,
+)
+from spurcli.results import AuditResult
+
+if TYPE_CHECKING:
+    from spurcli.settings import Settings
+    from spurcli.stages.audit import Search
+
+STANDARD_FOLDER = "audit"
+SUSPICION = "A suspicion of your own"
+_BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h)?")
+_SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+# Which finder each option of a suspicion belongs to.
+_FINDER_OF = {"column": "columns", "region": "regions", "word": "words"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRequest:
+    """Search for what a model leans on where nobody has labelled it: suspects, who carries them, and how much they matter."""
+
+    checkpoint: Annotated[
+        File | None,
+        Option("A trained model. (default: model.safetensors)", "CHECKPOINT", positional=True),
+    ] = field(default=None, kw_only=False)
+    dataset: Dataset = None
+    model: Model = None
+    finder: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Run this finder (spurcli list finders, or file.py:attr). Repeatable. (default: all that fit)",
+            "NAME",
+            repeated=True,
+        ),
+    ] = None
+    column: Annotated[
+        str | Sequence[str] | None,
+        Option("Test this column of the table. Repeatable.", "NAME", panel=SUSPICION, repeated=True),
+    ] = None
+    metadata: Annotated[
+        File | None,
+        Option("A table of further columns, matched by its column id.", "FILE", panel=SUSPICION),
+    ] = None
+    region: Annotated[
+        str | Sequence[str] | None,
+        Option("Test this region of images, in pixels. Repeatable.", "X0:X1,Y0:Y1", panel=SUSPICION, repeated=True),
+    ] = None
+    word: Annotated[
+        str | Sequence[str] | None,
+        Option("Test this word of texts. Repeatable.", "WORD", panel=SUSPICION, repeated=True),
+    ] = None
+    second: Annotated[
+        File | None, Option("Another model (another seed) that must confirm what the first one shows.", "CHECKPOINT")
+    ] = None
+    held_out: Annotated[str | None, Option("The split that judges reliance. (default: val, else test)", "NAME")] = None
+    budget: Annotated[
+        str | None, Option("How long to search at most, e.g. 90s or 5m; judging comes on top.", "TIME")
+    ] = None
+    predictions: PredictionTable = None
+    label: LabelColumn = None
+    proba: ProbaColumns = None
+    logit: LogitColumns = None
+    id: IdColumn = None
+    split_column: SplitColumn = None
+    embeddings: Annotated[
+        File | None, Option("Embeddings of the rows (.npy, .npz, .safetensors, .h5).", "FILE", panel=TABLE)
+    ] = None
+    output: Annotated[File | None, Option("Output folder. (default: audit)", "DIR", short="-o", panel=OUTPUT)] = None
+    allow_injection_mismatch: AllowMismatch = False
+    data_root: DataRoot = None
+    recipe: Recipe = None
+    set: Sets = None
+    device: Device = "auto"
+    seed: Seed = 0
+    workers: Workers = 2
+    feature: Feature = None
+    progress: Shown = False
+
+
+def run(asked: AuditRequest, caller: Caller) -> AuditResult:
+    """Resolve the request and audit."""
+    output = _folder(asked.output)
+    search = _search(asked, caller.command)
+    from spurcli.stages.audit import audit
+
+    if asked.predictions:
+        if asked.second:
+            raise UsageError("--second needs a model to compare with", "Name a model instead of --predictions.")
+        table = prediction_table(asked, _BESIDE_TABLE)
+        settings = configured(asked, Inherited(), seed=0, uses=("dataset",)) if asked.dataset else None
+        return audit(
+            settings,
+            table=table,
+            embeddings=path(asked.embeddings),
+            search=search,
+            output=output,
+            progress=caller.progress,
+        )
+    refuse_columns(asked)
+    checkpoint = input_file(asked.checkpoint, "model.safetensors", caller.progress.say)
+    settings = _settings(asked, checkpoint)
+    second = path(asked.second)
+    return audit(
+        settings,
+        model=checkpoint,
+        second=(_settings(asked, second), second) if second else None,
+        metadata=path(asked.metadata),
+        search=search,
+        output=output,
+        allow_injection_mismatch=asked.allow_injection_mismatch,
+        progress=caller.progress,
+    )
+
+
+_BESIDE_TABLE = (
+    *("dataset", "data_root", "recipe", "finder", "column", "held_out", "budget", "seed", "workers", "embeddings"),
+    *("checkpoint", "progress"),
+)
+
+
+def _settings(asked: AuditRequest, checkpoint: Path) -> Settings:
+    """The settings that a checkpoint hands down, with what the request changes."""
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.artifacts.model_folder import weights_file
+
+    held = read_checkpoint_metadata(weights_file(checkpoint), required=asked.dataset is None)
+    return configured(
+        asked,
+        Inherited(inherited_settings(held.get("provenance")), checkpoint),
+        seed=(held.get("training") or {}).get("seed", 0),
+        checkpoint=checkpoint,
+        uses=("dataset", "model"),
+    )
+
+
+def _search(asked: AuditRequest, command: str) -> Search:
+    """Which finders run with which options; UsageError for an option whose finder is not asked for."""
+    from spurcli.stages.audit import Search
+
+    options: dict[str, dict[str, Any]] = {}
+    for name, finder in _FINDER_OF.items():
+        if values := several(getattr(asked, name)):
+            if finder not in FINDERS:
+                raise UsageError(f"--{name}: there is no finder {finder!r}", f"Finders: {', '.join(FINDERS.entries)}.")
+            options[finder] = {name: [_region(value) for value in values] if name == "region" else values}
+    finders = several(asked.finder)
+    for name in finders:
+        FINDERS.check(name)
+    if not finders:  # a suspicion alone is tested alone
+        finders = list(options) or [name for name, entry in FINDERS.entries.items() if entry.facts.get("default")]
+    for name in options:
+        if name not in finders:
+            raise UsageError(
+                f"--{next(iter(options[name]))} has no effect without --finder {name}", f"Add --finder {name}."
+            )
+    return Search(
+        tuple(finders),
+        options,
+        asked.held_out,
+        asked.seed,
+        _budget(asked.budget),
+        command,
+    )
+
+
+def _region(written: str) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of "x0:x1,y0:y1" in pixels."""
+    found = re.fullmatch(r"\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)\s*", written)
+    if not found:
+        raise UsageError(
+            f"--region {written} is not X0:X1,Y0:Y1", "Write --region 0:8,24:32, in pixels from the top left."
+        )
+    x0, x1, y0, y1 = map(int, found.groups())
+    if x0 >= x1 or y0 >= y1:
+        raise UsageError(f"--region {written} is empty", "The first of each pair is the smaller one.")
+    return y0, x0, y1, x1
+
+
+def _budget(written: str | None) -> float | None:
+    if written is None:
+        return None
+    found = _BUDGET.fullmatch(written.strip())
+    if not found:
+        raise UsageError(f"--budget {written} is not a time", "Write 90s, 5m or 1h.")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _folder(named: File | None) -> Path:
+    """The output folder; InputError where something else is there."""
+    folder = Path(named or STANDARD_FOLDER)
+    if str(named) == "-":
+        raise UsageError("An audit is a folder, which cannot go to stdout", "Name a folder with -o, or use --json.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, and an audit is a folder", "Name a folder with -o.")
+    return folder
