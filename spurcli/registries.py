@@ -306,6 +306,34 @@ FINDERS = Registry(
             "Columns of your table: each value, and ranges of numbers; named with --column",
             facts={"needs": "a table", "default": True},
         ),
+        "image-properties": Entry(
+            "spurcli.auditing.finders.image_properties:find",
+            "Brightness, contrast, colour, sharpness, border; size, camera and compression of the files; near-duplicates",
+            facts={"for": "images", "default": True},
+        ),
+        "words": Entry(
+            "spurcli.auditing.finders.words:find",
+            "Words and pairs of words that go with a class; tested by putting them into texts; named with --word",
+            "Gardner et al., EMNLP 2021",
+            {"for": "texts", "default": True},
+        ),
+        "text-properties": Entry(
+            "spurcli.auditing.finders.text_properties:find",
+            "Length, capitals, punctuation, digits, script and markup of texts",
+            facts={"for": "texts", "default": True},
+        ),
+        "clusters": Entry(
+            "spurcli.auditing.finders.clusters:find",
+            "Compact, easy or error-prone clusters of embeddings within each class; never confirmed by themselves",
+            "Sohoni et al., NeurIPS 2020",
+            {"needs": "embeddings", "default": True},
+        ),
+        "mistakes": Entry(
+            "spurcli.auditing.finders.mistakes:find",
+            "What the model mistakes for what, as carriers of a feature; never confirmed by itself",
+            "Zhang et al., ICML 2022",
+            {"default": True},
+        ),
     },
 )
 

@@ -21,7 +21,7 @@ from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_sprea
 from spurcli.student import two_sided_p
 
 LEVEL = 0.05
-SMALLEST_EFFECT = 0.05  # of the model's own class distance; less is not worth a cut
+SMALLEST_EFFECT = 0.1  # of the model's own class distance; less is not worth a cut
 MIN_CARRIERS = 5  # in a class, to count as one that can be compared within
 _SHOWN = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
 _PAIRS, _GROUPS = "pairs", "groups"
@@ -111,7 +111,7 @@ def _upper_tail(z: float) -> float:
 def _judge(evidence: Evidence, finding: Finding) -> Suspect:
     measures, judged_by = _reliance(evidence, finding)
     useful = utility(evidence, finding)
-    p_value, reason = (finding.p_value, "") if finding.p_value is not None else _p_value(evidence, finding)
+    p_value, reason = _tested(evidence, finding)
     if p_value is not None and finding.p_value is None and useful.get("p_value") is not None:
         p_value = max(p_value, useful["p_value"])
     effect = measures["feature_effect"]["value"]
@@ -139,6 +139,13 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
     )
 
 
+def _tested(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
+    """The finder's own p-value, else ours; none for a finding that cannot be confirmed anyway."""
+    if finding.doubt:
+        return None, finding.doubt
+    return (finding.p_value, "") if finding.p_value is not None else _p_value(evidence, finding)
+
+
 def _with_status(suspect: Suspect) -> Suspect:
     effect = suspect.reliance["feature_effect"]["value"]
     if suspect.finding.doubt:
@@ -164,6 +171,12 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Any], str
         reason = "the feature is not of one class"
     elif twin is None and presence is None:
         reason = f"who carries it is not known for the split {split!r}"
+    logits = evidence.logits(split)
+    if finding.inferred and twin is None:  # what the model gave must not judge the model
+        second = evidence.second_logits(split)
+        if second is None and not reason:
+            reason = "who carries it was told from the model itself: name another model with --second"
+        logits = logits if second is None else second
     if reason or y is None:
         return {name: undefined(reason) for name in names}, judged_by
     label = evidence.label(split)
@@ -179,7 +192,7 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Any], str
         twin_index, twin_logits = place[twin.index[mine]], twin.logits[mine]
     found = reliance(
         cells(
-            evidence.logits(split)[chosen],
+            logits[chosen],
             label[chosen],
             carries(presence)[chosen],
             [y],

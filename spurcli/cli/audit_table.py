@@ -58,8 +58,10 @@ def _carriers(suspect: dict[str, Any]) -> str:
     rows: list[dict[str, Any]] = suspect["carriers"].get("train") or next(iter(suspect["carriers"].values()), [])
     mine = [row for row in rows if row["class"] == suspect["class"] or suspect["class"] is None]
     known = sum(row["num_known"] for row in mine)
+    if not known:  # carriers in other classes alone
+        return f"{sum(row['num_carriers'] for row in rows):,.0f}"
     count = sum(row["num_carriers"] for row in mine)
-    return f"{count:,.0f} ({count / known:.0%})" if known else "–"
+    return f"{count:,.0f} ({count / known:.0%})"
 
 
 def _effect(suspect: dict[str, Any]) -> str:

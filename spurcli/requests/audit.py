@@ -183,6 +183,7 @@ def _search(asked: AuditRequest, command: str) -> Search:
                 raise UsageError(f"--{name}: there is no finder {finder!r}", f"Finders: {', '.join(FINDERS.entries)}.")
             options[finder] = {name: [_region(value) for value in values] if name == "region" else values}
     finders = several(asked.finder)
+    is_asked = bool(finders or options)
     for name in finders:
         FINDERS.check(name)
     if not finders:  # a suspicion alone is tested alone
@@ -199,6 +200,7 @@ def _search(asked: AuditRequest, command: str) -> Search:
         asked.seed,
         _budget(asked.budget),
         command,
+        is_asked,
     )
 
 

@@ -52,7 +52,7 @@ Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for: finders, each with its options; `held_out` is the split that judges reliance (None: chosen)."""
+    """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance (None: chosen)."""
 
     finders: Sequence[str]
     options: Options = field(default_factory=dict)
@@ -60,6 +60,7 @@ class Search:
     seed: int = 0
     budget: float | None = None
     command: str = ""
+    is_asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,11 @@ def _found(evidence: Evidence, search: Search) -> tuple[list[Finding], list[dict
     told: list[dict[str, Any]] = []
     sizes = {split: len(label) for split, label in evidence.labels.items()}
     for name in search.finders:
+        wanted = FINDERS.entries[name].facts.get("for", evidence.kind) if name in FINDERS else evidence.kind
+        if wanted != evidence.kind and search.is_asked:
+            raise UsageError(f"Finder {name} is for {wanted}", "Leave it out, or name the data set with --dataset.")
+        if wanted != evidence.kind:
+            continue
         if evidence.left() <= 0:
             evidence.warn(f"The budget is used up: finder {name} was not run")
             told.append({"name": portable_word(name), "num_findings": None, "note": "not run: no budget left"})

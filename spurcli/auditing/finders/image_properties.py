@@ -1,0 +1,149 @@
+"""Properties of images: brightness, colour, border, sharpness, and what their files say (size, camera, compression)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing import pixels as of_pixels
+from spurcli.auditing.candidates import Candidate, Hit, of_numbers, of_texts, search
+from spurcli.auditing.duplicates import near_duplicates
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.image_files import NUMBERS, TEXTS, file_facts
+from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.datasets import Images, Texts
+from spurcli.words import counted
+
+_BATCH = 256
+_MOST_CHANGED = 2000  # held-out samples that are changed and asked again
+_DOUBT = "{} cannot be changed in an image by itself, so it was not tested"
+
+
+def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
+    """The `most` suspicious properties. Those that can be changed in an image are tested so; near-duplicates are named."""
+    if evidence.kind != "images":
+        return []
+    numbers, hashes = _of_pixels(evidence)
+    _warn_of_duplicates(evidence, hashes)
+    candidates = [each for name, values in numbers.items() for each in of_numbers(name, values, evidence.source)]
+    files = _of_files(evidence)
+    candidates += files
+    from_file = {candidate.column for candidate in files}
+    return [_finding(evidence, hit, hit.candidate.column in from_file) for hit in search(evidence, candidates, most)]
+
+
+def _of_pixels(
+    evidence: Evidence,
+) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, NDArray[np.uint8]]]:
+    """Name → split → values of each property, and the perceptual hashes of each split."""
+    evidence.progress.start("image properties", sum(map(len, evidence.labels.values())))
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    hashes: dict[str, NDArray[np.uint8]] = {}
+    for split in evidence.splits:
+        inputs, parts, marks = _images(evidence, split), [], []
+        for start in range(0, len(inputs), _BATCH):
+            pixels = inputs.read(np.arange(start, min(start + _BATCH, len(inputs)), dtype=np.int64))
+            parts.append(of_pixels.measured(pixels))
+            marks.append(of_pixels.hashes(pixels))
+            evidence.progress.advance(len(pixels))
+        for name in parts[0]:
+            found.setdefault(name, {})[split] = np.concatenate([part[name] for part in parts]).astype(np.float64)
+        hashes[split] = np.concatenate(marks)
+    return found, hashes
+
+
+def _images(evidence: Evidence, split: str) -> Images:
+    inputs = evidence.inputs(split)
+    assert inputs is not None
+    assert not isinstance(inputs, Texts)
+    return inputs
+
+
+def _of_files(evidence: Evidence) -> list[Candidate]:
+    """Candidates from the images' files, where all splits have files."""
+    paths: dict[str, Sequence[Path]] = {}
+    for split in evidence.splits:
+        own = getattr(_images(evidence, split), "paths", None)
+        if own is None:
+            return []
+        paths[split] = own
+    facts: dict[str, dict[str, Any]] = {split: file_facts(part) for split, part in paths.items()}
+    candidates: list[Candidate] = []
+    for name in NUMBERS:
+        values = {split: np.array(part[name], dtype=np.float64) for split, part in facts.items()}
+        candidates += of_numbers(name, values, evidence.source)
+    for name in TEXTS:
+        texts = {split: part[name] for split, part in facts.items()}
+        candidates += of_texts(name, texts, evidence.source, evidence.warn)
+    return candidates
+
+
+def _finding(evidence: Evidence, hit: Hit, is_of_file: bool) -> Finding:
+    candidate, label = hit.candidate, evidence.class_names[hit.label_index]
+    twin = None if is_of_file else _changed(evidence, hit)
+    doubt = _DOUBT.format(candidate.column) if twin is None and not is_of_file else ""
+    return Finding(
+        name=short_name(candidate.column, candidate.value.removeprefix("= ")),
+        finder="image-properties",
+        label_index=hit.label_index,
+        presence=candidate.presence,
+        statement=f"Images with {candidate.column} {candidate.value} are predicted {label} more often",
+        shown={"column": candidate.column, "value": candidate.value},
+        details={
+            "z_association": round(hit.association, 2),
+            "z_push": None if hit.push is None else round(hit.push, 2),
+        },
+        counterfactual=twin,
+        doubt=doubt,
+    )
+
+
+def _changed(evidence: Evidence, hit: Hit) -> Counterfactual | None:
+    """Held-out samples of other classes without the property, changed to the middle of what its carriers have."""
+    candidate, split = hit.candidate, evidence.held_out
+    if evidence.ask is None:
+        return None
+    wanted = _middle(evidence, candidate)
+    label, presence = evidence.label(split), candidate.presence[split]
+    index = np.flatnonzero((label != hit.label_index) & (presence < 0.5) & (evidence.half(split) == 1))[:_MOST_CHANGED]
+    if wanted is None or not len(index):
+        return None
+    inputs, first, second = _images(evidence, split), [], []
+    for start in range(0, len(index), _BATCH):
+        changed = of_pixels.changed(inputs.read(index[start : start + _BATCH]), candidate.column, wanted)
+        if changed is None:
+            return None
+        first.append(evidence.ask(changed))
+        if evidence.second_ask is not None:
+            second.append(evidence.second_ask(changed))
+    return Counterfactual(index, np.concatenate(first), np.concatenate(second) if second else None)
+
+
+def _middle(evidence: Evidence, candidate: Candidate) -> float | None:
+    """The median of the property among training samples in the candidate's range."""
+    if candidate.column not in of_pixels.PROPERTIES:
+        return None
+    inputs, split = _images(evidence, evidence.source), evidence.source
+    index = np.flatnonzero(candidate.presence[split] > 0.5)[: 4 * _BATCH]
+    measure = of_pixels.PROPERTIES[candidate.column].measure
+    return float(np.median(measure(inputs.read(index).astype(np.float32))))
+
+
+def _warn_of_duplicates(evidence: Evidence, hashes: dict[str, NDArray[np.uint8]]) -> None:
+    for split, pairs in near_duplicates(hashes, evidence.source).items():
+        if pairs:
+            held, source = pairs[0]
+            example = f"{_called(evidence, split, held)} and {_called(evidence, evidence.source, source)}"
+            evidence.warn(
+                f"{counted(len(pairs), 'image')} of {split} look like images of {evidence.source}, such as {example}: "
+                "what is judged on them was learnt by heart"
+            )
+
+
+def _called(evidence: Evidence, split: str, row: int) -> str:
+    ids = evidence.sample_id.get(split)
+    return ids[row] if ids is not None else f"number {row:,}"

@@ -1,0 +1,49 @@
+"""Mistakes: samples of one class that are taken for another may carry what the model takes for the other class's feature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.suspect import Finding, short_name
+
+_DOUBT = "from the model's own mistakes: look at the samples"
+_LEAST = 10  # mistakes of one kind
+
+
+def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
+    """The `most` frequent kinds of mistakes, true class → predicted class, as carriers of the predicted class's feature.
+
+    CnC's idea (Zhang et al., ICML 2022): what the model predicts stands for the feature that it leans on. Training samples
+    are hardly mistaken by a model that fits them; then the held-out samples alone show the kinds.
+    """
+    num_classes = len(evidence.class_names)
+    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
+    for split in {evidence.source, evidence.held_out}:
+        np.add.at(counts, (evidence.label(split), evidence.logits(split).argmax(axis=1)), 1)
+    np.fill_diagonal(counts, 0)
+    found = []
+    for place in np.argsort(-counts, axis=None, kind="stable")[:most].tolist():
+        true, predicted = divmod(place, num_classes)
+        if counts[true, predicted] < _LEAST:
+            break
+        presence = {}
+        for split in evidence.splits:
+            label, guess = evidence.label(split), evidence.logits(split).argmax(axis=1)
+            values = np.full(len(label), np.nan, dtype=np.float32)
+            values[label == true] = guess[label == true] == predicted
+            presence[split] = values
+        names = evidence.class_names[true], evidence.class_names[predicted]
+        found.append(
+            Finding(
+                name=short_name(f"{names[0]} taken for {names[1]}"),
+                finder="mistakes",
+                label_index=predicted,
+                presence=presence,
+                statement=f"{counts[true, predicted]} samples of {names[0]} are predicted {names[1]}: they may share a feature with it",
+                details={"num_mistakes": int(counts[true, predicted])},
+                doubt=_DOUBT,
+                inferred=True,
+            )
+        )
+    return found

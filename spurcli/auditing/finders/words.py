@@ -1,0 +1,255 @@
+"""Words and short phrases: more frequent with a class than elsewhere, and put into texts of other classes they pull the model to it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.candidates import MOST_CLASSES
+from spurcli.auditing.evidence import Ask, Evidence
+from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.datasets import Texts
+from spurcli.errors import UsageError
+from spurcli.evaluation.reliance import margin
+from spurcli.randomness import generator
+
+_WORD = re.compile(r"\w+(?:['’]\w+)?|[!?]+", re.UNICODE)
+_LEAST = 10  # training texts that have it
+_PROMISING = 3.0  # z of p(y | word) against p(y) on half 0
+_TRIED = 60  # words that are put into texts of half 0, of all classes together
+_TEXTS = 64  # texts that each is put into then
+_MOST_CHANGED = 1000  # texts for the test
+_NUM_CONTROLS = 8
+
+
+@dataclass(frozen=True)
+class _Term:
+    """Words that follow each other, in one of the texts of a sample."""
+
+    words: tuple[str, ...]
+    column: int
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A term with the class that it goes with: z of p(y | term) against p(y), and how many texts of the class have it, in half 0."""
+
+    term: _Term
+    label_index: int
+    z: float
+    count: int
+
+
+def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list[Finding]:
+    """The `most` suspicious words (or pairs of words), or those that are named; tested by putting them into texts.
+
+    Gardner et al., "Competency Problems", EMNLP 2021: z of p(y | word) against p(y). Where a model can be asked, the words of
+    the highest z are put into texts of other classes, and those are kept whose pull times number of texts is largest.
+    """
+    if evidence.kind != "texts":
+        if word:
+            raise UsageError("--word is for texts, and there are none", "Remove it.")
+        return []
+    inputs = _texts(evidence, evidence.source)
+    tokens = [_tokens(column) for column in inputs.columns]
+    asked = [_Term(tuple(_tokenised(each)), column) for each in word for column in range(len(tokens))]
+    ranked = _associated(evidence, tokens, asked)
+    if evidence.ask is not None:
+        ranked = _pulling(evidence, evidence.ask, ranked)
+    found = []
+    for each in ranked[: max(most, len(asked))]:
+        found.append(_finding(evidence, each))
+    for term in asked:
+        if all(term != each.term for each in ranked):
+            evidence.warn(f"{_called(term, inputs)}: goes with no class")
+    return found
+
+
+def _texts(evidence: Evidence, split: str) -> Texts:
+    inputs = evidence.inputs(split)
+    assert isinstance(inputs, Texts)
+    return inputs
+
+
+def _tokenised(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _tokens(column: Sequence[str]) -> list[list[str]]:
+    return [_tokenised(text) for text in column]
+
+
+def _terms(words: list[str]) -> Iterator[tuple[str, ...]]:
+    """The single words and pairs of neighbours of a text, each once."""
+    return iter({(word,) for word in words} | set(pairwise(words)))
+
+
+def _associated(evidence: Evidence, tokens: Sequence[list[list[str]]], asked: Sequence[_Term]) -> list[_Ranked]:
+    """Words with the class whose share among their texts is highest above its share of all, by z, on half 0."""
+    half, label = evidence.half(evidence.source), evidence.label(evidence.source)
+    chosen = np.flatnonzero(half == 0).tolist()
+    shares = np.bincount(label[half == 0], minlength=len(evidence.class_names)) / max(1, len(chosen))
+    classes = evidence.classes(MOST_CLASSES)
+    evidence.progress.start("words", len(chosen) * len(tokens))
+    found = []
+    for column, texts in enumerate(tokens):
+        counts: Counter[tuple[str, ...]] = Counter()
+        for row in chosen:
+            counts.update(_terms(texts[row]))
+        kept = {term for term, count in counts.items() if count >= _LEAST}
+        wanted = {term.words for term in asked if term.column == column}
+        kept = wanted & set(counts) if asked else kept
+        by_class: dict[tuple[str, ...], Counter[int]] = {term: Counter() for term in kept}
+        for row in chosen:
+            for term in kept.intersection(_terms(texts[row])):
+                by_class[term][int(label[row])] += 1
+            evidence.progress.advance(1)
+        for term, mine in by_class.items():
+            total = counts[term]
+            z, y = max((_z(mine[y] / total, shares[y], total), y) for y in classes)
+            if z > (_PROMISING if not asked else -math.inf):
+                found.append(_Ranked(_Term(term, column), y, z, mine[y]))
+    found.sort(key=lambda each: (-each.z, each.term.text))
+    return _without_parts(found)
+
+
+def _z(share: float, expected: float, count: int) -> float:
+    return (share - expected) / math.sqrt(max(expected * (1 - expected), 1e-9) / count)
+
+
+def _without_parts(found: list[_Ranked]) -> list[_Ranked]:
+    """Without pairs of words of which one alone ranks higher, for the same class."""
+    kept: list[_Ranked] = []
+    seen: set[tuple[str, int, int]] = set()
+    for each in found:
+        term, y = each.term, each.label_index
+        if len(term.words) > 1 and any((word, term.column, y) in seen for word in term.words):
+            continue
+        seen |= {(word, term.column, y) for word in term.words}
+        kept.append(each)
+    return kept
+
+
+def _pulling(evidence: Evidence, ask: Ask, ranked: Sequence[_Ranked]) -> list[_Ranked]:
+    """The words by how far they pull texts of other classes, on half 0, times the number of texts that have them."""
+    tried = list(ranked[:_TRIED])
+    split = evidence.held_out
+    label, half = evidence.label(split), evidence.half(split)
+    evidence.progress.start("putting words into texts", len(tried))
+    pulls = []
+    for each in tried:
+        term, y = each.term, each.label_index
+        index = _other_texts(evidence, y, np.flatnonzero((label != y) & (half == 0)))[:_TEXTS]
+        pull = 0.0
+        if len(index) and evidence.left() > 0:
+            texts = _texts(evidence, split).read(index)
+            before = evidence.logits(split)[index]
+            after = ask(_put(evidence, texts, index, term))
+            pull = float(np.median(margin(after, [y]) - margin(before, [y])))
+        pulls.append((pull * each.count, each))
+        evidence.progress.advance(1)
+    pulls.sort(key=lambda pair: -pair[0])
+    return [each for harm, each in pulls if harm > 0]
+
+
+def _other_texts(evidence: Evidence, y: int, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(generator("audit words", evidence.seed, y).permutation(index), dtype=np.int64)
+
+
+def _put(
+    evidence: Evidence, texts: Sequence[tuple[str, ...]], index: NDArray[np.int64], term: _Term
+) -> list[tuple[str, ...]]:
+    """Each text with the words between two of its own, at a random place that depends on the sample alone."""
+    changed = []
+    for number, sample in zip(index.tolist(), texts, strict=True):
+        words = sample[term.column].split(" ")
+        place = int(generator("audit word place", evidence.seed, number).integers(len(words) + 1))
+        text = " ".join([*words[:place], term.text, *words[place:]]).strip()
+        changed.append((*sample[: term.column], text, *sample[term.column + 1 :]))
+    return changed
+
+
+def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
+    term, y, presence = ranked.term, ranked.label_index, {}
+    for split in evidence.splits:
+        texts = _tokens(_texts(evidence, split).columns[term.column])
+        presence[split] = np.array([_has(words, term.words) for words in texts], dtype=np.float32)
+    name, label = _called(term, _texts(evidence, evidence.source)), evidence.class_names[y]
+    return Finding(
+        name=short_name("word", name),
+        finder="words",
+        label_index=y,
+        presence=presence,
+        statement=f"Texts with {name!r} are predicted {label} more often",
+        shown={"words": [term.text]},
+        details={"z": round(ranked.z, 2), "text": term.column + 1},
+        counterfactual=_counterfactual(evidence, term, y, presence[evidence.held_out]),
+    )
+
+
+def _called(term: _Term, inputs: Texts) -> str:
+    return term.text if len(inputs.columns) == 1 else f"{term.text} (text {term.column + 1})"
+
+
+def _has(words: list[str], wanted: tuple[str, ...]) -> bool:
+    if len(wanted) == 1:
+        return wanted[0] in words
+    return any(tuple(words[place : place + len(wanted)]) == wanted for place in range(len(words) - len(wanted) + 1))
+
+
+def _counterfactual(evidence: Evidence, term: _Term, y: int, presence: NDArray[np.float32]) -> Counterfactual | None:
+    """Texts of half 1 without the word, with it put in; the control has words put in that go with no class."""
+    if evidence.ask is None:
+        return None
+    split = evidence.held_out
+    wanted = (evidence.half(split) == 1) & (presence < 0.5) & (evidence.label(split) != y)
+    index = np.sort(_other_texts(evidence, y, np.flatnonzero(wanted))[:_MOST_CHANGED])
+    if not len(index):
+        return None
+    texts = _texts(evidence, split).read(index)
+    with_it = _put(evidence, texts, index, term)
+    neutral = _neutral(evidence, term, y)
+    controls = [
+        _put(evidence, [text], index[row : row + 1], neutral[row % len(neutral)])[0] if neutral else text
+        for row, text in enumerate(texts)
+    ]
+    asked: list[Any] = [evidence.ask(with_it), evidence.ask(controls)]
+    second: list[Any] = [None, None]
+    if evidence.second_ask is not None:
+        second = [evidence.second_ask(with_it), evidence.second_ask(controls)]
+    return Counterfactual(index, asked[0], second[0], asked[1], second[1])
+
+
+def _neutral(evidence: Evidence, term: _Term, y: int) -> list[_Term]:
+    """Words about as frequent as `term`, as many words long, that go with the class no more than chance would have it."""
+    label, half = evidence.label(evidence.source), evidence.half(evidence.source)
+    texts = _tokens(_texts(evidence, evidence.source).columns[term.column])
+    rows = np.flatnonzero(half == 0).tolist()[:20_000]
+    counts: Counter[tuple[str, ...]] = Counter()
+    mine: Counter[tuple[str, ...]] = Counter()
+    for row in rows:
+        terms = [each for each in _terms(texts[row]) if len(each) == len(term.words)]
+        counts.update(terms)
+        if label[row] == y:
+            mine.update(terms)
+    share = float((label[rows] == y).mean())
+    frequency = max(counts[term.words], _LEAST)
+    close = [
+        each
+        for each, count in counts.items()
+        if each != term.words and count >= _LEAST and abs(_z(mine[each] / count, share, count)) < 1
+    ]
+    close.sort(key=lambda each: (abs(math.log(counts[each] / frequency)), each))
+    return [_Term(each, term.column) for each in close[:_NUM_CONTROLS]]
