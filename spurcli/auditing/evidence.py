@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.datasets import Dataset, Inputs, Texts
+from spurcli.datasets import Dataset, Inputs
+from spurcli.datasets.inputs import kind_of
 from spurcli.progress import Progress, Silent
 from spurcli.randomness import generator
 from spurcli.words import counted
@@ -74,10 +75,8 @@ class Evidence:
 
     @property
     def kind(self) -> str:
-        """ "images", "texts", or "none" where the inputs are not known."""
-        if self.dataset is None:
-            return "none"
-        return "texts" if isinstance(self.dataset.splits["train"].inputs, Texts) else "images"
+        """ "images", "texts", "vectors", or "none" where the inputs are not known."""
+        return "none" if self.dataset is None else kind_of(self.dataset.splits["train"].inputs)
 
     def label(self, split: str) -> NDArray[np.int64]:
         """Class int64 [n]."""

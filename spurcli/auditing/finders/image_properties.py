@@ -15,7 +15,7 @@ from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.image_files import NUMBERS, TEXTS, file_facts
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
-from spurcli.datasets import Images, Texts
+from spurcli.datasets import Images, Texts, Vectors
 from spurcli.words import counted
 
 _BATCH = 256
@@ -59,7 +59,7 @@ def _of_pixels(
 def _images(evidence: Evidence, split: str) -> Images:
     inputs = evidence.inputs(split)
     assert inputs is not None
-    assert not isinstance(inputs, Texts)
+    assert not isinstance(inputs, Texts | Vectors)
     return inputs
 
 
