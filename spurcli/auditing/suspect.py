@@ -15,7 +15,7 @@ from spurcli.errors import InputError
 CONFIRMED, UNCONFIRMED, NOT_SUPPORTED = "confirmed", "unconfirmed", "not supported"
 STATUSES = (CONFIRMED, UNCONFIRMED, NOT_SUPPORTED)
 _MOST = 48  # characters of a name
-_UNFIT = re.compile(r"[^\w.,<>=≤≥+ -]+")
+_UNFIT = re.compile(r"[^\w.,!?()<>=≤≥+ -]+")
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from spurcli.auditing.candidates import Candidate, Hit, of_numbers, of_texts, se
 from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.image_files import NUMBERS, TEXTS, file_facts
+from spurcli.auditing.lump import has_two_lumps
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.datasets import Images, Texts, Vectors
 from spurcli.words import counted
 
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and asked again
+_SMOOTH = "{} runs on smoothly within the class, so it may be part of the class itself"
 _DOUBT = "{} cannot be changed in an image by itself, so it was not tested"
 
 
@@ -33,7 +35,11 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
     files = _of_files(evidence)
     candidates += files
     from_file = {candidate.column for candidate in files}
-    return [_finding(evidence, hit, hit.candidate.column in from_file) for hit in search(evidence, candidates, most)]
+    found = []
+    for hit in search(evidence, candidates, most):
+        own = None if hit.candidate.column in from_file else numbers[hit.candidate.column][evidence.source]
+        found.append(_finding(evidence, hit, own))
+    return found
 
 
 def _of_pixels(
@@ -82,10 +88,17 @@ def _of_files(evidence: Evidence) -> list[Candidate]:
     return candidates
 
 
-def _finding(evidence: Evidence, hit: Hit, is_of_file: bool) -> Finding:
+def _finding(evidence: Evidence, hit: Hit, values: NDArray[np.float64] | None) -> Finding:
+    """The finding; `values` are those of the property in training, None for what is known of the file."""
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
-    twin = None if is_of_file else _changed(evidence, hit)
-    doubt = _DOUBT.format(candidate.column) if twin is None and not is_of_file else ""
+    twin, doubt = None, ""
+    if values is not None:
+        twin = _changed(evidence, hit)
+        mine = evidence.label(evidence.source) == hit.label_index
+        if twin is None:
+            doubt = _DOUBT.format(candidate.column)
+        elif not has_two_lumps(values[mine], evidence.seed):
+            doubt = _SMOOTH.format(candidate.column)
     return Finding(
         name=short_name(candidate.column, candidate.value.removeprefix("= ")),
         finder="image-properties",

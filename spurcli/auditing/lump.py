@@ -1,0 +1,41 @@
+"""Whether the values of a property fall into two lumps: content varies smoothly, what was added to some samples does not."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GAIN = 10.0  # of BIC, of two normal distributions over one
+_APART = 2.0  # Ashman's D: two normal distributions that are this far apart have two peaks
+_SMALLEST = 0.02  # share of the smaller lump
+_MOST = 5000
+
+
+def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
+    """Whether two normal distributions fit float64 [n] much better than one, and are clearly apart
+    (Ashman et al. 1994), with a valley between them.
+
+    A smooth skewed tail is no second lump: its distributions overlap.
+    """
+    values = values[np.isfinite(values)][:_MOST, None]
+    if len(values) < 20 or values.std() < 1e-9:
+        return False
+    from sklearn.mixture import GaussianMixture
+
+    scaled = (values - values.mean()) / values.std()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about convergence: a poor fit is no lump
+        one, two = (GaussianMixture(k, random_state=seed, n_init=k, reg_covar=1e-4).fit(scaled) for k in (1, 2))
+    if one.bic(scaled) - two.bic(scaled) < _GAIN or two.weights_.min() < _SMALLEST:
+        return False
+    apart = abs(two.means_[0, 0] - two.means_[1, 0]) * np.sqrt(2 / two.covariances_.sum())
+    return bool(apart > _APART) and _valley(scaled[:, 0], *sorted(two.means_[:, 0].tolist()))
+
+
+def _valley(values: NDArray[np.float64], low: float, high: float) -> bool:
+    """Whether fewer than half as many values are half way between the two middles as around either of them."""
+    window = (high - low) / 8
+    left, middle, right = (int((np.abs(values - place) < window).sum()) for place in (low, (low + high) / 2, high))
+    return 2 * middle < min(left, right)

@@ -1,0 +1,170 @@
+"""The statistics of suspects against slow versions and against data whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spurcli.auditing.detectability import detectability
+from spurcli.auditing.evidence import halves
+from spurcli.auditing.finders.columns import find
+from spurcli.auditing.ranking import ranked
+from spurcli.auditing.statistics import carries, holm, judged, push_within
+from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.errors import InputError
+
+
+def presence_of(feature):
+    return {split: has.astype(np.float32) for split, has in feature.items()}
+
+
+def finding(feature, y=1, **more):
+    return Finding("sea", "mine", y, presence_of(feature), "by sea", **more)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_halves_split_each_class_in_two(label, seed):
+    label = np.array(label)
+    half = halves(label, "test", seed)
+    for y in np.unique(label):
+        zeros = (half[label == y] == 0).sum()
+        assert abs(2 * zeros - (label == y).sum()) <= 1
+    assert abs(2 * (half == 0).sum() - len(label)) <= 1
+    assert (half == halves(label, "test", seed)).all()
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_holm_is_the_step_down_rule(p_values):
+    adjusted = holm(p_values)
+    for level in (0.01, 0.05, 0.3):
+        rejected = []
+        for step, place in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
+            if p_values[place] * (len(p_values) - step) > level:
+                break
+            rejected.append(place)
+        assert [k for k, p in enumerate(adjusted) if p <= level] == sorted(rejected)
+
+
+def test_a_push_within_classes_is_the_weighted_difference_of_means():
+    rng = np.random.default_rng(0)
+    label, mine, low = rng.integers(3, size=300), rng.random(300) < 0.4, rng.normal(size=300)
+    top = variance = 0.0
+    for y in (0, 2):
+        with_it, without = low[(label == y) & mine], low[(label == y) & ~mine]
+        top += len(with_it) * (with_it.mean() - without.mean())
+        variance += len(with_it) ** 2 * (with_it.var(ddof=1) / len(with_it) + without.var(ddof=1) / len(without))
+    assert push_within(low, label, mine, label != 1) == pytest.approx(top / variance**0.5)
+    assert push_within(low, label, np.zeros(300, dtype=bool), label != 1) is None
+
+
+def test_what_the_model_leans_on_is_confirmed(world):
+    evidence, feature = world(1, push=1.5).make()
+    (suspect,) = (each for each in judged(evidence, find(evidence)) if each.finding.label_index == 1)
+    assert (suspect.status, suspect.judged_by, suspect.label) == ("confirmed", "groups", "b")
+    assert suspect.finding.shown == {"column": "place", "value": "= sea"}
+    assert (carries(suspect.finding.presence["val"]) == feature["val"]).all()
+    effect = suspect.reliance["feature_effect"]
+    assert effect["interval"][0] < 1.5 / 2 < effect["interval"][1]
+    mine = next(row for row in suspect.carriers["train"] if row["class"] == "b")
+    assert mine["num_carriers"] == feature["train"][np.arange(400) % 2 == 1].sum()
+    assert suspect.expected_harm == pytest.approx(effect["value"] * mine["num_carriers"])
+    assert suspect.utility["share_in_class"] > suspect.utility["share_elsewhere"]
+
+
+def test_a_feature_that_only_makes_samples_harder_is_not_confirmed(world):
+    """It moves samples of a towards b, but those of b towards a: no reliance of b's."""
+    evidence, feature = world(2, push=0.0, harder=1.5).make()
+    (suspect,) = judged(evidence, [finding(feature)])
+    assert suspect.status == "not supported"
+    assert suspect.reliance["feature_effect"]["value"] > 0.3  # which by itself would say that the model leans on it
+
+
+def test_without_reliance_few_are_confirmed(world):
+    """Of 100 data sets whose column goes with the class and which the model does not use, at most 5 % are confirmed (9 by chance)."""
+    confirmed = 0
+    for seed in range(100):
+        evidence, feature = world(seed, push=0.0, sizes=(200, 200)).make()
+        confirmed += any(
+            suspect.status == "confirmed" for suspect in judged(evidence, find(evidence, column=["place"]))
+        )
+        confirmed += judged(evidence, [finding(feature)])[0].status == "confirmed"
+    assert confirmed <= 9
+
+
+def test_a_feature_without_association_in_training_is_not_confirmed(world):
+    evidence, feature = world(3, push=1.5, shares=(0.5, 0.5)).make()
+    (suspect,) = judged(evidence, [finding(feature)])
+    assert suspect.status == "not supported"
+
+
+def test_pairs_are_tested_against_their_control(world):
+    evidence, feature = world(4, push=0.0).make()
+    index = np.flatnonzero((evidence.label("val") == 0) & ~feature["val"])
+    before = evidence.logits("val")[index]
+    moved = before + np.array([0, 1], dtype=np.float32)
+    for control, status in ((None, "confirmed"), (moved, "not supported")):
+        twin = Counterfactual(index, moved, control=control)
+        (suspect,) = judged(evidence, [finding(feature, counterfactual=twin)])
+        assert (suspect.status, suspect.judged_by) == (status, "pairs")
+
+
+def test_the_second_model_must_show_it_too(world):
+    evidence, feature = world(5, push=1.5).make()
+    other, _ = world(5, push=0.0).make()
+    assert judged(evidence, [finding(feature)])[0].status == "confirmed"
+    evidence, _ = world(5, push=1.5).make(second=other._answers)
+    assert judged(evidence, [finding(feature)])[0].status == "not supported"
+
+
+def test_what_a_model_gave_does_not_judge_it(world):
+    evidence, feature = world(7, push=1.5).make()
+    (suspect,) = judged(evidence, [finding(feature, inferred=True, doubt="look at them")])
+    assert (suspect.status, suspect.p_value) == ("unconfirmed", None)
+    assert suspect.reliance["feature_effect"]["value"] is None
+    assert "--second" in suspect.reliance["feature_effect"]["reason"]
+
+
+def test_the_confirmed_come_first_and_the_most_harmful_of_them(world):
+    evidence, feature = world(8, push=1.5).make()
+    half = {split: has & (np.arange(len(has)) % 4 != 1) for split, has in feature.items()}
+    order = ranked(
+        judged(evidence, [finding(feature, doubt="?"), finding(feature, y=0), finding(half), finding(feature)])
+    )
+    assert [suspect.status for suspect in order] == ["confirmed", "confirmed", "unconfirmed", "not supported"]
+    assert order[0].expected_harm > order[1].expected_harm
+    assert [suspect.rank for suspect in order] == [1, 2, 3, 4]
+
+
+def test_a_probe_finds_what_embeddings_hold(world):
+    evidence, feature = world(9, push=0).make()
+    rng = np.random.default_rng(0)
+    plain = {split: rng.normal(size=(len(has), 6)).astype(np.float32) for split, has in feature.items()}
+    shown = {split: plain[split] + 3 * has[:, None] for split, has in feature.items()}
+    for embedded, low, high in ((plain, 0.3, 0.7), (shown, 0.95, 1.0)):
+        evidence._answers.embedded = embedded
+        evidence._kept.clear()
+        assert low <= detectability(evidence, finding(feature))["value"] <= high
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"label_index": 2},
+        {"presence": {"train": np.zeros(3, dtype=np.float32)}},
+        {"presence": {"val": np.zeros(400, dtype=np.float32)}},
+        {"presence": {"train": np.full(400, 2.0, dtype=np.float32)}},
+    ],
+)
+def test_a_finding_that_does_not_fit_is_refused(damage):
+    whole = {"name": "x", "finder": "f", "label_index": 1, "presence": {"train": np.zeros(400, np.float32)}}
+    with pytest.raises(InputError, match="Finder f"):
+        Finding(**{**whole, **damage}, statement="").require_fitting({"train": 400, "val": 400}, "train", 2)
+
+
+def test_names_fit_into_groups():
+    assert "/" not in short_name("a/b", "c\nd")
+    assert len(short_name("x" * 200)) == 48
