@@ -10,6 +10,7 @@ from spurcli.artifacts.provenance import lineage_of, provenance
 from spurcli.errors import InputError
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm, collect, dataset_name
+from spurcli.reporting.choosing import choices
 from spurcli.reporting.claims import LEVEL
 from spurcli.reporting.difficulty import describe_scores
 from spurcli.reporting.document import (
@@ -75,6 +76,7 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
         common_settings=collected.common,
         comparisons=compared,
         rankings=ranked,
+        choices=choices(arms, parts[0].split if parts else None, asked),
         claims=claims_of(arms, entries, chosen, asked, level=level),
         level=level,
         runs=[_run(run, number) for number, arm in enumerate(arms) for run in arm.runs],

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from spurcli.artifacts.catalogue import REPORT
 from spurcli.evaluation.metric import Bounds
+from spurcli.reporting.choice import Choice
 from spurcli.reporting.claims import Result
 from spurcli.reporting.naming import ArmKind
 from spurcli.reporting.statistics import Paired
@@ -354,6 +355,7 @@ class Report:
     common_settings: Sequence[str]
     comparisons: Sequence[Comparison]
     rankings: Sequence[Ranking]
+    choices: Sequence[Choice]
     claims: Sequence[Claim]
     level: float
     runs: Sequence[RunEntry]

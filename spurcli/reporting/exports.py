@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from spurcli.reporting.choosing import choice_header, choice_note, choice_rows
 from spurcli.reporting.document import ArmEntry, Level, ListEntry, Measured, Report, ShownMetric
 from spurcli.reporting.figures import csv_text
 from spurcli.reporting.tables import (
@@ -50,6 +51,7 @@ def markdown(report: Report) -> str:
         lines += [*_table(header, body), *_hidden(len(report.arms), "more arm")]
         lines += [line for note in table_notes(report) for line in (_escape(note), "")]
         lines += _differences(report, metrics)
+        lines += _choices(report)
     for heading, items in (("Notes", report.notes), ("Remarks", report.remarks)):
         if items:
             lines += [f"## {heading}", "", *[f"- {_escape(item)}" for item in items], ""]
@@ -78,6 +80,13 @@ def _differences(report: Report, metrics: Sequence[ShownMetric]) -> list[str]:
         body.append([f"{arms[entry.arm].label} − {arms[entry.reference].label}", *cells])
     header = ["difference", *[metric.label for metric in metrics]]
     return [*lines, *_table(header, body), *_hidden(len(report.comparisons), "more comparison")]
+
+
+def _choices(report: Report) -> list[str]:
+    if not report.choices:
+        return []
+    lines = ["## Chosen without and with group labels", "", _escape(choice_note(report)), ""]
+    return [*lines, *_table(choice_header(report), choice_rows(report))]
 
 
 def _cell(entry: Level | None, unit: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from spurcli.reporting.choosing import choice_header, choice_note, choice_rows
 from spurcli.reporting.document import ArmEntry, PartLevel, Report
 from spurcli.reporting.drawing import Figure, Style, render_svg
 from spurcli.reporting.figures import all_figures, arm_styles, csv_text, slug
@@ -49,6 +50,7 @@ def page(report: Report, gallery: Gallery | None) -> str:
         shows_labels=shows_labels(report),
         shows_seconds=shows_seconds(report),
         table_notes=table_notes(report),
+        choices=(choice_header(report), choice_rows(report), choice_note(report)) if report.choices else None,
         groups=_figure_groups(figures),
         gallery=gallery,
         max_rows=MAX_ROWS,

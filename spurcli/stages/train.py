@@ -22,11 +22,12 @@ from spurcli.artifacts.provenance import Provenance, provenance
 from spurcli.artifacts.records import CheckpointMetadata, TrainingFacts
 from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
-from spurcli.epoch_rules import LAST, RULES
+from spurcli.epoch_rules import FITTED, INFERRED, LAST, RECALLS, RULES, disagreement
 from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
+from spurcli.evaluation.recalls import fitted_recalls, recalls, worst_group
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress
@@ -39,7 +40,7 @@ from spurcli.settings import Settings, Table
 from spurcli.training.best import Selected
 from spurcli.training.inputs import TrainingInputs, read_inputs
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
-from spurcli.training.method import LastLayerMethod, Method, build_method
+from spurcli.training.method import Annotation, LastLayerMethod, Method, build_method
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
@@ -132,15 +133,15 @@ def train(
         context, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch)
     )
     method = build_method(settings.method.name, settings.method.options, inputs.samples)
-    inputs.refuse_idle(settings.method.name)
     options = options or TrainOptions()
+    inputs.refuse_idle(settings.method.name, {settings.training.selection, *options.rules})
     if isinstance(method, LastLayerMethod):
         options.refuse(settings.method.name, checkpoint)
         selection, predictors = inputs.checkpoint_training.get("selection") or LAST, {}  # what chose the features
     else:
         options.check(settings, checkpoint)
         selection = settings.training.selection
-        predictors = _predictors(context, {selection, *options.rules}, options.evaluate_each)
+        predictors = _predictors(context, inputs, {selection, *options.rules}, options.evaluate_each)
     hashes = {name: sha256 for name, sha256 in inputs.hashes.items() if sha256}
     arguments = {**hashes, **options.to_json(predictors)}
     made = provenance(
@@ -187,6 +188,10 @@ def train(
             state = StateFile(folder, identity, context.device.type, replace_other=force, world_size=world.size)
             world.first(lambda: _require_earlier_checkpoints(files, options, state))
             fitted = _fit(context, model, method, inputs, options, state, predictors, files)
+        for rule in sorted({selection, *options.rules}):
+            if rule in RULES and (epochs := disagreement(rule, fitted.records)):
+                message = f"{rule} chooses epoch {epochs[0]}, and epoch {epochs[1]} after class biases are fitted on half of val"
+                warnings.warn(f"{message}: a moved threshold may have decided", SpurWarning, stacklevel=2)
         for rule in options.rules:
             files.save(fitted.selected[rule], rule, name=rule)
         if write_sidecar and world.is_first:
@@ -277,7 +282,7 @@ def _fit(
         seed=settings.seed,
         state_file=state,
         progress=context.progress,
-        evaluate=_evaluator(predictors, context.world) if predictors else None,
+        evaluate=_evaluator(predictors, inputs.inferred, context.world) if predictors else None,
         after_epoch=after_epoch,
         world=context.world,
         called=context.model_called,
@@ -315,7 +320,9 @@ def _metadata(context: RunContext, made: Provenance) -> CheckpointMetadata:
     }
 
 
-def _predictors(context: RunContext, selections: Set[str], splits: Sequence[str]) -> dict[str, SplitPredictor]:
+def _predictors(
+    context: RunContext, inputs: TrainingInputs, selections: Set[str], splits: Sequence[str]
+) -> dict[str, SplitPredictor]:
     evaluated = set(splits)
     for split in splits:
         if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
@@ -329,21 +336,43 @@ def _predictors(context: RunContext, selections: Set[str], splits: Sequence[str]
                 f"{selection} needs a validation split; {context.dataset.name} has none", "Use the last epoch: last."
             )
         if RULES[selection].reads_groups and context.dataset.group("val") is None:
-            raise UsageError(f"{selection} needs groups in the validation split", "Use best-val-mean.")
+            raise UsageError(
+                f"{selection} needs groups in the validation split",
+                "Without them: best-val-worst-class, or best-val-inferred-worst-group with --group-labels.",
+            )
+        if RULES[selection].reads_inferred and inputs.inferred is None:
+            problem = f"{inputs.groups} does not cover val" if inputs.groups else "no list is named"
+            raise UsageError(
+                f"{selection} needs inferred groups of the validation split, and {problem}",
+                "Make a list that covers val (spurcli infer --dataset …) and name it: --group-labels groups.txt",
+            )
         evaluated.add("val")
     return {name: SplitPredictor.open(context, name) for name in sorted(evaluated)}
 
 
-def _evaluator(predictors: dict[str, SplitPredictor], world: World) -> Any:
+def _evaluator(predictors: dict[str, SplitPredictor], inferred: Annotation | None, world: World) -> Any:
     def evaluate(model: nn.Module, _epoch: int) -> dict[str, object]:
         predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}
-        return world.first(lambda: {name: _values(evaluated) for name, evaluated in predicted.items()})
+        return world.first(
+            lambda: {
+                name: _values(evaluated, is_val=name == "val", inferred=inferred)
+                for name, evaluated in predicted.items()
+            }
+        )
 
     return evaluate
 
 
-def _values(evaluated: Evaluated) -> dict[str, object]:
-    """The metrics without their intervals."""
+def _values(evaluated: Evaluated, *, is_val: bool, inferred: Annotation | None) -> dict[str, object]:
+    """The metrics without their intervals; of val also what the rules that choose an epoch look at."""
     found = compute(evaluated)
     values: dict[str, object] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
-    return {**values, "per_group": {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}}
+    values["per_group"] = {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}
+    if not is_val:
+        return values
+    predicted, label = evaluated.logits.argmax(axis=1), evaluated.label
+    values[RECALLS] = recalls(predicted, label, evaluated.logits.shape[1])
+    values[FITTED] = fitted_recalls(evaluated.logits, label)
+    if inferred is not None:
+        values[INFERRED] = worst_group(predicted == label, inferred.read())
+    return values

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import plain_weights
 from spurcli.artifacts.records import EpochRecord
-from spurcli.epoch_rules import LAST, RULES
+from spurcli.epoch_rules import LAST, RULES, Standing, can_win, chosen
 
 
 @dataclass(frozen=True)
@@ -22,41 +22,79 @@ class Selected:
     epoch: int
 
 
-class BestEpoch(TypedDict):
-    """The best epoch so far by one rule, with the value of its metric."""
+class BestEpoch(TypedDict, total=False):
+    """The best epoch so far by one rule, with the value of its metric, and all epochs that may still be chosen."""
 
     epoch: int
     metric: str
     value: float
+    contenders: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Contender:
+    selected: Selected
+    standing: Standing
 
 
 class BestEpochs:
-    """The weights of the best epoch so far, by each of some rules (`spurcli.epoch_rules`)."""
+    """The weights of the best epoch so far, by each of some rules (`spurcli.epoch_rules`).
+
+    A rule that admits epochs by what the others reached may choose an earlier one later: the weights of all that may still
+    be chosen are kept, mostly one or two.
+    """
 
     def __init__(self, rules: Iterable[str]) -> None:
         self._rules = sorted(set(rules) - {LAST})
+        self._contenders: dict[str, list[_Contender]] = {}
         self.facts: dict[str, BestEpoch] = {}
         self.selected: dict[str, Selected] = {}
 
     def note(self, model: nn.Module, record: EpochRecord) -> None:
         """Look at a finished epoch; its record holds the evaluation of the validation split."""
+        newest: Selected | None = None
         for rule in self._rules:
-            value = RULES[rule].value(record)
-            if value is not None and (rule not in self.facts or value > self.facts[rule]["value"]):
-                self.facts[rule] = {"epoch": record["epoch"], "metric": RULES[rule].metric, "value": value}
-                self.selected[rule] = Selected(plain_weights(model), record["epoch"])
+            standing = RULES[rule].stands(record)
+            if standing is None:
+                continue
+            known = self._contenders.get(rule, [])
+            standings = [*(each.standing for each in known), standing]
+            stay = can_win(standings)
+            if len(known) in stay:
+                newest = newest or Selected(plain_weights(model), record["epoch"])
+                known = [*known, _Contender(newest, standing)]
+            self._put(rule, [known[place] for place in stay])
+
+    def _put(self, rule: str, contenders: list[_Contender]) -> None:
+        leader = chosen([each.standing for each in contenders])
+        assert leader is not None
+        best = contenders[leader]
+        self._contenders[rule], self.selected[rule] = contenders, best.selected
+        self.facts[rule] = {
+            "epoch": best.selected.epoch,
+            "metric": RULES[rule].metric,
+            "value": best.standing.value,
+            "contenders": [{"epoch": each.selected.epoch, **asdict(each.standing)} for each in contenders],
+        }
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All weights, for the state of an unfinished run."""
+        """All weights, for the state of an unfinished run: those of an epoch once, whichever rules may choose it."""
+        found = {each.selected.epoch: each.selected for kept in self._contenders.values() for each in kept}
         return {
-            f"{rule}/{name}": value
-            for rule, selected in self.selected.items()
-            for name, value in selected.weights.items()
+            f"{epoch}/{name}": value for epoch, selected in found.items() for name, value in selected.weights.items()
         }
 
     def restore(self, facts: Mapping[str, BestEpoch], tensors: Mapping[str, torch.Tensor]) -> None:
-        """Put back `facts` and what `tensors` gave."""
-        self.facts = dict(facts)
-        for rule, found in facts.items():
-            weights = {n.removeprefix(f"{rule}/"): tensor for n, tensor in tensors.items() if n.startswith(f"{rule}/")}
-            self.selected[rule] = Selected(weights, found["epoch"])
+        """Put back `facts` and what `tensors` gave; earlier versions kept a rule's best epoch alone, under its name."""
+        known: dict[int, Selected] = {}
+        for rule, best in facts.items():
+            told = best.get("contenders") or [{"epoch": best["epoch"], "value": best["value"]}]
+            contenders = []
+            for each in told:
+                epoch, values = each["epoch"], {name: value for name, value in each.items() if name != "epoch"}
+                if epoch not in known:
+                    prefix = f"{epoch}/" if "contenders" in best else f"{rule}/"
+                    own = {n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(prefix)}
+                    known[epoch] = Selected(own, epoch)
+                contenders.append(_Contender(known[epoch], Standing(**values)))
+            self._put(rule, contenders)

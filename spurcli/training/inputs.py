@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import optional_field, sha256_of_file
-from spurcli.artifacts.group_list import read_groups_about
+from spurcli.artifacts.group_list import GroupList, part_about, read_groups
 from spurcli.artifacts.indices import IndexList, Kind, indices_sha256, read_indices_about
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
@@ -27,12 +27,13 @@ DATA_SET = "data set"
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a run trains on, and the files that say so."""
+    """What a run trains on, and the files that say so. `inferred` are the groups of val in the file of group labels."""
 
     samples: TrainingSamples
     num_train: int
     val_labels: Annotation | None
     val_groups: Annotation | None
+    inferred: Annotation | None
     index_list: IndexList | None
     groups: Path | None
     errors: Path | None
@@ -40,13 +41,14 @@ class TrainingInputs:
     hashes: Mapping[str, str | None]
     parents: tuple[Parent, ...]
 
-    def refuse_idle(self, method: str) -> None:
-        """Raise UsageError if a file was named that the method, once built, has not asked for."""
+    def refuse_idle(self, method: str, rules: Iterable[str]) -> None:
+        """Raise UsageError if a file was named that neither the method, once built, nor a rule that chooses an epoch asks for."""
+        choose = any(RULES[rule].reads_inferred for rule in rules if rule in RULES)
         for path, known, flag in (
             (self.groups, self.samples.groups, "--group-labels"),
             (self.errors, self.samples.error_set, "--errors"),
         ):
-            if path and known and not known.was_read:
+            if path and known and not known.was_read and not (choose and known is self.samples.groups):
                 raise UsageError(f"{flag} {path} has no effect with {method}, which does not read it", "Remove it.")
 
     def facts(self) -> TrainingFacts:
@@ -75,7 +77,10 @@ class TrainingInputs:
             "val_labels": _source(
                 self.val_labels, also=(epoch_rule is not None and epoch_rule.reads_labels) or bool(rule.get("quotas"))
             ),
-            "val_groups": _source(self.val_groups, also=epoch_rule is not None and epoch_rule.reads_groups),
+            "val_groups": _both(
+                _source(self.val_groups, also=epoch_rule is not None and epoch_rule.reads_groups),
+                _source(self.inferred, also=True) if epoch_rule is not None and epoch_rule.reads_inferred else None,
+            ),
         }
         before = self.checkpoint_training.get("labels_used") or {}
         return {what: _both(before.get(what), source) for what, source in used.items()}
@@ -109,12 +114,13 @@ def read_inputs(
         parents.append(Parent.of(keep, index_list.provenance))
     if not len(kept):
         raise InputError(f"{keep} keeps no sample at all", "Prune a smaller fraction.")
+    found = read_groups(groups) if groups else None
     samples = TrainingSamples(
         kept,
         split.label[kept],
         len(dataset.class_names),
         context.settings.training.batch_size,
-        _groups_in(groups, subject, policy) if groups else split_groups(context, "train"),
+        _groups_in(found, groups, subject, policy) if found and groups else split_groups(context, "train"),
         _errors_in(errors, subject, policy) if errors else None,
         context.settings.training.epochs,
     )
@@ -130,11 +136,15 @@ def read_inputs(
         checkpoint_training = metadata.get("training") or {}
         for key, kind in (("labels_used", dict), ("selection", str)):
             optional_field(checkpoint_training, key, kind, f"{checkpoint}: metadata: training")
+    inferred = None
+    if found and groups and "val" in found.splits and "val" in dataset.splits:
+        inferred = _groups_in(found, groups, dataset.subject("val"), policy, "val")
     return TrainingInputs(
         samples=samples,
         num_train=len(split),
         val_labels=Annotation(dataset.splits["val"].label, DATA_SET) if "val" in dataset.splits else None,
         val_groups=split_groups(context, "val") if "val" in dataset.splits else None,
+        inferred=inferred,
         index_list=index_list,
         groups=groups,
         errors=errors,
@@ -155,9 +165,11 @@ def _errors_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotat
     return Annotation(found.indices, origin_of(found.provenance), provenance=found.provenance)
 
 
-def _groups_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotation:
-    """The groups of the training samples, in a file."""
-    found, part = read_groups_about(subject, path, policy)
+def _groups_in(
+    found: GroupList, path: Path, subject: Subject, policy: InjectionPolicy, split: str = "train"
+) -> Annotation:
+    """The groups of the samples of a split, in a file."""
+    part = part_about(found, path, subject, policy, split)
     return Annotation(
         part.group,
         origin_of(found.provenance),
