@@ -23,7 +23,7 @@ from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
 
 # What several processes do together; the rest is one process's work.
-_SHARED = ("score", "train", "evaluate", "infer", "audit")
+_SHARED = ("score", "train", "evaluate", "infer", "audit", "data embed")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -70,7 +70,7 @@ def _run(argv: list[str]) -> int:
             "An argument is empty", "Is a variable of the shell unset? Leave the option out for its default.", 2
         )
     try:
-        if argv and argv[0] in COMMANDS and argv[0] not in _SHARED:
+        if argv and argv[0] in COMMANDS and not {argv[0], " ".join(argv[:2])} & {*_SHARED}:
             launch.require_alone(f"spurcli {argv[0]} is one process's work")
         for old, new in renamed.items():
             warn(f"{old} is now called {new}; the old name works until the next release")

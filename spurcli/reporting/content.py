@@ -8,7 +8,7 @@ from dataclasses import replace
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.provenance import lineage_of, provenance
 from spurcli.errors import InputError
-from spurcli.reporting import statistics
+from spurcli.reporting import sentences, statistics
 from spurcli.reporting.arms import Arm, collect, dataset_name
 from spurcli.reporting.choosing import choices
 from spurcli.reporting.claims import LEVEL
@@ -53,7 +53,7 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
     primary = primary_metric(
         [metric.name for metric in metrics if any(metric.name in entry.metrics for entry in entries)]
     )
-    remarks = [*collected.remarks]
+    remarks = [*_frozen(arms), *collected.remarks]
     skipped = [Skipped(name, reason) for name, reason in gathered.skipped]
     runs = [run for arm in arms for run in arm.runs]
     scores = _scores(gathered.of("scores"), _scores_wanted(arms), skipped, remarks)
@@ -201,6 +201,19 @@ def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
     if not arms and gathered.of("scores"):
         return "Difficulty of the training samples"
     return "What pruning removes" if not arms and gathered.of("list") else "spurcli report"
+
+
+def _frozen(arms: Sequence[Arm]) -> list[str]:
+    """A sentence for each frozen model on whose embeddings arms were trained."""
+    found = [mapping(arm.base.get("backbone")) for arm in arms]
+    said = []
+    for backbone in {canonical_json(dict(each)): each for each in found if each}.values():
+        options = mapping(backbone.get("options"))
+        which = name_of(text(options.get("arch")) or text(options.get("path")))
+        model = " ".join(word for word in (name_of(text(backbone.get("model"))), which) if word)
+        weights = name_of(text(backbone.get("weights_sha256"))[:12])
+        said.append(sentences.FROZEN.format(model=model, weights=weights, layer=name_of(text(backbone.get("layer")))))
+    return said
 
 
 def _shared(names: Sequence[str]) -> str:

@@ -191,8 +191,10 @@ def _same(first: Run, second: Run) -> bool:
 
 def _evaluated(run: Run, file: File) -> Run:
     content = file.content
+    backbone = mapping(mapping(content.get("model")).get("backbone"))
     return replace(
         run,
+        base={**run.base, "backbone": backbone} if backbone else run.base,
         split=name_of(text(content.get("split"), "test")),
         weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,
         metrics=_metrics(mapping(content.get("metrics")), rows(content.get("per_group"))),

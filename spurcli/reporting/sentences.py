@@ -97,3 +97,8 @@ NO_CONTROL = (
     "No random control of equal size for the hardest {shares}: which samples were removed cannot be separated from how "
     "many."
 )
+
+# The model below the heads that were trained.
+FROZEN = (
+    "The backbone {model} was frozen (weights {weights}, layer {layer}): only heads on its embeddings were trained."
+)

@@ -234,7 +234,7 @@ def backbone_identity(backbone: Mapping[str, object] | None) -> JsonObject | Non
     """What a model trained on embeddings keeps of the model that made them; None where inputs are no embeddings."""
     if backbone is None:
         return None
-    return {key: backbone.get(key) for key in ("model", "layer", "weights_sha256", "num_dimensions")}
+    return {key: backbone.get(key) for key in ("model", "options", "layer", "weights_sha256", "num_dimensions")}
 
 
 def _inputs_of(backbone: JsonObject | None) -> str:

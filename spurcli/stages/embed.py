@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from spurcli.artifacts.catalogue import EMBEDDINGS
@@ -86,6 +87,8 @@ def embed(
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output, dataset))
     model = _model(context, checkpoint)
+    if settings.training.channels_last:
+        model.to(memory_format=torch.channels_last)
     width = width_of(context, model, layer)
     report.say(f"The embedding is {LAYERS[layer]}: {width:,} numbers for each sample")
     parts = _parts(dataset)

@@ -228,8 +228,11 @@ def _run_model(
     if val is None and "val" in dataset.splits and features_of(evaluated)[0]:
         val = predicted("val", with_twin=False)
     evaluated = fit_thresholds(evaluated, val)
+    from spurcli.runtime.context import backbone_identity
+
+    frozen = {"backbone": backbone_identity(dataset.backbone)} if dataset.backbone is not None else {}
     about = {
-        "model": {"weights_sha256": restored.sha256, "architecture": metadata.get("architecture")},
+        "model": {"weights_sha256": restored.sha256, "architecture": metadata.get("architecture"), **frozen},
         "training": metadata.get("training"),
         **groups.about(settings),
     }

@@ -60,12 +60,29 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
             *("--set", "method.options.on=train", "-o", "dfr/model.safetensors", "--seed", "{OLD:0:1}"),
         ],
     ),
+    "data embed": (
+        ["embeddings.h5"],
+        ["data", "embed", "inject.json", "--checkpoint", "model.safetensors", "--layer", "{OLD:last:output}"],
+    ),
     "infer": (["groups.txt"], ["infer", "model.safetensors", "--by", "{OLD:mistakes:predictions}"]),
     "evaluate": (["evaluation.json", "predictions.h5"], ["evaluate", "model.safetensors", "--split", "{OLD:test:val}"]),
     "report": (["report.html"], ["report", "--no-pictures", "--title", "{OLD:new:old}"]),
 }
-ORDER = ["inject", "score", "prune", "train", "infer", "train by group DRO", "train by DFR", "evaluate", "report"]
-FORCED = {"score", "train", "infer"}  # always, as files say by what command they were made
+ORDER = [
+    *(
+        "inject",
+        "score",
+        "prune",
+        "train",
+        "data embed",
+        "infer",
+        "train by group DRO",
+        "train by DFR",
+        "evaluate",
+        "report",
+    )
+]
+FORCED = {"score", "train", "infer", "data"}  # always, as files say by what command they were made
 
 # As a user and not as root, who may read and write whatever permissions say: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
 PROGRAM = """

@@ -20,6 +20,7 @@ INPUTS: dict[str, list[str]] = {
     "score": ["inject.json"],
     "prune": ["scores.h5"],
     "train": ["keep.txt"],
+    "data embed": ["model.safetensors"],
     "infer": ["model.safetensors"],
     "train by group DRO": ["groups.txt"],
     "train by DFR": ["model.safetensors"],

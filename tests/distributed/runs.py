@@ -61,6 +61,7 @@ COMMANDS = [
     ["infer", "model.epoch1.safetensors", "--by", "clusters", "-o", "clusters.txt"],
     ["train", "--checkpoint", "model.safetensors", "--method", "dfr", "--group-labels", "groups.txt", "--keep", "all",
      "-o", "dfr.safetensors", "--set", "method.options.num_refits=2", "--set", "method.options.C=1.0"],
+    ["data", "embed", "--checkpoint", "model.safetensors", "--set", "scoring.batch_size=7"],
     ["prune", "--fraction", "0.1"],
 ]  # fmt: skip
 

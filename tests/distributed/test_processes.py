@@ -122,7 +122,7 @@ def test_another_number_of_processes_goes_on_with_a_warning(several, runs, tmp_p
 def test_the_command_line_of_two_is_that_of_one(several, runs, tmp_path):
     folder = several[2]
     codes = [json.loads((folder / f"codes{rank}.json").read_text()) for rank in (0, 1)]
-    assert codes == [[0, 0, 0, 0, 0, 0, 2], [0, 0, 0, 0, 0, 0, 0]]
+    assert codes == [[0, 0, 0, 0, 0, 0, 0, 2], [0, 0, 0, 0, 0, 0, 0, 0]]
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         patch.chdir(tmp_path)
@@ -132,6 +132,12 @@ def test_the_command_line_of_two_is_that_of_one(several, runs, tmp_path):
             values = [file[f"scores/{name}/values"][:] for file in (mine, theirs)]
             assert values[0].shape == (2, 300)
             np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-5)
+    with h5py.File(folder / "embeddings.h5") as mine, h5py.File(tmp_path / "embeddings.h5") as theirs:
+        for split, num_samples in (("train", 300), ("val", 100), ("test", 200)):
+            rows = [file[f"split/{split}/embedding"][:] for file in (mine, theirs)]
+            assert rows[0].shape == (num_samples, 16)
+            np.testing.assert_allclose(*rows, rtol=1e-3, atol=1e-4)
+            assert rows[0].any(axis=1).mean() > 0.9  # no row was left out
     for name in ("model", "model.epoch1", "model.best-val-mean", "dfr"):
         mine, theirs = (safetensors.torch.load_file(place / f"{name}.safetensors") for place in (folder, tmp_path))
         for key in theirs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,15 @@ def test_the_whole_chain_on_embeddings_knows_the_groups_and_the_twins(in_embedde
         result = in_embedded(*words)
         assert result.code == 0, result.err
     found = json.loads(Path("evaluation.json").read_text())
+    weights = found["model"]["backbone"]["weights_sha256"]
+    assert any("frozen" in line and "parts.py:net" in line and weights[:12] in line for line in remarks("report.html"))
     assert found["metrics"]["feature_effect"]["value"] is not None
     assert found["metrics"]["flip_rate"]["value"] is not None
     assert {item["group"] for item in found["per_group"]} >= {"1/patch", "1/no patch"}
+
+
+def remarks(page):
+    return re.findall(r"<li>(.*?)</li>", Path(page).read_text(), re.DOTALL)
 
 
 def test_lists_of_the_source_fit_its_embeddings_and_the_other_way(in_embedded):
