@@ -45,7 +45,7 @@ def rows(out: str, heads: list[str]) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "num_numbers"), [("train", 6), ("score", 7), ("methods", 10)])
+@pytest.mark.parametrize(("name", "num_numbers"), [("train", 6), ("score", 7), ("methods", 10), ("frozen", 3)])
 def test_networks_against_a_bare_loop(script, capsys, name, num_numbers):
     module = script(name, "--tiny")
     module.main()
