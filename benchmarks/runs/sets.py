@@ -79,8 +79,8 @@ def celeba(run: Any) -> None:
 
 
 def celeba_finetuned(run: Any) -> None:
-    """The same images and rule with a network that has learned ImageNet, at 96 pixels for 3 epochs."""
-    sets = [*_CELEBA, "preprocessing.image_size=96", "preprocessing.mean=[0.498,0.498,0.498]"]
+    """The same images and rule with a network that has learned ImageNet, at 64 pixels for 3 epochs."""
+    sets = [*_CELEBA, "preprocessing.image_size=64", "preprocessing.mean=[0.498,0.498,0.498]"]
     sets += ["preprocessing.std=[0.502,0.502,0.502]", "training.epochs=3", "training.batch_size=32"]
     sets += ["training.learning_rate=3e-3", "training.weight_decay=1e-3", "scoring.epoch=1", "model.options={}"]
     data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "model": "efficientnet_lite0", "set": sets}
