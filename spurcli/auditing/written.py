@@ -24,11 +24,16 @@ _ALL_OF_THEM = 0.1  # carriers below this share of their class are removed altog
 
 @dataclass(frozen=True)
 class Place:
-    """Where the audit is written, and the model and data set as they are named on a command line ("" = none)."""
+    """Where the audit is written, and the model as it is named on a command line ("" = none).
+
+    `words` are those that later commands need too (--dataset, --model, --recipe, --set), as they were typed. Of an
+    injected data set the injection makes the groups of `evaluate`.
+    """
 
     output: Path
-    model: str
-    dataset: str
+    model: str = ""
+    words: Sequence[str] = ()
+    is_injected: bool = False
 
 
 def write_suspects(
@@ -84,16 +89,16 @@ def attribute_names(suspect: Suspect) -> tuple[str, str]:
 
 def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path) -> list[str]:
     """The commands that check the suspect and cut it."""
-    file, lines = shlex.quote(str(groups)), []
-    if place.model:
-        lines.append(f"spurcli evaluate {shlex.quote(place.model)} --group-labels {file}")
+    labels = ["--group-labels", str(groups)]
+    judged = [*place.words, *([] if place.is_injected else labels)]
+    lines = [["evaluate", place.model, *judged]] if place.model else []
     if suspect.label is not None:
-        group = shlex.quote(f"{suspect.label}/{suspect.finding.name}")
+        group = f"{suspect.label}/{suspect.finding.name}"
         fraction = "1" if _share(suspect, evidence.source) <= _ALL_OF_THEM else "0.25"
-        lines.append(f"spurcli prune scores.h5 --group-labels {file} --group {group} --fraction {fraction}")
-        lines.append("spurcli train --keep keep.txt -o cut/model.safetensors")
-        lines.append(f"spurcli evaluate cut/model.safetensors --group-labels {file} -o cut/evaluation.json")
-    return lines
+        lines.append(["prune", "scores.h5", *labels, "--group", group, "--fraction", fraction])
+        lines.append(["train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"])
+        lines.append(["evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"])
+    return [shlex.join(["spurcli", *line]) for line in lines]
 
 
 def _share(suspect: Suspect, split: str) -> float:

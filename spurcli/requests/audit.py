@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,6 +39,7 @@ from spurcli.requests.options import (
     SplitColumn,
     Workers,
     inherited_settings,
+    parse_sets,
     path,
     several,
 )
@@ -201,7 +204,19 @@ def _search(asked: AuditRequest, command: str) -> Search:
         _budget(asked.budget),
         command,
         is_asked,
+        tuple(_repeated(asked)),
     )
+
+
+def _repeated(asked: AuditRequest) -> list[str]:
+    """The words that say what data and model these are, which later commands need too."""
+    words = [
+        [f"--{name}", os.fspath(value)]
+        for name in ("dataset", "model", "recipe", "data_root", "feature")
+        if (value := getattr(asked, name)) is not None
+    ]
+    words += [["--set", f"{key}={json.dumps(value)}"] for key, value in parse_sets(asked.set).items()]
+    return [word.replace("--data_root", "--data-root") for pair in words for word in pair]
 
 
 def _region(written: str) -> tuple[int, int, int, int]:

@@ -51,7 +51,7 @@ def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, Predicti
         proba=tuple(several(asked.proba)),
         logit=tuple(several(asked.logit)),
         predicted=getattr(asked, "predicted", None) or "",
-        groups=tuple(several(asked.group)),
+        groups=tuple(several(getattr(asked, "group", None))),
         id=asked.id or "",
         split=asked.split_column or "",
         split_values=meaning,

@@ -36,7 +36,6 @@ from spurcli.auditing.table_answers import (
 from spurcli.auditing.written import Place, write_suspects
 from spurcli.datasets import Dataset
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
-from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.progress import Progress, Silent
@@ -52,7 +51,8 @@ Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance (None: chosen)."""
+    """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance
+    (None: chosen). `words` are those of the command line that later commands need too."""
 
     finders: Sequence[str]
     options: Options = field(default_factory=dict)
@@ -61,6 +61,7 @@ class Search:
     budget: float | None = None
     command: str = ""
     is_asked: bool = False
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def audit(
     require_writable(output / AUDIT_NAME, 1 << 16)
     if table is not None:
         launched().require_alone("A table of predictions is audited by one process")
-        return _run(_tabled(table, settings, embeddings, search, report), search, output)
+        return _run(_tabled(table, settings, embeddings, search, output, report), search, output)
     if settings is None or model is None:
         raise UsageError("Nothing to audit", "Name a model, or --predictions FILE.")
     from spurcli.auditing.answers_torch import ModelAnswers
@@ -146,17 +147,9 @@ def audit(
         settings.to_json(),
         {"metadata": metadata.name if metadata else None},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
-        Place(output, str(model), _named(settings)),
+        Place(output, str(model), search.words, is_injected=settings.dataset.injection is not None),
     )
     return context.world.first(lambda: _run(source, search, output))
-
-
-def _named(settings: Settings) -> str:
-    """The data set as it is named on a command line."""
-    dataset = settings.dataset
-    if settings.injection_path:
-        return str(settings.injection_path)
-    return str(dataset.options.get("path", "")) if dataset.name in OWN_DATA else dataset.name
 
 
 def _columns(
@@ -188,6 +181,7 @@ def _tabled(
     settings: Settings | None,
     embeddings: Path | None,
     search: Search,
+    output: Path,
     report: Progress,
 ) -> _Source:
     path, wanted = table
@@ -234,7 +228,7 @@ def _tabled(
         settings.to_json() if settings else {},
         {"columns": described(wanted), "embeddings": embeddings.name if embeddings else None},
         [Parent.of(path), *([Parent.of(embeddings)] if embeddings else [])],
-        Place(Path(), "", _named(settings) if settings else ""),
+        Place(output),
     )
 
 
@@ -266,8 +260,7 @@ def _run(source: _Source, search: Search, output: Path) -> AuditResult:
         },
         parents=source.parents,
     )
-    place = replace(source.place, output=output)
-    written = write_suspects(place, evidence, suspects, source.subjects, made)
+    written = write_suspects(source.place, evidence, suspects, source.subjects, made)
     content = {
         "held_out": evidence.held_out,
         "kind": evidence.kind,

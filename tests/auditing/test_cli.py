@@ -1,0 +1,215 @@
+"""The command: from a model to suspects, their groups files, and a cut; tables of predictions; slips."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spurcli.artifacts.audit import read_audit
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.indices import read_indices
+from spurcli.registries import FINDERS
+
+OWN = ("--dataset", "parts.py:load")  # code is never run because a file names it
+PARTS = '''
+import numpy as np
+from spurcli.auditing.suspect import Counterfactual, Finding
+from spurcli.datasets import ArrayImages, Dataset, Split
+
+def load(*, data_root):
+    """Two classes that brightness tells apart, not well; a mark in a corner of a third of class b, in training of none of a."""
+    splits = {}
+    for stream, (name, size) in enumerate({"train": 400, "val": 200, "test": 200}.items()):
+        rng = np.random.default_rng(stream)
+        label = np.arange(size) % 2
+        pixels = np.clip(rng.normal(90 + 12 * label[:, None, None, None], 40, (size, 6, 6, 1)), 0, 200).astype(np.uint8)
+        marked = rng.random(size) < (0.35 if name != "train" else 0.35 * label)
+        pixels[marked, :2, :2] = 255
+        splits[name] = Split(label, ArrayImages(pixels), None, [f"{name}{n}.png" for n in range(size)])
+    return Dataset("marked", ("a", "b"), splits)
+
+def corner(evidence, *, value=255):
+    """Who has the mark, tested by putting it into held-out samples of class a."""
+    presence = {}
+    for split in evidence.splits:
+        inputs = evidence.inputs(split)
+        pixels = inputs.read(np.arange(len(inputs)))
+        presence[split] = (pixels[:, :2, :2, 0] == value).all(axis=(1, 2)).astype(np.float32)
+    index = np.flatnonzero((evidence.label(evidence.held_out) == 0) & (presence[evidence.held_out] == 0))
+    marked = evidence.inputs(evidence.held_out).read(index).copy()
+    marked[:, :2, :2] = value
+    second = evidence.second_ask(marked) if evidence.second_ask else None
+    twin = Counterfactual(index, evidence.ask(marked), second)
+    return [Finding("corner", "corner", 1, presence, "A corner is white", {"box": [0, 0, 2, 2]}, counterfactual=twin)]
+
+def broken(evidence):
+    return evidence.nothing
+
+def odd(evidence):
+    return [Finding("x", "odd", 1, {"train": np.zeros(3, np.float32)}, "")]
+'''
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory):
+    """A folder with parts.py and a model that leans on the mark."""
+    import spurcli
+
+    folder = tmp_path_factory.mktemp("marked")
+    (folder / "parts.py").write_text(PARTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        spurcli.train(dataset="parts.py:load", recipe="demo", set={"training.epochs": 12, "model.options.hidden": [16]})
+    return folder
+
+
+@pytest.fixture
+def here(marked, tmp_path, spurcli):
+    """`spurcli` in a copy of that folder."""
+    shutil.copytree(marked, tmp_path, dirs_exist_ok=True)
+    return spurcli
+
+
+def suspects(folder: Path = Path("audit")):
+    return read_audit(folder / "audit.json")["suspects"]
+
+
+def test_from_a_model_to_a_cut_correlation(here):
+    """Audit, prune the carriers, train, evaluate by the inferred groups: the model leans less."""
+    done = here("audit", *OWN, "--finder", "parts.py:corner", "--json")
+    assert done.code == 0, done.err
+    (suspect,) = done.json["suspects"]
+    assert suspect == suspects()[0]
+    assert (suspect["status"], suspect["class"], suspect["judged_by"]) == ("confirmed", "b", "pairs")
+    groups = read_groups(Path("audit") / suspect["groups"])
+    assert groups.names == ("a/no corner", "a/corner", "b/no corner", "b/corner")
+    assert list(groups.splits) == ["train", "val", "test"]
+    carriers = next(row for row in suspect["carriers"]["train"] if row["class"] == "b")["num_carriers"]
+    assert np.bincount(groups.splits["train"].group)[3] == carriers > 40
+    before = here("evaluate", "model.safetensors", *OWN, "--group-labels", "audit/suspects/1.groups.txt", "--json").json
+    flags = ["--set", "training.epochs=12", "--set", "model.options.hidden=[16]"]
+    assert here("score", "--dataset", "parts.py:load", "--recipe", "demo", "--epoch", "1", *flags).code == 0
+    lines = [shlex.split(line)[1:] for line in suspect["next"]]
+    assert [line[0] for line in lines] == ["evaluate", "prune", "train", "evaluate"]
+    prune = lines[1][: lines[1].index("--fraction") + 1]
+    assert here(*prune, "1").code == 0
+    assert len(read_indices(Path("keep.txt")).indices) == 400 - carriers
+    done = here(*lines[2])
+    assert done.code == 0, done.err
+    done = here(*lines[3], "--json")
+    assert done.code == 0, done.err
+    effect = [result["metrics"]["feature_effect"]["value"] for result in (before, done.json)]
+    assert effect[0] > 0.3 > effect[1]
+
+
+def test_a_second_model_confirms_or_does_not(here, monkeypatch):
+    """The model itself as its second confirms; one that was never shown the mark does not."""
+    assert here("audit", *OWN, "--finder", "parts.py:corner", "--second", "model.safetensors").code == 0
+    assert suspects()[0]["status"] == "confirmed"
+    Path("other").mkdir()
+    Path("other/parts.py").write_text(PARTS.replace("pixels[marked", "pixels[marked & (label < 0)"))
+    with monkeypatch.context() as patch:
+        patch.chdir("other")
+        flags = ["--set", "training.epochs=12", "--set", "model.options.hidden=[16]"]
+        assert here("train", *OWN, "--recipe", "demo", *flags).code == 0
+    done = here("audit", *OWN, "--finder", "parts.py:corner", "--second", "other/model.safetensors")
+    assert done.code == 0, done.err
+    assert suspects()[0]["status"] == "not supported"
+
+
+def test_all_finders_of_images_run_and_the_budget_stops_them(here):
+    done = here("audit", *OWN, "--json")
+    assert done.code == 0, done.err
+    assert [each["name"] for each in done.json["finders"]] == [
+        name
+        for name, entry in FINDERS.entries.items()
+        if entry.facts.get("default") and entry.facts.get("for") != "texts"
+    ]
+    assert here("audit", *OWN, "--budget", "0s", "--json").json["suspects"] == []
+    assert not list(Path("audit/suspects").iterdir())  # of the audit before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--finder", "nothing"], 2, "nothing"),
+        (["--finder", "parts.py:broken"], 3, "AttributeError"),
+        (["--finder", "parts.py:odd"], 3, "presence"),
+        (["--finder", "words"], 2, "for texts"),
+        (["--column", "place"], 3, "place"),
+        (["--region", "5,5"], 2, "--region"),
+        (["--region", "5:2,0:1"], 2, "--region"),
+        (["--budget", "soon"], 2, "--budget"),
+        (["--held-out", "nowhere"], 2, "nowhere"),
+        (["--label", "y"], 2, "--label"),
+        (["-o", "model.safetensors"], 3, "model.safetensors"),
+        (["-o", "-"], 2, "-"),
+        (["--column", "place", "--finder", "clusters"], 2, "--column"),
+    ],
+)
+def test_slips(here, words, code, said):
+    done = here("audit", *(OWN if "--label" not in words else ()), *words)
+    assert (done.code, said in done.err) == (code, True), done.err
+
+
+def write_table(path, *, push, num_rows=600, splits=True):
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "y_true", "p_a", "p_b", "hospital", "age", *(["split"] if splits else [])])
+        for number in range(num_rows):
+            y = number % 2
+            place = "north" if rng.random() < (0.7 if y else 0.2) else "south"
+            low = rng.normal(2 * y - 1) + push * (place == "north")
+            p = 1 / (1 + np.exp(-low))
+            split = ["train" if number < num_rows / 2 else "val"] if splits else []
+            rows.writerow([f"s{number}", "ab"[y], f"{1 - p:.9g}", f"{p:.9g}", place, rng.integers(20, 90), *split])
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_a_table_of_predictions_needs_no_model(spurcli, tmp_path, splits):
+    write_table(tmp_path / "preds.csv", push=1.5, splits=splits)
+    done = spurcli("audit", "--predictions", "preds.csv", "--label", "y_true", "--proba", "p_*", "--json")
+    assert done.code == 0, done.err
+    found = {(each["name"], each["class"]): each for each in done.json["suspects"]}
+    suspect = found["hospital north", "b"]
+    assert (suspect["status"], suspect["judged_by"]) == ("confirmed", "groups")
+    assert list(read_groups(Path("audit") / suspect["groups"]).splits) == (["train", "val"] if splits else ["all"])
+    assert not any("age" in name for name, _ in found)
+
+
+def test_embeddings_give_predictions_clusters(spurcli, tmp_path):
+    write_table(tmp_path / "preds.csv", push=0)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "e.npy", rng.normal(size=(600, 4)).astype(np.float32))
+    words = ("audit", "--predictions", "preds.csv", "--label", "y_true", "--proba", "p_*", "--embeddings")
+    done = spurcli(*words, "e.npy", "--finder", "clusters")
+    assert done.code == 0, done.err
+    np.save(tmp_path / "short.npy", rng.normal(size=(5, 4)))
+    done = spurcli(*words, "short.npy")
+    assert (done.code, "[5, 4]" in done.err) == (3, True)
+
+
+def test_columns_beside_images_are_matched_by_id(here):
+    rows = [["id", "place"]]
+    for split, size in (("train", 400), ("val", 200), ("test", 200)):
+        rows += [[f"{split}{number}.png", "sea" if number % 3 else "land"] for number in range(size)]
+    with Path("places.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows[::-1] if rows[0] == rows[-1] else [rows[0], *rows[:0:-1]])
+    done = here("audit", *OWN, "--metadata", "places.csv", "--column", "place", "--json")
+    assert done.code == 0, done.err
+    assert done.json["warnings"] == ["place: no value of it goes with a class and moves the model towards that class"]
+    done = here("audit", *OWN, "--metadata", "places.csv", "--column", "plaec")
+    assert (done.code, "place" in done.err) == (3, True)
+
+
+def test_show_tells_what_an_audit_found(here):
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    shown = json.loads(here("show", "audit/audit.json", "--json").out)
+    assert [each["name"] for each in shown["suspects"]] == ["corner"]
