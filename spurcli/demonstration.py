@@ -1,4 +1,4 @@
-"""The commands of `spurcli demo`: the paper's claim on the built-in data set, with its controls and its caveats.
+"""The study that `spurcli demo` runs: the paper's claim on the built-in data set, with its controls and its caveats.
 
 A faint mark on some training images of one digit is learned as if it meant that digit. Six ways to train on the same
 data: on all samples; without the hardest of each class, which needs no group labels; without as many random ones; without
@@ -8,10 +8,13 @@ The settings were chosen on draws 100 to 103 of the data; the demo shows draws f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 
-from spurcli.progress import Span
+from spurcli.comparing.arms import Arm, Rule, with_control
+from spurcli.comparing.chain import Source
+from spurcli.comparing.step import Step
+from spurcli.comparing.study import Study
 
 FRACTION, CARRIERS = "0.3", "3/patch"
 FIRST_SEED = 11
@@ -26,89 +29,47 @@ NOTES = (
     "first, its carriers become easy, and pruning the hardest of each class does not help.",
 )
 
+_INJECT = {
+    "feature": "patch",
+    "class_name": "3",
+    "fraction": "0.3",
+    "twin_class": "8",
+    "parameters": {"size": 2, "mode": "add", "value": 71},
+}
+_HEADINGS = {
+    "inject": "A faint mark in the corner of 30 % of the training images of digit 3",
+    "all": "Train on all samples, and keep the model of epoch 2",
+    "score": "How difficult is each training sample for the model of epoch 2?",
+    "hardest": "The hardest of each class go; as controls as many random ones, and the easiest",
+    "carriers": "With group labels: only the hardest quarter of those that carry the mark; as control a random quarter",
+    "train": "Train from scratch on what is left",
+    "evaluate": "What does each model do with 8s that carry the mark?",
+}
 # Seconds of each command, about: only their relation matters, for the time left.
-_COSTS = {"inject": 0.6, "score": 3.0, "prune": 0.1, "train": 2.0, "evaluate": 0.5}
-
-Command = list[str]
+_COSTS = {"inject": 0.3, "score": 0.2, "prune": 0.03, "train": 1.5, "evaluate": 0.15}
 
 
-def stages(folder: str, seed: int) -> Iterator[tuple[str, list[Command]]]:
-    """What is done with one seed: a heading, and the words of the commands below it (without `spurcli`)."""
-    here = PurePosixPath(folder, f"seed{seed}")
-    data, scores = f"{here}/inject.json", f"{here}/scores.h5"
-    lists = {arm: f"{here}/keep-{arm}.txt" for arm in ("hardest", "random", "easiest", "carriers", "control")}
-    mark = ["--set", "feature.size=2", "--set", "feature.mode=add", "--set", "feature.value=71"]
-    draw = ["--dataset", "demo", "--set", f"dataset.options.draw={seed}", "--seed", str(seed)]
-    yield (
-        "A faint mark in the corner of 30 % of the training images of digit 3",
-        [
-            [
-                "inject",
-                *draw,
-                "--class",
-                "3",
-                "--fraction",
-                "0.3",
-                "--twin-class",
-                "8",
-                "--feature",
-                "patch",
-                *mark,
-                "-o",
-                data,
-            ]
-        ],
-    )
-    yield (
-        "How difficult is each training sample, early in training?",
-        [["score", "--dataset", data, "--seed", str(seed), "-o", scores]],
-    )
-    drawn = ["--seed", str(seed)]
-    yield (
-        "The hardest of each class go; as controls as many random ones, and the easiest",
-        [
-            ["prune", scores, "--fraction", FRACTION, "--per-class", "-o", lists["hardest"]],
-            ["prune", scores, "--match", lists["hardest"], *drawn, "-o", lists["random"]],
-            ["prune", scores, "--fraction", FRACTION, "--per-class", "--select", "easiest", "-o", lists["easiest"]],
-        ],
-    )
-    yield (
-        "With group labels: only the hardest quarter of those that carry the mark; as control a random quarter",
-        [
-            ["prune", scores, "--fraction", "0.25", "--group", CARRIERS, "-o", lists["carriers"]],
-            ["prune", scores, "--match", lists["carriers"], "--match-groups", *drawn, "-o", lists["control"]],
-        ],
-    )
-    models = {"all": ["--dataset", data, "--keep", "all"], **{arm: ["--keep", path] for arm, path in lists.items()}}
-    yield (
-        "Train from scratch on what is left",
-        [
-            ["train", *source, "--seed", str(seed), "-o", f"{here}/{arm}/model.safetensors"]
-            for arm, source in models.items()
-        ],
-    )
-    yield (
-        "What does each model do with 8s that carry the mark?",
-        [["evaluate", f"{here}/{arm}/model.safetensors", "-o", f"{here}/{arm}/evaluation.json"] for arm in models],
-    )
+def study(folder: str, seeds: Sequence[int]) -> Study:
+    """What is compared: one seed is one draw of the data and one seed of the training."""
+    arms = [
+        Arm("all"),
+        *with_control(Arm("hardest", rule=Rule(FRACTION)), control="random"),
+        Arm("easiest", rule=Rule(FRACTION, select="easiest")),
+        *with_control(Arm("carriers", rule=Rule("0.25", per_class=False, group=(CARRIERS,))), control="control"),
+    ]
+    source = Source("demo", settings={"dataset.options.draw": "{seed}"})
+    return Study(Path(folder), source, arms, seeds, inject=_INJECT, title=TITLE, notes=NOTES, threads=1)
 
 
-def spans(folder: str, seed: int) -> Iterator[Span]:
-    """Which part of the work of one seed each of its commands is, in order."""
-    costs = [_COSTS[command[0]] for _, commands in stages(folder, seed) for command in commands]
-    done = 0.0
-    for cost in costs:
-        yield Span(done / sum(costs), cost / sum(costs))
-        done += cost
+def heading(step: Step) -> str | None:
+    """The heading above a command, if it begins a part of the demo."""
+    named = step.output.stem.removeprefix("keep-") if step.stage == "prune" else step.arm or step.stage
+    if step.arm and step.arm != "all":
+        named = step.stage if step.arm == "hardest" and step.stage == "train" else ""
+    elif step.stage == "evaluate":
+        named = "evaluate"
+    return _HEADINGS.get(named)
 
 
-def report(folder: str) -> Command:
-    """The words of the last command."""
-    notes = [word for note in NOTES for word in ("--note", note)]
-    return ["report", folder, "--title", TITLE, *notes, "-o", f"{folder}/report.html"]
-
-
-def script(folder: str, seeds: Sequence[int]) -> list[Command]:
-    """All commands in order, as they can be typed by hand."""
-    every = [command for seed in seeds for _, commands in stages(folder, seed) for command in commands]
-    return [*every, report(folder)]
+def cost(step: Step) -> float:
+    return _COSTS[step.stage]

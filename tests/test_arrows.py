@@ -62,7 +62,7 @@ def test_only_the_command_line_and_the_functions_make_requests():
 def test_studies_are_planned_above_the_requests():
     """`compare` makes requests as a user would: below it nothing knows of it, and it calls no stage itself."""
     found = imports()
-    assert {room for room, rooms in found.items() if "comparing" in rooms} <= {"cli", "api"}
+    assert {room for room, rooms in found.items() if "comparing" in rooms} <= {"cli", "api", "demonstration"}
     assert not found["comparing"] & {"cli", "api", "stages"}
 
 

@@ -29,9 +29,8 @@ def compare(asked: CompareRequest, call: Call) -> None:
     Example: spurcli compare --dataset waterbirds --arms study.toml --seeds 5 --select-epoch last,best-val-mean -o study
     """
     from spurcli.cli.console import console, print_json, say
-    from spurcli.cli.study_tables import plan_table, time_line
+    from spurcli.cli.study_tables import plan_table, show_report, time_line
     from spurcli.comparing.running import script_of, study_of
-    from spurcli.reporting.tables import terminal_table
 
     if asked.script:
         typer.echo(script_of(study_of(asked)), nl=False)
@@ -40,12 +39,6 @@ def compare(asked: CompareRequest, call: Call) -> None:
     def show(plan: Any) -> None:
         console().print(plan_table(plan))
         say(time_line(plan))
-
-    def show_report(report: Any) -> None:
-        if report.metrics:
-            console().print(terminal_table(report))
-        for sentence in report.verdict:
-            say(sentence)
 
     result = call(partial(run, show=show, show_report=show_report), asked)
     if call.as_json:

@@ -19,16 +19,13 @@ def report(asked: ReportRequest, call: Call) -> None:
 
     Example: spurcli report runs/ -o report.html
     """
-    from spurcli.cli.console import console, print_json, say
+    from spurcli.cli.console import print_json, say
     from spurcli.cli.files import shown
-    from spurcli.reporting.tables import terminal_table
+    from spurcli.cli.study_tables import show_report
 
     found, result = call(write, asked)
     if call.as_json:
         print_json(result)
     else:
-        if found.metrics:
-            console().print(terminal_table(found))
-        for sentence in found.verdict:
-            say(sentence)
+        show_report(found)
     say(f"Report: {shown(asked.output, asked.standard_output)}")

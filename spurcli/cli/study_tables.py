@@ -1,4 +1,4 @@
-"""The plan of a study as a table, and its time as a line."""
+"""What is shown of a study: the plan as a table, its time as a line, the report at the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from rich.text import Text
 
 from spurcli.comparing.arms import Arm
 from spurcli.comparing.estimate import Estimate
+from spurcli.reporting.document import Report
 from spurcli.words import counted, duration
 
 
@@ -43,3 +44,14 @@ def time_line(plan: Estimate) -> str:
     seconds = plan.seconds()
     left = "how long is not known" if seconds is None else f"about {duration(seconds)} on this machine"
     return f"{counted(len(study.seeds), 'seed')}, {trainings}, {commands} → {study.folder}: {left}"
+
+
+def show_report(report: Report) -> None:
+    """The table of arms on stderr, and what the report claims."""
+    from spurcli.cli.console import console, say
+    from spurcli.reporting.tables import terminal_table
+
+    if report.metrics:
+        console().print(terminal_table(report))
+    for sentence in report.verdict:
+        say(sentence)

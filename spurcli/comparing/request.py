@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spurcli.comparing.estimate import Estimate
     from spurcli.reporting.document import Report
 
+WHERE = "Where it runs"
 STANDARD_FOLDER = "study"
 
 
@@ -66,6 +67,15 @@ class CompareRequest:
     ] = None
     dry_run: Annotated[bool, Option("Show the plan and how long it takes, and stop.")] = False
     script: Annotated[bool, Option("Print the commands as a shell script, and stop.")] = False
+    jobs: Annotated[int, Option("Run this many commands at once on this machine.", "N", panel=WHERE, minimum=1)] = 1
+    threads: Annotated[
+        int | None,
+        Option("Threads of each run. (default: torch's; with --jobs: cores / jobs)", "N", panel=WHERE, minimum=1),
+    ] = None
+    profile: Annotated[
+        File | None, Option("Run by Snakemake with this profile (SLURM, Kubernetes, GPUs).", "DIR", panel=WHERE)
+    ] = None
+    cores: Annotated[int | None, Option("Run by Snakemake on this many cores.", "N", panel=WHERE, minimum=1)] = None
     title: Annotated[str | None, Option("Title of the report.", "TEXT", panel=OUTPUT)] = None
     note: Annotated[
         str | Sequence[str] | None,

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spurcli.artifacts.atomic import write_text
+from spurcli.artifacts.lock import lock
 from spurcli.comparing.arms import read_arms
 from spurcli.comparing.arms_file import StudyFile, read_study_file
 from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.estimate import Estimate, estimate
+from spurcli.comparing.processes import num_threads, run_in_processes
 from spurcli.comparing.request import STANDARD_FOLDER, CompareRequest, CompareResult
 from spurcli.comparing.study import Study
-from spurcli.errors import InputError, SpurError, UsageError
+from spurcli.comparing.workflow import run_by_snakemake
+from spurcli.errors import InputError, Interrupted, SpurError, UsageError
 from spurcli.requests.options import Caller, command_of, parse_sets, several, words_of
 from spurcli.requests.report import write as write_report
 from spurcli.sharing import shared
+
+if TYPE_CHECKING:
+    from spurcli.reporting.document import Report
 
 
 def study_of(asked: CompareRequest) -> Study:
@@ -69,6 +76,7 @@ def study_of(asked: CompareRequest) -> Study:
         found.score,
         asked.title,
         several(asked.note),
+        asked.threads or (max(1, (os.cpu_count() or 1) // asked.jobs) if asked.jobs > 1 else None),
     )
     assert study.steps  # all that is wrong with them is said now
     return study
@@ -94,16 +102,14 @@ def read_seeds(asked: str | int | Sequence[int]) -> list[int]:
 
 def script_of(study: Study) -> str:
     """All commands as a shell script."""
-    lines = [shlex.join(["spurcli", *words]) for words in (*(step.words for step in study.steps), _report_words(study))]
-    return "#!/bin/sh\n# Everything that this study runs.\nset -e\n" + "\n".join(lines) + "\n"
-
-
-def _report_words(study: Study) -> list[str]:
-    return words_of("report", study.report)
+    commands = [*(step.words for step in study.steps), words_of("report", study.report)]
+    threads = f"export OMP_NUM_THREADS={study.threads}\n" if study.threads else ""
+    lines = "\n".join(shlex.join(["spurcli", *words]) for words in commands)
+    return f"#!/bin/sh\n# Everything that this study runs.\nset -e\n{threads}{lines}\n"
 
 
 def run(
-    asked: CompareRequest, caller: Caller, show: Callable[[Estimate], None], show_report: Callable[[Any], None]
+    asked: CompareRequest, caller: Caller, show: Callable[[Estimate], None], show_report: Callable[[Report], None]
 ) -> CompareResult:
     """As `spurcli.comparing.request.run`."""
     study = study_of(asked)
@@ -115,34 +121,45 @@ def run(
         "estimated_seconds": None,
         "report": None,
     }
-    with shared():
+    with shared(), num_threads(study.threads):
         plan = estimate(study)
         result["estimated_seconds"] = plan.seconds()
         show(plan)
         if asked.dry_run:
             return result
-        with _alone(study.folder):
-            write_text(study.folder / "commands.sh", script_of(study))
-            try:
+
+        def work() -> None:
+            if asked.profile is not None or asked.cores is not None:
+                run_by_snakemake(study, asked.profile, asked.cores)
+            elif asked.jobs > 1:
+                run_in_processes(study, caller.progress, asked.jobs, plan.cost)
+            else:
                 study.run(caller.progress, cost=plan.cost)
-            except SpurError:
-                if any(step.stage == "evaluate" and step.output.exists() for step in study.steps):
-                    write_report(study.report, _report_caller(caller, study))
-                raise
-            found, result["report"] = write_report(study.report, _report_caller(caller, study))
+
+        found, result["report"] = carry_out(study, caller, work)
     show_report(found)
     return result
 
 
-def _report_caller(caller: Caller, study: Study) -> Caller:
-    return Caller(caller.progress, command_of("report", study.report))
+def carry_out(study: Study, caller: Caller, work: Callable[[], None]) -> tuple[Report, dict[str, object]]:
+    """Do the `work` of the study alone in its folder, then write the report; also of what is there where some of it failed."""
+    reporter = Caller(caller.progress, command_of("report", study.report))
+    with _alone(study.folder):
+        write_text(study.folder / "commands.sh", script_of(study))
+        try:
+            work()
+        except Interrupted:
+            raise
+        except SpurError:
+            if any(step.stage == "evaluate" and step.output.exists() for step in study.steps):
+                write_report(study.report, reporter)
+            raise
+        return write_report(study.report, reporter)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which ends with this process."""
-    from spurcli.artifacts.lock import lock
-
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with lock(folder / ".compare.lock"):

@@ -38,9 +38,14 @@ class Step:
         return self.makes[0]
 
     @property
+    def place(self) -> str:
+        """Where it belongs: "seed 1, prune-0.1"."""
+        return f"seed {self.seed}{', ' + self.arm if self.arm else ''}"
+
+    @property
     def name(self) -> str:
-        """What progress and messages call it: "seed 1, prune-0.1: train"."""
-        return f"seed {self.seed}, {self.arm + ': ' if self.arm else ''}{self.stage}"
+        """What messages call it: "seed 1, prune-0.1: train"."""
+        return f"{self.place}: {self.stage}"
 
     @property
     def words(self) -> list[str]:

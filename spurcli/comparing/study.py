@@ -14,6 +14,7 @@ The folders are study/seedN/ARM/, shared files are in study/seedN/. Data sets ar
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ class Study:
     score: Mapping[str, Any] = field(default_factory=dict)
     title: str | None = None
     notes: Sequence[str] = ()
+    threads: int | None = None  # of each run; None as torch has it
 
     @cached_property
     def all_arms(self) -> list[Arm]:
@@ -156,7 +158,7 @@ class Study:
                 progress.start(step.name, 0, span)
                 try:
                     with each_warning_once(told, step.name):
-                        do(step, StepProgress(progress, step.name, span), steps)
+                        do(step, StepProgress(progress, step.place, span), steps)
                 except Interrupted:
                     raise
                 except SpurError as error:
@@ -207,11 +209,11 @@ class StepProgress:
     """The progress of one step of many: its part of the whole; its remarks are those of a command typed alone, left out."""
 
     job: Progress
-    name: str
+    place: str
     outer: Span
 
     def start(self, what: str, total: int, span: Span | None = None) -> None:
-        self.job.start(f"{self.name}, {what}", total, (span or Span(0, 0)).within(self.outer))
+        self.job.start(f"{self.place}: {what}", total, (span or Span(0, 0)).within(self.outer))
 
     def advance(self, num_samples: int) -> None:
         self.job.advance(num_samples)
@@ -223,15 +225,19 @@ class StepProgress:
 @contextmanager
 def each_warning_once(told: set[str], where: str) -> Iterator[None]:
     """Pass on warnings, each with where it arose; of those that differ only in numbers and paths the first."""
-    import re
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SpurWarning)
         yield
     for each in caught:
-        kind = re.sub(r"\S*[/\d]\S*", "#", str(each.message))
         if not issubclass(each.category, SpurWarning):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-        elif kind not in told:
+    passed_on([str(each.message) for each in caught if issubclass(each.category, SpurWarning)], told, where)
+
+
+def passed_on(messages: Sequence[str], told: set[str], where: str) -> None:
+    """Warn of what was not told yet."""
+    for message in messages:
+        kind = re.sub(r"\S*[/\d]\S*", "#", message)
+        if kind not in told:
             told.add(kind)
-            warnings.warn(f"{where}: {each.message}", SpurWarning, stacklevel=2)
+            warnings.warn(f"{where}: {message}", SpurWarning, stacklevel=2)

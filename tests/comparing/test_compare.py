@@ -135,6 +135,12 @@ def test_killed_it_goes_on_to_the_same_files(calm, tmp_path, warm, spurcli, tiny
     assert (tmp_path / "study/report.html").is_file()
 
 
+def test_several_processes_give_the_same_files(calm, tmp_path, spurcli, tiny_flags):
+    line = ("compare", "--dataset", "demo", "--arms", ARMS, "--seeds", "1", *tiny_flags)
+    assert spurcli(*line, "--jobs", "2", "--threads", "1").code == 0
+    assert tree(tmp_path) == tree(calm)
+
+
 def test_an_arm_that_fails_stops_no_other(tmp_path, spurcli, tiny_flags):
     """DFR tunes on groups of val, which the demo has not: the rest is done, reported, and the failure is the exit code."""
     (tmp_path / "study.toml").write_text(
