@@ -37,7 +37,7 @@ COMMANDS = {
     "demo": (_OTHER, "Run the whole chain on the built-in data set: about two minutes on a CPU."),
     "list": (
         _OTHER,
-        "List what is registered: data sets, features, scores, models, methods, ways of inferring, recipes, metrics, and rules that choose an epoch.",
+        "List what is registered: data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and rules that choose an epoch.",
     ),
     "show": (_OTHER, "Show what a file is and how it was made: the commands that led to it, oldest first."),
     "data": (_OTHER, "Look at a data set before working with it."),
