@@ -192,3 +192,11 @@ def test_a_pipe_is_not_robbed_of_its_first_byte(tmp_path):
 
     os.mkfifo(tmp_path / "pipe")
     refuse(tmp_path / "pipe", "is a pipe or a device")
+
+
+def test_lines_are_those_of_str_for_any_number_of_digits(tmp_path):
+    ends = [position for width in range(1, 19) for position in (10**width - 1, 10**width)]
+    indices = np.array([0, 1, *ends, 2**63 - 1])
+    write_indices(tmp_path / "keep.txt", IndexList(indices, "keep", Subject.unknown("here")))
+    lines = (tmp_path / "keep.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[1:] == [str(index) for index in indices.tolist()]
