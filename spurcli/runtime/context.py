@@ -203,7 +203,11 @@ class RunContext:
         if self.tokenizer or len(self._shape) == 1:
             return AsRead()
         return ImagePreprocess.build(
-            self.settings.preprocessing, self._shape[2], self.device, channels_last=self.settings.training.channels_last
+            self.settings.preprocessing,
+            self._shape[2],
+            self.device,
+            channels_last=self.settings.training.channels_last,
+            num_samples=len(self.dataset.splits["train"]),
         )
 
     def require_own(self, metadata: JsonObject, where: str, policy: InjectionPolicy) -> None:

@@ -6,7 +6,9 @@ batch size or another number of workers sees the same crops and flips.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -36,6 +38,30 @@ def uniform(index: torch.Tensor, seed: int, epoch: int, draw: int) -> torch.Tens
     x = _xor_shift(x, 27) * _signed(_MIX2)
     x = _xor_shift(x, 31)
     return ((x >> 40) & 0xFFFFFF).to(torch.float32) / (1 << 24)
+
+
+@dataclass
+class Draws:
+    """`uniform` for all samples of a split at once: an epoch's numbers are computed when its first batch asks, batches pick theirs.
+
+    A batch's own take some fifteen operations each, which is most of what a small image's augmentation costs on a GPU. Where the
+    number of samples is not known (0) they are computed for the batch; the numbers are the same.
+    """
+
+    num_samples: int
+    epoch: tuple[int, int, torch.device] | None = None
+    tables: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def of(self, index: torch.Tensor, seed: int, epoch: int, draw: int) -> torch.Tensor:
+        """Draw number `draw` of the samples `index` int64 [m]: float32 [m] in [0, 1)."""
+        if not self.num_samples:
+            return uniform(index, seed, epoch, draw)
+        if self.epoch != (wanted := (seed, epoch, index.device)):
+            self.epoch, self.tables = wanted, {}
+        if draw not in self.tables:
+            everything = torch.arange(self.num_samples, device=index.device)
+            self.tables[draw] = uniform(everything, seed, epoch, draw)
+        return self.tables[draw][index]
 
 
 class Preprocess(Protocol):
@@ -68,10 +94,17 @@ class ImagePreprocess:
     shift: torch.Tensor
     settings: PreprocessingSettings
     channels_last: bool = False
+    draws: Draws = field(default_factory=lambda: Draws(0))
 
     @classmethod
     def build(
-        cls, settings: PreprocessingSettings, channels: int, device: torch.device, *, channels_last: bool = False
+        cls,
+        settings: PreprocessingSettings,
+        channels: int,
+        device: torch.device,
+        *,
+        channels_last: bool = False,
+        num_samples: int = 0,
     ) -> ImagePreprocess:
         if len(settings.mean) not in (1, channels):
             raise UsageError(
@@ -82,7 +115,7 @@ class ImagePreprocess:
         std = torch.tensor(settings.std, dtype=torch.float64).expand(channels)
         scale = (1 / (255 * std)).to(torch.float32).view(1, -1, 1, 1)
         shift = (-mean / std).to(torch.float32).view(1, -1, 1, 1)
-        return cls(scale.to(device), shift.to(device), settings, channels_last)
+        return cls(scale.to(device), shift.to(device), settings, channels_last, Draws(num_samples))
 
     def evaluation(self, samples: torch.Tensor) -> torch.Tensor:
         """The plain view: (x / 255 − mean) / std of the image's centre."""
@@ -91,15 +124,16 @@ class ImagePreprocess:
     def training(self, samples: torch.Tensor, index: torch.Tensor, seed: int, epoch: int) -> torch.Tensor:
         """The augmented view of the samples `index` int64 [m] in `epoch`."""
         settings = self.settings
+        draw = partial(self.draws.of, index, seed, epoch)
         pixels = samples if settings.resized_crop_scale else self._centre(samples)
         if settings.crop_padding:
-            pixels = _padded_crop(pixels, index, settings.crop_padding, seed, epoch)
+            pixels = _padded_crop(pixels, settings.crop_padding, draw)
         if settings.flip:
-            flipped = (uniform(index, seed, epoch, 2) < 0.5).view(-1, 1, 1, 1)
+            flipped = (draw(2) < 0.5).view(-1, 1, 1, 1)
             pixels = torch.where(flipped, pixels.flip(-1), pixels)
         inputs = self._normalised(pixels)
         if settings.resized_crop_scale:
-            inputs = _resized_crop(inputs, index, settings, seed, epoch)
+            inputs = _resized_crop(inputs, settings, draw)
         return self._laid_out(inputs)
 
     def _centre(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -118,13 +152,13 @@ class ImagePreprocess:
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
 
-def _padded_crop(pixels: torch.Tensor, index: torch.Tensor, padding: int, seed: int, epoch: int) -> torch.Tensor:
+def _padded_crop(pixels: torch.Tensor, padding: int, draw: Callable[[int], torch.Tensor]) -> torch.Tensor:
     """Pad with zeros on all sides, then crop a window of the original size at a random place."""
     height, width = pixels.shape[2:]
     padded = functional.pad(pixels, (padding,) * 4)
     span = 2 * padding + 1
-    down = (uniform(index, seed, epoch, 0) * span).long()
-    right = (uniform(index, seed, epoch, 1) * span).long()
+    down = (draw(0) * span).long()
+    right = (draw(1) * span).long()
     rows = down[:, None] + torch.arange(height, device=pixels.device)
     columns = right[:, None] + torch.arange(width, device=pixels.device)
     batch = torch.arange(len(pixels), device=pixels.device)
@@ -133,20 +167,20 @@ def _padded_crop(pixels: torch.Tensor, index: torch.Tensor, padding: int, seed: 
 
 
 def _resized_crop(
-    inputs: torch.Tensor, index: torch.Tensor, settings: PreprocessingSettings, seed: int, epoch: int
+    inputs: torch.Tensor, settings: PreprocessingSettings, draw: Callable[[int], torch.Tensor]
 ) -> torch.Tensor:
     """A crop of random area (a share of the image) and aspect ratio, resized to the input's size.
 
     torchvision's RandomResizedCrop of the decoded square. One draw per sample, clipped to the image, where torchvision redraws up to ten times.
     """
     low, high = settings.resized_crop_scale
-    area = low + (high - low) * uniform(index, seed, epoch, 3)
+    area = low + (high - low) * draw(3)
     log_low, log_high = torch.tensor(settings.resized_crop_ratio).log().tolist()
-    ratio = torch.exp(log_low + (log_high - log_low) * uniform(index, seed, epoch, 4))
+    ratio = torch.exp(log_low + (log_high - log_low) * draw(4))
     width = (area * ratio).sqrt().clamp(max=1.0)
     height = (area / ratio).sqrt().clamp(max=1.0)
-    centre_x = (1 - width) * (2 * uniform(index, seed, epoch, 5) - 1)
-    centre_y = (1 - height) * (2 * uniform(index, seed, epoch, 6) - 1)
+    centre_x = (1 - width) * (2 * draw(5) - 1)
+    centre_y = (1 - height) * (2 * draw(6) - 1)
     zero = torch.zeros_like(width)
     matrix = torch.stack([width, zero, centre_x, zero, height, centre_y], dim=1).view(-1, 2, 3)
     height_out, width_out = inputs.shape[2:]

@@ -270,7 +270,9 @@ def _close_epoch(run: _Run) -> None:
         "samples_seen": position.num_seen,
         "seconds": round(position.seconds, 3),
     }
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in trainer.model.parameters()):
+    # stacked first: the device is waited for once, not once for each parameter
+    finite = [torch.isfinite(parameter).all() for parameter in trainer.model.parameters()]
+    if finite and not bool(torch.stack(finite).all()):
         raise FloatingPointError(f"The weights are not finite after epoch {epoch}, step {position.global_step}")
     if trainer.evaluate:
         record["evaluations"] = trainer.evaluate(trainer.model, epoch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spurcli.errors import UsageError
-from spurcli.runtime.preprocess import ImagePreprocess, uniform
+from spurcli.runtime.preprocess import Draws, ImagePreprocess, uniform
 from spurcli.settings import PreprocessingSettings
 
 CPU = torch.device("cpu")
@@ -142,6 +144,10 @@ def test_augmentation_is_a_function_of_seed_epoch_and_index_alone():
     for size in (1, 5, 12):
         parts = [preprocess.training(pixels[chosen], index[chosen], 1, 4) for chosen in order.split(size)]
         assert torch.equal(torch.cat(parts), whole[order])
+    at_once = replace(preprocess, draws=Draws(112))  # the numbers of all samples of an epoch
+    for seed, epoch in ((1, 4), (1, 5), (1, 4), (2, 4)):
+        expected = preprocess.training(pixels, index, seed, epoch)
+        assert torch.equal(at_once.training(pixels, index, seed, epoch), expected)
     assert not torch.equal(preprocess.training(pixels, index, 2, 4), whole)
     assert not torch.equal(preprocess.training(pixels, index, 1, 5), whole)
     assert not torch.equal(preprocess.training(pixels, index + 1, 1, 4), whole)
