@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.catalogue import GROUPS, recognise
+from spurcli.artifacts.envelope import sha256_of_file
 from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.subject import Subject
@@ -43,20 +45,30 @@ def write_suspects(
     subjects: Mapping[str, Subject],
     provenance: Provenance,
 ) -> list[dict[str, Any]]:
-    """Write suspects/N.groups.txt and return the suspects as audit.json has them. Files of an older audit are removed."""
-    folder = place.output / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.groups.txt"):
-        if old.name.removesuffix(".groups.txt").isdecimal() and old.is_file() and recognise(old) == GROUPS:
-            old.unlink()
+    """Write suspects/N.groups.txt and return the suspects as audit.json has them."""
+    with readable_os_errors(place.output / FOLDER):
+        (place.output / FOLDER).mkdir(parents=True, exist_ok=True)
     written = []
     for suspect in suspects:
         name = f"{FOLDER}/{suspect.rank}.groups.txt"
         groups = _groups(evidence, suspect, subjects, provenance)
         write_groups(place.output / name, groups)
-        entry = {"groups": name, "next": next_lines(place, evidence, suspect, place.output / name)}
+        sha256 = sha256_of_file(place.output / name)
+        entry = {
+            "groups": name,
+            "groups_sha256": sha256,
+            "next": next_lines(place, evidence, suspect, place.output / name),
+        }
         written.append({**suspect.to_json(), **entry})
     return written
+
+
+def remove_older(output: Path, num_suspects: int) -> None:
+    """Remove groups files that an older audit with more suspects left behind."""
+    for old in (output / FOLDER).glob("*.groups.txt"):
+        number = old.name.removesuffix(".groups.txt")
+        if number.isdecimal() and int(number) > num_suspects and old.is_file() and recognise(old) == GROUPS:
+            old.unlink()
 
 
 def _groups(evidence: Evidence, suspect: Suspect, subjects: Mapping[str, Subject], provenance: Provenance) -> GroupList:

@@ -33,7 +33,7 @@ from spurcli.auditing.table_answers import (
     rows_of_splits,
     unused_columns,
 )
-from spurcli.auditing.written import Place, write_suspects
+from spurcli.auditing.written import Place, remove_older, write_suspects
 from spurcli.datasets import Dataset
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
 from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
@@ -277,6 +277,7 @@ def _run(source: _Source, search: Search, output: Path) -> AuditResult:
         "provenance": made,
     }
     write_audit(output / AUDIT_NAME, content)
+    remove_older(output, len(written))
     return {
         "output": str(output),
         "held_out": evidence.held_out,

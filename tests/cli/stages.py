@@ -65,6 +65,10 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
         ["data", "embed", "inject.json", "--checkpoint", "model.safetensors", "--layer", "{OLD:last:output}"],
     ),
     "infer": (["groups.txt"], ["infer", "model.safetensors", "--by", "{OLD:mistakes:predictions}"]),
+    "audit": (
+        ["audit/audit.json", *(f"audit/suspects/{number}.groups.txt" for number in (1, 2, 3))],
+        ["audit", "model.safetensors", "--finder", "mistakes", "--seed", "{OLD:0:1}"],
+    ),
     "evaluate": (["evaluation.json", "predictions.h5"], ["evaluate", "model.safetensors", "--split", "{OLD:test:val}"]),
     "report": (["report.html"], ["report", "--no-pictures", "--title", "{OLD:new:old}"]),
 }
@@ -78,6 +82,7 @@ ORDER = [
         "infer",
         "train by group DRO",
         "train by DFR",
+        "audit",
         "evaluate",
         "report",
     )

@@ -24,6 +24,7 @@ INPUTS: dict[str, list[str]] = {
     "infer": ["model.safetensors"],
     "train by group DRO": ["groups.txt"],
     "train by DFR": ["model.safetensors"],
+    "audit": ["model.safetensors"],
     "evaluate": ["model.safetensors"],
     "report": ["evaluation.json"],
 }

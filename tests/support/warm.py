@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-STAGES = ("inject", "score", "prune", "train", "infer", "evaluate", "report")
+STAGES = ("inject", "score", "prune", "train", "infer", "audit", "evaluate", "report")
 # What commands import when they first need it comes too; torch._dynamo is what making an optimizer imports.
 LATER = (
     *(
