@@ -49,12 +49,17 @@ def run(argv: list[str]) -> int:
     failed first, and all return its code.
     """
     launch = launched()
-    if not (launch.is_alone or (argv and argv[0] in _SHARED) or launch.is_first):
+    if not (launch.is_alone or _is_shared(argv) or launch.is_first):
         return 0
     try:
         return _run([_with_home(word) for word in argv])
     except _Terminated:  # while a message was being written
         return 143
+
+
+def _is_shared(argv: list[str]) -> bool:
+    """Whether several processes run this command together."""
+    return bool({*argv[:1], " ".join(argv[:2])} & {*_SHARED})
 
 
 def _run(argv: list[str]) -> int:
@@ -70,7 +75,7 @@ def _run(argv: list[str]) -> int:
             "An argument is empty", "Is a variable of the shell unset? Leave the option out for its default.", 2
         )
     try:
-        if argv and argv[0] in COMMANDS and not {argv[0], " ".join(argv[:2])} & {*_SHARED}:
+        if argv and argv[0] in COMMANDS and not _is_shared(argv):
             launch.require_alone(f"spurcli {argv[0]} is one process's work")
         for old, new in renamed.items():
             warn(f"{old} is now called {new}; the old name works until the next release")

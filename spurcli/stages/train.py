@@ -44,6 +44,7 @@ from spurcli.training.method import Annotation, LastLayerMethod, Method, build_m
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
+from spurcli.training.traits import Traits
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,12 @@ def train(
         selection, predictors = inputs.checkpoint_training.get("selection") or LAST, {}  # what chose the features
     else:
         options.check(settings, checkpoint)
+        if settings.model.name == "linear" and Traits.of(method).needs_embedding:
+            message = (
+                f"{settings.method.name} trains the embedding, and a linear model has none but its inputs: that part of the "
+                "method has no effect. Use --model mlp"
+            )
+            warnings.warn(message, SpurWarning, stacklevel=2)
         selection = settings.training.selection
         predictors = _predictors(context, inputs, {selection, *options.rules}, options.evaluate_each)
     hashes = {name: sha256 for name, sha256 in inputs.hashes.items() if sha256}

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from spurcli.datasets import Vectors, load_dataset
+from spurcli.errors import SpurWarning
 from spurcli.registries import METHODS
 from spurcli.runtime.vectors import Standardisation, VectorFeed
 
@@ -86,6 +87,7 @@ def test_every_method_trains_a_head(method, embedded, trained, tmp_path, monkeyp
     given |= (
         {"group_labels": trained / "groups.txt"} if method == "cnc" else {}
     )  # the patch is one class's feature only
+    given |= {"model": "mlp"} if method == "cnc" else {}  # a linear head has no embedding of its own
     given |= {"checkpoint": trained / "model.safetensors"} if "checkpoint" in needs else {}
     options = {"pde": {"method.options.warmup_epochs": 1}, "cnc": {"training.batch_size": 136}}.get(method, {})
     found = spurcli.train(
@@ -93,6 +95,17 @@ def test_every_method_trains_a_head(method, embedded, trained, tmp_path, monkeyp
     )
     assert found["num_train"] == 300
     assert spurcli.evaluate("model.safetensors", data_root=embedded)["num_samples"] == 200
+
+
+def test_a_method_of_the_embedding_warns_of_a_linear_head(embedded, trained, tmp_path, monkeypatch):
+    import spurcli
+
+    monkeypatch.chdir(tmp_path)
+    sets = {"training.epochs": 1, "training.batch_size": 136}
+    with pytest.warns(SpurWarning, match="--model mlp"):
+        spurcli.train(
+            dataset=embedded / EMBEDDINGS, method="cnc", group_labels=trained / "groups.txt", keep="all", set=sets
+        )
 
 
 @pytest.mark.parametrize(
