@@ -1,0 +1,176 @@
+"""audit.html: the suspects of an audit with the samples that carry them, beside classmates that do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.page.samples import Shown, show
+from spurcli.auditing.page.template import render, script_hash, source
+from spurcli.datasets import Inputs
+from spurcli.evaluation.intervals import wilson
+from spurcli.evaluation.metrics import METRICS
+from spurcli.randomness import generator
+from spurcli.words import amount, counted
+
+MAX_SHOWN = 12  # suspects with pictures; the table has all
+PER_SIDE = 8
+_TEXTS_PER_SIDE = 5
+_STATUS = {"confirmed": "✓", "unconfirmed": "?", "not supported": "✕"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sample on the page, with its id."""
+
+    shown: Shown
+    name: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Random training samples of the suspect's class that carry the feature, and random ones that do not."""
+
+    carriers: Sequence[Example] = ()
+    others: Sequence[Example] = ()
+
+
+@dataclass(frozen=True)
+class ShareRow:
+    """A class in one split: its share of carriers with the 95 % interval, and how many samples."""
+
+    label: str
+    cells: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class SuspectView:
+    """A suspect as the template shows it."""
+
+    entry: Mapping[str, Any]
+    mark: str
+    measures: Sequence[tuple[str, str, str, str]]
+    splits: Sequence[str]
+    shares: Sequence[ShareRow]
+    examples: Examples
+    facts: Sequence[str] = field(default_factory=list)
+
+
+def examples_of(
+    inputs: Inputs,
+    label: NDArray[np.int64],
+    presence: NDArray[np.float32],
+    sample_id: Sequence[str] | None,
+    *,
+    class_index: int | None,
+    where: Mapping[str, Any],
+    seed: int,
+    number: int,
+) -> Examples:
+    """Samples of the class (None: of all), drawn at random on either side of the probability ½; `number` is the suspect's rank."""
+    mine = np.ones(len(label), dtype=bool) if class_index is None else label == class_index
+    numbers = generator("audit examples", seed, number)
+
+    def drawn(chosen: NDArray[np.bool_], where: Mapping[str, Any]) -> list[Example]:
+        members = np.flatnonzero(chosen)
+        if not len(members):
+            return []
+        from spurcli.datasets import Texts
+
+        most = _TEXTS_PER_SIDE if isinstance(inputs, Texts) else PER_SIDE
+        members = np.sort(numbers.permutation(members)[:most])
+        names = [sample_id[n] if sample_id is not None else f"sample {n:,}" for n in members.tolist()]
+        return [Example(shown, name) for shown, name in zip(show(inputs, members, where=where), names, strict=True)]
+
+    with np.errstate(invalid="ignore"):
+        return Examples(drawn(mine & (presence >= 0.5), where), drawn(mine & (presence < 0.5), where))
+
+
+def audit_page(content: Mapping[str, Any], examples: Mapping[int, Examples], *, title: str, sheet: str = "") -> str:
+    """The page as text, from audit.json's content; `examples` by rank, `sheet` is the file name of the tick sheet beside it."""
+    code = source("copy.js")
+    suspects = [
+        _view(entry, examples.get(entry["rank"], Examples()), content["held_out"]) for entry in content["suspects"]
+    ]
+    return render(
+        "audit.html.j2",
+        title=title,
+        data=content,
+        facts=_facts(content),
+        suspects=suspects,
+        shown=suspects[:MAX_SHOWN],
+        sheet=sheet,
+        code=code,
+        code_hash=script_hash(code),
+    )
+
+
+def _facts(content: Mapping[str, Any]) -> list[str]:
+    statuses = [entry["status"] for entry in content["suspects"]]
+    splits = [f"{counted(int(part['num_samples']), 'sample')} in {name}" for name, part in content["splits"].items()]
+    return [
+        counted(len(statuses), "suspect"),
+        f"{statuses.count('confirmed')} confirmed",
+        f"judged on {content['held_out']}",
+        *splits,
+    ]
+
+
+def _view(entry: Mapping[str, Any], examples: Examples, held_out: str) -> SuspectView:
+    measures = [("Association with the class (lift)", *_value(entry["utility"], ""))]
+    for name, metric in entry["reliance"].items():
+        known = METRICS.get(name)
+        label = known.description.label if known else name.replace("_", " ")
+        measures.append((f"{label}, on {held_out}", *_value(metric, known.description.unit if known else "")))
+    measures.append(("Detectability (AUROC of a probe, in the class)", *_value(entry["detectability"], "")))
+    facts = []
+    if entry["expected_harm"] is not None:
+        facts.append(f"expected harm {entry['expected_harm']:,.1f} (reliance × carriers)")
+    if entry["p_adjusted"] is not None:
+        facts.append(f"p {_p(entry['p_adjusted'])} after Holm's adjustment")
+    if entry.get("is_inferred"):
+        facts.append("carriers are inferred")
+    splits = [name for name, rows in entry["carriers"].items() if rows]
+    return SuspectView(
+        entry,
+        _STATUS.get(entry["status"], ""),
+        [row for row in measures if row[1] or row[3]],
+        splits,
+        _shares(entry["carriers"], splits),
+        examples,
+        facts,
+    )
+
+
+def _value(metric: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
+    """Value, interval, and why there is none."""
+    value, interval = metric.get("value"), metric.get("interval")
+    if value is None:
+        return "", "", str(metric.get("reason") or "")
+    ends = [None if end is None else amount(end, unit) for end in interval or []]
+    spoken = f"{ends[0] or '−∞'} to {ends[1] or '∞'}" if ends else ""
+    return amount(value, unit), spoken, ""
+
+
+def _p(value: float) -> str:
+    return "below .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def _shares(carriers: Mapping[str, Sequence[Mapping[str, Any]]], splits: Sequence[str]) -> list[ShareRow]:
+    """A row a class, a column a split: the share of carriers with its interval."""
+    found = {name: {row["class"]: row for row in carriers[name]} for name in splits}
+    labels = list(dict.fromkeys(label for rows in found.values() for label in rows))
+    return [ShareRow(label, [_share(found[name].get(label)) for name in splits]) for label in labels]
+
+
+def _share(row: Mapping[str, Any] | None) -> tuple[str, str]:
+    if not row or not row["num_known"]:
+        return "–", ""
+    known, num = int(row["num_known"]), float(row["num_carriers"])
+    low, high = wilson(math.floor(num + 0.5), known)
+    return f"{num / known:.1%}".replace("%", " %"), f"{100 * low:.1f} to {100 * high:.1f} of {known:,}"

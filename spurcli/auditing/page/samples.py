@@ -1,0 +1,99 @@
+"""Samples as a page shows them: pictures as data URIs with the region drawn, texts with words marked."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.datasets import Inputs, Texts
+from spurcli.errors import InputError
+
+_LOSSLESS = 96  # up to this many pixels a side an image is stored as PNG, else as JPEG
+_SMALL = 64  # up to this many pixels a side, pixels are shown as squares
+_MAX_CHARACTERS = 1200
+_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sample: an image as a data URI of `width` × `height`, or its texts, each in pieces that are marked or not.
+
+    `box` is the region in percent of the image: left, top, width, height.
+    """
+
+    uri: str = ""
+    width: int = 0
+    height: int = 0
+    texts: Sequence[Sequence[tuple[str, bool]]] = ()
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def is_small(self) -> bool:
+        return 0 < max(self.width, self.height) <= _SMALL
+
+
+def show(
+    inputs: Inputs, indices: NDArray[np.int64], *, max_side: int = 256, where: Mapping[str, Any] | None = None
+) -> list[Shown]:
+    """The samples at `indices`; `where` is what a finding says about where to look: {"box": …} or {"words": …}."""
+    where = where or {}
+    if isinstance(inputs, Texts):
+        words = [word for word in where.get("words") or [] if isinstance(word, str) and word]
+        return [
+            Shown(texts=[list(_pieces(_cut(text), words)) for text in sample]) for sample in inputs.read(indices)
+        ]
+    pixels = inputs.read(indices)
+    if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
+        raise InputError("The samples are not images, so they cannot be shown", "Use images of one or three channels.")
+    box = where.get("box")
+    return [_picture(array, max_side, box) for array in pixels]
+
+
+def _picture(array: NDArray[np.uint8], max_side: int, box: Any) -> Shown:
+    from PIL import Image
+
+    height, width = array.shape[:2]
+    image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+    if max(image.size) > max_side:
+        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    kind = "png" if max(image.size) <= _LOSSLESS else "jpeg"
+    image.save(buffer, format=kind.upper(), **({"optimize": True} if kind == "png" else {"quality": _QUALITY}))
+    uri = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return Shown(uri, *image.size, box=_percent(box, height, width))
+
+
+def _percent(box: Any, height: int, width: int) -> tuple[float, float, float, float] | None:
+    if box is None:
+        return None
+    top, left, bottom, right = (min(max(side, 0), end) for side, end in zip(box, (height, width) * 2, strict=True))
+    if top >= bottom or left >= right:
+        return None
+    return 100 * left / width, 100 * top / height, 100 * (right - left) / width, 100 * (bottom - top) / height
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+
+
+def _pieces(text: str, words: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, whole words (or phrases) of `words` marked, whatever their case."""
+    if not words:
+        yield text, False
+        return
+    pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    place = 0
+    for found in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text, re.IGNORECASE):
+        if found.start() > place:
+            yield text[place : found.start()], False
+        yield found[0], True
+        place = found.end()
+    if place < len(text):
+        yield text[place:], False
