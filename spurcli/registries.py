@@ -294,6 +294,12 @@ WAYS = Registry(
             "k-means on a model's embeddings inside each class: class/c0 (the largest), class/c1, …; --num-clusters",
             "As in GEORGE: Sohoni et al., NeurIPS 2020",
         ),
+        "ticks": Entry(
+            "spurcli.inferring.ticks:ticks",
+            "A person's answers about some samples, spread over all by a probe on embeddings: class/no NAME, class/NAME; --ticks",
+            "Logistic regression; shares as in survey sampling (Kish's effective number, Clopper and Pearson)",
+            {"without": "errors"},
+        ),
     },
 )
 

@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, InferRequest)
 def infer(asked: InferRequest, call: Call) -> None:
-    """Infer groups of the training samples from what a model predicts, without group labels.
+    """Infer groups of the samples from what a model predicts, or from what you ticked, without group labels.
 
     The groups are class/attribute, for train --group-labels and prune --group-labels. If true groups are known, a table
     compares them with the inferred ones; they are used for nothing else.
@@ -21,16 +21,21 @@ def infer(asked: InferRequest, call: Call) -> None:
     Example: spurcli infer --dataset celeba --epoch 1 --by mistakes --save-errors errors.txt
 
     Example: spurcli infer model.safetensors --by clusters
+
+    Example: spurcli infer model.safetensors --by ticks --ticks ticks.csv
     """
     from spurcli.cli.console import print_json, say
     from spurcli.cli.files import shown
     from spurcli.cli.tables import inferred_table
+    from spurcli.cli.ticks_table import ticks_table
 
     result = call(run, asked)
     if call.as_json:
         print_json(result)
     else:
         inferred_table(result)
+        if ticked := result["chosen"].get("ticks"):
+            ticks_table(ticked)
     samples = counted(result["num_samples"], "sample")
     if asked.save_errors:
         say(f"{result['num_errors']:,} of {samples} are wrong → {shown(asked.save_errors, 'errors.txt')}")

@@ -21,13 +21,15 @@ class Attribute:
 
     `within_class`: a value means another thing in each class (right and wrong, clusters), so that nothing may be
     concluded from how often it goes with which class. `others` holds the attribute of the samples of further splits,
-    where the way can tell it.
+    where the way can tell it. `probability` float32 [n] of splits is that of the attribute called `probability_of`.
     """
 
     value: NDArray[np.int64]
     names: tuple[str, ...]
     within_class: bool = False
     others: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    probability: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    probability_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Evidence:
     """Labels int64 [n] and what models say about the training samples. What is not asked for is not computed.
 
     `other_labels` are those of the further splits of which the models' outputs can be had: none for predictions, which
-    are about the training split alone. A way leaves in `chosen` what it chose by itself: names and JSON values.
+    are about the training split alone. `sample_id` [n] are the ids of the training samples, if they have any. A way leaves
+    in `chosen` what it chose by itself: names and JSON values.
     """
 
     def __init__(
@@ -79,9 +82,11 @@ class Evidence:
         seed: int,
         source: Source,
         other_labels: Mapping[str, NDArray[np.int64]] | None = None,
+        sample_id: Sequence[str] | None = None,
     ) -> None:
         self.label, self.class_names, self.seed = label, class_names, seed
         self.other_labels = dict(other_labels or {})
+        self.sample_id = sample_id
         self.chosen: dict[str, Any] = {}
         self._source = source
 

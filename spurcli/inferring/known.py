@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Known:
     group: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
     others: Mapping[str, tuple[NDArray[np.int64], Subject]] = field(default_factory=dict)
+    sample_id: Sequence[str] | None = None
 
     def counts(self, attribute: NDArray[np.int64], names: tuple[str, ...]) -> list[CountsOfRow]:
         """How many samples of each true group (each class where none is known) have each attribute."""
@@ -71,6 +72,7 @@ def known_of_dataset(
             for name, split in dataset.splits.items()
             if name != "train" and predictions is None
         },
+        train.sample_id,
     )
 
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from spurcli.errors import InputError
 from spurcli.randomness import generator
-from spurcli.words import counted
 
 Floats = NDArray[np.float64]
 FEWEST = 5  # answers of either kind
 _FOLDS = 5
-_STRENGTHS = np.logspace(-5, 1, 7)  # of C, scikit-learn's inverse of the regularisation
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of C, scikit-learn's inverse of the regularisation
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ def fit_probe(
 ) -> Probe:
     """The probability that each sample of each split carries the feature, from the answers `yes` [m] about training samples `index`.
 
-    Embeddings are standardised by the training split; C is chosen by 5-fold cross-validated likelihood, inside each
-    outer fold again. The intercept is then moved until the held-out probabilities, weighted by `weight` (how many
+    Embeddings are standardised by the training split; C, one of seven, is chosen by 5-fold cross-validated likelihood, and
+    the same folds give the held-out probabilities. The intercept is then moved until the held-out probabilities, weighted by `weight` (how many
     samples each answer stands for), add up to the weighted number of yes: an oversampled stratum does not raise them.
     """
     counts = int(yes.sum()), int((~yes).sum())
     if min(counts) < FEWEST:
         raise InputError(
-            f"{counted(counts[0], 'yes')} and {counts[1]} no are too few: the probe needs {FEWEST} of each",
+            f"{counts[0]:,} times yes and {counts[1]:,} times no are too few: the probe needs {FEWEST} of each",
             "Tick more samples, or a class where the feature is more (or less) frequent.",
         )
     mean, scale = embedding["train"].mean(axis=0), embedding["train"].std(axis=0)
@@ -54,13 +53,7 @@ def fit_probe(
     # The solution is in the span of the answered samples: in their own axes it is the same, with fewer columns.
     axes = np.linalg.svd(answered, full_matrices=False)[2]
     points = answered @ axes.T
-    fold = _folds(yes, seed)
-    held_out = np.empty(len(index))
-    for number in range(_FOLDS):
-        rest = fold != number
-        coefficients, intercept, _ = _fit(points[rest], yes[rest], seed)
-        held_out[~rest] = points[~rest] @ coefficients + intercept
-    coefficients, intercept, strength = _fit(points, yes, seed)
+    held_out, coefficients, intercept, strength = _fit(points, yes, seed)
     direction = axes.T @ coefficients
     shift = _shift(held_out, yes, weight)
     probability = {
@@ -80,28 +73,24 @@ def _folds(yes: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
     return fold
 
 
-def _fit(points: Floats, yes: NDArray[np.bool_], seed: int) -> tuple[Floats, float, float]:
-    """Coefficients, intercept, and C by cross-validated likelihood."""
+def _fit(points: Floats, yes: NDArray[np.bool_], seed: int) -> tuple[Floats, Floats, float, float]:
+    """Held-out margins, coefficients, intercept, and C by cross-validated likelihood."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    fold = _folds(yes, seed + 1)
-    num_folds = min(_FOLDS, int(yes.sum()), int((~yes).sum()))
-    fold %= num_folds
+    fold = _folds(yes, seed)
+    margins = np.empty((len(_STRENGTHS), len(yes)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        losses = []
-        for strength in _STRENGTHS.tolist():
-            loss = 0.0
-            for number in range(num_folds):
-                rest = fold != number
+        for number in range(_FOLDS):
+            rest = fold != number
+            for place, strength in enumerate(_STRENGTHS):
                 model = LogisticRegression(C=strength, max_iter=500).fit(points[rest], yes[rest])
-                margin = model.decision_function(points[~rest]) * np.where(yes[~rest], 1, -1)
-                loss += float(np.logaddexp(0, -margin).sum())
-            losses.append(loss)
-        strength = float(_STRENGTHS[int(np.argmin(losses))])
-        model = LogisticRegression(C=strength, max_iter=2000).fit(points, yes)
-    return np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0]), strength
+                margins[place, ~rest] = model.decision_function(points[~rest])
+        losses = np.logaddexp(0, -margins * np.where(yes, 1, -1)).sum(axis=1)
+        best = int(losses.argmin())
+        model = LogisticRegression(C=_STRENGTHS[best], max_iter=2000).fit(points, yes)
+    return margins[best], np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0]), _STRENGTHS[best]
 
 
 def _shift(margin: Floats, yes: NDArray[np.bool_], weight: Floats) -> float:

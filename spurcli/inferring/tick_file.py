@@ -62,7 +62,7 @@ def read_ticks(
     strata: dict[int, str] = {}
     sizes: dict[str, int] = {}
     for row, (name, written) in enumerate(zip(table["id"], table["answer"], strict=True)):
-        where = f"{path}, {table.unit} {table.lines[row]:,}"
+        where = table.where(row)
         if not written.strip():
             continue
         answer = _ANSWERS.get(written.strip().lower())
@@ -107,7 +107,7 @@ def read_ticks(
 
 
 def _cell(table: Table, name: str, row: int) -> str:
-    return table[name][row].strip() if name in table else ""
+    return table[name][row].strip() if name in table.columns else ""
 
 
 def _require_class(table: Table, row: int, expected: str, where: str) -> None:
@@ -126,12 +126,14 @@ def _whole(table: Table, name: str, row: int, where: str, low: int, high: int) -
         return 0
     if written.isascii() and written.isdigit() and len(written) < 16 and low <= int(written) <= high:
         return int(written)
-    raise InputError(f"{where}: {name} {written[:40]!r} is not a number from {low} to {high:,}", "Use the sheet's own file.")
+    raise InputError(
+        f"{where}: {name} {written[:40]!r} is not a number from {low} to {high:,}", "Use the sheet's own file."
+    )
 
 
 def _feature(table: Table, path: Path) -> str:
     """The one name of the feature, fit to be part of a group's name."""
-    names = {" ".join(name.split()) for name in table["feature"]} - {""} if "feature" in table else set()
+    names = {" ".join(name.split()) for name in table["feature"]} - {""} if "feature" in table.columns else set()
     if len(names) > 1:
         raise InputError(
             f"{path} is about {counted(len(names), 'feature')}: {', '.join(sorted(names))[:80]}", "Tick one at a time."

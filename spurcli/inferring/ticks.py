@@ -23,7 +23,7 @@ def ticks(evidence: Evidence, *, ticks: Path) -> Attribute:
     """Who carries what was ticked: the samples that were answered as they were, the others by the probe.
 
     In each class and split as many of the most probable samples are carriers as the probabilities add up to.
-    `Evidence.chosen` gets what the answers and the probe say: AUROC, shares by difficulty, strong or weak.
+    `Evidence.chosen["ticks"]` gets what the answers and the probe say: AUROC, shares by difficulty, strong or weak.
     """
     answers = read_ticks(ticks, evidence.label, evidence.class_names, evidence.sample_id)
     embedding = {TRAIN: evidence.embedding, **evidence.other_embeddings}
@@ -33,7 +33,7 @@ def ticks(evidence: Evidence, *, ticks: Path) -> Attribute:
     probability[TRAIN][index] = yes
     label = {TRAIN: evidence.label, **evidence.other_labels}
     carries = {split: most_probable(values, label[split]) for split, values in probability.items()}
-    evidence.chosen.update(_told(evidence, answers, probe.held_out))
+    evidence.chosen["ticks"] = _told(evidence, answers, probe.held_out)
     name = answers.feature or _UNNAMED
     return Attribute(
         carries.pop(TRAIN), (f"no {name}", name), others=carries, probability=probability, probability_of=name

@@ -72,6 +72,9 @@ class InferRequest:
         int | None,
         Option("Learning rates to try (with --by xrm); the highest flip rate is kept. (default: 3)", "N", minimum=1),
     ] = None
+    ticks: Annotated[File | None, Option("What you answered on a tick sheet (with --by ticks): ticks.csv.", "FILE")] = (
+        None
+    )
     save_errors: Annotated[
         File | None,
         Option("Also save which samples the model misclassifies, for train --errors.", "FILE", writes="errors.txt"),
@@ -107,6 +110,7 @@ def run(asked: InferRequest, caller: Caller) -> InferResult:
         source=source,
         num_clusters=asked.num_clusters,
         num_tries=asked.num_tries,
+        ticks=path(asked.ticks),
         errors=errors,
         output=output,
         force=asked.force,

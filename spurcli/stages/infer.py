@@ -19,7 +19,7 @@ from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import warn_unless_logits
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import read_predictions
-from spurcli.artifacts.provenance import portable_word, provenance
+from spurcli.artifacts.provenance import Parent, portable_word, provenance
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.errors import InputError, UsageError
@@ -57,6 +57,7 @@ def infer(
     source: Path | None = None,
     num_clusters: int | None = None,
     num_tries: int | None = None,
+    ticks: Path | None = None,
     errors: Path | None = None,
     output: Path = Path("groups.txt"),
     force: bool = False,
@@ -68,13 +69,14 @@ def infer(
 
     `source` is a checkpoint, or predictions of the training split, which say nothing of the others; without it models are
     trained for `settings.scoring.epoch` epochs on the schedule of the full recipe. Predictions made elsewhere need no `settings`.
+    `ticks` is what a person answered, for the way of that name.
     `errors` is where to write the positions that the model (or the twin that has not seen them) gets wrong.
 
     Returns a summary: the groups' sizes, and counts by true group (by class where none is known) and attribute. True
     groups are counted against, never used. An interrupted call goes on from OUTPUT.state/; a finished one is not repeated,
     another's output is replaced only with `force`.
     """
-    way, chosen = _chosen_way(by, {"num_clusters": num_clusters, "num_tries": num_tries})
+    way, chosen = _chosen_way(by, {"num_clusters": num_clusters, "num_tries": num_tries, "ticks": ticks})
     if errors and by in WAYS and WAYS.entries[by].facts.get("without") == "errors":
         raise UsageError(f"--save-errors has no effect with --by {by}, which judges no prediction", "Remove it.")
     if errors == output:
@@ -105,8 +107,19 @@ def infer(
         "infer",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=given(InferArguments(portable_word(by), source is None, by_sha256=_code_sha256(by), **chosen)),
-        parents=[*injection_parents(settings.injection_path if settings else None), *known.parents],
+        arguments=given(
+            InferArguments(
+                portable_word(by),
+                source is None,
+                by_sha256=_code_sha256(by),
+                **{name: value for name, value in chosen.items() if not isinstance(value, Path)},
+            )
+        ),
+        parents=[
+            *injection_parents(settings.injection_path if settings else None),
+            *known.parents,
+            *([Parent.of(ticks)] if ticks else []),
+        ],
     )
     outputs = [Output(output, GROUPS), *([Output(errors, ERRORS)] if errors else [])]
     world = context.world if context else ALONE
@@ -132,16 +145,22 @@ def infer(
             assert context is not None
             found = FromModels(context, source, folder, replace_other=force)
         other_labels = {split: label for split, (label, _) in known.others.items()}
-        evidence = Evidence(known.label, known.class_names, settings.seed if settings else 0, found, other_labels)
+        evidence = Evidence(
+            known.label, known.class_names, settings.seed if settings else 0, found, other_labels, known.sample_id
+        )
         attribute = way(evidence, **chosen)
         names = tuple(f"{label}/{name}" for label in known.class_names for name in attribute.names)
-        parts = {"train": GroupPart(_crossed(attribute.value, attribute.names, known.label), known.subject)}
+        probability = attribute.probability
+        group = _crossed(attribute.value, attribute.names, known.label)
+        parts = {"train": GroupPart(group, known.subject, probability.get("train"))}
         for split, (label, subject) in known.others.items():
             if split in attribute.others:
-                parts[split] = GroupPart(_crossed(attribute.others[split], attribute.names, label, split), subject)
+                group = _crossed(attribute.others[split], attribute.names, label, split)
+                parts[split] = GroupPart(group, subject, probability.get(split))
         wrong = _errors(attribute, evidence) if errors else None
-        if evidence.chosen and world.is_first:
-            report.say("Chosen: " + ", ".join(f"{name} {_in_words(value)}" for name, value in evidence.chosen.items()))
+        chosen_alone = {name: value for name, value in evidence.chosen.items() if name != "ticks"}
+        if chosen_alone and world.is_first:
+            report.say("Chosen: " + ", ".join(f"{name} {_in_words(value)}" for name, value in chosen_alone.items()))
 
         def write() -> InferResult:
             if errors and wrong is not None:
@@ -150,14 +169,21 @@ def infer(
                 )
             write_groups(
                 output,
-                GroupList(names, parts, within_class=attribute.within_class, provenance=made, chosen=evidence.chosen),
+                GroupList(
+                    names,
+                    parts,
+                    within_class=attribute.within_class,
+                    probability_of=attribute.probability_of,
+                    provenance=made,
+                    chosen=evidence.chosen,
+                ),
             )
             return _summary(output, errors, known)
 
         return world.first(write)
 
 
-def _chosen_way(by: str, options: Mapping[str, int | None]) -> tuple[Way, dict[str, Any]]:
+def _chosen_way(by: str, options: Mapping[str, int | Path | None]) -> tuple[Way, dict[str, Any]]:
     """The way, and its options with their values."""
     way: Way = WAYS.load(by)
     parameters = inspect.signature(way).parameters
@@ -165,6 +191,11 @@ def _chosen_way(by: str, options: Mapping[str, int | None]) -> tuple[Way, dict[s
         if value is not None and name not in parameters:
             raise UsageError(f"--{name.replace('_', '-')} has no effect with --by {by}", "Remove it.")
     known = {name: value for name, value in options.items() if name in parameters}
+    if "ticks" in known and known["ticks"] is None:
+        raise UsageError(
+            f"--by {by} spreads a person's answers: which?",
+            "Add --ticks ticks.csv, which the tick sheet saves (spurcli audit --sheet).",
+        )
     return way, {name: parameters[name].default if value is None else value for name, value in known.items()}
 
 

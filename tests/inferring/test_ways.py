@@ -166,7 +166,7 @@ def test_halves_are_random():
 def test_every_registered_way_is_called_with_evidence_and_gives_an_attribute():
     label = [0, 1, 2, 0, 1, 2]
     logits = np.eye(3)[[0, 1, 2, 1, 1, 2]] + 0.01 * np.arange(18).reshape(6, 3) % 0.05
-    for name in WAYS.entries:
+    for name in WAYS.entries.keys() - {"ticks"}:  # needs a file: test_ticks.py
         evidence = evidence_of(
             label, logits=logits, held_out=np.eye(3)[[0, 2, 0, 0, 1, 2]], embedding=np.arange(12).reshape(6, 2) % 5
         )

@@ -46,9 +46,7 @@ def show(
     where = where or {}
     if isinstance(inputs, Texts):
         words = [word for word in where.get("words") or [] if isinstance(word, str) and word]
-        return [
-            Shown(texts=[list(_pieces(_cut(text), words)) for text in sample]) for sample in inputs.read(indices)
-        ]
+        return [Shown(texts=[list(_pieces(_cut(text), words)) for text in sample]) for sample in inputs.read(indices)]
     pixels = inputs.read(indices)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
         raise InputError("The samples are not images, so they cannot be shown", "Use images of one or three channels.")

@@ -17,7 +17,12 @@ from spurcli.inferring.tick_file import COLUMNS
 from spurcli.randomness import generator
 
 NUM_TICKS = 120
-_SHARES = (0.375, 0.125, 0.125, 0.375)  # of a class's ticks by quarter: strong or weak is told from the first and the last
+_SHARES = (
+    0.375,
+    0.125,
+    0.125,
+    0.375,
+)  # of a class's ticks by quarter: strong or weak is told from the first and the last
 _NUM_REPEATED = 5
 _APART = 10  # a sample is shown again after at least so many others
 _NUM_TOP = 20  # the most probable carriers of a suspect that are all shown

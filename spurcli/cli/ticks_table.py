@@ -1,0 +1,70 @@
+"""What answers on a tick sheet say: who carries the feature, by difficulty, and whether it is a strong or a weak one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from spurcli.cli.console import console, say
+from spurcli.words import counted
+
+_MAX_ROWS = 12
+_RULE = {
+    "strong": "strong: carriers gather among the easy samples. Prune inside the carriers: --group {group} --fraction 0.25",
+    "weak": "weak: the carriers are spread over easy and hard samples. Prune the hardest of the carriers (--group {group}), or of "
+    "each class (--per-class)",
+}
+
+
+def ticks_table(ticked: dict[str, Any]) -> None:
+    """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then what follows."""
+    table = Table(box=SIMPLE, title_justify="left", title=Text(f"Ticked: {ticked['feature']}"))
+    table.add_column("class")
+    for name in ("yes", "no", "probe's AUROC", "easiest", "2nd", "3rd", "hardest"):
+        table.add_column(name, justify="right")
+    classes = ticked["classes"]
+    for row in classes[:_MAX_ROWS]:
+        shares = [_share(share) for share in row["shares"] or []] or ["–"] * 4
+        table.add_row(Text(row["class"]), f"{row['num_yes']:,}", f"{row['num_no']:,}", _auroc(row["auroc"]), *shares)
+    console().print(table)
+    if len(classes) > _MAX_ROWS:
+        say(f"… {counted(len(classes) - _MAX_ROWS, 'more class')}: --json shows all")
+    if any(row["shares"] for row in classes):
+        say("Share of carriers by difficulty, with 95 % intervals; AUROC of probes that had not seen the sample")
+    if ticked["num_repeated"]:
+        say(
+            f"Shown twice: {ticked['num_agreeing']:,} of {counted(ticked['num_repeated'], 'sample')} got the same answer"
+        )
+    if ticked["num_unsure"]:
+        say(f"{counted(ticked['num_unsure'], 'sample')} of {ticked['num_answered']:,} unsure, left out")
+    for row in classes[:_MAX_ROWS]:
+        say(f"{row['class']}: {_answer(row, ticked['feature'])}")
+
+
+def _answer(row: dict[str, Any], feature: str) -> str:
+    if rule := _RULE.get(row["answer"]):
+        return rule.format(group=f"'{row['class']}/{feature}'")
+    if row["shares"] is None:
+        return "undecided: ticks.csv does not say how difficult the samples are, and of how many they were drawn"
+    more = (
+        f"about {row['more_ticks']:,} more answers would decide"
+        if row["more_ticks"]
+        else "no number worth ticking would decide"
+    )
+    return f"undecided whether strong or weak; {more}"
+
+
+def _share(share: dict[str, Any]) -> str:
+    if share["value"] is None:
+        return "–"
+    return f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]"
+
+
+def _auroc(area: dict[str, Any] | None) -> str:
+    if area is None:
+        return "–"
+    low, high = area["interval"]
+    return f"{area['value']:.2f} [{low:.2f}, {high:.2f}]"
