@@ -80,6 +80,7 @@ class AuditResult(TypedDict):
     """Of `spurcli audit`: `suspects` are those of audit.json, in order."""
 
     output: str
+    pages: list[str]
     held_out: str
     num_confirmed: int
     suspects: list[JsonObject]

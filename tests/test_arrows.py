@@ -25,13 +25,13 @@ LIBRARIES = {
     "embedding",
 }
 # Which libraries a library may use: scoring and inferring doubt a foreign model's predictions as evaluation does, inferring trains its
-# own short runs, a report says how far scoring runs agree, and reads from the table of metrics how to show them.
+# own short runs, an audit's page looks like a report and its tick sheet is read by inferring, a report says how far scoring runs agree, and reads from the table of metrics how to show them.
 MAY_USE = {
     "scoring": {"evaluation"},
     "inferring": {"training", "evaluation"},
     "reporting": {"scoring", "evaluation"},
     "studies": {"reporting"},
-    "auditing": {"evaluation"},
+    "auditing": {"evaluation", "inferring", "reporting"},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from spurcli.cli.command import Call, stage_command
@@ -23,6 +25,8 @@ def audit(asked: AuditRequest, call: Call) -> None:
 
     Example: spurcli audit model.safetensors --metadata scans.csv --column hospital
 
+    Example: spurcli audit model.safetensors --sheet --sheet-class man
+
     Example: spurcli audit --predictions preds.csv --label y_true --proba 'p_*'
     """
     from spurcli.cli.audit_table import suspects_table
@@ -36,4 +40,6 @@ def audit(asked: AuditRequest, call: Call) -> None:
     else:
         suspects_table(result)
     found = counted(len(result["suspects"]), "suspect")
-    say(f"{found}, {result['num_confirmed']} confirmed → {asked.output or STANDARD_FOLDER}")
+    folder = asked.output or STANDARD_FOLDER
+    say(f"{found}, {result['num_confirmed']} confirmed → {folder}")
+    say(f"Open in a browser: {', '.join(str(Path(folder) / name) for name in result['pages'])}")

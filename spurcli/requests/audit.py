@@ -46,11 +46,13 @@ from spurcli.requests.options import (
 from spurcli.results import AuditResult
 
 if TYPE_CHECKING:
+    from spurcli.auditing.page.written import SheetPlan
     from spurcli.settings import Settings
     from spurcli.stages.audit import Search
 
 STANDARD_FOLDER = "audit"
 SUSPICION = "A suspicion of your own"
+SHEET = "A tick sheet"
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 # Which finder each option of a suspicion belongs to.
@@ -97,6 +99,22 @@ class AuditRequest:
     held_out: Annotated[str | None, Option("The split that judges reliance. (default: val, else test)", "NAME")] = None
     budget: Annotated[
         str | None, Option("How long to search at most, e.g. 90s or 5m; judging comes on top.", "TIME")
+    ] = None
+    sheet: Annotated[
+        bool,
+        Option("Also write ticks.html, a sheet on which you say who carries what no finder can name.", panel=SHEET),
+    ] = False
+    sheet_class: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Sample the sheet from this class. Repeatable. (default: the first suspect's, or all)",
+            "NAME",
+            panel=SHEET,
+            repeated=True,
+        ),
+    ] = None
+    sheet_size: Annotated[
+        int | None, Option("How many samples the sheet shows. (default: 120)", "N", panel=SHEET, minimum=8)
     ] = None
     predictions: PredictionTable = None
     label: LabelColumn = None
@@ -156,6 +174,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
 
 _BESIDE_TABLE = (
     *("dataset", "data_root", "recipe", "finder", "column", "held_out", "budget", "seed", "workers", "embeddings"),
+    *("sheet", "sheet_class", "sheet_size"),
     *("checkpoint", "progress"),
 )
 
@@ -205,6 +224,7 @@ def _search(asked: AuditRequest, command: str) -> Search:
         command,
         is_asked,
         tuple(_repeated(asked)),
+        _sheet(asked),
     )
 
 
@@ -217,6 +237,18 @@ def _repeated(asked: AuditRequest) -> list[str]:
     ]
     words += [["--set", f"{key}={json.dumps(value)}"] for key, value in parse_sets(asked.set).items()]
     return [word.replace("--data_root", "--data-root") for pair in words for word in pair]
+
+
+def _sheet(asked: AuditRequest) -> SheetPlan | None:
+    from spurcli.auditing.page.written import SheetPlan
+
+    if not asked.sheet:
+        for flag, value in (("--sheet-class", asked.sheet_class), ("--sheet-size", asked.sheet_size)):
+            if value is not None:
+                raise UsageError(f"{flag} has no effect without --sheet", "Add --sheet.")
+        return None
+    plan = SheetPlan(tuple(several(asked.sheet_class)))
+    return plan if asked.sheet_size is None else SheetPlan(plan.classes, asked.sheet_size)
 
 
 def _region(written: str) -> tuple[int, int, int, int]:

@@ -23,6 +23,7 @@ from spurcli.artifacts.provenance import Parent, portable_word, provenance
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.auditing.evidence import Answers, Evidence
+from spurcli.auditing.page.written import SheetPlan, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.statistics import judged
 from spurcli.auditing.suspect import CONFIRMED, Finding, Suspect
@@ -62,6 +63,7 @@ class Search:
     command: str = ""
     is_asked: bool = False
     words: Sequence[str] = ()
+    sheet: SheetPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,8 @@ def _other_columns(
 def _run(source: _Source, search: Search, output: Path) -> AuditResult:
     """Search, judge, write."""
     evidence = source.evidence
+    if search.sheet:
+        require_sheet(evidence, search.sheet)
     findings, told = _found(evidence, search)
     suspects = ranked(judged(evidence, findings))
     made = provenance(
@@ -278,8 +282,10 @@ def _run(source: _Source, search: Search, output: Path) -> AuditResult:
     }
     write_audit(output / AUDIT_NAME, content)
     remove_older(output, len(written))
+    pages = write_pages(output, content, evidence, suspects, (source.place.model, *search.words), search.sheet)
     return {
         "output": str(output),
+        "pages": pages,
         "held_out": evidence.held_out,
         "num_confirmed": _num_confirmed(suspects),
         "suspects": written,

@@ -111,8 +111,8 @@ def sheet_page(
     sample_id: Sequence[str] | None,
     *,
     title: str,
+    command: str,
     feature: str = "",
-    model: str = "",
 ) -> str:
     """The sheet as text: one file with everything in it. Scores and classes are not shown, only saved."""
     different = np.unique(np.array([item.index for item in items], dtype=np.int64))
@@ -139,7 +139,7 @@ def sheet_page(
         "ticks.html.j2",
         title=title,
         feature=feature,
-        model=model,
+        command=command,
         num=len(items),
         is_text=not pictures[int(different[0])].uri,
         json=_script_json(data),
