@@ -23,7 +23,7 @@ def ticks_table(ticked: dict[str, Any]) -> None:
     """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then what follows."""
     table = Table(box=SIMPLE, title_justify="left", title=Text(f"Ticked: {ticked['feature']}"))
     table.add_column("class")
-    for name in ("yes", "no", "probe's AUROC", "easiest", "2nd", "3rd", "hardest"):
+    for name in ("yes", "no", "probe AUROC", "easiest", "2nd", "3rd", "hardest"):
         table.add_column(name, justify="right")
     classes = ticked["classes"]
     for row in classes[:_MAX_ROWS]:
@@ -60,11 +60,11 @@ def _answer(row: dict[str, Any], feature: str) -> str:
 def _share(share: dict[str, Any]) -> str:
     if share["value"] is None:
         return "–"
-    return f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]"
+    return f"{share['value']:.0%}\n{100 * share['low']:.0f} to {share['high']:.0%}"
 
 
 def _auroc(area: dict[str, Any] | None) -> str:
     if area is None:
         return "–"
     low, high = area["interval"]
-    return f"{area['value']:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{area['value']:.2f}\n{low:.2f} to {high:.2f}"

@@ -54,7 +54,8 @@ class SuspectView:
 
     entry: Mapping[str, Any]
     mark: str
-    measures: Sequence[tuple[str, str, str, str]]
+    measures: Sequence[tuple[str, str, str]]
+    unmeasured: Sequence[tuple[str, str]]
     splits: Sequence[str]
     shares: Sequence[ShareRow]
     examples: Examples
@@ -139,7 +140,8 @@ def _view(entry: Mapping[str, Any], examples: Examples, held_out: str) -> Suspec
     return SuspectView(
         entry,
         _STATUS.get(entry["status"], ""),
-        [row for row in measures if row[1] or row[3]],
+        [row[:3] for row in measures if row[1]],
+        _unmeasured(measures),
         splits,
         _shares(entry["carriers"], splits),
         examples,
@@ -155,6 +157,15 @@ def _value(metric: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
     ends = [None if end is None else amount(end, unit) for end in interval or []]
     spoken = f"{ends[0] or '−∞'} to {ends[1] or '∞'}" if ends else ""
     return amount(value, unit), spoken, ""
+
+
+def _unmeasured(measures: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, str]]:
+    """Why there is no value, and of which measures: each reason once."""
+    found: dict[str, list[str]] = {}
+    for label, value, _, reason in measures:
+        if not value and reason:
+            found.setdefault(reason, []).append(label)
+    return [("; ".join(labels), reason) for reason, labels in found.items()]
 
 
 def _p(value: float) -> str:
