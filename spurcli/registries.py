@@ -252,6 +252,25 @@ SCORES = Registry(
     },
 )  # fmt: skip
 
+# Of a whole training, from the dynamics that it wrote (train --dynamics, score --dynamics); p_y and margins after each epoch.
+DYNAMICS = Registry(
+    "training dynamic",
+    "--dynamics",
+    {
+        name: Entry(f"spurcli.scoring.dynamics:{name}", summary, source, {"higher_is": higher_is, "formula": formula})
+        for name, higher_is, formula, summary, source in (
+            ("aum", "easier", "mean of z_y - max_{j!=y} z_j", "Area under the margin: the mean logit margin", "Pleiss et al., NeurIPS 2020"),
+            ("forgetting", "harder", "number of epochs right before, wrong now; all epochs if never right", "How often it is forgotten", "Toneva et al., ICLR 2019"),
+            ("first_learned", "harder", "first epoch from which on it is right; epochs + 1 if it ends wrong", "When it is learned for good", "Toneva et al., ICLR 2019"),
+            ("confidence", "easier", "mean of p_y", "Cartography: mean probability of the label", "Swayamdipta et al., EMNLP 2020"),
+            ("variability", "harder", "population sd of p_y", "Cartography: spread of the label's probability", "Swayamdipta et al., EMNLP 2020"),
+            ("correctness", "easier", "share of epochs that are right", "Cartography: how often it is right", "Swayamdipta et al., EMNLP 2020"),
+            ("dynamic_uncertainty", "harder", "mean over windows of 10 epochs of the sample sd of p_y", "Dynamic uncertainty", "He et al., 2023"),
+            ("dual", "harder", "mean over windows of 10 epochs of sd(p_y) * (1 - mean p_y)", "DUAL: uncertain and difficult", "Cho et al., 2025"),
+        )
+    },
+)  # fmt: skip
+
 WAYS = Registry(
     "way of inferring",
     "--by",
@@ -343,4 +362,4 @@ FINDERS = Registry(
     },
 )
 
-ALL = (DATASETS, FEATURES, SCORES, MODELS, METHODS, WAYS, FINDERS)
+ALL = (DATASETS, FEATURES, SCORES, DYNAMICS, MODELS, METHODS, WAYS, FINDERS)

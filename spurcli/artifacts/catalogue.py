@@ -56,6 +56,10 @@ SCORES = Artefact(
     "scores", "a score file", "spurcli.scores", 1, ("scores.h5",), "score",
     "how difficult each training sample is, by several scores", "prune {path} --fraction 0.1", _HDF5,
 )  # fmt: skip
+DYNAMICS = Artefact(
+    "dynamics", "a dynamics file", "spurcli.dynamics", 1, ("dynamics.h5",), "train",
+    "what a training said of each sample after each epoch", "score --dynamics {path}", _HDF5,
+)  # fmt: skip
 INDICES = Artefact(
     "index list", "an index list", "spurcli.indices", 1, ("keep.txt", "remove.txt"), "prune",
     "which training samples to keep or to remove", "train --keep {path}", _TEXT,
@@ -97,7 +101,7 @@ REPORT = Artefact(
     "everything that the page says, for other programs", "show {path}", _JSON,
 )  # fmt: skip
 CATALOGUE = (
-    INJECTION, SCORES, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, EMBEDDINGS, REPORT,
+    INJECTION, SCORES, DYNAMICS, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, EMBEDDINGS, REPORT,
 )  # fmt: skip
 
 

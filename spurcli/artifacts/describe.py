@@ -11,10 +11,12 @@ from spurcli.artifacts import catalogue
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.dynamics import open_dynamics
 from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.hdf5 import CHUNK
 from spurcli.artifacts.indices import IndexList, read_indices
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import Provenance, read_provenance
@@ -154,6 +156,21 @@ def _describe_embeddings(path: Path) -> Described:
     return Described("embeddings", brief, found.provenance, found.splits["train"].fingerprint)
 
 
+def _describe_dynamics(path: Path) -> Described:
+    with open_dynamics(path) as reader:
+        for start in range(0, reader.header.num_samples, CHUNK):
+            reader.check(start, min(start + CHUNK, reader.header.num_samples))
+        brief = {
+            "num_samples": reader.header.num_samples,
+            "num_epochs": reader.num_epochs,
+            "view": reader.facts.view,
+            "precision": reader.facts.precision,
+            "seed": reader.facts.seed,
+            "classes": list(reader.header.class_names),
+        }
+        return Described("dynamics", brief, reader.provenance, reader.header.subject.fingerprint)
+
+
 def _describe_checkpoint(path: Path) -> Described:
     metadata = read_checkpoint_metadata(path, required=False)
     header = {name: entry for name, entry in read_safetensors_header(path).items() if name != "__metadata__"}
@@ -213,6 +230,7 @@ def _describe_json(path: Path) -> Described:
 _READERS: dict[str, Callable[[Path], Described]] = {
     catalogue.INJECTION.kind: _describe_json,
     catalogue.SCORES.kind: _describe_scores,
+    catalogue.DYNAMICS.kind: _describe_dynamics,
     catalogue.INDICES.kind: _describe_indices,
     catalogue.ERRORS.kind: _describe_errors,
     catalogue.GROUPS.kind: _describe_groups,

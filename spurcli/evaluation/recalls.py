@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from spurcli.epoch_rules import FITTED, INFERRED, RECALLS
+from spurcli.evaluation.evaluated import Evaluated
+from spurcli.evaluation.metrics import compute
 
 _ROUNDS, _CLOSE = 100, 1e-4
 
 Recalls = list[tuple[float | None, int]]
+
+
+def epoch_values(evaluated: Evaluated, *, for_rules: bool, inferred: NDArray[np.int64] | None) -> dict[str, Any]:
+    """The metrics without their intervals; `for_rules` also what rules that choose an epoch look at, with `inferred` groups [n]."""
+    found = compute(evaluated)
+    values: dict[str, Any] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
+    values["per_group"] = {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}
+    if for_rules:
+        predicted, label = evaluated.logits.argmax(axis=1), evaluated.label
+        values[RECALLS] = recalls(predicted, label, evaluated.logits.shape[1])
+        values[FITTED] = fitted_recalls(evaluated.logits, label)
+        if inferred is not None:
+            values[INFERRED] = worst_group(predicted == label, inferred)
+    return values
 
 
 def recalls(predicted: NDArray[np.int64], label: NDArray[np.int64], num_classes: int) -> Recalls:

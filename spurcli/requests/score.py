@@ -61,6 +61,9 @@ class ScoreRequest:
     logits: Annotated[File | None, Option("Score logits of another program (.npy, .safetensors, .h5).", "FILE")] = None
     labels: Labels = None
     ids: Ids = None
+    dynamics: Annotated[
+        File | None, Option("Score by the dynamics of a training (train --dynamics): AUM, forgetting and more.", "FILE")
+    ] = None
     predictions: PredictionTable = None
     label: LabelColumn = None
     proba: ProbaColumns = None
@@ -92,6 +95,8 @@ class ScoreRequest:
 
 def run(asked: ScoreRequest, caller: Caller) -> ScoreResult:
     """Resolve the request and score."""
+    if asked.dynamics:
+        return _of_dynamics(asked, caller)
     table = prediction_table(asked, ("add_score", "force")) if asked.predictions else None
     settings = plan(asked) if table is None else None
     output = output_file(asked.output, asked.standard_output)
@@ -109,6 +114,38 @@ def run(asked: ScoreRequest, caller: Caller) -> ScoreResult:
         output=output,
         force=asked.force,
         allow_injection_mismatch=asked.allow_injection_mismatch,
+        progress=caller.progress,
+        command=caller.command,
+    )
+
+
+def _of_dynamics(asked: ScoreRequest, caller: Caller) -> ScoreResult:
+    refuse_columns(asked)
+    dynamics = path(asked.dynamics)
+    assert dynamics
+    for flag, named in (
+        ("--dataset", asked.dataset),
+        ("--recipe", asked.recipe),
+        ("--checkpoint", asked.checkpoint),
+        ("--logits", asked.logits),
+        ("--labels", asked.labels),
+        ("--ids", asked.ids),
+        ("--predictions", asked.predictions),
+        ("--model", asked.model),
+        ("--add-score", asked.add_score),
+        ("--runs", asked.runs != 1),
+    ):
+        if named:
+            raise UsageError(f"{flag} has no effect with --dynamics", "Remove one of them.")
+    refuse_settings_of("dynamics", asked)
+    output = output_file(asked.output, asked.standard_output)
+    from spurcli.stages.score import score_dynamics
+
+    return score_dynamics(
+        dynamics,
+        num_epochs=asked.epoch,
+        output=output,
+        force=asked.force,
         progress=caller.progress,
         command=caller.command,
     )

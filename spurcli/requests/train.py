@@ -76,6 +76,14 @@ class TrainRequest:
         str | Sequence[str] | None,
         Option("Evaluate on this split (val or train) after every epoch. Repeatable.", "SPLIT", repeated=True),
     ] = None
+    dynamics: Annotated[
+        str,
+        Option(
+            "Also write dynamics.h5, which score --dynamics reads: eval (a pass after each epoch) or in-training (the "
+            "training pass itself, at no cost).",
+            "MODE",
+        ),
+    ] = ""
     output: Annotated[File | None, output("model.safetensors")] = None
     force: Force = False
     allow_injection_mismatch: AllowMismatch = False
@@ -116,6 +124,7 @@ def run(asked: TrainRequest, caller: Caller) -> TrainResult:
             same_steps=asked.same_steps,
             save_epochs=found.save_epochs,
             evaluate_each=several(asked.evaluate_each),
+            dynamics=asked.dynamics,
         ),
         output=found.output,
         write_sidecar=caller.companions,
@@ -131,6 +140,8 @@ def plan(asked: TrainRequest, say: Callable[[str], None], *, companions: bool = 
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.indices import read_list_header
 
+    if asked.dynamics and not companions:
+        raise UsageError("Cannot write dynamics.h5 when the output is stdout", "Name a file with -o.")
     save_epochs = epochs_and_rules(asked.save_epochs)
     if save_epochs and not companions:
         raise UsageError("--save-epochs writes more models, but the output is stdout", "Name a file with -o.")

@@ -31,7 +31,7 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress, Silent, Turn
-from spurcli.registries import SCORES
+from spurcli.registries import DYNAMICS, SCORES
 from spurcli.results import ScoreResult
 from spurcli.runtime.launch import launched
 from spurcli.scoring import formulas
@@ -39,6 +39,7 @@ from spurcli.scoring.agreement import agreement
 from spurcli.scoring.from_logits import score_logits
 from spurcli.scoring.requested import ON_DEMAND, RequestedScore, load_further_scores, registered_scores
 from spurcli.settings import Settings
+from spurcli.words import counted
 
 if TYPE_CHECKING:
     from spurcli.runtime.context import RunContext
@@ -57,6 +58,7 @@ class ScoreArguments:
     own_scores: list[dict[str, str]] = field(default_factory=list)
     on_demand: list[str] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
+    num_epochs: int | None = None
 
 
 def score(
@@ -303,6 +305,58 @@ def _write_from_logits(
         score_logits(logits, label, scores, writer)
 
 
+def score_dynamics(
+    path: Path, *, num_epochs: int | None, output: Path, force: bool, progress: Progress | None, command: str
+) -> ScoreResult:
+    """Score the training samples by what their training said of them in its first `num_epochs` epochs (None: all).
+
+    Needs no data set, model or training: dynamics.h5 knows labels, ids and groups. Raises UsageError for more epochs than there are.
+    """
+    from spurcli.artifacts.dynamics import open_dynamics
+    from spurcli.scoring.dynamics import blocks, needed_epochs
+
+    launched().require_alone("Dynamics are scored by one process")
+    report = progress or Silent()
+    with open_dynamics(path) as reader:
+        taken = reader.num_epochs if num_epochs is None else num_epochs
+        if not 1 <= taken <= reader.num_epochs:
+            raise UsageError(f"{path} has {counted(reader.num_epochs, 'epoch')}, not {taken}", "Change --epoch.")
+        settings = reader.provenance.get("settings", {})
+        arguments = given(ScoreArguments(num_epochs=taken))
+        parents = [Parent.of(path, reader.provenance)]
+        made = provenance("score", command=command, settings=settings, arguments=arguments, parents=parents)
+        fingerprint = reader.header.subject.fingerprint
+        if is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force, say=report.say):
+            report.say(f"{output} is already complete; nothing to do")
+            return _summary(output)
+        names = [name for name in DYNAMICS.entries if needed_epochs(name) <= taken]
+        require_writable(output, 4 * len(names) * reader.header.num_samples)
+        header = replace(reader.header, provenance=made)
+        group, facts = reader.groups(), reader.facts
+        with write_scores(output, header, reader.labels(), sample_id=reader.sample_ids(), group=group) as writer:
+            for name in names:
+                entry = DYNAMICS.entries[name]
+                writer.add_score(
+                    ScoreInfo(
+                        name,
+                        entry.facts["higher_is"],
+                        entry.facts["formula"],
+                        entry.source,
+                        taken,
+                        facts.view,
+                        facts.precision,
+                        () if facts.seed is None else (facts.seed,),
+                        (facts.weights_sha256,) if facts.weights_sha256 else (),
+                    )
+                )
+            report.start("scoring", reader.header.num_samples)
+            for start, values in blocks(reader, taken):
+                for name in names:
+                    writer.write(name, 0, start, DYNAMICS.load(name)(values).astype(np.float32))
+                report.advance(values.log_p.shape[1])
+    return _summary(output)
+
+
 def _header(dataset: Dataset, made: Provenance) -> ScoresHeader:
     return ScoresHeader(
         subject=dataset.subject("train"),
@@ -328,7 +382,7 @@ def _parents(
 def _summary(output: Path) -> ScoreResult:
     """What the finished file holds; several runs are compared by their el2n."""
     with open_scores(output) as reader:
-        num_runs = reader.require("el2n").num_runs
+        num_runs = reader.scores["el2n"].num_runs if "el2n" in reader.scores else 1
         runs = [reader.values("el2n", run) for run in range(num_runs)] if num_runs > 1 else []
         return {
             "output": str(output),

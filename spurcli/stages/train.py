@@ -12,22 +12,20 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from spurcli.artifacts.catalogue import CHECKPOINT, HISTORY
+from spurcli.artifacts.catalogue import CHECKPOINT, DYNAMICS, HISTORY
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, weights_sha256
 from spurcli.artifacts.envelope import sha256_of_json
-from spurcli.artifacts.history import history_path, read_history, write_history
+from spurcli.artifacts.history import history_path, read_history, sidecar, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import Provenance, provenance
 from spurcli.artifacts.records import CheckpointMetadata, TrainingFacts
 from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
-from spurcli.epoch_rules import FITTED, INFERRED, LAST, RECALLS, RULES, disagreement
+from spurcli.epoch_rules import LAST, RULES, disagreement
 from spurcli.errors import SpurError, SpurWarning, UsageError
-from spurcli.evaluation.evaluated import Evaluated
-from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.predict import SplitPredictor
-from spurcli.evaluation.recalls import fitted_recalls, recalls, worst_group
+from spurcli.evaluation.recalls import epoch_values
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress
@@ -36,6 +34,7 @@ from spurcli.results import TrainResult
 from spurcli.runtime.context import RunContext, backbone_identity
 from spurcli.runtime.distributed import ALONE, World
 from spurcli.runtime.feed import batch_bounds
+from spurcli.scoring.recording import BYTES_A_SAMPLE, EVAL, IN_TRAINING, MODES, Recorder
 from spurcli.settings import Settings, Table
 from spurcli.training.best import Selected
 from spurcli.training.inputs import TrainingInputs, read_inputs
@@ -44,7 +43,9 @@ from spurcli.training.method import Annotation, LastLayerMethod, Method, build_m
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
+from spurcli.training.stateful import Join, Stateful
 from spurcli.training.traits import Traits
+from spurcli.words import duration
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ class TrainOptions:
     With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the paper).
     `save_epochs` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that these rules
     select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every epoch.
+    `dynamics` records what the training says of each sample: "eval" in a pass after each epoch, "in-training" from the training pass.
     """
 
     same_steps: bool = False
     save_epochs: Sequence[int | str] = ()
     evaluate_each: Sequence[str] = ()
+    dynamics: str = ""
 
     @property
     def epochs(self) -> list[int]:
@@ -75,6 +78,10 @@ class TrainOptions:
 
     def check(self, settings: Settings, checkpoint: Path | None) -> None:
         """Raise UsageError for unknown rules and epochs, and for a checkpoint that a training in epochs does not read."""
+        if self.dynamics not in ("", *MODES):
+            raise UsageError(
+                f"Unknown --dynamics {self.dynamics!r}{near(self.dynamics, MODES)}", f"One of: {', '.join(MODES)}."
+            )
         for rule in self.rules:
             if rule not in RULES:
                 raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
@@ -175,6 +182,8 @@ def train(
         return cast(TrainResult, {"output": str(output), **facts})
     model = context.model(settings.seed)
     num_bytes = (1 + len(options.rules)) * bytes_while_training(plain_weights(model))
+    if options.dynamics:  # each epoch by itself, then all of them in one file
+        num_bytes += BYTES_A_SAMPLE * settings.training.epochs * len(context.dataset.splits["train"])
     world.first(lambda: require_writable(output, num_bytes))
 
     with state_folder(output, world) as folder:
@@ -194,7 +203,11 @@ def train(
             }
             state = StateFile(folder, identity, context.device.type, replace_other=force, world_size=world.size)
             world.first(lambda: _require_earlier_checkpoints(files, options, state))
-            fitted = _fit(context, model, method, inputs, options, state, predictors, files)
+            recorder = Recorder(context, context.feed(context.dataset.splits["train"].inputs), folder, options.dynamics)
+            fitted = _fit(context, model, method, inputs, options, state, predictors, files, recorder)
+            if options.dynamics:
+                context.progress.say(f"Dynamics took {duration(recorder.seconds)}")
+                recorder.write(_dynamics_path(output), len(fitted.records), made, weights_sha256(fitted.chosen.weights))
         for rule in sorted({selection, *options.rules}):
             if rule in RULES and (epochs := disagreement(rule, fitted.records)):
                 message = f"{rule} chooses epoch {epochs[0]}, and epoch {epochs[1]} after class biases are fitted on half of val"
@@ -209,6 +222,10 @@ def train(
         facts = files.save(fitted.chosen, selection)
     world.barrier()
     return {"output": str(output), **facts, "last": fitted.records[-1]}
+
+
+def _dynamics_path(output: Path) -> Path:
+    return sidecar(output, "model", DYNAMICS.names[0])
 
 
 @dataclass(frozen=True)
@@ -247,6 +264,8 @@ def _outputs(files: _Files, options: TrainOptions, *, write_sidecar: bool) -> li
     names += [f"epoch{epoch}" for epoch in epochs]
     models = [Output(files.path(name), CHECKPOINT, companion=True) for name in names]
     history = [Output(history_path(files.output), HISTORY, companion=True)] if write_sidecar else []
+    if options.dynamics:
+        history.append(Output(_dynamics_path(files.output), DYNAMICS, companion=True))
     return [Output(files.output, CHECKPOINT), *history, *models]
 
 
@@ -269,17 +288,28 @@ def _fit(
     state: StateFile,
     predictors: dict[str, SplitPredictor],
     files: _Files,
+    recorder: Recorder,
 ) -> Fitted:
     settings, split = context.settings, context.dataset.splits["train"]
+    if options.dynamics == EVAL:
+        context.progress.say(
+            "Dynamics: a pass over the training split after each epoch, about a third of the training's time"
+        )
+    if options.dynamics:
+        context.world.first(lambda: recorder.require_earlier(state.num_epochs_done()))
+
+    unfinished = Stateful("dynamics", recorder.tensors, recorder.load, join=Join.BY_SAMPLE)
 
     def after_epoch(model: nn.Module, epoch: int) -> None:
         if epoch in options.epochs:
             files.save(Selected(plain_weights(model), epoch), LAST, name=f"epoch{epoch}")
+        if options.dynamics:
+            recorder.close_epoch(model, epoch)
 
     trainer = Trainer(
         model=model,
         method=method,
-        feed=context.feed(split.inputs),
+        feed=recorder.feed,
         preprocess=context.preprocess(),
         label=torch.from_numpy(split.label).to(context.device),
         groups=inputs.samples.groups,
@@ -291,6 +321,8 @@ def _fit(
         progress=context.progress,
         evaluate=_evaluator(predictors, inputs.inferred, context.world) if predictors else None,
         after_epoch=after_epoch,
+        watch=recorder.watch if options.dynamics == IN_TRAINING else None,
+        also_saved=[unfinished] if options.dynamics == IN_TRAINING else [],
         world=context.world,
         called=context.model_called,
     )
@@ -362,24 +394,9 @@ def _evaluator(predictors: dict[str, SplitPredictor], inferred: Annotation | Non
         predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}
         return world.first(
             lambda: {
-                name: _values(evaluated, is_val=name == "val", inferred=inferred)
+                name: epoch_values(evaluated, for_rules=name == "val", inferred=inferred.read() if inferred else None)
                 for name, evaluated in predicted.items()
             }
         )
 
     return evaluate
-
-
-def _values(evaluated: Evaluated, *, is_val: bool, inferred: Annotation | None) -> dict[str, object]:
-    """The metrics without their intervals; of val also what the rules that choose an epoch look at."""
-    found = compute(evaluated)
-    values: dict[str, object] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
-    values["per_group"] = {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}
-    if not is_val:
-        return values
-    predicted, label = evaluated.logits.argmax(axis=1), evaluated.label
-    values[RECALLS] = recalls(predicted, label, evaluated.logits.shape[1])
-    values[FITTED] = fitted_recalls(evaluated.logits, label)
-    if inferred is not None:
-        values[INFERRED] = worst_group(predicted == label, inferred.read())
-    return values

@@ -33,7 +33,7 @@ from spurcli.training.preflight import needs_company, try_out
 from spurcli.training.running_averages import RunningAverages
 from spurcli.training.saving import Saver
 from spurcli.training.state import Position, StateFile
-from spurcli.training.stateful import state_of
+from spurcli.training.stateful import Stateful, state_of
 from spurcli.training.traits import Traits
 
 Evaluate = Callable[[nn.Module, int], dict[str, dict[str, object]]]
@@ -45,7 +45,8 @@ class Trainer:
 
     The schedule spans `settings.epochs`; a run may stop after fewer epochs (early scoring does) and still be on it. The
     weights of the epoch that each of `selections` chooses are kept, so that one run answers for all of them. Every
-    process of `world` has the same trainer, on its own device. `called` names a model of ours or of a library. With
+    process of `world` has the same trainer, on its own device. `watch` is shown the positions and logits of every batch, and what it
+    keeps of an unfinished epoch is in `also_saved`. `called` names a model of ours or of a library. With
     `joins_lone` an epoch's last batch of one sample is part of the batch before: None finds out whether batch norm needs it.
     """
 
@@ -63,6 +64,8 @@ class Trainer:
     progress: Progress = field(default_factory=Silent)
     evaluate: Evaluate | None = None
     after_epoch: Callable[[nn.Module, int], None] | None = None
+    watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None
+    also_saved: Sequence[Stateful] = ()
     what: str = "training"
     world: World = ALONE
     called: str = ""
@@ -126,7 +129,7 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
     optimizer, gradients = build_optimizer(trainer.model, settings), GradientSum(trainer.model, world)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     best = BestEpochs({settings.selection, *trainer.selections})
-    parts = state_of(trainer.model, optimizer, scaler, trainer.method, best)
+    parts = [*state_of(trainer.model, optimizer, scaler, trainer.method, best), *trainer.also_saved]
     saver = Saver(trainer.model, parts, trainer.state_file, settings.save_seconds, world, trainer.progress)
     joins_lone = needs_company(trainer) if trainer.joins_lone is None else trainer.joins_lone
     position = saver.restore()
@@ -187,6 +190,8 @@ def _run_epoch(run: _Run, forward: Any) -> None:
             else:
                 logits, embedding = _nothing(run)
             loss = method.loss(logits.float(), Batch(index, label, global_size, trainer.groups, embedding, world.total))
+            if trainer.watch:
+                trainer.watch(index, logits)
             _update(run, loss)
             position.step += 1
             position.global_step += 1

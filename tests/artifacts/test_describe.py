@@ -12,6 +12,7 @@ from spurcli.errors import InputError
 
 EXPECTED = {
     "scores-v1.h5": {"kind": "scores", "num_samples": 6, "classes": ["cat", "dog"]},
+    "dynamics-v1.h5": {"kind": "dynamics", "num_samples": 6, "num_epochs": 2, "view": "eval", "seed": 7},
     "predictions-v1.h5": {"kind": "predictions", "split": "test", "num_samples": 4, "num_twin_samples": 2},
     "predictions-v2.h5": {"kind": "predictions"},
     "embeddings-v1.h5": {"kind": "embeddings", "name": "demo", "num_dimensions": 3, "has_twins": True},

@@ -12,6 +12,7 @@ import pytest
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.describe import describe
+from spurcli.artifacts.dynamics import open_dynamics
 from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
@@ -45,6 +46,8 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
         assert reader.mean_values("my_score").tolist() == [0.5, 0.25, 1.0, 1.5, 0.0, 0.125]
         assert written["difficulty"].tolist() == reader.mean_values("my_score").tolist()
         assert reader.scores["my_score"].higher_is == "harder"
+    with open_dynamics(Path("dynamics.h5")) as reader:
+        assert reader.values(0, 6).correct.sum(axis=0).tolist() == [1, 1, 2, 2, 2, 2]
     listed = read_indices(Path("remove.txt"))
     assert (listed.kind, listed.indices.tolist(), listed.subject.fingerprint) == ("remove", [2, 3], fingerprint)
     assert not listed.subject.states_injection

@@ -12,6 +12,7 @@ import torch
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
+from spurcli.artifacts.dynamics import DynamicsFacts, open_dynamics
 from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
@@ -57,6 +58,21 @@ def test_scores_v1(golden):
         assert margin.tolist() == [0.5, 0.0, -1.0, float(np.float32(1e-45)), 0.75, 1.0]
         assert np.signbit(margin).tolist() == [False, True, True, False, False, False]
         assert reader.mean_values("el2n").tolist() == [0.375, 0.25, 0.75, 1.3321068286895752, 0.0, 0.25]
+
+
+def test_dynamics_v1(golden):
+    with open_dynamics(golden / "dynamics-v1.h5") as reader:
+        assert reader.header.subject == Subject(FINGERPRINT, INJECTION)
+        assert (reader.header.class_names, reader.header.group_names) == (("cat", "dog"), GROUP_NAMES)
+        assert reader.header.provenance["lineage"] == LINEAGE
+        assert reader.facts == DynamicsFacts("eval", "float32", 7, "cd" * 32)
+        assert reader.labels().tolist() == [0, 1, 0, 1, 1, 0]
+        assert reader.groups().tolist() == [0, 2, 1, 3, 2, 0]
+        assert reader.sample_ids() == ("a.png", "b.png", "ç.png", "d.png", "e.png", "f.png")
+        taken = reader.values(1, 5)
+        assert taken.log_p.tolist() == [[-0.5, -0.25, -1, float(np.float32(-1e-7))], [-1, -0.25, -4, 0]]
+        assert taken.margin.tolist() == [[0.5, 1.5, 0, 16], [-0.25, 1.5, -3, 104]]
+        assert taken.correct.tolist() == [[True, True, True, True], [False, True, False, True]]
 
 
 def test_lists_v1(golden):

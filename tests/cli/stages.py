@@ -36,8 +36,12 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "prune": (["keep.txt"], ["prune", "--per-class", "--fraction", "{OLD:0.2:0.3}"]),
     "train": (
-        ["model.safetensors", "model.epoch2.safetensors", "history.json"],
-        [*TRAIN, "--save-epochs", "2", "--evaluate-each", "val", "--seed", "{OLD:0:1}"],
+        ["model.safetensors", "model.epoch2.safetensors", "history.json", "dynamics.h5"],
+        [*TRAIN, "--save-epochs", "2", "--evaluate-each", "val", "--dynamics", "eval", "--seed", "{OLD:0:1}"],
+    ),
+    "score by dynamics": (
+        ["dynamics-scores.h5"],
+        ["score", "--dynamics", "dynamics.h5", "--epoch", "{OLD:3:2}", "-o", "dynamics-scores.h5"],
     ),
     "train by group DRO": (
         ["dro/model.safetensors", "dro/history.json"],
@@ -78,6 +82,7 @@ ORDER = [
         "score",
         "prune",
         "train",
+        "score by dynamics",
         "data embed",
         "infer",
         "train by group DRO",

@@ -26,6 +26,7 @@ from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
+from spurcli.artifacts.dynamics import open_dynamics
 from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, read_logits
@@ -48,8 +49,10 @@ from spurcli.datasets.multinli import published_split, read_rows
 from spurcli.datasets.waterbirds import read_folder as read_waterbirds
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
+from spurcli.registries import DYNAMICS
 from spurcli.reporting.gather import gather
 from spurcli.runtime.tokens import folder_tokenizer
+from spurcli.scoring.dynamics import blocks
 from spurcli.session import configure
 from spurcli.studies.description import read_description
 from spurcli.studies.tidy import COLUMNS, curves_of, read_tidy
@@ -99,6 +102,16 @@ def _read_scores(path: Path) -> None:
         reader.sample_ids(np.arange(reader.header.num_samples))
         if reader.has_groups:
             reader.groups()
+
+
+def _read_dynamics(path: Path) -> None:
+    with open_dynamics(path) as reader:
+        for name, entry in DYNAMICS.entries.items():
+            for _, taken in blocks(reader, reader.num_epochs):
+                DYNAMICS.load(name)(taken)
+            assert entry.summary
+        reader.sample_ids()
+        reader.groups()
 
 
 def _make_foreign_scores(path: Path) -> None:
@@ -424,6 +437,7 @@ def targets() -> dict[str, Target]:
         "scores": target("scores-v1.h5", _read_scores, describe),
         "scores-foreign": target("foreign.h5", _read_scores, describe, make=_make_foreign_scores),
         "scores-texts": target("texts.h5", _read_scores, describe, make=_make_scores_with_texts),
+        "dynamics": target("dynamics-v1.h5", _read_dynamics, describe),
         "predictions": target("predictions-v1.h5", read_predictions, describe),
         "predictions-again": target("predictions-v2.h5", lambda path: compute(evaluated_from(read_predictions(path)))),
         "embeddings": target("embeddings-v1.h5", read_embeddings, describe, _load_embeddings),

@@ -19,6 +19,7 @@ import torch
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.audit import write_audit
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
+from spurcli.artifacts.dynamics import DynamicsFacts, EpochDynamics, write_dynamics
 from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, write_embeddings
 from spurcli.artifacts.evaluation import write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
@@ -36,6 +37,18 @@ GROUP_NAMES = ("cat/no line", "cat/line", "dog/no line", "dog/line")
 SAMPLE_ID = ("a.png", "b.png", "ç.png", "d.png", "e.png", "f.png")
 EL2N = np.array([[0.5, 0.25, 1.0, 1.4142135, 0.0, 0.125], [0.25, 0.25, 0.5, 1.25, 0.0, 0.375]], dtype=np.float32)
 MARGIN = np.array([[0.5, -0.0, -1.0, 1e-45, 0.75, 1.0]], dtype=np.float32)
+DYNAMICS = [
+    EpochDynamics(
+        np.array([-2, -0.5, -0.25, -1, -1e-7, -0.125], np.float32),
+        np.array([-1, 0.5, 1.5, 0, 16, 2], np.float32),
+        np.array([False, True, True, True, True, True]),
+    ),
+    EpochDynamics(
+        np.array([-0.5, -1, -0.25, -4, 0, -0.0625], np.float32),
+        np.array([0.5, -0.25, 1.5, -3, 104, 3], np.float32),
+        np.array([True, False, True, False, True, True]),
+    ),
+]
 LOGITS = np.array([[2, 1], [-1, 0.5], [0, 3], [0.25, 0.5]], dtype=np.float32)
 TWIN_LOGITS = np.array([[4, 0], [1, 0.5]], dtype=np.float32)
 EMBEDDING = np.array([[0, 1, 2], [0.5, -1, 0.25], [1, 1, 1], [-2, 0, 1e-45], [3, 2, 1], [0, 0, 0.1]], dtype=np.float32)
@@ -181,6 +194,10 @@ def make(folder: Path) -> None:
     }
     write_evaluation(folder / "evaluation-v1.json", evaluation)
     write_audit(folder / "audit-v1.json", AUDIT)
+    facts = DynamicsFacts("eval", "float32", 7, "cd" * 32)
+    write_dynamics(
+        folder / "dynamics-v1.h5", header, facts, len(DYNAMICS), DYNAMICS, LABEL, sample_id=SAMPLE_ID, group=GROUP
+    )
     write_predictions(
         folder / "predictions-v2.h5",
         Predictions(
