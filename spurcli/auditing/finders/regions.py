@@ -1,0 +1,200 @@
+"""Regions of images, causally: does a region of some images of a class move other images towards that class?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.regions.carriers import Carriers, carriers
+from spurcli.auditing.regions.plan import Plan, measured_rate, passes, planned
+from spurcli.auditing.regions.pushes import Ask, Pixels, margins
+from spurcli.auditing.regions.search import Donors, Tried, confirmation, distinct, measured, p_value, refined
+from spurcli.auditing.regions.shapes import Region, coarse, rectangle
+from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.errors import UsageError
+from spurcli.randomness import generator
+
+_MOST_CLASSES = 20
+_LEAST_DONORS = 20  # of a class and half; fewer show no lump
+_CANDIDATES = 12  # whose independence is measured
+_PAIRS = 400  # held-out samples that get the region of a carrier
+_LEAST_INDEPENDENCE = 0.5
+_LEAST_CARRIERS = 4  # from which the region is put into held-out samples
+
+
+def find(evidence: Evidence, *, region: Sequence[tuple[int, int, int, int]] = (), most: int = 3) -> list[Finding]:
+    """The `most` suspicious regions, or of those that are named (top, left, bottom, right) what a class holds in them."""
+    ask = evidence.ask
+    if ask is None or evidence.kind != "images" or evidence.source != "train":
+        return []
+    inputs: Any = evidence.inputs("train")
+    height, width, _ = inputs.shape
+    regions = [_named(box, height, width) for box in region] or coarse(height, width)
+    classes = [y for y in evidence.classes(_MOST_CLASSES) if _half(evidence, y, 0).size >= _LEAST_DONORS]
+    if not classes or not regions:
+        return []
+    rate = measured_rate(ask, _read(evidence, "train", np.arange(min(128, len(inputs)))))
+    allowed = passes(height, width, evidence.left(), rate)
+    plan = planned(allowed, rate, len(classes), len(regions))
+    if not plan.fits:
+        evidence.warn(
+            f"regions: a rough search, {plan.donors} images a class in {plan.recipients} others; a longer --budget finds more"
+        )
+    parts = [_parts(evidence, ask, classes, plan, half) for half in (0, 1)]
+    each = plan.donors * plan.recipients
+    evidence.progress.start(
+        f"regions, about {plan.seconds:.0f} s", each * (len(classes) * len(regions) + plan.num_null)
+    )
+    tried = []
+    for y in classes:
+        tried += measured(ask, parts[0][y], y, regions, evidence.progress.advance)
+    chosen = distinct(tried, parts[0], _CANDIDATES)[:most]
+    if not region:
+        chosen = [refined(ask, one, parts[0][one.label], _ignore) for one in chosen]
+    null = _null(evidence, ask, tried, parts, plan, classes)
+    # class by class all samples are asked, with the recipients of both halves; of huge classes as many as the passes allow
+    per_class = max(2 * plan.donors, int(0.5 * allowed / max(len(chosen), 1) / (2 * plan.recipients)))
+    return [_finding(evidence, ask, one, parts, null, classes, per_class) for one in chosen]
+
+
+def _ignore(_count: int) -> None:
+    """Refining is not counted in advance."""
+
+
+def _named(box: tuple[int, int, int, int], height: int, width: int) -> Region:
+    top, left, bottom, right = box
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise UsageError(
+            f"The region {left}:{right},{top}:{bottom} is not within images of {width}×{height} pixels",
+            f"Give columns and rows: --region 0:{width // 2},0:{height // 2}",
+        )
+    return rectangle(height, width, box)
+
+
+def _read(evidence: Evidence, split: str, index: NDArray[np.int64]) -> Pixels:
+    inputs: Any = evidence.inputs(split)
+    return np.asarray(inputs.read(index))
+
+
+def _half(evidence: Evidence, y: int, half: int) -> NDArray[np.int64]:
+    return np.flatnonzero((evidence.label("train") == y) & (evidence.half("train") == half))
+
+
+def _parts(evidence: Evidence, ask: Ask, classes: Sequence[int], plan: Plan, half: int) -> dict[int, Donors]:
+    """Donors and recipients of each class, both of one half of the training samples."""
+    label, split = evidence.label("train"), evidence.held_out
+    logits, held_out = evidence.logits(split), evidence.label(split)
+    found = {}
+    for y in classes:
+        rng = generator("audit regions", evidence.seed, half, y)
+        donors = rng.permutation(_half(evidence, y, half))[: plan.donors]
+        others = np.flatnonzero((label != y) & (evidence.half("train") == half))
+        recipients = rng.permutation(others)[: plan.recipients]
+        low, own = margins(logits, y), held_out == y
+        distance = float(np.median(low[own]) - np.median(low[~own])) if own.any() and not own.all() else 0.0
+        pixels = _read(evidence, "train", recipients)
+        found[y] = Donors(_read(evidence, "train", donors), pixels, label[recipients], ask(pixels), distance)
+    return found
+
+
+def _null(
+    evidence: Evidence,
+    ask: Ask,
+    tried: Sequence[Tried],
+    parts: Sequence[dict[int, Donors]],
+    plan: Plan,
+    classes: Sequence[int],
+) -> NDArray[np.float64]:
+    """What regions of a class do to other classes, on half 1: strength times independence; empty for two classes."""
+    if len(classes) < 3:
+        return np.empty(0)
+    order = generator("audit regions null", evidence.seed).permutation(len(tried))[: plan.num_null]
+    found = []
+    for one in (tried[k] for k in order.tolist()):
+        strength, independence = confirmation(
+            ask, one, parts[0][one.label], parts[1][one.label], classes, evidence.progress.advance
+        )
+        found.append(np.delete(strength * independence, list(classes).index(one.label)))
+    return np.concatenate(found)
+
+
+def _finding(
+    evidence: Evidence,
+    ask: Ask,
+    one: Tried,
+    parts: Sequence[dict[int, Donors]],
+    null: NDArray[np.float64],
+    classes: Sequence[int],
+    most: int,
+) -> Finding:
+    y, where = one.label, one.region.where
+    strength, independence = confirmation(ask, one, parts[0][y], parts[1][y], classes, _ignore)
+    k = list(classes).index(y)
+    foreign = float(independence[k])
+    recipients = np.concatenate([parts[0][y].recipients, parts[1][y].recipients])
+    labels = {split: evidence.label(split) for split in evidence.splits if evidence.inputs(split) is not None}
+    who = carriers(ask, partial(_read, evidence), labels, y, one.region, recipients, most=most)
+    doubt = ""
+    if not len(null):
+        doubt = "fewer than three classes: other classes are what a region is compared with"
+    elif foreign < _LEAST_INDEPENDENCE:
+        doubt = (
+            "the rest of the image tells who carries it: it may belong to the object, or cover more than this region"
+        )
+    called = evidence.class_names[y]
+    return Finding(
+        name=short_name(called, one.region.name),
+        finder="regions",
+        label_index=y,
+        presence=who.presence,
+        statement=f"Some images of {called} hold something in {where} that moves other images towards {called}",
+        shown={"box": list(one.region.box)},
+        details={
+            "region": one.region.name,
+            "strength": round(float(strength[k]), 1),
+            "independence": round(foreign, 2),
+            "shift": round(one.shift, 3),
+            "separation": round(who.separation, 1),
+            "num_donors": len(parts[0][y].donors) + len(parts[1][y].donors),
+            "num_recipients": len(recipients),
+            "num_null": len(null),
+        },
+        counterfactual=_pairs(evidence, ask, one, who),
+        p_value=p_value(float(strength[k]) * foreign, null) if len(null) else None,
+        doubt=doubt,
+        inferred=True,
+    )
+
+
+def _pairs(evidence: Evidence, ask: Ask, one: Tried, who: Carriers) -> Counterfactual | None:
+    """Held-out samples of half 1 with the region of a carrier, and with that of a classmate that does not carry, as a control."""
+    split, y = evidence.held_out, one.label
+    if evidence.inputs(split) is None:
+        return None
+    presence = who.presence["train"]
+    known = _half(evidence, y, 1)
+    with_it = known[np.nan_to_num(presence[known], nan=0.5) > 0.9]
+    without = known[np.nan_to_num(presence[known], nan=0.5) < 0.1]
+    if min(len(with_it), len(without)) < _LEAST_CARRIERS:
+        return None
+    rng = generator("audit regions pairs", evidence.seed, y)
+    index = np.sort(rng.permutation(np.flatnonzero(evidence.half(split) == 1))[:_PAIRS])
+    pixels = _read(evidence, split, index)
+    made = []
+    for donors in (with_it, without):
+        images = pixels.copy()
+        images[:, one.region.mask] = _read(evidence, "train", rng.choice(donors, len(index)))[:, one.region.mask]
+        made.append(images)
+    second = evidence.second_ask
+    return Counterfactual(
+        index,
+        ask(made[0]),
+        control=ask(made[1]),
+        second=second(made[0]) if second else None,
+        second_control=second(made[1]) if second else None,
+    )
