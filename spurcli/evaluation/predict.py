@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.evaluation.evaluated import Evaluated, evaluated_split
+from spurcli.evaluation.recalls import epoch_values
 from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import predict_logits
@@ -53,3 +57,21 @@ class SplitPredictor:
             twin_index=dataset.twins[self.split].index,
             twin_logits=logits_of(self.twin_feed),  # type: ignore[arg-type]
         )
+
+
+def evaluator(
+    predictors: Mapping[str, SplitPredictor], inferred: NDArray[np.int64] | None
+) -> Callable[[nn.Module, int], dict[str, dict[str, object]]]:
+    """What a training asks after each epoch: the values of each split; `inferred` are groups of val, if any."""
+
+    def evaluate(model: nn.Module, _epoch: int) -> dict[str, dict[str, object]]:
+        predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}
+        world = next(iter(predictors.values())).context.world
+        return world.first(
+            lambda: {
+                name: epoch_values(evaluated, for_rules=name == "val", inferred=inferred)
+                for name, evaluated in predicted.items()
+            }
+        )
+
+    return evaluate

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -24,8 +24,7 @@ from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.epoch_rules import LAST, RULES, disagreement
 from spurcli.errors import SpurError, SpurWarning, UsageError
-from spurcli.evaluation.predict import SplitPredictor
-from spurcli.evaluation.recalls import epoch_values
+from spurcli.evaluation.predict import SplitPredictor, evaluator
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress
@@ -39,7 +38,7 @@ from spurcli.settings import Settings, Table
 from spurcli.training.best import Selected
 from spurcli.training.inputs import TrainingInputs, read_inputs
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
-from spurcli.training.method import Annotation, LastLayerMethod, Method, build_method
+from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
@@ -319,7 +318,7 @@ def _fit(
         seed=settings.seed,
         state_file=state,
         progress=context.progress,
-        evaluate=_evaluator(predictors, inputs.inferred, context.world) if predictors else None,
+        evaluate=evaluator(predictors, inputs.inferred.read() if inputs.inferred else None) if predictors else None,
         after_epoch=after_epoch,
         watch=recorder.watch if options.dynamics == IN_TRAINING else None,
         also_saved=[unfinished] if options.dynamics == IN_TRAINING else [],
@@ -387,16 +386,3 @@ def _predictors(
             )
         evaluated.add("val")
     return {name: SplitPredictor.open(context, name) for name in sorted(evaluated)}
-
-
-def _evaluator(predictors: dict[str, SplitPredictor], inferred: Annotation | None, world: World) -> Any:
-    def evaluate(model: nn.Module, _epoch: int) -> dict[str, object]:
-        predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}
-        return world.first(
-            lambda: {
-                name: epoch_values(evaluated, for_rules=name == "val", inferred=inferred.read() if inferred else None)
-                for name, evaluated in predicted.items()
-            }
-        )
-
-    return evaluate
