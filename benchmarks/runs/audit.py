@@ -1,0 +1,91 @@
+"""The arm `audit` of the runs: nobody names a feature, the audit of the ERM model finds it, and its carriers are cut.
+
+    OMP_NUM_THREADS=1 python benchmarks/runs/audit.py OUTPUT digits cifar10s-weak --seeds 31 32 33 34 35 --data-root .data
+
+For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spurcli audit, then the prune command that it
+prints for its first confirmed suspect, train, evaluate. Where nothing is confirmed, the first suspect of one class is cut
+instead, and the arm is called audit-first. Labels of the feature are read by evaluate only. OUTPUT/audits.jsonl gets a
+line for each audit: its suspects, what was cut, seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
+
+from run import Runs
+
+import spurcli
+from spurcli.artifacts.audit import read_audit
+from spurcli.errors import Interrupted, SpurError
+
+_GLASSES = {"feature_of": "male/glasses", "splits": ("test", "val")}
+_EVALUATED: dict[str, dict[str, Any]] = {"celeba": _GLASSES, "celeba-finetuned": _GLASSES}
+_SHOWN = ("rank", "name", "finder", "class", "status", "p_adjusted", "expected_harm", "details")
+
+
+def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
+    """Audit the ERM model of one set and seed, cut, train and evaluate."""
+    folder, written = runs / "audited", runs.shared.parent / "audits.jsonl"
+    wall, cpu = time.perf_counter(), time.process_time()
+    if not (folder / "audit.json").is_file():
+        model = runs / "all" / "model.safetensors"
+        spurcli.audit(model, output=folder, budget=budget, data_root=data_root, seed=runs.seed, workers=0)
+    suspects = read_audit(folder / "audit.json")["suspects"]
+    chosen = next((one for one in suspects if one["status"] == "confirmed" and one["class"]), None)
+    name = "audit" if chosen else "audit-first"
+    chosen = chosen or next((one for one in suspects if one["class"]), None)
+    entry = {
+        "set": runs.name,
+        "seed": runs.seed,
+        "arm": name,
+        "cut": chosen["name"] if chosen else None,
+        "seconds": round(time.perf_counter() - wall, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "suspects": [{key: one[key] for key in _SHOWN} for one in suspects],
+    }
+    with written.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(entry) + "\n")
+    if chosen is None:
+        return
+    command = next(line for line in chosen["next"] if shlex.split(line)[1] == "prune")
+    words = shlex.split(command)
+    asked = {word: words[words.index(word) + 1] for word in ("--group", "--fraction")}
+    groups = folder / chosen["groups"]
+    runs.prune(name, group=asked["--group"], fraction=asked["--fraction"], group_labels=groups)
+    runs.arm(name, {}, **_EVALUATED.get(runs.name, {}))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("sets", nargs="+", metavar="SET")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
+    parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    parser.add_argument("--budget", help="of the audit, as of spurcli audit")
+    asked = parser.parse_args(arguments)
+    for name in asked.sets:
+        for seed in asked.seeds:
+            runs = Runs(asked.output, name, seed, asked.data_root)
+            if not (runs / "all" / "model.safetensors").is_file() or not (runs / "scores.h5").is_file():
+                print(f"{name}, seed {seed}: no ERM model yet", flush=True)
+                continue
+            try:
+                audit_arm(runs, asked.data_root, asked.budget)
+            except Interrupted:
+                raise
+            except (SpurError, OSError, StopIteration):
+                print(f"{name}, seed {seed}: {traceback.format_exc(limit=-1)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
