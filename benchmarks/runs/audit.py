@@ -4,7 +4,8 @@
 
 For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spurcli audit, then the prune command that it
 prints for its first confirmed suspect, train, evaluate. Where nothing is confirmed, the first suspect of one class is cut
-instead, and the arm is called audit-first. Labels of the feature are read by evaluate only. OUTPUT/audits.jsonl gets a
+instead, and the arm is called audit-first. Where that command removes a part of the carriers, the arm audit-all removes all, if
+they are at most half of their class. Labels of the feature are read by evaluate only. OUTPUT/audits.jsonl gets a
 line for each audit: its suspects, what was cut, seconds.
 """
 
@@ -30,6 +31,7 @@ from spurcli.errors import Interrupted, SpurError
 
 _GLASSES = {"feature_of": "male/glasses", "splits": ("test", "val")}
 _EVALUATED: dict[str, dict[str, Any]] = {"celeba": _GLASSES, "celeba-finetuned": _GLASSES}
+_MOST_REMOVED = 0.5  # of a class
 _SHOWN = ("rank", "name", "finder", "class", "status", "p_adjusted", "expected_harm", "details")
 
 
@@ -61,8 +63,18 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
     words = shlex.split(command)
     asked = {word: words[words.index(word) + 1] for word in ("--group", "--fraction")}
     groups = folder / chosen["groups"]
-    runs.prune(name, group=asked["--group"], fraction=asked["--fraction"], group_labels=groups)
-    runs.arm(name, {}, **_EVALUATED.get(runs.name, {}))
+    arms = {name: asked["--fraction"]}
+    if float(asked["--fraction"]) < 1 and _share(chosen) <= _MOST_REMOVED:
+        arms[f"{name}-all"] = "1"
+    for arm, fraction in arms.items():
+        runs.prune(arm, group=asked["--group"], fraction=fraction, group_labels=groups)
+        runs.arm(arm, {}, **_EVALUATED.get(runs.name, {}))
+
+
+def _share(suspect: dict[str, Any]) -> float:
+    """Of the suspect's class in training, how many carry it."""
+    rows = suspect["carriers"]["train"]
+    return next((float(row["share"] or 0.0) for row in rows if row["class"] == suspect["class"]), 1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
