@@ -117,6 +117,33 @@ def test_large_sets(script, capsys, monkeypatch, spurcli):
     assert all(numbers[-3:] == [2000, 1, 2] for numbers in found.values())
 
 
+def test_peers_make_the_same_list(script, capsys, monkeypatch, spurcli):
+    module = script("peers", "--tiny")
+    lists = set()
+
+    def in_this_process(words, folder):
+        monkeypatch.chdir(folder)
+        if words[1] == "-c":
+            exec(words[2], {})
+        else:
+            result = spurcli(*words[3:])
+            assert result.code == 0, (words, result.err)
+        for name in ("keep.txt", "numpy.txt", "pandas.txt"):
+            if Path(name).exists():
+                text = Path(name).read_text(encoding="utf-8")
+                lists.add(text[text.index("\n") + 1 :] if text.startswith("#") else text)
+        return 1.0, 2e6
+
+    monkeypatch.setattr(module, "measured", in_this_process)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name in ("numpy", "pandas"))
+    module.main()
+    out = capsys.readouterr().out
+    assert "pip install cleanlab" in out
+    found = rows(out, ["spurcli (7 scores)", "NumPy (EL2N)", "spurcli  ", "NumPy  ", "pandas"])
+    assert all(numbers[-3:-1] == [1, 2] for numbers in found.values())
+    assert len(lists) == 1
+
+
 def test_a_command_that_is_measured(script):
     module = script("large")
     seconds, peak = module.measured([sys.executable, "-c", "sum(range(10 ** 6))"], Path())
@@ -127,7 +154,7 @@ def test_a_command_that_is_measured(script):
 
 
 # Those above look at what they need, or at the numbers; any other script only has to come to its end.
-LOOKED_AT = {"train", "score", "methods", "malloc", "cache", "text", "large"}
+LOOKED_AT = {"train", "score", "methods", "malloc", "cache", "text", "large", "peers"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LOOKED_AT])

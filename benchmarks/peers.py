@@ -1,0 +1,113 @@
+"""What other tools take for the same work on the same files: python benchmarks/peers.py [--samples 1e6] [--tiny]
+
+Each is a process of its own, from start to end, import and files included: CPU seconds, peak memory, lines that a user
+writes. A peer that is not installed is skipped with the line that installs it. `--tiny` only checks that the script works.
+Training and scoring against bare loops are in train.py and score.py, one image at a time among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from large import measured, write_score_file  # the module beside this one
+
+SCORE = "how difficult each sample is, from logits of 10 classes"
+PRUNE = "a list without the hardest tenth of each of 100 classes"
+
+# task → name of the tool, what it must import, what a user writes: words of our command line, or Python.
+TASKS: dict[str, dict[str, tuple[str, str]]] = {
+    SCORE: {
+        "spurcli (7 scores)": ("", "score --logits logits.npy --labels labels.npy -o difficulty.h5"),
+        "NumPy (EL2N)": (
+            "numpy",
+            """
+import numpy as np
+logits, labels = np.load("logits.npy"), np.load("labels.npy")
+p = np.exp(logits - logits.max(1, keepdims=True))
+p /= p.sum(1, keepdims=True)
+p[np.arange(len(p)), labels] -= 1
+np.save("el2n.npy", np.linalg.norm(p, axis=1))
+""",
+        ),
+        "cleanlab (self-confidence)": (
+            "cleanlab",
+            """
+import numpy as np
+from cleanlab.rank import get_label_quality_scores
+logits, labels = np.load("logits.npy"), np.load("labels.npy")
+p = np.exp(logits - logits.max(1, keepdims=True))
+p /= p.sum(1, keepdims=True)
+np.save("quality.npy", get_label_quality_scores(labels, p))
+""",
+        ),
+    },
+    PRUNE: {
+        "spurcli": ("", "prune scores.h5 --fraction 0.1 --per-class"),
+        "NumPy": (
+            "numpy",
+            """
+import h5py, numpy as np
+with h5py.File("scores.h5") as file:
+    score, label = file["scores/el2n/values"][0], file["label"][:]
+keep = np.ones(len(score), bool)
+for c in range(label.max() + 1):
+    of_class = np.flatnonzero(label == c)
+    hardest = np.argsort(-score[of_class], kind="stable")[: len(of_class) // 10]
+    keep[of_class[hardest]] = False
+np.savetxt("numpy.txt", np.flatnonzero(keep), fmt="%d")
+""",
+        ),
+        "pandas": (
+            "pandas",
+            """
+import h5py, pandas as pd
+with h5py.File("scores.h5") as file:
+    table = pd.DataFrame({"score": file["scores/el2n/values"][0], "label": file["label"][:]})
+rank = table.groupby("label").score.rank(method="first", ascending=False)
+keep = table[rank > table.groupby("label").score.transform("size") // 10]
+keep.index.to_series().to_csv("pandas.txt", index=False, header=False)
+""",
+        ),
+    },
+}
+
+
+def write_inputs(folder: Path, num_samples: int) -> None:
+    """Random logits with labels that they often favour, and a score file."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 10, num_samples)
+    logits = rng.standard_normal((num_samples, 10), dtype=np.float32)
+    logits[np.arange(num_samples), label] += 3
+    np.save(folder / "logits.npy", logits)
+    np.save(folder / "labels.npy", label)
+    write_score_file(folder / "scores.h5", num_samples)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=float, default=1e6)
+    parser.add_argument("--tiny", action="store_true", help="2,000 samples, to see that it works")
+    arguments = parser.parse_args()
+    num_samples = 2000 if arguments.tiny else int(arguments.samples)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_inputs(folder, num_samples)
+        for task, tools in TASKS.items():
+            print(f"{task}, {num_samples:,} samples\n{'':28}{'CPU s':>8}{'peak MB':>9}{'lines':>7}")
+            for tool, (needs, text) in tools.items():
+                if needs and not importlib.util.find_spec(needs):
+                    print(f"{tool:28}  not installed: pip install {needs}")
+                    continue
+                words = ["-c", text] if needs else ["-m", "spurcli", *shlex.split(text)]
+                seconds, peak = measured([sys.executable, *words], folder)
+                print(f"{tool:28}{seconds:>8.2f}{peak / 1e6:>9.0f}{len(text.strip().splitlines()):>7}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
