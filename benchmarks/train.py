@@ -50,6 +50,7 @@ def ours(context: RunContext, epochs: int) -> nn.Module:
         num_classes=10,
         settings=context.settings.training,
         seed=0,
+        called=context.model_called,
     )
     fit(trainer, until_epoch=epochs)
     return trainer.model

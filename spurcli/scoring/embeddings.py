@@ -15,6 +15,7 @@ Tensor = torch.Tensor
 # (embedding float32 [n, features], label int64 [n], progress) → float32 [n]
 SplitFormula = Callable[[Tensor, Tensor, Progress], Tensor]
 
+_MANY = 50_000  # samples from which on k_centre says first what it costs
 _ROWS = 4096  # rows that are float64 at a time
 _AHEAD = 256  # candidates of which k_centre takes those that must come next, so that many rows share a product
 # Squared distances below this part of the squared norm are rounding: the same input in another batch.
@@ -46,6 +47,8 @@ def k_centre(embedding: Tensor, label: Tensor | None = None, progress: Progress 
     lower index. Distances are Euclidean, in float64.
     """
     num_samples, report = len(embedding), progress or Silent()
+    if num_samples > _MANY:
+        report.say(f"k-centre compares all pairs of {num_samples:,} samples: twice as many take four times as long")
     report.start("k-centre", num_samples)
     mean = torch.stack([embedding[block].double().sum(0) for block in _blocks(num_samples)]).sum(0) / num_samples
     norm = torch.cat([(embedding[block].double() - mean).square().sum(1) for block in _blocks(num_samples)])
