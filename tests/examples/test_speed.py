@@ -123,7 +123,9 @@ def test_peers_make_the_same_list(script, capsys, monkeypatch, spurcli):
 
     def in_this_process(words, folder):
         monkeypatch.chdir(folder)
-        if words[1] == "-c":
+        if "--write" in words:
+            module.write_inputs(folder, int(words[-1]))
+        elif words[1] == "-c":
             exec(words[2], {})
         else:
             result = spurcli(*words[3:])
