@@ -4,7 +4,7 @@
 # Left alone, torch starts as many threads as the machine has cores in each job. FILE gets two lines each time, as the shell's
 # `times` writes them: user and system time of this shell, then of the command. What a killed job took until then is not noted. No
 # more than SLOTS jobs of this folder run at a time (0: as many as come), by locks that the system takes back however a job ends. Where
-# GPUS is set, ../grid/gpu.sh gives the job a GPU of its own.
+# GPUS is set, gpu.sh of `spurcli compare` gives the job a GPU of its own.
 set -u
 file=$1 threads=$2 slots=$3
 shift 3
@@ -17,7 +17,7 @@ while [ "$slots" -gt 0 ]; do
     flock -n 8 && break
     [ $place -lt "$slots" ] || sleep 1
 done
-${GPUS:+sh "$(dirname "$0")/../grid/gpu.sh"} "$@"
+${GPUS:+sh "$(dirname "$0")/../../spurcli/comparing/gpu.sh"} "$@"
 status=$?
 mkdir -p "$(dirname "$file")"
 times >> "$file" # not in a pipe: there it would be those of a subshell

@@ -16,6 +16,7 @@ from spurcli.errors import MissingExtraError, SpurError, UsageError
 from spurcli.requests.options import File
 
 SNAKEFILE = Path(__file__).parent / "Snakefile"
+COMMANDS = Path(sys.executable).parent  # where jobs find `spurcli`
 # What snakemake is told where no profile says it: an arm that fails stops no other, and nothing needs unlocking after a kill.
 _FLAGS = ("--rerun-incomplete", "--nolock", "--keep-going", "--rerun-triggers", "mtime", "params")
 
@@ -36,15 +37,23 @@ def run_by_snakemake(study: Study, profile: File | None, cores: int | None) -> N
     words += ["--config", f"plan={plan}"]
     words += ["--workflow-profile", str(profile)] if profile is not None else ["--workflow-profile", "none"]
     words += ["--cores", str(cores)] if cores is not None else []
-    folder = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    folder = f"{COMMANDS}{os.pathsep}{os.environ.get('PATH', '')}"
     # to stderr: stdout is for results
-    code = subprocess.run(words, env={**os.environ, "PATH": folder}, stdout=sys.stderr.fileno(), check=False).returncode
+    code = subprocess.run(words, env={**os.environ, "PATH": folder}, stdout=_stderr(), check=False).returncode
     if code in (-2, 130):
         raise KeyboardInterrupt
     if code:
         lacking = [step.name for step in study.steps if not step.output.is_file()]
         failed = f"; not done: {', '.join(lacking[:3])}" if lacking else ""
         raise SpurError(f"Snakemake ended with {code}{failed}", "Its messages are above. The same line does the rest.")
+
+
+def _stderr() -> int:
+    """Where messages go; what is no file (in a notebook) has no place for another program's."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError):
+        return subprocess.DEVNULL
 
 
 def marker(study: Study, step: Step) -> Path:
