@@ -80,7 +80,7 @@ def test_json_holds_everything_and_is_what_the_function_returns(grid, tmp_path):
     assert (content["format"], content["version"]) == ("spurcli.report", 1)
     assert set(content) == {
         "format", "version", "title", "notes", "remarks", "skipped", "warnings", "metrics", "primary_metric", "arms",
-        "sections", "common_settings", "comparisons", "rankings", "claims", "level", "doubts", "runs", "lists", "scores", "checkpoints", "provenance", "verdict", "reading",
+        "sections", "common_settings", "comparisons", "rankings", "choices", "claims", "level", "doubts", "runs", "lists", "scores", "checkpoints", "provenance", "verdict", "reading",
     }  # fmt: skip
     assert content == {key: value for key, value in returned.items() if key != "output"}
     assert content["primary_metric"] == "spurious_misclassification"

@@ -16,11 +16,11 @@ from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.progress import Silent
 from spurcli.runtime.context import RunContext
-from spurcli.scoring import formulas
+from spurcli.scoring import formulas, forward
 from spurcli.scoring.agreement import overlap_of_hardest, spearman
-from spurcli.stages import score as stage
 from spurcli.stages.score import score
 from spurcli.stages.train import TrainOptions, train
+from spurcli.training import early_training
 
 
 class Epochs(Silent):
@@ -59,19 +59,19 @@ def test_k_runs_are_the_seeds_from_seed_on(configured, tmp_path):
 def test_killed_between_runs_goes_on_and_repeats_nothing(configured, tmp_path, monkeypatch):
     score(configured(), num_runs=3, output=tmp_path / "whole.h5")
     epochs, again = Epochs(), Epochs()
-    real = stage.train_early
+    real = early_training.train_early
 
     def killed(context, feed, seed, *arguments, **more):
         if seed == 2:
             raise KeyboardInterrupt
         return real(context, feed, seed, *arguments, **more)
 
-    monkeypatch.setattr(stage, "train_early", killed)
+    monkeypatch.setattr(early_training, "train_early", killed)
     with pytest.raises(KeyboardInterrupt):
         score(configured(), num_runs=3, output=tmp_path / "scores.h5", progress=epochs)
     assert epochs.trained == [f"training run {run} of 3, epoch {epoch} of 2" for run in (1, 2) for epoch in (1, 2)]
     assert not (tmp_path / "scores.h5").exists()
-    monkeypatch.setattr(stage, "train_early", real)
+    monkeypatch.setattr(early_training, "train_early", real)
     score(configured(), num_runs=3, output=tmp_path / "scores.h5", progress=again)
     assert again.trained == [f"training run 3 of 3, epoch {epoch} of 2" for epoch in (1, 2)]
     assert all(
@@ -82,11 +82,11 @@ def test_killed_between_runs_goes_on_and_repeats_nothing(configured, tmp_path, m
 
 def test_state_of_another_epoch_is_not_passed_off(configured, tmp_path, monkeypatch):
     """Killed after three epochs of training, then asked for the scores after one."""
-    real = stage.score_run
-    monkeypatch.setattr(stage, "score_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    real = forward.score_run
+    monkeypatch.setattr(forward, "score_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         score(configured({"scoring.epoch": 3}), output=tmp_path / "scores.h5")
-    monkeypatch.setattr(stage, "score_run", real)
+    monkeypatch.setattr(forward, "score_run", real)
     with pytest.raises(InputError, match="unfinished work of another run"):
         score(configured({"scoring.epoch": 1}), output=tmp_path / "scores.h5")
     score(configured({"scoring.epoch": 1}), output=tmp_path / "scores.h5", force=True)
