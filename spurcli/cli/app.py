@@ -33,8 +33,11 @@ COMMANDS = {
         "A study in one command: ways of training × seeds, each pruned one with its random control, and the report.",
     ),
     "audit": (_OTHER, "Search for what a model leans on where nobody has labelled it."),
-    "infer": (_OTHER, "Infer groups of the training samples from what a model predicts, without group labels."),
-    "demo": (_OTHER, "Run the whole chain on the built-in data set: about two minutes on a CPU."),
+    "infer": (
+        _OTHER,
+        "Infer groups of the samples from what a model predicts, or from what you ticked, without group labels.",
+    ),
+    "demo": (_OTHER, "Run the whole chain on the built-in data set: about a minute on a CPU."),
     "list": (
         _OTHER,
         "List what is registered: data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and rules that choose an epoch.",
