@@ -261,11 +261,8 @@ def _words(outcome: Outcome) -> str:
         return f"{outcome.result} ({outcome.reason})"
     moved = "" if outcome.result != "mixed" else f": {', '.join(outcome.moved)}"
     core = ", and has lost core" if outcome.has_lost_core else ""
-    p = (
-        ""
-        if outcome.p_adjusted is None or outcome.result in ("nothing to sever",)
-        else f", p = {outcome.p_adjusted:.2g}"
-    )
+    both = outcome.p_adjusted is not None and outcome.result in ("leans less", "worse")
+    p = f", p = {outcome.p_adjusted:.2g}" if both else ""  # of both measures; "mixed" rests on one
     return f"**{outcome.result}{moved}{core}**{p}"
 
 
