@@ -51,6 +51,8 @@ def models(folder: Path) -> Iterator[dict[str, Any]]:
 def lists(folder: Path) -> Iterator[dict[str, Any]]:
     """Of each list below OUTPUT/SET which samples it removes."""
     for path in sorted(folder.glob("seed*/*.txt")):
+        if path.name.endswith((".errors.txt", ".groups.txt")):
+            continue
         found = read_indices(path)
         num_samples = found.subject.num_samples
         assert num_samples is not None

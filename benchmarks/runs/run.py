@@ -52,6 +52,14 @@ class Runs:
         asked["set"] = [*asked.get("set", ()), *self._sets]
         self._step(spurcli.score, self / name, seed=self.seed, data_root=self._root, workers=0, **asked)
 
+    def embed(self, name: str, **asked: Any) -> Path:
+        """Once for all seeds."""
+        self._step(spurcli.embed, self.shared / name, data_root=self._root, workers=0, **asked)
+        return self.shared / name
+
+    def infer(self, name: str, **asked: Any) -> None:
+        self._step(spurcli.infer, self / name, seed=self.seed, data_root=self._root, workers=0, **asked)
+
     def prune(self, name: str, *, match: str = "", **asked: Any) -> None:
         """NAME.txt from scores.h5; `match` names the list of which this is the random control."""
         control = {"match": self / f"{match}.txt", "seed": self.seed} if match else {}
@@ -91,7 +99,7 @@ class Runs:
         wall, cpu = time.perf_counter(), time.process_time()
         stage(*asked, output=output, **keywords)
         seconds = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-        place = output.relative_to(self.folder).as_posix()
+        place = output.relative_to(self.shared).as_posix()
         self._write({"stage": stage.__name__, "output": place, **{k: round(v, 1) for k, v in seconds.items()}})
 
     def _write(self, entry: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ Each function gets a `Runs` (run.py), whose `score`, `prune`, `inject` are the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 Settings = dict[str, Any]
@@ -152,6 +152,55 @@ def waterbirds(run: Any) -> None:
         run.arm(name, data)
 
 
+def _methods(run: Any, data: Settings, **judged: Any) -> None:
+    """Each training method on frozen embeddings: one try, nothing tuned. Stage 1 of JTT and CnC is ERM after one epoch."""
+    for name in ("group_dro", "subg", "suby", "rwg", "rwy"):
+        run.arm(name, data, keep="all", method=name, **judged)
+    run.arm("dfr", data, keep="all", method="dfr", checkpoint=run / "all" / "model.safetensors", **judged)
+    run.infer("mistakes.groups.txt", by="mistakes", save_errors=run / "errors.errors.txt", **data)
+    run.arm("jtt", data, keep="all", method="jtt", errors=run / "errors.errors.txt", **judged)
+    run.infer("predictions.groups.txt", by="predictions", **data)
+    cnc = {**data, "set": ["training.batch_size=136"]}
+    run.arm("cnc", cnc, keep="all", method="cnc", group_labels=run / "predictions.groups.txt", **judged)
+    pde = {**data, "set": ["method.options.warmup_epochs=10", "method.options.expansion_interval=2"]}
+    run.arm("pde", pde, keep="all", method="pde", **judged)
+
+
+def waterbirds_frozen(run: Any) -> None:
+    """A linear head on embeddings of EfficientNet-Lite0 at 112 pixels, whose weights stay those of ImageNet."""
+    data: Settings = {
+        "dataset": run.embed("waterbirds.embeddings.h5", dataset="waterbirds", recipe="waterbirds-frozen")
+    }
+    run.score("scores.h5", **data)
+    run.prune("class", fraction="0.25", per_class=True)
+    run.prune("group", fraction="0.25", group="auto")
+    run.prune("balanced", fraction="0.25", group="auto", balance_classes=True)
+    run.prune("class-random", match="class")
+    for name in ("group", "balanced"):
+        run.prune(f"{name}-random", match=name, match_groups=True)
+    for name in ("all", "class", "class-random", "group", "group-random", "balanced", "balanced-random"):
+        run.arm(name, data)
+    _methods(run, data)
+
+
+def celeba_frozen(run: Any) -> None:
+    """The same for CelebA's glasses, images as in `celeba`."""
+    embedded = run.embed("celeba.embeddings.h5", dataset="celeba", recipe="celeba-frozen", set=_CELEBA)
+    data: Settings = {"dataset": embedded}
+    run.score("scores.h5", **data)
+    for name, fraction in (("hardest-0.25", "0.25"), ("hardest-0.1", "0.1")):
+        run.prune(name, fraction=fraction, per_class=True)
+        run.prune(name.replace("hardest", "random"), match=name)
+    run.prune("carriers-0.25", fraction="0.25", group=_GLASSES)
+    run.prune("carriers-random-0.25", match="carriers-0.25", match_groups=True)
+    run.prune("oracle", fraction="1", group=_GLASSES)
+    judged: Settings = {"splits": ("test", "val"), "feature_of": _GLASSES}
+    pruned = ("hardest-0.25", "random-0.25", "hardest-0.1", "random-0.1", "carriers-0.25", "carriers-random-0.25")
+    for name in ("all", *pruned, "oracle"):
+        run.arm(name, data, **judged)
+    _methods(run, data, **judged)
+
+
 SETS: dict[str, Callable[[Any], None]] = {
     "digits": digits,
     "sky": sky,
@@ -159,7 +208,8 @@ SETS: dict[str, Callable[[Any], None]] = {
     "cifar10s-weak": cifar10s_weak,
     "cifar10s-strong": cifar10s_strong,
     "waterbirds": waterbirds,
+    "waterbirds-frozen": waterbirds_frozen,
+    "celeba-frozen": celeba_frozen,
     "celeba-finetuned": celeba_finetuned,
     "cifar10s-carriers": cifar10s_carriers,
 }
-ORDER: Sequence[str] = tuple(SETS)

@@ -46,8 +46,21 @@ class Page:
 
 
 _INJECTED = ("spurious_misclassification", CORE, *RELIANCE, "spurious_misclassification_matched", "accuracy")
+_NO_VAL = tuple(name for name in _INJECTED if not name.endswith("_matched"))
 _NATURAL = ("conflict_accuracy", CORE, *RELIANCE, "conflict_accuracy_matched", "accuracy", "adjusted_mean_accuracy")
 _REFERENCES = {"oracle": "no carrier in training", "clean": "no feature in training"}
+
+_METHODS = {
+    "group_dro": "group DRO",
+    "subg": "SUBG",
+    "suby": "SUBY",
+    "rwg": "RWG",
+    "rwy": "RWY",
+    "dfr": "DFR",
+    "jtt": "JTT",
+    "cnc": "CnC",
+    "pde": "PDE",
+}
 
 
 def _pairs(*arms: tuple[str, str]) -> list[tuple[str, str]]:
@@ -80,7 +93,7 @@ PAGES = {
         },
         _pairs(("hardest", "random")),
         "spurious_misclassification",
-        _INJECTED,
+        _NO_VAL,
     ),
     "cifar10s-strong": Page(
         "cifar10s-strong",
@@ -94,7 +107,7 @@ PAGES = {
         },
         _pairs(("group", "group-random"), ("hardest", "random")),
         "spurious_misclassification",
-        _INJECTED,
+        _NO_VAL,
     ),
     "cifar10s-carriers": Page(
         "cifar10s-carriers",
@@ -105,7 +118,7 @@ PAGES = {
         },
         [("hardest", "easiest"), ("hardest", "none"), ("easiest", "none")],
         "spurious_misclassification",
-        _INJECTED,
+        _NO_VAL,
         erm="hardest",
     ),
     "celeba": Page(
@@ -163,6 +176,60 @@ PAGES = {
         _pairs(("group", "group-random")),
         "worst_group_accuracy",
         ("worst_group_accuracy", *_NATURAL),
+    ),
+    "waterbirds-frozen": Page(
+        "waterbirds-frozen",
+        {
+            "all": "ERM, all 4,795",
+            "class": "hardest 25 % of each class",
+            "class-random": "random 25 %, same counts",
+            "group": "hardest 25 % of the aligned groups",
+            "group-random": "random 25 % of these",
+            "balanced": "hardest 25 % of the aligned groups, classes balanced",
+            "balanced-random": "random, same counts of each group",
+        },
+        _pairs(("class", "class-random"), ("balanced", "balanced-random")),
+        "worst_group_accuracy",
+        ("worst_group_accuracy", *_NATURAL),
+    ),
+    "waterbirds-frozen-methods": Page(
+        "waterbirds-frozen",
+        {"all": "ERM", "balanced": "pruning: hardest of the aligned groups, balanced", **_METHODS},
+        (),
+        "worst_group_accuracy",
+        ("worst_group_accuracy", *_NATURAL),
+    ),
+    "celeba-frozen": Page(
+        "celeba-frozen",
+        {
+            "all": "ERM",
+            "hardest-0.1": "hardest 10 % of each class",
+            "random-0.1": "random 10 %, same counts",
+            "hardest-0.25": "hardest 25 %",
+            "random-0.25": "random 25 %",
+            "oracle": _REFERENCES["oracle"],
+        },
+        _pairs(("hardest-0.1", "random-0.1"), ("hardest-0.25", "random-0.25")),
+        "conflict_accuracy",
+        _NATURAL,
+    ),
+    "celeba-frozen-carriers": Page(
+        "celeba-frozen",
+        {
+            "all": "ERM",
+            "carriers-0.25": "without the hardest 25 % of the men with glasses",
+            "carriers-random-0.25": "without a random 25 % of them",
+        },
+        _pairs(("carriers-0.25", "carriers-random-0.25")),
+        "conflict_accuracy",
+        _NATURAL,
+    ),
+    "celeba-frozen-methods": Page(
+        "celeba-frozen",
+        {"all": "ERM", "hardest-0.25": "pruning: hardest 25 % of each class", **_METHODS},
+        (),
+        "conflict_accuracy",
+        _NATURAL,
     ),
 }
 
@@ -231,6 +298,8 @@ def markdown(page: Page, results: Results) -> Iterator[str]:
             ]
             seeds = len(results.of(arm, "accuracy"))
             yield f"| {words} | " + " | ".join(cells) + f" | {seeds} |"
+    if not _run(page, results):
+        return
     yield ""
     yield "| difference | " + " | ".join(name for _, name, _, _ in shown) + " | outcome |"
     yield "|---" * (len(shown) + 2) + "|"
