@@ -54,7 +54,7 @@ def sky(run: Any) -> None:
 
 
 # Bfloat16 in training halves the CPU time of the small CNN; scores and evaluations are computed in float32.
-_BF16 = "training.precision=bf16"
+BF16 = "training.precision=bf16"
 
 _CELEBA = ["dataset.options.available_only=true", "dataset.options.num_train_per_class=2500"]
 _GLASSES = "male/glasses"
@@ -62,7 +62,7 @@ _GLASSES = "male/glasses"
 
 def celeba(run: Any) -> None:
     """examples/celeba.sh with two fractions; pruned among the carriers (Fig. 4); and two references without glasses."""
-    data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "set": [*_CELEBA, _BF16]}
+    data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "set": [*_CELEBA, BF16]}
     run.score("scores.h5", **data)
     pairs = (("hardest-0.25", "0.25"), ("hardest-0.1", "0.1"))
     for name, fraction in pairs:
@@ -74,7 +74,7 @@ def celeba(run: Any) -> None:
     names = ["all", "hardest-0.25", "random-0.25", "hardest-0.1", "random-0.1", "carriers-0.25", "carriers-random-0.25"]
     for name in (*names, "oracle"):
         run.arm(name, data, splits=("test", "val"), feature_of=_GLASSES)
-    clean = {**data, "set": [*_CELEBA, _BF16, "dataset.options.glasses_share=0"]}
+    clean = {**data, "set": [*_CELEBA, BF16, "dataset.options.glasses_share=0"]}
     run.arm("clean", clean, splits=("test", "val"), feature_of=_GLASSES)
 
 
@@ -93,7 +93,7 @@ def celeba_finetuned(run: Any) -> None:
 
 def _cifar10s(run: Any, share: str) -> tuple[Settings, Settings]:
     """inject.json with the line in a random share of the airplanes, clean.json without, and scores of the first."""
-    settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6", _BF16]}
+    settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6", BF16]}
     line: Settings = {
         "dataset": "cifar10",
         "feature": "line",
@@ -131,7 +131,7 @@ def cifar10s_strong(run: Any) -> None:
 
 def cifar10s_carriers(run: Any) -> None:
     """examples/cifar10s.sh, part A: the line in the 100 easiest, the 100 hardest, or none of the airplanes."""
-    settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6", _BF16]}
+    settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6", BF16]}
     line = {"dataset": "cifar10", "feature": "line", "class_name": "airplane", "twin_class": "automobile"}
     run.score("clean.h5", dataset="cifar10", **settings)
     for which in ("easiest", "hardest"):
