@@ -61,6 +61,15 @@ _METHODS = {
     "cnc": "CnC",
     "pde": "PDE",
 }
+# Arms of audit.py.
+_AUDITED = {
+    "all": "ERM",
+    "audit": "hardest 25 % of the carriers that the audit found",
+    "audit-random": "random 25 % of these",
+    "audit-all": "all of these",
+    "oracle": _REFERENCES["oracle"],
+}
+_BY_AUDIT = (("audit", "audit-random"), ("audit", "all"), ("audit-all", "all"))
 
 
 def _pairs(*arms: tuple[str, str]) -> list[tuple[str, str]]:
@@ -177,6 +186,8 @@ PAGES = {
         "worst_group_accuracy",
         ("worst_group_accuracy", *_NATURAL),
     ),
+    "digits-audit": Page("digits", _AUDITED, _BY_AUDIT, "spurious_misclassification", _INJECTED),
+    "cifar10s-weak-audit": Page("cifar10s-weak", _AUDITED, _BY_AUDIT, "spurious_misclassification", _NO_VAL),
     "waterbirds-frozen": Page(
         "waterbirds-frozen",
         {
