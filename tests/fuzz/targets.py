@@ -49,6 +49,8 @@ from spurcli.datasets.multinli import published_split, read_rows
 from spurcli.datasets.waterbirds import read_folder as read_waterbirds
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
+from spurcli.inferring.tick_file import COLUMNS as TICK_COLUMNS
+from spurcli.inferring.tick_file import read_ticks
 from spurcli.registries import DYNAMICS
 from spurcli.reporting.gather import gather
 from spurcli.runtime.tokens import folder_tokenizer
@@ -424,6 +426,11 @@ def _read_image(path: Path) -> None:
     look(path)
 
 
+def _make_ticks(path: Path) -> None:
+    rows = [f'{n},yes,{"ab"[n % 2]},{n // 2 + 1},"{n % 2}, quarter {n // 2 + 1}",4,"red ""x"""' for n in range(8)]
+    path.write_text("\n".join([",".join(TICK_COLUMNS), *rows]) + "\n")
+
+
 def _load_embeddings(path: Path) -> None:
     dataset = load_dataset("embeddings", {"path": str(path)}, data_root=path.parent)
     for name in dataset.splits:
@@ -446,6 +453,9 @@ def targets() -> dict[str, Target]:
         "errors": target("errors-v1.txt", lambda path: read_indices(path, bare_kind="errors"), describe),
         "groups-v1": target("groups-v1.txt", read_groups, describe),
         "groups": target("groups-v2.txt", read_groups, describe),
+        "ticks": target(
+            "ticks.csv", lambda path: read_ticks(path, np.arange(8) % 2, ("a", "b"), None), make=_make_ticks
+        ),
         "checkpoint": target("model-v1.safetensors", _read_checkpoint, describe),
         "weights-torch": target("foreign.pt", read_saved, make=_make_torch_weights),
         "weights-folder": Target(_make_shards, read_saved),

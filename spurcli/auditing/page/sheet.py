@@ -60,17 +60,25 @@ def draw(
         wanted = num // len(classes) + (place < num % len(classes))
         top = _top(members, presence, min(_NUM_TOP, wanted // 5))
         quarter = _quarters(members, difficulty)
-        for code in np.unique(quarter).tolist():
-            mine = members[quarter == code]
-            share = 1.0 if code < 0 else _SHARES[code]
+        codes = np.unique(quarter).tolist()
+        rests = [members[(quarter == code) & ~np.isin(members, top)] for code in codes]
+        counts = _allotted([len(rest) for rest in rests], [_SHARES[code] for code in codes], wanted - len(top))
+        for code, rest, count in zip(codes, rests, counts, strict=True):
             name = class_names[y] if code < 0 else f"{class_names[y]}, quarter {code + 1}"
-            first = mine[np.isin(mine, top)]
+            first = members[(quarter == code) & np.isin(members, top)]
             drawn += [Item(index, code, f"{name}, suspected", len(first)) for index in first.tolist()]
-            rest = mine[~np.isin(mine, top)]
-            chosen = numbers.permutation(rest)[: max(1, round(share * (wanted - len(top))))]
-            drawn += [Item(index, code, name, len(rest)) for index in chosen.tolist()]
+            drawn += [Item(index, code, name, len(rest)) for index in numbers.permutation(rest)[:count].tolist()]
     shuffled = [drawn[place] for place in numbers.permutation(len(drawn)).tolist()]
     return _with_repeats(shuffled, numbers)
+
+
+def _allotted(sizes: Sequence[int], shares: Sequence[float], num: int) -> list[int]:
+    """How many of `num` each stratum gets: one after the other to the one that is furthest below its share and not used up."""
+    counts = [0] * len(sizes)
+    for _ in range(min(num, sum(sizes))):
+        open_ones = [place for place, size in enumerate(sizes) if counts[place] < size]
+        counts[min(open_ones, key=lambda place: counts[place] / shares[place])] += 1
+    return counts
 
 
 def _top(members: NDArray[np.int64], presence: NDArray[np.float32] | None, most: int) -> NDArray[np.int64]:
