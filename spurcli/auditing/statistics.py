@@ -155,7 +155,10 @@ def _with_status(suspect: Suspect) -> Suspect:
     if suspect.p_adjusted > LEVEL:
         reason = f"no effect on the half that confirms: adjusted p = {suspect.p_adjusted:.2g}"
         return replace(suspect, status=NOT_SUPPORTED, reason=reason)
-    if effect is not None and effect < SMALLEST_EFFECT:
+    if effect is None:
+        reason = f"its effect is undefined: {suspect.reliance['feature_effect']['reason']}"
+        return replace(suspect, status=UNCONFIRMED, reason=reason)
+    if effect < SMALLEST_EFFECT:
         reason = f"the feature effect {effect:.2f} is below {SMALLEST_EFFECT}"
         return replace(suspect, status=NOT_SUPPORTED, reason=reason)
     return replace(suspect, status=CONFIRMED, reason="")

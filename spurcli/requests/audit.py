@@ -96,6 +96,9 @@ class AuditRequest:
     second: Annotated[
         File | None, Option("Another model (another seed) that must confirm what the first one shows.", "CHECKPOINT")
     ] = None
+    confirm: Annotated[
+        bool, Option("Train that other model: the checkpoint's recipe with the next seed. Costs a whole training.")
+    ] = False
     held_out: Annotated[str | None, Option("The split that judges reliance. (default: val, else test)", "NAME")] = None
     budget: Annotated[
         str | None, Option("How long to search at most, e.g. 90s or 5m; judging comes on top.", "TIME")
@@ -144,8 +147,8 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
     from spurcli.stages.audit import audit
 
     if asked.predictions:
-        if asked.second:
-            raise UsageError("--second needs a model to compare with", "Name a model instead of --predictions.")
+        if asked.second or asked.confirm:
+            raise UsageError("A second model needs a first one", "Name a model instead of --predictions.")
         table = prediction_table(asked, _BESIDE_TABLE)
         settings = configured(asked, Inherited(), seed=0, uses=("dataset",)) if asked.dataset else None
         return audit(
@@ -160,6 +163,10 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
     checkpoint = input_file(asked.checkpoint, "model.safetensors", caller.progress.say)
     settings = _settings(asked, checkpoint)
     second = path(asked.second)
+    if asked.confirm:
+        if second:
+            raise UsageError("--confirm trains the second model that --second names", "Remove one of them.")
+        second = _second(asked, checkpoint, output, caller)
     return audit(
         settings,
         model=checkpoint,
@@ -179,8 +186,26 @@ _BESIDE_TABLE = (
 )
 
 
-def _settings(asked: AuditRequest, checkpoint: Path) -> Settings:
-    """The settings that a checkpoint hands down, with what the request changes."""
+def _second(asked: AuditRequest, checkpoint: Path, output: Path, caller: Caller) -> Path:
+    """A model trained as the checkpoint was, with the next seed; one that is there already is not trained again."""
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.stages.train import train
+
+    facts = read_checkpoint_metadata(checkpoint, required=False).get("training") or {}
+    if not facts or facts.get("keep") or facts.get("method", "erm") != "erm":
+        raise UsageError(
+            f"--confirm cannot repeat how {checkpoint} was trained",
+            "It repeats spurcli train on all samples by ERM. Train another model yourself: --second MODEL",
+        )
+    written = output / "second" / "model.safetensors"
+    caller.progress.say(f"Training a second model, as long as the first one took → {written}")
+    settings = _settings(asked, checkpoint, next_seed=True)
+    train(settings, output=written, force=True, progress=caller.progress, command=caller.command)
+    return written
+
+
+def _settings(asked: AuditRequest, checkpoint: Path, *, next_seed: bool = False) -> Settings:
+    """The settings that a checkpoint hands down, with what the request changes; with `next_seed` those of another training."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.model_folder import weights_file
 
@@ -188,9 +213,9 @@ def _settings(asked: AuditRequest, checkpoint: Path) -> Settings:
     return configured(
         asked,
         Inherited(inherited_settings(held.get("provenance")), checkpoint),
-        seed=(held.get("training") or {}).get("seed", 0),
-        checkpoint=checkpoint,
-        uses=("dataset", "model"),
+        seed=(held.get("training") or {}).get("seed", 0) + next_seed,
+        checkpoint=None if next_seed else checkpoint,
+        uses=("dataset", "model", "training") if next_seed else ("dataset", "model"),
     )
 
 

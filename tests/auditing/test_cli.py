@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
 import shlex
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.audit import read_audit
+from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.registries import FINDERS
@@ -123,6 +125,14 @@ def test_a_second_model_confirms_or_does_not(here, monkeypatch):
     assert suspects()[0]["status"] == "not supported"
 
 
+def test_the_second_model_is_trained_where_that_is_asked_for(here):
+    done = here("audit", *OWN, "--finder", "parts.py:corner", "--confirm")
+    assert done.code == 0, done.err
+    assert suspects()[0]["status"] == "confirmed"
+    models = [Path("model.safetensors"), Path("audit/second/model.safetensors")]
+    assert [read_checkpoint_metadata(path)["training"]["seed"] for path in models] == [0, 1]
+
+
 def test_all_finders_of_images_run_and_the_budget_stops_them(here):
     done = here("audit", *OWN, "--json")
     assert done.code == 0, done.err
@@ -213,3 +223,22 @@ def test_show_tells_what_an_audit_found(here):
     assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
     shown = json.loads(here("show", "audit/audit.json", "--json").out)
     assert [each["name"] for each in shown["suspects"]] == ["corner"]
+
+
+def test_the_example_has_a_hospital_for_the_audit_to_find(tmp_path, monkeypatch):
+    """examples/scans.sh, whose commands run in the test of the whole loop above."""
+    from spurcli.datasets import load_dataset
+    from spurcli.datasets.own.all_columns import columns_of
+
+    made = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "scans.py"))
+    monkeypatch.chdir(tmp_path)
+    made["SPLITS"].update(train=60, val=20, test=20)
+    made["main"]()
+    options = {"path": "scans/scans.csv"}
+    dataset = load_dataset("table", options, data_root=tmp_path, cache_root=tmp_path / "none", image_size=32)
+    columns = columns_of(dataset, options, tmp_path)
+    assert set(columns) == {"train", "val", "test"}
+    assert all(set(part) == {"hospital", "age", "sex", "patient"} for part in columns.values())
+    north = np.array(columns["train"]["hospital"]) == "north"
+    pixels = dataset.splits["train"].inputs.read(np.arange(60))
+    assert ((pixels[:, 29, 3] == 220).all(axis=1) == north).all()

@@ -133,8 +133,9 @@ def _finding(
     most: int,
 ) -> Finding:
     y, where = one.label, one.region.where
-    strength, independence = confirmation(ask, one, parts[0][y], parts[1][y], classes, _ignore)
-    k = list(classes).index(y)
+    targets = list(classes) if len(classes) > 2 else [y]  # of two classes no recipient is of neither
+    strength, independence = confirmation(ask, one, parts[0][y], parts[1][y], targets, _ignore)
+    k = targets.index(y)
     foreign = float(independence[k])
     recipients = np.concatenate([parts[0][y].recipients, parts[1][y].recipients])
     labels = {split: evidence.label(split) for split in evidence.splits if evidence.inputs(split) is not None}
