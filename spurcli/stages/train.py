@@ -141,7 +141,11 @@ def train(
     )
     method = build_method(settings.method.name, settings.method.options, inputs.samples)
     options = options or TrainOptions()
-    inputs.refuse_idle(settings.method.name, {settings.training.selection, *options.rules})
+    inputs.refuse_idle(
+        settings.method.name,
+        {settings.training.selection, *options.rules},
+        reads_val=isinstance(method, LastLayerMethod) and getattr(method, "on", "") == "val",
+    )
     if isinstance(method, LastLayerMethod):
         options.refuse(settings.method.name, checkpoint)
         selection, predictors = inputs.checkpoint_training.get("selection") or LAST, {}  # what chose the features

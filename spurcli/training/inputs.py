@@ -27,7 +27,10 @@ DATA_SET = "data set"
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a run trains on, and the files that say so. `inferred` are the groups of val in the file of group labels."""
+    """What a run trains on, and the files that say so.
+
+    `inferred` are the groups of val in the file of group labels; they are the `val_groups` of a data set that knows none.
+    """
 
     samples: TrainingSamples
     num_train: int
@@ -41,9 +44,13 @@ class TrainingInputs:
     hashes: Mapping[str, str | None]
     parents: tuple[Parent, ...]
 
-    def refuse_idle(self, method: str, rules: Iterable[str]) -> None:
-        """Raise UsageError if a file was named that neither the method, once built, nor a rule that chooses an epoch asks for."""
+    def refuse_idle(self, method: str, rules: Iterable[str], *, reads_val: bool = False) -> None:
+        """Raise UsageError if a file was named that neither the method, once built, nor a rule that chooses an epoch asks for.
+
+        `reads_val`: the method is fitted on the validation split, whose groups it reads later.
+        """
         choose = any(RULES[rule].reads_inferred for rule in rules if rule in RULES)
+        choose |= reads_val and self.inferred is not None and self.val_groups is self.inferred
         for path, known, flag in (
             (self.groups, self.samples.groups, "--group-labels"),
             (self.errors, self.samples.error_set, "--errors"),
@@ -143,7 +150,9 @@ def read_inputs(
         samples=samples,
         num_train=len(split),
         val_labels=Annotation(dataset.splits["val"].label, DATA_SET) if "val" in dataset.splits else None,
-        val_groups=split_groups(context, "val") if "val" in dataset.splits else None,
+        val_groups=(split_groups(context, "val") if dataset.group_names else inferred)
+        if "val" in dataset.splits
+        else None,
         inferred=inferred,
         index_list=index_list,
         groups=groups,
