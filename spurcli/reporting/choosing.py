@@ -183,6 +183,6 @@ def choice_note(report: Report) -> str:
     """What the table says and what it does not."""
     most = max(each.num_candidates for each in report.choices)
     return (
-        f"Each rule chooses, in each seed, one of {most} models or more (arms and epochs) by the validation split alone; of equal ones that which removes "
-        "least. Cost: what its choice lacks to that of the true groups, mean ± standard error over seeds. A hint, not a claim."
+        f"In each seed a rule chooses one of {most} or more models (arms and epochs) by the validation split alone; a tie goes to the model that removes "
+        "fewer samples. Cost: how much worse its choice is than the choice by true groups, mean ± standard error over seeds. A hint, not a claim."
     )

@@ -19,6 +19,7 @@ INPUTS: dict[str, list[str]] = {
     "inject": [],
     "score": ["inject.json"],
     "prune": ["scores.h5"],
+    "score by dynamics": ["dynamics.h5"],
     "train": ["keep.txt"],
     "data embed": ["model.safetensors"],
     "infer": ["model.safetensors"],
