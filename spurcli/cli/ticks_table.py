@@ -60,11 +60,11 @@ def _answer(row: dict[str, Any], feature: str) -> str:
 def _share(share: dict[str, Any]) -> str:
     if share["value"] is None:
         return "–"
-    return f"{share['value']:.0%}\n{100 * share['low']:.0f} to {share['high']:.0%}"
+    return f"{share['value']:.0%}\n{100 * share['low']:.0f}–{share['high']:.0%}"
 
 
 def _auroc(area: dict[str, Any] | None) -> str:
     if area is None:
         return "–"
     low, high = area["interval"]
-    return f"{area['value']:.2f}\n{low:.2f} to {high:.2f}"
+    return f"{area['value']:.2f}\n{low:.2f}–{high:.2f}"
