@@ -20,7 +20,7 @@ from spurcli.words import amount, counted, listed
 
 NONE, ORACLE = "", "best-val-worst-group"
 NONE_LABEL = "no choice: ERM on all samples, last epoch"
-COLUMNS = ("chosen by", "reads", "seeds", "cost of not knowing", "what was chosen")
+COLUMNS = ("Chosen by", "Reads", "Models (seeds)", "Seeds", "Cost of not knowing")
 
 
 @dataclass(frozen=True)
@@ -169,14 +169,14 @@ def choice_rows(report: Report) -> list[list[str]]:
         )
         label = f"{each.dataset}: {each.label}" if several else each.label
         cost = difference(each.cost, unit) if each.cost else "–"
-        found.append([label, each.reads, str(each.num_seeds), amount(each.mean, unit), cost, listed(names) + told])
+        found.append([label, each.reads, listed(names) + told, str(each.num_seeds), amount(each.mean, unit), cost])
     return found
 
 
 def choice_header(report: Report) -> list[str]:
     name = report.choices[0].metric
     label = next(metric.label for metric in report.metrics if metric.name == name)
-    return [*COLUMNS[:3], label, *COLUMNS[3:]]
+    return [*COLUMNS[:4], label, *COLUMNS[4:]]
 
 
 def choice_note(report: Report) -> str:
