@@ -44,6 +44,7 @@ SHARES = (0.01, 0.04, 0.1, 0.3, 0.9)
 # Strength: the Euclidean norm of what is added to an image, where 1 is the ink of one pixel in the middle of a stroke.
 STRENGTHS = (1.0, 0.6, 0.4)
 SIDE = 16
+TINY = {"num_train": 600, "num_val": 300, "num_test": 300}
 
 
 def _patch(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -138,9 +139,10 @@ class Case:
     effect: float | None
 
 
-def prepare(cell: Cell, cache: Path | None = None) -> Case:
+def prepare(cell: Cell, cache: Path | None = None, *, tiny: bool = False) -> Case:
     """The digits of the cell's seed with the feature planted, and a model trained on them (or read from `cache`)."""
-    dataset = load(data_root=Path(), draw=cell.seed, num_val=2000, num_test=2000)
+    sizes = TINY if tiny else {"num_val": 2000, "num_test": 2000}
+    dataset = load(data_root=Path(), draw=cell.seed, **sizes)
     pixels, label, carries = {}, {}, {}
     for name, split in dataset.splits.items():
         assert isinstance(split.inputs, ArrayImages)
@@ -152,7 +154,7 @@ def prepare(cell: Cell, cache: Path | None = None) -> Case:
             chosen = rng.permutation(of_class)[: max(1, round(cell.share * len(of_class)))]
             carries[name][chosen] = True
             pixels[name][chosen] = cell.planted(pixels[name], name)[chosen]
-    ask = _asker(cell, _dataset(dataset.class_names, {"train": pixels["train"]}, label), cache)
+    ask = _asker(cell, _dataset(dataset.class_names, {"train": pixels["train"]}, label), cache, 3 if tiny else 30)
     effect = None
     if cell.feature:
         test = pixels.pop("test")
@@ -168,8 +170,9 @@ def _dataset(names: tuple[str, ...], pixels: dict[str, Pixels], label: dict[str,
     return Dataset("planted", names, {name: Split(label[name], ArrayImages(part)) for name, part in pixels.items()})
 
 
-def _asker(cell: Cell, dataset: Dataset, cache: Path | None) -> Callable[[Pixels], NDArray[np.float32]]:
-    settings = configure(recipe="demo")
+def _asker(cell: Cell, dataset: Dataset, cache: Path | None, epochs: int) -> Callable[[Pixels], NDArray[np.float32]]:
+    # the recipe's 30 epochs take 3 s, which is most of a small case
+    settings = configure(recipe="demo", overrides={"training.epochs": epochs})
     context = RunContext(replace(settings, seed=cell.seed), dataset, torch.device("cpu"), Silent())
     model, preprocess = context.model(cell.seed), context.preprocess()
     kept = cache / f"{cell.name}.pt" if cache else None
@@ -300,7 +303,7 @@ def main() -> None:
         key = tuple(_shown(value) for value in asdict(cell).values())
         if key in done:
             continue
-        row = audited(prepare(cell, asked.cache))
+        row = audited(prepare(cell, asked.cache, tiny=asked.tiny))
         values = [_shown(row.get(name)) for name in COLUMNS]
         print(",".join(values), flush=True)
         if asked.out:

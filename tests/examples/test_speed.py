@@ -27,6 +27,7 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr("sys.argv", [f"{name}.py", *words])
         spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)  # where dataclasses look up names
         spec.loader.exec_module(module)
         return module
 
