@@ -104,7 +104,7 @@ def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path)
     labels = ["--group-labels", str(groups)]
     judged = [*place.words, *([] if place.is_injected else labels)]
     lines = [["evaluate", place.model, *judged]] if place.model else []
-    if suspect.label is not None:
+    if _share(suspect, evidence.source) > 0:  # of mistakes the carriers are in other classes
         group = f"{suspect.label}/{suspect.finding.name}"
         fraction = "1" if _share(suspect, evidence.source) <= _ALL_OF_THEM else "0.25"
         lines.append(["prune", "scores.h5", *labels, "--group", group, "--fraction", fraction])

@@ -219,6 +219,15 @@ def test_columns_beside_images_are_matched_by_id(here):
     assert (done.code, "place" in done.err) == (3, True)
 
 
+def test_carriers_in_other_classes_alone_are_not_pruned_in_the_class(here):
+    """Of samples of a that are taken for b, there is no group of b to prune."""
+    assert here("audit", *OWN, "--finder", "mistakes").code == 0
+    assert suspects()
+    for suspect in suspects():
+        assert " taken for " in suspect["name"]
+        assert [shlex.split(line)[1] for line in suspect["next"]] == ["evaluate"]
+
+
 def test_show_tells_what_an_audit_found(here):
     assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
     shown = json.loads(here("show", "audit/audit.json", "--json").out)
