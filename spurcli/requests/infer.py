@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class InferRequest:
-    """Infer groups of the training samples from what a model predicts, without group labels."""
+    """Infer groups of the samples from what a model predicts, or from what you ticked, without group labels."""
 
     standard_output: ClassVar[str] = "groups.txt"
 
