@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spurcli.api import audit, compare, embed, evaluate, infer, inject, prune, report, score, train
+    from spurcli.api import audit, canary, compare, embed, evaluate, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
     from spurcli.scoring.formulas import el2n
@@ -37,6 +37,7 @@ _PUBLIC = {
     "infer": "spurcli.api",
     "embed": "spurcli.api",
     "compare": "spurcli.api",
+    "canary": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.scoring.formulas",
@@ -46,6 +47,7 @@ _PUBLIC = {
 __all__ = [
     "SpurError",
     "audit",
+    "canary",
     "compare",
     "configure",
     "el2n",

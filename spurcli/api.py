@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
+from spurcli.comparing.canary.request import CanaryRequest, CanaryResult
 from spurcli.comparing.request import CompareRequest, CompareResult
 from spurcli.errors import UsageError
 from spurcli.progress import Progress, Silent
@@ -110,4 +111,5 @@ evaluate = _function("evaluate", EvaluateRequest, dict[str, Any])
 infer = _function("infer", InferRequest, InferResult)
 audit = _function("audit", AuditRequest, AuditResult)
 report = _function("report", ReportRequest, dict[str, Any])
+canary = _function("canary", CanaryRequest, CanaryResult)
 compare = _function("compare", CompareRequest, CompareResult)

@@ -49,7 +49,7 @@ class Artefact:
 
 _JSON, _HDF5, _TENSORS, _TEXT = (".json",), (".h5", ".hdf5"), (".safetensors",), (".txt", ".list", ".lst")
 INJECTION = Artefact(
-    "injection", "an injected data set", "spurcli.injection", 1, ("inject.json",), "inject",
+    "injection", "an injected data set", "spurcli.injection", 2, ("inject.json",), "inject",
     "which training samples carry a feature; is itself a data set", "score --dataset {path}", _JSON,
 )  # fmt: skip
 SCORES = Artefact(
@@ -92,6 +92,10 @@ AUDIT = Artefact(
     "audit", "an audit", "spurcli.audit", 1, ("audit.json",), "audit",
     "what a model leans on: suspects with their carriers and statistics", "show {path}", _JSON,
 )  # fmt: skip
+CANARY = Artefact(
+    "canary", "a forecast", "spurcli.canary", 1, ("canary.json",), "canary",
+    "what pruning did to planted features, and the fraction that this suggests", "show {path}", _JSON,
+)  # fmt: skip
 EMBEDDINGS = Artefact(
     "embeddings", "a file of embeddings", "spurcli.embeddings", 1, ("embeddings.h5",), "data embed",
     "embeddings of every split by a frozen model; is itself a data set", "score --dataset {path}", _HDF5,
@@ -101,7 +105,7 @@ REPORT = Artefact(
     "everything that the page says, for other programs", "show {path}", _JSON,
 )  # fmt: skip
 CATALOGUE = (
-    INJECTION, SCORES, DYNAMICS, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, EMBEDDINGS, REPORT,
+    INJECTION, SCORES, DYNAMICS, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, CANARY, EMBEDDINGS, REPORT,
 )  # fmt: skip
 
 

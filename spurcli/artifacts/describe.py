@@ -9,6 +9,7 @@ from typing import Any
 
 from spurcli.artifacts import catalogue
 from spurcli.artifacts.audit import read_audit
+from spurcli.artifacts.canary import read_canary
 from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.dynamics import open_dynamics
@@ -199,6 +200,13 @@ def _describe_audit(path: Path) -> Described:
     return Described("audit", brief, read_provenance(found.get("provenance"), str(path)))
 
 
+def _describe_canary(path: Path) -> Described:
+    found = read_canary(path)
+    brief = {key: found.get(key) for key in ("dataset", "split", "verdict", "fraction")}
+    brief["ratios"] = {row["fraction"]: row["ratio"]["value"] for row in found["fractions"]}
+    return Described("canary", brief, read_provenance(found.get("provenance"), str(path)))
+
+
 def _describe_json(path: Path) -> Described:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path} is larger than any artefact should be", "Check that the right file is named.")
@@ -239,6 +247,7 @@ _READERS: dict[str, Callable[[Path], Described]] = {
     catalogue.EVALUATION.kind: _describe_json,
     catalogue.PREDICTIONS.kind: _describe_predictions,
     catalogue.AUDIT.kind: _describe_audit,
+    catalogue.CANARY.kind: _describe_canary,
     catalogue.EMBEDDINGS.kind: _describe_embeddings,
     catalogue.REPORT.kind: _describe_json,
 }

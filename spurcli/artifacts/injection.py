@@ -10,14 +10,41 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import INJECTION, require_kind
-from spurcli.artifacts.envelope import MAX_JSON_BYTES, field, optional_field, read_json_artifact, sha256_of_json
+from spurcli.artifacts.envelope import (
+    MAX_JSON_BYTES,
+    JsonObject,
+    field,
+    optional_field,
+    read_json_artifact,
+    sha256_of_json,
+)
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Parent, Provenance, read_provenance
 from spurcli.errors import InputError
-from spurcli.registry import Options
+from spurcli.registry import Options, is_user_code
 from spurcli.words import counted
 
 _HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLASS --fraction 0.1"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One more feature in the training split, in `carriers` of class `feature_of`; no evaluation split gets a twin with it."""
+
+    feature: str
+    parameters: Options
+    seed: int
+    feature_of: int
+    carriers: NDArray[np.int64]
+
+    def content(self) -> dict[str, object]:
+        return {
+            "feature": self.feature,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "feature_of": self.feature_of,
+            "carriers": {"train": self.carriers.tolist()},
+        }
 
 
 @dataclass(frozen=True)
@@ -25,7 +52,7 @@ class Injection:
     """A feature put into `carriers` (positions in `train`) of class `feature_of`.
 
     `twin_class` is the class whose test samples, given the feature, are counted as spurious misclassification
-    when predicted `feature_of`; None stands for all other classes.
+    when predicted `feature_of`; None stands for all other classes. `further` features are put in before this one.
     """
 
     feature: str
@@ -38,9 +65,11 @@ class Injection:
     twin_class: int | None
     carriers: NDArray[np.int64]
     provenance: Provenance
+    further: tuple[Planted, ...] = ()
 
     def content(self) -> dict[str, object]:
         """All that changes the data; its hash is the injection's identity."""
+        further = {"further": [each.content() for each in self.further]} if self.further else {}
         return {
             "feature": self.feature,
             "parameters": dict(self.parameters),
@@ -50,6 +79,7 @@ class Injection:
             "feature_of": self.feature_of,
             "twin_class": self.twin_class,
             "carriers": {"train": self.carriers.tolist()},
+            **further,
         }
 
     @property
@@ -62,7 +92,7 @@ def write_injection(path: Path, injection: Injection) -> None:
         path,
         {
             "format": INJECTION.format,
-            "version": INJECTION.version,
+            "version": INJECTION.version if injection.further else 1,  # what older programs can read they may
             "sha256": injection.sha256,
             **injection.content(),
             "provenance": dict(injection.provenance),
@@ -76,17 +106,7 @@ def read_injection(path: Path) -> Injection:
     require_kind(path, INJECTION, _HINT)
     content = read_json_artifact(path, INJECTION.format, INJECTION.version, _HINT)
     dataset = field(content, "dataset", dict, where)
-    carriers = field(field(content, "carriers", dict, where), "train", list, where)
-    if not all(isinstance(index, int) and not isinstance(index, bool) for index in carriers):
-        raise InputError(f"{where}: carriers must be integers", _HINT)
     fingerprint = Fingerprint.from_json(content.get("fingerprint"), where)
-    if carriers and (min(carriers) < 0 or max(carriers) >= fingerprint.num_samples):
-        raise InputError(
-            f"{where}: a carrier is outside the {counted(fingerprint.num_samples, 'training sample')}", _HINT
-        )
-    indices = np.sort(np.array(carriers, dtype=np.int64))
-    if len(np.unique(indices)) != len(indices):
-        raise InputError(f"{where}: a carrier is listed twice", _HINT)
     injection = Injection(
         feature=field(content, "feature", str, where),
         parameters=field(content, "parameters", dict, where),
@@ -96,8 +116,11 @@ def read_injection(path: Path) -> Injection:
         fingerprint=fingerprint,
         feature_of=field(content, "feature_of", int, where),
         twin_class=optional_field(content, "twin_class", int, where),
-        carriers=indices,
+        carriers=_read_carriers(content, fingerprint, where),
         provenance=read_provenance(content.get("provenance"), where),
+        further=tuple(
+            _read_planted(item, fingerprint, where) for item in optional_field(content, "further", list, where) or ()
+        ),
     )
     if min(injection.seed, injection.feature_of, injection.twin_class or 0) < 0:
         raise InputError(f"{where}: seed and classes count from 0", _HINT)
@@ -107,6 +130,42 @@ def read_injection(path: Path) -> Injection:
             "If that is meant, remove the line with sha256.",
         )
     return injection
+
+
+def _read_planted(content: object, fingerprint: Fingerprint, where: str) -> Planted:
+    """A further feature. It must be one of spurcli's: nobody confirms the user code that a file names here."""
+    where = f"{where}: further"
+    if not isinstance(content, dict):
+        raise InputError(f"{where} holds what is not an object", _HINT)
+    feature = field(content, "feature", str, where)
+    if is_user_code(feature):
+        raise InputError(
+            f"{where} names {feature[:60]!r}, which is not a feature of spurcli", "See: spurcli list features"
+        )
+    planted = Planted(
+        feature=feature,
+        parameters=field(content, "parameters", dict, where),
+        seed=field(content, "seed", int, where),
+        feature_of=field(content, "feature_of", int, where),
+        carriers=_read_carriers(content, fingerprint, where),
+    )
+    if min(planted.seed, planted.feature_of) < 0:
+        raise InputError(f"{where}: seed and classes count from 0", _HINT)
+    return planted
+
+
+def _read_carriers(content: JsonObject, fingerprint: Fingerprint, where: str) -> NDArray[np.int64]:
+    carriers = field(field(content, "carriers", dict, where), "train", list, where)
+    if not all(isinstance(index, int) and not isinstance(index, bool) for index in carriers):
+        raise InputError(f"{where}: carriers must be integers", _HINT)
+    if carriers and (min(carriers) < 0 or max(carriers) >= fingerprint.num_samples):
+        raise InputError(
+            f"{where}: a carrier is outside the {counted(fingerprint.num_samples, 'training sample')}", _HINT
+        )
+    indices = np.sort(np.array(carriers, dtype=np.int64))
+    if len(np.unique(indices)) != len(indices):
+        raise InputError(f"{where}: a carrier is listed twice", _HINT)
+    return indices
 
 
 def injection_parents(path: Path | None) -> list[Parent]:

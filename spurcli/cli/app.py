@@ -32,6 +32,7 @@ COMMANDS = {
         _OTHER,
         "A study in one command: ways of training × seeds, each pruned one with its random control, and the report.",
     ),
+    "canary": (_OTHER, "Forecast what pruning will do to a weak feature: plant known ones, prune, and measure."),
     "audit": (_OTHER, "Search for what a model leans on where nobody has labelled it."),
     "infer": (
         _OTHER,

@@ -42,10 +42,13 @@ class Source:
     data_root: File | None = None
     device: str = "auto"
     workers: int = 2
+    planted: File | None = None  # an inject.json that is there already, of `dataset`
 
     def at(self, seed: int) -> Source:
-        """The same with the seed in its settings."""
-        return replace(self, settings={key: seeded(value, seed) for key, value in self.settings.items()})
+        """The same with the seed in its settings and paths."""
+        settings = {key: seeded(value, seed) for key, value in self.settings.items()}
+        places = {"dataset": seeded(self.dataset, seed), "planted": seeded(self.planted, seed)}
+        return replace(self, settings=settings, **places)
 
 
 def seeded(value: Any, seed: int) -> Any:
@@ -64,6 +67,7 @@ class Looks:
     attributes: Sequence[str] = ()
     group_labels: File | None = None
     feature_of: Sequence[str] = ()
+    planted: Sequence[File] = ()  # further inject.json of the same training split, whose twins are looked at too
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,11 @@ class Chain:
 
     @property
     def _data(self) -> File | None:
-        return self._here / "inject.json" if self.inject else self.source.dataset
+        return self._here / "inject.json" if self.inject else self.source.planted or self.source.dataset
+
+    @property
+    def _is_injected(self) -> bool:
+        return bool(self.inject or self.source.planted)
 
     def _places(self) -> dict[str, Any]:
         source = self.source
@@ -130,7 +138,7 @@ class Chain:
         source, settings, found = self.source, {}, {}
         name = str(source.dataset or "")
         if is_user_code(name):
-            if self.inject:
+            if self._is_injected:
                 settings = {"dataset.name": name}
             else:
                 found["dataset"] = name
@@ -153,7 +161,11 @@ class Chain:
     def _whole(self, arm: Arm | None = None) -> dict[str, Any]:
         """Keywords of a stage that inherits nothing: data set, recipe, model and all settings."""
         own = self._own_code()
-        settings = {**own.pop("set", {}), **self._settings(of_dataset=not self.inject), **(arm.settings if arm else {})}
+        settings = {
+            **own.pop("set", {}),
+            **self._settings(of_dataset=not self._is_injected),
+            **(arm.settings if arm else {}),
+        }
         recipe = (arm.recipe if arm else None) or self.source.recipe
         return {
             **own,
@@ -310,6 +322,11 @@ class Chain:
                     **self._reader(),
                 )
                 yield self._step("evaluate", request, arm.name, output)
+                for planted in looks.planted:
+                    path = Path(seeded(planted, self.seed))
+                    output = output.with_name(f"{path.stem}.{'.'.join(parts)}")
+                    asked = replace(request, dataset=path, allow_injection_mismatch=True, output=output)
+                    yield self._step("evaluate", asked, arm.name, output)
 
     def _step(self, stage: str, request: Any, arm: str, *makes: Path) -> Step:
         return Step(stage, request, self.seed, arm, makes)

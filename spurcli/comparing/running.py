@@ -144,7 +144,7 @@ def run(
 def carry_out(study: Study, caller: Caller, work: Callable[[], None]) -> tuple[Report, dict[str, object]]:
     """Do the `work` of the study alone in its folder, then write the report; also of what is there where some of it failed."""
     reporter = Caller(caller.progress, command_of("report", study.report))
-    with _alone(study.folder):
+    with alone(study.folder):
         write_text(study.folder / "commands.sh", script_of(study))
         try:
             work()
@@ -158,7 +158,7 @@ def carry_out(study: Study, caller: Caller, work: Callable[[], None]) -> tuple[R
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which ends with this process."""
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -66,10 +66,10 @@ class Study:
         """The settings of the first seed's training on all samples."""
         source = self.source.at(self.seeds[0])
         asked = TrainRequest(
-            dataset=source.dataset,
+            dataset=source.planted or source.dataset,
             recipe=source.recipe,
             model=source.model,
-            set=dict(source.settings),
+            set={k: v for k, v in source.settings.items() if not (source.planted and k.startswith("dataset."))},
             feature=source.feature,
             device=source.device,
             data_root=source.data_root,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.injection import Injection
+from spurcli.artifacts.injection import Injection, Planted
 from spurcli.artifacts.subject import Subject
 from spurcli.datasets.base import Dataset, Twin
 from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts, Vectors, kind_of
@@ -72,7 +73,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
     train = dataset.splits["train"]
     Subject(injection.fingerprint, name="inject.json").require_same_samples(dataset.subject("train"))
     num_classes = len(dataset.class_names)
-    for label in (injection.feature_of, injection.twin_class):
+    for label in (injection.feature_of, injection.twin_class, *(each.feature_of for each in injection.further)):
         if label is not None and not 0 <= label < num_classes:
             raise InputError(f"inject.json names class {label} of {num_classes}", "Make it again for this data set.")
     apply = bind_feature(injection.feature, injection.parameters, kind_of(train.inputs))
@@ -82,7 +83,8 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
     splits, twins = {}, {}
     for stream, (name, split) in enumerate(dataset.splits.items()):
         chosen = carries if name == "train" else np.zeros(len(split), dtype=bool)
-        inputs = _with_feature(split.inputs, chosen, apply, injection.seed, stream) if chosen.any() else split.inputs
+        inputs = _with_further(split.inputs, injection.further, stream) if name == "train" else split.inputs
+        inputs = _with_feature(inputs, chosen, apply, injection.seed, stream) if chosen.any() else inputs
         splits[name] = replace(split, inputs=inputs, attribute=chosen.astype(np.int64))
         if name != "train":
             index = np.arange(len(split), dtype=np.int64)
@@ -99,6 +101,15 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
         injection=injection.content(),
         injection_sha256=injection.sha256,
     )
+
+
+def _with_further(inputs: Inputs, further: Sequence[Planted], stream: int) -> Inputs:
+    for planted in further:
+        carries = np.zeros(len(inputs), dtype=bool)
+        carries[planted.carriers] = True
+        apply = bind_feature(planted.feature, planted.parameters, kind_of(inputs))
+        inputs = _with_feature(inputs, carries, apply, planted.seed, stream) if carries.any() else inputs
+    return inputs
 
 
 def _with_feature(inputs: Inputs, carries: NDArray[np.bool_], apply: Apply, seed: int, stream: int) -> Inputs:

@@ -24,6 +24,8 @@ EXPECTED = {
     "model-v1.safetensors": {"kind": "checkpoint", "num_tensors": 2, "epoch": 2, "num_kept": 4, "num_train": 6},
     "history-v1.json": {"kind": "history", "num_epochs": 1, "epoch": 2, "device": "cpu"},
     "inject-v1.json": {"kind": "injection", "feature": "line", "num_carriers": 2, "feature_of": 0, "seed": 7},
+    "inject-v2.json": {"kind": "injection", "num_carriers": 2},
+    "canary-v1.json": {"kind": "canary", "verdict": "helps", "fraction": "0.2", "ratios": {"0.2": 0.75}},
     "evaluation-v1.json": {"kind": "evaluation", "metrics": {"accuracy": 0.75}, "num_samples": 4},
     "audit-v1.json": {"kind": "audit", "held_out": "val"},
     "report-v1.json": {"kind": "report", "title": "demo"},

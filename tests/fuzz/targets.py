@@ -23,6 +23,7 @@ from PIL import Image
 from spurcli import recipes
 from spurcli.artifacts.arrays import read_ids
 from spurcli.artifacts.audit import read_audit
+from spurcli.artifacts.canary import read_canary
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
@@ -37,6 +38,7 @@ from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.artifacts.scores import open_scores
+from spurcli.cli.canary_table import sentences
 from spurcli.datasets import load_dataset
 from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_cached, write_cached
 from spurcli.datasets.celeba_files import read_table as read_celeba
@@ -437,6 +439,10 @@ def _load_embeddings(path: Path) -> None:
         dataset.group(name)
 
 
+def _read_canary(path: Path) -> None:
+    sentences(read_canary(path))
+
+
 @cache
 def targets() -> dict[str, Target]:
     """All targets by name; those whose library is not installed are left out."""
@@ -462,6 +468,8 @@ def targets() -> dict[str, Target]:
         "state": Target(_make_state, lambda folder: StateFile(folder, STATE_IDENTITY).load()),
         "history": target("history-v1.json", read_history, describe),
         "injection": target("inject-v1.json", read_injection, describe),
+        "injection-further": target("inject-v2.json", read_injection, describe),
+        "canary": target("canary-v1.json", _read_canary, describe),
         "audit": target("audit-v1.json", read_audit, describe),
         "evaluation": target("evaluation-v1.json", read_evaluation, describe),
         "report-json": target("report-v1.json", describe),

@@ -11,6 +11,7 @@ writes one. weights.json holds hashes of trained weights (tests/support/pins.py)
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.audit import write_audit
+from spurcli.artifacts.canary import write_canary
 from spurcli.artifacts.checkpoint_torch import save_checkpoint
 from spurcli.artifacts.dynamics import DynamicsFacts, EpochDynamics, write_dynamics
 from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, write_embeddings
@@ -26,7 +28,7 @@ from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.history import write_history
 from spurcli.artifacts.indices import IndexList, write_indices
-from spurcli.artifacts.injection import Injection, write_injection
+from spurcli.artifacts.injection import Injection, Planted, write_injection
 from spurcli.artifacts.predictions import Predictions, write_predictions
 from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.artifacts.subject import Subject
@@ -122,6 +124,34 @@ AUDIT = {
 }
 
 
+_OVER_SEEDS = {"value": 0.75, "interval": [0.5, 1.0], "num_seeds": 2}
+CANARY = {
+    "dataset": "demo",
+    "split": "val",
+    "share": 0.3,
+    "max_cost": 1.0,
+    "canaries": [{"name": "patch +71", "effect_all": _OVER_SEEDS, "counts": True, "reason": ""}],
+    "fractions": [
+        {
+            "fraction": "0.2",
+            "effect": _OVER_SEEDS,
+            "effect_random": {"value": 1.0, "interval": None, "num_seeds": 1},
+            "ratio": _OVER_SEEDS,
+            "ratio_to_all": {"value": None, "interval": None, "num_seeds": 2},
+            "cost": _OVER_SEEDS,
+            "cost_against_random": _OVER_SEEDS,
+            "helps": True,
+            "affordable": True,
+        }
+    ],
+    "effect_all": _OVER_SEEDS,
+    "fraction": "0.2",
+    "verdict": "helps",
+    "runs": [{"seed": 1, "canaries": [], "accuracy": {"all": 75.0}}],
+    "provenance": PROVENANCE,
+}
+
+
 def make(folder: Path) -> None:
     """Write every format once."""
     injection = Injection(
@@ -137,6 +167,8 @@ def make(folder: Path) -> None:
         provenance=PROVENANCE,
     )
     write_injection(folder / "inject-v1.json", injection)
+    further = Planted("patch", {"size": 2, "value": 71}, 7, 1, np.array([0, 3]))
+    write_injection(folder / "inject-v2.json", replace(injection, further=(further,)))
     subject = Subject(FINGERPRINT, injection.sha256)
     header = ScoresHeader(subject, ("cat", "dog"), GROUP_NAMES, PROVENANCE)
     with write_scores(folder / "scores-v1.h5", header, LABEL, sample_id=SAMPLE_ID, group=GROUP) as writer:
@@ -194,6 +226,7 @@ def make(folder: Path) -> None:
     }
     write_evaluation(folder / "evaluation-v1.json", evaluation)
     write_audit(folder / "audit-v1.json", AUDIT)
+    write_canary(folder / "canary-v1.json", CANARY)
     facts = DynamicsFacts("eval", "float32", 7, "cd" * 32)
     write_dynamics(
         folder / "dynamics-v1.h5", header, facts, len(DYNAMICS), DYNAMICS, LABEL, sample_id=SAMPLE_ID, group=GROUP

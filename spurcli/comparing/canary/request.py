@@ -1,0 +1,75 @@
+"""The options of `canary`, each a flag and a Python parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+from spurcli.artifacts.envelope import JsonObject
+from spurcli.requests.options import (
+    OUTPUT,
+    Caller,
+    DataRoot,
+    Dataset,
+    Device,
+    File,
+    Model,
+    Option,
+    Recipe,
+    Sets,
+    Shown,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from spurcli.comparing.estimate import Estimate
+
+STANDARD_FOLDER = "canary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryRequest:
+    """Forecast what pruning will do to a weak feature: plant known ones, prune, and measure."""
+
+    dataset: Dataset = None
+    fractions: Annotated[
+        str | Sequence[str], Option("Fractions of each class that pruning removes, separated by commas.", "LIST")
+    ] = "0.1,0.2,0.3"
+    seeds: Annotated[str | int | Sequence[int], Option("How many seeds, or which: 5, 11-18, or 1,4,7.", "SEEDS")] = "5"
+    canaries: Annotated[int, Option("How many features are planted at once.", "N", minimum=1)] = 3
+    share: Annotated[str | float, Option("Share of a class that carries its canary.", "FRACTION")] = "0.3"
+    max_cost: Annotated[str | float, Option("How many points of accuracy pruning may cost.", "POINTS")] = "1"
+    split: Annotated[
+        str | None, Option("The split that canaries are judged on. (default: val, or test without one)", "NAME")
+    ] = None
+    model: Model = None
+    dry_run: Annotated[bool, Option("Show the plan and how long it takes, and stop.")] = False
+    output: Annotated[
+        File | None,
+        Option(f"Folder of the trainings. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT),
+    ] = None
+    data_root: DataRoot = None
+    recipe: Recipe = None
+    set: Sets = None
+    device: Device = "auto"
+    workers: Workers = 2
+    progress: Shown = False
+
+
+class CanaryResult(TypedDict):
+    """Of `spurcli canary`; `forecast` is the content of canary.json, None for a plan."""
+
+    output: str
+    fractions: list[str]
+    seeds: list[int]
+    num_commands: int
+    estimated_seconds: float | None
+    forecast: JsonObject | None
+
+
+def run(asked: CanaryRequest, caller: Caller, *, show: Callable[[Estimate], Any] = lambda _: None) -> CanaryResult:
+    """Resolve the request; plan, plant, run and forecast. `show` gets the plan before anything runs."""
+    from spurcli.comparing.canary import running  # numpy and h5py are not for `import spurcli`
+
+    return running.run(asked, caller, show)
