@@ -42,4 +42,5 @@ def canary(asked: CanaryRequest, call: Call) -> None:
         print_json(result)
     if result["forecast"]:
         show_forecast(result["forecast"])
-        say(f"Forecast: {asked.output or STANDARD_FOLDER}/canary.json")
+        folder = asked.output or STANDARD_FOLDER
+        say(f"Page: {folder}/canary.html. Numbers: {folder}/canary.json")

@@ -31,6 +31,7 @@ def calm(tmp_path_factory) -> Path:
         assert not (folder / "canary").exists()
         result = spurcli_in_python.canary(dataset="inject.json", **ASKED)
         assert result["forecast"]["split"] == "val"
+        assert "Accuracy" in (folder / "canary/canary.html").read_text(encoding="utf-8")
         assert result["num_commands"] == planned["num_commands"] == 2 * (1 + 3 + 2 + 3 * 2)
     return folder
 
@@ -111,7 +112,7 @@ def measured(hardest: list[float], random: list[float], lost: list[float], *, be
         ([0.4, 0.4], [0.4, 0.4], [0, 0], "does not help", None),
         ([0.45, 0.45], [0.6, 0.6], [0, 0], "does not help", None),  # less than the control, more than without pruning
         ([0.39, 0.395], [0.4, 0.4], [0, 0], "does not help", None),
-        ([0.35, 0.35], [0.35, 0.35], [0, 0], "undecided", None),  # as the control, less than without pruning
+        ([0.35, 0.35], [0.35, 0.35], [0, 0], "does not help", None),  # as the control, less than without pruning
     ],
 )
 def test_the_fraction_follows_the_rule(hardest, random, lost, verdict, fraction):
@@ -119,6 +120,12 @@ def test_the_fraction_follows_the_rule(hardest, random, lost, verdict, fraction)
     assert (found["verdict"], found["fraction"]) == (verdict, fraction)
     assert [each["counts"] for each in found["canaries"]] == [True, False]
     assert found["fractions"][0]["ratio"]["value"] == pytest.approx(hardest[0] / random[0])
+
+
+def test_one_seed_decides_nothing():
+    several = measured([0.3], [0.4], [0])
+    one = Measured({k: v[:1] for k, v in several.effect.items()}, {k: v[:1] for k, v in several.accuracy.items()})
+    assert forecast(one, ["0.1"], max_cost=1)["verdict"] == "undecided"
 
 
 @pytest.mark.parametrize(("before", "reason"), [(0.01, "too weak"), (1.2, "too strong"), (np.nan, "undefined")])

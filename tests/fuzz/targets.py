@@ -38,7 +38,7 @@ from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.artifacts.scores import open_scores
-from spurcli.cli.canary_table import sentences
+from spurcli.comparing.canary.words import canary_rows, fraction_rows, sentences
 from spurcli.datasets import load_dataset
 from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_cached, write_cached
 from spurcli.datasets.celeba_files import read_table as read_celeba
@@ -440,7 +440,8 @@ def _load_embeddings(path: Path) -> None:
 
 
 def _read_canary(path: Path) -> None:
-    sentences(read_canary(path))
+    found = read_canary(path)
+    sentences(found), canary_rows(found), fraction_rows(found)
 
 
 @cache

@@ -85,7 +85,7 @@ def _canary(before: Floats, known: NDArray[np.bool_]) -> JsonObject:
     if not len(values):
         return {"effect_all": {"value": None, "interval": None, "num_seeds": 0}, "counts": False, "reason": "undefined"}
     found = summary(values)
-    lower = (found["interval"] or [0.0])[0]
+    lower = (found["interval"] or [found["value"]])[0]
     reason = "too weak" if found["value"] < LEAST or lower <= 0 else "too strong" if found["value"] > MOST else ""
     return {"effect_all": found, "counts": not reason, "reason": reason}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spurcli.artifacts.atomic import write_text
 from spurcli.artifacts.canary import write_canary
 from spurcli.artifacts.envelope import JsonObject, optional_field
 from spurcli.artifacts.evaluation import read_evaluation
@@ -15,6 +16,7 @@ from spurcli.artifacts.injection import Injection, read_injection
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.comparing.arms import read_arms
 from spurcli.comparing.canary.forecast import Measured, forecast
+from spurcli.comparing.canary.page import canary_page
 from spurcli.comparing.canary.planting import plant
 from spurcli.comparing.canary.request import STANDARD_FOLDER, CanaryRequest, CanaryResult
 from spurcli.comparing.chain import Looks, Source
@@ -51,6 +53,7 @@ def run(asked: CanaryRequest, caller: Caller, show: Callable[[Estimate], None]) 
             study.run(caller.progress, cost=plan.cost)
             content = _content(study, planted, fractions, max_cost, share, caller.command)
             write_canary(study.folder / "canary.json", content)
+            write_text(study.folder / "canary.html", canary_page(content))
             result["forecast"] = content
     return result
 
