@@ -1,11 +1,12 @@
 # Two commands: `make demo` runs the whole method on a built-in data set, `make test` checks that all works.
+# `make docs` builds the documentation site into build/site.
 # Each makes .venv and installs what it needs, if that is not there yet.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs matrix clean
 
 demo: $(VENV)/.installed
 	$(BIN)/spurcli demo
@@ -17,6 +18,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
+
+matrix:
+	$(PYTHON) .ci/matrix.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +40,10 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
 
 clean:
 	rm -rf build dist *.egg-info demo-run .pytest_cache .ruff_cache .mypy_cache

@@ -101,6 +101,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
+    """The predictions of a file that `evaluate` wrote; InputError if it is damaged, of another kind or of a newer version."""
     where = str(path)
     require_kind(path, PREDICTIONS, _HINT)
     with hdf5.open_hdf5(path, PREDICTIONS.noun, _HINT) as file:

@@ -1,0 +1,113 @@
+"""Installs the wheel into empty environments, one for each Python and choice of dependencies, and runs the method in it.
+
+    make matrix                                     every interpreter found, lowest and newest dependencies
+    python3 .ci/matrix.py 3.13:newest 3.10:lowest    these only
+
+It needs no network but the package index, several GB of disk for one environment at a time, and some minutes for each. It is not part
+of CI. Interpreters are looked for in PATH and in pyenv's folder. `lowest` pins each dependency of pyproject.toml to the version after its >=.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+# The lowest numpy, scipy, pillow and torch have no wheels for newer interpreters.
+WITH_LOWEST = ("3.10", "3.11")
+TINY = ["--set", "training.epochs=2", "--set", "dataset.options.num_train=500", "--set", "scoring.epoch=1"]
+SMOKE = (
+    ["--version"],
+    ["list", "--json"],
+    ["score", "--help"],
+    ["score", "--dataset", "demo", *TINY],
+    ["prune", "--fraction", "0.1", "--per-class"],
+    ["train"],
+    ["evaluate"],
+    ["report"],
+    ["show", "keep.txt"],
+)
+SHOWN = ("torch", "numpy", "typer", "transformers", "scikit-learn")
+
+
+def main(words: list[str]) -> int:
+    cells = [tuple(word.split(":")) for word in words] or [
+        *((version, "newest") for version in PYTHONS),
+        *((version, "lowest") for version in WITH_LOWEST),
+    ]
+    print("| Python | dependencies | result | versions | seconds |\n|---|---|---|---|---|", flush=True)
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="spurcli-matrix-") as folder:
+        wheel = build(Path(folder))
+        for version, choice in cells:
+            begun = time.monotonic()
+            python = interpreter(version)
+            if python is None:
+                print(f"| {version} | {choice} | no such interpreter here | | |", flush=True)
+                continue
+            place = Path(folder) / f"{version}-{choice}"
+            result, versions = tried(python, place, wheel, choice)
+            shutil.rmtree(place, ignore_errors=True)
+            failed += result != "passed"
+            print(f"| {version} | {choice} | {result} | {versions} | {time.monotonic() - begun:.0f} |", flush=True)
+    return 1 if failed else 0
+
+
+def build(folder: Path) -> Path:
+    """The wheel of this tree, built by pip."""
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run([sys.executable, *words], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def interpreter(version: str) -> str | None:
+    """The newest patch release of `version` in pyenv's folder, or the one in PATH."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = sorted(root.glob(f"versions/{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))
+    return str(found[-1]) if found else shutil.which(f"python{version}")
+
+
+def lowest() -> str:
+    """Constraints: each dependency that pip installs with the wheel, at the version after its >=."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    block = text.partition("\ndependencies = [")[2].partition("\n]")[0]
+    return "".join(f"{name}=={number}\n" for name, number in re.findall(r'"([\w-]+)>=([\d.]+)', block))
+
+
+def tried(python: str, place: Path, wheel: Path, choice: str) -> tuple[str, str]:
+    """What came of it, and the versions that were installed."""
+    subprocess.run([python, "-m", "venv", str(place)], check=True)
+    work, programs = place / "work", place / "bin"
+    work.mkdir()
+    limits = place / "constraints.txt"
+    limits.write_text(lowest() if choice == "lowest" else "", encoding="utf-8")
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    steps = [
+        [programs / "python", "-m", "pip", "install", "--quiet", "--constraint", limits, wheel],
+        [programs / "python", "-m", "pip", "check"],
+        *([programs / "spurcli", *words] for words in SMOKE),
+    ]
+    for words in steps:
+        done = subprocess.run(words, cwd=work, env=clean, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(done.stdout[-1500:], done.stderr[-3000:], sep="\n", file=sys.stderr)
+            shown = " ".join(map(str, words[1:])).replace(str(place), "…")
+            return f"failed: {Path(words[0]).name} {shown}", versions(programs)
+    return "passed", versions(programs)
+
+
+def versions(programs: Path) -> str:
+    code = "import importlib.metadata as m, sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]), sep=', ')"
+    done = subprocess.run([programs / "python", "-c", code, *SHOWN], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
