@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from pathlib import Path, PurePosixPath
@@ -66,6 +67,18 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri.startswith("made/"):
         return markdown
     return outside.relinked(markdown, str(PurePosixPath("docs") / page.file.src_uri), PAGES)[0]
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """The one script that the theme would load from the network is in docs/site."""
+    from mkdocs.utils import get_relative_url
+
+    here = get_relative_url("site/iframe-worker.js", page.url)
+    output = output.replace("https://unpkg.com/iframe-worker/shim", here)
+    elsewhere = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="?(https?://[^"> ]+)', output)
+    if elsewhere:
+        logging.getLogger("mkdocs.hooks").warning("%s loads from the network: %s", page.url, elsewhere[0])
+    return output
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -22,7 +22,6 @@ DOCUMENTED = {
     "Pages of a study": ("spurcli.studies.description", "spurcli.studies.page", "spurcli.studies.tidy"),
     "Errors": ("spurcli.errors",),
 }
-STAGES = ("inject", "score", "prune", "train", "evaluate", "report", "compare", "audit", "infer", "embed")
 
 
 def plain(text: str) -> str:
@@ -127,9 +126,8 @@ def python() -> str:
         "# Python\n\nThe stages are functions with the options of the commands, and return what the commands print with `--json`; "
         "this part is made from their signatures. Errors are `spurcli.SpurError`.\n\n"
     )
-    for name in STAGES:
+    for name, request in requests(api).items():
         function = getattr(spurcli, name)
-        request = requests(api)[name]
         text += f"## spurcli.{name}\n\n{plain((inspect.getdoc(request) or '').partition('Does what')[0])}\n\n"
         text += f"Returns `{getattr(inspect.signature(function).return_annotation, '__name__', 'dict')}`.\n\n"
         text += table(
