@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spurcli.api import audit, canary, compare, embed, evaluate, infer, inject, prune, report, score, train
+    from spurcli.api import audit, canary, compare, embed, evaluate, export, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
     from spurcli.scoring.formulas import el2n
@@ -33,6 +33,7 @@ _PUBLIC = {
     "train": "spurcli.api",
     "evaluate": "spurcli.api",
     "report": "spurcli.api",
+    "export": "spurcli.api",
     "audit": "spurcli.api",
     "infer": "spurcli.api",
     "embed": "spurcli.api",
@@ -53,6 +54,7 @@ __all__ = [
     "el2n",
     "embed",
     "evaluate",
+    "export",
     "infer",
     "inject",
     "load_dataset",

@@ -18,6 +18,7 @@ from spurcli.registry import near
 from spurcli.requests.audit import AuditRequest
 from spurcli.requests.embed import EmbedRequest
 from spurcli.requests.evaluate import EvaluateRequest
+from spurcli.requests.export import ExportRequest
 from spurcli.requests.infer import InferRequest
 from spurcli.requests.inject import InjectRequest
 from spurcli.requests.options import Caller, command_of, fields_of, several
@@ -25,7 +26,16 @@ from spurcli.requests.prune import PruneRequest
 from spurcli.requests.report import ReportRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
-from spurcli.results import AuditResult, EmbedResult, InferResult, InjectResult, PruneResult, ScoreResult, TrainResult
+from spurcli.results import (
+    AuditResult,
+    EmbedResult,
+    ExportResult,
+    InferResult,
+    InjectResult,
+    PruneResult,
+    ScoreResult,
+    TrainResult,
+)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -112,4 +122,5 @@ infer = _function("infer", InferRequest, InferResult)
 audit = _function("audit", AuditRequest, AuditResult)
 report = _function("report", ReportRequest, dict[str, Any])
 canary = _function("canary", CanaryRequest, CanaryResult)
+export = _function("export", ExportRequest, ExportResult)
 compare = _function("compare", CompareRequest, CompareResult)

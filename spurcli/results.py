@@ -49,6 +49,16 @@ class EmbedResult(TypedDict):
     backbone: JsonObject
 
 
+class ExportResult(TypedDict):
+    """Of `spurcli export`: `num_samples` of the first of the `splits`; `columns` of what is known of each sample."""
+
+    output: str
+    format: str
+    num_samples: int
+    splits: list[str]
+    columns: list[str]
+
+
 class PruneResult(TypedDict):
     """Of `spurcli prune`."""
 

@@ -23,6 +23,7 @@ LIBRARIES = {
     "studies",
     "auditing",
     "embedding",
+    "exporting",
 }
 # Which libraries a library may use: scoring and inferring doubt a foreign model's predictions as evaluation does, inferring trains its
 # own short runs, an audit's page looks like a report and its tick sheet is read by inferring, a report says how far scoring runs agree, and reads from the table of metrics how to show them.

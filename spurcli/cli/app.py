@@ -38,6 +38,7 @@ COMMANDS = {
         _OTHER,
         "Infer groups of the samples from what a model predicts, or from what you ticked, without group labels.",
     ),
+    "export": (_OTHER, "Write the samples of a list, or scores, groups or predictions, for other programs."),
     "demo": (_OTHER, "Run the whole chain on the built-in data set: about a minute on a CPU."),
     "list": (
         _OTHER,

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from spurcli.artifacts.provenance import Provenance
-from spurcli.cli.options import Debug, Json
+from spurcli.cli.options import Debug, Json, declared
+from spurcli.requests.options import SCORE, Field
 
 app = typer.Typer(add_completion=False)
 
@@ -16,14 +17,27 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def show(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Any file that spurcli wrote.")],
+    hardest: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="List the N hardest samples of a score file, with their ids.")
+    ] = None,
+    score: Annotated[str | None, declared(Field("score", SCORE, None))] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a file is and how it was made: the commands that led to it, oldest first."""
+    """Show what a file is and how it was made: the commands that led to it, oldest first.
+
+    Example: spurcli show scores.h5 --hardest 20
+    """
     from spurcli.artifacts.describe import describe
     from spurcli.artifacts.provenance import lineage_of
     from spurcli.cli.console import print_json, results
+    from spurcli.errors import UsageError
 
+    if hardest is not None:
+        _show_hardest(path, hardest, score, as_json=as_json)
+        return
+    if score is not None:
+        raise UsageError("--score says by which score samples are hard", "Add --hardest N, or remove it.")
     found = describe(path)
     if as_json:
         print_json(found)
@@ -42,6 +56,30 @@ def show(
     versions = provenance.get("versions")
     if versions:
         stdout.print(f"[dim]{_in_line(_brief(versions))}[/dim]", soft_wrap=True)
+
+
+def _show_hardest(path: Path, count: int, score: str | None, *, as_json: bool) -> None:
+    """The hardest samples as a table on stdout, their ids whole."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from spurcli.cli.console import print_json, results
+    from spurcli.exporting.content import hardest
+
+    found = hardest(path, count, score)
+    if as_json:
+        print_json(found)
+        return
+    rows = found["hardest"]
+    table = Table(box=SIMPLE, title_justify="left", title=f"Hardest of {found['num_samples']:,} by {found['score']}")
+    for name in rows[0]:
+        is_number = name in ("rank", "index", "value")
+        table.add_column(
+            found["score"] if name == "value" else name, justify="right" if is_number else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else _in_line(value) for value in row.values()))
+    results().print(table)
 
 
 def _in_line(value: Any) -> str:

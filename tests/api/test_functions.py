@@ -23,7 +23,7 @@ from spurcli.requests.prune import PruneRequest
 from spurcli.requests.report import ReportRequest
 from spurcli.requests.train import TrainRequest, chosen_list, epochs_and_rules
 
-STAGES = ("inject", "score", "prune", "train", "evaluate", "report", "infer")
+STAGES = ("inject", "score", "prune", "train", "evaluate", "report", "infer", "export")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -36,7 +36,10 @@ def test_parameters_are_the_options_of_the_command(stage):
         if name in parameters and not param.multiple and param.nargs == 1:
             assert param.default == parameters[name].default, name
     flags = {name: {flag.lstrip("-").replace("-", "_") for flag in param.opts} for name, param in options.items()}
-    assert {name for name in parameters if name != "progress" and name not in flags[name]} <= {"class_name"}
+    assert {name for name in parameters if name != "progress" and name not in flags[name]} <= {
+        "class_name",
+        "format",
+    }  # --class and --as are words of Python
 
 
 @pytest.mark.parametrize("stage", STAGES)

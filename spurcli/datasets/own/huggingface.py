@@ -57,7 +57,7 @@ def _open(folder: Path) -> dict[str, Any]:
         raise MissingExtraError(
             f"{folder} was saved by Hugging Face's `datasets`, which is not installed", "pip install 'spurcli[hf]'"
         ) from error
-    with _readable(folder), _quiet(datasets):
+    with _readable(folder), quiet(datasets):
         parts = {"": folder}
         if (folder / "dataset_dict.json").is_file():
             names = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
@@ -89,7 +89,7 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
+def quiet(datasets: Any) -> Iterator[None]:
     """Without the library's progress bars."""
     shown = not datasets.utils.are_progress_bars_disabled()
     datasets.utils.disable_progress_bars()

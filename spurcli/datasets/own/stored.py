@@ -64,14 +64,15 @@ class SavedImages:
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         batch = np.empty((len(indices), self.size, self.size, 3), dtype=np.uint8)
         for place, index in enumerate(indices.tolist()):
-            name, content = self._encoded(index)
+            name, content = self.encoded(index)
             batch[place] = decode_square(name, self.size, squash=self.squash, content=content)
         return batch
 
     def stored(self, index: int) -> Stored:
-        return look(*self._encoded(index))
+        return look(*self.encoded(index))
 
-    def _encoded(self, index: int) -> tuple[Path, bytes]:
+    def encoded(self, index: int) -> tuple[Path, bytes]:
+        """The name of an image and its bytes as stored."""
         row = int(self.index[index])
         return Path(self.sample_id[row]), self.rows.data.column(self.column)[row].as_py()["bytes"]
 
