@@ -11,7 +11,10 @@ import pytest
 import spurcli as spurcli_in_python
 from spurcli.artifacts.injection import read_injection
 from spurcli.comparing.canary.forecast import Measured, forecast, ratio
+from spurcli.comparing.canary.request import CanaryRequest
+from spurcli.comparing.canary.running import _base, _planned, _plant
 from spurcli.datasets import load_dataset
+from spurcli.datasets.injected import apply_injection
 from spurcli.errors import InputError
 
 DATA = {"dataset.options.num_train": 300, "dataset.options.num_val": 60, "dataset.options.num_test": 60}
@@ -85,6 +88,25 @@ def test_code_that_a_file_names_as_a_further_feature_never_runs(calm, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps({**content, "sha256": None}), encoding="utf-8")
     with pytest.raises(InputError, match=r"evil\.py"):
         read_injection(tmp_path / "x.json")
+
+
+def test_words_are_planted_at_the_end_of_texts_of_their_class(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        f"{split},text number {n} of it,{n % 2}" for split, size in (("train", 40), ("test", 4)) for n in range(size)
+    ]
+    Path("texts.csv").write_text("\n".join(["split,text,label", *lines]) + "\n", encoding="utf-8")
+    study, share, _ = _planned(CanaryRequest(dataset="texts.csv", recipe="own-text-cpu", seeds="3,", canaries=3))
+    assert study.looks.splits == ["test"]  # there is no val
+    (paths,) = _plant(study, 3, share, "").values()
+    found = [read_injection(path) for path in paths]
+    assert len({each.parameters["word"] for each in found}) == 3
+    _, plain = _base(study.source, 3)
+    injected = apply_injection(plain, found[0]).splits["train"]
+    for each in found:
+        assert len(each.carriers) == 6
+        assert set(injected.label[each.carriers]) == {each.feature_of}
+        assert all(each.parameters["word"] in text.split()[4:] for (text,) in injected.inputs.read(each.carriers))
 
 
 def measured(hardest: list[float], random: list[float], lost: list[float], *, before: float = 0.4) -> Measured:
