@@ -90,11 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sets", nargs="+", metavar="SET")
     parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
     parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    parser.add_argument("--arms", nargs="+", default=[], help="only these")
     parser.add_argument("--budget", help="of the audit, as of spurcli audit")
     asked = parser.parse_args(arguments)
     for name in asked.sets:
         for seed in asked.seeds:
-            runs = Runs(asked.output, name, seed, asked.data_root)
+            runs = Runs(asked.output, name, seed, asked.data_root, arms=asked.arms)
             if not (runs / "all" / "model.safetensors").is_file() or not (runs / "scores.h5").is_file():
                 print(f"{name}, seed {seed}: no ERM model yet", flush=True)
                 continue

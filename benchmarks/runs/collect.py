@@ -3,8 +3,9 @@
     python benchmarks/runs/collect.py OUTPUT [benchmarks/runs/results] [SET …]
 
 SET.jsonl has a line for each evaluated model: all measures, those of each feature, and the accuracy of each group, as
-[value, lower end, upper end of the 95 % interval over test samples, samples], or why a measure is undefined. SET.lists.jsonl has a line for each list: how many samples of each class and group it removes, and which
-(`removed`: base64 of zlib of one bit a training sample, most significant first; `sha256` is that of the kept list).
+[value, lower end, upper end of the 95 % interval over test samples, samples], or why a measure is undefined. SET.lists.jsonl
+has a line for each list: how many samples of each group it removes, and which (`removed`: base64 of zlib of one bit a training
+sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was cut.
 """
 
 from __future__ import annotations
@@ -97,6 +98,13 @@ def main() -> None:
             text = "".join(json.dumps(line, sort_keys=False) + "\n" for line in lines)
             if text:
                 (asked.results / f"{folder.name}{suffix}.jsonl").write_text(text, encoding="utf-8")
+    audits = asked.output / "audits.jsonl"
+    if audits.is_file():
+        found = {(line["set"], line["seed"]): line for line in map(json.loads, audits.read_text("utf-8").splitlines())}
+        text = "".join(
+            json.dumps(found[key]) + "\n" for key in sorted(found)
+        )  # the last of each, where one was resumed
+        (asked.results / "audits.jsonl").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
