@@ -2,7 +2,7 @@
 # A suspicion about one's own data, for one seed: does a model of airplanes and birds look at the sky?   sky.sh [SEED] [OUTPUT]
 #
 # First, once: python sky.py photos (it writes birds.csv). Then about three minutes a seed on one core, nine small models.
-# What came out: docs/results.md, "A data set of one's own". Interrupted, the same line goes on.
+# What came out: docs/results.md, "The sky". Interrupted, the same line goes on.
 set -eu
 seed=${1:-1}
 out=${2:-sky}
