@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/runs/audit.py OUTPUT digits cifar10s-weak --seeds 31 32 33 34 35 --data-root .data
 
-For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spurcli audit, then the prune command that it
-prints for its first confirmed suspect; train, evaluate; and the same with as many of the same carriers at random. Where nothing
-is confirmed, the first suspect of one class is cut instead, and the arm is called audit-first. Where that command removes a
-part of the carriers, the arm audit-all removes all, if they are at most half of their class. Labels of the feature are read by evaluate only. OUTPUT/audits.jsonl gets a
+For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spurcli audit, then the group of its first
+confirmed suspect is pruned; train, evaluate; and the same with as many of the same carriers at random. Where nothing
+is confirmed, the first suspect of one class is cut instead, and the arm is called audit-first. Of carriers in more than a tenth
+of their class that arm removes the hardest quarter; the arm audit-all removes all, if they are at most half of their class. Labels of the feature are read by evaluate only. OUTPUT/audits.jsonl gets a
 line for each audit: its suspects, what was cut, seconds.
 """
 
@@ -33,6 +33,7 @@ from spurcli.errors import Interrupted, SpurError
 _GLASSES = {"feature_of": "male/glasses", "splits": ("test", "val")}
 _EVALUATED: dict[str, dict[str, Any]] = {"celeba": _GLASSES, "celeba-finetuned": _GLASSES}
 _MOST_REMOVED = 0.5  # of a class
+_NO_PART = 0.1  # of a class: up to this share of carriers all are removed, not a part
 # How run.py trained the other arms of these sets; the precision is not handed down by a list.
 _TRAINED = {name: {"set": [BF16]} for name in ("celeba", "cifar10s-weak", "cifar10s-strong")}
 _SHOWN = ("rank", "name", "finder", "class", "status", "p_adjusted", "expected_harm", "details")
@@ -64,16 +65,17 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
         return
     command = next(line for line in chosen["next"] if shlex.split(line)[1] == "prune")
     words = shlex.split(command)
-    asked = {word: words[words.index(word) + 1] for word in ("--group", "--fraction")}
+    group, share = words[words.index("--group") + 1], _share(chosen)
+    fraction = "1" if share <= _NO_PART else "0.25"
     groups = folder / chosen["groups"]
     trained, evaluated = _TRAINED.get(runs.name, {}), _EVALUATED.get(runs.name, {})
-    arms = {name: asked["--fraction"]}
-    if float(asked["--fraction"]) < 1 and _share(chosen) <= _MOST_REMOVED:
+    arms = {name: fraction}
+    if _NO_PART < share <= _MOST_REMOVED:
         arms[f"{name}-all"] = "1"
-    for arm, fraction in arms.items():
-        runs.prune(arm, group=asked["--group"], fraction=fraction, group_labels=groups)
+    for arm, removed in arms.items():
+        runs.prune(arm, group=group, fraction=removed, group_labels=groups)
         runs.arm(arm, trained, **evaluated)
-    if float(asked["--fraction"]) < 1:
+    if share > _NO_PART:
         runs.prune(f"{name}-random", match=name, match_groups=True, group_labels=groups)
         runs.arm(f"{name}-random", trained, **evaluated)
 

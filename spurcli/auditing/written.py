@@ -21,7 +21,11 @@ from spurcli.auditing.statistics import carries
 from spurcli.auditing.suspect import Suspect
 
 FOLDER = "suspects"
-_ALL_OF_THEM = 0.1  # carriers below this share of their class are removed altogether, more of them in part
+# Carriers up to this share of their class are all removed: that ends the correlation, and at least half of the class is left.
+_ALL_OF_THEM = 0.5
+_NO_CHOICE = 0.1  # up to this share all are removed at next to no cost, and no other fraction is worth a line
+_PART = "0.25"
+_OTHERWISE = {_PART: "keeps more of the class", "1": "leaves few of the class"}
 
 
 @dataclass(frozen=True)
@@ -100,17 +104,26 @@ def attribute_names(suspect: Suspect) -> tuple[str, str]:
 
 
 def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path) -> list[str]:
-    """The commands that check the suspect and cut it."""
+    """The commands that check the suspect and cut it; another way to cut it is a line that begins with #."""
     labels = ["--group-labels", str(groups)]
     judged = [*place.words, *([] if place.is_injected else labels)]
     lines = [["evaluate", place.model, *judged]] if place.model else []
-    if _share(suspect, evidence.source) > 0:  # of mistakes the carriers are in other classes
-        group = f"{suspect.label}/{suspect.finding.name}"
-        fraction = "1" if _share(suspect, evidence.source) <= _ALL_OF_THEM else "0.25"
-        lines.append(["prune", "scores.h5", *labels, "--group", group, "--fraction", fraction])
-        lines.append(["train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"])
-        lines.append(["evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"])
-    return [shlex.join(["spurcli", *line]) for line in lines]
+    found = [shlex.join(["spurcli", *line]) for line in lines]
+    share = _share(suspect, evidence.source)
+    if share > 0:  # of mistakes the carriers are in other classes
+        prune = ["spurcli", "prune", "scores.h5", *labels, "--group", f"{suspect.label}/{suspect.finding.name}"]
+        fraction, other = ("1", _PART) if share <= _ALL_OF_THEM else (_PART, "1")
+        found.append(shlex.join([*prune, "--fraction", fraction]))
+        otherwise = f"# {_OTHERWISE[other]}: {shlex.join([*prune, '--fraction', other])}"
+        if (
+            share > _NO_CHOICE and len(otherwise.splitlines()) == 1
+        ):  # behind # quotes do not hold a class name's line break
+            found.append(otherwise)
+        found.append(
+            shlex.join(["spurcli", "train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"])
+        )
+        found.append(shlex.join(["spurcli", "evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"]))
+    return found
 
 
 def _share(suspect: Suspect, split: str) -> float:

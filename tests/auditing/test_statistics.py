@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +17,7 @@ from spurcli.auditing.finders.columns import find
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.statistics import carries, holm, judged, push_within
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.auditing.written import Place, next_lines
 from spurcli.errors import InputError
 
 
@@ -137,6 +142,27 @@ def test_the_confirmed_come_first_and_the_most_harmful_of_them(world):
     assert [suspect.status for suspect in order] == ["confirmed", "confirmed", "unconfirmed", "not supported"]
     assert order[0].expected_harm > order[1].expected_harm
     assert [suspect.rank for suspect in order] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("share", "label", "fractions"),
+    [
+        (0.05, "b", [("prune", "1")]),
+        (0.3, "b", [("prune", "1"), ("#", "0.25")]),
+        (0.9, "b", [("prune", "0.25"), ("#", "1")]),
+        (0.3, "b\nrm", [("prune", "1")]),
+    ],
+)
+def test_all_carriers_are_cut_while_half_of_the_class_is_left(share, label, fractions):
+    """Another fraction is a comment, so that the lines can be pasted; a class name cannot break out of it."""
+    suspect = SimpleNamespace(
+        label=label, finding=SimpleNamespace(name="sea"), carriers={"train": [{"class": label, "share": share}]}
+    )
+    lines = next_lines(Place(Path("audit")), SimpleNamespace(source="train"), suspect, Path("1.groups.txt"))
+    words = [shlex.split(line) for line in lines]
+    cut = [(line[0] if line[0] == "#" else line[1], line[-1]) for line in words if "prune" in line]
+    assert cut == fractions
+    assert [line[1] for line in words if line[0] != "#"] == ["prune", "train", "evaluate"]
 
 
 def test_a_probe_finds_what_embeddings_hold(world):
