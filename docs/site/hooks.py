@@ -82,5 +82,9 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Wide tables scroll by themselves and not the page."""
-    return re.sub(r"<table>(.*?)</table>", r'<div class="wide"><table>\1</table></div>', html, flags=re.DOTALL)
+    """Wide tables scroll by themselves and not the page. A bar in a table's code is `\\|` on GitHub; here the backslash would be shown."""
+
+    def changed(match: re.Match[str]) -> str:
+        return f'<div class="wide"><table>{match[1]}</table></div>'.replace("\\|", "|")
+
+    return re.sub(r"<table>(.*?)</table>", changed, html, flags=re.DOTALL)

@@ -84,6 +84,13 @@ def test_links_out_of_the_documents_become_pages(site):
     assert "(examples/ci.sh.md)" in listing
 
 
+def test_a_bar_in_a_table_is_shown_without_its_backslash(site):
+    page = r"<p>a\|b</p><table><td><code>NAME\|FILE</code></td></table>"
+    assert site("hooks").on_page_content(page) == (
+        r'<p>a\|b</p><div class="wide"><table><td><code>NAME|FILE</code></td></table></div>'
+    )
+
+
 def test_the_reference_has_every_option_of_every_stage(site):
     from spurcli import api
     from spurcli.cli.app import COMMANDS
