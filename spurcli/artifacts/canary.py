@@ -55,6 +55,8 @@ def _objects(content: JsonObject, name: str, where: str) -> list[JsonObject]:
 def _check(content: JsonObject, name: str, where: str) -> None:
     """A value with its interval over seeds, either of which may be unknown."""
     found = field(content, name, dict, where)
+    if not {"value", "interval"} <= set(found):
+        raise InputError(f"{where}: {name} has no value or no interval", "See docs/formats.md for the layout.")
     optional_field(found, "value", (int, float), where)
     field(found, "num_seeds", int, where)
     ends = optional_field(found, "interval", list, where)

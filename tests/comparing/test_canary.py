@@ -11,11 +11,12 @@ import pytest
 import spurcli as spurcli_in_python
 from spurcli.artifacts.injection import read_injection
 from spurcli.comparing.canary.forecast import Measured, forecast, ratio
+from spurcli.comparing.canary.planting import canaries_of
 from spurcli.comparing.canary.request import CanaryRequest
 from spurcli.comparing.canary.running import _base, _planned, _plant
 from spurcli.datasets import load_dataset
 from spurcli.datasets.injected import apply_injection
-from spurcli.errors import InputError
+from spurcli.errors import InputError, UsageError
 
 DATA = {"dataset.options.num_train": 300, "dataset.options.num_val": 60, "dataset.options.num_test": 60}
 TINY = {"model.options.hidden": [16], "training.epochs": 2, "scoring.epoch": 1}
@@ -88,6 +89,14 @@ def test_code_that_a_file_names_as_a_further_feature_never_runs(calm, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps({**content, "sha256": None}), encoding="utf-8")
     with pytest.raises(InputError, match=r"evil\.py"):
         read_injection(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(("kind", "most"), [("images", 4), ("texts", 8)])
+def test_no_two_canaries_look_the_same(kind, most):
+    found = canaries_of(kind, (8, 8, 1), most, 1)
+    assert len({each.parameters.get("corner", each.parameters.get("word")) for each in found}) == most
+    with pytest.raises(UsageError):
+        canaries_of(kind, (8, 8, 1), most + 1, 1)
 
 
 def test_words_are_planted_at_the_end_of_texts_of_their_class(tmp_path, monkeypatch):

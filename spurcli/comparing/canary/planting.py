@@ -35,10 +35,13 @@ class Canary:
 
 def canaries_of(kind: str, shape: Sequence[int], count: int, seed: int) -> list[Canary]:
     """`count` different canaries for samples of this kind. Corners, patterns and words are drawn by the seed."""
+    most = len(_WORDS) if kind == "texts" else len(_CORNERS)
+    if count > most:
+        raise UsageError(f"--canaries {count}: two would look the same", f"Use at most {most} for {kind}.")
     rng = generator("canary kinds", seed)
     corners, words = rng.permutation(len(_CORNERS)), rng.permutation(len(_WORDS))
     if kind == "texts":
-        return [Canary("word", {"word": _WORDS[words[n % len(words)]]}) for n in range(count)]
+        return [Canary("word", {"word": _WORDS[words[n]]}) for n in range(count)]
     if kind == "vectors":
         raise InputError(
             "Canaries cannot be planted in embeddings", "Run it on the images or texts that they were made from."
@@ -47,7 +50,7 @@ def canaries_of(kind: str, shape: Sequence[int], count: int, seed: int) -> list[
     found = []
     for number in range(count):
         strength = _STRENGTHS[number % len(_STRENGTHS)]
-        corner = _CORNERS[corners[number % len(corners)]]
+        corner = _CORNERS[corners[number]]
         size = min(side, max(2, round(side / 8)))
         found.append(Canary("patch", {"size": size, "corner": corner, "value": strength, "mode": "add"}))
     return found
