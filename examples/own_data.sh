@@ -5,8 +5,8 @@ set -eu
 : "${SETTINGS:=}"
 python own_data.py
 
-# Images named by a table. Which column is what: --set dataset.options.ROLE=COLUMN; none where a column is called like its role.
-columns="--set dataset.options.image=file --set dataset.options.label=species --set dataset.options.attribute=place"
+# Images named by a table. Which column is what: --image, --label, --attribute; none where a column is called like its role.
+columns="--image file --label species --attribute place"
 spurcli data check birds.csv $columns
 spurcli score --dataset birds.csv $columns --recipe own-images-cpu $SETTINGS -o birds.h5
 spurcli prune birds.h5 --fraction 0.1 --per-class -o birds-keep.txt
@@ -18,7 +18,7 @@ spurcli inject --dataset photos/ --feature patch --class gull --fraction 0.3 -o 
 spurcli score --dataset photos.json --recipe own-images-cpu $SETTINGS -o photos.h5
 
 # Texts, without a split: 10 % go to val and 20 % to test, by the seed of dataset.options.seed.
-spurcli score --dataset reviews.csv --set dataset.options.label=stars --recipe own-text-cpu $SETTINGS -o reviews.h5
+spurcli score --dataset reviews.csv --label stars --recipe own-text-cpu $SETTINGS -o reviews.h5
 spurcli prune reviews.h5 --fraction 0.1 --per-class -o reviews-keep.txt
 spurcli train --keep reviews-keep.txt -o reviews.safetensors
 spurcli evaluate reviews.safetensors -o reviews-evaluation.json

@@ -8,8 +8,20 @@ import typer
 
 from spurcli.cli.data_cache import cache
 from spurcli.cli.data_embed import add_to
-from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
-from spurcli.requests.options import parse_sets
+from spurcli.cli.options import (
+    AttributeColumn,
+    ClassColumn,
+    DataRoot,
+    Debug,
+    Feature,
+    ImageColumn,
+    Json,
+    Recipe,
+    Sets,
+    SplitsColumn,
+    TextColumn,
+)
+from spurcli.requests.options import parse_sets, with_columns
 from spurcli.results import Unreadable
 from spurcli.words import counted
 
@@ -32,6 +44,11 @@ def check(
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,
     data_root: DataRoot = None,
     recipe: Recipe = None,
+    image: ImageColumn = None,
+    text: TextColumn = None,
+    label: ClassColumn = None,
+    attribute: AttributeColumn = None,
+    split_column: SplitsColumn = None,
     sets: Sets = None,
     feature: Feature = None,
     as_json: Json = False,
@@ -42,6 +59,8 @@ def check(
     Files that are missing, or with --decode-all unreadable, are listed on stdout (of many the first ten; all with --json), and the exit code is 3.
 
     Example: spurcli data check celeba --data-root .data
+
+    Example: spurcli data check birds.csv --image file --label species --attribute place
     """
     from spurcli.cli.console import print_json, say
     from spurcli.cli.data_tables import print_found, print_names
@@ -51,10 +70,11 @@ def check(
     from spurcli.errors import InputError, MissingFilesError
     from spurcli.session import configure
 
+    columns = {"image": image, "text": text, "label": label, "attribute": attribute, "split_column": split_column}
     settings = configure(
         name,
         recipe=recipe,
-        overrides=parse_sets(sets),
+        overrides=with_columns(columns, parse_sets(sets)),
         feature=feature,
         data_root=data_root,
         uses=("dataset",),
@@ -86,7 +106,7 @@ def check(
     else:
         print_found(found)
     if settings.dataset.name == "table" and not found["splits"]["train"]["groups"]:
-        say("A column of what may be spurious makes groups: --set dataset.options.attribute=COLUMN")
+        say("A column of what may be spurious makes groups: --attribute COLUMN")
     if unreadable:
         advice = {item["advice"] for item in unreadable}
         raise InputError(

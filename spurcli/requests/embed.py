@@ -10,18 +10,23 @@ from spurcli.requests.configured import Inherited, configured
 from spurcli.requests.files import output_file
 from spurcli.requests.options import (
     AllowMismatch,
+    AttributeColumn,
     Caller,
+    ClassColumn,
     DataRoot,
     Device,
     Feature,
     File,
     Force,
+    ImageColumn,
     Model,
     Option,
     Recipe,
     Seed,
     Sets,
     Shown,
+    SplitsColumn,
+    TextColumn,
     Workers,
     inherited_settings,
     output,
@@ -59,6 +64,11 @@ class EmbedRequest:
     allow_injection_mismatch: AllowMismatch = False
     data_root: DataRoot = None
     recipe: Recipe = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    label: ClassColumn = None
+    attribute: AttributeColumn = None
+    split_column: SplitsColumn = None
     set: Sets = None
     device: Device = "auto"
     seed: Seed = 0

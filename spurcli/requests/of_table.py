@@ -17,7 +17,8 @@ _READING = ("separator", "quoting", "encoding", "split_values")
 
 def refuse_columns(asked: Any) -> None:
     """Raise UsageError for a column that is named without a table."""
-    if given := _given(asked):
+    of_data = ("label", "split_column") if hasattr(asked, "image") and (asked.dataset or asked.recipe) else ()
+    if given := [field for field in _given(asked) if field.name not in of_data]:
         flag = given[0].flag
         raise UsageError(f"{flag} belongs to a table of predictions", f"Add --predictions FILE, or remove {flag}.")
 

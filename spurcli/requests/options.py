@@ -96,6 +96,23 @@ SplitColumn = Annotated[
         panel=TABLE,
     ),
 ]
+# The same as --set dataset.options.ROLE=COLUMN, for what is typed most.
+IMAGE_COLUMN = Option("Column of your table with the paths of the images.", "COLUMN", panel=DATA)
+TEXT_COLUMN = Option("Column of your table with the texts.", "COLUMN", panel=DATA)
+CLASS_COLUMN = Option("Column of your table with the class.", "COLUMN", panel=DATA)
+ATTRIBUTE_COLUMN = Option(
+    "Column of your table that may be spurious; groups are class and attribute. Repeatable.",
+    "COLUMN",
+    panel=DATA,
+    repeated=True,
+)
+SPLITS_COLUMN = Option("Column of your table with the splits.", "COLUMN", panel=DATA)
+ImageColumn = Annotated[str | None, IMAGE_COLUMN]
+TextColumn = Annotated[str | None, TEXT_COLUMN]
+ClassColumn = Annotated[str | None, CLASS_COLUMN]
+AttributeColumn = Annotated[str | Sequence[str] | None, ATTRIBUTE_COLUMN]
+SplitsColumn = Annotated[str | None, SPLITS_COLUMN]
+ROLES = {"image": "image", "text": "text", "label": "label", "attribute": "attribute", "split_column": "split"}
 Shown = Progress | bool  # Python only: True shows progress on stderr
 
 
@@ -210,6 +227,19 @@ def parse_sets(sets: Mapping[str, Any] | Sequence[str] | None) -> dict[str, Any]
             raise UsageError(f"--set {item} is not KEY=VALUE", "Write --set training.epochs=3, for instance.")
         parsed[key.strip()] = parse_value(value.strip())
     return parsed
+
+
+def with_columns(given: Mapping[str, Any], sets: Mapping[str, Any]) -> dict[str, Any]:
+    """`sets` with the options of a data set that the flags of columns stand for; UsageError if both say the same one."""
+    found = {f"dataset.options.{role}": (name, given.get(name)) for name, role in ROLES.items() if given.get(name)}
+    if twice := next((key for key in found if key in sets), None):
+        flag = "--" + found[twice][0].replace("_", "-")
+        raise UsageError(f"{flag} and --set {twice} name the same column", "Remove one of them.")
+    columns = {
+        key: value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+        for key, (_, value) in found.items()
+    }
+    return {**columns, **sets}
 
 
 def inherited_settings(provenance: Any) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from spurcli.requests.files import output_file
 from spurcli.requests.of_table import prediction_table, refuse_columns
 from spurcli.requests.options import (
     AllowMismatch,
+    AttributeColumn,
     Caller,
     DataRoot,
     Dataset,
@@ -21,6 +22,7 @@ from spurcli.requests.options import (
     GroupColumns,
     IdColumn,
     Ids,
+    ImageColumn,
     LabelColumn,
     Labels,
     LogitColumns,
@@ -33,6 +35,7 @@ from spurcli.requests.options import (
     Sets,
     Shown,
     SplitColumn,
+    TextColumn,
     Workers,
     inherited_settings,
     output,
@@ -52,6 +55,9 @@ class ScoreRequest:
     standard_output: ClassVar[str] = "scores.h5"
 
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    attribute: AttributeColumn = None
     epoch: Annotated[
         int | None, Option("Train this many full passes, then score. (default: the recipe's)", "N", minimum=0)
     ] = None

@@ -14,19 +14,24 @@ from spurcli.requests.files import input_file, output_file
 from spurcli.requests.options import (
     GROUP_LABELS,
     AllowMismatch,
+    AttributeColumn,
     Caller,
+    ClassColumn,
     DataRoot,
     Dataset,
     Device,
     Feature,
     File,
     Force,
+    ImageColumn,
     Model,
     Option,
     Recipe,
     Seed,
     Sets,
     Shown,
+    SplitsColumn,
+    TextColumn,
     Workers,
     inherited_settings,
     output,
@@ -47,6 +52,11 @@ class TrainRequest:
     standard_output: ClassVar[str] = "model.safetensors"
 
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    label: ClassColumn = None
+    attribute: AttributeColumn = None
+    split_column: SplitsColumn = None
     keep: Annotated[
         File | None,
         Option("The samples to train on: a list, or all. (default: keep.txt)", "LIST", reads="keep.txt"),

@@ -131,7 +131,7 @@ def test_list_shows_options_and_their_defaults(spurcli):
 def test_a_table_without_groups_is_told_how_to_make_them(spurcli, tmp_path):
     rows = [f"{n},{'ab'[n % 2]},{'xy'[n // 2 % 2]}" for n in range(40)]
     (tmp_path / "own.csv").write_text("\n".join(["text,label,place", *rows]) + "\n", encoding="utf-8")
-    flag = "--set dataset.options.attribute=COLUMN"
+    flag = "--attribute COLUMN"
     assert flag in spurcli("data", "check", "own.csv").err
     named = spurcli("data", "check", "own.csv", "--set", "dataset.options.attribute=place")
     assert "a/x" in named.out

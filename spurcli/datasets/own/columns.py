@@ -27,6 +27,11 @@ _OFTEN = {  # what columns of a role are often called
     "text": ("sentence", "review", "content", "comment", "body", "reviewtext", "texts", "document", "question", "message", "tweet"),
     "label": ("labels", "class", "target", "y", "category", "species", "classname", "labelname", "finelabel", "sentiment"),
 }  # fmt: skip
+# Of these, names that hardly mean anything else are taken where they are the only candidate.
+_TAKEN = {
+    "image": {"imagepath", "imgpath", "filepath", "filename", "file", "path", "imgfilename", "imageid"},
+    "label": {"target", "y"},
+}
 _SEPARATORS = "/_- "
 
 
@@ -79,6 +84,10 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
 
     roles = {role: require(name, role) for role, name in wanted.roles.items() if name}
     attributes = [require(name, "attribute") for name in wanted.attributes]
+    if not {"image", "text"} & {*roles, *known}:
+        _take("image", known, roles, where, but="text")
+    if "label" not in {*roles, *known}:
+        _take("label", known, roles, where)
     asked = {role for role in ("image", "text") if role in roles}
     found = asked or {role for role in ("image", "text") if role in known}
     if len(found) == 2:
@@ -105,6 +114,24 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
     if "group" in known and not attributes:
         roles.setdefault("group", "group")
     return roles, attributes
+
+
+def _take(role: str, known: Sequence[str], roles: dict[str, str], where: str, *, but: str = "") -> None:
+    """Take the column that is called as those of `role` often are, if no other column may be meant; a warning names it."""
+    likely = [
+        name
+        for name in known
+        if alike_key(name) in (*_OFTEN[role], role, *_OFTEN.get(but, ()), *([but] if but else ()))
+    ]
+    free = [name for name in likely if name not in roles.values()]
+    if len(free) == 1 and alike_key(free[0]) in _TAKEN[role]:
+        roles[role] = free[0]
+        warnings.warn(
+            SpurWarning(
+                f"{where}: column {free[0]!r} is taken for the {role}; another one: {option_flag(role, 'COLUMN')}"
+            ),
+            stacklevel=3,
+        )
 
 
 def _hint(known: Sequence[str], roles: Sequence[str]) -> str:
