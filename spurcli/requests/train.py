@@ -121,7 +121,8 @@ class TrainPlan:
 def run(asked: TrainRequest, caller: Caller) -> TrainResult:
     """Resolve the request and train."""
     found = plan(asked, caller.progress.say, companions=caller.companions)
-    from spurcli.stages.train import TrainOptions, train
+    from spurcli.stages.train import train
+    from spurcli.training.options import TrainOptions
 
     return train(
         found.settings,

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from spurcli.artifacts.checkpoint_torch import load_tensors, save_tensors
-from spurcli.artifacts.dynamics import DynamicsFacts, EpochDynamics, write_dynamics
+from spurcli.artifacts.dynamics import VIEWS, DynamicsFacts, EpochDynamics, write_dynamics
 from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.scores import ScoresHeader
 from spurcli.errors import InputError, SpurError, UsageError
@@ -25,7 +25,7 @@ from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import evaluation_mode, forward_windows
 from spurcli.scoring.formulas import FROM_LOGITS, Prediction
 
-EVAL, IN_TRAINING = MODES = "eval", "in-training"
+EVAL, IN_TRAINING = VIEWS
 _NUM_VALUES = 3
 BYTES_A_SAMPLE = 4 * _NUM_VALUES + 9  # in the state folder and in the file, an epoch
 

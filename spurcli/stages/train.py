@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import nn
 
-from spurcli.artifacts.catalogue import CHECKPOINT, DYNAMICS, HISTORY
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.checkpoint_torch import plain_weights, save_checkpoint, weights_sha256
+from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
 from spurcli.artifacts.envelope import sha256_of_json
-from spurcli.artifacts.history import history_path, read_history, sidecar, write_history
+from spurcli.artifacts.history import history_path, write_history
 from spurcli.artifacts.indices import Kind
 from spurcli.artifacts.provenance import Provenance, provenance
 from spurcli.artifacts.records import CheckpointMetadata, TrainingFacts
@@ -25,90 +23,27 @@ from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.epoch_rules import LAST, RULES, disagreement
 from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.predict import SplitPredictor, evaluator
-from spurcli.finished import Output, is_complete
-from spurcli.identity import RunIdentity, given
+from spurcli.finished import is_complete
+from spurcli.identity import RunIdentity
 from spurcli.progress import Progress
-from spurcli.registry import near
 from spurcli.results import TrainResult
 from spurcli.runtime.context import RunContext, backbone_identity
-from spurcli.runtime.distributed import ALONE, World
+from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.feed import batch_bounds
-from spurcli.scoring.recording import BYTES_A_SAMPLE, EVAL, IN_TRAINING, MODES, Recorder
-from spurcli.settings import Settings, Table
+from spurcli.scoring.recording import BYTES_A_SAMPLE, EVAL, IN_TRAINING, Recorder
+from spurcli.settings import Settings
 from spurcli.training.best import Selected
 from spurcli.training.inputs import TrainingInputs, read_inputs
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
+from spurcli.training.options import TrainOptions
+from spurcli.training.outputs import RunFiles, dynamics_path, outputs_of, require_earlier_checkpoints
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
 from spurcli.training.stateful import Join, Stateful
 from spurcli.training.traits import Traits
 from spurcli.words import duration
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Options of `train` that change its result, beyond settings and files. Each has a default that leaves the result as before.
-
-    With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the paper).
-    `save_epochs` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that these rules
-    select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every epoch.
-    `dynamics` records what the training says of each sample: "eval" in a pass after each epoch, "in-training" from the training pass.
-    """
-
-    same_steps: bool = False
-    save_epochs: Sequence[int | str] = ()
-    evaluate_each: Sequence[str] = ()
-    dynamics: str = ""
-
-    @property
-    def epochs(self) -> list[int]:
-        return sorted({item for item in self.save_epochs if isinstance(item, int)})
-
-    @property
-    def rules(self) -> list[str]:
-        return sorted({item for item in self.save_epochs if isinstance(item, str)})
-
-    def to_json(self, splits: Iterable[str]) -> Table:
-        """The options that are not their defaults, as stored; `splits` are those that are evaluated after every epoch."""
-        content = given(replace(self, save_epochs=[*self.epochs, *self.rules], evaluate_each=sorted(splits)))
-        return {_STORED_AS.get(name, name): value for name, value in content.items()}
-
-    def check(self, settings: Settings, checkpoint: Path | None) -> None:
-        """Raise UsageError for unknown rules and epochs, and for a checkpoint that a training in epochs does not read."""
-        if self.dynamics not in ("", *MODES):
-            raise UsageError(
-                f"Unknown --dynamics {self.dynamics!r}{near(self.dynamics, MODES)}", f"One of: {', '.join(MODES)}."
-            )
-        for rule in self.rules:
-            if rule not in RULES:
-                raise UsageError(f"Unknown checkpoint {rule!r}{near(rule, RULES)}", f"Epochs, or: {', '.join(RULES)}.")
-        beyond = [epoch for epoch in self.epochs if not 1 <= epoch <= settings.training.epochs]
-        if beyond and not self.same_steps:
-            raise UsageError(
-                f"--save-epochs {beyond[0]} is outside 1 to {settings.training.epochs} (training.epochs)",
-                "Change --save-epochs.",
-            )
-        if checkpoint:
-            raise UsageError(
-                f"--checkpoint has no effect with {settings.method.name}, which trains from scratch",
-                "Remove it. To start from weights: --set model.options.weights=FILE",
-            )
-
-    def refuse(self, method: str, checkpoint: Path | None) -> None:
-        """Raise UsageError for options that a method without epochs does not use, and without a model to start from."""
-        if not checkpoint:
-            raise UsageError(
-                f"{method} retrains the last layer of a trained model: which model?",
-                "Train one (spurcli train -o erm.safetensors) and name it: --checkpoint erm.safetensors",
-            )
-        for name in given(self):
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} has no effect with {method}, which trains no epochs", "Remove it.")
-
-
-_STORED_AS = {"save_epochs": "checkpoints"}  # its name in files since version 1
 
 
 def train(
@@ -173,11 +108,11 @@ def train(
     facts |= {"method_options": dict(settings.method.options), "budget": "steps" if options.same_steps else "epochs"}
     world = context.world
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
-    files = _Files(output, _metadata(context, made), facts, inputs, world)
+    files = RunFiles(output, _metadata(context, made), facts, inputs, world)
     fingerprint = context.dataset.splits["train"].fingerprint
 
     def is_finished() -> bool:
-        outputs = _outputs(files, options, write_sidecar=write_sidecar)
+        outputs = outputs_of(files, options, write_sidecar=write_sidecar)
         return is_complete(outputs, made, fingerprint, force=force, say=context.progress.say)
 
     if world.first(is_finished):
@@ -205,12 +140,12 @@ def train(
                 "fingerprint": fingerprint.to_json(),
             }
             state = StateFile(folder, identity, context.device.type, replace_other=force, world_size=world.size)
-            world.first(lambda: _require_earlier_checkpoints(files, options, state))
+            world.first(lambda: require_earlier_checkpoints(files, options, state))
             recorder = Recorder(context, context.feed(context.dataset.splits["train"].inputs), folder, options.dynamics)
             fitted = _fit(context, model, method, inputs, options, state, predictors, files, recorder)
             if options.dynamics:
                 context.progress.say(f"Dynamics took {duration(recorder.seconds)}")
-                recorder.write(_dynamics_path(output), len(fitted.records), made, weights_sha256(fitted.chosen.weights))
+                recorder.write(dynamics_path(output), len(fitted.records), made, weights_sha256(fitted.chosen.weights))
         for rule in sorted({selection, *options.rules}):
             if rule in RULES and (epochs := disagreement(rule, fitted.records)):
                 message = f"{rule} chooses epoch {epochs[0]}, and epoch {epochs[1]} after class biases are fitted on half of val"
@@ -227,61 +162,6 @@ def train(
     return {"output": str(output), **facts, "last": fitted.records[-1]}
 
 
-def _dynamics_path(output: Path) -> Path:
-    return sidecar(output, "model", DYNAMICS.names[0])
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Writes the checkpoints of a run (in the first process), each saying how its epoch was chosen and by which labels."""
-
-    output: Path
-    metadata: CheckpointMetadata
-    facts: TrainingFacts
-    inputs: TrainingInputs
-    world: World
-
-    def facts_of(self, selected: Selected, selection: str) -> TrainingFacts:
-        labels = self.inputs.labels_used(selection)
-        return {**self.facts, "epoch": selected.epoch, "selection": selection, "labels_used": labels}
-
-    def path(self, name: str) -> Path:
-        """OUTPUT, or beside it under `name`."""
-        return self.output.with_name(f"{self.output.stem}.{name}{self.output.suffix}") if name else self.output
-
-    def save(self, selected: Selected, selection: str, name: str = "") -> TrainingFacts:
-        """Write `selected` to the path of that name; returns its facts."""
-        facts = self.facts_of(selected, selection)
-        if self.world.is_first:
-            save_checkpoint(self.path(name), selected.weights, {**self.metadata, "training": facts})
-        return facts
-
-
-def _outputs(files: _Files, options: TrainOptions, *, write_sidecar: bool) -> list[Output]:
-    """Every file that the run writes, the model first."""
-    epochs, names = options.epochs, list(options.rules)
-    if write_sidecar and options.same_steps:  # how many epochs that many updates are is known when they are done
-        with contextlib.suppress(SpurError):
-            done = len(read_history(history_path(files.output))["epochs"])
-            epochs = [epoch for epoch in epochs if epoch <= done]
-    names += [f"epoch{epoch}" for epoch in epochs]
-    models = [Output(files.path(name), CHECKPOINT, companion=True) for name in names]
-    history = [Output(history_path(files.output), HISTORY, companion=True)] if write_sidecar else []
-    if options.dynamics:
-        history.append(Output(_dynamics_path(files.output), DYNAMICS, companion=True))
-    return [Output(files.output, CHECKPOINT), *history, *models]
-
-
-def _require_earlier_checkpoints(files: _Files, options: TrainOptions, state: StateFile) -> None:
-    """Raise SpurError where a checkpoint is gone that the run wrote before it was interrupted: it cannot be written again."""
-    done = state.num_epochs_done()
-    gone = [path for epoch in options.epochs if epoch <= done and not (path := files.path(f"epoch{epoch}")).exists()]
-    if gone and state.replace_other:
-        state.remove()
-    elif gone:
-        raise SpurError(f"{gone[0]} is missing, and the saved state is past it", "Start over with --force.")
-
-
 def _fit(
     context: RunContext,
     model: nn.Module,
@@ -290,7 +170,7 @@ def _fit(
     options: TrainOptions,
     state: StateFile,
     predictors: dict[str, SplitPredictor],
-    files: _Files,
+    files: RunFiles,
     recorder: Recorder,
 ) -> Fitted:
     settings, split = context.settings, context.dataset.splits["train"]

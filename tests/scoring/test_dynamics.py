@@ -168,7 +168,8 @@ def test_in_training_knows_kept_samples_only_and_one_visit_an_epoch(spurcli, tin
 @pytest.mark.parametrize("mode", ["eval", "in-training"])
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(spurcli, tiny, tmp_path, mode, monkeypatch):
     from spurcli.session import configure
-    from spurcli.stages.train import TrainOptions, train
+    from spurcli.stages.train import train
+    from spurcli.training.options import TrainOptions
 
     class Killed(BaseException):
         pass

@@ -19,8 +19,9 @@ from spurcli.runtime.context import RunContext
 from spurcli.scoring import formulas, forward
 from spurcli.scoring.agreement import overlap_of_hardest, spearman
 from spurcli.stages.score import score
-from spurcli.stages.train import TrainOptions, train
+from spurcli.stages.train import train
 from spurcli.training import early_training
+from spurcli.training.options import TrainOptions
 
 
 class Epochs(Silent):

@@ -16,7 +16,8 @@ from spurcli.runtime.context import RunContext
 from spurcli.scoring import formulas
 from spurcli.scoring.requested import ON_DEMAND
 from spurcli.stages.score import score
-from spurcli.stages.train import TrainOptions, train
+from spurcli.stages.train import train
+from spurcli.training.options import TrainOptions
 
 
 def read(path):
