@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spurcli.artifacts.catalogue import SCORES as SCORE_FILE
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.class_check import confusion, warn_if_reordered
+from spurcli.artifacts.dynamics import open_dynamics
 from spurcli.artifacts.envelope import require_file, sha256_of_json
-from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
-from spurcli.artifacts.logit_checks import are_constant, constant_line, what_instead
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, Provenance, provenance
-from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write_scores
+from spurcli.artifacts.scores import ScoreInfo, open_scores, write_scores
 from spurcli.artifacts.space import require_writable
-from spurcli.artifacts.subject import InjectionPolicy, Subject
-from spurcli.datasets import Dataset
-from spurcli.datasets.alignment import read_aligned
-from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
-from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.datasets.prediction_table import PredictionColumns, described
+from spurcli.errors import UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
 from spurcli.progress import Progress, Silent, Turn
 from spurcli.registries import DYNAMICS, SCORES
 from spurcli.results import ScoreResult
 from spurcli.runtime.launch import launched
-from spurcli.scoring import formulas
 from spurcli.scoring.agreement import agreement
-from spurcli.scoring.from_logits import score_logits
+from spurcli.scoring.of_files import header_of, score_epochs, score_logit_files, score_table
 from spurcli.scoring.requested import ON_DEMAND, RequestedScore, load_further_scores, registered_scores
 from spurcli.settings import Settings
 from spurcli.words import counted
@@ -139,9 +130,9 @@ def score(
         return first(lambda: _summary(output))
     if logits is not None:
         if table is not None:
-            _from_table(*table, further, output, made)
+            score_table(*table, further, output, made)
         else:
-            _from_logits((logits, labels, ids), context, further, output, made)
+            score_logit_files((logits, labels, ids), context, further, output, made)
     else:
         from spurcli.training.state import state_folder
 
@@ -190,7 +181,7 @@ def _from_models(
     has_grand_last = world.first(lambda: ends_in_linear(context, feed, runs[0].model))
     names = [name for name in always if name != "grand_last" or has_grand_last]
     scores = [*registered_scores(names), *further]
-    header = _header(context.dataset, made)
+    header = header_of(context.dataset, made)
     group = context.dataset.group("train")
     with (
         write_scores(output, header, train.label, sample_id=train.sample_id, group=group)
@@ -249,62 +240,6 @@ def _trained(context: RunContext, feed: Feed, num_runs: int, folder: Path, force
     return runs
 
 
-def _from_logits(
-    paths: tuple[Path, Path | None, Path | None],
-    context: RunContext | None,
-    further: Sequence[RequestedScore],
-    output: Path,
-    made: Provenance,
-) -> None:
-    dataset = context.dataset if context else None
-    is_folder = context is not None and context.settings.dataset.name == "folder"
-    found, note = read_aligned(paths, dataset, "train", is_image_folder=is_folder)
-    logits, label, sample_id, group = found.logits, found.label, found.sample_id, None
-    assert label is not None
-    if are_constant(logits):
-        warnings.warn(constant_line(len(logits), f"The logits of {paths[0]}"), SpurWarning, stacklevel=2)
-    if context is None or dataset is None:
-        header = ScoresHeader(Subject(Fingerprint.of(label, sample_id)), found.class_names, (), made)
-    else:
-        context.progress.say(note)
-        header, group = _header(dataset, made), dataset.group("train")
-        advice = "Store class_names with the logits."
-        warn_if_reordered(confusion(logits, label), dataset.class_names, str(paths[0]), advice)
-    _write_from_logits(logits, label, further, output, header, sample_id, group)
-
-
-def _from_table(
-    path: Path, columns: PredictionColumns, further: Sequence[RequestedScore], output: Path, made: Provenance
-) -> None:
-    found = read_prediction_table(path, columns)
-    rows = found.require_rows_of("train", "Scores are of train rows: name their column with --split-column.")
-    logits, label = found.logits[rows], found.label[rows]
-    if problem := what_instead(found.logits):
-        raise InputError(
-            f"{path}: {problem[0]}, rounded: scores of them would be wrong", "Write all digits, or logits."
-        )
-    sample_id = tuple(found.sample_id[row] for row in rows.tolist()) if found.sample_id is not None else None
-    header = ScoresHeader(Subject(Fingerprint.of(label, sample_id)), found.class_names, found.group_names, made)
-    _write_from_logits(logits, label, further, output, header, sample_id, found.group(rows))
-
-
-def _write_from_logits(
-    logits: NDArray[np.float32],
-    label: NDArray[np.int64],
-    further: Sequence[RequestedScore],
-    output: Path,
-    header: ScoresHeader,
-    sample_id: Sequence[str] | None,
-    group: NDArray[np.int64] | None,
-) -> None:
-    scores = [*registered_scores(list(formulas.FROM_LOGITS)), *further]
-    with write_scores(output, header, label, sample_id=sample_id, group=group) as writer:
-        for each in scores:
-            info = ScoreInfo(each.name, each.higher_is, each.formula, each.source, view="unknown", precision="unknown")
-            writer.add_score(info)
-        score_logits(logits, label, scores, writer)
-
-
 def score_dynamics(
     path: Path, *, num_epochs: int | None, output: Path, force: bool, progress: Progress | None, command: str
 ) -> ScoreResult:
@@ -312,9 +247,6 @@ def score_dynamics(
 
     Needs no data set, model or training: dynamics.h5 knows labels, ids and groups. Raises UsageError for more epochs than there are.
     """
-    from spurcli.artifacts.dynamics import open_dynamics
-    from spurcli.scoring.dynamics import blocks, needed_epochs
-
     launched().require_alone("Dynamics are scored by one process")
     report = progress or Silent()
     with open_dynamics(path) as reader:
@@ -329,41 +261,9 @@ def score_dynamics(
         if is_complete([Output(output, SCORE_FILE)], made, fingerprint, force=force, say=report.say):
             report.say(f"{output} is already complete; nothing to do")
             return _summary(output)
-        names = [name for name in DYNAMICS.entries if needed_epochs(name) <= taken]
-        require_writable(output, 4 * len(names) * reader.header.num_samples)
-        header = replace(reader.header, provenance=made)
-        group, facts = reader.groups(), reader.facts
-        with write_scores(output, header, reader.labels(), sample_id=reader.sample_ids(), group=group) as writer:
-            for name in names:
-                entry = DYNAMICS.entries[name]
-                writer.add_score(
-                    ScoreInfo(
-                        name,
-                        entry.facts["higher_is"],
-                        entry.facts["formula"],
-                        entry.source,
-                        taken,
-                        facts.view,
-                        facts.precision,
-                        () if facts.seed is None else (facts.seed,),
-                        (facts.weights_sha256,) if facts.weights_sha256 else (),
-                    )
-                )
-            report.start("scoring", reader.header.num_samples)
-            for start, values in blocks(reader, taken):
-                for name in names:
-                    writer.write(name, 0, start, DYNAMICS.load(name)(values).astype(np.float32))
-                report.advance(values.log_p.shape[1])
+        require_writable(output, 4 * len(DYNAMICS.entries) * reader.header.num_samples)
+        score_epochs(reader, taken, output, made, report)
     return _summary(output)
-
-
-def _header(dataset: Dataset, made: Provenance) -> ScoresHeader:
-    return ScoresHeader(
-        subject=dataset.subject("train"),
-        class_names=dataset.class_names,
-        group_names=dataset.group_names if dataset.group("train") is not None else (),
-        provenance=made,
-    )
 
 
 def _parents(
