@@ -3,7 +3,7 @@
 From training counts alone, int64 [classes · attributes] with group = label · attributes + attribute. Three notions,
 which differ on the benchmarks (a = attribute, y = class):
 
-- aligned: the groups whose attribute has the largest P(a | y) / P(a) of its class; all of them if several are tied. The
+- aligned (what `prune --group auto` takes): the groups whose attribute has the largest P(a | y) / P(a) of its class; all of them if several are tied. The
   hardest of these are pruned in identifiable settings (Waterbirds landbird/land and waterbird/water; MultiNLI contradiction/negation, entailment/none, neutral/none).
 - carriers: aligned groups of the marked attribute, the rarer of the features: negation rather than none, glasses rather
   than no glasses. "Carriers by quartile" shows these.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def test_studies_are_planned_above_the_requests():
 
 def test_no_file_is_longer_than_400_lines():
     assert not [path for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+
+
+def test_contributors_are_led_to_functions_that_exist():
+    contributing = (SOURCE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = contributing.partition("## Where it is decided")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+\.py)`((?:[:,] `[\w.]+`)*)", table)
+    assert len(named) >= 10
+    for module, names in named:
+        source = (SOURCE / module).read_text(encoding="utf-8")
+        for name in re.findall(r"`(?:\w+\.)?(\w+)`", names):
+            assert re.search(rf"^\s*(def|class) {name}\b|^(\w+, )?{name}\b.* = ", source, re.MULTILINE), (module, name)
 
 
 def test_libraries_use_only_the_libraries_they_are_built_on():

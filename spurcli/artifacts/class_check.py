@@ -1,4 +1,7 @@
-"""Whether predictions of a foreign model agree with the labels better if its classes are read in another order."""
+"""Whether predictions of a foreign model agree with the labels better if its classes are read in another order.
+
+Names of classes are matched before, in `spurcli.models.class_order`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""groups.txt: one group name a line, one line a sample, split after split, under a header that says what they speak about."""
+"""groups.txt: one group name a line, one line a sample, split after split, under a header that says what they speak about.
+
+`part_about` refuses a list of other samples or of another split.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistics that every finding gets, whatever found it. Effects and p-values are of half 1, which no finder searches.
+"""The statistics that every finding gets, whatever found it, and whether they confirm it as a suspect. Effects and p-values are of half 1, which no finder searches.
 
 docs/audit.md explains each. A statistic that is undefined has the value None and a reason.
 """

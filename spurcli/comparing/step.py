@@ -1,4 +1,4 @@
-"""One command of a study: what it asks of which stage, what it reads and makes, whether it is done."""
+"""One command of a study: what it asks of which stage, what it reads and makes, whether its output is finished or stale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Outputs of a model trained elsewhere, in the order of the data set's classes: matched by name where both sides have names."""
+"""Outputs of a model trained elsewhere, in the order of the data set's classes: matched by name where both sides have names.
+
+Without names, predictions show a wrong order: `spurcli.artifacts.class_check`.
+"""
 
 from __future__ import annotations
 
