@@ -9,13 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from spurcli.artifacts.indices import read_indices
+from spurcli.comparing.arms_file import read_study_file
 from spurcli.datasets.celeba_files import read_table
 from spurcli.datasets.cifar10 import read_folder
 from spurcli.datasets.inputs import decode_square
@@ -94,74 +97,106 @@ def test_multinli(tmp_path, run_example, write_multinli):
     assert (tmp_path / "multinli" / "report-B.html").is_file()
 
 
-SMALL_TEXT = {
-    "RECIPE": "multinli-cpu",
-    "PRUNE": "--group auto",
-    "SUBSET_EPOCHS": "2",
-    "CNC": "--set training.batch_size=16 --set method.options.num_anchors=4 --set method.options.num_positives=4 "
-    "--set method.options.num_negatives=4",
-    "SETTINGS": "--set dataset.options.available_only=true --set model.options.width=8 --set model.options.depth=1 "
-    "--set model.options.num_heads=1 --set training.epochs=2 --set preprocessing.max_length=8",
+SMALL_TEXT = (
+    *(
+        "--dataset",
+        "multinli",
+        "--recipe",
+        "multinli-cpu",
+        "--workers",
+        "0",
+        "--set",
+        "dataset.options.available_only=true",
+    ),
+    *("--set", "model.options.width=8", "--set", "model.options.depth=1", "--set", "model.options.num_heads=1"),
+    *("--set", "training.epochs=2", "--set", "scoring.epoch=1", "--set", "preprocessing.max_length=8"),
+)
+SMALLER = {
+    "balance_classes = true\n": "",
+    '"training.epochs" = 100': '"training.epochs" = 2',
+    '"training.batch_size" = 68': '"training.batch_size" = 16, "method.options.num_anchors" = 4, '
+    '"method.options.num_positives" = 4, "method.options.num_negatives" = 4',
+    '"method.options.warmup_epochs" = 50': '"method.options.warmup_epochs" = 1',
+    '"method.options.warmup_epochs" = 70': '"method.options.warmup_epochs" = 2',
+    '"method.options.upweight" = 100': '"method.options.upweight" = 3',
 }
 
 
-def test_methods(tmp_path, run_example, write_multinli):
-    """Every method runs, and each result says which labels led to it; the report shows all of them."""
+def methods_of_the_example(path: Path, arms: Iterable[str]) -> list[str]:
+    """Write methods.toml to `path` with these of its arms, made small; returns the names of all its arms."""
+    text = (ROOT / "examples" / "methods.toml").read_text(encoding="utf-8")
+    for large, small in SMALLER.items():
+        assert large in text
+        text = text.replace(large, small)
+    tables = re.findall(r'^(\[arms\."?([^"\]]+)"?\].*?)(?=^\[|\Z)', text, re.MULTILINE | re.DOTALL)
+    path.write_text("".join(table for table, name in tables if name in arms), encoding="utf-8")
+    return [name for _, name in tables]
+
+
+def test_methods(tmp_path, spurcli, write_multinli):
+    """Every method runs, and each result says which labels led to it."""
     write_multinli(tmp_path / "data")
-    tries = {f"TRY_{name}": "5e-4" for name in ("erm", "subg", "suby", "rwg", "rwy")}
-    tries |= {f"TRY_{name}": "0.2" for name in ("pruning", "drop", "prototype", "k_centre")}
-    tries |= {"TRY_group_dro": "0.1", "TRY_jtt": "3", "TRY_cnc": "0.5", "TRY_pde": "1"}
-    run_example("methods.sh", 3, RULES="last best-val-worst-group", **SMALL_TEXT, **tries)
-    out = tmp_path / "methods" / "seed3"
-    used = {}
-    for path in out.glob("*/*.evaluation.json"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        assert content["split"] == ("val" if path.name.startswith("val") else "test")
-        labels = {what: source for what, source in content["training"]["labels_used"].items() if source}
-        used[path.parent.name, path.name.partition(".")[0]] = labels
     by_val = {"val_labels": "data set", "val_groups": "data set"}
     groups = {"training_groups": "data set"}
+    pruning = {"pruning_groups": "scores"}
     expected = {
-        "erm-5e-4": {},
-        "pruning-0.2": {"pruning_groups": "scores"},
-        "random-0.2": {"pruning_groups": "scores"},
-        "drop-0.2": {"val_labels": "data set"},
-        "prototype-0.2": {},
-        "k_centre-0.2": {},
-        "subg-5e-4": groups,
-        "suby-5e-4": {},
-        "rwg-5e-4": groups,
-        "rwy-5e-4": {},
-        "group_dro-0.1": groups,
-        "inferred-0.1": {"training_groups": "inferred: mistakes"},
-        "jtt-3": {"errors": "inferred: mistakes"},
-        "cnc-0.5": {"training_groups": "inferred: predictions"},
-        "pde-1": groups,
+        "erm-1e-3": {},
+        "pruning-0.25": pruning,
+        "drop-0.25": {"val_labels": "data set"},
+        "prototype-0.25": {},
+        "k_centre-0.25": {},
+        "subg-1e-3": groups,
+        "suby-1e-3": {},
+        "rwg-1e-3": groups,
+        "rwy-1e-3": {},
+        "group_dro-0.01": groups,
+        "inferred-0.01": {"training_groups": "inferred: mistakes"},
+        "jtt-100": {"errors": "inferred: mistakes"},
+        "cnc-0.75": {"training_groups": "inferred: predictions"},
+        "pde-50": groups,
     }
-    for arm, labels in expected.items():
-        assert used.pop((arm, "last")) == labels, arm
-        assert used.pop((arm, "best-val-worst-group")) == {**labels, **by_val}, arm
-    assert used["dfr-train", "last"] == {**groups, **by_val}
-    assert used["dfr-val", "last"] == by_val
+    refits = {"dfr-train": {**groups, **by_val}, "dfr-val": by_val}
+    names = methods_of_the_example(tmp_path / "arms.toml", {*expected, *refits})
+    assert {name.partition("-")[0] for name in names} == {name.partition("-")[0] for name in {*expected, *refits}}
+    rules = "last,best-val-worst-group"
+    done = spurcli("compare", "--arms", "arms.toml", "--seeds", "3,", "--select-epoch", rules, *SMALL_TEXT)
+    assert done.code == 0, done.err
+
+    def used(arm: str, evaluation: str) -> dict[str, str]:
+        path = tmp_path / "study" / "seed3" / arm / f"{evaluation}evaluation.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert content["split"] == "test"
+        return {what: source for what, source in content["training"]["labels_used"].items() if source}
+
+    for arm, labels in {**expected, "pruning-0.25-random": pruning}.items():
+        assert used(arm, "last.") == labels, arm
+        assert used(arm, "best-val-worst-group.") == {**labels, **by_val}, arm
+    assert {arm: used(arm, "") for arm in refits} == refits
 
 
-def test_a_value_is_chosen_on_val_and_tried_on_another_seed(tmp_path, run_example, write_multinli):
+def test_a_value_is_chosen_on_val(tmp_path, spurcli, write_multinli):
     write_multinli(tmp_path / "data")
-    tries = {"METHODS": "group_dro pde dfr", "TRY_group_dro": "0.1 1e-9", "TRY_pde": "1 2"}
-    run_example("methods.sh", 0, RULES="", **SMALL_TEXT, **tries)
-    tuned = tmp_path / "methods" / "seed0"
-    assert not list(tuned.glob("*-*/*evaluation.json"))  # no look at test
-    command = [sys.executable, ROOT / "examples" / "choose.py", tuned]
+    tried = ("group_dro-0.01", "group_dro-0.1", "pde-50", "pde-70", "dfr-train")
+    methods_of_the_example(tmp_path / "arms.toml", tried)
+    words = ("--seeds", "0,", "--split", "val", "--select-epoch", "best-val-worst-group", "--no-controls", *SMALL_TEXT)
+    done = spurcli("compare", "--arms", "arms.toml", *words)
+    assert done.code == 0, done.err
+    seed = tmp_path / "study" / "seed0"
+    looks = {json.loads(path.read_text(encoding="utf-8"))["split"] for path in seed.glob("*/*evaluation.json")}
+    assert looks == {"val"}  # no look at test
     for metric in ("worst_group_accuracy", "accuracy"):
         best = {}
-        for path in sorted(tuned.glob("*-*/history.json")):
-            method, _, value = path.parent.name.partition("-")
-            epochs = json.loads(path.read_text(encoding="utf-8"))["epochs"]
-            if method != "dfr":
-                top = max(epoch["evaluations"]["val"][metric] for epoch in epochs)
-                best[method] = max(best.get(method, (-1.0, "")), (top, value), key=lambda found: found[0])
-        chosen = subprocess.run([*command, metric], capture_output=True, text=True, check=True).stdout.split()
-        assert chosen == [f"TRY_{method}={value}" for method, (_, value) in best.items()]
+        for name in tried[:4]:
+            epochs = json.loads((seed / name / "history.json").read_text(encoding="utf-8"))["epochs"]
+            top = max(epoch["evaluations"]["val"][metric] for epoch in epochs)
+            best[name.partition("-")[0]] = max(
+                best.get(name.partition("-")[0], (-1.0, "")), (top, name), key=lambda found: found[0]
+            )
+        command = [sys.executable, ROOT / "examples" / "choose.py", tmp_path / "arms.toml", tmp_path / "study", metric]
+        written = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        (tmp_path / "chosen.toml").write_text(written, encoding="utf-8")
+        chosen = [arm.name for arm in read_study_file(tmp_path / "chosen.toml").arms]
+        assert chosen == [*(name for _, name in best.values()), "dfr-train"]
 
 
 @pytest.mark.data

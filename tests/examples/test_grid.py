@@ -1,4 +1,4 @@
-"""A study by Snakemake (`compare --cores`, `--profile`): the files of a study in one process, and what a kill leaves to do."""
+"""A study by Snakemake (`compare --cores`, `--profile`): the files of a study in one process, and only what is missing is done."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 
 def test_snakemake_makes_the_files_of_one_process_and_repeats_nothing(tmp_path, warm, spurcli, monkeypatch):
-    """Jobs are forked from a warm process; one that was killed is done again, the others are not."""
+    """Jobs are forked from a warm process; one whose output is gone is done again, the others are not."""
     pytest.importorskip("snakemake", reason="needs the extra grid (Python 3.11 or newer)")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "spurcli"
