@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.comparing.canary.request import CanaryRequest, CanaryResult
 from spurcli.comparing.request import CompareRequest, CompareResult
 from spurcli.errors import UsageError
@@ -117,10 +118,10 @@ inject = _function("inject", InjectRequest, InjectResult)
 score = _function("score", ScoreRequest, ScoreResult)
 prune = _function("prune", PruneRequest, PruneResult)
 train = _function("train", TrainRequest, TrainResult)
-evaluate = _function("evaluate", EvaluateRequest, dict[str, Any])
+evaluate = _function("evaluate", EvaluateRequest, JsonObject)
 infer = _function("infer", InferRequest, InferResult)
 audit = _function("audit", AuditRequest, AuditResult)
-report = _function("report", ReportRequest, dict[str, Any])
+report = _function("report", ReportRequest, JsonObject)
 canary = _function("canary", CanaryRequest, CanaryResult)
 export = _function("export", ExportRequest, ExportResult)
 compare = _function("compare", CompareRequest, CompareResult)

@@ -14,7 +14,14 @@ from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTIO
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.dynamics import open_dynamics
 from spurcli.artifacts.embeddings import read_embeddings
-from spurcli.artifacts.envelope import MAX_JSON_BYTES, check_format, optional_field, parse_json, require_file
+from spurcli.artifacts.envelope import (
+    MAX_JSON_BYTES,
+    JsonObject,
+    check_format,
+    optional_field,
+    parse_json,
+    require_file,
+)
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.hdf5 import CHUNK
@@ -36,7 +43,7 @@ class Described:
     fingerprint: Fingerprint | None = None
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path) -> JsonObject:
     """Kind, contents in brief, and provenance of any artefact, a foreign checkpoint, or a bare list."""
     require_file(path, "an artefact", "Name a file that spurcli wrote.")
     found = read_described(path, catalogue.recognise(path) or _probably(path))
@@ -216,7 +223,7 @@ def _describe_json(path: Path) -> Described:
         known = ", ".join(each.format for each in CATALOGUE if ".json" in each.endings)
         raise InputError(f"{path} is not a file of spurcli", f"Its JSON names none of: {known}.")
     check_format(found.format, content.get("version"), found.format, found.version, where)
-    brief: dict[str, Any] = {
+    brief: JsonObject = {
         key: value
         for key, value in content.items()
         if isinstance(value, str | int | float | bool) and key not in ("format", "version")

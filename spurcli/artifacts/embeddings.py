@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.catalogue import EMBEDDINGS, require_kind
-from spurcli.artifacts.envelope import canonical_json, optional_field
+from spurcli.artifacts.envelope import JsonObject, canonical_json, optional_field
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.hdf5_texts import read_names, text_member
 from spurcli.artifacts.provenance import Provenance, read_provenance
@@ -54,7 +54,7 @@ class Embeddings:
     name: str
     class_names: tuple[str, ...]
     splits: Mapping[str, EmbeddedSplit]
-    backbone: Mapping[str, Any]
+    backbone: JsonObject
     provenance: Provenance
     attribute_names: tuple[str, ...] = ()
     confusion: tuple[int, int] | None = None
@@ -110,21 +110,21 @@ def _write_rows(group: h5py.Group, name: str, rows: NDArray[np.float32]) -> None
         item[start : start + chunk] = rows[start : start + chunk]
 
 
-def read_embeddings_header(path: Path) -> tuple[str, Mapping[str, Any], Provenance]:
+def read_embeddings_header(path: Path) -> tuple[str, JsonObject, Provenance]:
     """Name of the source data set, backbone and provenance, without the embeddings."""
     require_kind(path, EMBEDDINGS, _HINT)
     with hdf5.open_hdf5(path, EMBEDDINGS.noun, _HINT) as file:
         return _header(file, str(path))
 
 
-def _header(file: h5py.File, where: str) -> tuple[str, Mapping[str, Any], Provenance]:
+def _header(file: h5py.File, where: str) -> tuple[str, JsonObject, Provenance]:
     hdf5.check_header(file, EMBEDDINGS.format, EMBEDDINGS.version, where)
     backbone = hdf5.json_attribute(file, "backbone", where)
     made = read_provenance(hdf5.json_attribute(file, "provenance", where), where)
     return hdf5.text_attribute(file, "name") or "embeddings", _object(backbone, "backbone", where) or {}, made
 
 
-def _object(content: Any, name: str, where: str) -> Mapping[str, Any] | None:
+def _object(content: Any, name: str, where: str) -> JsonObject | None:
     if content is not None and not isinstance(content, dict):
         raise InputError(f"{where}: {name!r} is not an object", "See docs/formats.md for the layout.")
     return content

@@ -124,7 +124,7 @@ def read_json_artifact(path: Path, expected: str, newest: int, hint: str) -> Jso
     return content
 
 
-def field(content: Mapping[str, Any], key: str, kind: type | tuple[type, ...], where: str) -> Any:
+def field(content: Mapping[str, object], key: str, kind: type | tuple[type, ...], where: str) -> Any:
     """`content[key]`, checked to be of `kind`."""
     value = content.get(key)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float, (int, float))):
@@ -132,6 +132,6 @@ def field(content: Mapping[str, Any], key: str, kind: type | tuple[type, ...], w
     return value
 
 
-def optional_field(content: Mapping[str, Any], key: str, kind: type | tuple[type, ...], where: str) -> Any:
+def optional_field(content: Mapping[str, object], key: str, kind: type | tuple[type, ...], where: str) -> Any:
     """`content[key]`, checked to be of `kind`; None if it is absent or null."""
     return None if content.get(key) is None else field(content, key, kind, where)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class GroupList:
     within_class: bool = False
     probability_of: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
-    chosen: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, object] = field(default_factory=dict)
 
     def part(self, split: str) -> GroupPart | None:
         """The part about `split`; a list of one unnamed split is about whichever is asked for."""

@@ -5,7 +5,7 @@ A file of an older version may lack any key.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.provenance import Provenance
@@ -141,4 +141,4 @@ class EpochRecord(TypedDict, total=False):
     seconds: float
     fit_seconds: float
     chosen: JsonObject
-    evaluations: dict[str, dict[str, Any]]
+    evaluations: dict[str, JsonObject]

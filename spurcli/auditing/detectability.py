@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.suspect import Finding
-from spurcli.evaluation.reliance import undefined
+from spurcli.evaluation.reliance import Metric, undefined
 from spurcli.randomness import generator
 
 _FOLDS, _MOST, _LEAST = 5, 2000, 10
 _RIDGE = 1.0
 
 
-def detectability(evidence: Evidence, finding: Finding) -> dict[str, Any]:
+def detectability(evidence: Evidence, finding: Finding) -> Metric:
     """AUROC of a linear probe for the feature among training samples of its class, cross-validated; 0.5 is chance."""
     split = evidence.source
     presence = finding.presence[split]

@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.auditing.detectability import detectability
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.suspect import CONFIRMED, NOT_SUPPORTED, UNCONFIRMED, Finding, Suspect
-from spurcli.evaluation.reliance import cells, margin, reliance, undefined
+from spurcli.auditing.suspect import CONFIRMED, NOT_SUPPORTED, UNCONFIRMED, CarrierRow, Finding, Suspect
+from spurcli.evaluation.reliance import Metric, cells, margin, reliance, undefined
 from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_spread
 from spurcli.student import two_sided_p
 
@@ -59,11 +58,12 @@ def carries(presence: NDArray[np.float32]) -> Bools:
     return np.asarray(np.nan_to_num(presence, nan=0.0) > 0.5)
 
 
-def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[dict[str, Any]]]:
+def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[CarrierRow]]:
     """For each split and class: samples, of how many it is known, and how many carry the feature (the sum of probabilities)."""
-    found = {}
+    found: dict[str, list[CarrierRow]] = {}
     for split, presence in finding.presence.items():
-        label, rows = evidence.label(split), []
+        rows: list[CarrierRow] = []
+        label = evidence.label(split)
         for y, name in enumerate(evidence.class_names):
             mine = presence[label == y]
             known = mine[~np.isnan(mine)]
@@ -81,7 +81,7 @@ def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[dict[st
     return found
 
 
-def utility(evidence: Evidence, finding: Finding) -> dict[str, Any]:
+def utility(evidence: Evidence, finding: Finding) -> Metric:
     """How the feature goes with its class among the training samples of half 1: P(a | y) / P(a), and a test of it."""
     split = evidence.source
     presence = finding.presence[split]
@@ -164,7 +164,7 @@ def _with_status(suspect: Suspect) -> Suspect:
     return replace(suspect, status=CONFIRMED, reason="")
 
 
-def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Any], str]:
+def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], str]:
     """The measures of docs/measures.md on the held-out samples of half 1, and whether from pairs or from groups."""
     names, split, y = _SHOWN, evidence.held_out, finding.label_index
     twin, presence = finding.counterfactual, finding.presence.get(evidence.held_out)

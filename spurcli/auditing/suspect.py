@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.errors import InputError
+from spurcli.evaluation.reliance import Metric
 
 CONFIRMED, UNCONFIRMED, NOT_SUPPORTED = "confirmed", "unconfirmed", "not supported"
 STATUSES = (CONFIRMED, UNCONFIRMED, NOT_SUPPORTED)
@@ -53,8 +55,8 @@ class Finding:
     label_index: int | None
     presence: Mapping[str, NDArray[np.float32]]
     statement: str
-    shown: Mapping[str, Any] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    shown: JsonObject = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     counterfactual: Counterfactual | None = None
     p_value: float | None = None
     doubt: str = ""
@@ -76,6 +78,13 @@ class Finding:
                 raise InputError(f"{where}: presence of {split!r} is not within 0..1", hint)
 
 
+# "class" is a word of Python, hence no class statement.
+CarrierRow = TypedDict(
+    "CarrierRow",
+    {"class": str, "num_samples": int, "num_known": int, "num_carriers": float, "share": float | None},
+)
+
+
 @dataclass(frozen=True)
 class Suspect:
     """A finding with the statistics that all findings get (docs/audit.md); `to_json` is its entry in audit.json."""
@@ -85,16 +94,16 @@ class Suspect:
     label: str | None
     status: str
     reason: str
-    carriers: Mapping[str, list[dict[str, Any]]]
-    utility: Mapping[str, Any]
-    detectability: Mapping[str, Any]
-    reliance: Mapping[str, Any]
+    carriers: Mapping[str, list[CarrierRow]]
+    utility: Metric
+    detectability: Metric
+    reliance: Mapping[str, Metric]
     judged_by: str
     expected_harm: float | None
     p_value: float | None
     p_adjusted: float | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         found = self.finding
         return {
             "rank": self.rank,

@@ -6,13 +6,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.catalogue import GROUPS, recognise
-from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.artifacts.envelope import JsonObject, sha256_of_file
 from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.subject import Subject
@@ -48,7 +47,7 @@ def write_suspects(
     suspects: Sequence[Suspect],
     subjects: Mapping[str, Subject],
     provenance: Provenance,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Write suspects/N.groups.txt and return the suspects as audit.json has them."""
     with readable_os_errors(place.output / FOLDER):
         (place.output / FOLDER).mkdir(parents=True, exist_ok=True)

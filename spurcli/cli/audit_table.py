@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.cli.console import console, say
 from spurcli.results import AuditResult
 from spurcli.words import amount
@@ -54,8 +53,8 @@ def suspects_table(result: AuditResult) -> None:
             say(f"  {line}")
 
 
-def _carriers(suspect: dict[str, Any]) -> str:
-    rows: list[dict[str, Any]] = suspect["carriers"].get("train") or next(iter(suspect["carriers"].values()), [])
+def _carriers(suspect: JsonObject) -> str:
+    rows: list[JsonObject] = suspect["carriers"].get("train") or next(iter(suspect["carriers"].values()), [])
     mine = [row for row in rows if row["class"] == suspect["class"] or suspect["class"] is None]
     known = sum(row["num_known"] for row in mine)
     if not known:  # carriers in other classes alone
@@ -64,6 +63,6 @@ def _carriers(suspect: dict[str, Any]) -> str:
     return f"{count:,.0f} ({count / known:.0%})"
 
 
-def _effect(suspect: dict[str, Any]) -> str:
+def _effect(suspect: JsonObject) -> str:
     entry = suspect["reliance"]["feature_effect"]
     return "undefined" if entry["value"] is None else amount(entry["value"], "")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.cli.options import Debug, Json
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def list_parts(
     from spurcli.registries import ALL
     from spurcli.registry import near
 
-    tables: dict[str, list[dict[str, Any]]] = {}
+    tables: dict[str, list[JsonObject]] = {}
     for registry in ALL:
         plural = (
             registry.kind.replace("data set", "dataset").removeprefix("training ").removesuffix(" of inferring") + "s"
@@ -104,7 +105,7 @@ def list_parts(
         stdout.print(table)
 
 
-def _shown_as(description: Description) -> dict[str, Any]:
+def _shown_as(description: Description) -> JsonObject:
     return {"label": description.label, "unit": description.unit, "lower_is_better": description.lower_is_better}
 
 
@@ -113,7 +114,7 @@ def _typed(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _options(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
+def _options(registry: Registry, name: str) -> dict[str, JsonObject]:
     """Options and defaults of a data set or a feature, from its signature; of parts with torch only the summary tells."""
     import inspect
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.provenance import Provenance
 from spurcli.cli.options import Debug, Json, declared
 from spurcli.requests.options import SCORE, Field
@@ -91,7 +92,7 @@ def _in_line(value: Any) -> str:
     return escape(visible(str(value), allowed=""))
 
 
-def _said(content: dict[str, Any]) -> dict[str, Any]:
+def _said(content: JsonObject) -> JsonObject:
     """What an artefact says: options that were not used and names that it does not hold are left out."""
     return {key: value for key, value in content.items() if value not in (None, "", [])}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.records import Removed
 from spurcli.cli.console import console, say
 from spurcli.evaluation.metrics import METRICS
@@ -60,7 +59,7 @@ def inferred_table(result: InferResult) -> None:
         say(f"… {' and '.join(hidden)}: --json shows all")
 
 
-def metrics_table(result: dict[str, Any]) -> None:
+def metrics_table(result: JsonObject) -> None:
     """The metrics of an evaluation, then accuracy per group (or class)."""
     title = Text(f"Split {result['split']}, {counted(result['num_samples'], 'sample')}")
     table = Table(box=SIMPLE, title_justify="left", title=title)
@@ -87,7 +86,7 @@ def metrics_table(result: dict[str, Any]) -> None:
         say(f"Reliance is not judged: {result['no_features']}")
 
 
-def _reliance_table(metrics: dict[str, dict[str, Any]]) -> None:
+def _reliance_table(metrics: dict[str, JsonObject]) -> None:
     """How far the model leans on the feature, and below why something is undefined."""
     about = next(iter(metrics.values()))
     title = Text(f"Reliance on {about.get('feature', 'the feature')}, the feature of {about.get('of', 'its class')}")
@@ -107,7 +106,7 @@ def _reliance_table(metrics: dict[str, dict[str, Any]]) -> None:
         say(f"Undefined ({', '.join(labels)}): {reason}")
 
 
-def _say_record(record: dict[str, Any]) -> None:
+def _say_record(record: JsonObject) -> None:
     """One line for each of several features; `record` is that of evaluation.json."""
     values = [(name, record["metrics"][name]["value"]) for name in ("feature_effect", "probit_gap", "background_auroc")]
     shown = ", ".join(f"{name.replace('_', ' ')} {amount(value, '')}" for name, value in values)
@@ -115,7 +114,7 @@ def _say_record(record: dict[str, Any]) -> None:
     say(f"{record['feature']}, of {' and '.join(record['classes'])}: {shown}{note}")
 
 
-def _detail(metric: dict[str, Any]) -> str:
+def _detail(metric: JsonObject) -> str:
     """What a metric is about: a group, some groups, an attribute, or which class is taken for which."""
     if "true" in metric:
         return f"{metric['true']} → {metric['predicted']}"
@@ -127,7 +126,7 @@ def _detail(metric: dict[str, Any]) -> str:
     return listed(groups) if len(groups) <= 2 else f"{len(groups)} groups"
 
 
-def _metric(table: Table, name: str, metric: dict[str, Any], unit: str) -> None:
+def _metric(table: Table, name: str, metric: JsonObject, unit: str) -> None:
     bound = f"{metric['bound']} " if metric.get("bound") else ""
     value = "undefined" if metric["value"] is None else bound + amount(metric["value"], unit)
     interval = metric.get("interval")

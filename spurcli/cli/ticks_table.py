@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.cli.console import console, say
 from spurcli.words import counted
 
@@ -19,7 +18,7 @@ _RULE = {
 }
 
 
-def ticks_table(ticked: dict[str, Any]) -> None:
+def ticks_table(ticked: JsonObject) -> None:
     """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then what follows."""
     table = Table(box=SIMPLE, title_justify="left", title=Text(f"Ticked: {ticked['feature']}"))
     table.add_column("class")
@@ -44,7 +43,7 @@ def ticks_table(ticked: dict[str, Any]) -> None:
         say(f"{row['class']}: {_answer(row, ticked['feature'])}")
 
 
-def _answer(row: dict[str, Any], feature: str) -> str:
+def _answer(row: JsonObject, feature: str) -> str:
     if rule := _RULE.get(row["answer"]):
         return rule.format(group=f"'{row['class']}/{feature}'")
     if row["shares"] is None:
@@ -57,13 +56,13 @@ def _answer(row: dict[str, Any], feature: str) -> str:
     return f"undecided whether strong or weak; {more}"
 
 
-def _share(share: dict[str, Any]) -> str:
+def _share(share: JsonObject) -> str:
     if share["value"] is None:
         return "–"
     return f"{share['value']:.0%}\n{100 * share['low']:.0f}–{share['high']:.0%}"
 
 
-def _auroc(area: dict[str, Any] | None) -> str:
+def _auroc(area: JsonObject | None) -> str:
     if area is None:
         return "–"
     low, high = area["interval"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from spurcli.errors import UsageError
 from spurcli.registries import METHODS, WAYS
 from spurcli.registry import is_user_code, near
+from spurcli.settings import Table
 
 # Words that say which samples go; all train by ERM.
 ORDERS = {"prune": "hardest", "easiest": "easiest", "random": "random"}
@@ -53,7 +54,7 @@ class Arm:
     group_labels: str | None = None
     inferred: str | None = None
     recipe: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Table = field(default_factory=dict)
     same_steps: bool = False
     match: str | None = None
     match_groups: bool = False

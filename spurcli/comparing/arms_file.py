@@ -13,6 +13,7 @@ from spurcli.comparing.arms import Arm, Rule, checked, checked_fraction, checked
 from spurcli.errors import InputError, UsageError
 from spurcli.registries import METHODS
 from spurcli.registry import near
+from spurcli.settings import Table
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,8 +59,8 @@ class StudyFile:
     """What a study's file says: its arms, the feature to inject (keywords of `inject`), how to score."""
 
     arms: list[Arm]
-    inject: Mapping[str, Any] = field(default_factory=dict)
-    score: Mapping[str, Any] = field(default_factory=dict)
+    inject: Table = field(default_factory=dict)
+    score: Table = field(default_factory=dict)
 
 
 def read_study_file(path: Path, *, controls: bool = True) -> StudyFile:
@@ -84,7 +85,7 @@ def read_study_file(path: Path, *, controls: bool = True) -> StudyFile:
     return StudyFile(checked(found), _injection(content.get("inject", {}), path), score)
 
 
-def _arms_of(name: str, table: Mapping[str, Any], path: Path, *, controls: bool) -> list[Arm]:
+def _arms_of(name: str, table: Table, path: Path, *, controls: bool) -> list[Arm]:
     where = f"{path}: [arms.{name}]"
     start = parse_arm(table["arm"]) if "arm" in table else Arm(name)
     method = table.get("method", start.method)
@@ -112,7 +113,7 @@ def _arms_of(name: str, table: Mapping[str, Any], path: Path, *, controls: bool)
     return with_control(arm, control=controls and table.get("control", True))
 
 
-def _rule(table: Mapping[str, Any], where: str) -> Rule:
+def _rule(table: Table, where: str) -> Rule:
     group = table.get("group", [])
     groups = (group,) if isinstance(group, str) else tuple(map(str, group))
     per = table.get("per", "group" if groups else "class")
@@ -130,7 +131,7 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
     )
 
 
-def _injection(content: Any, path: Path) -> Mapping[str, Any]:
+def _injection(content: Any, path: Path) -> Table:
     table = dict(_checked(content, _INJECT, f"{path}: [inject]"))
     if not table:
         return {}
@@ -142,7 +143,7 @@ def _injection(content: Any, path: Path) -> Mapping[str, Any]:
     return table
 
 
-def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _dotted(table: Table, prefix: str = "") -> dict[str, Any]:
     """`{training = {epochs = 3}}` and `{"training.epochs" = 3}` alike as `{"training.epochs": 3}`."""
     found: dict[str, Any] = {}
     for key, value in table.items():
@@ -151,13 +152,13 @@ def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _table(content: Any, where: str) -> Mapping[str, Any]:
+def _table(content: Any, where: str) -> Table:
     if not isinstance(content, dict):
         raise InputError(f"{where} is not a table", "docs/studies.md shows one.")
     return content
 
 
-def _checked(content: Any, kinds: Mapping[str, tuple[type, ...]], where: str) -> Mapping[str, Any]:
+def _checked(content: Any, kinds: Mapping[str, tuple[type, ...]], where: str) -> Table:
     for key, value in _table(content, where).items():
         if key not in kinds:
             raise InputError(f"{where}: unknown key {key!r}{near(key, kinds)}", f"There are: {', '.join(kinds)}")

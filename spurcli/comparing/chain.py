@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from spurcli.requests.options import File
 from spurcli.requests.prune import PruneRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
+from spurcli.settings import Table
 
 _BY_EARLY = ("mistakes", "predictions", "clusters")  # ways that look at one early model; others train their own
 _AGAIN = (
@@ -29,6 +30,9 @@ _INFERS = {"jtt": "mistakes", "cnc": "predictions"}  # how methods get groups or
 _EPOCHLESS = "checkpoint"  # in a method's needs: the last layer of a trained model is retrained
 
 
+Keywords = dict[str, Any]  # of a request or its `set`
+
+
 @dataclass(frozen=True)
 class Source:
     """The data, the model and how they are computed with: the same for all arms. A `{seed}` in a setting is the run's seed."""
@@ -36,7 +40,7 @@ class Source:
     dataset: File | None = None
     recipe: File | None = None
     model: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Table = field(default_factory=dict)
     group_labels: File | None = None
     feature: str | None = None
     data_root: File | None = None
@@ -83,10 +87,10 @@ class Chain:
     source: Source
     arms: Sequence[Arm]
     looks: Looks
-    inject: Mapping[str, Any]
-    score: Mapping[str, Any]
+    inject: Table
+    score: Table
     early: int | None
-    scoring: Mapping[str, Any]
+    scoring: Table
 
     def steps(self) -> Iterator[Step]:
         yield from self._inject()
@@ -129,11 +133,11 @@ class Chain:
     def _is_injected(self) -> bool:
         return bool(self.inject or self.source.planted)
 
-    def _places(self) -> dict[str, Any]:
+    def _places(self) -> Keywords:
         source = self.source
         return {"data_root": source.data_root, "device": source.device, "workers": source.workers}
 
-    def _own_code(self) -> dict[str, Any]:
+    def _own_code(self) -> Keywords:
         """User code is named again to every stage that runs it: it never runs because a file says so."""
         source, settings, found = self.source, {}, {}
         name = str(source.dataset or "")
@@ -152,13 +156,13 @@ class Chain:
         feature = str(self.inject.get("feature", ""))
         return feature if is_user_code(feature) else None
 
-    def _reader(self, **also: Any) -> dict[str, Any]:
+    def _reader(self, **also: Any) -> Keywords:
         """Keywords of a stage that reads a trained model and inherits what it says."""
         own = self._own_code()
         settings = {**own.pop("set", {}), **self.scoring, **also}
         return {**own, **self._places(), "set": settings or None}
 
-    def _whole(self, arm: Arm | None = None) -> dict[str, Any]:
+    def _whole(self, arm: Arm | None = None) -> Keywords:
         """Keywords of a stage that inherits nothing: data set, recipe, model and all settings."""
         own = self._own_code()
         settings = {
@@ -177,7 +181,7 @@ class Chain:
             "seed": self.seed,
         }
 
-    def _settings(self, *, of_dataset: bool) -> dict[str, Any]:
+    def _settings(self, *, of_dataset: bool) -> Keywords:
         return {k: v for k, v in self.source.settings.items() if of_dataset or not k.startswith("dataset.")}
 
     def _inject(self) -> Iterator[Step]:
@@ -197,7 +201,7 @@ class Chain:
         )
         yield self._step("inject", request, "", output)
 
-    def _early_or_whole(self) -> tuple[Path | None, dict[str, Any]]:
+    def _early_or_whole(self) -> tuple[Path | None, Keywords]:
         """The early model and the keywords of who reads it; None with those of who trains one."""
         if self.early is None:
             return None, self._whole()
@@ -242,7 +246,7 @@ class Chain:
     def _prune(self, arm: Arm) -> Step:
         assert arm.rule
         rule, output = arm.rule, self._list(arm)
-        about: dict[str, Any] = {"scores": self._here / "scores.h5", "output": output}
+        about: Keywords = {"scores": self._here / "scores.h5", "output": output}
         if arm.match:
             matched = self._list(next(each for each in self.arms if each.name == arm.match))
             request = PruneRequest(match=matched, match_groups=arm.match_groups, seed=self.seed, **about)

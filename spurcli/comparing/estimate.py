@@ -10,11 +10,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from spurcli.artifacts.history import history_path, read_history
 from spurcli.comparing.arms import Arm
-from spurcli.comparing.chain import needs_checkpoint
+from spurcli.comparing.chain import Keywords, needs_checkpoint
 from spurcli.comparing.step import Step
 from spurcli.comparing.study import Study
 from spurcli.errors import SpurError, SpurWarning
@@ -24,6 +23,7 @@ from spurcli.requests.evaluate import run as run_evaluate
 from spurcli.requests.options import Caller
 from spurcli.requests.train import TrainRequest
 from spurcli.requests.train import run as run_train
+from spurcli.settings import Table
 
 _ENOUGH = 1.0  # seconds of a training that say how fast it is
 _FIRST = 8  # samples of the shortest one
@@ -146,7 +146,7 @@ def _evaluate(study: Study, split: str, folder: Path) -> None:
     run_evaluate(request, Caller(Silent()))
 
 
-def _named(study: Study, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _named(study: Study, settings: Table) -> Keywords:
     source = study.source.at(study.seeds[0])
     return {
         "dataset": source.dataset,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.comparing.arms import GRAMMAR
 from spurcli.epoch_rules import RULES
 from spurcli.requests.options import (
@@ -101,7 +102,7 @@ class CompareResult(TypedDict):
     seeds: list[int]
     num_commands: int
     estimated_seconds: float | None
-    report: dict[str, Any] | None
+    report: JsonObject | None
 
 
 def run(

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spurcli.comparing.arms import Arm, checked
 from spurcli.comparing.chain import Chain, Looks, Source, needs_early, needs_groups
@@ -36,7 +36,7 @@ from spurcli.requests.train import TrainRequest
 from spurcli.sharing import shared
 
 if TYPE_CHECKING:
-    from spurcli.settings import Settings
+    from spurcli.settings import Settings, Table
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Study:
     arms: Sequence[Arm]
     seeds: Sequence[int]
     looks: Looks = field(default_factory=Looks)
-    inject: Mapping[str, Any] = field(default_factory=dict)
-    score: Mapping[str, Any] = field(default_factory=dict)
+    inject: Table = field(default_factory=dict)
+    score: Table = field(default_factory=dict)
     title: str | None = None
     notes: Sequence[str] = ()
     threads: int | None = None  # of each run; None as torch has it

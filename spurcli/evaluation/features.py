@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.envelope import field, optional_field
+from spurcli.artifacts.envelope import JsonObject, field, optional_field
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.matched import Threshold
 from spurcli.groups import is_grid, lift, marked_attribute, spurious_sets
@@ -35,7 +35,7 @@ class Feature:
     threshold: Threshold | None = None
     cross_fit: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As predictions.h5 holds it."""
         content = asdict(self)
         return {**content, "classes": list(self.classes)}

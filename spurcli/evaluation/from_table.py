@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.subject import Subject
 from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, read_prediction_table
@@ -28,7 +29,7 @@ def evaluated_table(
     rows = found.require_rows_of(split)
     evaluated = _of(found, rows)
     ids = tuple(found.sample_id[row] for row in rows.tolist()) if found.sample_id is not None else None
-    about: dict[str, Any] = {"model": None, "training": None}
+    about: JsonObject = {"model": None, "training": None}
     if columns.groups:
         about["groups_from"] = {"file": path.name, "columns": list(columns.groups)}
     if found.split and split == "val":

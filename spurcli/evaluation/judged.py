@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.logit_checks import what_instead
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.features import Feature, are_mirrored, features_of_groups, named_features
@@ -38,7 +39,7 @@ class Judged:
     """`metrics` of the first feature, `records` of each (docs/formats.md), and the `reason` why there is none."""
 
     metrics: Mapping[str, Metric]
-    records: Sequence[dict[str, Any]]
+    records: Sequence[JsonObject]
     reason: str
 
 
@@ -118,7 +119,7 @@ def _about(record: Mapping[str, Any]) -> dict[str, str]:
     return {"feature": record["feature"], "of": " and ".join(record["classes"])}
 
 
-def _record(evaluated: Evaluated, feature: Feature) -> dict[str, Any]:
+def _record(evaluated: Evaluated, feature: Feature) -> JsonObject:
     view = _view(evaluated, feature)
     found = cells(
         view.logits,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.envelope import field
+from spurcli.artifacts.envelope import JsonObject, field
 from spurcli.errors import InputError
 from spurcli.evaluation.auroc import Floats
 from spurcli.evaluation.intervals import Z95, wilson
@@ -31,7 +31,7 @@ class Threshold:
     high: float
     source: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
     @classmethod
@@ -120,7 +120,7 @@ def predict_at(logits: NDArray[np.floating[Any]], threshold: Any, classes: Seque
     return np.asarray(np.where(is_above, inside.argmax(axis=1), outside.argmax(axis=1)))
 
 
-def share_at(hits: Sequence[NDArray[np.bool_]]) -> dict[str, Any]:
+def share_at(hits: Sequence[NDArray[np.bool_]]) -> JsonObject:
     """A share at the threshold and at both ends of its interval (`hits` bool [n] of each), as a metric.
 
     The interval joins Wilson's with what the threshold's own error moves (in quadrature: they are independent).

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.words import PERCENT
 
 if TYPE_CHECKING:
     from spurcli.evaluation.outcome import Outcome
 
-Values = dict[str, Any]  # {"value", "num_samples", "interval"} and facts of the metric's own
+Values = JsonObject  # {"value", "num_samples", "interval"} and facts of the metric's own
 Compute = Callable[["Outcome"], Values | None]
 Bounds = tuple[float | None, float | None]
 # What a metric cannot be computed without; `Outcome.has` answers for it.
@@ -31,7 +32,7 @@ class Description:
     lower_is_better: bool | None = None
     bounds: Bounds = (None, None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {
             "label": self.label,
             "unit": self.unit,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.logit_checks import are_constant, constant_line
 from spurcli.evaluation import leaning, spurious
 from spurcli.evaluation.evaluated import Evaluated
@@ -23,7 +24,7 @@ __all__ = ["METRICS", "compute", "leaning", "spurious"]
 _MANY_GROUPS, _FEW = 10, 50
 
 
-def compute(evaluated: Evaluated) -> dict[str, Any]:
+def compute(evaluated: Evaluated) -> JsonObject:
     """`metrics`, `per_class`, `per_group`, `features` and `warnings` of an evaluation (see docs/formats.md).
 
     Raises InputError if a logit is NaN or infinite.

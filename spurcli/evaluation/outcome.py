@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.errors import InputError
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.intervals import wilson
@@ -48,7 +49,7 @@ class Outcome:
         return self.evaluated.label[self.evaluated.twin_index]
 
     @cached_property
-    def per_class(self) -> list[dict[str, Any]]:
+    def per_class(self) -> list[JsonObject]:
         """Accuracy of each class, and how often it is predicted."""
         found = []
         for number, name in enumerate(self.evaluated.class_names):
@@ -63,7 +64,7 @@ class Outcome:
         return found
 
     @cached_property
-    def per_group(self) -> list[dict[str, Any]]:
+    def per_group(self) -> list[JsonObject]:
         """Accuracy of each group; [] where groups are not known.
 
         The evaluation splits of an injected data set hold no carrier of their own. Their twin, the same samples with

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.epoch_rules import FITTED, INFERRED, RECALLS
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.metrics import compute
@@ -16,10 +15,10 @@ _ROUNDS, _CLOSE = 100, 1e-4
 Recalls = list[tuple[float | None, int]]
 
 
-def epoch_values(evaluated: Evaluated, *, for_rules: bool, inferred: NDArray[np.int64] | None) -> dict[str, Any]:
+def epoch_values(evaluated: Evaluated, *, for_rules: bool, inferred: NDArray[np.int64] | None) -> JsonObject:
     """The metrics without their intervals; `for_rules` also what rules that choose an epoch look at, with `inferred` groups [n]."""
     found = compute(evaluated)
-    values: dict[str, Any] = {metric: entry["value"] for metric, entry in found["metrics"].items()}
+    values: JsonObject = {metric: entry["value"] for metric, entry in found["metrics"].items()}
     values["per_group"] = {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}
     if for_rules:
         predicted, label = evaluated.logits.argmax(axis=1), evaluated.label

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.evaluation.auroc import Side, area_between
 from spurcli.inferring.evidence import TRAIN, Attribute, Evidence
 from spurcli.inferring.probe import fit_probe, most_probable
@@ -48,7 +49,7 @@ def _weights(answers: Ticks) -> NDArray[np.float64]:
     return np.asarray((answers.stratum_size / np.maximum(num, 1))[answers.stratum], dtype=np.float64)
 
 
-def _told(evidence: Evidence, answers: Ticks, held_out: NDArray[np.float64]) -> dict[str, Any]:
+def _told(evidence: Evidence, answers: Ticks, held_out: NDArray[np.float64]) -> JsonObject:
     """What the answers and the probe say, for people and programs."""
     index, yes = answers.index[answers.sure], answers.yes[answers.sure]
     label = evidence.label[index]
@@ -80,7 +81,7 @@ def _told(evidence: Evidence, answers: Ticks, held_out: NDArray[np.float64]) -> 
     }
 
 
-def _auroc(held_out: NDArray[np.float64], yes: NDArray[np.bool_]) -> dict[str, Any] | None:
+def _auroc(held_out: NDArray[np.float64], yes: NDArray[np.bool_]) -> JsonObject | None:
     """Of probes that had not seen the sample, within one class; None without two samples of either kind."""
     if min(int(yes.sum()), int((~yes).sum())) < 2:
         return None
@@ -88,6 +89,6 @@ def _auroc(held_out: NDArray[np.float64], yes: NDArray[np.bool_]) -> dict[str, A
     return {"value": area.value, "interval": list(area.interval())}
 
 
-def _json_share(share: Mapping[str, Any]) -> dict[str, Any]:
+def _json_share(share: Mapping[str, Any]) -> JsonObject:
     """JSON has no infinity: null where every sample of the quarter was answered."""
     return {key: None if value == float("inf") else value for key, value in share.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.injection import Injection
 from spurcli.reporting.origins import injected_how, scoring_of
 from spurcli.reporting.values import Table, mapping, text, whole
@@ -17,7 +18,7 @@ _AUGMENTATION = ("flip", "crop_padding", "resized_crop_scale", "resized_crop_rat
 _WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint stands in its training's facts
 
 
-def base_of(settings: Table, injection: Injection | None, made: Table) -> dict[str, Any]:
+def base_of(settings: Table, injection: Injection | None, made: Table) -> JsonObject:
     """What arms must share to be compared: data set, model, preprocessing without augmentation; no seed, no draw.
 
     Without the inject.json the commands in `made`, the file's provenance, say what was injected.
@@ -34,18 +35,18 @@ def base_of(settings: Table, injection: Injection | None, made: Table) -> dict[s
     return base
 
 
-def training_of(settings: Table) -> dict[str, Any]:
+def training_of(settings: Table) -> JsonObject:
     """How a run was trained: optimisation and augmentation."""
     preprocessing = mapping(settings.get("preprocessing"))
     augmentation = {key: preprocessing[key] for key in _AUGMENTATION if key in preprocessing}
     return {**_without(mapping(settings.get("training")), _WITHOUT_EFFECT), **augmentation}
 
 
-def _without(table: Table, keys: Sequence[str]) -> dict[str, Any]:
+def _without(table: Table, keys: Sequence[str]) -> JsonObject:
     return {key: value for key, value in table.items() if key not in keys}
 
 
-def _feature(injection: Injection) -> dict[str, Any]:
+def _feature(injection: Injection) -> JsonObject:
     asked = mapping(injection.provenance.get("arguments"))
     return {
         "feature": injection.feature,
@@ -60,13 +61,13 @@ def _of_a_run(key: str) -> bool:
     return any(part in key for part in (*_RULE_OF_A_RUN, "draw", "path", "output")) and key != "score"
 
 
-def rule_of(rule: Table) -> dict[str, Any]:
+def rule_of(rule: Table) -> JsonObject:
     """The rule without what differs from seed to seed, and what it says elsewhere."""
     stable = {key: value for key, value in rule.items() if not _of_a_run(key) and key not in _RULE_ELSEWHERE}
     return {key: value for key, value in stable.items() if value not in (None, False, [], {})}
 
 
-def labels_used_of(training: Table) -> dict[str, Any] | None:
+def labels_used_of(training: Table) -> JsonObject | None:
     """Which labels led to a model, as recorded; None where nobody recorded it."""
     used = training.get("labels_used")
     if not isinstance(used, Mapping):
@@ -78,12 +79,10 @@ def labels_used_of(training: Table) -> dict[str, Any] | None:
     return {str(key): text(value) or None for key, value in used.items()}
 
 
-def variant_of(settings: Table, training: Table, index_list: Any, lineage: Sequence[str]) -> dict[str, Any]:
+def variant_of(settings: Table, training: Table, index_list: Any, lineage: Sequence[str]) -> JsonObject:
     """What else tells arms of the same rule apart: the method's options, the budget, the epoch of weights and scores."""
     asked = mapping(settings.get("method"))
-    variant: dict[str, Any] = {
-        "options": dict(mapping(training.get("method_options")) or mapping(asked.get("options")))
-    }
+    variant: JsonObject = {"options": dict(mapping(training.get("method_options")) or mapping(asked.get("options")))}
     budget, epoch = text(training.get("budget"), "epochs"), whole(training.get("epoch"))
     asked_epochs = whole(mapping(settings.get("training")).get("epochs"))
     if budget != "epochs":
@@ -95,7 +94,7 @@ def variant_of(settings: Table, training: Table, index_list: Any, lineage: Seque
     return variant
 
 
-def _scoring_of_list(index_list: Any) -> dict[str, Any]:
+def _scoring_of_list(index_list: Any) -> JsonObject:
     """After which epoch the samples of a list were scored; the settings of an evaluation no longer say so."""
     if index_list is None:
         return {}

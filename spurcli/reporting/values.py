@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from spurcli.artifacts.envelope import JsonObject
+
 Table = Mapping[str, Any]  # an object of a file that any program may have written
 
 
@@ -62,9 +64,9 @@ def pair(value: Any) -> list[float] | None:
     return [low, high] if low is not None and high is not None else None
 
 
-def flatten(content: Table, prefix: str = "") -> dict[str, Any]:
+def flatten(content: Table, prefix: str = "") -> JsonObject:
     """Nested mappings as dotted keys: {"training": {"epochs": 3}} gives {"training.epochs": 3}."""
-    flat: dict[str, Any] = {}
+    flat: JsonObject = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.errors import UsageError
 from spurcli.requests.configured import Inherited, configured, refuse_settings_of
 from spurcli.requests.files import input_file, output_file
@@ -121,7 +122,7 @@ class EvaluatePlan:
     table: tuple[Path, PredictionColumns] | None = None
 
 
-def run(asked: EvaluateRequest, caller: Caller) -> dict[str, Any]:
+def run(asked: EvaluateRequest, caller: Caller) -> JsonObject:
     """Resolve the request and evaluate."""
     from spurcli.stages.evaluate import evaluate
 

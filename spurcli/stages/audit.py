@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.arrays import read_array
 from spurcli.artifacts.audit import write_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import what_instead
@@ -298,10 +299,10 @@ def _num_confirmed(suspects: Sequence[Suspect]) -> int:
     return sum(suspect.status == CONFIRMED for suspect in suspects)
 
 
-def _found(evidence: Evidence, search: Search) -> tuple[list[Finding], list[dict[str, Any]]]:
+def _found(evidence: Evidence, search: Search) -> tuple[list[Finding], list[JsonObject]]:
     """What all finders propose, and what audit.json says of each of them."""
     findings: list[Finding] = []
-    told: list[dict[str, Any]] = []
+    told: list[JsonObject] = []
     sizes = {split: len(label) for split, label in evidence.labels.items()}
     for name in search.finders:
         wanted = FINDERS.entries[name].facts.get("for", evidence.kind) if name in FINDERS else evidence.kind

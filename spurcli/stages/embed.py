@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +12,7 @@ from torch import nn
 from spurcli.artifacts.catalogue import EMBEDDINGS
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, read_embeddings_header, write_embeddings
-from spurcli.artifacts.envelope import sha256_of_json
+from spurcli.artifacts.envelope import JsonObject, sha256_of_json
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, Provenance, portable_path, provenance
@@ -134,9 +132,9 @@ def _parts(dataset: Dataset) -> dict[str, Inputs]:
     return parts | {_twin_part(name): twin.inputs for name, twin in (dataset.twins or {}).items()}
 
 
-def _backbone(context: RunContext, model: nn.Module, layer: str, width: int, checkpoint: Path | None) -> dict[str, Any]:
+def _backbone(context: RunContext, model: nn.Module, layer: str, width: int, checkpoint: Path | None) -> JsonObject:
     """What the file says of the model that made it."""
-    stored: Mapping[str, Any] = context.settings.to_json()
+    stored = context.settings.to_json()
     return {
         "model": stored["model"]["name"],
         "options": stored["model"]["options"],
@@ -149,7 +147,7 @@ def _backbone(context: RunContext, model: nn.Module, layer: str, width: int, che
     }
 
 
-def _embeddings(dataset: Dataset, partial: Partial, backbone: Mapping[str, Any], made: Provenance) -> Embeddings:
+def _embeddings(dataset: Dataset, partial: Partial, backbone: JsonObject, made: Provenance) -> Embeddings:
     twins = dataset.twins or {}
     return Embeddings(
         name=dataset.name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.evaluation import predictions_path, read_evaluation, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
@@ -54,7 +55,7 @@ def evaluate(
     allow_injection_mismatch: bool = False,
     progress: Progress | None = None,
     command: str = "",
-) -> dict[str, Any]:
+) -> JsonObject:
     """Evaluate `model` on a split of the data set in `settings`, logits made elsewhere, or `predictions` again.
 
     Predictions (predictions.h5 of an earlier evaluation, or a file of that form) need no settings. `feature_of` names
@@ -124,7 +125,7 @@ class _Groups:
             context = RunContext.open(settings, progress, pretrained=False)
             return replace(context, dataset=in_quarters(context.dataset, self.columns))
 
-    def about(self, settings: Settings) -> dict[str, Any]:
+    def about(self, settings: Settings) -> JsonObject:
         """Where the groups came from, for evaluation.json."""
         if self.file is not None:
             return {"groups_from": {"file": self.file.name, "columns": []}}
@@ -137,7 +138,7 @@ class _Groups:
 
 def _write(
     settings: Settings | None, split: str, found: _Found, output: Path, command: str, *, write_logits: bool
-) -> dict[str, Any]:
+) -> JsonObject:
     """Compute the metrics and write the files; returns the evaluation."""
     evaluated = found.evaluated
     made = provenance(
@@ -175,7 +176,7 @@ def _write(
     return content
 
 
-def _content(split: str, found: _Found, made: Mapping[str, Any]) -> dict[str, Any]:
+def _content(split: str, found: _Found, made: Mapping[str, Any]) -> JsonObject:
     """What evaluation.json says."""
     evaluated = found.evaluated
     return {
@@ -240,7 +241,7 @@ def _run_model(
     return _Found(evaluated, subject, about, parents), context.world
 
 
-def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> dict[str, Any]:
+def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> JsonObject:
     """Evaluate predictions once more: nothing is asked of a model or a data set."""
     stored = read_predictions(path)
     warn_unless_logits(stored.logits, str(path))
@@ -264,7 +265,7 @@ def _tabled(path: Path, columns: PredictionColumns, split: str, feature_of: Sequ
     return _Found(with_features(evaluated, feature_of), subject, about, [Parent.of(path)], sample_id, arguments)
 
 
-def _about_beside(path: Path, stored: Predictions) -> dict[str, Any]:
+def _about_beside(path: Path, stored: Predictions) -> JsonObject:
     """Model and training of predictions of version 1: from the evaluation that was written together with them."""
     nothing = {"model": None, "training": None}
     for name in ("evaluation.json", f"{path.name.removesuffix('.predictions.h5')}.json"):
@@ -291,7 +292,7 @@ def _foreign(
         is_folder = settings.dataset.name == "folder"
     found, note = read_aligned(paths, dataset, split, is_image_folder=is_folder)
     parents = [Parent.of(path) for path in paths if path is not None]
-    about: dict[str, Any] = {"model": None, "training": None}
+    about: JsonObject = {"model": None, "training": None}
     assert found.label is not None
     if dataset is None:
         evaluated = Evaluated(found.logits, found.label, found.class_names)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.auditing.page.samples import Shown, show
 from spurcli.auditing.page.template import render, script_hash, source
 from spurcli.datasets import Inputs
@@ -52,7 +52,7 @@ class ShareRow:
 class SuspectView:
     """A suspect as the template shows it."""
 
-    entry: Mapping[str, Any]
+    entry: JsonObject
     mark: str
     measures: Sequence[tuple[str, str, str]]
     unmeasured: Sequence[tuple[str, str]]
@@ -69,7 +69,7 @@ def examples_of(
     sample_id: Sequence[str] | None,
     *,
     class_index: int | None,
-    where: Mapping[str, Any],
+    where: JsonObject,
     seed: int,
     number: int,
 ) -> Examples:
@@ -77,7 +77,7 @@ def examples_of(
     mine = np.ones(len(label), dtype=bool) if class_index is None else label == class_index
     numbers = generator("audit examples", seed, number)
 
-    def drawn(chosen: NDArray[np.bool_], where: Mapping[str, Any]) -> list[Example]:
+    def drawn(chosen: NDArray[np.bool_], where: JsonObject) -> list[Example]:
         members = np.flatnonzero(chosen)
         if not len(members):
             return []
@@ -92,7 +92,7 @@ def examples_of(
         return Examples(drawn(mine & (presence >= 0.5), where), drawn(mine & (presence < 0.5), where))
 
 
-def audit_page(content: Mapping[str, Any], examples: Mapping[int, Examples], *, title: str, sheet: str = "") -> str:
+def audit_page(content: JsonObject, examples: Mapping[int, Examples], *, title: str, sheet: str = "") -> str:
     """The page as text, from audit.json's content; `examples` by rank, `sheet` is the file name of the tick sheet beside it."""
     code = source("copy.js")
     suspects = [
@@ -111,7 +111,7 @@ def audit_page(content: Mapping[str, Any], examples: Mapping[int, Examples], *, 
     )
 
 
-def _facts(content: Mapping[str, Any]) -> list[str]:
+def _facts(content: JsonObject) -> list[str]:
     statuses = [entry["status"] for entry in content["suspects"]]
     splits = [f"{counted(int(part['num_samples']), 'sample')} in {name}" for name, part in content["splits"].items()]
     return [
@@ -122,7 +122,7 @@ def _facts(content: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _view(entry: Mapping[str, Any], examples: Examples, held_out: str) -> SuspectView:
+def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
     measures = [("Association with the class (lift)", *_value(entry["utility"], ""))]
     for name, metric in entry["reliance"].items():
         known = METRICS.get(name)
@@ -149,7 +149,7 @@ def _view(entry: Mapping[str, Any], examples: Examples, held_out: str) -> Suspec
     )
 
 
-def _value(metric: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
+def _value(metric: JsonObject, unit: str) -> tuple[str, str, str]:
     """Value, interval, and why there is none."""
     value, interval = metric.get("value"), metric.get("interval")
     if value is None:
@@ -172,14 +172,14 @@ def _p(value: float) -> str:
     return "below .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
-def _shares(carriers: Mapping[str, Sequence[Mapping[str, Any]]], splits: Sequence[str]) -> list[ShareRow]:
+def _shares(carriers: Mapping[str, Sequence[JsonObject]], splits: Sequence[str]) -> list[ShareRow]:
     """A row a class, a column a split: the share of carriers with its interval."""
     found = {name: {row["class"]: row for row in carriers[name]} for name in splits}
     labels = list(dict.fromkeys(label for rows in found.values() for label in rows))
     return [ShareRow(label, [_share(found[name].get(label)) for name in splits]) for label in labels]
 
 
-def _share(row: Mapping[str, Any] | None) -> tuple[str, str]:
+def _share(row: JsonObject | None) -> tuple[str, str]:
     if not row or not row["num_known"]:
         return "–", ""
     known, num = int(row["num_known"]), float(row["num_carriers"])

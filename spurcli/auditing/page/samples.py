@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.datasets import Inputs, Texts
 from spurcli.errors import InputError
 
@@ -40,7 +41,7 @@ class Shown:
 
 
 def show(
-    inputs: Inputs, indices: NDArray[np.int64], *, max_side: int = 256, where: Mapping[str, Any] | None = None
+    inputs: Inputs, indices: NDArray[np.int64], *, max_side: int = 256, where: JsonObject | None = None
 ) -> list[Shown]:
     """The samples at `indices`; `where` is what a finding says about where to look: {"box": …} or {"words": …}."""
     where = where or {}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.atomic import atomic_path
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.page.page import MAX_SHOWN, Examples, audit_page, examples_of
 from spurcli.auditing.page.sheet import NUM_TICKS, draw, sheet_page
@@ -33,7 +33,7 @@ class SheetPlan:
 
 def write_pages(
     output: Path,
-    content: Mapping[str, Any],
+    content: JsonObject,
     evidence: Evidence,
     suspects: Sequence[Suspect],
     audited: tuple[str, ...],

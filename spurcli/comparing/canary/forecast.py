@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +132,7 @@ def _chosen(rows: Sequence[JsonObject], effect: Mapping[str, Floats]) -> str | N
     return str(best)
 
 
-def _verdict(rows: Sequence[Mapping[str, Any]], chosen: str | None) -> str:
+def _verdict(rows: Sequence[JsonObject], chosen: str | None) -> str:
     if chosen is not None:
         return VERDICTS[0]
     if any(row["helps"] for row in rows):
@@ -141,7 +140,7 @@ def _verdict(rows: Sequence[Mapping[str, Any]], chosen: str | None) -> str:
     return VERDICTS[2] if all(map(_cuts_little, rows)) else VERDICTS[3]
 
 
-def _cuts_little(row: Mapping[str, Any]) -> bool:
+def _cuts_little(row: JsonObject) -> bool:
     """Whether canaries are surely cut by less than a tenth, against the control or against training on all samples."""
     intervals = (row["ratio"]["interval"], row["ratio_to_all"]["interval"])
     return any(interval is not None and interval[0] > NOT_CUT for interval in intervals)
