@@ -15,7 +15,7 @@ def report(asked: ReportRequest, call: Call) -> None:
     """All runs on one page: table over seeds, curves, difficulty, what pruning removed, the exact commands.
 
     The page is one file that loads nothing from the network. Other formats: tables as md, csv or tex (LaTeX),
-    everything as json, figures as svg or pdf (a folder).
+    everything as json, figures as svg, pdf or png (a folder).
 
     Example: spurcli report runs/ -o report.html
     """

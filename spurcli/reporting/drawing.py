@@ -99,6 +99,13 @@ def render_pdf(panel: Panel, legend: Sequence[Style] = ()) -> bytes:
     return buffer.getvalue()
 
 
+def render_png(panel: Panel, legend: Sequence[Style] = ()) -> bytes:
+    """Pixels on white at 200 to the inch, for slides and programs that show no SVG."""
+    buffer = io.BytesIO()
+    _save(panel, legend, buffer, "png", {"Software": None})
+    return buffer.getvalue()
+
+
 def _save(panel: Panel, legend: Sequence[Style], target: Any, kind: str, metadata: dict[str, object]) -> None:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
@@ -111,9 +118,11 @@ def _save(panel: Panel, legend: Sequence[Style], target: Any, kind: str, metadat
         panel.draw(axes)
         if legend:
             figure.legend(handles=[_handle(style) for style in legend], loc="outside lower left", frameon=False)
-        if kind == "pdf":
+        if kind in ("pdf", "png"):
             _recolor(figure)
-        figure.savefig(target, format=kind, metadata=metadata, transparent=True)
+        figure.savefig(
+            target, format=kind, metadata=metadata, transparent=kind != "png", dpi=200 if kind == "png" else "figure"
+        )
 
 
 def _settings() -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from spurcli.artifacts.atomic import atomic_path, write_text
 from spurcli.errors import InputError
 from spurcli.reporting.document import ArmEntry, ListEntry, Report
-from spurcli.reporting.drawing import COLORS, OTHER_COLORS, Figure, Style, render_pdf, render_svg
+from spurcli.reporting.drawing import COLORS, OTHER_COLORS, Figure, Style, render_pdf, render_png, render_svg
 from spurcli.reporting.plot_curves import curves
 from spurcli.reporting.plot_results import against_fraction, results
 from spurcli.reporting.plot_samples import difficulty, removed
@@ -48,7 +48,7 @@ def all_figures(report: Report) -> list[Figure]:
     return [figure for figure in (*found, *difficulty(report), removed(report, styles)) if figure is not None]
 
 
-def write_figures(folder: Path, report: Report, kind: Literal["svg", "pdf"]) -> list[str]:
+def write_figures(folder: Path, report: Report, kind: Literal["svg", "pdf", "png"]) -> list[str]:
     """One file for each panel, and each figure's numbers as CSV, into `folder`; returns the file names."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; figures are written into a folder", "Name a folder with -o FOLDER.")
@@ -59,7 +59,7 @@ def write_figures(folder: Path, report: Report, kind: Literal["svg", "pdf"]) -> 
             if kind == "svg":
                 write_text(folder / name, render_svg(panel, prefix="f", legend=figure.legend, inline=False))
             else:
-                content = render_pdf(panel, figure.legend)
+                content = (render_pdf if kind == "pdf" else render_png)(panel, figure.legend)
                 with atomic_path(folder / name) as temporary:
                     temporary.write_bytes(content)
             names.append(name)

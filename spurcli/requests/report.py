@@ -24,7 +24,8 @@ class ReportRequest:
         Option("Files or folders. (default: the current folder)", "RUNS", repeated=True, positional=True),
     ] = field(default=None, kw_only=False)
     format: Annotated[
-        str | None, Option("html, md, csv, tex, json, or svg or pdf (a folder of figures). (default: by -o)", "KIND")
+        str | None,
+        Option("html, md, csv, tex, json, or svg, pdf or png (a folder of figures). (default: by -o)", "KIND"),
     ] = None
     title: Annotated[str | None, Option("Title of the page.", "TEXT")] = None
     note: Annotated[
@@ -37,7 +38,7 @@ class ReportRequest:
 
     @property
     def standard_output(self) -> str:
-        return FIGURES if self.format in ("svg", "pdf") else f"report.{self.format or 'html'}"
+        return FIGURES if self.format in ("svg", "pdf", "png") else f"report.{self.format or 'html'}"
 
 
 def run(asked: ReportRequest, caller: Caller) -> dict[str, object]:

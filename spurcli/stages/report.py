@@ -14,7 +14,7 @@ from spurcli.reporting.gather import gather
 from spurcli.words import counted
 
 STANDARD_NAME = "report.html"
-FORMATS = ("html", "md", "csv", "tex", "json", "svg", "pdf")
+FORMATS = ("html", "md", "csv", "tex", "json", "svg", "pdf", "png")
 _MAX_NAMED = 3  # files that could not be read, each in a warning of its own
 _SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv", ".tex": "tex", ".json": "json"}
 
@@ -32,7 +32,7 @@ def report(
 ) -> dict[str, object]:
     """Write a report on everything in `runs`: artefacts, and folders that are searched for them.
 
-    `format` is html, md, csv, tex (a table) or json (default: by the suffix of `output`), or svg or pdf, for which `output` is a
+    `format` is html, md, csv, tex (a table) or json (default: by the suffix of `output`), or svg, pdf or png, for which `output` is a
     folder of figures. `notes` are shown as caveats. Pictures of samples need the data set below `data_root`.
 
     Returns the report's data, which is also the content of the json format, with `output`. Raises InputError if
@@ -63,7 +63,7 @@ def write(
     if len(found.skipped) > _MAX_NAMED:
         warnings.warn(f"Not read: {counted(len(found.skipped) - _MAX_NAMED, 'more file')}", SpurWarning, stacklevel=3)
     data = found.to_json()
-    if chosen in ("svg", "pdf"):
+    if chosen in ("svg", "pdf", "png"):
         from spurcli.reporting.figures import write_figures
 
         data["figures"] = write_figures(output, found, chosen)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from PIL import Image
 
 from spurcli.errors import UsageError
 from spurcli.stages.report import report
@@ -87,7 +88,7 @@ def test_json_holds_everything_and_is_what_the_function_returns(grid, tmp_path):
     assert [metric["unit"] for metric in content["metrics"]] == ["%", "%"]
 
 
-@pytest.mark.parametrize("kind", ["svg", "pdf"])
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
 def test_figures_come_as_one_file_a_panel_with_their_numbers(grid, tmp_path, kind):
     folder = grid()
     for name in ("one", "two"):
@@ -99,8 +100,11 @@ def test_figures_come_as_one_file_a_panel_with_their_numbers(grid, tmp_path, kin
     for path in (tmp_path / "one").glob(f"*.{kind}"):
         if kind == "svg":
             assert ElementTree.fromstring(path.read_text()).tag.endswith("}svg")
-        else:
+        elif kind == "pdf":
             assert path.read_bytes().startswith(b"%PDF-")
+        else:
+            with Image.open(path) as image:
+                assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "one" / "results.csv").read_text())))
     values = [float(row["value"]) for row in rows if row["metric"] == "spurious_misclassification"]
     assert values[:3] == [0.25, 0.27, 0.29]
