@@ -54,9 +54,9 @@ def main(words: list[str]) -> int:
                 continue
             place = Path(folder) / f"{version}-{choice}"
             result, versions = tried(python, place, wheel, choice)
-            shutil.rmtree(place, ignore_errors=True)
             failed += result != "passed"
             print(f"| {version} | {choice} | {result} | {versions} | {time.monotonic() - begun:.0f} |", flush=True)
+            shutil.rmtree(place, ignore_errors=True)
     return 1 if failed else 0
 
 
