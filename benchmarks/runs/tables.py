@@ -64,9 +64,9 @@ _METHODS = {
 # Arms of audit.py.
 _AUDITED = {
     "all": "ERM",
-    "audit": "hardest 25 % of the carriers that the audit found",
-    "audit-random": "random 25 % of these",
-    "audit-all": "all of these",
+    "audit": "without what the audit says to cut",
+    "audit-random": "as many of its carriers at random",
+    "audit-all": "without all carriers that it found",
     "oracle": _REFERENCES["oracle"],
 }
 _BY_AUDIT = (("audit", "audit-random"), ("audit", "all"), ("audit-all", "all"))
