@@ -22,30 +22,30 @@ COMMANDS = {
     "train": (_STAGES, "Train a model from scratch on the samples that a list keeps."),
     "evaluate": (
         _STAGES,
-        "Worst-group accuracy, how far the model relies on a spurious feature, and more, each with its interval.",
+        "Measure worst-group accuracy, reliance on a spurious feature, and more, with intervals.",
     ),
     "report": (
         _STAGES,
-        "All runs on one page: table over seeds, curves, difficulty, what pruning removed, the exact commands.",
+        "Show all runs on one page: table over seeds, curves, difficulty, pruned samples, the exact commands.",
     ),
     "compare": (
         _OTHER,
-        "A study in one command: ways of training × seeds, each pruned one with its random control, and the report.",
+        "Run a complete study: ways of training × seeds, a random control for each pruned arm, and the report.",
     ),
-    "canary": (_OTHER, "Forecast what pruning will do to a weak feature: plant known ones, prune, and measure."),
-    "audit": (_OTHER, "Search for what a model leans on where nobody has labelled it."),
+    "canary": (_OTHER, "Forecast the effect of pruning on a weak feature: plant known features, prune, and measure."),
+    "audit": (_OTHER, "Search for unlabelled features that a model relies on."),
     "infer": (
         _OTHER,
-        "Infer groups of the samples from what a model predicts, or from what you ticked, without group labels.",
+        "Infer groups without group labels, from a model's predictions or from your ticks.",
     ),
     "export": (_OTHER, "Write the samples of a list, or scores, groups or predictions, for other programs."),
-    "demo": (_OTHER, "Run the whole chain on the built-in data set: about a minute on a CPU."),
+    "demo": (_OTHER, "Run all stages on the built-in data set: about a minute on a CPU."),
     "list": (
         _OTHER,
-        "List what is registered: data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and rules that choose an epoch.",
+        "List data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and rules that choose an epoch.",
     ),
-    "show": (_OTHER, "Show what a file is and how it was made: the commands that led to it, oldest first."),
-    "data": (_OTHER, "Look at a data set before working with it."),
+    "show": (_OTHER, "Show the kind of a file and its history: the commands that led to the file, oldest first."),
+    "data": (_OTHER, "Check, cache or embed a data set."),
     "recipe": (_OTHER, "Copy a recipe to change it, or print it."),
 }
 # Typer carries its own copy of click since 0.26, and used the package before: this is UsageError in both.
@@ -120,7 +120,7 @@ def spurcli(
 ) -> None:
     """Find spurious correlations in a classifier and sever them by pruning a few hard samples.
 
-    The stages exchange files: each writes its standard name in the current folder, and reads the one that the stage
+    The stages exchange files: each writes a file with a standard name in the current folder, and reads the file that the stage
     before it wrote.
 
     The method in five lines:

@@ -15,11 +15,11 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, AuditRequest)
 def audit(asked: AuditRequest, call: Call) -> None:
-    """Search for what a model leans on where nobody has labelled it.
+    """Search for unlabelled features that a model relies on.
 
-    Finders look through the table's columns, the images or the texts. Each suspect is judged on held-out samples that
-    no finder searched, and gets a groups file for prune, train and evaluate --group-labels. Confirmed means that the
-    model leans on it, not that it should not: look at the samples. docs/audit.md explains each number.
+    Finders search the table's columns, the images or the texts. Each suspect is tested on held-out samples that
+    no finder used, and gets a groups file for prune, train and evaluate --group-labels. Confirmed means that the
+    model relies on the feature. The feature may still be legitimate: look at the samples. docs/audit.md explains each number.
 
     Example: spurcli audit model.safetensors
 

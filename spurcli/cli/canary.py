@@ -15,15 +15,15 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, CanaryRequest)
 def canary(asked: CanaryRequest, call: Call) -> None:
-    """Forecast what pruning will do to a weak feature: plant known ones, prune, and measure.
+    """Forecast the effect of pruning on a weak feature: plant known features, prune, and measure.
 
     Canaries are faint features that this command puts into a copy of your training data: a patch in a corner of some
-    images of a class, or a word at the end of some texts. Models are trained on all samples, without the hardest of each class,
-    and without as many random ones. How much each model relies on a canary is measured, because where the canary is, is known.
+    images of a class, or a word at the end of some texts. Models are trained on all samples, without the hardest samples
+    of each class, and without equally many random samples. The canary's place is known, so each model's reliance on it is measured.
 
-    The forecast: does pruning reduce the reliance on a weak feature here, at which fraction, and what does it cost in
-    accuracy? "Does not help" is an answer. No file of the canaries can be used to train on the data without them. A faint canary says
-    nothing about a strong feature: spurcli audit looks for those. After an interruption the same command goes on.
+    The forecast says whether pruning reduces the reliance on a weak feature in your data, at which fraction, and at which
+    cost in accuracy. Files of the canaries are rejected for the data without canaries. A faint canary is not evidence about
+    strong features: search for these with spurcli audit. After an interruption, the same command resumes.
 
     Example: spurcli canary --dataset demo --seeds 3 --dry-run
 

@@ -15,11 +15,11 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, CompareRequest)
 def compare(asked: CompareRequest, call: Call) -> None:
-    """A study in one command: ways of training × seeds, each pruned one with its random control, and the report.
+    """Run a complete study: ways of training × seeds, a random control for each pruned arm, and the report.
 
-    The plan comes first, with a time estimate measured here. What arms share (ERM, scores, inferred groups) is computed
-    once a seed. Files and folders are those of the single commands, which FOLDER/commands.sh lists. After an interruption,
-    even a kill, the same command goes on; seeds and arms that are added later only run what is new.
+    First the command prints the plan, with a time estimate measured on this machine. Work that arms share (ERM, scores, inferred groups)
+    is done once per seed. The files are the same as those of the single commands, which FOLDER/commands.sh lists. After an
+    interruption, even a kill, the same command resumes; if you add seeds or arms later, only the new runs start.
 
     prune:0.1 removes the hardest tenth of each class, prune:0.25@auto the hardest quarter inside the groups that carry
     their class's spurious feature. METHOD is one of spurcli list methods or file.py:attr; group_dro+mistakes infers its groups.

@@ -25,14 +25,14 @@ from spurcli.requests.options import parse_sets, with_columns
 from spurcli.results import Unreadable
 from spurcli.words import counted
 
-app = typer.Typer(add_completion=False, help="Look at a data set before working with it.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Check, cache or embed a data set.", no_args_is_help=True)
 app.command()(cache)
 add_to(app)
 
 
 @app.callback()
 def data() -> None:
-    """Look at a data set before working with it."""
+    """Check, cache or embed a data set."""
 
 
 @app.command()
@@ -56,7 +56,8 @@ def check(
 ) -> None:
     """Counts per split, class and group (against the published ones), fingerprints, spurious features.
 
-    Files that are missing, or with --decode-all unreadable, are listed on stdout (of many the first ten; all with --json), and the exit code is 3.
+    Missing files, and with --decode-all unreadable files, are listed on stdout (the first ten; all with --json), and the exit
+    code is 3.
 
     Example: spurcli data check celeba --data-root .data
 

@@ -30,11 +30,11 @@ def cache(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Decode all images, or tokenise all texts, once; every stage then reads the result.
+    """Decode all images, or tokenise all texts, once; every stage then uses the result.
 
-    Written to .spurcli-cache in the data root, or to the folder that SPURCLI_CACHE names; delete it at will. What is
-    there already is checked. Use the recipe and settings of the stages: they say how large the images are, or which
-    tokeniser is used.
+    The cache is written to .spurcli-cache in the data root, or to the folder that SPURCLI_CACHE names; you may delete
+    it at any time. An existing cache is checked. Use the recipe and settings of the stages: they set the size of the
+    images, or the tokeniser.
 
     Example: spurcli data cache celeba --recipe celeba-cpu --data-root .data
     """

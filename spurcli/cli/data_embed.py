@@ -14,10 +14,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def embed(asked: EmbedRequest, call: Call) -> None:
-    """Embed every sample once by a frozen model; heads are then trained on the embeddings in seconds.
+    """Embed every sample once with a frozen model; heads then train on the embeddings in seconds.
 
-    The file is a data set wherever one is named, with the samples, ids and groups of its source: lists, scores and groups
-    of one fit the other. After an interruption the same command resumes.
+    Use the file like any data set. It has the samples, ids and groups of its source, so lists, scores and groups
+    can be used with both. After an interruption, the same command resumes.
 
     Example: spurcli data embed photos/ -o photos.embeddings.h5
     """

@@ -19,20 +19,18 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def demo(
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FOLDER", help="Where everything is written.")
-    ] = "demo-run",
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FOLDER", help="Output folder.")] = "demo-run",
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, max=20, metavar="N", help="How many draws of the data and seeds.")
     ] = 8,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Run the whole chain on the built-in data set: about a minute on a CPU.
+    """Run all stages on the built-in data set: about a minute on a CPU.
 
-    A faint mark on some training images of one digit is learned as if it meant that digit; pruning the hardest samples
-    weakens that, removing as many random ones does not. The commands are printed as they run, and written to
-    FOLDER/commands.sh: each can be typed by hand. Interrupted, the same command goes on. For your own data: spurcli compare.
+    Some training images of one digit have a faint mark, and the model learns the mark as a sign of that digit. Pruning the hardest
+    samples weakens this effect; removing equally many random samples does not. The commands are printed as they run, and written
+    to FOLDER/commands.sh for you to type. After an interruption, the same command resumes. For your own data: spurcli compare.
 
     Example: spurcli demo --seeds 3
     """

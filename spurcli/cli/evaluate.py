@@ -12,10 +12,10 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, EvaluateRequest)
 def evaluate(asked: EvaluateRequest, call: Call) -> None:
-    """Worst-group accuracy, how far the model relies on a spurious feature, and more, each with its interval.
+    """Measure worst-group accuracy, reliance on a spurious feature, and more, with intervals.
 
-    Data set and architecture are those of the checkpoint. predictions.h5 is written next to the evaluation; named
-    instead of a model it gives every metric again, without model or data. docs/measures.md explains each.
+    The checkpoint sets the data set and architecture. predictions.h5 is written next to the evaluation; from this file,
+    evaluate recomputes every metric without model or data. docs/measures.md explains each metric.
 
     Example: spurcli evaluate model.safetensors --split test
 

@@ -13,10 +13,10 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, InferRequest)
 def infer(asked: InferRequest, call: Call) -> None:
-    """Infer groups of the samples from what a model predicts, or from what you ticked, without group labels.
+    """Infer groups without group labels, from a model's predictions or from your ticks.
 
     The groups are class/attribute, for train --group-labels and prune --group-labels. If true groups are known, a table
-    compares them with the inferred ones; they are used for nothing else.
+    compares them with the inferred groups; true groups have no other use here.
 
     Example: spurcli infer --dataset celeba --epoch 1 --by mistakes --save-errors errors.txt
 

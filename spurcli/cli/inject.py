@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False)
 def inject(asked: InjectRequest, call: Call) -> None:
     """Put a spurious feature into some training samples of one class.
 
-    The output is itself a data set: name it wherever a data set is named (--dataset inject.json).
+    The output is a data set: use it with --dataset inject.json.
     Parameters of the feature are set with --set feature.KEY=VALUE (spurcli list features shows them).
 
     Example: spurcli inject --dataset cifar10 --feature line --class airplane --count 100 --twin-class automobile

@@ -33,10 +33,10 @@ def list_parts(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what is registered: data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and
+    """List data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and
     rules that choose an epoch.
 
-    Wherever one of these names is accepted, so is your own package.module:attr or path/to/file.py:attr.
+    Options that take one of these names also take your own package.module:attr or path/to/file.py:attr.
     """
     from rich.box import SIMPLE
     from rich.markup import escape

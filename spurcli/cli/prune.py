@@ -17,7 +17,7 @@ def prune(asked: PruneRequest, call: Call) -> None:
     """Choose which samples to remove.
 
     Weak or unknown feature: remove the hardest of every class. Strong and known feature: remove the hardest inside the
-    groups that carry their class's spurious feature (--group auto). A fraction is always what is removed.
+    groups that carry their class's spurious feature (--group auto). A fraction is always the removed share.
 
     Example: spurcli prune --fraction 0.1 --per-class
 

@@ -25,7 +25,7 @@ def show(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a file is and how it was made: the commands that led to it, oldest first.
+    """Show the kind of a file and its history: the commands that led to the file, oldest first.
 
     Example: spurcli show scores.h5 --hardest 20
     """

@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False)
 def train(asked: TrainRequest, call: Call) -> None:
     """Train a model from scratch on the samples that a list keeps.
 
-    Data set, model and recipe are those of --checkpoint, else of the list, unless named here. history.json is written
+    Data set, model and recipe come from the options, else from --checkpoint, else from the list. history.json is written
     next to the model. After an interruption, even a kill, the same command resumes bit for bit.
 
     Example: spurcli train --keep keep.txt --seed 1

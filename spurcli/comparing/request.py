@@ -66,7 +66,7 @@ class CompareRequest:
         str | Sequence[str] | None,
         Option("Judge reliance on this feature, CLASS/ATTRIBUTE. Repeatable.", "NAME", repeated=True),
     ] = None
-    dry_run: Annotated[bool, Option("Show the plan and how long it takes, and stop.")] = False
+    dry_run: Annotated[bool, Option("Show the plan and the expected time, and stop.")] = False
     script: Annotated[bool, Option("Print the commands as a shell script, and stop.")] = False
     jobs: Annotated[int, Option("Run this many commands at once on this machine.", "N", panel=WHERE, minimum=1)] = 1
     threads: Annotated[

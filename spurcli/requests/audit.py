@@ -94,18 +94,18 @@ class AuditRequest:
         Option("Test this word of texts. Repeatable.", "WORD", panel=SUSPICION, repeated=True),
     ] = None
     second: Annotated[
-        File | None, Option("Another model (another seed) that must confirm what the first one shows.", "CHECKPOINT")
+        File | None, Option("A second model (another seed) that must show the same effect.", "CHECKPOINT")
     ] = None
     confirm: Annotated[
-        bool, Option("Train that other model: the checkpoint's recipe with the next seed. Costs a whole training.")
+        bool, Option("Train the second model: the checkpoint's recipe with the next seed. Costs a full training.")
     ] = False
     held_out: Annotated[str | None, Option("The split that judges reliance. (default: val, else test)", "NAME")] = None
     budget: Annotated[
-        str | None, Option("How long to search at most, e.g. 90s or 5m; judging comes on top.", "TIME")
+        str | None, Option("Maximum search time, e.g. 90s or 5m; the tests of suspects take extra time.", "TIME")
     ] = None
     sheet: Annotated[
         bool,
-        Option("Also write ticks.html, a sheet on which you say who carries what no finder can name.", panel=SHEET),
+        Option("Also write ticks.html, a sheet to mark the carriers of a feature that no finder finds.", panel=SHEET),
     ] = False
     sheet_class: Annotated[
         str | Sequence[str] | None,
@@ -117,7 +117,7 @@ class AuditRequest:
         ),
     ] = None
     sheet_size: Annotated[
-        int | None, Option("How many samples the sheet shows. (default: 120)", "N", panel=SHEET, minimum=8)
+        int | None, Option("Number of samples on the sheet. (default: 120)", "N", panel=SHEET, minimum=8)
     ] = None
     predictions: PredictionTable = None
     label: LabelColumn = None

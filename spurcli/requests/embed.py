@@ -53,8 +53,8 @@ class EmbedRequest:
     layer: Annotated[
         str | None,
         Option(
-            "What is the embedding: last (the input of the last linear layer), output (what the model returns), or of a "
-            "transformers text encoder cls (first token) or mean (of all tokens). "
+            "The embedding: last (the input of the last linear layer), output (the model's output), or, for a "
+            "transformers text encoder, cls (first token) or mean (of all tokens). "
             "(default: last; mean for a text encoder without --checkpoint)",
             "NAME",
         ),

@@ -75,7 +75,8 @@ class EvaluateRequest:
     proba: ProbaColumns = None
     logit: LogitColumns = None
     predicted: Annotated[
-        str | None, Option("Column of the predicted class, where nothing else is known.", "COLUMN", panel=TABLE)
+        str | None,
+        Option("Column of the predicted class, if there are no probabilities or logits.", "COLUMN", panel=TABLE),
     ] = None
     group: GroupColumns = None
     id: IdColumn = None

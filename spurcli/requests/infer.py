@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class InferRequest:
-    """Infer groups of the samples from what a model predicts, or from what you ticked, without group labels."""
+    """Infer groups without group labels, from a model's predictions or from your ticks."""
 
     standard_output: ClassVar[str] = "groups.txt"
 
@@ -72,12 +72,10 @@ class InferRequest:
         int | None,
         Option("Learning rates to try (with --by xrm); the highest flip rate is kept. (default: 3)", "N", minimum=1),
     ] = None
-    ticks: Annotated[File | None, Option("What you answered on a tick sheet (with --by ticks): ticks.csv.", "FILE")] = (
-        None
-    )
+    ticks: Annotated[File | None, Option("Your answers on a tick sheet (with --by ticks): ticks.csv.", "FILE")] = None
     save_errors: Annotated[
         File | None,
-        Option("Also save which samples the model misclassifies, for train --errors.", "FILE", writes="errors.txt"),
+        Option("Also save the list of misclassified samples, for train --errors.", "FILE", writes="errors.txt"),
     ] = None
     output: Annotated[File | None, output("groups.txt")] = None
     force: Force = False

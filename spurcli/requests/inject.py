@@ -35,10 +35,12 @@ class InjectRequest:
     dataset: Dataset = None
     feature: Annotated[str, Option("line, patch, noise, word, or your own file.py:attr.", "NAME")] = "line"
     class_name: Annotated[str | None, Option("The class that gets the feature.", "NAME", flag="--class")] = None
-    count: Annotated[int | None, Option("How many of its samples get the feature.", "N", minimum=0)] = None
-    fraction: Annotated[str | float | None, Option("Or which fraction of them.", "FRACTION")] = None
+    count: Annotated[int | None, Option("Number of samples of the class that get the feature.", "N", minimum=0)] = None
+    fraction: Annotated[str | float | None, Option("Fraction of the class that gets the feature.", "FRACTION")] = None
     select: Annotated[str, Option("random, hardest, easiest, or A:B from easiest to hardest.", "ORDER")] = "random"
-    scores: Annotated[File | None, Option("Scores of the clean data; needed unless random.", "FILE")] = None
+    scores: Annotated[File | None, Option("Scores of the clean data; required unless --select is random.", "FILE")] = (
+        None
+    )
     score: Score = None
     twin_class: Annotated[
         str | None, Option("The class whose misclassification with the feature is reported first.", "NAME")

@@ -71,19 +71,21 @@ Force = Annotated[bool, FORCE]
 Columns = str | Sequence[str] | None
 PredictionTable = Annotated[
     File | None,
-    Option("Take a table of predictions of any program (.csv, .tsv, .jsonl, .parquet).", "FILE", panel=TABLE),
+    Option("A table of predictions of any program (.csv, .tsv, .jsonl, .parquet).", "FILE", panel=TABLE),
 ]
 LabelColumn = Annotated[str | None, Option("Column of the true class. (default: label)", "COLUMN", panel=TABLE)]
 ProbaColumns = Annotated[
     Columns,
     Option(
-        "Columns of probabilities named after the classes, as 'p_*'; one alone is the positive class. Repeatable.",
+        "Columns of probabilities named after the classes, as 'p_*'; a single column is the positive class. Repeatable.",
         "COLUMN",
         panel=TABLE,
         repeated=True,
     ),
 ]
-LogitColumns = Annotated[Columns, Option("The same, of logits. Repeatable.", "COLUMN", panel=TABLE, repeated=True)]
+LogitColumns = Annotated[
+    Columns, Option("Columns of logits, named in the same way. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
+]
 GroupColumns = Annotated[
     Columns, Option("Make groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
 ]

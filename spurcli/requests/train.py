@@ -62,7 +62,8 @@ class TrainRequest:
         Option("The samples to train on: a list, or all. (default: keep.txt)", "LIST", reads="keep.txt"),
     ] = None
     remove: Annotated[
-        File | None, Option("Or the samples to leave out. (default: remove.txt)", "LIST", reads="remove.txt")
+        File | None,
+        Option("The samples to leave out, instead of --keep. (default: remove.txt)", "LIST", reads="remove.txt"),
     ] = None
     model: Model = None
     method: Annotated[

@@ -30,21 +30,21 @@ STANDARD_FOLDER = "canary"
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryRequest:
-    """Forecast what pruning will do to a weak feature: plant known ones, prune, and measure."""
+    """Forecast the effect of pruning on a weak feature: plant known features, prune, and measure."""
 
     dataset: Dataset = None
     fractions: Annotated[
         str | Sequence[str], Option("Fractions of each class that pruning removes, separated by commas.", "LIST")
     ] = "0.1,0.2,0.3"
     seeds: Annotated[str | int | Sequence[int], Option("How many seeds, or which: 5, 11-18, or 1,4,7.", "SEEDS")] = "5"
-    canaries: Annotated[int, Option("How many features are planted at once.", "N", minimum=1)] = 3
+    canaries: Annotated[int, Option("Number of features planted at once.", "N", minimum=1)] = 3
     share: Annotated[str | float, Option("Share of a class that carries its canary.", "FRACTION")] = "0.3"
-    max_cost: Annotated[str | float, Option("How many points of accuracy pruning may cost.", "POINTS")] = "1"
+    max_cost: Annotated[str | float, Option("Maximum cost of pruning, in points of accuracy.", "POINTS")] = "1"
     split: Annotated[
-        str | None, Option("The split that canaries are judged on. (default: val, or test without one)", "NAME")
+        str | None, Option("The split on which canaries are measured. (default: val, else test)", "NAME")
     ] = None
     model: Model = None
-    dry_run: Annotated[bool, Option("Show the plan and how long it takes, and stop.")] = False
+    dry_run: Annotated[bool, Option("Show the plan and the expected time, and stop.")] = False
     output: Annotated[
         File | None,
         Option(f"Folder of the trainings. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT),
