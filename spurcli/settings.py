@@ -302,14 +302,14 @@ def _require_named_user_code(merged: Table, flags: Table, uses: Sequence[str]) -
         named = flags.get(table, {}).get("name") == name
         if table in uses and isinstance(name, str) and is_user_code(name) and not named:
             raise InputError(
-                f"A file names your own {table} {name}; code is never run because a file says so",
+                f"A file names your own {table} {name}; code is never run because a file names it",
                 f"If you trust it, name it again: {flag}{name}",
             )
     injection = merged["dataset"].get("injection") or {}
     feature = injection.get("feature", "")
     if isinstance(feature, str) and is_user_code(feature) and flags.get("feature") != feature:
         raise InputError(
-            f"inject.json names your own feature {feature}; code is never run because a file says so",
+            f"inject.json names your own feature {feature}; code is never run because a file names it",
             f"If you trust it, name it again: --feature {feature}",
         )
 

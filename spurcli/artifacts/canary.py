@@ -48,7 +48,7 @@ def read_canary(path: Path) -> JsonObject:
 def _objects(content: JsonObject, name: str, where: str) -> list[JsonObject]:
     found = field(content, name, list, where)
     if not all(isinstance(item, dict) for item in found):
-        raise InputError(f"{where}: {name} holds what is not an object", "See docs/formats.md for the layout.")
+        raise InputError(f"{where}: {name} holds a value that is not an object", "See docs/formats.md for the layout.")
     return list(found)
 
 

@@ -34,7 +34,7 @@ def read_checkpoint_metadata(path: Path, *, required: bool = True) -> JsonObject
     if text is None:
         if required:
             raise InputError(
-                f"{path} was not written by spurcli: it does not say which model and data set it belongs to",
+                f"{path} was not written by spurcli: it has no record of its model and data set",
                 "Name them: --dataset NAME --model NAME (and --recipe NAME).",
             )
         return {}

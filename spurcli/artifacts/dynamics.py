@@ -177,7 +177,7 @@ class DynamicsReader:
         if bad.any():
             raise InputError(
                 f"{self.path}: sample {start + int(bad.argmax()):,} has no value in some epochs",
-                "Dynamics from the training pass know kept samples only. Train on all, or with --dynamics eval.",
+                "Dynamics from the training pass cover kept samples only. Train on all samples, or with --dynamics eval.",
             )
         return taken
 
@@ -198,7 +198,7 @@ class DynamicsReader:
             or not np.isin(correct, (0, 1)).all()
         ):
             raise InputError(
-                f"{self.path} holds values that are no log-probability, margin or bit", "Make the file again."
+                f"{self.path} holds values that are not log-probabilities, margins or bits", "Make the file again."
             )
         return EpochDynamics(log_p, margin, correct.astype(bool))
 

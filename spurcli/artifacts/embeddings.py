@@ -139,7 +139,7 @@ def read_embeddings(path: Path) -> Embeddings:
         names = hdf5.json_attribute(file, "splits", where)
         groups = hdf5.member(file, "split", h5py.Group, where)
         if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names) or groups is None:
-            raise InputError(f"{where} does not say its splits", "See docs/formats.md for the layout.")
+            raise InputError(f"{where} has no list of splits", "See docs/formats.md for the layout.")
         if len(names) > _MAX_SPLITS or len(set(names)) < len(names) or any("/" in each for each in names):
             raise InputError(f"{where}: the names of its splits cannot be used", "Make the file again.")
         pair = hdf5.array_member(file, "confusion", where, kinds="iu", ndim=1, length=2)
@@ -180,7 +180,7 @@ def _read_split(groups: h5py.Group, name: str, where: str) -> EmbeddedSplit:
     fingerprint = Fingerprint.of(codes, sample_id)
     stated = hdf5.json_attribute(group, "fingerprint", where)
     if stated is not None and (problem := fingerprint.difference(Fingerprint.from_json(stated, where))):
-        raise InputError(f"{where} is not what its fingerprint says: {problem}", "Make the file again.")
+        raise InputError(f"{where} does not match its fingerprint: {problem}", "Make the file again.")
     return EmbeddedSplit(
         embedding=_rows(embedding, where),
         label=codes,

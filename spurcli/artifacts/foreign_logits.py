@@ -180,7 +180,7 @@ def _named_labels(stored: NDArray[Any], path: Path, class_names: Sequence[str]) 
     position = {canonical(name): number for number, name in enumerate(class_names)}
     if not position:
         raise InputError(
-            f"{path} has labels that are texts, such as {texts[0][:40]!r}, and the logits do not say which column that is",
+            f"{path} has labels that are texts, such as {texts[0][:40]!r}, and the logits have no class names to match them",
             "Store class_names with the logits (HDF5 or safetensors), or the column of each label as a number.",
         )
     unknown = next((text for text in texts if text not in position), None)

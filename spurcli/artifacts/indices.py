@@ -160,14 +160,14 @@ def _from_one(indices: NDArray[np.int64]) -> str:
 def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
     """The kind that a header states, if it is of use where lists of `bare_kind` are."""
     if kind not in ("keep", "remove", "errors"):
-        raise InputError(f"{path} does not say whether its indices are kept or removed", _HINT)
+        raise InputError(f"{path} does not state whether its indices are kept or removed", _HINT)
     if kind == "errors" and bare_kind != "errors":
         raise InputError(
-            f"{path} lists what a model got wrong, not what to keep or remove",
+            f"{path} lists a model's errors, not samples to keep or remove",
             f"Train with it: spurcli train --method jtt --errors {path}",
         )
     if kind != "errors" and bare_kind == "errors":
-        raise InputError(f"{path} lists what to {kind}, not what a model got wrong", _ERRORS_HINT)
+        raise InputError(f"{path} lists samples to {kind}, not a model's errors", _ERRORS_HINT)
     found: Kind = kind
     return found
 

@@ -136,7 +136,7 @@ def _read_planted(content: object, fingerprint: Fingerprint, where: str) -> Plan
     """A further feature. It must be one of spurcli's: nobody confirms the user code that a file names here."""
     where = f"{where}: further"
     if not isinstance(content, dict):
-        raise InputError(f"{where} holds what is not an object", _HINT)
+        raise InputError(f"{where} holds a value that is not an object", _HINT)
     feature = field(content, "feature", str, where)
     if is_user_code(feature):
         raise InputError(

@@ -91,7 +91,7 @@ class Subject:
         if self.injection_sha256 != other.injection_sha256:
             raise InputError(
                 f"{self.name} was made with {self._injection}, {other.name} with {other._injection}",
-                "Name the same inject.json with --dataset, or say --allow-injection-mismatch if that is meant.",
+                "Name the same inject.json with --dataset, or add --allow-injection-mismatch if this is intended.",
             )
 
     @property

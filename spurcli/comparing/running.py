@@ -93,7 +93,9 @@ def read_seeds(asked: str | int | Sequence[int]) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,18})(?:\s*-\s*(\d{1,18}))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not match or not 0 <= last - first < 10_000:
-            raise UsageError(f"--seeds {asked}: {part!r} is no seed", "Write --seeds 5, 11-18 or 1,4,7 (one seed: 3,).")
+            raise UsageError(
+                f"--seeds {asked}: {part!r} is not a seed", "Write --seeds 5, 11-18 or 1,4,7 (one seed: 3,)."
+            )
         seeds += range(first, last + 1)
         if text == f"{part},":
             break

@@ -82,7 +82,7 @@ class Study:
     def steps(self) -> list[Step]:
         """All commands but the report, seed by seed. Raises UsageError for what cannot be, before any work."""
         if len(set(self.seeds)) < len(self.seeds) or not self.seeds:
-            raise UsageError("A seed is named twice, or none is", "Write --seeds 5, 11-18 or 1,4,7.")
+            raise UsageError("--seeds is empty or names a seed twice", "Write --seeds 5, 11-18 or 1,4,7.")
         for rule in self.looks.rules:
             if rule not in RULES:
                 raise UsageError(f"Unknown epoch rule {rule!r}{near(rule, RULES)}", f"There are: {', '.join(RULES)}")

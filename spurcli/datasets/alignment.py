@@ -84,7 +84,7 @@ def read_aligned(
     foreign = read_foreign_logits(*paths, class_names=dataset.class_names if dataset else ())
     if dataset is None:
         if foreign.label is None:
-            raise UsageError("Logits alone say nothing about what is right", "Add --labels FILE or --dataset NAME.")
+            raise UsageError("Logits alone do not include the true classes", "Add --labels FILE or --dataset NAME.")
         warn_unless_fitting(foreign.logits, foreign.label, str(foreign.path))
         names = foreign.class_names or tuple(map(str, range(foreign.logits.shape[1])))
         return replace(foreign, class_names=names), ""

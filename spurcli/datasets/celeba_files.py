@@ -109,7 +109,9 @@ def _read_attributes(path: Path, wanted: Sequence[str]) -> tuple[list[str], NDAr
         names.append(name)
         codes[row] = [value == "1" for value in chosen]
     if len(names) != int(lines[0]):
-        raise InputError(f"{path} has {counted(len(names), 'row')} and says it has {int(lines[0]):,}", _FETCH_AGAIN)
+        raise InputError(
+            f"{path} has {counted(len(names), 'row')} but its first line announces {int(lines[0]):,}", _FETCH_AGAIN
+        )
     return names, codes
 
 
@@ -213,7 +215,7 @@ def require_images(table: Table, rows: Mapping[str, NDArray[np.int64]], folder: 
     if missing:
         raise MissingFilesError(
             f"of CelebA's {counted(len(needed), 'image')} are not in {folder / IMAGES}",
-            f"Fetch img_align_celeba.zip at {SOURCE} and unpack it there, or use what is there, which is not the "
+            f"Fetch img_align_celeba.zip at {SOURCE} and unpack it there, or use the existing files, which are not the "
             "published set: --set dataset.options.available_only=true",
             missing,
         )

@@ -229,7 +229,7 @@ def names_in(table: Table, column: str) -> list[str]:
     values = [plain[value] for value in table[column]]
     for value in plain.values():
         if is_missing(value):
-            written = repr(value) + ", which stands for an empty cell" if value else "empty"
+            written = repr(value) + ", which means an empty cell" if value else "empty"
             raise InputError(
                 f"{table.where(values.index(value))}: {column} is {written}", "Fill it in, or remove the row."
             )
@@ -255,9 +255,7 @@ def _splits(table: Table, column: str, meaning: Options) -> list[str]:
 def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
     distinct = set(names)
     if len(distinct) < 2:
-        raise InputError(
-            f"{where}: there is one class only, {names[0][:40]!r}", "There must be two at least to tell apart."
-        )
+        raise InputError(f"{where}: the only class is {names[0][:40]!r}", "At least two classes are required.")
     if len(distinct) > MANY and 2 * len(distinct) > len(names):
         raise InputError(
             f"{where}: {counted(len(distinct), 'different value')} in {counted(len(names) // 2, 'row')} are too many to be classes",

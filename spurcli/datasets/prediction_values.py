@@ -36,7 +36,7 @@ def class_columns(
     names = [plain[end] for end in ends]
     if len(set(names)) < len(names) or not all(names):
         raise InputError(
-            f"{path}: the columns {', '.join(columns[:8])} do not say which class each is of",
+            f"{path}: the columns {', '.join(columns[:8])} do not name their classes",
             "Name them after their classes, as in p_cat, p_dog.",
         )
     if set(names) == set(map(str, range(len(labels)))) and set(names).isdisjoint(labels):
@@ -163,7 +163,7 @@ def _positive(column: str, labels: Collection[str], path: str, label: str) -> tu
             f"{path}: {column} is one column, and {label} has {counted(len(classes), 'class')}",
             "Name a column of each class, as in --proba 'p_*'."
             if len(classes) > 2
-            else "There must be two at least to tell apart.",
+            else "At least two classes are required.",
         )
     mine = [
         name for name in classes if re.search(rf"(^|[\W_]|(?<=[a-z])(?=[0-9])){re.escape(name)}$", canonical(column))

@@ -127,6 +127,8 @@ def named_features(words: Sequence[str], class_names: Sequence[str], group_names
     for attribute, mine in classes.items():
         name = group_names[attribute].removeprefix(f"{class_names[0]}/")
         if len(set(mine)) == len(class_names):
-            raise UsageError(f"--feature-of names every class for {name}: none is left to compare", "Name fewer.")
+            raise UsageError(
+                f"--feature-of names every class for {name}, so no class is left for the comparison", "Name fewer."
+            )
         found.append(Feature(name, tuple(dict.fromkeys(mine)), attribute))
     return found

@@ -25,7 +25,7 @@ def bind_feature(name: str, parameters: Options, kind: Literal["images", "texts"
     """The feature with its parameters filled in, ready to apply to one sample, which is of this kind."""
     if kind == "vectors":
         raise InputError(
-            "A feature cannot be put into embeddings, only into the images or texts that they were made from",
+            "A feature cannot be injected into embeddings, only into the images or texts behind them",
             "Inject it there, then embed the result: spurcli data embed inject.json",
         )
     feature = FEATURES.load(name)

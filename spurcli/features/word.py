@@ -22,7 +22,7 @@ def word(
     letter is touched.
     """
     if not word.strip():
-        raise UsageError("The word that is put in is empty", "Name one: --set feature.word=never")
+        raise UsageError("The word to insert is empty", "Name one: --set feature.word=never")
     if not -len(texts) <= column < len(texts):
         raise UsageError(
             f"feature.column = {column}, but a sample has {counted(len(texts), 'text')}",

@@ -165,8 +165,8 @@ class Evidence:
         wrong = np.flatnonzero(prediction != self.label).astype(np.int64)
         if not len(wrong):
             raise InputError(
-                "The model gets every training sample right, so its mistakes tell nothing",
-                "Take an earlier model (a smaller --epoch) or a more strongly regularised one (--set "
+                "The model classifies every training sample correctly, so it has no mistakes to use",
+                "Use an earlier model (a smaller --epoch) or a more strongly regularised model (--set "
                 "training.weight_decay=1.0 and a smaller learning rate, as JTT does).",
             )
         return wrong

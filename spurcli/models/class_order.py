@@ -74,7 +74,7 @@ def order_of_outputs(found: Sequence[str] | None, classes: Classes, where: str) 
     if order is None:
         raise InputError(
             f"{where} was trained on the classes {_listed(theirs)}; the data set has {_listed(ours)}",
-            f"If they are the same, say which in the file's order: --set {FLAG}={','.join(ours)}",
+            f"If they are the same, list them in the file's order: --set {FLAG}={','.join(ours)}",
         )
     if order == same:
         return same, f"classes matched by name: {_listed(ours)}"

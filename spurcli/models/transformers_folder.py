@@ -187,7 +187,7 @@ def _check_texts(model: nn.Module, folder: Path, vocab_size: int, max_length: in
             model.eval()({"input_ids": text, "attention_mask": torch.ones_like(text)})
     except (IndexError, RuntimeError) as error:
         raise InputError(
-            f"The model in {folder} does not take texts of {max_length} tokens",
+            f"The model in {folder} cannot process texts of {max_length} tokens",
             "Lower preprocessing.max_length; config.json says max_position_embeddings = "
             f"{getattr(config, 'max_position_embeddings', 'nothing')}.",
         ) from error

@@ -73,7 +73,7 @@ def removed_by(
         if (sizes[sizes > 0] < stop).any():
             raise InputError(
                 f"The slice {start}:{stop} reaches beyond {counted(int(sizes[sizes > 0].min()), 'sample')}",
-                "Take a smaller one, or leave out --per-class.",
+                "Use a smaller slice, or leave out --per-class.",
             )
         above_start = np.maximum(sizes - start, 0)
         above_stop = np.maximum(sizes - stop, 0)
@@ -136,7 +136,7 @@ def found_groups(asked: Sequence[str], groups: KnownGroups, num_classes: int) ->
         )
     found = aligned_groups(count_codes(group, len(groups.names)), num_classes)
     if not found:
-        raise InputError("No attribute goes with one class more than with others", "Use --per-class, or name groups.")
+        raise InputError("No attribute is linked to one class more than to others", "Use --per-class, or name groups.")
     return tuple(named(found, groups.names))
 
 

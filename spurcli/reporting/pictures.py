@@ -128,9 +128,9 @@ def _load(settings: Table, file: File, injections: Sequence[File], data_root: Pa
     table = mapping(settings.get("dataset"))
     name = text(table.get("name"))
     if not name:
-        raise InputError("the file does not say which data set it is about")
+        raise InputError("the file does not name its data set")
     if name not in DATASETS:
-        raise InputError(f"the data set {name_of(name)} is not built in, and code is never run because a file says so")
+        raise InputError(f"the data set {name_of(name)} is not built in, and code is never run because a file names it")
     data_root = data_root or Path("data")
     injection = _injection(mapping(table.get("injection")), file, injections, data_root)
     table = find_own_data(table, [*([injection] if injection else []), file.path], data_root)
@@ -165,7 +165,7 @@ def _injection(stored: Table, file: File, injections: Sequence[File], data_root:
 def _registered(path: Path, injection: Injection) -> Path:
     if injection.feature not in FEATURES:
         raise InputError(
-            f"the feature {name_of(injection.feature)} is not built in, and code is never run because a file says so"
+            f"the feature {name_of(injection.feature)} is not built in, and code is never run because a file names it"
         )
     return path
 

@@ -227,7 +227,7 @@ def _search(asked: AuditRequest, command: str) -> Search:
     for name, finder in _FINDER_OF.items():
         if values := several(getattr(asked, name)):
             if finder not in FINDERS:
-                raise UsageError(f"--{name}: there is no finder {finder!r}", f"Finders: {', '.join(FINDERS.entries)}.")
+                raise UsageError(f"--{name}: unknown finder {finder!r}", f"Finders: {', '.join(FINDERS.entries)}.")
             options[finder] = {name: [_region(value) for value in values] if name == "region" else values}
     finders = several(asked.finder)
     is_asked = bool(finders or options)

@@ -60,7 +60,7 @@ class World:
             )
             raise UsageError(
                 f"A batch of {what} is too small for {counted(self.size, 'process')}",
-                f"Start fewer, or take --set training.batch_size={self.size * unit} or more.",
+                f"Start fewer, or use --set training.batch_size={self.size * unit} or more.",
             )
         each, surplus = divmod(num_units, self.size)
         begin = self.rank * each + min(self.rank, surplus)
@@ -160,13 +160,13 @@ def _own_device(name: str, launch: Launch) -> torch.device:
     if name not in ("auto", "cuda"):
         raise UsageError(
             f"--device {name} is one device, and torchrun started {counted(launch.size, 'process')}",
-            "Say --device cuda, which gives each its own GPU, or --device cpu.",
+            "Use --device cuda, which gives each process its own GPU, or --device cpu.",
         )
     choose_device("cuda")
     if launch.local_rank >= torch.cuda.device_count():
         raise InputError(
             f"This host has {torch.cuda.device_count()} GPUs for {launch.local_rank + 1} processes or more",
-            f"Start as many as there are (torchrun --nproc-per-node={torch.cuda.device_count()}), or say --device cpu.",
+            f"Start as many as there are (torchrun --nproc-per-node={torch.cuda.device_count()}), or use --device cpu.",
         )
     return torch.device("cuda", launch.local_rank)
 
@@ -202,5 +202,5 @@ def _peers() -> Iterator[None]:
     except RuntimeError as error:
         raise SpurError(
             f"Another process of this run is gone ({' '.join(str(error).split())[:100]})",
-            "What torchrun says of it comes below; one killed with signal 9 may have lacked memory.",
+            "See torchrun's message below; a process killed with signal 9 may have run out of memory.",
         ) from error

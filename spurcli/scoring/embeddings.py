@@ -48,7 +48,9 @@ def k_centre(embedding: Tensor, label: Tensor | None = None, progress: Progress 
     """
     num_samples, report = len(embedding), progress or Silent()
     if num_samples > _MANY:
-        report.say(f"k-centre compares all pairs of {num_samples:,} samples: twice as many take four times as long")
+        report.say(
+            f"k-centre compares all pairs of {num_samples:,} samples; the time grows with the square of their number"
+        )
     report.start("k-centre", num_samples)
     mean = torch.stack([embedding[block].double().sum(0) for block in _blocks(num_samples)]).sum(0) / num_samples
     norm = torch.cat([(embedding[block].double() - mean).square().sum(1) for block in _blocks(num_samples)])

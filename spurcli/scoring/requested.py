@@ -71,11 +71,11 @@ def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
             raise UsageError(f"--add-score {spec}: {why}", "Remove it.")
         function, (place, _, name) = SCORES.load(spec), spec.rpartition(":")
         if name in SCORES or name in taken:
-            raise UsageError(f"--add-score {spec}: there is a score called {name} already", "Give yours another name.")
+            raise UsageError(f"--add-score {spec}: a score named {name} already exists", "Give yours another name.")
         higher_is = getattr(function, "higher_is", None)
         if not callable(function) or higher_is not in ("harder", "easier"):
             raise UsageError(
-                f"Your score {spec} does not say which way it points", f'Set {name}.higher_is = "harder" or "easier".'
+                f"Your score {spec} does not state its direction", f'Set {name}.higher_is = "harder" or "easier".'
             )
         formula = (function.__doc__ or "").strip().partition("\n")[0]
         digest = sha256_of_file(Path(place)) if place.endswith(".py") else None

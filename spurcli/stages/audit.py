@@ -190,7 +190,7 @@ def _tabled(
     path, wanted = table
     found = read_prediction_table(path, wanted)
     if problem := what_instead(found.logits):
-        raise InputError(f"{path}: {problem[0]}, not logits: reliance cannot be told from them", problem[1])
+        raise InputError(f"{path}: {problem[0]}, not logits: they do not show reliance", problem[1])
     embedding: NDArray[np.float32] | None = None
     if embeddings is not None:
         read = read_array(embeddings, "embedding")
@@ -211,7 +211,9 @@ def _tabled(
         name: [found.sample_id[row] for row in mine.tolist()] if found.sample_id is not None else None
         for name, mine in rows.items()
     }
-    report.say("Only predictions are known: nothing can be put into samples, so suspects are judged by association")
+    report.say(
+        "Only predictions are known, so features cannot be inserted into samples and suspects are judged by association"
+    )
     evidence = Evidence(
         labels,
         found.class_names,

@@ -90,7 +90,7 @@ def evaluate(
         return _write(settings, split, found, output, command, write_logits=write_logits)
     assert model is not None
     if settings is None or labels is not None or ids is not None:
-        raise UsageError("--labels goes with --logits, a model with a data set", "Leave --labels out.")
+        raise UsageError("--labels requires --logits; a model requires a data set", "Leave --labels out.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
     found, world = _run_model(settings, model, split, policy, progress, feature_of, _Groups(attributes, groups))
     return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))

@@ -193,7 +193,7 @@ def _chosen_way(by: str, options: Mapping[str, int | Path | None]) -> tuple[Way,
     known = {name: value for name, value in options.items() if name in parameters}
     if "ticks" in known and known["ticks"] is None:
         raise UsageError(
-            f"--by {by} spreads a person's answers: which?",
+            f"--by {by} requires a person's answers",
             "Add --ticks ticks.csv, which the tick sheet saves (spurcli audit --sheet).",
         )
     return way, {name: parameters[name].default if value is None else value for name, value in known.items()}
@@ -225,7 +225,7 @@ def _crossed(
     fits = isinstance(value, np.ndarray) and value.shape == label.shape and value.dtype == np.int64
     if not fits or value.min() < 0 or value.max() >= len(names):
         raise InputError(
-            f"The way gives no attribute 0 … {len(names) - 1} as int64 [{len(label)}] for the split {split!r}",
+            f"The way does not return an attribute 0 … {len(names) - 1} as int64 [{len(label)}] for the split {split!r}",
             "See spurcli.inferring.evidence.Attribute for what it must return.",
         )
     return label * len(names) + value

@@ -67,7 +67,7 @@ def inject(
             "--scores has no effect with --select random", "Remove --scores, or choose hardest, easiest or A:B."
         )
     if scores is None and score is not None:
-        raise UsageError(f"--score {score} says which score of --scores decides", "Add --scores FILE.")
+        raise UsageError(f"--score {score} requires --scores", "Add --scores FILE.")
     if chosen != "random" and scores is None:
         raise UsageError(f"--select {select} needs scores", "Add --scores scores.h5 (of the clean data).")
     number = count if count is not None else int(parse_fraction(fraction or "0") * len(members))

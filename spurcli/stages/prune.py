@@ -82,7 +82,7 @@ def prune(
     if twice := [path for path, place in zip(scores, resolved, strict=True) if resolved.count(place) > 1]:
         raise UsageError(f"{twice[0]} is named twice", "Name each score file once.")
     if match_groups and match is None:
-        raise UsageError("--match-groups says how --match counts", "Name a list with --match LIST.")
+        raise UsageError("--match-groups requires --match", "Name a list with --match LIST.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
     rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, balance_groups, quotas, select, match)
     with contextlib.ExitStack() as stack:
@@ -193,13 +193,19 @@ def _rule(
     if balance_classes and balance_groups:
         raise UsageError("--balance-classes and --balance-groups cannot be combined", "Choose one.")
     if quotas and (per_class or groups or balance):
-        raise UsageError("--quotas says how much of each class goes", "Leave out --per-class, --group and --balance-….")
+        raise UsageError(
+            "--quotas already sets how many samples of each class are removed",
+            "Leave out --per-class, --group and --balance-….",
+        )
     if isinstance(chosen, tuple):
         if fraction is not None or balance or quotas:
-            raise UsageError("A slice says how much is removed", "Leave out --fraction, --balance-… and --quotas.")
+            raise UsageError(
+                "A slice already sets how many samples are removed", "Leave out --fraction, --balance-… and --quotas."
+            )
     elif fraction is None and not balance:
         raise UsageError(
-            "How much is to be removed?", "Say --fraction 0.1 (a tenth), or --select A:B, or --match FILE."
+            "The number of samples to remove is not set",
+            "Add --fraction 0.1 (a tenth), or --select A:B, or --match FILE.",
         )
     if per_class and groups:
         raise UsageError(

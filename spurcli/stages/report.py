@@ -88,7 +88,7 @@ def _format(output: Path, format_name: str | None) -> str:
     if format_name is None:
         if output.suffix.lower() not in _SUFFIXES:
             raise UsageError(
-                f"The format of {output} cannot be told from its name", f"Add --format: {', '.join(FORMATS)}"
+                f"The format of {output} is not clear from its name", f"Add --format: {', '.join(FORMATS)}"
             )
         return _SUFFIXES[output.suffix.lower()]
     if format_name not in FORMATS:

@@ -100,7 +100,7 @@ def score(
     further = load_further_scores(further_scores)  # the user's mistakes in them come before hours of training
     if logits is not None and (needy := [score.name for score in further if score.compute_split]):
         raise UsageError(
-            f"--add-score {needy[0]} needs embeddings, and logits alone have none",
+            f"--add-score {needy[0]} requires embeddings, and logits do not include them",
             "Score with --checkpoint or --epoch.",
         )
     report = progress or Silent()

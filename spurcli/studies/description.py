@@ -88,11 +88,11 @@ def read_description(path: Path) -> Description:
         figures = [_figure(entry) for entry in content["figure"]]
         return Description(content["paper"], figures, content.get("series", {}), content.get("metrics", {}))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "Write it as docs/studies.md says.") from None
+        raise InputError(f"{path} cannot be read: {error}", "See docs/studies.md for the format.") from None
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: missing or unknown: {error}", "Write it as docs/studies.md says.") from None
+        raise InputError(f"{path}: missing or unknown: {error}", "See docs/studies.md for the format.") from None
 
 
 def _figure(entry: Mapping[str, Any]) -> FigureText:

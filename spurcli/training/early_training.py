@@ -26,11 +26,11 @@ def early_epoch(settings: Settings) -> int:
     """After how many full passes the early model is taken; UsageError unless the recipe or a flag says, and is that long."""
     epoch, epochs = settings.scoring.epoch, settings.training.epochs
     if epoch is None:
-        raise UsageError("After how many epochs should it stop?", "Say --epoch N, or scoring.epoch in the recipe.")
+        raise UsageError("The number of epochs is not set", "Add --epoch N, or set scoring.epoch in the recipe.")
     if epoch > epochs:
         raise UsageError(
             f"Stopping after {counted(epoch, 'epoch')} is beyond the recipe's {epochs}",
-            "Say a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
+            "Use a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
         )
     return epoch
 

@@ -120,7 +120,7 @@ def read_inputs(
         kept = index_list.kept(len(split))
         parents.append(Parent.of(keep, index_list.provenance))
     if not len(kept):
-        raise InputError(f"{keep} keeps no sample at all", "Prune a smaller fraction.")
+        raise InputError(f"{keep} keeps no samples", "Prune a smaller fraction.")
     found = read_groups(groups) if groups else None
     samples = TrainingSamples(
         kept,

@@ -81,7 +81,7 @@ class TrainingSamples:
         """Kept positions that an earlier model got wrong, ascending."""
         if self.error_set is None:
             raise InputError(
-                "This method needs to know which samples an earlier model got wrong",
+                "This method requires the errors of an earlier model",
                 "Make the list with spurcli infer --by mistakes --save-errors errors.txt, and name it: --errors errors.txt",
             )
         return np.intersect1d(self.kept, self.error_set.read())
@@ -92,7 +92,7 @@ def _known(groups: Annotation | None) -> Annotation:
         without = [name for name, entry in METHODS.entries.items() if "groups" not in entry.facts.get("needs", "")]
         raise InputError(
             "This method needs groups, and none are known",
-            "Name a list with --group-labels groups.txt (spurcli infer makes one without labels), or take a method that "
+            "Name a list with --group-labels groups.txt (spurcli infer makes one without labels), or use a method that "
             f"needs none: {', '.join(without)}",
         )
     return groups

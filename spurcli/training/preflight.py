@@ -53,7 +53,7 @@ def try_out(trainer: Trainer, share: slice, *, joins_lone: bool) -> None:
         problem = "a batch of one sample" if size == 1 else "the one sample that the list keeps"
         raise UsageError(
             f"The model's batch norm cannot train on {problem}",
-            "Take --set training.batch_size=2 or more." if size == 1 else "Keep two samples or more.",
+            "Use --set training.batch_size=2 or more." if size == 1 else "Keep two samples or more.",
         )
     parts = [
         own_part(*bounds, share, joins_lone=joins_lone)

@@ -99,7 +99,7 @@ def test_an_injection_into_ones_own_data(spurcli, own):
     assert spurcli(*words, "--count", "2").code == 0
     refused = spurcli("data", "check", "inject.json")
     assert refused.code == 3
-    assert "code is never run because a file says so" in refused.err
+    assert "code is never run because a file names it" in refused.err
     (typed,) = [line.partition("name it again: ")[2] for line in refused.err.splitlines() if "again: " in line]
     found = spurcli("data", "check", "inject.json", *typed.split(), "--json")
     assert found.code == 0, found.err

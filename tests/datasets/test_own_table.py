@@ -77,7 +77,7 @@ def test_columns_by_other_names(tmp_path):
         ({"image": TEXTS}, {}, "images and texts: which are classified"),
         ({}, {"attribute": ["splt"]}, "no column 'splt', did you mean split"),
         ({}, {"attribute": 5}, "attribute = 5 is not a list of names"),
-        ({}, {"attributes": ["a"]}, "orders attributes, but there are none"),
+        ({}, {"attributes": ["a"]}, "orders attributes, but the data has no attributes"),
         ({}, {"group": "split", "attribute": "split"}, "both make groups"),
         ({}, {"folder": "x"}, "are for images"),
         ({}, {"classes": ["cat"]}, "line 2: label is 'dog'\nIt must be one of: cat"),
@@ -182,7 +182,7 @@ def test_spellings_that_may_be_one_name_are_said(tmp_path, values, shown):
 def test_what_programs_write_for_nothing_is_an_empty_cell(tmp_path, empty):
     for column in ("label", "attribute", "group", "split"):
         table(tmp_path, **{column: ["train", "b", empty, "b", "b", "b"]})
-        with pytest.raises(InputError, match=f"line 4: {column} is (empty|'.*', which stands for an empty cell)"):
+        with pytest.raises(InputError, match=f"line 4: {column} is (empty|'.*', which means an empty cell)"):
             load(tmp_path)
 
 

@@ -179,7 +179,7 @@ def test_a_model_that_is_always_right_tells_nothing(configured, tmp_path):
     settings = configured({"preprocessing.mean": [0.5], "preprocessing.std": [0.5]}, data="even", model="always")
     train(settings, output=tmp_path / "m.safetensors")
     for by in ("mistakes", "predictions"):
-        with pytest.raises(InputError, match="gets every training sample right") as caught:
+        with pytest.raises(InputError, match="classifies every training sample correctly") as caught:
             infer(settings, by=by, source=tmp_path / "m.safetensors", errors=tmp_path / "e.txt", output=tmp_path / "g")
         assert "smaller --epoch" in caught.value.hint
         assert "weight_decay" in caught.value.hint

@@ -71,7 +71,7 @@ def test_mistakes_and_predictions(rows):
     for way, name in ((mistakes, "logits"), (cross_mistakes, "held_out")):  # neither looks at what the other does
         evidence = evidence_of(label, **{name: logits})
         if not any(wrong):
-            with pytest.raises(InputError, match="gets every training sample right"):
+            with pytest.raises(InputError, match="classifies every training sample correctly"):
                 way(evidence)
             continue
         found = way(evidence)
@@ -82,7 +82,7 @@ def test_mistakes_and_predictions(rows):
         assert [found.names[value] for value in found.value] == [CLASSES[largest(row)] for row in logits]
         assert not found.within_class
     else:
-        with pytest.raises(InputError, match="tell nothing"):
+        with pytest.raises(InputError, match="no mistakes to use"):
             predictions(evidence_of(label, logits=logits))
 
 

@@ -34,7 +34,7 @@ def test_standard_names_in_and_out(spurcli, scores, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ([], 2, "How much is to be removed"),
+        ([], 2, "The number of samples to remove is not set"),
         (["--fraction", "10%"], 2, "not a decimal number"),
         (["--fraction", "2"], 2, "not between 0 and 1"),
         (["--fraction", "1"], 3, "Nothing would be kept"),

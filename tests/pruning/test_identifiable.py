@@ -79,7 +79,7 @@ def test_says_why_no_groups_are_found(score_file, benchmark_scores, tmp_path):
         prune([bare], fraction="0.5", groups=["auto"], output=output)
     values, label = np.arange(8.0), np.repeat([0, 1], 4)
     even = score_file(values, label, name="even.h5", attributes=("a", "b"), attribute=np.tile([0, 1], 4))
-    with pytest.raises(InputError, match="No attribute goes with one class"):
+    with pytest.raises(InputError, match="No attribute is linked to one class"):
         prune([even], fraction="0.5", groups=["auto"], output=output)
     (tmp_path / "groups.txt").write_text("easy\nhard\neasy\nhard\neasy\nhard\neasy\nhard\n")
     with pytest.raises(InputError, match="not those of class/attribute"):

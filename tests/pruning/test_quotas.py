@@ -160,10 +160,10 @@ def test_evaluations_that_may_not_say_quotas(scores, val, score_file, tmp_path):
 
 def test_options_that_contradict_quotas(scores, val, tmp_path):
     for more, says in (
-        ({}, "How much"),
-        ({"fraction": "0.1", "per_class": True}, "how much of each class"),
-        ({"fraction": "0.1", "groups": ["ant/x"]}, "how much of each class"),
-        ({"fraction": "0.1", "balance_classes": True}, "how much of each class"),
+        ({}, "The number of samples to remove"),
+        ({"fraction": "0.1", "per_class": True}, "how many samples of each class"),
+        ({"fraction": "0.1", "groups": ["ant/x"]}, "how many samples of each class"),
+        ({"fraction": "0.1", "balance_classes": True}, "how many samples of each class"),
         ({"select": "0:5"}, "slice"),
         ({"match": scores}, "copies the counts"),
     ):

@@ -100,7 +100,7 @@ def test_code_that_a_file_names_is_never_run(demo_scores, spurcli, tmp_path, nam
     (tmp_path / "evil.py").write_text("open('was-run', 'w').close()\ndef load(**options): raise SystemExit\n")
     path, dataset, _ = demo_scores({"dataset": {"name": name, "options": {}}, "model": {"name": name}})
     assert spurcli("report", path).code == 0
-    assert "code is never run because a file says so" in (tmp_path / "report.html").read_text()
+    assert "code is never run because a file names it" in (tmp_path / "report.html").read_text()
     injection = {
         "format": "spurcli.injection", "version": 1, "feature": name, "parameters": {}, "seed": 0, "feature_of": 0,
         "dataset": {"name": "demo", "options": OPTIONS}, "carriers": {"train": [0]}, "twin_class": None,

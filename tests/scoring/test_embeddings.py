@@ -173,7 +173,7 @@ def headless(*, num_classes):
     np.save(tmp_path / "y.npy", np.array([0, 1, 0, 1]))
     files = {"logits": tmp_path / "z.npy", "labels": tmp_path / "y.npy", "output": tmp_path / "none.h5"}
     for more, says in (
-        ({**files, "further_scores": ["k_centre"]}, "k_centre needs embeddings, and logits alone have none"),
+        ({**files, "further_scores": ["k_centre"]}, "k_centre requires embeddings, and logits do not include them"),
         ({"further_scores": ["prototype", "prototype"]}, "named twice"),
         ({"further_scores": ["el2n"]}, "taken anyway"),
         ({"further_scores": ["prototpye"]}, "did you mean prototype"),

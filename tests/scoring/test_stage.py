@@ -197,7 +197,7 @@ def test_user_scores_stand_beside_the_registered_ones(configured, parts, checkpo
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [
-        ("aimless", UsageError, "which way it points"),
+        ("aimless", UsageError, "does not state its direction"),
         ("el2n", UsageError, "called el2n already"),
         ("missing", UsageError, "no 'missing' there"),
         ("mean_of_batch", InputError, r"returned \[\] for"),

@@ -115,7 +115,7 @@ def test_what_a_method_needs_is_asked_for_and_said(name):
                 build_method(name, {}, bare)
             assert "needs none: erm, jtt, suby, rwy" in caught.value.hint
         elif "errors" in needs:
-            with pytest.raises(InputError, match="got wrong") as caught:
+            with pytest.raises(InputError, match="requires the errors") as caught:
                 build_method(name, {}, bare)
             assert "spurcli infer --by mistakes" in caught.value.hint
         else:

@@ -28,7 +28,7 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
     hits = search(evidence, candidates, most)
     for name in column:
         if all(hit.candidate.column != name for hit in hits):
-            evidence.warn(f"{name}: no value of it goes with a class and moves the model towards that class")
+            evidence.warn(f"{name}: none of its values is linked to a class and moves the model towards this class")
     return [_finding(evidence, hit) for hit in hits]
 
 

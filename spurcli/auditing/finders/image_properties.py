@@ -153,7 +153,7 @@ def _warn_of_duplicates(evidence: Evidence, hashes: dict[str, NDArray[np.uint8]]
             example = f"{_called(evidence, split, held)} and {_called(evidence, evidence.source, source)}"
             evidence.warn(
                 f"{counted(len(pairs), 'image')} of {split} look like images of {evidence.source}, such as {example}: "
-                "what is judged on them was learnt by heart"
+                "the model may have memorised them"
             )
 
 

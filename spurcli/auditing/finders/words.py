@@ -60,7 +60,7 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
     """
     if evidence.kind != "texts":
         if word:
-            raise UsageError("--word is for texts, and there are none", "Remove it.")
+            raise UsageError("--word applies to texts only", "Remove it.")
         return []
     inputs = _texts(evidence, evidence.source)
     tokens = [_tokens(column) for column in inputs.columns]
@@ -73,7 +73,7 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
         found.append(_finding(evidence, each))
     for term in asked:
         if all(term != each.term for each in ranked):
-            evidence.warn(f"{_called(term, inputs)}: goes with no class")
+            evidence.warn(f"{_called(term, inputs)}: is not linked to any class")
     return found
 
 

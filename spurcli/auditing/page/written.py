@@ -91,7 +91,7 @@ def require_sheet(evidence: Evidence, plan: SheetPlan) -> None:
     """Raise SpurError where the sheet could not be made, before the search begins."""
     if evidence.kind not in _KINDS:
         raise UsageError(
-            "--sheet shows images or texts, and none are known here",
+            "--sheet requires images or texts",
             "Name the data set with --dataset, or leave --sheet out.",
         )
     for name in plan.classes:

@@ -105,7 +105,8 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
             roles.setdefault(role, role)
     if "text" not in roles and roles.pop("text_pair", "") and wanted.roles["text_pair"]:
         raise UsageError(
-            "dataset.options.text_pair goes with text", "Say which is the first: dataset.options.text=COLUMN"
+            "dataset.options.text_pair requires dataset.options.text",
+            "Name the first text: dataset.options.text=COLUMN",
         )
     if "attribute" in known and not attributes and "group" not in roles:
         attributes = ["attribute"]
@@ -174,7 +175,9 @@ def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]
         ((), None) if column is None else coded(*column, attributes, "attributes", "attributes")
     )
     if attributes and column is None:
-        raise UsageError("dataset.options.attributes orders attributes, but there are none", "Leave it out.")
+        raise UsageError(
+            "dataset.options.attributes orders attributes, but the data has no attributes", "Leave it out."
+        )
     split_names = tuple(dict.fromkeys(source.splits))
     number_of = {name: number for number, name in enumerate(split_names)}
     return Samples(

@@ -156,7 +156,7 @@ def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
         more = f", nor do {counted(len(untrained) - 1, 'other class folder')}" if len(untrained) > 1 else ""
         raise InputError(
             f"{folder}: {untrained[0]}{more}",
-            "Every class needs training samples: add JPEG or PNG images (or convert what is there), or move the folder elsewhere.",
+            "Every class needs training samples: add JPEG or PNG images (or convert the existing files), or move the folder elsewhere.",
         )
     return tree
 
@@ -194,7 +194,7 @@ def _class_names(tree: _Tree, folder: Path, classes: Any) -> tuple[str, ...]:
         written = " and ".join(map(escaped, there))
         raise InputError(
             f"{folder} has one class only: its folders differ only in how their names are encoded: {written}",
-            "There must be two at least to tell apart.",
+            "At least two classes are required.",
         )
     if len(names) == 1 and len({name.partition("/")[0] for name in tree.inner.get(there[0], ()) if "/" in name}) > 1:
         raise InputError(

@@ -80,7 +80,7 @@ def in_order(values: set[str]) -> tuple[str, ...]:
 
 def require_classes(names: Sequence[str], where: str, hint: str | None = None) -> None:
     if len(names) < 2:
-        hint = hint or "There must be two at least to tell apart."
+        hint = hint or "At least two classes are required."
         raise InputError(f"{where} has one class only: {names[0]!r}", hint)
 
 

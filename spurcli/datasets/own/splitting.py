@@ -138,9 +138,7 @@ def _with_seeded(samples: Samples, shares: Shares) -> tuple[NDArray[np.int64], l
     taken = {name: share for name, share in asked.items() if share}
     for name in taken:
         if name in names:
-            raise UsageError(
-                f"{samples.name} has a split {name!r} of its own", f"Leave out dataset.options.{name}_share."
-            )
+            raise UsageError(f"{samples.name} already has a split {name!r}", f"Leave out dataset.options.{name}_share.")
     if not taken or "train" not in names:
         return split, names
     rows = np.flatnonzero(split == names.index("train"))

@@ -35,7 +35,7 @@ def named_values(table: Table, column: str, named: Sequence[str], option: str, *
             if not value:
                 raise InputError(f"{where} is empty", _EMPTY)
             raise InputError(
-                f"{where} is {value!r}, which stands for an empty cell",
+                f"{where} is {value!r}, which means an empty cell",
                 f"{_EMPTY} If it is a name, list it in dataset.options.{option}.",
             )
         if len(value) > 200 or _CONTROL.search(value):

@@ -81,7 +81,7 @@ class CnC(ERM):
             raise UsageError(
                 f"training.batch_size = {samples.batch_size} is not a multiple of the {self.set_size} samples of a "
                 f"contrastive set ({num_anchors} anchors, {num_positives} positives, 2 × {num_negatives} negatives)",
-                f"Take --set training.batch_size={near}",
+                f"Use --set training.batch_size={near}",
             )
         self.attribute, features = _attributes(samples)
         self.pools = _pools(samples, self.attribute, features)
@@ -107,7 +107,7 @@ class CnC(ERM):
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """This device's share, which must be whole sets: sums over its sets and samples / those of the global batch."""
         if batch.embedding is None:
-            raise InputError("CnC needs the input of the last linear layer; the model has none", "Take another model.")
+            raise InputError("CnC needs the input of the last linear layer; the model has none", "Use another model.")
         sets = batch.embedding.reshape(-1, self.set_size, batch.embedding.shape[1])
         anchors, positives, negatives, opposites = torch.split(sets, self.sizes, dim=1)
         contrast = self._contrast(anchors[:, 0], positives, negatives)

@@ -54,7 +54,7 @@ class DFR:
         self.num_refits = NUM_REFITS[on] if num_refits is None else num_refits
         if type(self.num_refits) is not int or self.num_refits < 1:
             raise UsageError(
-                f"method.options.num_refits = {num_refits!r}", "Say how many refits to average: 1 or more."
+                f"method.options.num_refits = {num_refits!r}", "Set the number of refits to average: 1 or more."
             )
         self.on, self.strengths, self.num_classes = on, strengths, samples.num_classes
         if on == "train":
@@ -171,6 +171,6 @@ def _with_groups(val: Embedded | None, on: str) -> Embedded:
     what = "a validation split, and there is none" if val is None else "groups in the validation split, and knows none"
     raise InputError(
         f"DFR {'is fitted on' if on == 'val' else 'tunes C by'} {what}",
-        "Take a data set that has them there, or fit on train with one C: "
+        "Use a data set that has them there, or fit on train with one C: "
         "--set method.options.on=train --set method.options.C=0.1",
     )

@@ -28,8 +28,8 @@ class JTT(ERM):
         errors = samples.errors
         if not len(errors):
             raise InputError(
-                "The error set is empty among the samples kept: there is nothing to up-weight",
-                "Take errors of an earlier or more strongly regularised model.",
+                "The error set is empty among the samples kept: there are no samples to up-weight",
+                "Use errors of an earlier or more strongly regularised model.",
             )
         self.positions = np.concatenate([samples.kept, np.tile(errors, upweight - 1)])
 
