@@ -185,7 +185,7 @@ def test_half_precision_folders_become_float32(bert):
 def test_texts_that_the_model_cannot_take_are_refused_before_any_work(bert):
     with pytest.raises(InputError, match=r"41 tokens.* 40"):
         text_model(bert, keywords={"vocab_size": 41})
-    with pytest.raises(InputError, match=r"does not take texts of 17 tokens\n.*max_position_embeddings = 16\."):
+    with pytest.raises(InputError, match=r"cannot process texts of 17 tokens\n.*max_position_embeddings = 16\."):
         text_model(bert, keywords={"max_length": 17})
 
 
