@@ -214,7 +214,9 @@ def test_columns_beside_images_are_matched_by_id(here):
         csv.writer(file).writerows(rows[::-1] if rows[0] == rows[-1] else [rows[0], *rows[:0:-1]])
     done = here("audit", *OWN, "--metadata", "places.csv", "--column", "place", "--json")
     assert done.code == 0, done.err
-    assert done.json["warnings"] == ["place: no value of it goes with a class and moves the model towards that class"]
+    assert done.json["warnings"] == [
+        "place: none of its values is linked to a class and moves the model towards this class"
+    ]
     done = here("audit", *OWN, "--metadata", "places.csv", "--column", "plaec")
     assert (done.code, "place" in done.err) == (3, True)
 

@@ -52,7 +52,7 @@ def flip(name, column):
 
 
 DAMAGE = {
-    "a row is missing from the attributes": (ATTRIBUTES, remove("000007"), r"has 41 rows and says it has 42"),
+    "a row is missing from the attributes": (ATTRIBUTES, remove("000007"), r"has 41 rows but its first line announces 42"),
     "a row is missing from the partition": (
         PARTITION, remove("000007"), r"has 41 images, list_attr_celeba.txt has 42; 000007\.jpg is in one of them only",
     ),
@@ -77,7 +77,7 @@ DAMAGE = {
     "a cut line": (ATTRIBUTES, lambda lines: lines.append(lines.pop()[:40]), r"line 44 is not an image and 40 times"),
     "a line of spaces": (ATTRIBUTES, lambda lines: lines.insert(5, " \x1d "), r"line 6 is not an image and 40 times"),
     "a value that is neither": (ATTRIBUTES, lambda lines: flip_to_zero(lines), r"line 3 is not an image and 40"),
-    "another count": (ATTRIBUTES, lambda lines: lines.__setitem__(0, "43"), r"has 42 rows and says it has 43"),
+    "another count": (ATTRIBUTES, lambda lines: lines.__setitem__(0, "43"), r"has 42 rows but its first line announces 43"),
     "no count": (ATTRIBUTES, lambda lines: lines.pop(0), r"does not begin with a count"),
     "no column Male": (ATTRIBUTES, replace("Attribute_0", "Male Attribute_0"), r"names 41 attributes"),
     "another column": (

@@ -168,7 +168,7 @@ def test_a_way_of_ones_own(trained, parts, tmp_path):
     top = np.sort(plain_logits(RunContext.open(settings), model), axis=1)
     sure = top[:, -1] - top[:, -2] > 0.5
     assert [line.endswith("/sure") for line in lines(tmp_path / "g.txt")] == sure.tolist()
-    with pytest.raises(InputError, match="gives no attribute 0 … 1 as int64"):
+    with pytest.raises(InputError, match="does not return an attribute 0 … 1 as int64"):
         infer(settings, by=f"{parts}:confused", source=model, output=tmp_path / "c.txt")
     parts.write_text(parts.read_text() + "\n# changed\n")
     with pytest.raises(SpurError, match="another run"):  # its code is another one
