@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from spurcli.progress import Progress, Silent
+from spurcli.words import counted
 
 Tensor = torch.Tensor
 # (embedding float32 [n, features], label int64 [n], progress) → float32 [n]
@@ -49,7 +50,7 @@ def k_centre(embedding: Tensor, label: Tensor | None = None, progress: Progress 
     num_samples, report = len(embedding), progress or Silent()
     if num_samples > _MANY:
         report.say(
-            f"k-centre compares all pairs of {num_samples:,} samples; the time grows with the square of their number"
+            f"k-centre compares all pairs of {counted(num_samples, 'sample')}; the time grows with the square of their number"
         )
     report.start("k-centre", num_samples)
     mean = torch.stack([embedding[block].double().sum(0) for block in _blocks(num_samples)]).sum(0) / num_samples
