@@ -6,7 +6,6 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from spurcli.artifacts.envelope import canonical_json
 from spurcli.datasets.base import Dataset
 from spurcli.datasets.decoded import use_cache
 from spurcli.errors import InputError, UsageError
@@ -33,7 +32,7 @@ def load_dataset(
 
     Raises InputError if anything is missing, damaged or of the wrong count, before any work.
     """
-    key = name, canonical_json(dict(options or {})), str(data_root), image_size, str(cache_root)
+    key = name, repr(sorted((options or {}).items())), str(data_root), image_size, str(cache_root)
     dataset = once(("data set", *key), lambda: _loaded(name, options or {}, data_root, image_size, cache_root))
     if injection is None:
         return dataset

@@ -12,6 +12,7 @@ from spurcli.artifacts.envelope import sha256_of_file
 from spurcli.errors import InputError
 from spurcli.exporting.content import Content, files_of
 from spurcli.exporting.tables import require_unique, write_csv
+from spurcli.words import counted
 
 _CONTEXT = {
     "@language": "en",
@@ -86,9 +87,7 @@ def write_croissant(content: Content, path: Path) -> None:
         }
         for name, values in content.columns.items()
     ]
-    description = (
-        f"{len(content):,} samples of the split {content.split} from {content.source}, written by spurcli export."
-    )
+    description = f"{counted(len(content), 'sample')} of the split {content.split} from {content.source}, written by spurcli export."
     metadata = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ DATA_SET = "data set"
 class TrainingInputs:
     """What a run trains on, and the files that say so.
 
-    `inferred` are the groups of val in the file of group labels; they are the `val_groups` of a data set that knows none.
+    `inferred` are the groups of val in the file of group labels, for a rule that chooses an epoch. Where the data set knows no
+    groups, `val_groups` are the same groups, for a method; each notes for itself whether it was read.
     """
 
     samples: TrainingSamples
@@ -50,7 +52,7 @@ class TrainingInputs:
         `reads_val`: the method is fitted on the validation split, whose groups it reads later.
         """
         choose = any(RULES[rule].reads_inferred for rule in rules if rule in RULES)
-        choose |= reads_val and self.inferred is not None and self.val_groups is self.inferred
+        choose |= reads_val and self.val_groups is not None and self.val_groups.source != DATA_SET
         for path, known, flag in (
             (self.groups, self.samples.groups, "--group-labels"),
             (self.errors, self.samples.error_set, "--errors"),
@@ -143,16 +145,17 @@ def read_inputs(
         checkpoint_training = metadata.get("training") or {}
         for key, kind in (("labels_used", dict), ("selection", str)):
             optional_field(checkpoint_training, key, kind, f"{checkpoint}: metadata: training")
-    inferred = None
-    if found and groups and "val" in found.splits and "val" in dataset.splits:
-        inferred = _groups_in(found, groups, dataset.subject("val"), policy, "val")
+    inferred = val_groups = None
+    if "val" in dataset.splits:
+        val_groups = split_groups(context, "val")
+        if found and groups and "val" in found.splits:
+            inferred = _groups_in(found, groups, dataset.subject("val"), policy, "val")
+            val_groups = val_groups or copy.copy(inferred)
     return TrainingInputs(
         samples=samples,
         num_train=len(split),
         val_labels=Annotation(dataset.splits["val"].label, DATA_SET) if "val" in dataset.splits else None,
-        val_groups=(split_groups(context, "val") if dataset.group_names else inferred)
-        if "val" in dataset.splits
-        else None,
+        val_groups=val_groups,
         inferred=inferred,
         index_list=index_list,
         groups=groups,

@@ -70,7 +70,7 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "infer": (["groups.txt"], ["infer", "model.safetensors", "--by", "{OLD:mistakes:predictions}"]),
     "audit": (
-        ["audit/audit.json", *(f"audit/suspects/{number}.groups.txt" for number in (1, 2, 3))],
+        ["audit/audit.json", "audit/audit.html", *(f"audit/suspects/{number}.groups.txt" for number in (1, 2, 3))],
         ["audit", "model.safetensors", "--finder", "mistakes", "--seed", "{OLD:0:1}"],
     ),
     "evaluate": (["evaluation.json", "predictions.h5"], ["evaluate", "model.safetensors", "--split", "{OLD:test:val}"]),

@@ -82,7 +82,7 @@ def test_shares_fill_in_the_splits_that_are_missing(tmp_path):
     with pytest.warns(SpurWarning, match="30% test taken"):
         found = load(tmp_path, test_share=0.3)
     assert {name: len(split) for name, split in found.splits.items()} == {"train": 14, "val": 1, "test": 6}
-    with pytest.raises(UsageError, match="has a split 'val' of its own"):
+    with pytest.raises(UsageError, match="already has a split 'val'"):
         load(tmp_path, val_share=0.1)
 
 

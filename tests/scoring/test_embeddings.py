@@ -157,7 +157,7 @@ def test_prune_keeps_the_coreset_and_the_prototypes(configured, checkpoint, tmp_
 
 
 def test_what_cannot_be_scored_is_said_before_the_training(configured, parts, tmp_path, monkeypatch):
-    from spurcli.stages import score as stage
+    from spurcli.training import early_training
 
     parts.write_text(
         parts.read_text()
@@ -166,7 +166,7 @@ def headless(*, num_classes):
     return nn.Sequential(nn.Conv2d(1, num_classes, 4), nn.Flatten())
 """
     )
-    monkeypatch.setattr(stage, "train_early", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(early_training, "train_early", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match="no last linear layer"):
         score(configured(model="headless"), further_scores=["prototype"], output=tmp_path / "none.h5")
     np.save(tmp_path / "z.npy", np.zeros((4, 2), dtype=np.float32))
