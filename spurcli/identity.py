@@ -9,12 +9,12 @@ leave the work as it was, older outputs remain those of the same run.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spurcli.artifacts.envelope import sha256_of_json
-from spurcli.artifacts.provenance import same_ending
+from spurcli.artifacts.provenance import CONTENT_HASHES, same_ending
 from spurcli.settings import KINDS, Table
 
 _ABSENT = object()
@@ -35,6 +35,16 @@ _ALWAYS_STORED: dict[str, Table] = {
     "score": {"num_runs": 1, "own_scores": [], "on_demand": [], "columns": {}},
     "infer": {"num_clusters": None, "by_sha256": None},
 }
+
+
+def _both_stated(first: Table, second: Table) -> tuple[Table, Table]:
+    """Two tables without those of `CONTENT_HASHES` that one of them lacks."""
+    lacking = {key for key in CONTENT_HASHES if key not in first or key not in second}
+    return _without_keys(first, lacking), _without_keys(second, lacking)
+
+
+def _without_keys(table: Table, lacking: Collection[str]) -> Table:
+    return {key: value for key, value in table.items() if key not in lacking}
 
 
 def given(options: Any) -> Table:
@@ -68,7 +78,7 @@ class RunIdentity:
         """What is not the same in `other`, in words; empty for the same run."""
         found = [] if self.stage == other.stage else [f"its stage is {other.stage}"]
         found += list(differences(self.settings, other.settings))
-        found += list(differences(self.arguments, other.arguments))
+        found += list(differences(*_both_stated(self.arguments, other.arguments)))
         if not _same_place(self.data_path, other.data_path):
             found.append(f"dataset.options.path is {other.data_path} there, {self.data_path} here")
         if self.parents != other.parents:
@@ -109,7 +119,7 @@ def same_state(saved: Any, mine: Table) -> list[str]:
         one, path = _without_path(_flat(mine))
         other, other_path = _without_path(_flat(saved))
         moved = [] if _same_place(path, other_path) else ["its data is in another place"]
-        return [*differences(one, other), *moved]
+        return [*differences(*_both_stated(one, other)), *moved]
     content = _as_in_version_1(mine)
     hashes = [sha256_of_json(content), sha256_of_json({**_ALWAYS_STORED["train"], **content})]
     return [] if saved in hashes else ["other settings, data, seed or list"]

@@ -37,6 +37,10 @@ class Provenance(TypedDict, total=False):
     versions: dict[str, str]
 
 
+# Arguments: hashes of what a fingerprint leaves out. Older files do not state them.
+EMBEDDINGS_SHA256, GROUPS_SHA256 = CONTENT_HASHES = "data_embeddings_sha256", "data_groups_sha256"
+
+
 @dataclass(frozen=True)
 class Parent:
     """A file that a stage read: its name, hash, and the commands that led to it."""

@@ -22,6 +22,8 @@ from spurcli.requests.options import Caller, command_of, fields_of, several, wor
 _RESUME = ("train", "score", "infer")
 _ARTEFACTS = {"inject": catalogue.INJECTION, "prune": catalogue.INDICES, "evaluate": catalogue.EVALUATION}
 
+_OF_USERS = ("group_labels", "quotas", "match")  # files that may be a user's own, which change without a step
+
 
 @dataclass(frozen=True)
 class Step:
@@ -72,20 +74,27 @@ class Step:
             return False
         try:
             found = read_described(self.output, _ARTEFACTS[self.stage])
-            return self._is_of_this(found.provenance, read) and found.fingerprint == self._fingerprint()
+            if not self._is_of_this(found.provenance, read):
+                return False
+            fingerprint, hashes = self._subject()
+            stated = found.provenance.get("arguments") or {}
+            return found.fingerprint == fingerprint and all(stated.get(key) == hashes[key] for key in hashes)
         except (SpurError, OSError):
             return False  # what is wrong, the stage will say
 
     def _is_of_this(self, made: Provenance, read: Collection[Path]) -> bool:
         parents = {parent["sha256"] for parent in made.get("parents") or ()}
         same_program = (made.get("versions") or {}).get("spurcli") == versions().get("spurcli")
+        named = (getattr(self.request, name, None) for name in _OF_USERS)
+        read = {*read, *(Path(path) for path in named if path)}
         same_command = made.get("command") == command_of(self.stage, self.request)
         return same_program and same_command and all(sha256_of_file(path) in parents for path in read)
 
-    def _fingerprint(self) -> Fingerprint | None:
-        """Of the samples that the output must be about; of lists that of the scores, which were made first."""
+    def _subject(self) -> tuple[Fingerprint | None, dict[str, str]]:
+        """The fingerprint of the samples that the output must be about (of lists that of the scores, which were made first), and
+        the hashes of what it leaves out, where the output reads that."""
         if self.stage == "prune":
-            return read_described(Path(several(self.request.scores)[0]), catalogue.SCORES).fingerprint
+            return read_described(Path(several(self.request.scores)[0]), catalogue.SCORES).fingerprint, {}
         from spurcli.datasets import load_dataset
 
         if self.stage == "inject":
@@ -93,13 +102,13 @@ class Step:
 
             found = read_injection(self.output)
             dataset = load_dataset(found.dataset, found.dataset_options, data_root=_data_root(self.request))
-            return dataset.subject("train").fingerprint
-        from spurcli.requests.evaluate import plan
-        from spurcli.runtime.context import RunContext
+            return dataset.subject("train").fingerprint, {}
+        from spurcli.datasets.content import content_hashes
+        from spurcli.requests.evaluate import opened
 
-        settings = plan(self.request, lambda _: None).settings
-        assert settings
-        return RunContext.open(settings, pretrained=False).dataset.subject(self.request.split).fingerprint
+        settings, dataset = opened(self.request)
+        hashes = content_hashes(dataset, settings.dataset.name, groups=True)
+        return dataset.subject(self.request.split).fingerprint, hashes
 
 
 def _data_root(request: Any) -> Path:

@@ -43,6 +43,7 @@ from spurcli.requests.options import (
 )
 
 if TYPE_CHECKING:
+    from spurcli.datasets import Dataset as LoadedDataset
     from spurcli.datasets.prediction_table import PredictionColumns
     from spurcli.settings import Settings
 
@@ -182,6 +183,15 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
         uses=("dataset",) if asked.logits else ("dataset", "model"),
     )
     return EvaluatePlan(settings, checkpoint, None, output)
+
+
+def opened(asked: EvaluateRequest) -> tuple[Settings, LoadedDataset]:
+    """The settings of a model that is to be evaluated, and its data set in the groups that are asked for."""
+    from spurcli.stages.evaluate import Groups
+
+    settings = plan(asked, lambda _: None).settings
+    assert settings
+    return settings, Groups(several(asked.attribute)).open(settings).dataset
 
 
 def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:

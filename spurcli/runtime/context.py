@@ -216,8 +216,9 @@ class RunContext:
             return
         checkpoint_subject(metadata, where).require_same(self.dataset.subject("train"), policy)
         if (stated := metadata.get("backbone")) != (used := backbone_identity(self.dataset.backbone)):
+            how = " prepared in another way" if _inputs_of(stated) == _inputs_of(used) else ""
             raise InputError(
-                f"{where} was trained on {_inputs_of(stated)}, and the data set holds {_inputs_of(used)}",
+                f"{where} was trained on {_inputs_of(stated)}, and the data set holds {_inputs_of(used)}{how}",
                 "Name the data set that it was trained on with --dataset.",
             )
         theirs, mine = metadata.get("tokenizer_sha256"), self.tokenizer.sha256 if self.tokenizer else None
@@ -238,7 +239,8 @@ def backbone_identity(backbone: Mapping[str, object] | None) -> JsonObject | Non
     """What a model trained on embeddings keeps of the model that made them; None where inputs are no embeddings."""
     if backbone is None:
         return None
-    return {key: backbone.get(key) for key in ("model", "options", "layer", "weights_sha256", "num_dimensions")}
+    keys = ("model", "options", "layer", "weights_sha256", "num_dimensions", "preprocessing")
+    return {key: backbone.get(key) for key in keys}
 
 
 def _inputs_of(backbone: JsonObject | None) -> str:

@@ -20,6 +20,7 @@ from spurcli.artifacts.predictions import Predictions, read_predictions, write_p
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import read_aligned
+from spurcli.datasets.content import content_hashes
 from spurcli.datasets.prediction_table import PredictionColumns, described
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
@@ -85,14 +86,14 @@ def evaluate(
         return _again(predictions, output, command, feature_of)
     if logits is not None:
         launched().require_alone("Logits are evaluated by one process")
-        found = _foreign(settings, split, (logits, labels, ids), progress, _Groups(attributes, groups))
+        found = _foreign(settings, split, (logits, labels, ids), progress, Groups(attributes, groups))
         found = replace(found, evaluated=with_features(found.evaluated, feature_of))
         return _write(settings, split, found, output, command, write_logits=write_logits)
     assert model is not None
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels requires --logits; a model requires a data set", "Leave --labels out.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
-    found, world = _run_model(settings, model, split, policy, progress, feature_of, _Groups(attributes, groups))
+    found, world = _run_model(settings, model, split, policy, progress, feature_of, Groups(attributes, groups))
     return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
 
 
@@ -109,7 +110,7 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Groups:
+class Groups:
     """Which groups are asked for: columns of the table, a file, or those of the data set."""
 
     columns: Sequence[str] = ()
@@ -198,7 +199,7 @@ def _run_model(
     policy: InjectionPolicy,
     progress: Progress | None,
     feature_of: Sequence[str],
-    groups: _Groups,
+    groups: Groups,
 ) -> tuple[_Found, World]:
     from spurcli.evaluation.predict import SplitPredictor
 
@@ -238,7 +239,8 @@ def _run_model(
         **groups.about(settings),
     }
     parents = [Parent.of(path, metadata.get("provenance")), *groups.parents()]
-    return _Found(evaluated, subject, about, parents), context.world
+    hashes = content_hashes(dataset, settings.dataset.name, groups=True)
+    return _Found(evaluated, subject, about, parents, arguments=hashes), context.world
 
 
 def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> JsonObject:
@@ -284,7 +286,7 @@ def _foreign(
     split: str,
     paths: tuple[Path, Path | None, Path | None],
     progress: Progress | None,
-    groups: _Groups,
+    groups: Groups,
 ) -> _Found:
     dataset, is_folder = None, False
     if settings is not None:

@@ -22,6 +22,7 @@ from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import Parent, portable_word, provenance
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.datasets.content import content_hashes
 from spurcli.errors import InputError, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
@@ -107,14 +108,17 @@ def infer(
         "infer",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=given(
-            InferArguments(
-                portable_word(by),
-                source is None,
-                by_sha256=_code_sha256(by),
-                **{name: value for name, value in chosen.items() if not isinstance(value, Path)},
-            )
-        ),
+        arguments={
+            **given(
+                InferArguments(
+                    portable_word(by),
+                    source is None,
+                    by_sha256=_code_sha256(by),
+                    **{name: value for name, value in chosen.items() if not isinstance(value, Path)},
+                )
+            ),
+            **(content_hashes(context.dataset, context.settings.dataset.name, groups=False) if context else {}),
+        },
         parents=[
             *injection_parents(settings.injection_path if settings else None),
             *known.parents,

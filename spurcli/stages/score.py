@@ -18,6 +18,7 @@ from spurcli.artifacts.provenance import Parent, Provenance, provenance
 from spurcli.artifacts.scores import ScoreInfo, open_scores, write_scores
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.datasets.content import content_hashes
 from spurcli.datasets.prediction_table import PredictionColumns, described
 from spurcli.errors import UsageError
 from spurcli.finished import Output, is_complete
@@ -111,14 +112,17 @@ def score(
         "score",
         command=command,
         settings=settings.to_json() if settings else {},
-        arguments=given(
-            ScoreArguments(
-                num_runs,
-                own_scores=[dict(score.origin) for score in further if score.origin],
-                on_demand=[score.name for score in further if not score.origin],
-                columns=dict(described(table[1])) if table else {},
-            )
-        ),
+        arguments={
+            **given(
+                ScoreArguments(
+                    num_runs,
+                    own_scores=[dict(score.origin) for score in further if score.origin],
+                    on_demand=[score.name for score in further if not score.origin],
+                    columns=dict(described(table[1])) if table else {},
+                )
+            ),
+            **(content_hashes(context.dataset, context.settings.dataset.name, groups=True) if context else {}),
+        },
         parents=[*injection_parents(settings.injection_path if settings else None), *parents],
     )
     if context:

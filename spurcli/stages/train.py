@@ -20,6 +20,7 @@ from spurcli.artifacts.provenance import Provenance, provenance
 from spurcli.artifacts.records import CheckpointMetadata, TrainingFacts
 from spurcli.artifacts.space import bytes_while_training, require_writable
 from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.datasets.content import content_hashes
 from spurcli.epoch_rules import LAST, RULES, disagreement
 from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.predict import SplitPredictor, evaluator
@@ -95,6 +96,8 @@ def train(
         selection = settings.training.selection
         predictors = _predictors(context, inputs, {selection, *options.rules}, options.evaluate_each)
     hashes = {name: sha256 for name, sha256 in inputs.hashes.items() if sha256}
+    uses_groups = bool(predictors or options.dynamics) or isinstance(method, LastLayerMethod) or inputs.has_read_groups
+    hashes |= content_hashes(context.dataset, settings.dataset.name, groups=uses_groups)
     arguments = {**hashes, **options.to_json(predictors)}
     made = provenance(
         "train", command=command, settings=settings.to_json(), arguments=arguments, parents=inputs.parents

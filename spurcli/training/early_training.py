@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.indices import indices_sha256
+from spurcli.datasets.content import content_hashes
 from spurcli.errors import UsageError
 from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import Feed
@@ -85,6 +86,7 @@ def early_trainer(
     train, settings = context.dataset.splits["train"], context.settings.to_json()
     tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
     known = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json(), **identity}
+    known |= content_hashes(context.dataset, context.settings.dataset.name, groups=False)
     return Trainer(
         model=model,
         method=method,

@@ -46,6 +46,12 @@ class TrainingInputs:
     hashes: Mapping[str, str | None]
     parents: tuple[Parent, ...]
 
+    @property
+    def has_read_groups(self) -> bool:
+        """Whether the method, once built, has read the groups that the data set knows."""
+        known = self.samples.groups
+        return known is not None and known.was_read and known.source == DATA_SET
+
     def refuse_idle(self, method: str, rules: Iterable[str], *, reads_val: bool = False) -> None:
         """Raise UsageError if a file was named that neither the method, once built, nor a rule that chooses an epoch asks for.
 
