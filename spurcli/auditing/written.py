@@ -32,13 +32,15 @@ class Place:
     """Where the audit is written, and the model as it is named on a command line ("" = none).
 
     `words` are those that later commands need too (--dataset, --model, --recipe, --set), as they were typed. Of an
-    injected data set the injection makes the groups of `evaluate`.
+    injected data set the injection makes the groups of `evaluate`. `score` are the words of the command that makes scores.h5,
+    as far as it is known.
     """
 
     output: Path
     model: str = ""
     words: Sequence[str] = ()
     is_injected: bool = False
+    score: Sequence[str] = ()
 
 
 def write_suspects(
@@ -107,22 +109,28 @@ def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path)
     labels = ["--group-labels", str(groups)]
     judged = [*place.words, *([] if place.is_injected else labels)]
     lines = [["evaluate", place.model, *judged]] if place.model else []
-    found = [shlex.join(["spurcli", *line]) for line in lines]
-    share = _share(suspect, evidence.source)
-    if share > 0:  # of mistakes the carriers are in other classes
-        prune = ["spurcli", "prune", "scores.h5", *labels, "--group", f"{suspect.label}/{suspect.finding.name}"]
+    found = [_typed(line) for line in lines]
+    share = (
+        _share(suspect, "train") if "train" in evidence.splits else 0.0
+    )  # of mistakes the carriers are in other classes
+    if share > 0:
+        if place.score and not Path("scores.h5").exists():
+            found.append(_typed(["score", *place.score]))
+        prune = ["prune", "scores.h5", *labels, "--group", f"{suspect.label}/{suspect.finding.name}", "--fraction"]
         fraction, other = ("1", _PART) if share <= _ALL_OF_THEM else (_PART, "1")
-        found.append(shlex.join([*prune, "--fraction", fraction]))
-        otherwise = f"# {_OTHERWISE[other]}: {shlex.join([*prune, '--fraction', other])}"
-        if (
-            share > _NO_CHOICE and len(otherwise.splitlines()) == 1
-        ):  # behind # quotes do not hold a class name's line break
+        found.append(_typed([*prune, fraction]))
+        otherwise = f"# {_OTHERWISE[other]}: {_typed([*prune, other])}"
+        # behind # quotes do not hold a class name's line break
+        if share > _NO_CHOICE and len(otherwise.splitlines()) == 1:
             found.append(otherwise)
-        found.append(
-            shlex.join(["spurcli", "train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"])
-        )
-        found.append(shlex.join(["spurcli", "evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"]))
+        if place.model or place.words:  # with predictions alone there is nothing to train on
+            found.append(_typed(["train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"]))
+            found.append(_typed(["evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"]))
     return found
+
+
+def _typed(words: Sequence[str]) -> str:
+    return shlex.join(["spurcli", *words])
 
 
 def _share(suspect: Suspect, split: str) -> float:

@@ -88,7 +88,7 @@ class TablePredictions:
         return self.label[rows] * len(self.attribute_names) + self.attribute[rows]
 
 
-def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredictions:
+def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bool = True) -> TablePredictions:
     """Read the predictions of a table.
 
     Raises UsageError where the columns of the predictions are not named, InputError with near names for a column that is
@@ -160,7 +160,8 @@ def read_prediction_table(path: Path, wanted: PredictionColumns) -> TablePredict
             "--split-column",
         )
     if not wanted.groups:
-        suggest_attributes(path, unused, "--group", wanted.reading)
+        if suggests:
+            suggest_attributes(path, unused, "--group", wanted.reading)
         return found
     columns = []
     for column in wanted.groups:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +43,7 @@ from spurcli.requests.options import (
     path,
     several,
 )
+from spurcli.requests.score_words import score_words_of_model, score_words_of_table
 from spurcli.results import AuditResult
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
         if asked.second or asked.confirm:
             raise UsageError("A second model needs a first one", "Name a model instead of --predictions.")
         table = prediction_table(asked, _BESIDE_TABLE)
+        search = replace(search, score=score_words_of_table(asked))
         settings = configured(asked, Inherited(), seed=0, uses=("dataset",)) if asked.dataset else None
         return audit(
             settings,
@@ -162,6 +164,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
     refuse_columns(asked)
     checkpoint = input_file(asked.checkpoint, "model.safetensors", caller.progress.say)
     settings = _settings(asked, checkpoint)
+    search = replace(search, score=score_words_of_model(checkpoint))
     second = path(asked.second)
     if asked.confirm:
         if second:
@@ -249,7 +252,7 @@ def _search(asked: AuditRequest, command: str) -> Search:
         command,
         is_asked,
         tuple(_repeated(asked)),
-        _sheet(asked),
+        sheet=_sheet(asked),
     )
 
 

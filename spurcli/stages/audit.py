@@ -54,7 +54,8 @@ Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
 @dataclass(frozen=True)
 class Search:
     """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance
-    (None: chosen). `words` are those of the command line that later commands need too."""
+    (None: chosen). `words` are those of the command line that later commands need too,
+    `score` those of the command that makes scores.h5."""
 
     finders: Sequence[str]
     options: Options = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Search:
     command: str = ""
     is_asked: bool = False
     words: Sequence[str] = ()
+    score: Sequence[str] = ()
     sheet: SheetPlan | None = None
 
 
@@ -150,7 +152,7 @@ def audit(
         settings.to_json(),
         {"metadata": metadata.name if metadata else None},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
-        Place(output, str(model), search.words, is_injected=settings.dataset.injection is not None),
+        Place(output, str(model), search.words, settings.dataset.injection is not None, search.score),
     )
     return context.world.first(lambda: _run(source, search, output))
 
@@ -188,7 +190,7 @@ def _tabled(
     report: Progress,
 ) -> _Source:
     path, wanted = table
-    found = read_prediction_table(path, wanted)
+    found = read_prediction_table(path, wanted, suggests=False)
     if problem := what_instead(found.logits):
         raise InputError(f"{path}: {problem[0]}, not logits: they do not show reliance", problem[1])
     embedding: NDArray[np.float32] | None = None
@@ -233,7 +235,7 @@ def _tabled(
         settings.to_json() if settings else {},
         {"columns": described(wanted), "embeddings": embeddings.name if embeddings else None},
         [Parent.of(path), *([Parent.of(embeddings)] if embeddings else [])],
-        Place(output),
+        Place(output, words=search.words if settings else (), score=search.score if "train" in rows else ()),
     )
 
 

@@ -17,6 +17,7 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.registries import FINDERS
+from spurcli.requests.score_words import words_of_lineage
 
 OWN = ("--dataset", "parts.py:load")  # code is never run because a file names it
 PARTS = '''
@@ -192,6 +193,33 @@ def test_a_table_of_predictions_needs_no_model(spurcli, tmp_path, splits):
     assert (suspect["status"], suspect["judged_by"]) == ("confirmed", "groups")
     assert list(read_groups(Path("audit") / suspect["groups"]).splits) == (["train", "val"] if splits else ["all"])
     assert not any("age" in name for name, _ in found)
+    assert "--group" not in done.err  # which an audit does not have
+    lines = [words for line in suspect["next"] if (words := shlex.split(line, comments=True)[1:])]
+    assert [words[0] for words in lines] == (["score", "prune"] if splits else [])  # all that can be done with a table
+    for words in lines:
+        done = spurcli(*words)
+        assert done.code == 0, done.err
+
+
+def test_scores_are_made_as_the_model_was_trained():
+    set_ = ["--set", "dataset.options.label=species"]
+    train = [
+        "spurcli",
+        "train",
+        "--dataset",
+        "birds.csv",
+        *set_,
+        "--keep",
+        "all",
+        "--recipe=own-images-cpu",
+        "-o",
+        "m.safetensors",
+    ]
+    assert words_of_lineage([train]) == ["--dataset", "birds.csv", *set_, "--recipe=own-images-cpu"]
+    score = ["spurcli", "score", "--dataset", "birds.csv", "--epoch", "3", "-o", "s.h5"]
+    assert words_of_lineage([score, train]) == ["--dataset", "birds.csv", "--epoch", "3"]
+    assert words_of_lineage([["spurcli", "train", "--keep", "keep.txt"]]) == []
+    assert words_of_lineage([["spurcli", "train", "--dataset", "evil.py:load"]]) == []  # a file names no code to run
 
 
 def test_embeddings_give_predictions_clusters(spurcli, tmp_path):

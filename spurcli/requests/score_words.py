@@ -1,0 +1,56 @@
+"""How scores.h5 is made for what was audited: the words of `spurcli score` to type, as far as they are known."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spurcli.artifacts.provenance import lineage_of
+from spurcli.registry import is_user_code
+from spurcli.requests.options import words_of
+from spurcli.requests.score import ScoreRequest
+
+_SHARED = ("--dataset", "--recipe", "--model", "--set", "--data-root")  # flags that mean the same for train and score
+
+
+def score_words_of_table(asked: Any) -> list[str]:
+    """Of a table of predictions: its columns."""
+    names = ("predictions", "label", "proba", "logit", "id", "split_column", "set")
+    return words_of("score", ScoreRequest(**{name: getattr(asked, name) for name in names}))[1:]
+
+
+def score_words_of_model(checkpoint: Path) -> list[str]:
+    """Of a model: the command that scored its data, else what its training said of data and settings. None for code of one's own,
+    which a file must not suggest to run."""
+    from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+    from spurcli.artifacts.model_folder import weights_file
+
+    made = read_checkpoint_metadata(weights_file(checkpoint), required=False).get("provenance") or {}
+    return words_of_lineage([line for line in (_split(line) for line in lineage_of(made)) if line])
+
+
+def words_of_lineage(lines: Sequence[list[str]]) -> list[str]:
+    found = next((line[2:] for line in lines if line[:2] == ["spurcli", "score"]), None)
+    if found is not None and "-o" in found:  # the next line reads scores.h5
+        place = found.index("-o")
+        found = found[:place] + found[place + 2 :]
+    if found is None:
+        trained = next((line[2:] for line in lines if line[:2] == ["spurcli", "train"]), [])
+        found = [word for place, flag in enumerate(trained) for word in _taken(trained, place, flag)]
+    is_named = any(word.split("=")[0] == "--dataset" for word in found)
+    return found if is_named and not any(is_user_code(word.split("=")[-1]) for word in found) else []
+
+
+def _taken(words: Sequence[str], place: int, flag: str) -> Sequence[str]:
+    if flag in _SHARED:
+        return words[place : place + 2]
+    return [flag] if flag.split("=")[0] in _SHARED and "=" in flag else []
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
