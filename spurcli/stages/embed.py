@@ -22,7 +22,7 @@ from spurcli.datasets import Dataset, Inputs, Texts, Vectors
 from spurcli.embedding.layers import LAYERS, chosen_layer, sha256_of_backbone
 from spurcli.embedding.partial import Partial
 from spurcli.embedding.passes import embed_part, width_of
-from spurcli.errors import InputError, SpurWarning
+from spurcli.errors import InputError, SpurError, SpurWarning
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity
 from spurcli.progress import Progress, Silent
@@ -82,6 +82,7 @@ def embed(
     fingerprint = dataset.splits["train"].fingerprint
     outputs = [Output(output, EMBEDDINGS)]
     if world.first(lambda: is_complete(outputs, made, fingerprint, force=force, say=report.say)):
+        world.first(lambda: _require_same_weights(output, _model(context, checkpoint), layer))
         report.say(f"{output} is already complete; nothing to do")
         return world.first(lambda: _summary(output, dataset))
     model = _model(context, checkpoint)
@@ -120,6 +121,15 @@ def _model(context: RunContext, checkpoint: Path | None) -> nn.Module:
         )
         warnings.warn(message, SpurWarning, stacklevel=3)
     return context.model(context.settings.seed)
+
+
+def _require_same_weights(output: Path, model: nn.Module, layer: str) -> None:
+    """Raise SpurError where a finished file was made by other weights: a file or folder of weights is known by its name alone."""
+    _, backbone, _ = read_embeddings_header(output)
+    if backbone.get("weights_sha256") != sha256_of_backbone(model, layer):
+        raise SpurError(
+            f"{output} was made by a model with other weights", "Choose another with -o, or replace it with --force."
+        )
 
 
 def _twin_part(split: str) -> str:

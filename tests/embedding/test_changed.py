@@ -19,6 +19,12 @@ def changed(what: str, split: str) -> None:
         rows[...] = rows[...] + 1 if what == "embedding" else 1 - rows[...]
 
 
+def restate(key: str, value: object) -> None:
+    """Let the file say another thing of the model that made it."""
+    with h5py.File(EMBEDDINGS, "r+") as file:
+        file.attrs["backbone"] = json.dumps({**json.loads(file.attrs["backbone"]), key: value})
+
+
 @pytest.mark.parametrize(
     "words", [("score",), ("train", "--keep", "all"), ("infer", "--by", "predictions", "--epoch", "1")]
 )
@@ -68,10 +74,17 @@ def test_a_study_evaluates_again_where_groups_were_corrected(in_embedded):
 
 def test_a_head_is_not_used_on_images_that_were_prepared_otherwise(in_embedded):
     assert in_embedded("train", "--dataset", EMBEDDINGS, "--keep", "all", *SHORT).code == 0
-    with h5py.File(EMBEDDINGS, "r+") as file:
-        backbone = json.loads(file.attrs["backbone"])
-        backbone["preprocessing"]["image_size"] = 8
-        file.attrs["backbone"] = json.dumps(backbone)
+    restate("preprocessing", {"image_size": 8})
     refused = in_embedded("evaluate")
     assert refused.code == 3
     assert "prepared" in refused.err
+
+
+def test_embeddings_by_a_model_whose_weights_have_changed_are_not_finished(in_embedded):
+    """A file of weights is known by its name alone until it is read."""
+    embed = ("data", "embed", "inject.json", "--recipe", "demo", "--model", "parts.py:net")
+    line = (*embed, "--set", "scoring.batch_size=64", "-o", EMBEDDINGS)
+    assert "nothing to do" in in_embedded(*line).err
+    restate("weights_sha256", "0" * 64)
+    again = in_embedded(*line)
+    assert (again.code, "other weights" in again.err) == (1, True), again.err
