@@ -22,7 +22,8 @@ def content_hashes(dataset: Dataset, name: str, *, groups: bool, embeddings: boo
     """The hashes of the data set called `name` in the settings; none of what it does not have or a user cannot change."""
     found = {}
     if embeddings and dataset.backbone is not None:
-        inputs = [each.inputs for each in (*dataset.splits.values(), *(dataset.twins or {}).values())]
+        inputs = [split.inputs for split in dataset.splits.values()]
+        inputs += [twin.inputs for twin in (dataset.twins or {}).values()]
         found[EMBEDDINGS_SHA256] = _sha256([], (each.values for each in inputs if isinstance(each, Vectors)))
     if groups and dataset.attribute_names and (name in OWN_DATA or is_user_code(name)):
         attributes = (split.attribute for split in dataset.splits.values())
