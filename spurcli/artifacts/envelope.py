@@ -29,10 +29,14 @@ def sha256_of_json(content: Any) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
+    """Raises InputError for a file that has been removed since it was named."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError as error:
+        raise InputError(f"No such file: {path}", "It may have been removed while it was read.") from error
     return digest.hexdigest()
 
 

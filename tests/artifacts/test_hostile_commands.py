@@ -48,5 +48,5 @@ def test_code_that_a_file_names_is_not_run(spurcli, golden, tmp_path):
         Path("inject.json").write_text(json.dumps({**content, **change}))
         done = spurcli("score", "--dataset", "inject.json", "--recipe", "demo")
         assert done.code == 3
-        assert "code is never run because a file says so\nIf you trust it, name it again: --" in done.err
+        assert "code is never run because a file names it\nIf you trust it, name it again: --" in done.err
         assert not Path("ran").exists()

@@ -158,7 +158,12 @@ def test_all_carriers_are_cut_while_half_of_the_class_is_left(share, label, frac
     suspect = SimpleNamespace(
         label=label, finding=SimpleNamespace(name="sea"), carriers={"train": [{"class": label, "share": share}]}
     )
-    lines = next_lines(Place(Path("audit")), SimpleNamespace(source="train"), suspect, Path("1.groups.txt"))
+    lines = next_lines(
+        Place(Path("audit"), words=("--dataset", "sea.csv")),
+        SimpleNamespace(source="train", splits=("train",)),
+        suspect,
+        Path("1.groups.txt"),
+    )
     words = [shlex.split(line) for line in lines]
     cut = [(line[0] if line[0] == "#" else line[1], line[-1]) for line in words if "prune" in line]
     assert cut == fractions

@@ -111,9 +111,9 @@ def test_data_and_weights_are_missed_together_and_before_any_work(spurcli, tmp_p
     for word in ("mmlab.ie.cuhk.edu.hk", "data/celeba", "download.pytorch.org", "data/weights/resnet50-0676ba61.pth"):
         assert word in second
     assert list(Path(tmp_path).iterdir()) == []
-    (tmp_path / "birds.csv").write_text("file,species\na.png,crow\n")
+    (tmp_path / "birds.csv").write_text("shot,species\na.png,crow\n")
     result = spurcli("score", "--dataset", "birds.csv", "--recipe", "own-images", "--data-root", tmp_path)
-    assert "--set dataset.options.image=file. Fetch https://" in result.err
+    assert "--set dataset.options.text=COLUMN. Fetch https://" in result.err
 
 
 def test_a_recipe_without_weights_misses_the_data_alone(spurcli):

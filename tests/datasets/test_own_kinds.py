@@ -238,9 +238,7 @@ def test_metadata_beside_the_images_of_each_split(tmp_path):
         content = "file_name,label\n" + "".join(f"{name},{label}\n" for name, label in zip(names, LABELS, strict=True))
         touch(tmp_path, f"{split}/metadata.csv", content=content)
     assert named_by_path("own", tmp_path)["name"] == "table"
-    with pytest.raises(InputError, match=r"--set dataset\.options\.image=file_name"):
-        load(tmp_path)
-    found = load(tmp_path, image="file_name")
+    found = load(tmp_path)
     assert found.splits["test"].sample_id[:2] == ["test/0000.png", "test/0001.png"]
     assert found.splits["test"].inputs.read(np.arange(6)).shape == (6, 4, 4, 3)
 

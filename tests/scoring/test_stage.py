@@ -198,7 +198,7 @@ def test_user_scores_stand_beside_the_registered_ones(configured, parts, checkpo
     ("name", "kind", "says"),
     [
         ("aimless", UsageError, "does not state its direction"),
-        ("el2n", UsageError, "called el2n already"),
+        ("el2n", UsageError, "named el2n already exists"),
         ("missing", UsageError, "no 'missing' there"),
         ("mean_of_batch", InputError, r"returned \[\] for"),
         ("fails", InputError, "RuntimeError: no luck"),
