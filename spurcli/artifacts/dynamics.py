@@ -19,10 +19,8 @@ from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
 from spurcli.artifacts.catalogue import DYNAMICS, require_kind
 from spurcli.artifacts.envelope import canonical_json
-from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.hdf5_texts import read_names, text_member
-from spurcli.artifacts.provenance import Provenance, read_provenance
-from spurcli.artifacts.scores import ScoresHeader
+from spurcli.artifacts.provenance import Provenance
+from spurcli.artifacts.scores import ScoresHeader, read_samples
 from spurcli.errors import InputError
 
 _HINT = "Make one with: spurcli train --dynamics eval"
@@ -110,20 +108,8 @@ class DynamicsReader:
     def __init__(self, file: h5py.File, path: Path) -> None:
         self.path = path
         where = str(path)
-        hdf5.check_header(file, DYNAMICS.format, DYNAMICS.version, where)
-        self._label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
-        if self._label is None:
-            raise InputError(f"{path} has no labels", "See docs/formats.md for the layout.")
+        self._label, self._group, self._sample_id, self.header = read_samples(file, path, DYNAMICS)
         num_samples = self._label.shape[0]
-        self._group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=num_samples)
-        self._sample_id = text_member(file, "sample_id", where, length=num_samples)
-        self.header = ScoresHeader(
-            subject=hdf5.read_subject(file, where, self._own_fingerprint),
-            class_names=read_names(file, "class_names", where),
-            group_names=read_names(file, "group_names", where),
-            provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
-        )
-        hdf5.require_labels(self._label, self.header.subject.samples, where)
         view = hdf5.text_attribute(file, "view") or "eval"
         if view not in VIEWS:
             raise InputError(f"{path} has the view {view[:40]!r}", f"There are: {', '.join(VIEWS)}.")
@@ -150,10 +136,6 @@ class DynamicsReader:
     @property
     def provenance(self) -> Provenance:
         return self.header.provenance
-
-    def _own_fingerprint(self) -> Fingerprint:
-        ids = self._sample_id.stream() if self._sample_id is not None else None
-        return Fingerprint.of(self.labels(), ids)
 
     def labels(self) -> NDArray[np.int64]:
         return np.asarray(self._label[:], dtype=np.int64)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts import hdf5
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors
-from spurcli.artifacts.catalogue import SCORES, require_kind
+from spurcli.artifacts.catalogue import SCORES, Artefact, require_kind
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.hdf5_texts import read_names, text_member
+from spurcli.artifacts.hdf5_texts import Texts, read_names, text_member
 from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError
@@ -130,26 +130,37 @@ def write_scores(
         yield ScoresWriter(file, len(labels))
 
 
+def read_samples(file: h5py.File, path: Path, kind: Artefact) -> tuple[Any, Any | None, Texts | None, ScoresHeader]:
+    """What scores.h5 and dynamics.h5 (`kind`) say about their samples: label [n], group [n], ids and header, checked; no values."""
+    where = str(path)
+    hdf5.check_header(file, kind.format, kind.version, where)
+    label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
+    if label is None:
+        raise InputError(f"{path} has no labels", "See docs/formats.md for the layout.")
+    group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=label.shape[0])
+    sample_id = text_member(file, "sample_id", where, length=label.shape[0])
+
+    def own_fingerprint() -> Fingerprint:
+        """Of the labels and ids, where another program wrote none: so a list made of them cannot fit other samples."""
+        return Fingerprint.of(np.asarray(label[:], dtype=np.int64), None if sample_id is None else sample_id.stream())
+
+    header = ScoresHeader(
+        subject=hdf5.read_subject(file, where, own_fingerprint),
+        class_names=read_names(file, "class_names", where),
+        group_names=read_names(file, "group_names", where),
+        provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
+    )
+    hdf5.require_labels(label, header.subject.samples, where)
+    return label, group, sample_id, header
+
+
 class ScoresReader:
     """A checked, open score file; values come in slices. Use `open_scores`."""
 
     def __init__(self, file: h5py.File, path: Path) -> None:
         self.path = path
         where = str(path)
-        hdf5.check_header(file, SCORES.format, SCORES.version, where)
-        self._label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
-        if self._label is None:
-            raise InputError(f"{path} has no labels", "See docs/formats.md for the layout.")
-        num_samples = self._label.shape[0]
-        self._group = hdf5.array_member(file, "group", where, kinds="iu", ndim=1, length=num_samples)
-        self._sample_id = text_member(file, "sample_id", where, length=num_samples)
-        self.header = ScoresHeader(
-            subject=hdf5.read_subject(file, where, self._own_fingerprint),
-            class_names=read_names(file, "class_names", where),
-            group_names=read_names(file, "group_names", where),
-            provenance=read_provenance(hdf5.json_attribute(file, "provenance", where), where),
-        )
-        hdf5.require_labels(self._label, self.header.subject.samples, where)
+        self._label, self._group, self._sample_id, self.header = read_samples(file, path, SCORES)
         self.scores: dict[str, ScoreInfo] = {}
         self._values: dict[str, Any] = {}
         scores = hdf5.member(file, "scores", h5py.Group, where)
@@ -182,11 +193,6 @@ class ScoresReader:
             weights_sha256=tuple(digest for digest in weights if isinstance(digest, str)),
             num_runs=values.shape[0],
         )
-
-    def _own_fingerprint(self) -> Fingerprint:
-        """Of the labels and ids, where another program wrote none: so a list made of them cannot fit other samples."""
-        ids = self._sample_id.stream() if self._sample_id is not None else None
-        return Fingerprint.of(self.labels(), ids)
 
     @staticmethod
     def _list(group: Any, name: str, where: str) -> list[Any]:
