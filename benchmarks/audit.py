@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders.regions import find
 from spurcli.auditing.regions.search import area
-from spurcli.auditing.statistics import holm
 from spurcli.datasets import ArrayImages, Dataset, Split
 from spurcli.datasets.demo import SPAN, load
 from spurcli.evaluation.reliance import cells, reliance
 from spurcli.progress import Silent
 from spurcli.randomness import generator
+from spurcli.reporting.claims import holm
 from spurcli.runtime.context import RunContext
 from spurcli.runtime.forward import evaluation_mode
 from spurcli.session import configure

@@ -17,9 +17,9 @@ from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.suspect import CONFIRMED, NOT_SUPPORTED, UNCONFIRMED, CarrierRow, Finding, Suspect
 from spurcli.evaluation.reliance import Metric, cells, margin, reliance, undefined
 from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_spread
+from spurcli.reporting.claims import LEVEL, holm
 from spurcli.student import two_sided_p
 
-LEVEL = 0.05
 SMALLEST_EFFECT = 0.1  # of the model's own class distance; less is not worth a cut
 MIN_CARRIERS = 5  # in a class, to count as one that can be compared within
 _SHOWN = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
@@ -41,16 +41,6 @@ def judged(evidence: Evidence, findings: Sequence[Finding]) -> list[Suspect]:
     for number, value in zip(tested, adjusted, strict=True):
         suspects[number] = _with_status(replace(suspects[number], p_adjusted=value))
     return suspects
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for place, number in enumerate(order.tolist()):
-        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
-        adjusted[number] = highest
-    return adjusted
 
 
 def carries(presence: NDArray[np.float32]) -> Bools:

@@ -15,10 +15,11 @@ from spurcli.auditing.detectability import detectability
 from spurcli.auditing.evidence import halves
 from spurcli.auditing.finders.columns import find
 from spurcli.auditing.ranking import ranked
-from spurcli.auditing.statistics import carries, holm, judged, push_within
+from spurcli.auditing.statistics import carries, judged, push_within
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.auditing.written import Place, next_lines
 from spurcli.errors import InputError
+from spurcli.reporting.claims import holm
 
 
 def presence_of(feature):
