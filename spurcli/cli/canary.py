@@ -21,6 +21,9 @@ def canary(asked: CanaryRequest, call: Call) -> None:
     images of a class, or a word at the end of some texts. Models are trained on all samples, without the hardest samples
     of each class, and without equally many random samples. The canary's place is known, so each model's reliance on it is measured.
 
+    For a head on embeddings, name the embeddings: canaries are planted in the images or texts that they were made from, and
+    the changed ones are embedded again.
+
     The forecast says whether pruning reduces the reliance on a weak feature in your data, at which fraction, and at which
     cost in accuracy. Files of the canaries are rejected for the data without canaries. A faint canary is not evidence about
     strong features: search for these with spurcli audit. After an interruption, the same command resumes.

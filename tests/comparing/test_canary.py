@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import spurcli as spurcli_in_python
+from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.injection import read_injection
 from spurcli.comparing.canary.forecast import Measured, forecast, ratio
 from spurcli.comparing.canary.planting import canaries_of
@@ -17,6 +19,8 @@ from spurcli.comparing.canary.running import _base, _planned, _plant
 from spurcli.datasets import load_dataset
 from spurcli.datasets.injected import apply_injection
 from spurcli.errors import InputError, UsageError
+from spurcli.progress import Silent
+from spurcli.requests.options import Caller
 
 DATA = {"dataset.options.num_train": 300, "dataset.options.num_val": 60, "dataset.options.num_test": 60}
 TINY = {"model.options.hidden": [16], "training.epochs": 2, "scoring.epoch": 1}
@@ -107,15 +111,66 @@ def test_words_are_planted_at_the_end_of_texts_of_their_class(tmp_path, monkeypa
     Path("texts.csv").write_text("\n".join(["split,text,label", *lines]) + "\n", encoding="utf-8")
     study, share, _ = _planned(CanaryRequest(dataset="texts.csv", recipe="own-text-cpu", seeds="3,", canaries=3))
     assert study.looks.splits == ["test"]  # there is no val
-    (paths,) = _plant(study, 3, share, "").values()
+    (paths,) = _plant(study, 3, share, Caller(Silent())).values()
     found = [read_injection(path) for path in paths]
     assert len({each.parameters["word"] for each in found}) == 3
-    _, plain = _base(study.source, 3)
-    injected = apply_injection(plain, found[0]).splits["train"]
+    injected = apply_injection(_base(study.source, 3).dataset, found[0]).splits["train"]
     for each in found:
         assert len(each.carriers) == 6
         assert set(injected.label[each.carriers]) == {each.feature_of}
         assert all(each.parameters["word"] in text.split()[4:] for (text,) in injected.inputs.read(each.carriers))
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory) -> Path:
+    """A folder with embeddings of the demo set by a small model, and a finished canary run on them; not to be changed."""
+    folder = tmp_path_factory.mktemp("embedded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        spurcli_in_python.train(dataset="demo", keep="all", set={**DATA, **TINY}, output="model.safetensors")
+        spurcli_in_python.embed(checkpoint="model.safetensors")
+        result = spurcli_in_python.canary(dataset="embeddings.h5", **{**ASKED, "set": {"training.epochs": 2}})
+        assert result["forecast"]["split"] == "val"
+    return folder
+
+
+def test_canaries_for_embeddings_are_planted_in_what_they_were_made_from(embedded, tmp_path, monkeypatch):
+    """As if each canary's data had been embedded as a whole."""
+    monkeypatch.chdir(embedded)
+    for number in (1, 2):
+        canary = Path(f"canary/seed2/canary{number}.json")
+        given = {"checkpoint": "model.safetensors", "allow_injection_mismatch": True}
+        spurcli_in_python.embed(dataset=canary, output=tmp_path / f"{number}.h5", **given)
+        whole, found = read_embeddings(tmp_path / f"{number}.h5"), read_embeddings(canary.with_suffix(".h5"))
+        for split in ("train", "val"):
+            one, other = found.splits[split], whole.splits[split]
+            np.testing.assert_allclose(one.embedding, other.embedding, rtol=1e-5, atol=1e-5)
+            np.testing.assert_array_equal(one.attribute, other.attribute)
+            assert one.fingerprint == other.fingerprint
+        np.testing.assert_allclose(
+            found.splits["val"].twin_embedding, whole.splits["val"].twin_embedding, rtol=1e-5, atol=1e-5
+        )
+        assert found.injection_sha256 == whole.injection_sha256
+        assert found.backbone == whole.backbone
+    plain = read_embeddings(Path("embeddings.h5")).splits["train"].embedding
+    assert 0 < (plain != found.splits["train"].embedding).any(axis=1).sum() < 300
+
+
+def test_run_again_on_embeddings_it_reads_what_is_there(embedded, monkeypatch):
+    monkeypatch.chdir(embedded)
+    before = {path: path.stat().st_mtime_ns for path in Path("canary").glob("seed*/**/*.*")}
+    spurcli_in_python.canary(dataset="embeddings.h5", **{**ASKED, "set": {"training.epochs": 2}})
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_embeddings_of_other_weights_than_those_at_hand_are_refused(embedded, tmp_path, monkeypatch):
+    shutil.copytree(embedded, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    spurcli_in_python.train(
+        dataset="demo", keep="all", set={**DATA, **TINY}, seed=9, output="model.safetensors", force=True
+    )
+    with pytest.raises(InputError, match="other weights"):
+        spurcli_in_python.canary(dataset="embeddings.h5", **{**ASKED, "output": "other"})
 
 
 def measured(hardest: list[float], random: list[float], lost: list[float], *, before: float = 0.4) -> Measured:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spurcli.artifacts.atomic import write_text
 from spurcli.artifacts.canary import write_canary
+from spurcli.artifacts.embeddings import read_embeddings_header
 from spurcli.artifacts.envelope import JsonObject, optional_field
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.injection import Injection, read_injection
@@ -24,8 +26,9 @@ from spurcli.comparing.estimate import Estimate, estimate
 from spurcli.comparing.running import alone, read_seeds
 from spurcli.comparing.study import Study
 from spurcli.datasets import Dataset, load_dataset
+from spurcli.datasets.own.naming import EMBEDDINGS, locate
 from spurcli.errors import InputError, UsageError
-from spurcli.requests.options import Caller, parse_sets, path, text
+from spurcli.requests.options import Caller, inherited_settings, parse_sets, path, text
 from spurcli.session import configure
 from spurcli.settings import Settings
 from spurcli.sharing import shared
@@ -49,7 +52,7 @@ def run(asked: CanaryRequest, caller: Caller, show: Callable[[Estimate], None]) 
         if asked.dry_run:
             return result
         with alone(study.folder):
-            planted = _plant(study, asked.canaries, share, caller.command)
+            planted = _plant(study, asked.canaries, share, caller)
             study.run(caller.progress, cost=plan.cost)
             content = _content(study, planted, fractions, max_cost, share, caller.command)
             write_canary(study.folder / "canary.json", content)
@@ -78,17 +81,17 @@ def _planned(asked: CanaryRequest) -> tuple[Study, float, float]:
         asked.recipe,
         asked.model,
         settings,
-        None,
-        None,
-        asked.data_root,
-        asked.device,
-        asked.workers,
-        str(folder / "seed{seed}" / "canary1.json"),
+        data_root=asked.data_root,
+        device=asked.device,
+        workers=asked.workers,
     )
     seeds = read_seeds(asked.seeds)
-    splits = [asked.split] if asked.split else [_split(source, seeds)]
-    further = [str(folder / "seed{seed}" / f"canary{number}.json") for number in range(2, asked.canaries + 1)]
-    study = Study(folder, source, arms, seeds, Looks(splits, planted=further))
+    base = _base(source, seeds[0])
+    # test samples are for the end: canaries are judged on val where there is one
+    splits = [asked.split or ("val" if "val" in base.dataset.splits else "test")]
+    ending = "h5" if base.embeddings else "json"
+    places = [str(folder / "seed{seed}" / f"canary{number}.{ending}") for number in range(1, asked.canaries + 1)]
+    study = Study(folder, replace(source, planted=places[0]), arms, seeds, Looks(splits, planted=places[1:]))
     return study, share, max_cost
 
 
@@ -102,17 +105,23 @@ def _number(word: str | float, flag: str, most: float) -> float:
     return value
 
 
-def _base(source: Source, seed: int) -> tuple[Settings, Dataset]:
-    """The data set that canaries are planted in, without a feature that is injected already."""
-    at = source.at(seed)
-    settings = configure(
-        text(at.dataset),
-        recipe=text(at.recipe),
-        overrides={key: value for key, value in at.settings.items() if key.startswith(("dataset.", "preprocessing."))},
-        seed=seed,
-        data_root=path(at.data_root),
-        uses=("dataset",),
-    )
+@dataclass(frozen=True)
+class _Base:
+    """The data set that canaries are planted in, without a feature that is injected already; `embeddings` of it that are trained on."""
+
+    settings: Settings
+    dataset: Dataset
+    embeddings: Path | None
+
+
+def _base(source: Source, seed: int) -> _Base:
+    at, embeddings = source.at(seed), None
+    named = {key: value for key, value in at.settings.items() if key.startswith(("dataset.", "preprocessing."))}
+    about: dict[str, Any] = {"seed": seed, "data_root": path(at.data_root)}
+    settings = configure(text(at.dataset), recipe=text(at.recipe), overrides=named, uses=("dataset",), **about)
+    if settings.dataset.name == EMBEDDINGS:
+        embeddings = locate(str(settings.dataset.options["path"]), settings.data_root)
+        settings = _settings_behind(embeddings, at, about)
     dataset = load_dataset(
         settings.dataset.name,
         settings.dataset.options,
@@ -120,20 +129,35 @@ def _base(source: Source, seed: int) -> tuple[Settings, Dataset]:
         cache_root=settings.cache_root,
         image_size=settings.preprocessing.decode_size,
     )
-    return settings, dataset
+    return _Base(settings, dataset, embeddings)
 
 
-def _split(source: Source, seeds: Sequence[int]) -> str:
-    """Test samples are for the end: canaries are judged on val where there is one."""
-    return "val" if "val" in _base(source, seeds[0])[1].splits else "test"
+def _settings_behind(embeddings: Path, source: Source, about: Mapping[str, Any]) -> Settings:
+    """By which the samples behind embeddings were read, and the model that embedded them was built."""
+    inherited = inherited_settings(read_embeddings_header(embeddings)[2])
+    return configure(
+        inherited=inherited,
+        inherited_from=str(embeddings),
+        device=source.device,
+        num_workers=source.workers,
+        uses=("dataset", "model", "backbone"),
+        **{**about, "seed": int(inherited.get("seed") or 0)},  # a model without trained weights was drawn by it
+    )
 
 
-def _plant(study: Study, count: int, share: float, command: str) -> dict[int, list[Path]]:
-    planted = {}
+def _plant(study: Study, count: int, share: float, caller: Caller) -> dict[int, list[Path]]:
+    planted, frozen, split = {}, None, study.looks.splits[0]
     for seed in study.seeds:
-        settings, dataset = _base(study.source, seed)
-        folder = study.folder / f"seed{seed}"
-        planted[seed] = plant(settings, dataset, count=count, share=share, seed=seed, folder=folder, command=command)
+        base = _base(study.source, seed)
+        folder, said = study.folder / f"seed{seed}", caller.command
+        planted[seed] = plant(
+            base.settings, base.dataset, count=count, share=share, seed=seed, folder=folder, command=said
+        )
+        if base.embeddings:
+            from spurcli.comparing.canary.frozen import Frozen
+
+            frozen = frozen or Frozen.open(base.embeddings, base.settings, base.dataset, caller.progress)
+            frozen.embed(planted[seed], split, said)
     return planted
 
 
