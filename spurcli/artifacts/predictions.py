@@ -66,6 +66,15 @@ def holds_predictions(path: Path) -> bool:
         return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
+def is_of_another_program(path: Path) -> bool:
+    """Whether an HDF5 file can be opened and does not say that spurcli wrote it."""
+    try:
+        with hdf5.open_hdf5(path, PREDICTIONS.noun, _HINT) as file:
+            return "format" not in file.attrs
+    except InputError:
+        return False
+
+
 def write_predictions(path: Path, predictions: Predictions) -> None:
     _check(predictions, str(path))
     with atomic_path(path) as temporary, readable_os_errors(path), hdf5.create_hdf5(temporary) as file:

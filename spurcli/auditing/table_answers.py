@@ -15,6 +15,7 @@ from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import ids_of_split, match_ids
 from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions
 from spurcli.datasets.tables import column_names, read_table
+from spurcli.datasets.tables_hdf5 import columns_beside
 from spurcli.errors import InputError, SpurWarning
 from spurcli.words import counted
 
@@ -88,7 +89,9 @@ def rows_in_order(
 
 def unused_columns(path: Path, wanted: PredictionColumns) -> dict[str, Sequence[str]]:
     """The columns of the table that are neither label, prediction, id nor split: name → values of all rows."""
-    known = column_names(path, "a table of predictions", "", wanted.reading)
+    known = columns_beside(
+        path, column_names(path, "a table of predictions", "", wanted.reading), wanted.label or "label"
+    )
     taken = {wanted.label or "label", wanted.predicted, wanted.id or "id", wanted.split or "split"}
     outputs = [*wanted.proba, *wanted.logit]
     names = [name for name in known if name not in taken and not any(fnmatchcase(name, pattern) for pattern in outputs)]

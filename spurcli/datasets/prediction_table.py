@@ -21,20 +21,21 @@ from spurcli.datasets.own.split_column import splits_of, warn_unused
 from spurcli.datasets.own.splitting import split_name
 from spurcli.datasets.prediction_values import class_columns, logits_of
 from spurcli.datasets.tables import Reading, Table, column_names, listed, read_table
+from spurcli.datasets.tables_hdf5 import columns_beside, named_classes, widened
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import NUMBER, canonical, canonical_values, is_missing, warn_alike
 from spurcli.registry import Options, near
 from spurcli.words import counted
 
-_WHAT, _HINT = "a table of predictions", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
+_WHAT, _HINT = "a table of predictions", "Name a .csv, .tsv, .jsonl, .json, .parquet or .h5 file."
 MANY = 20  # more different numbers than this are quarters, not groups of their own
 _SHOWN = 4
 
 
 @dataclass(frozen=True)
 class PredictionColumns:
-    """Which columns of a table are what. `proba` and `logit` are names or patterns (`p_*`), one column a class, or one
-    column alone: that of the positive class; `predicted` holds classes. "" and () stand for none; `label`, `id` and
+    """Which columns of a table are what. `proba` and `logit` are names or patterns (`p_*`), one column a class, the
+    matrix of an HDF5 file, or one column alone: that of the positive class; `predicted` holds classes. "" and () stand for none; `label`, `id` and
     `split` are the columns of these names unless others are named. `split_values` maps values of the split column to splits.
     """
 
@@ -116,6 +117,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
         )
     taken = [label, *(name for _, name in one), *wanted.groups]
     outputs = _expanded(wanted.proba or wanted.logit, known, taken, path, given[0]) or [wanted.predicted]
+    outputs, patterns = widened(path, outputs, wanted.proba or wanted.logit)
     roles = [label, *outputs, *wanted.groups]
     free = [name for name in known if name not in roles]
     identifier = wanted.id or ("id" if "id" in free else "")
@@ -125,13 +127,12 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
         twice = next(name for name in roles if roles.count(name) > 1)
         raise UsageError(f"The column {twice} is named twice", "Each column is one thing.")
     table = read_table(path, roles, _WHAT, _HINT, reading=wanted.reading)
-    true = names_in(table, label)
+    true = named_classes(path, names_in(table, label))
     if wanted.predicted:
-        predicted = names_in(table, wanted.predicted)
+        predicted = named_classes(path, names_in(table, wanted.predicted))
         classes = _classes([*true, *predicted], f"{path}: {label}, {wanted.predicted}")
         logits = np.eye(len(classes), dtype=np.float32)[[classes.index(name) for name in predicted]]
     else:
-        patterns = wanted.proba or wanted.logit
         classes, order = class_columns(outputs, patterns, set(true), str(path), label)
         logits = logits_of(table, outputs, order, is_proba=bool(wanted.proba), classes=classes)
     number = {name: place for place, name in enumerate(classes)}
@@ -151,7 +152,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
         sample_id=tuple(_ids(table, identifier)) if identifier else None,
         split=tuple(_splits(table, split, wanted.split_values)) if split else (),
     )
-    unused = [name for name in known if name not in roles]
+    unused = [name for name in columns_beside(path, known, label) if name not in roles]
     if not split:
         warn_unused(
             unused,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.logit_checks import what_instead
 from spurcli.datasets.own.naming import in_order
 from spurcli.datasets.tables import Table
+from spurcli.datasets.tables_hdf5 import Numbers
 from spurcli.errors import InputError, SpurWarning
 from spurcli.names import canonical, canonical_values
 from spurcli.registry import near
@@ -109,8 +110,12 @@ def _rounded(table: Table, columns: Sequence[str], values: NDArray[np.float64]) 
     zeros = np.flatnonzero((values <= 0).any(axis=1))
     if len(zeros):
         return f"probabilities are 0 or 1 in {counted(len(zeros), 'row')}, first in {table.unit} {table.line[int(zeros[0])]:,}"
-    decimals = max(_decimals(text) for column in columns for text in table[column])
-    return f"probabilities are rounded to {counted(decimals, 'decimal')}" if decimals <= _COARSE else ""
+    decimals = -1
+    for text in (text for column in columns for text in table[column]):
+        decimals = max(decimals, _decimals(text))
+        if decimals > _COARSE:
+            return ""
+    return f"probabilities are rounded to {counted(decimals, 'decimal')}"
 
 
 def _decimals(text: str) -> int:
@@ -137,8 +142,11 @@ def _require_probabilities(table: Table, columns: Sequence[str], values: NDArray
 
 
 def _numbers(table: Table, column: str) -> NDArray[np.float64]:
+    written = table[column]
+    if isinstance(written, Numbers) and np.isfinite(written.values).all():
+        return written.values.astype(np.float64)
     values = []
-    for row, text in enumerate(table[column]):
+    for row, text in enumerate(written):
         try:
             value = float(text)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Tables from outside (CSV, TSV, JSON, Parquet): the columns that are asked for, as text, with line numbers.
+"""Tables from outside (CSV, TSV, JSON, Parquet, HDF5): the columns that are asked for, as text, with line numbers.
 
 The one reader behind the benchmarks' metadata and a user's own table. What is wrong is named by line and column.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import require_file
+from spurcli.datasets.tables_hdf5 import is_hdf5_name, open_hdf5_table
 from spurcli.datasets.tables_json import open_json
 from spurcli.datasets.tables_parquet import open_parquet
 from spurcli.datasets.tables_separated import open_separated
@@ -37,7 +38,7 @@ _OTHERS = {
 class Table:
     """Some columns of a file: `columns` maps each name to its n values as text ("" where there is none).
 
-    `line` [n] counts from 1, the header included; in a Parquet file it is the row, in a JSON array the object. `read_as`
+    `line` [n] counts from 1, the header included; in a Parquet or HDF5 file it is the row, in a JSON array the object. `read_as`
     says how the file was read, `within` [n] the part of it (a split, a file) where there are several.
     """
 
@@ -87,7 +88,7 @@ class Table:
 def read_table(
     path: Path, columns: Sequence[str], what: str, hint: str, *, quoted: bool = True, reading: Reading | None = None
 ) -> Table:
-    """Read `columns` of a .csv, .tsv, .txt (tabs), .jsonl, .ndjson, .json or .parquet file; one that ends in "?" may be absent.
+    """Read `columns` of a .csv, .tsv, .txt (tabs), .jsonl, .ndjson, .json, .parquet or .h5 file; one that ends in "?" may be absent.
 
     `what` and `hint` are said when there is no such file. Without `quoted` a quotation mark is a character like
     others, as in the tab-separated files of MultiNLI and GLUE. With `reading` (a user's own table) the separator is
@@ -98,6 +99,9 @@ def read_table(
     """
     opened = _open(path, what, hint, quoted, reading)
     names = _present(columns, opened.names([column.removesuffix("?") for column in columns]), path)
+    if opened.columns is not None:
+        whole = opened.columns(names)
+        return Table(path, whole, range(1, 1 + len(whole[names[0]])), opened.read_as, opened.unit)
     values: list[list[str]] = [[] for _ in names]
     lines = array("q")
     for line, row in opened.rows(names):
@@ -147,6 +151,8 @@ def _open(path: Path, what: str, hint: str, quoted: bool, reading: Reading | Non
     suffix = without_packing(path).suffix.lower()
     if suffix == ".parquet":
         return open_parquet(path)
+    if is_hdf5_name(path):
+        return open_hdf5_table(path)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return open_json(path, reading)
     if suffix in SUFFIXES:

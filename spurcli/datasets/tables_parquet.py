@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spurcli.artifacts.envelope import parse_json
 from spurcli.datasets.tables_separated import refuse_twice
 from spurcli.datasets.tables_text import Opened, Row, require_table
@@ -25,13 +27,26 @@ def open_parquet(path: Path) -> Opened:
         number = 0
         try:
             for batch in file.iter_batches(columns=names):
-                for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+                for row in zip(*(_values(batch.column(name)) for name in names), strict=True):
                     number += 1
                     yield number, row
         except (ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: dates beyond Python's
             raise InputError(f"{path}, after row {number:,}: {reason(error)}", AGAIN) from error
 
     return Opened(lambda _: header, rows_of, "Parquet", unit="row")
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column; those of float32 and float16 as the short texts that give the same number again.
+
+    As Python's floats, 0.9 in float32 would be 0.8999999761581421, and would not look rounded.
+    """
+    from pyarrow import types
+
+    if not (types.is_float32(column.type) or types.is_float16(column.type)):
+        values: list[Any] = column.to_pylist()
+        return values
+    return [None if value is None else str(np.float32(value)) for value in column.to_pylist()]
 
 
 def parquet_file(path: Path) -> Any:

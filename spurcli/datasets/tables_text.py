@@ -8,7 +8,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -69,7 +69,8 @@ class Opened:
     """A table that is open: `names` of all its columns (it may stop when it has found all of those given), and `rows` of
     some columns, with the number of each, which counts in `unit`.
 
-    `read_as` says how it is read, for people, and `decided` what had to be guessed for that.
+    `read_as` says how it is read, for people, and `decided` what had to be guessed for that. A file that holds whole columns
+    gives them by `columns`, all of one length, instead of rows.
     """
 
     names: Callable[[Collection[str]], list[str]]
@@ -77,6 +78,7 @@ class Opened:
     read_as: str
     decided: tuple[str, ...] = ()
     unit: str = "line"
+    columns: Callable[[list[str]], Mapping[str, Sequence[str]]] | None = None
 
 
 def without_packing(path: Path) -> Path:
@@ -119,6 +121,8 @@ def require_table(begin: bytes, path: Path) -> None:
         raise InputError(f"{path} is a zip archive, not text", "Unpack it, and name the table in it.")
     if begin.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise InputError(f"{path} is an Excel workbook, not text", "Save the sheet as CSV (UTF-8).")
+    if begin.startswith(b"\x89HDF"):
+        raise InputError(f"{path} is an HDF5 file", "Rename it: its name must end in .h5.")
     if begin.startswith(b"PAR1"):
         raise InputError(f"{path} is a Parquet file", "Rename it: its name must end in .parquet.")
     if begin.startswith(b"version https://git-lfs"):
@@ -182,6 +186,14 @@ def _open_bytes(path: Path) -> IO[bytes]:
         return path.open("rb")
     limit = max(_MIN_LIMIT, _MAX_RATIO * path.stat().st_size)
     return io.BufferedReader(_Unpacked(path, packing, limit), 1 << 16)
+
+
+def require_unpacked_size(path: Path, num_bytes: int, label: str) -> None:
+    """Raise InputError if `label` in a file claims more bytes than its tables should unpack to."""
+    if num_bytes > max(_MIN_LIMIT, _MAX_RATIO * path.stat().st_size):
+        raise InputError(
+            f"{label} unpacks to more than {_MAX_RATIO} times the file's size", "Write it without compression."
+        )
 
 
 class _Unpacked(io.RawIOBase):

@@ -152,7 +152,7 @@ def run(asked: EvaluateRequest, caller: Caller) -> JsonObject:
 def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
     """Decide which model is meant and what it hands down."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-    from spurcli.artifacts.predictions import holds_predictions
+    from spurcli.artifacts.predictions import holds_predictions, is_of_another_program
 
     output = output_file(asked.output, asked.standard_output)
     if asked.predictions:
@@ -169,6 +169,11 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
         columns = "--label COLUMN --proba 'p_*'"
         raise UsageError(f"{checkpoint} is a table, not a model", f"Write --predictions {checkpoint} {columns}")
     if checkpoint and holds_predictions(checkpoint):
+        if is_of_another_program(checkpoint):
+            raise UsageError(
+                f"{checkpoint} is an HDF5 file of another program",
+                f"If it holds predictions, write --predictions {checkpoint} --label NAME --logit NAME",
+            )
         _refuse_settings(checkpoint, asked)
         return EvaluatePlan(None, None, checkpoint, output)
     parent = read_checkpoint_metadata(checkpoint, required=asked.dataset is None) if checkpoint else {}

@@ -25,13 +25,16 @@ def refuse_columns(asked: Any) -> None:
 
 def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, PredictionColumns]:
     """The table and its columns; UsageError for options beside them that have no effect, but those that are `allowed`."""
-    from spurcli.artifacts.predictions import holds_predictions
+    from spurcli.artifacts.catalogue import PREDICTIONS, recognise
     from spurcli.datasets.prediction_table import PredictionColumns
     from spurcli.datasets.tables import Reading
 
     file = Path(asked.predictions)
-    if file.is_file() and file.stat().st_size and holds_predictions(file):
+    own = recognise(file) if file.is_file() else None
+    if own == PREDICTIONS:
         raise UsageError(f"{file} is not a table", f"Name it without --predictions: spurcli evaluate {file}")
+    if own:
+        raise UsageError(f"{file} is {own.noun}, not a table of predictions", f"{own.used(file)}")
     sets = parse_sets(asked.set)
     reading = {key.removeprefix("dataset.options."): value for key, value in sets.items()}
     if wrong := next((key for key in sets if key.removeprefix("dataset.options.") not in _READING), None):

@@ -71,7 +71,7 @@ Force = Annotated[bool, FORCE]
 Columns = str | Sequence[str] | None
 PredictionTable = Annotated[
     File | None,
-    Option("A table of predictions of any program (.csv, .tsv, .jsonl, .parquet).", "FILE", panel=TABLE),
+    Option("A table of predictions of any program (.csv, .tsv, .jsonl, .parquet, .h5).", "FILE", panel=TABLE),
 ]
 LabelColumn = Annotated[str | None, Option("Column of the true class. (default: label)", "COLUMN", panel=TABLE)]
 ProbaColumns = Annotated[

@@ -48,6 +48,7 @@ from spurcli.datasets.decoding import look
 from spurcli.datasets.hard_imagenet_ranks import read_ranks
 from spurcli.datasets.inputs import decode_square
 from spurcli.datasets.multinli import published_split, read_rows
+from spurcli.datasets.prediction_table import PredictionColumns, read_prediction_table
 from spurcli.datasets.waterbirds import read_folder as read_waterbirds
 from spurcli.evaluation.evaluated import evaluated_from
 from spurcli.evaluation.metrics import compute
@@ -408,6 +409,19 @@ def _make_runs(folder: Path) -> None:
         (folder / name).write_bytes((GOLDEN / name).read_bytes())
 
 
+def _make_table_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("logits", data=LOGITS, chunks=(4, 3), compression="gzip")
+        file["label"] = np.arange(8) % 3
+        file["group"] = ["east", "west"] * 4  # of variable length
+        file["id"] = np.array([f"scan{number}" for number in range(8)], dtype="S")
+        file["class_names"] = np.array(["cat", "dog", "owl"], dtype="S")
+
+
+def _read_table_hdf5(path: Path) -> None:
+    read_prediction_table(path, PredictionColumns(logit=("logits",), groups=("group",)))
+
+
 def _make_turned(path: Path) -> None:
     tags = Image.Exif()
     tags[0x0112], tags[0x010F] = 6, "a camera"
@@ -453,6 +467,7 @@ def targets() -> dict[str, Target]:
         "scores-texts": target("texts.h5", _read_scores, describe, make=_make_scores_with_texts),
         "dynamics": target("dynamics-v1.h5", _read_dynamics, describe),
         "predictions": target("predictions-v1.h5", read_predictions, describe),
+        "table-hdf5": target("table.h5", _read_table_hdf5, make=_make_table_hdf5),
         "predictions-again": target("predictions-v2.h5", lambda path: compute(evaluated_from(read_predictions(path)))),
         "embeddings": target("embeddings-v1.h5", read_embeddings, describe, _load_embeddings),
         "keep": target("keep-v1.txt", read_indices, describe),
