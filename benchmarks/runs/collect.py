@@ -6,6 +6,7 @@ SET.jsonl has a line for each evaluated model: all measures, those of each featu
 [value, lower end, upper end of the 95 % interval over test samples, samples], or why a measure is undefined. SET.lists.jsonl
 has a line for each list: how many samples of each group it removes, and which (`removed`: base64 of zlib of one bit a training
 sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was cut.
+Lines of runs that are no longer below OUTPUT stay.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import base64
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,19 @@ def read_removed(line: dict[str, Any]) -> np.ndarray:
     return np.flatnonzero(np.unpackbits(bits, count=line["num_samples"]))
 
 
+def write_beside(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Write the lines in the order of their names; those of other seeds, arms or lists that the file has stay."""
+    there = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = {_name(line): line for line in (*map(json.loads, there), *lines)}
+    if kept:
+        text = "".join(json.dumps(kept[name], sort_keys=False) + "\n" for name in sorted(kept))
+        path.write_text(text, encoding="utf-8")
+
+
+def _name(line: dict[str, Any]) -> tuple[int, str, str]:
+    return line["seed"], line.get("arm") or line["list"], line.get("split", "")
+
+
 def _measure(entry: dict[str, Any]) -> list[Any] | str:
     if entry.get("value") is None:
         return str(entry.get("reason") or f"beyond {entry.get('bound')}")
@@ -95,9 +109,7 @@ def main() -> None:
         if not any(folder.glob("seed*")) or (asked.set and folder.name not in asked.set):
             continue
         for suffix, lines in (("", models(folder)), (".lists", lists(folder))):
-            text = "".join(json.dumps(line, sort_keys=False) + "\n" for line in lines)
-            if text:
-                (asked.results / f"{folder.name}{suffix}.jsonl").write_text(text, encoding="utf-8")
+            write_beside(asked.results / f"{folder.name}{suffix}.jsonl", lines)
     audits = asked.output / "audits.jsonl"
     if audits.is_file():
         found = {(line["set"], line["seed"]): line for line in map(json.loads, audits.read_text("utf-8").splitlines())}

@@ -30,11 +30,11 @@ def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, Predicti
     from spurcli.datasets.tables import Reading
 
     file = Path(asked.predictions)
-    own = recognise(file) if file.is_file() else None
-    if own == PREDICTIONS:
+    kind = recognise(file) if file.is_file() else None
+    if kind == PREDICTIONS:
         raise UsageError(f"{file} is not a table", f"Name it without --predictions: spurcli evaluate {file}")
-    if own:
-        raise UsageError(f"{file} is {own.noun}, not a table of predictions", f"{own.used(file)}")
+    if kind:
+        raise UsageError(f"{file} is {kind.noun}, not a table of predictions", kind.used(file))
     sets = parse_sets(asked.set)
     reading = {key.removeprefix("dataset.options."): value for key, value in sets.items()}
     if wrong := next((key for key in sets if key.removeprefix("dataset.options.") not in _READING), None):

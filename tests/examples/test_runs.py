@@ -112,6 +112,21 @@ def test_the_committed_list_says_which_samples_went(script, tmp_path):
     assert script.collect.read_removed(json.loads(json.dumps(line))).tolist() == [0, 3, 20]
 
 
+def test_results_of_runs_that_are_no_longer_there_stay(script, tmp_path):
+    path = tmp_path / "digits.jsonl"
+    first = [{"seed": seed, "arm": "all", "split": split, "value": 0} for seed in (31, 32) for split in ("test", "val")]
+    script.collect.write_beside(path, first)
+    script.collect.write_beside(path, [{"seed": 31, "arm": "random", "split": "test"}, {**first[2], "value": 1}])
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [(line["seed"], line["arm"], line["split"], line.get("value")) for line in found] == [
+        (31, "all", "test", 0),
+        (31, "all", "val", 0),
+        (31, "random", "test", None),
+        (32, "all", "test", 1),
+        (32, "all", "val", 0),
+    ]
+
+
 def lines(name: str, effect: float, gap: float, sm: float) -> list[dict]:
     """Five seeds of an arm; seed 3 is .1 above seed 1 in all arms, so only paired differences are steady."""
     metrics = {"feature_effect": effect, "probit_gap": gap, "spurious_misclassification": sm, "background_auroc": 0.9}
