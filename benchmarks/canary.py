@@ -1,16 +1,21 @@
-"""Does a canary's forecast come true? python benchmarks/canary.py [OUTPUT] [--seeds 31 32 33 34 35] [--tiny]
+"""Does a canary's forecast come true? python benchmarks/canary.py OUTPUT [SET …] [--seeds 31 32 33 34 35] [--data-root .data] [--tiny]
 
-On the demo digits, another draw for each seed, with a faint mark on 30 % of the 3s: what `spurcli canary` forecasts where the mark is
-in the training data and nobody is told, beside what the same fractions do to the mark without any canary. Prints both as a
-table, the fraction that the canaries choose, and regrets: how far the mark's effect is above that of the best fraction, for the chosen fraction
-and for a fixed tenth. Best is the lowest effect among the fractions (none too) that cost the mark's model at most --max-cost
-points. OUTPUT keeps all runs; interrupted, the same line goes on. 13 draws take about ten minutes of one core. `--tiny` only checks that it works.
+For each set, what `spurcli canary` forecasts where a real feature is in the training data and nobody is told, beside what the same
+fractions do to that feature without any canary. On the demo digits, another draw for each seed, the feature is a faint mark on 30 % of the
+3s: a patch as canaries are, or of another kind. Elsewhere it is the data set's own. Embeddings are those that benchmarks/runs/run.py makes, in
+OUTPUT/SET/; for the sky: spurcli data embed birds.csv --recipe own-images-frozen --image path --attribute background.
+
+Prints both as a table, the fraction that the canaries choose, and regrets: how far the feature's effect is above that of the best fraction,
+for the chosen fraction and for a fixed tenth. Best is the lowest effect among the fractions (none too) that cost the real
+model at most --max-cost points. OUTPUT keeps all runs, and OUTPUT/canary.jsonl the numbers; interrupted, the same line goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +26,42 @@ from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.comparing.canary.forecast import ratio, summary
 from spurcli.comparing.canary.words import number, sentences
 
-MARK = {"feature.size": 2, "feature.mode": "add", "feature.value": 71}
+
+@dataclass(frozen=True)
+class Case:
+    """What is real: a `feature` that is put into the digits, or the data set's own, judged as `feature_of` where there are several."""
+
+    feature: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    recipe: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    feature_of: str | None = None
+
+
+GLASSES = {"dataset.options.available_only": True, "dataset.options.num_train_per_class": 2500}
+CASES = {
+    "digits": Case("patch", {"size": 2, "mode": "add", "value": 71}),
+    "digits-tint": Case("patch", {"size": 16, "mode": "add", "value": 20}),
+    "digits-line": Case("line", {"position": 0, "value": 71}),
+    "digits-noise": Case("noise", {"amount": 20.0}),
+    "waterbirds-frozen": Case(dataset="waterbirds.embeddings.h5"),
+    "celeba-frozen": Case(dataset="celeba.embeddings.h5", feature_of="male/glasses"),
+    "sky-frozen": Case(dataset="sky.embeddings.h5"),
+    "multinli-frozen": Case(dataset="multinli.embeddings.h5"),
+    "celeba": Case(
+        dataset="celeba",
+        recipe="celeba-cpu",
+        settings={**GLASSES, "training.precision": "bf16"},
+        feature_of="male/glasses",
+    ),
+}
 TINY = {"training.epochs": 2, "scoring.epoch": 1, "model.options.hidden": [16]}
 TINY_DATA = {f"dataset.options.num_{split}": 200 for split in ("train", "val", "test")}
 
 
 def real(folder: Path, seeds: Sequence[int], arm: str) -> tuple[Any, Any]:
-    """The mark's effect and the accuracy in percent after training as `arm`, float64 [seeds]; NaN where it is undefined."""
+    """The feature's effect and the accuracy in percent after training as `arm`, float64 [seeds]; NaN where it is undefined."""
     found = [read_evaluation(folder / f"seed{seed}" / arm / "evaluation.json")["metrics"] for seed in seeds]
     effect = [each["feature_effect"]["value"] for each in found]
     accuracy = np.array([100 * each["accuracy"]["value"] for each in found])
@@ -40,60 +74,95 @@ def regrets(effect: Mapping[str, float], cost: Mapping[str, float], max_cost: fl
     return [effect[fraction] - best for fraction in chosen]
 
 
+def data_of(name: str, folder: Path, seeds: Sequence[int], *, tiny: bool) -> dict[str, Any]:
+    """Keywords that name the data of a set, for `canary` and `compare` alike; digits get their feature first."""
+    case = CASES[name]
+    if not case.feature:
+        is_file = case.dataset.endswith(".h5")
+        dataset = str(folder / case.dataset) if is_file else case.dataset
+        return {"dataset": dataset, "recipe": case.recipe, "set": dict(case.settings) or None}
+    for seed in seeds:
+        path = folder / f"mark{seed}.json"
+        data = {"dataset.options.draw": seed, **(TINY_DATA if tiny else {})}
+        marked = {f"feature.{key}": value for key, value in case.parameters.items()}
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            chosen = {"feature": case.feature, "class_name": "3", "fraction": "0.3", "seed": seed}
+            spurcli.inject(dataset="demo", **chosen, set={**data, **marked}, output=path)
+    return {"dataset": str(folder / "mark{seed}.json"), "set": TINY if tiny else None}
+
+
+def measured(
+    said: Mapping[str, Any], folder: Path, seeds: Sequence[int], fractions: Sequence[str], max_cost: float
+) -> dict[str, Any]:
+    """The forecast beside what happened in `folder`, fraction by fraction, and the regrets."""
+    before, accuracy = real(folder, seeds, "erm")
+    effect, cost = {"0": float(before.mean())}, {"0": 0.0}
+    forecast = {row["fraction"]: row for row in said["fractions"]}
+    rows = []
+    for fraction in fractions:
+        hardest, kept = real(folder, seeds, f"prune-{fraction}")
+        random, _ = real(folder, seeds, f"prune-{fraction}-random")
+        effect[fraction], cost[fraction] = float(hardest.mean()), float((accuracy - kept).mean())
+        told = {key: forecast.get(fraction, {}).get(key) for key in ("ratio", "cost")}
+        happened = {"ratio": ratio(hardest, random), "cost": summary(accuracy - kept)}
+        levels = {"effect": summary(hardest), "effect_random": summary(random)}
+        rows.append({"fraction": fraction, "forecast": told, "happened": {**happened, **levels}})
+    chosen = said["fraction"] or "0"
+    mine, fixed = regrets(effect, cost, max_cost, chosen, fractions[0])
+    keys = ("canaries", "verdict", "fraction")
+    return {
+        **{key: said[key] for key in keys},
+        "effect_all": summary(before),
+        "rows": rows,
+        "regret": mine,
+        "regret_fixed": fixed,
+        "cost_fixed": cost[fractions[0]],
+    }
+
+
+def show(name: str, found: Mapping[str, Any], said: Mapping[str, Any], first: str) -> None:
+    print(f"\n### {name}\n\nEffect of the feature after training on all samples: {number(found['effect_all'], 3)}")
+    print("| removed | canaries: ratio | points lost | feature: hardest | random | ratio | points lost |")
+    print("|---|---|---|---|---|---|---|")
+    for row in found["rows"]:
+        told, happened = row["forecast"], row["happened"]
+        cells = [
+            row["fraction"],
+            *(number(told[key], d) if told[key] else "-" for key, d in (("ratio", 2), ("cost", 1))),
+        ]
+        cells += [f"{happened[key]['value']:.3f}" for key in ("effect", "effect_random")]
+        print(f"| {' | '.join([*cells, number(happened['ratio']), number(happened['cost'], 1)])} |")
+    for canary in found["canaries"]:
+        print(f"{canary['name']}: {number(canary['effect_all'], 3)} {canary['reason']}")
+    print("\n".join(sentences(dict(said))))
+    fixed = f"a fixed {first}: regret {found['regret_fixed']:.3f}, points lost {found['cost_fixed']:.1f}"
+    print(f"Chosen {found['fraction'] or '0'}: regret {found['regret']:.3f}; {fixed}", flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, nargs="?", default=Path("canary-runs"))
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"default: digits; {', '.join(CASES)}")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: 31 to 35")
     parser.add_argument("--fractions", help="default: 0.1,0.2,0.3")
     parser.add_argument("--max-cost", type=float, default=1.0)
+    parser.add_argument("--data-root", type=Path)
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args(arguments)
     seeds = asked.seeds or ([1, 2] if asked.tiny else [31, 32, 33, 34, 35])
     fractions = (asked.fractions or ("0.2" if asked.tiny else "0.1,0.2,0.3")).split(",")
-    for seed in seeds:
-        path = asked.output / f"mark{seed}.json"
-        data = {"dataset.options.draw": seed, **(TINY_DATA if asked.tiny else {})}
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            spurcli.inject(
-                dataset="demo",
-                feature="patch",
-                class_name="3",
-                fraction="0.3",
-                seed=seed,
-                set={**data, **MARK},
-                output=path,
-            )
-    common = {"dataset": str(asked.output / "mark{seed}.json"), "seeds": seeds, "workers": 0}
-    common["set"] = TINY if asked.tiny else None
-    said = spurcli.canary(**common, fractions=fractions, max_cost=asked.max_cost, output=asked.output / "canary")[
-        "forecast"
-    ]
-    arms = ["erm", *(f"prune:{fraction}" for fraction in fractions)]
-    spurcli.compare(**common, arms=arms, output=asked.output / "real")
-
-    before, accuracy = real(asked.output / "real", seeds, "erm")
-    effect, cost = {"0": float(before.mean())}, {"0": 0.0}
-    forecast = {row["fraction"]: row for row in said["fractions"]}
-    print(f"Effect of the mark after training on all samples: {number(summary(before), 3)}")
-    print("| removed | canaries: ratio | points lost | mark: hardest | random | ratio | points lost |")
-    print("|---|---|---|---|---|---|---|")
-    for fraction in fractions:
-        hardest, kept = real(asked.output / "real", seeds, f"prune-{fraction}")
-        random, _ = real(asked.output / "real", seeds, f"prune-{fraction}-random")
-        effect[fraction], cost[fraction] = float(hardest.mean()), float((accuracy - kept).mean())
-        row = forecast.get(fraction)
-        cells = [number(row["ratio"]), number(row["cost"], 1)] if row else ["-", "-"]
-        cells += [f"{hardest.mean():.3f}", f"{random.mean():.3f}", number(ratio(hardest, random))]
-        print(f"| {' | '.join([fraction, *cells, number(summary(accuracy - kept), 1)])} |")
-    for canary in said["canaries"]:
-        print(f"{canary['name']}: {number(canary['effect_all'], 3)} {canary['reason']}")
-    print("\n".join(sentences(said)))
-    chosen = said["fraction"] or "0"
-    mine, fixed = regrets(effect, cost, asked.max_cost, chosen, fractions[0])
-    print(
-        f"Chosen {chosen}: regret {mine:.3f}; a fixed {fractions[0]}: regret {fixed:.3f}, points lost {cost[fractions[0]]:.1f}"
-    )
+    for name in asked.sets or ["digits"]:
+        folder = asked.output / name
+        common = {**data_of(name, folder, seeds, tiny=asked.tiny), "seeds": seeds, "workers": 0}
+        common["data_root"] = asked.data_root
+        found = spurcli.canary(**common, fractions=fractions, max_cost=asked.max_cost, output=folder / "canary")
+        arms = ["erm", *(f"prune:{fraction}" for fraction in fractions)]
+        spurcli.compare(**common, arms=arms, feature_of=CASES[name].feature_of, output=folder / "real")
+        line = measured(found["forecast"], folder / "real", seeds, fractions, asked.max_cost)
+        show(name, line, found["forecast"], fractions[0])
+        with (asked.output / "canary.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"set": name, "seeds": seeds, **line}) + "\n")
 
 
 if __name__ == "__main__":

@@ -40,30 +40,30 @@ class Runs:
         self.name, self.seed, self._sets, self._arms = name, seed, list(sets), arms
         self.shared = output / name
         self.folder = self.shared / f"seed{seed}"
-        self._log, self._root = output / "log.jsonl", data_root
+        self._log, self.root = output / "log.jsonl", data_root
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
 
     def inject(self, name: str, **asked: Any) -> None:
-        self._step(spurcli.inject, self / name, seed=self.seed, data_root=self._root, **asked)
+        self.step(spurcli.inject, self / name, seed=self.seed, data_root=self.root, **asked)
 
     def score(self, name: str, **asked: Any) -> None:
         asked["set"] = [*asked.get("set", ()), *self._sets]
-        self._step(spurcli.score, self / name, seed=self.seed, data_root=self._root, workers=0, **asked)
+        self.step(spurcli.score, self / name, seed=self.seed, data_root=self.root, workers=0, **asked)
 
     def embed(self, name: str, **asked: Any) -> Path:
         """Once for all seeds."""
-        self._step(spurcli.embed, self.shared / name, data_root=self._root, workers=0, **asked)
+        self.step(spurcli.embed, self.shared / name, data_root=self.root, workers=0, **asked)
         return self.shared / name
 
     def infer(self, name: str, **asked: Any) -> None:
-        self._step(spurcli.infer, self / name, seed=self.seed, data_root=self._root, workers=0, **asked)
+        self.step(spurcli.infer, self / name, seed=self.seed, data_root=self.root, workers=0, **asked)
 
     def prune(self, name: str, *, match: str = "", **asked: Any) -> None:
         """NAME.txt from scores.h5; `match` names the list of which this is the random control."""
         control = {"match": self / f"{match}.txt", "seed": self.seed} if match else {}
-        self._step(spurcli.prune, self / f"{name}.txt", self / "scores.h5", **control, **asked)
+        self.step(spurcli.prune, self / f"{name}.txt", self / "scores.h5", **control, **asked)
 
     def arm(
         self,
@@ -81,19 +81,19 @@ class Runs:
         listed = self / f"{name}.txt"
         kept = keep or (listed if listed.is_file() else "all")
         folder, model = self / name, self / name / "model.safetensors"
-        common = {"data_root": self._root, "workers": 0}
+        common = {"data_root": self.root, "workers": 0}
         data = {**data, "set": [*data.get("set", ()), *self._sets]}
         try:
-            self._step(spurcli.train, model, keep=kept, seed=self.seed, **common, **data, **asked)
+            self.step(spurcli.train, model, keep=kept, seed=self.seed, **common, **data, **asked)
             for split in splits:
                 output = folder / ("evaluation.json" if split == "test" else f"{split}.evaluation.json")
-                self._step(spurcli.evaluate, output, model, split=split, feature_of=feature_of, **common)
+                self.step(spurcli.evaluate, output, model, split=split, feature_of=feature_of, **common)
         except Interrupted:
             raise
         except Exception:
             self._write({"stage": "failed", "output": name, "error": traceback.format_exc(limit=-1)})
 
-    def _step(self, stage: Callable[..., Any], output: Path, *asked: Any, **keywords: Any) -> None:
+    def step(self, stage: Callable[..., Any], output: Path, *asked: Any, **keywords: Any) -> None:
         if output.is_file():
             return
         wall, cpu = time.perf_counter(), time.process_time()

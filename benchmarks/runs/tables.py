@@ -210,6 +210,28 @@ PAGES = {
         "worst_group_accuracy",
         ("worst_group_accuracy", *_NATURAL),
     ),
+    "multinli-frozen": Page(
+        "multinli-frozen",
+        {
+            "all": "ERM",
+            "hardest-0.1": "hardest 10 % of each class",
+            "random-0.1": "random 10 %, same counts",
+            "hardest-0.25": "hardest 25 %",
+            "random-0.25": "random 25 %",
+            "group": "hardest 25 % of the aligned groups",
+            "group-random": "random 25 % of these",
+        },
+        _pairs(("hardest-0.1", "random-0.1"), ("hardest-0.25", "random-0.25"), ("group", "group-random")),
+        "worst_group_accuracy",
+        ("worst_group_accuracy", *_NATURAL),
+    ),
+    "multinli-frozen-methods": Page(
+        "multinli-frozen",
+        {"all": "ERM", "group": "pruning: hardest 25 % of the aligned groups", **_METHODS},
+        (),
+        "worst_group_accuracy",
+        ("worst_group_accuracy", *_NATURAL),
+    ),
     "celeba-frozen": Page(
         "celeba-frozen",
         {

@@ -45,7 +45,7 @@ def stages(monkeypatch):
                     for key in ("match", "scores", "keep", "dataset", "checkpoint", "errors", "group_labels")
                 ),
             ):
-                assert named in (None, "all", "demo", "celeba", "cifar10", "waterbirds") or named.is_file()
+                assert named in (None, "all", "demo", "celeba", "cifar10", "multinli", "waterbirds") or named.is_file()
             if "save_errors" in keywords:
                 keywords["save_errors"].touch()
             called.append((name, {**keywords, "output": output}))

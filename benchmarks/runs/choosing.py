@@ -1,0 +1,241 @@
+"""What each way of choosing chooses, and what it costs not to know the groups: heads on the embeddings of run.py.
+
+    OMP_NUM_THREADS=1 python benchmarks/runs/choosing.py OUTPUT waterbirds-frozen celeba-frozen
+
+One training of each arm answers for all ways: every epoch is saved, and every way reads the same epochs on val. The arms are
+those that can be trained without group labels: ERM, the hardest 10, 20 and 30 % of each class removed, RWY, SUBY, JTT, and group DRO on
+the groups that `infer` finds. A way chooses among the epochs of ERM alone, and among all arms and epochs; of equal ones the
+one that removes less, then the earlier. Needs OUTPUT/SET/*.embeddings.h5. With OUTPUT/canary.jsonl (benchmarks/canary.py OUTPUT) also the
+canaries' fraction. Writes OUTPUT/choosing/SET/, resumable, and results/choosing.jsonl, a line for each set, seed, scope and
+way; `--table` prints the tables of docs/results.md from it and runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
+
+from run import Runs
+
+import spurcli
+from spurcli.artifacts.checkpoint_torch import load_tensors
+from spurcli.artifacts.evaluation import read_evaluation
+from spurcli.artifacts.group_list import read_groups_about
+from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.datasets import Dataset, Vectors, load_dataset
+from spurcli.epoch_rules import FITTED, INFERRED, RECALLS, RULES, chosen
+from spurcli.errors import SpurError
+from spurcli.evaluation.recalls import fitted_recalls, recalls, worst_group
+from spurcli.reporting.statistics import mean, paired, sd
+from spurcli.runtime.vectors import Standardisation
+from spurcli.sharing import shared
+
+RESULTS = Path(__file__).parent / "results" / "choosing.jsonl"
+FEATURE_OF = {"celeba-frozen": "male/glasses"}
+INFERRED_BY = ("xrm", "sebra", "spare")
+FRACTIONS = ("0.1", "0.2", "0.3")
+CLASS_RULES = ("best-val-mean", "best-val-worst-class", "best-val-class-difference")
+TRUE = "best-val-worst-group"
+# Ways by name, how they are called, and what they read of val.
+WAYS = {
+    "last": ("ERM, last epoch", "nothing"),
+    "ten": ("hardest 10 % removed, last epoch", "nothing"),
+    "canary": ("the canaries' fraction, last epoch", "classes"),
+    "best-val-mean": ("`best-val-mean`", "classes"),
+    "best-val-worst-class": ("`best-val-worst-class`", "classes"),
+    "best-val-class-difference": ("`best-val-class-difference`", "classes"),
+    **{way: (f"`best-val-inferred-worst-group`, {way}", "inferred groups") for way in INFERRED_BY},
+    TRUE: ("`best-val-worst-group`", "true groups"),
+}
+# Metric, how it is called, what it is multiplied by, decimals.
+SHOWN = (
+    ("worst_group_accuracy", "worst group", 100, 1),
+    ("probit_gap", "probit gap", 1, 2),
+    ("feature_effect", "feature effect", 1, 2),
+    ("adjusted_mean_accuracy", "adjusted mean", 100, 1),
+)
+SCOPES = {"epochs": "epochs of ERM", "all": "arms and epochs"}
+
+
+def train(run: Runs, data: dict[str, Any], epochs: int) -> list[str]:
+    """All arms of a seed; those that could be trained, those that remove least first."""
+    run.score("scores.h5", **data)
+    for way in INFERRED_BY:
+        try:
+            run.infer(f"{way}.groups.txt", by=way, **data)
+        except SpurError as error:
+            print(f"{run.name}, seed {run.seed}, {way}: {error.problem}", flush=True)
+    run.infer("mistakes.groups.txt", by="mistakes", save_errors=run / "errors.errors.txt", **data)
+    kept: dict[str, Any] = {"splits": (), "save_epochs": list(range(1, epochs + 1))}
+    run.arm("erm", data, keep="all", **kept)
+    for fraction in FRACTIONS:
+        run.prune(f"class-{fraction}", fraction=fraction, per_class=True)
+        run.arm(f"class-{fraction}", data, **kept)
+    for name in ("rwy", "suby"):
+        run.arm(name, data, keep="all", method=name, **kept)
+    run.arm("jtt", data, keep="all", method="jtt", errors=run / "errors.errors.txt", **kept)
+    for way in INFERRED_BY:
+        if (groups := run / f"{way}.groups.txt").is_file():
+            run.arm(f"group_dro+{way}", data, keep="all", method="group_dro", group_labels=groups, **kept)
+    order = [f"class-{fraction}" for fraction in FRACTIONS]
+    order = ["erm", "rwy", "suby", "jtt", *(f"group_dro+{way}" for way in INFERRED_BY), *order]
+    return [arm for arm in order if (run / arm / "model.safetensors").is_file()]
+
+
+def rows_of(run: Runs, dataset: Dataset, arm: str, epochs: int) -> Iterator[dict[str, Any]]:
+    """What val says of each epoch, as the history of a training does, with the worst group by each way of inferring."""
+    inputs, split = dataset.splits["train"].inputs, dataset.splits["val"]
+    assert isinstance(inputs, Vectors)
+    assert isinstance(split.inputs, Vectors)
+    values = Standardisation.of(inputs).apply(split.inputs).numpy()
+    groups = {}
+    for way in INFERRED_BY:
+        path = run / f"{way}.groups.txt"
+        if path.is_file():
+            groups[way] = read_groups_about(dataset.subject("val"), path, InjectionPolicy.of(False), "val")[1].group
+    true = dataset.group("val")
+    for epoch in range(1, epochs + 1):
+        tensors = load_tensors(run / arm / f"model.epoch{epoch}.safetensors")
+        (weight,) = (each.numpy() for each in tensors.values() if each.ndim == 2)
+        (bias,) = (each.numpy() for each in tensors.values() if each.ndim == 1)
+        logits = (values @ weight.T + bias).astype(np.float32)
+        predicted = logits.argmax(axis=1)
+        right = predicted == split.label
+        val: dict[str, Any] = {
+            "accuracy": float(right.mean()),
+            RECALLS: recalls(predicted, split.label, logits.shape[1]),
+            FITTED: fitted_recalls(logits, split.label),
+            **{way: worst_group(right, group) for way, group in groups.items()},
+        }
+        if true is not None:
+            val["worst_group_accuracy"] = worst_group(right, true)
+        yield {"arm": arm, "epoch": epoch, "evaluations": {"val": val}}
+
+
+def choose(rows: Sequence[dict[str, Any]], way: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The row that a way chooses, and for class rules the one after class biases were fitted."""
+    if way in INFERRED_BY:
+        said = [{**row, "evaluations": {"val": {INFERRED: _val(row).get(way)}}} for row in rows]
+        place = chosen([RULES["best-val-inferred-worst-group"].stands(row) for row in said])  # type: ignore[arg-type]
+        return (None if place is None else rows[place]), None
+    rule = RULES[way]
+    places = [chosen([rule.stands(row) for row in rows]), None]  # type: ignore[arg-type]
+    if rule.fitted:
+        places[1] = chosen([rule.fitted(row) for row in rows])  # type: ignore[arg-type]
+    plain, fitted = (None if place is None else rows[place] for place in places)
+    return plain, fitted
+
+
+def _val(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return row["evaluations"]["val"]  # type: ignore[no-any-return]
+
+
+def lines_of(
+    run: Runs, dataset: Dataset, arms: Sequence[str], epochs: int, canary: str | None
+) -> Iterator[dict[str, Any]]:
+    """A line for each scope and way: which arm and epoch, and what they reach on test."""
+    rows = [row for arm in arms for row in rows_of(run, dataset, arm, epochs)]
+    last = {row["arm"]: row for row in rows if row["epoch"] == epochs}
+    for scope in SCOPES:
+        among = [row for row in rows if scope == "all" or row["arm"] == "erm"]
+        for way in WAYS:
+            fixed = {"last": "erm", "ten": "class-0.1", "canary": f"class-{canary}" if canary != "0" else "erm"}
+            if way in fixed:
+                found, fitted = last.get(fixed[way]), None
+                if (way == "canary" and canary is None) or (scope == "epochs" and way != "last"):
+                    continue
+            else:
+                found, fitted = choose(among, way)
+            if found is None:
+                continue
+            name, epoch = found["arm"], found["epoch"]
+            model, output = run / name / f"model.epoch{epoch}.safetensors", run / name / f"epoch{epoch}.evaluation.json"
+            common = {"data_root": run.root, "workers": 0, "feature_of": FEATURE_OF.get(run.name)}
+            run.step(spurcli.evaluate, output, model, split="test", **common)
+            metrics = read_evaluation(output)["metrics"]
+            told: dict[str, Any] = {"set": run.name, "seed": run.seed, "scope": scope, "way": way, "arm": name}
+            told |= {"epoch": epoch, "fitted_otherwise": None if fitted is None else fitted is not found}
+            yield told | {"metrics": {metric: metrics.get(metric, {}).get("value") for metric, *_ in SHOWN}}
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Of one set and scope a row for each way: what it chose, what that reaches, and how much worse than by true groups."""
+    metric, _, times, digits = SHOWN[0]
+    by_way: dict[str, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        by_way.setdefault(line["way"], []).append(line)
+    best = {line["seed"]: line["metrics"][metric] for line in by_way.get(TRUE, ())}
+    yield (
+        "| chosen by | reads of val | chosen (seeds) | "
+        + " | ".join(name for _, name, _, _ in SHOWN)
+        + " | cost of not knowing |"
+    )
+    yield "|---" * (4 + len(SHOWN)) + "|"
+    for way, (words, reads) in WAYS.items():
+        if way not in by_way:
+            continue
+        found = by_way[way]
+        counts = Counter(line["arm"] for line in found)
+        picked = ", ".join(f"{arm} ({count})" for arm, count in counts.most_common())
+        otherwise = sum(bool(line["fitted_otherwise"]) for line in found)
+        picked += f"; another after a moved threshold in {otherwise}" if otherwise else ""
+        cells = []
+        for name, _, scale, places in SHOWN:
+            values = [line["metrics"][name] for line in found if line["metrics"][name] is not None]
+            spread = sd(values) if values else None
+            around = "" if spread is None else f" ± {scale * spread:.{places}f}"
+            cells.append(f"{scale * mean(values):.{places}f}{around}" if values else "–")
+        mine = {line["seed"]: line["metrics"][metric] for line in found}
+        lost = paired(best, mine, lower_is_better=False) if best and way != TRUE else None
+        cost = (
+            f"{times * lost.mean:.{digits}f} ± {times * (lost.se or 0):.{digits}f}".replace("-", "−") if lost else "–"
+        )
+        yield f"| {words} | {reads} | {picked} | {' | '.join(cells)} | {cost} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, nargs="?")
+    parser.add_argument("sets", nargs="*", metavar="SET")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
+    parser.add_argument("--epochs", type=int, default=20, help="as many as the recipe has")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for a trial, as of train")
+    parser.add_argument("--table", action="store_true")
+    asked = parser.parse_args(arguments)
+    known = _read(asked.results)
+    if not asked.table:
+        fractions = {line["set"]: line["fraction"] or "0" for line in _read(asked.output / "canary.jsonl")}
+        for name in asked.sets:
+            for seed in asked.seeds:
+                run = Runs(asked.output / "choosing", name, seed, asked.output / name)
+                run.folder.mkdir(parents=True, exist_ok=True)
+                (path,) = (each.name for each in run.root.glob("*.embeddings.h5"))
+                with shared():
+                    arms = train(run, {"dataset": path, "set": asked.set}, asked.epochs)
+                    dataset = load_dataset("embeddings", {"path": path}, data_root=run.root)
+                    found = list(lines_of(run, dataset, arms, asked.epochs, fractions.get(name)))
+                known = [line for line in known if (line["set"], line["seed"]) != (name, seed)] + found
+                text = "".join(json.dumps(line) + "\n" for line in known)
+                asked.results.write_text(text, encoding="utf-8")
+    for name in dict.fromkeys(line["set"] for line in known):
+        for scope, words in SCOPES.items():
+            lines = [line for line in known if (line["set"], line["scope"]) == (name, scope)]
+            print(f"\n### {name}: among {words}\n", *table(lines), sep="\n")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""benchmarks/runs/choosing.py and benchmarks/canary.py: one training of each arm answers for all ways, a way reads only what it may, regrets."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, write_embeddings
+from spurcli.artifacts.fingerprint import Fingerprint
+
+from .test_speed import FOLDER
+
+EPOCHS = 2
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The scripts as modules, forgotten afterwards with those that they import."""
+    for folder in (FOLDER, FOLDER / "runs"):
+        monkeypatch.syspath_prepend(str(folder))
+    names = ("sets", "run", "choosing", "canary")
+    for name in names:
+        monkeypatch.delitem(importlib.sys.modules, name, raising=False)
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in names[2:]})
+    for name in names:
+        importlib.sys.modules.pop(name, None)
+
+
+def made_up(path) -> None:
+    """Two classes and a background that goes with them in training, faint classes and a clear background."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    for name, size, share in (("train", 120, 0.9), ("val", 80, 0.5), ("test", 80, 0.5)):
+        label = rng.permutation(np.arange(size) % 2)
+        attribute = np.where(rng.random(size) < share, label, 1 - label)
+        rows = rng.normal(size=(size, 6)).astype(np.float32)
+        rows[:, 0] += label
+        rows[:, 1] += 4 * attribute
+        splits[name] = EmbeddedSplit(rows, label, Fingerprint.of(label), attribute)
+    write_embeddings(path, Embeddings("made up", ("a", "b"), splits, {}, {}, ("c", "d")))
+
+
+def test_every_way_chooses_from_one_training_and_is_measured_on_test(script, tmp_path, capsys):
+    (tmp_path / "made-up").mkdir()
+    made_up(tmp_path / "made-up" / "made.embeddings.h5")
+    (tmp_path / "canary.jsonl").write_text(json.dumps({"set": "made-up", "fraction": "0.2"}) + "\n")
+    words = [
+        str(tmp_path),
+        "made-up",
+        "--seeds",
+        "7",
+        "--epochs",
+        str(EPOCHS),
+        "--results",
+        str(tmp_path / "found.jsonl"),
+    ]
+    words += ["--set", f"training.epochs={EPOCHS}"]
+    script.choosing.main(words)
+    lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    found = {line["way"]: line for line in lines if line["scope"] == "all"}
+    assert found["canary"]["arm"] == "class-0.2"
+    assert found["last"] == {**found["last"], "arm": "erm", "epoch": EPOCHS}
+    assert {"best-val-worst-group", "best-val-worst-class", "xrm"} <= set(found)
+    assert all(line["metrics"]["worst_group_accuracy"] is not None for line in lines)
+    assert {line["arm"] for line in lines if line["scope"] == "epochs"} == {"erm"}
+    assert "cost of not knowing" in capsys.readouterr().out
+
+
+def row(arm: str, epoch: int, recalls, worst: float, xrm: float) -> dict:
+    val = {
+        "accuracy": 0.8,
+        "class_recalls": [[value, 100] for value in recalls],
+        "worst_group_accuracy": worst,
+        "xrm": xrm,
+    }
+    return {"arm": arm, "epoch": epoch, "evaluations": {"val": val}}
+
+
+def test_a_way_reads_the_groups_that_it_is_named_for(script):
+    rows = [
+        row("erm", 1, (0.9, 0.7), 0.2, 0.6),
+        row("erm", 2, (0.82, 0.78), 0.5, 0.4),
+        row("jtt", 1, (0.8, 0.79), 0.4, 0.3),
+    ]
+    chosen = {
+        way: script.choosing.choose(rows, way)[0] for way in ("xrm", "best-val-worst-group", "best-val-worst-class")
+    }
+    assert chosen == {"xrm": rows[0], "best-val-worst-group": rows[1], "best-val-worst-class": rows[2]}
+
+
+def test_the_cost_of_not_knowing_is_paired_by_seed(script):
+    lines = [
+        {
+            "seed": seed,
+            "way": way,
+            "arm": "erm",
+            "fitted_otherwise": None,
+            "metrics": {
+                "worst_group_accuracy": value,
+                "probit_gap": 1.0,
+                "feature_effect": 1.0,
+                "adjusted_mean_accuracy": 0.9,
+            },
+        }
+        for seed, base in ((1, 0.4), (2, 0.6))
+        for way, value in (("last", base - 0.1), ("best-val-worst-group", base))
+    ]
+    text = "\n".join(script.choosing.table(lines))
+    assert (
+        "| ERM, last epoch | nothing | erm (2) | 40.0 ± 14.1 | 1.00 ± 0.00 | 1.00 ± 0.00 | 90.0 ± 0.0 | 10.0 ± 0.0 |"
+        in text
+    )
+
+
+def test_regret_is_against_the_best_fraction_that_may_be_paid(script):
+    regrets = script.canary.regrets
+    effect, cost = {"0": 0.5, "0.1": 0.4, "0.2": 0.3}, {"0": 0.0, "0.1": 0.5, "0.2": 3.0}
+    assert regrets(effect, cost, 1.0, "0", "0.1", "0.2") == pytest.approx([0.1, 0.0, -0.1])
+    assert regrets(effect, cost, 5.0, "0.1") == pytest.approx([0.1])
+
+
+def test_embeddings_are_read_where_the_runs_write_them(script, tmp_path):
+    data = script.canary.data_of("waterbirds-frozen", tmp_path, [1], tiny=False)
+    assert data["dataset"] == str(tmp_path / "waterbirds.embeddings.h5")
