@@ -336,11 +336,6 @@ FINDERS = Registry(
             "Brightness, contrast, colour, sharpness, border; size, camera and compression of the files; near-duplicates",
             facts={"for": "images", "default": True},
         ),
-        "regions": Entry(
-            "spurcli.auditing.finders.regions:find",
-            "Regions of images, put into images of other classes: who moves the model; your own with --region",
-            facts={"for": "images", "needs": "a model", "default": True},
-        ),
         "words": Entry(
             "spurcli.auditing.finders.words:find",
             "Words and pairs of words that go with a class; tested by putting them into texts; named with --word",
@@ -363,6 +358,11 @@ FINDERS = Registry(
             "What the model mistakes for what, as carriers of a feature; never confirmed by itself",
             "Zhang et al., ICML 2022",
             {"default": True},
+        ),
+        "regions": Entry(
+            "spurcli.auditing.finders.regions:find",
+            "Regions of images, put into images of other classes: who moves the model; your own with --region",
+            facts={"for": "images", "needs": "a model", "default": True},
         ),
     },
 )

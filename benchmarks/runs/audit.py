@@ -3,9 +3,11 @@
     OMP_NUM_THREADS=1 python benchmarks/runs/audit.py OUTPUT digits cifar10s-weak --seeds 31 32 33 34 35 --data-root .data
 
 For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spurcli audit, then the group of its first
-confirmed suspect is pruned; train, evaluate; and the same with as many of the same carriers at random. Where nothing
-is confirmed, the first suspect of one class is cut instead, and the arm is called audit-first. Of carriers in more than a tenth
-of their class that arm removes the hardest quarter; the arm audit-all removes all, if they are at most half of their class. Labels of the feature are read by evaluate only. OUTPUT/audits.jsonl gets a
+confirmed suspect is pruned; train, evaluate; and the same with as many at random. Where nothing is confirmed, the first suspect
+of one class is cut instead, and the arm is called audit-first. Of carriers in more than a tenth
+of their class that arm removes the hardest quarter, its control as many of the same carriers; the arm audit-all removes all, if they are at
+most half of their class. The control of an arm that removes all carriers is as many samples of their class. Labels of the feature are
+read by evaluate only: a column that states it is not searched. OUTPUT/audits.jsonl gets a
 line for each audit: its suspects, what was cut, seconds.
 """
 
@@ -31,11 +33,20 @@ from spurcli.artifacts.audit import read_audit
 from spurcli.errors import Interrupted, SpurError
 
 _GLASSES = {"feature_of": "male/glasses", "splits": ("test", "val")}
-_EVALUATED: dict[str, dict[str, Any]] = {"celeba": _GLASSES, "celeba-finetuned": _GLASSES}
+_EVALUATED: dict[str, dict[str, Any]] = dict.fromkeys(("celeba", "celeba-frozen", "celeba-finetuned"), _GLASSES)
 _MOST_REMOVED = 0.5  # of a class
 _NO_PART = 0.1  # of a class: up to this share of carriers all are removed, not a part
 # How run.py trained the other arms of these sets; the precision is not handed down by a list.
 _TRAINED = {name: {"set": [BF16]} for name in ("celeba", "cifar10s-weak", "cifar10s-strong")}
+_COLUMNS = ["dataset.options.image=path", "dataset.options.attribute=background"]
+# The sets whose data a model names by the last part of its path, and what is audited of them.
+_DATA: dict[str, dict[str, Any]] = {
+    "sky": {"dataset": "birds.csv", "set": _COLUMNS},
+    "waterbirds-frozen": {"dataset": "waterbirds.embeddings.h5"},
+    "celeba-frozen": {"dataset": "celeba.embeddings.h5"},
+}
+# Not the column of the table that says what is behind the bird: it is the label of the feature.
+_FINDERS = {"sky": ["image-properties", "clusters", "mistakes", "regions"]}
 _SHOWN = ("rank", "name", "finder", "class", "status", "p_adjusted", "expected_harm", "details")
 
 
@@ -43,9 +54,13 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
     """Audit the ERM model of one set and seed, cut, train and evaluate."""
     folder, written = runs / "audited", runs.shared.parent / "audits.jsonl"
     wall, cpu = time.perf_counter(), time.process_time()
+    data = dict(_DATA.get(runs.name, {}))
+    if data:
+        data["dataset"] = runs.shared / data["dataset"]
     if not (folder / "audit.json").is_file():
         model = runs / "all" / "model.safetensors"
-        spurcli.audit(model, output=folder, budget=budget, data_root=data_root, seed=runs.seed, workers=0)
+        asked = {"finder": _FINDERS.get(runs.name), "budget": budget, "seed": runs.seed, **data}
+        spurcli.audit(model, output=folder, data_root=data_root, workers=0, **asked)
     suspects = read_audit(folder / "audit.json")["suspects"]
     chosen = next((one for one in suspects if one["status"] == "confirmed" and one["class"]), None)
     name = "audit" if chosen else "audit-first"
@@ -66,18 +81,19 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
     command = next(line for line in chosen["next"] if shlex.split(line)[1] == "prune")
     words = shlex.split(command)
     group, share = words[words.index("--group") + 1], _share(chosen)
-    fraction = "1" if share <= _NO_PART else "0.25"
     groups = folder / chosen["groups"]
-    trained, evaluated = _TRAINED.get(runs.name, {}), _EVALUATED.get(runs.name, {})
-    arms = {name: fraction}
+    trained, evaluated = {**_TRAINED.get(runs.name, {}), **data}, _EVALUATED.get(runs.name, {})
+    arms = {name: "1" if share <= _NO_PART else "0.25"}
     if _NO_PART < share <= _MOST_REMOVED:
         arms[f"{name}-all"] = "1"
     for arm, removed in arms.items():
         runs.prune(arm, group=group, fraction=removed, group_labels=groups)
-        runs.arm(arm, trained, **evaluated)
-    if share > _NO_PART:
-        runs.prune(f"{name}-random", match=name, match_groups=True, group_labels=groups)
-        runs.arm(f"{name}-random", trained, **evaluated)
+        if removed == "1":  # no other carriers are left to draw from
+            runs.prune(f"{arm}-random", match=arm)
+        else:
+            runs.prune(f"{arm}-random", match=arm, match_groups=True, group_labels=groups)
+        for each in (arm, f"{arm}-random"):
+            runs.arm(each, trained, **evaluated)
 
 
 def _share(suspect: dict[str, Any]) -> float:

@@ -204,7 +204,15 @@ def _describe_audit(path: Path) -> Described:
         "held_out": found["held_out"],
         "suspects": [{key: suspect.get(key) for key in keys} for suspect in found["suspects"]],
     }
-    return Described("audit", brief, read_provenance(found.get("provenance"), str(path)))
+    return Described("audit", brief, read_provenance(found.get("provenance"), str(path)), _audited_samples(found, path))
+
+
+def _audited_samples(found: JsonObject, path: Path) -> Fingerprint | None:
+    """The samples of the training split of an audit, or of its first split."""
+    splits = found["splits"]
+    part = splits.get("train") or next(iter(splits.values()), None)
+    stated = part.get("fingerprint") if isinstance(part, dict) else None
+    return Fingerprint.from_json(stated, str(path)) if stated is not None else None
 
 
 def _describe_canary(path: Path) -> Described:

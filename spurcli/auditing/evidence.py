@@ -126,6 +126,10 @@ class Evidence:
         """Seconds since the audit began."""
         return time.monotonic() - self._began
 
+    def spend(self, seconds: float) -> None:
+        """Count what an interrupted audit has spent before."""
+        self._began -= seconds
+
     def left(self) -> float:
         """Seconds of the budget that are left; infinite without a budget."""
         return float("inf") if self.budget is None else self.budget - self.spent()
@@ -142,6 +146,18 @@ class Evidence:
         if len(order) > most:
             self.warn(f"{counted(len(order), 'class')}: the {most} most frequent are examined")
         return sorted(order[:most].tolist())
+
+    @cached_property
+    def pace(self) -> float:
+        """Seconds that the model takes to answer one input, measured; 0 where it cannot be asked."""
+        inputs = self.inputs(self.held_out)
+        if self.ask is None or inputs is None:
+            return 0.0
+        some = inputs.read(np.arange(min(64, len(inputs)), dtype=np.int64))
+        self.ask(some)  # the first call is slower
+        began = time.monotonic()
+        self.ask(some)
+        return (time.monotonic() - began) / max(1, len(some))
 
     def _once(self, what: str, split: str, compute: Callable[[], Any]) -> Any:
         if (what, split) not in self._kept:

@@ -66,6 +66,8 @@ class Finding:
         """Raise InputError where a finder (a user's own, perhaps) returns what does not fit the data."""
         where = f"Finder {self.finder}: {self.name!r}"
         hint = "See spurcli.auditing.suspect.Finding for what a finder must return."
+        if self.name.splitlines() != [self.name]:
+            raise InputError(f"{where} is not a name of one line", hint)
         if self.label_index is not None and not 0 <= self.label_index < num_classes:
             raise InputError(f"{where} names the class {self.label_index} of {num_classes}", hint)
         if source not in self.presence:

@@ -42,6 +42,8 @@ class TerminalProgress:
 
     def advance(self, num_samples: int) -> None:
         self._done += num_samples
+        if self._total:  # an estimate may be too small
+            self._done = min(self._done, self._total)
         now = time.monotonic()
         if self._span:
             self._job = self._span.start + self._span.width * min(self._done / max(self._total, 1), 1)

@@ -25,6 +25,7 @@ from spurcli.requests.options import (
     Device,
     Feature,
     File,
+    Force,
     IdColumn,
     LabelColumn,
     LogitColumns,
@@ -48,8 +49,8 @@ from spurcli.results import AuditResult
 
 if TYPE_CHECKING:
     from spurcli.auditing.page.written import SheetPlan
+    from spurcli.auditing.running import Search
     from spurcli.settings import Settings
-    from spurcli.stages.audit import Search
 
 STANDARD_FOLDER = "audit"
 SUSPICION = "A suspicion of your own"
@@ -130,6 +131,7 @@ class AuditRequest:
         File | None, Option("Embeddings of the rows (.npy, .npz, .safetensors, .h5).", "FILE", panel=TABLE)
     ] = None
     output: Annotated[File | None, Option("Output folder. (default: audit)", "DIR", short="-o", panel=OUTPUT)] = None
+    force: Force = False
     allow_injection_mismatch: AllowMismatch = False
     data_root: DataRoot = None
     recipe: Recipe = None
@@ -159,6 +161,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
             embeddings=path(asked.embeddings),
             search=search,
             output=output,
+            force=asked.force,
             progress=caller.progress,
         )
     refuse_columns(asked)
@@ -177,6 +180,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
         metadata=path(asked.metadata),
         search=search,
         output=output,
+        force=asked.force,
         allow_injection_mismatch=asked.allow_injection_mismatch,
         progress=caller.progress,
     )
@@ -185,7 +189,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
 _BESIDE_TABLE = (
     *("dataset", "data_root", "recipe", "finder", "column", "held_out", "budget", "seed", "workers", "embeddings"),
     *("sheet", "sheet_class", "sheet_size"),
-    *("checkpoint", "progress"),
+    *("checkpoint", "progress", "force"),
 )
 
 
@@ -203,7 +207,7 @@ def _second(asked: AuditRequest, checkpoint: Path, output: Path, caller: Caller)
     written = output / "second" / "model.safetensors"
     caller.progress.say(f"Training a second model, as long as the first one took → {written}")
     settings = _settings(asked, checkpoint, next_seed=True)
-    train(settings, output=written, force=True, progress=caller.progress, command=caller.command)
+    train(settings, output=written, force=asked.force, progress=caller.progress, command=caller.command)
     return written
 
 
@@ -224,7 +228,7 @@ def _settings(asked: AuditRequest, checkpoint: Path, *, next_seed: bool = False)
 
 def _search(asked: AuditRequest, command: str) -> Search:
     """Which finders run with which options; UsageError for an option whose finder is not asked for."""
-    from spurcli.stages.audit import Search
+    from spurcli.auditing.running import Search
 
     options: dict[str, dict[str, Any]] = {}
     for name, finder in _FINDER_OF.items():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import time
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.arrays import read_array
-from spurcli.artifacts.audit import write_audit
+from spurcli.artifacts.audit import read_audit, write_audit
+from spurcli.artifacts.catalogue import AUDIT
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.envelope import JsonObject
+from spurcli.artifacts.envelope import JsonObject, sha256_of_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.group_list import check_names
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import what_instead
 from spurcli.artifacts.model_folder import weights_file
-from spurcli.artifacts.provenance import Parent, portable_word, provenance
+from spurcli.artifacts.provenance import Parent, Provenance, portable_word, provenance
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
+from spurcli.artifacts.unfinished import unfinished
 from spurcli.auditing.evidence import Answers, Evidence
-from spurcli.auditing.page.written import SheetPlan, require_sheet, write_pages
+from spurcli.auditing.kept import Kept
+from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
+from spurcli.auditing.running import Search, found, require_fitting_kinds
 from spurcli.auditing.statistics import judged
-from spurcli.auditing.suspect import CONFIRMED, Finding, Suspect
+from spurcli.auditing.suspect import CONFIRMED
 from spurcli.auditing.table_answers import (
     TableAnswers,
     require_embedding,
@@ -37,36 +41,18 @@ from spurcli.auditing.table_answers import (
 )
 from spurcli.auditing.written import Place, remove_older, write_suspects
 from spurcli.datasets import Dataset
+from spurcli.datasets.content import content_hashes
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
 from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
-from spurcli.errors import InputError, SpurError, UsageError
+from spurcli.errors import InputError, UsageError
+from spurcli.finished import Output, is_complete
+from spurcli.identity import RunIdentity
 from spurcli.progress import Progress, Silent
-from spurcli.registries import FINDERS
 from spurcli.results import AuditResult
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
-from spurcli.words import counted, duration
 
 AUDIT_NAME = "audit.json"
-Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance
-    (None: chosen). `words` are those of the command line that later commands need too,
-    `score` those of the command that makes scores.h5."""
-
-    finders: Sequence[str]
-    options: Options = field(default_factory=dict)
-    held_out: str | None = None
-    seed: int = 0
-    budget: float | None = None
-    command: str = ""
-    is_asked: bool = False
-    words: Sequence[str] = ()
-    score: Sequence[str] = ()
-    sheet: SheetPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +78,7 @@ def audit(
     metadata: Path | None = None,
     search: Search,
     output: Path = Path("audit"),
+    force: bool = False,
     allow_injection_mismatch: bool = False,
     progress: Progress | None = None,
 ) -> AuditResult:
@@ -100,12 +87,13 @@ def audit(
     A `table` of predictions takes the place of a model: then nothing can be put into inputs. `second` is another model,
     with its settings, that has to confirm what the first one shows. `metadata` is a table of further columns by id.
     Writes audit.json and suspects/N.groups.txt into the folder `output`. Of several processes the first works.
+    An interrupted audit goes on from OUTPUT.state/ after the last finder that ended; a finished one is not repeated, another's
+    is replaced only with `force`.
     """
     report = progress or Silent()
-    require_writable(output / AUDIT_NAME, 1 << 16)
     if table is not None:
         launched().require_alone("A table of predictions is audited by one process")
-        return _run(_tabled(table, settings, embeddings, search, output, report), search, output)
+        return _run(_tabled(table, settings, embeddings, search, output, report), search, output, force=force)
     if settings is None or model is None:
         raise UsageError("Nothing to audit", "Name a model, or --predictions FILE.")
     from spurcli.auditing.answers_torch import ModelAnswers
@@ -154,7 +142,7 @@ def audit(
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
         Place(output, str(model), search.words, settings.dataset.injection is not None, search.score),
     )
-    return context.world.first(lambda: _run(source, search, output))
+    return context.world.first(lambda: _run(source, search, output, force=force))
 
 
 def _columns(
@@ -249,102 +237,106 @@ def _other_columns(
     }
 
 
-def _run(source: _Source, search: Search, output: Path) -> AuditResult:
-    """Search, judge, write."""
+def _run(source: _Source, search: Search, output: Path, *, force: bool) -> AuditResult:
+    """Search, judge, write; or what is there, where the same audit is finished."""
     evidence = source.evidence
+    check_names(f"{name}/" for name in evidence.class_names)  # of groups files: not after the search
+    require_fitting_kinds(evidence, search)
     if search.sheet:
         require_sheet(evidence, search.sheet)
-    findings, told = _found(evidence, search)
-    suspects = ranked(judged(evidence, findings))
     made = provenance(
         "audit",
         command=search.command,
         settings=source.settings,
-        arguments={
-            "finders": [portable_word(name) for name in search.finders],
-            "options": {name: dict(options) for name, options in search.options.items()},
-            "held_out": evidence.held_out,
-            "seed": search.seed,
-            **source.arguments,
-        },
+        arguments=_arguments(source, search),
         parents=source.parents,
     )
-    written = write_suspects(source.place, evidence, suspects, source.subjects, made)
-    content = {
-        "held_out": evidence.held_out,
-        "kind": evidence.kind,
-        "class_names": list(evidence.class_names),
-        "splits": {
-            name: {"num_samples": len(label), **source.subjects[name].to_json()}
-            for name, label in evidence.labels.items()
-        },
-        **source.about,
+    samples = {name: subject.to_json() for name, subject in source.subjects.items()}
+    if finished := _finished(source, search, output, made, force=force):
+        evidence.progress.say(f"{output} is already complete; nothing to do")
+        return finished
+    require_writable(output / AUDIT_NAME, 1 << 16)
+    identity = sha256_of_json([RunIdentity.of(made).to_json(), samples])
+    with unfinished(output) as folder:
+        kept = Kept.open(folder, identity, replace_other=force)
+        findings, told = found(evidence, search, kept)
+        suspects = ranked(judged(evidence, findings))
+        written = write_suspects(source.place, evidence, suspects, source.subjects, made)
+        content = {
+            "held_out": evidence.held_out,
+            "kind": evidence.kind,
+            "class_names": list(evidence.class_names),
+            "splits": {name: {"num_samples": len(label), **samples[name]} for name, label in evidence.labels.items()},
+            **source.about,
+            "seed": search.seed,
+            "finders": told,
+            "suspects": written,
+            "sheet": search.sheet.to_json() if search.sheet else None,
+            "warnings": evidence.warnings,
+            "provenance": made,
+        }
+        write_audit(output / AUDIT_NAME, content)
+        remove_older(output, len(written))
+        pages = write_pages(output, content, evidence, suspects, (source.place.model, *search.words), search.sheet)
+    return _result(output, pages, content)
+
+
+def _arguments(source: _Source, search: Search) -> dict[str, Any]:
+    """What the audit was asked for, as plain JSON."""
+    dataset = source.evidence.dataset
+    own = {name: sha256 for name in search.finders if (sha256 := _code_sha256(name))}
+    asked = {
+        "finders": [portable_word(name) for name in search.finders],
+        "options": {name: dict(options) for name, options in search.options.items()},
+        "held_out": source.evidence.held_out,
         "seed": search.seed,
-        "finders": told,
-        "suspects": written,
-        "warnings": evidence.warnings,
-        "provenance": made,
+        **({"budget": search.budget} if search.budget is not None else {}),
+        **({"code_sha256": {portable_word(name): sha256 for name, sha256 in own.items()}} if own else {}),
+        **(content_hashes(dataset, source.settings["dataset"]["name"], groups=False) if dataset else {}),
+        **source.arguments,
     }
-    write_audit(output / AUDIT_NAME, content)
-    remove_older(output, len(written))
-    pages = write_pages(output, content, evidence, suspects, (source.place.model, *search.words), search.sheet)
+    plain: dict[str, Any] = json.loads(json.dumps(asked))
+    return plain
+
+
+def _code_sha256(name: str) -> str | None:
+    """What identifies a finder of the user's own, so that a changed one is run again."""
+    place = name.rpartition(":")[0]
+    return sha256_of_file(Path(place)) if place.endswith(".py") and Path(place).is_file() else None
+
+
+def _finished(source: _Source, search: Search, output: Path, made: Provenance, *, force: bool) -> AuditResult | None:
+    """The result of the same audit that is there, whole; SpurError where another one is there."""
+    main, say = Output(output / AUDIT_NAME, AUDIT), source.evidence.progress.say
+    samples = source.subjects[source.evidence.source].fingerprint
+    if not is_complete([main], made, samples, force=force, say=say):
+        return None
+    content = read_audit(main.path)
+    sheet = search.sheet.to_json() if search.sheet else content.get("sheet")
+    pages = [PAGE_NAME, *([SHEET_NAME] if sheet else [])]
+    lacking = next((name for name in pages if not (output / name).is_file()), "")
+    if not lacking and sheet != content.get("sheet"):
+        lacking = SHEET_NAME
+    lacking = lacking or next((entry["groups"] for entry in content["suspects"] if not _is_whole(output, entry)), "")
+    if lacking:
+        say(f"{main.path} is complete, but {lacking} is not: the same audit is done again and replaces both")
+        return None
+    return _result(output, pages, content)
+
+
+def _is_whole(output: Path, entry: JsonObject) -> bool:
+    """Whether the groups file of a suspect is the one that was written."""
+    path = output / str(entry.get("groups"))
+    return path.is_file() and sha256_of_file(path) == entry.get("groups_sha256")
+
+
+def _result(output: Path, pages: list[str], content: JsonObject) -> AuditResult:
     return {
         "output": str(output),
         "pages": pages,
-        "held_out": evidence.held_out,
-        "num_confirmed": _num_confirmed(suspects),
-        "suspects": written,
-        "finders": told,
-        "warnings": evidence.warnings,
+        "held_out": content["held_out"],
+        "num_confirmed": sum(entry["status"] == CONFIRMED for entry in content["suspects"]),
+        "suspects": content["suspects"],
+        "finders": content["finders"],
+        "warnings": content["warnings"],
     }
-
-
-def _num_confirmed(suspects: Sequence[Suspect]) -> int:
-    return sum(suspect.status == CONFIRMED for suspect in suspects)
-
-
-def _found(evidence: Evidence, search: Search) -> tuple[list[Finding], list[JsonObject]]:
-    """What all finders propose, and what audit.json says of each of them."""
-    findings: list[Finding] = []
-    told: list[JsonObject] = []
-    sizes = {split: len(label) for split, label in evidence.labels.items()}
-    for name in search.finders:
-        wanted = FINDERS.entries[name].facts.get("for", evidence.kind) if name in FINDERS else evidence.kind
-        if wanted != evidence.kind and search.is_asked:
-            raise UsageError(f"Finder {name} is for {wanted}", "Leave it out, or name the data set with --dataset.")
-        if wanted != evidence.kind:
-            continue
-        if evidence.left() <= 0:
-            evidence.warn(f"The budget is used up: finder {name} was not run")
-            told.append({"name": portable_word(name), "num_findings": None, "note": "not run: no budget left"})
-            continue
-        began = time.monotonic()
-        found = _called(name, evidence, search.options.get(name, {}))
-        for finding in found:
-            finding.require_fitting(sizes, evidence.source, len(evidence.class_names))
-        findings += found
-        note = f"{counted(len(found), 'suspect')} in {duration(time.monotonic() - began)}"
-        evidence.progress.say(f"{portable_word(name)}: {note}")
-        told.append({"name": portable_word(name), "num_findings": len(found), "note": ""})
-    return findings, told
-
-
-def _called(name: str, evidence: Evidence, options: Mapping[str, Any]) -> list[Finding]:
-    find = FINDERS.load(name)
-    known = inspect.signature(find).parameters
-    for key in options:
-        if key not in known:
-            raise UsageError(f"Finder {name} has no option {key!r}", "Remove it.")
-    try:
-        found = find(evidence, **options)
-    except SpurError:
-        raise
-    except Exception as error:
-        if name in FINDERS:
-            raise
-        raise InputError(f"Finder {name} failed: {type(error).__name__}: {str(error)[:200]}", "Fix it.") from error
-    if not isinstance(found, list) or not all(isinstance(finding, Finding) for finding in found):
-        raise InputError(
-            f"Finder {name} does not return a list of findings", "See spurcli.auditing.suspect.Finding for one."
-        )
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import platform
 import shutil
 import warnings
@@ -14,52 +13,30 @@ from typing import Any
 
 import torch
 
-from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.checkpoint_torch import load_tensors, save_tensors
 from spurcli.artifacts.envelope import canonical_json, parse_json
-from spurcli.artifacts.lock import lock
 from spurcli.artifacts.records import EpochRecord
 from spurcli.artifacts.tensor_header import read_safetensors_header
+from spurcli.artifacts.unfinished import folder_of, unfinished
 from spurcli.errors import InputError, SpurWarning
 from spurcli.identity import same_state
 from spurcli.runtime.distributed import World
 
 _KEY, _FILE = "spurcli_state", "state.safetensors"
 _START_OVER = "Start over with --force."
-# What file systems say that have no locks (some of clusters): there a second process is let in, as none can be kept out.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def state_path(output: Path) -> Path:
     """Where the state of the training that writes `output` is kept."""
-    return output.with_name(f"{output.name}.state") / _FILE
+    return folder_of(output) / _FILE
 
 
 @contextlib.contextmanager
 def state_folder(output: Path, world: World) -> Iterator[Path]:
-    """OUTPUT.state/, used by no other run meanwhile (InputError) and gone once the work in it has succeeded."""
-    folder = state_path(output).parent
+    """`unfinished`, held by the first of several processes."""
     with contextlib.ExitStack() as held:
-
-        def hold() -> None:
-            path = output.with_name(f".{output.name}.lock")
-            with readable_os_errors(output):
-                output.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    held.enter_context(lock(path))
-                except BlockingIOError:
-                    raise InputError(
-                        f"Another process is making {output}", "Wait for it, end it, or choose another -o."
-                    ) from None
-                except OSError as error:
-                    if error.errno not in _NO_LOCKS:
-                        raise
-                    path.unlink(missing_ok=True)
-
-        world.first(hold)
-        yield folder
-        if world.is_first:
-            shutil.rmtree(folder, ignore_errors=True)
+        world.first(lambda: str(held.enter_context(unfinished(output))))
+        yield folder_of(output)
 
 
 @dataclass

@@ -121,7 +121,7 @@ def test_a_second_model_confirms_or_does_not(here, monkeypatch):
         patch.chdir("other")
         flags = ["--set", "training.epochs=12", "--set", "model.options.hidden=[16]"]
         assert here("train", *OWN, "--recipe", "demo", *flags).code == 0
-    done = here("audit", *OWN, "--finder", "parts.py:corner", "--second", "other/model.safetensors")
+    done = here("audit", *OWN, "--finder", "parts.py:corner", "--second", "other/model.safetensors", "--force")
     assert done.code == 0, done.err
     assert suspects()[0]["status"] == "not supported"
 
@@ -142,7 +142,7 @@ def test_all_finders_of_images_run_and_the_budget_stops_them(here):
         for name, entry in FINDERS.entries.items()
         if entry.facts.get("default") and entry.facts.get("for") != "texts"
     ]
-    assert here("audit", *OWN, "--budget", "0s", "--json").json["suspects"] == []
+    assert here("audit", *OWN, "--budget", "0s", "--json", "--force").json["suspects"] == []
     assert not list(Path("audit/suspects").iterdir())  # of the audit before
 
 
@@ -245,7 +245,7 @@ def test_columns_beside_images_are_matched_by_id(here):
     assert done.json["warnings"] == [
         "place: none of its values is linked to a class and moves the model towards this class"
     ]
-    done = here("audit", *OWN, "--metadata", "places.csv", "--column", "plaec")
+    done = here("audit", *OWN, "--metadata", "places.csv", "--column", "plaec", "--force")
     assert (done.code, "place" in done.err) == (3, True)
 
 

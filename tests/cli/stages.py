@@ -92,7 +92,7 @@ ORDER = [
         "report",
     )
 ]
-FORCED = {"score", "train", "infer", "data"}  # always, as files say by what command they were made
+FORCED = {"score", "train", "infer", "data", "audit"}  # always, as files say by what command they were made
 
 # As a user and not as root, who may read and write whatever permissions say: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
 PROGRAM = """

@@ -38,6 +38,8 @@ from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.artifacts.scores import open_scores
+from spurcli.auditing.kept import Found, read_found, write_found
+from spurcli.auditing.suspect import Counterfactual, Finding
 from spurcli.comparing.canary.words import canary_rows, fraction_rows, sentences
 from spurcli.datasets import load_dataset
 from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_cached, write_cached
@@ -204,6 +206,12 @@ def _make_state(folder: Path) -> None:
 
     position = Position(epoch=1, records=[{"epoch": 0, "loss": 0.5}])
     StateFile(folder, STATE_IDENTITY).save(Saved(position, {"model.weight": torch.zeros(2, 3)}, {"best": 0.5}))
+
+
+def _make_found(path: Path) -> None:
+    twin = Counterfactual(np.arange(2), np.ones((2, 2), np.float32), control=np.zeros((2, 2), np.float32))
+    presence = {"train": np.array([0, 1, np.nan], np.float32)}
+    write_found(path, Found([Finding("a", "own", 1, presence, "s", {"box": [0, 0, 1, 1]}, {}, twin)], ["w"], 1.5))
 
 
 # ---- data sets
@@ -482,6 +490,7 @@ def targets() -> dict[str, Target]:
         "weights-torch": target("foreign.pt", read_saved, make=_make_torch_weights),
         "weights-folder": Target(_make_shards, read_saved),
         "state": Target(_make_state, lambda folder: StateFile(folder, STATE_IDENTITY).load()),
+        "state-of-audit": target("0.npz", read_found, make=_make_found),
         "history": target("history-v1.json", read_history, describe),
         "injection": target("inject-v1.json", read_injection, describe),
         "injection-further": target("inject-v2.json", read_injection, describe),

@@ -19,6 +19,7 @@ _LEAST = 30  # samples of a class, below which it is not clustered
 _SILHOUETTE = 600  # samples for the silhouette
 _SMALLEST_SILHOUETTE = 0.1
 _DIMENSIONS = 32
+_SECONDS = 5.0  # for _MOST samples of a class
 _EASY, _HARD = 1.0, -1.0  # standard deviations of the class's margin
 
 
@@ -40,6 +41,12 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         evidence.progress.advance(1)
     found.sort(key=lambda pair: -pair[0])
     return [finding for _, finding in found[:most]]
+
+
+def seconds(evidence: Evidence) -> float:
+    """What `find` will take, roughly: k-means of some thousand samples takes seconds."""
+    counts = np.bincount(evidence.label(evidence.source))
+    return float(sum(_SECONDS * min(size, _MOST) / _MOST for size in counts.tolist()))
 
 
 def _of_class(evidence: Evidence, y: int) -> list[tuple[float, Finding]]:

@@ -32,6 +32,11 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
     return [_finding(evidence, hit) for hit in hits]
 
 
+def seconds(evidence: Evidence) -> float:
+    """What `find` will take: each value of each column is looked at once."""
+    return 1e-5 * sum(len(column) for part in evidence.columns.values() for column in part.values())
+
+
 def _finding(evidence: Evidence, hit: Hit) -> Finding:
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
     presence = {split: part for split, part in candidate.presence.items() if split in evidence.splits}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         own = None if hit.candidate.column in from_file else numbers[hit.candidate.column][evidence.source]
         found.append(_finding(evidence, hit, own))
     return found
+
+
+def seconds(evidence: Evidence) -> float:
+    """What `find` will take, from some images that are measured, and what the model is asked again."""
+    sizes = {split: len(label) for split, label in evidence.labels.items()}
+    some = _images(evidence, evidence.held_out).read(np.arange(min(32, sizes[evidence.held_out]), dtype=np.int64))
+    began = time.monotonic()
+    of_pixels.measured(some)
+    of_pixels.hashes(some)
+    each = (time.monotonic() - began) / max(1, len(some))
+    return each * sum(sizes.values()) + 3 * evidence.pace * min(_MOST_CHANGED, sizes[evidence.held_out])
 
 
 def _of_pixels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
@@ -66,6 +67,19 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         candidates += _of_column(evidence, texts, f" of text {column + 1}" if num_columns > 1 else "")
         evidence.progress.advance(1)
     return [_finding(evidence, hit) for hit in search(evidence, candidates, most)]
+
+
+def seconds(evidence: Evidence) -> float:
+    """What `find` will take, from some texts that are measured, and what the model is asked again."""
+    sizes = {split: len(label) for split, label in evidence.labels.items()}
+    some = _texts(evidence, evidence.held_out).read(np.arange(min(100, sizes[evidence.held_out]), dtype=np.int64))
+    began = time.monotonic()
+    for sample in some:
+        for text in sample:
+            for measure in (*_NUMBERS.values(), *_NAMES.values()):
+                measure(text)
+    each = (time.monotonic() - began) / max(1, len(some))
+    return each * sum(sizes.values()) + 3 * evidence.pace * min(_MOST_CHANGED, sizes[evidence.held_out])
 
 
 def _of_column(evidence: Evidence, texts: Mapping[str, Sequence[str]], of: str) -> list[Candidate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
         if all(term != each.term for each in ranked):
             evidence.warn(f"{_called(term, inputs)}: is not linked to any class")
     return found
+
+
+def seconds(evidence: Evidence) -> float:
+    """What `find` will take, from some texts that are cut into words, and what the model is asked."""
+    sizes = {split: len(label) for split, label in evidence.labels.items()}
+    some = _texts(evidence, evidence.held_out).read(np.arange(min(100, sizes[evidence.held_out]), dtype=np.int64))
+    began = time.monotonic()
+    for sample in some:
+        for text in sample:
+            Counter(_terms(_tokenised(text)))
+    each = (time.monotonic() - began) / max(1, len(some))
+    asked = _TRIED * min(_TEXTS, sizes[evidence.held_out]) + 10 * min(_MOST_CHANGED, sizes[evidence.held_out])
+    return 5 * each * sum(sizes.values()) + evidence.pace * asked
 
 
 def _texts(evidence: Evidence, split: str) -> Texts:

@@ -30,6 +30,9 @@ class SheetPlan:
     classes: Sequence[str] = ()
     num: int = NUM_TICKS
 
+    def to_json(self) -> JsonObject:
+        return {"classes": list(self.classes), "num_samples": self.num}
+
 
 def write_pages(
     output: Path,

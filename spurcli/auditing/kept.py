@@ -1,0 +1,128 @@
+"""What each finder of an unfinished audit found, in OUTPUT.state/: an interrupted audit goes on after the last one that ended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.artifacts.atomic import atomic_path, readable_os_errors, write_json
+from spurcli.artifacts.envelope import field, optional_field, parse_json
+from spurcli.artifacts.npz import npz_names, read_npz
+from spurcli.auditing.suspect import Counterfactual, Finding
+from spurcli.errors import InputError
+
+_STATE, _TEXT = "audit.json", "json"
+_TWIN = ("index", "logits", "second", "control", "second_control")
+_PLAIN = ("name", "finder", "label_index", "statement", "shown", "details", "p_value", "doubt", "inferred")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one finder gave: its findings, the warnings that it added, and its seconds."""
+
+    findings: Sequence[Finding]
+    warnings: Sequence[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The results of finders in `folder`, by their place in the search."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path, identity: str, *, replace_other: bool) -> Kept:
+        """What is in `folder`; the unfinished work of another audit is refused, or removed if `replace_other`."""
+        state = folder / _STATE
+        if state.exists():
+            content: Any = parse_json(state.read_bytes(), str(state))
+            if isinstance(content, dict) and content.get("identity") == identity:
+                return cls(folder)
+            if not replace_other:
+                raise InputError(
+                    f"{folder} holds the unfinished work of another audit",
+                    "Finish that with its own command. Start over with --force.",
+                )
+        shutil.rmtree(folder, ignore_errors=True)
+        with readable_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(state, {"identity": identity})
+        return cls(folder)
+
+    def put(self, number: int, found: Found) -> None:
+        write_found(self._file(number), found)
+
+    def get(self, number: int) -> Found | None:
+        """None where the finder has not ended, or its file cannot be used: then it runs again."""
+        try:
+            return read_found(self._file(number)) if self._file(number).is_file() else None
+        except InputError:
+            return None
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number}.npz"
+
+
+def write_found(path: Path, found: Found) -> None:
+    """Write the result of a finder atomically."""
+    arrays: dict[str, NDArray[Any]] = {}
+    entries = []
+    for number, finding in enumerate(found.findings):
+        for place, presence in enumerate(finding.presence.values()):
+            arrays[f"{number}/presence/{place}"] = presence
+        for name in _TWIN if finding.counterfactual else ():
+            if (values := getattr(finding.counterfactual, name)) is not None:
+                arrays[f"{number}/twin/{name}"] = values
+        entries.append({**{name: getattr(finding, name) for name in _PLAIN}, "splits": list(finding.presence)})
+    content = {"findings": entries, "warnings": list(found.warnings), "seconds": found.seconds}
+    try:
+        text = json.dumps(content, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"A finder gave what JSON cannot hold: {error}", "Give plain texts and finite numbers as shown and details."
+        ) from error
+    arrays[_TEXT] = np.frombuffer(text, dtype=np.uint8)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # its keyword allow_pickle
+
+
+def read_found(path: Path) -> Found:
+    """Read it again. Raises InputError where it is damaged."""
+    names = set(npz_names(path))
+    content: Any = parse_json(read_npz(path, _TEXT).tobytes(), str(path))
+    where = str(path)
+    findings = []
+    if not isinstance(content, dict):
+        raise InputError(f"{where} is no object", "Start over with --force.")
+    for number, entry in enumerate(field(content, "findings", list, where)):
+        if not isinstance(entry, dict):
+            raise InputError(f"{where}: a finding is no object", "Start over with --force.")
+        for name in ("name", "finder", "statement", "doubt"):
+            field(entry, name, str, where)
+        for name in ("shown", "details"):
+            field(entry, name, dict, where)
+        optional_field(entry, "label_index", int, where)
+        presence = {
+            str(split): read_npz(path, f"{number}/presence/{place}")
+            for place, split in enumerate(field(entry, "splits", list, where))
+        }
+        twin = None
+        if f"{number}/twin/index" in names:
+            twin = Counterfactual(
+                **{
+                    name: read_npz(path, f"{number}/twin/{name}") if f"{number}/twin/{name}" in names else None
+                    for name in _TWIN
+                }  # type: ignore[arg-type]  # index and logits are always there
+            )
+        plain = {name: entry.get(name) for name in _PLAIN}
+        findings.append(Finding(presence=presence, counterfactual=twin, **plain))  # type: ignore[arg-type]
+    warnings = [str(line) for line in field(content, "warnings", list, where)]
+    return Found(findings, warnings, float(field(content, "seconds", (int, float), where)))

@@ -1,0 +1,131 @@
+"""Runs the finders of an audit one after the other: what each will take is said first, and what it found is kept."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spurcli.artifacts.envelope import JsonObject
+from spurcli.artifacts.provenance import portable_word
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.kept import Found, Kept
+from spurcli.auditing.page.written import SheetPlan
+from spurcli.auditing.suspect import Finding
+from spurcli.errors import InputError, SpurError, UsageError
+from spurcli.registries import FINDERS
+from spurcli.words import counted, duration
+
+_WORTH_NAMING = 5.0  # seconds
+Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance
+    (None: chosen). `words` are those of the command line that later commands need too,
+    `score` those of the command that makes scores.h5."""
+
+    finders: Sequence[str]
+    options: Options = field(default_factory=dict)
+    held_out: str | None = None
+    seed: int = 0
+    budget: float | None = None
+    command: str = ""
+    is_asked: bool = False
+    words: Sequence[str] = ()
+    score: Sequence[str] = ()
+    sheet: SheetPlan | None = None
+
+
+def require_fitting_kinds(evidence: Evidence, search: Search) -> None:
+    """Raise UsageError for a finder of another kind of data that was asked for by name."""
+    for name in search.finders if search.is_asked else ():
+        if (wanted := _kind(name, evidence)) != evidence.kind:
+            raise UsageError(f"Finder {name} is for {wanted}", "Leave it out, or name the data set with --dataset.")
+
+
+def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding], list[JsonObject]]:
+    """What all finders propose, and what audit.json says of each of them."""
+    findings: list[Finding] = []
+    told: list[JsonObject] = []
+    sizes = {split: len(label) for split, label in evidence.labels.items()}
+    names = [name for name in search.finders if _kind(name, evidence) == evidence.kind]
+    _announce(evidence, names, kept)
+    for number, name in enumerate(names):
+        called, earlier = portable_word(name), kept.get(number)
+        if earlier is None and evidence.left() <= 0:
+            evidence.warn(f"The budget is used up: finder {name} was not run")
+            told.append({"name": called, "num_findings": None, "note": "not run: no budget left"})
+            continue
+        if earlier is None:
+            began, before = time.monotonic(), len(evidence.warnings)
+            proposed = _called(name, evidence, search.options.get(name, {}))
+            for finding in proposed:
+                finding.require_fitting(sizes, evidence.source, len(evidence.class_names))
+            new = Found(proposed, evidence.warnings[before:], time.monotonic() - began)
+            kept.put(number, new)
+            evidence.progress.say(f"{called}: {counted(len(proposed), 'suspect')} in {duration(new.seconds)}")
+            earlier = new
+        else:
+            evidence.spend(earlier.seconds)
+            for line in earlier.warnings:
+                evidence.warn(line)
+            evidence.progress.say(f"{called}: {counted(len(earlier.findings), 'suspect')}, from the interrupted run")
+        findings += earlier.findings
+        told.append({"name": called, "num_findings": len(earlier.findings), "note": ""})
+    return findings, told
+
+
+def _kind(name: str, evidence: Evidence) -> str:
+    """The kind of data that a finder is for; that at hand where it is for all, as a user's own."""
+    return str(FINDERS.entries[name].facts.get("for", evidence.kind)) if name in FINDERS else evidence.kind
+
+
+def _announce(evidence: Evidence, names: Sequence[str], kept: Kept) -> None:
+    """One line with what the search will take, finder by finder, where its file has a function `seconds(evidence)`."""
+    waiting = [name for number, name in enumerate(names) if kept.get(number) is None]
+    known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
+    if not known:
+        return
+    total = evidence.pace * sum(map(len, evidence.labels.values())) + sum(known.values())
+    long = [f"{name} {duration(seconds)}" for name, seconds in known.items() if seconds >= _WORTH_NAMING]
+    others = [portable_word(name) for name in waiting if name not in known]
+    evidence.progress.say(
+        f"The search takes about {duration(total)}"
+        + (f" ({', '.join(long)})" if long else "")
+        + (f", and the time of {' and '.join(others)}" if others else "")
+    )
+
+
+def _seconds(name: str, evidence: Evidence) -> float | None:
+    """What a finder will take by its own estimate; None where it makes none."""
+    if name not in FINDERS:
+        return None
+    module = importlib.import_module(FINDERS.entries[name].target.partition(":")[0])
+    estimate = getattr(module, "seconds", None)
+    return float(estimate(evidence)) if estimate else None
+
+
+def _called(name: str, evidence: Evidence, options: Mapping[str, Any]) -> list[Finding]:
+    find = FINDERS.load(name)
+    known = inspect.signature(find).parameters
+    for key in options:
+        if key not in known:
+            raise UsageError(f"Finder {name} has no option {key!r}", "Remove it.")
+    try:
+        proposed = find(evidence, **options)
+    except SpurError:
+        raise
+    except Exception as error:
+        if name in FINDERS:
+            raise
+        raise InputError(f"Finder {name} failed: {type(error).__name__}: {str(error)[:200]}", "Fix it.") from error
+    if not isinstance(proposed, list) or not all(isinstance(finding, Finding) for finding in proposed):
+        raise InputError(
+            f"Finder {name} does not return a list of findings", "See spurcli.auditing.suspect.Finding for one."
+        )
+    return proposed
