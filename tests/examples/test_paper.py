@@ -399,7 +399,7 @@ def test_the_committed_page_is_that_of_the_committed_numbers(paper):
     assert [name for name in page.values("id") if name in figures] == figures
     assert len(page.values("download")) == len(figures)
     assert len(text) < 3_000_000
-    assert len(spoken(text)) == 50
+    assert len(spoken(text)) == 46
     assert "13 of 13 run" in text
     for verdict in (
         "at the end, the hardest keep the feature and the easiest do not: cifar10s at 6: +18.4\u00a0±\u00a05.1 points (5 of 5 seeds), as the paper says",
