@@ -62,6 +62,8 @@ def _check(suspect: JsonObject, where: str) -> None:
         _check_metric(entry, f"{where}: reliance")
     _check_metric(suspect["utility"], f"{where}: utility")
     _check_metric(suspect["detectability"], f"{where}: detectability")
+    for row in optional_field(suspect, "values", list, where) or []:
+        _check_value(row, f"{where}: values")
     box = suspect["shown"].get("box")
     if box is not None and not (isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)):
         raise _wrong(f"{where}: box is not four whole numbers")
@@ -69,6 +71,23 @@ def _check(suspect: JsonObject, where: str) -> None:
         _names(words, f"{where}: words")
     next_lines = optional_field(suspect, "next", list, where)
     _names(next_lines or [], f"{where}: next")
+
+
+def _check_value(row: object, where: str) -> None:
+    if not isinstance(row, dict):
+        raise _wrong(f"{where} are not a list of objects")
+    field(row, "value", str, where)
+    for key in ("num_held_out", "num_right"):
+        if field(row, key, int, where) < 0:
+            raise _wrong(f"{where}: {key} is negative")
+    if row["num_right"] > row["num_held_out"]:
+        raise _wrong(f"{where}: more samples are right than there are")
+    for part in field(row, "classes", list, where):
+        if not isinstance(part, dict):
+            raise _wrong(f"{where}: classes are not a list of objects")
+        field(part, "class", str, where)
+        if field(part, "num_samples", int, where) < 0:
+            raise _wrong(f"{where}: num_samples is negative")
 
 
 def _check_metric(entry: JsonObject, where: str) -> None:

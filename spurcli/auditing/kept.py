@@ -20,7 +20,7 @@ from spurcli.errors import InputError
 
 _STATE, _TEXT = "audit.json", "json"
 _TWIN = ("index", "logits", "second", "control", "second_control")
-_PLAIN = ("name", "finder", "label_index", "statement", "shown", "details", "p_value", "doubt", "inferred")
+_PLAIN = ("name", "finder", "label_index", "statement", "shown", "details", "p_value", "doubt", "inferred", "values")
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def read_found(path: Path) -> Found:
                     for name in _TWIN
                 }  # type: ignore[arg-type]  # index and logits are always there
             )
+        field(entry, "values", list, where)
         plain = {name: entry.get(name) for name in _PLAIN}
         findings.append(Finding(presence=presence, counterfactual=twin, **plain))  # type: ignore[arg-type]
     warnings = [str(line) for line in field(content, "warnings", list, where)]

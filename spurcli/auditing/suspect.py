@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -47,7 +47,8 @@ class Finding:
 
     `counterfactual` are held-out samples with the feature put in. `p_value` is the finder's own, from the half of the data
     that it did not search; without it the audit tests the held-out samples of that half. `doubt` says why
-    the feature cannot be confirmed, if so. `inferred`: carriers were inferred from what a model gives.
+    the feature cannot be confirmed, if so. `inferred`: carriers were inferred from what a model gives. `values` is a table of
+    all values of a column (`spurcli.auditing.values`).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Finding:
     p_value: float | None = None
     doubt: str = ""
     inferred: bool = False
+    values: Sequence[JsonObject] = ()
 
     def require_fitting(self, sizes: Mapping[str, int], source: str, num_classes: int) -> None:
         """Raise InputError where a finder (a user's own, perhaps) returns what does not fit the data."""
@@ -117,6 +119,7 @@ class Suspect:
             "statement": found.statement,
             "shown": dict(found.shown),
             "details": dict(found.details),
+            "values": list(found.values),
             "is_inferred": found.inferred,
             "carriers": {split: list(rows) for split, rows in self.carriers.items()},
             "utility": dict(self.utility),

@@ -17,9 +17,11 @@ from spurcli.datasets.prediction_table import PredictionColumns, TablePrediction
 from spurcli.datasets.tables import column_names, read_table
 from spurcli.datasets.tables_hdf5 import columns_beside
 from spurcli.errors import InputError, SpurWarning
+from spurcli.names import NUMBER, canonical
 from spurcli.words import counted
 
 ALL = "all"
+_SAME = 1e-3  # of two probabilities, which may have been rounded
 
 
 class TableAnswers:
@@ -85,6 +87,24 @@ def rows_in_order(
     if not ordered:
         raise InputError(f"{found.path} is about no split of {dataset.name}", f"It has: {', '.join(dataset.splits)}.")
     return ordered
+
+
+def repeated(values: Mapping[str, Sequence[str]], found: TablePredictions) -> list[str]:
+    """The columns that repeat what was predicted: the probability of a class, or the class itself."""
+    shifted = np.exp(found.logits - found.logits.max(axis=1, keepdims=True))
+    probability = shifted / shifted.sum(axis=1, keepdims=True)
+    predicted = [canonical(found.class_names[y]) for y in found.logits.argmax(axis=1).tolist()]
+    names = []
+    for name, column in values.items():
+        clean = [canonical(value) for value in column]
+        if clean == predicted:
+            names.append(name)
+        elif all(NUMBER.fullmatch(value) for value in clean):
+            numbers = np.array(clean, dtype=np.float64)
+            is_probability = (numbers % 1 != 0).any()  # 0 and 1 alone may be a feature
+            if is_probability and (np.abs(probability - numbers[:, None]).max(axis=0) < _SAME).any():
+                names.append(name)
+    return names
 
 
 def unused_columns(path: Path, wanted: PredictionColumns) -> dict[str, Sequence[str]]:

@@ -34,6 +34,7 @@ from spurcli.auditing.statistics import judged
 from spurcli.auditing.suspect import CONFIRMED
 from spurcli.auditing.table_answers import (
     TableAnswers,
+    repeated,
     require_embedding,
     rows_in_order,
     rows_of_splits,
@@ -43,7 +44,7 @@ from spurcli.auditing.written import Place, remove_older, write_suspects
 from spurcli.datasets import Dataset
 from spurcli.datasets.content import content_hashes
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
-from spurcli.datasets.prediction_table import PredictionColumns, described, read_prediction_table
+from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, described, read_prediction_table
 from spurcli.errors import InputError, UsageError
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity
@@ -211,7 +212,7 @@ def _tabled(
         held_out=held_out,
         dataset=dataset,
         sample_id={name: part for name, part in ids.items() if part is not None},
-        columns=lambda: _other_columns(path, wanted, rows),
+        columns=lambda: _other_columns(path, wanted, rows, found, evidence.warn),
         seed=search.seed,
         budget=search.budget,
         progress=report,
@@ -228,9 +229,16 @@ def _tabled(
 
 
 def _other_columns(
-    path: Path, wanted: PredictionColumns, rows: Mapping[str, NDArray[np.int64]]
+    path: Path,
+    wanted: PredictionColumns,
+    rows: Mapping[str, NDArray[np.int64]],
+    found: TablePredictions,
+    warn: Callable[[str], None],
 ) -> Mapping[str, Mapping[str, Sequence[str]]]:
     values = unused_columns(path, wanted)
+    for name in repeated(values, found):
+        warn(f"{name} repeats the predictions; not examined")
+        del values[name]
     return {
         split: {name: [column[row] for row in mine.tolist()] for name, column in values.items()}
         for split, mine in rows.items()

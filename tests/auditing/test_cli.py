@@ -201,6 +201,37 @@ def test_a_table_of_predictions_needs_no_model(spurcli, tmp_path, splits):
         assert done.code == 0, done.err
 
 
+def test_columns_that_repeat_the_predictions_are_not_searched(spurcli, tmp_path):
+    """One column of probabilities is named: that of the other class is no feature, nor is the predicted class."""
+    write_table(tmp_path / "preds.csv", push=1.5)
+    with (tmp_path / "preds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "preds.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, [*rows[0], "guess"])
+        table.writeheader()
+        table.writerows({**row, "guess": "b" if float(row["p_b"]) > 0.5 else "a"} for row in rows)
+    done = spurcli("audit", "--predictions", "preds.csv", "--label", "y_true", "--proba", "p_b", "--json")
+    assert done.code == 0, done.err
+    assert {"p_a repeats the predictions; not examined", "guess repeats the predictions; not examined"} <= set(
+        done.json["warnings"]
+    )
+    assert {each["shown"]["column"] for each in done.json["suspects"] if each["finder"] == "columns"} == {"hospital"}
+    (suspect, *_) = [each for each in done.json["suspects"] if each["class"] == "b" and each["finder"] == "columns"]
+    values = {row["value"]: row for row in suspect["values"]}
+    assert set(values) == {"north", "south"}
+    assert sum(row["num_held_out"] for row in values.values()) == 300
+    mine = [row for row in rows if row["split"] == "train" and row["hospital"] == "north" and row["y_true"] == "b"]
+    counts = {part["class"]: part["num_samples"] for part in values["north"]["classes"]}
+    assert counts["b"] == len(mine)
+    right = [
+        row
+        for row in rows
+        if row["split"] == "val" and row["hospital"] == "south" and (row["y_true"] == "b") == (float(row["p_b"]) > 0.5)
+    ]
+    assert values["south"]["num_right"] == len(right)
+    assert "All values of hospital" in Path("audit/audit.html").read_text()
+
+
 def test_scores_are_made_as_the_model_was_trained():
     set_ = ["--set", "dataset.options.label=species"]
     train = [

@@ -15,6 +15,7 @@ import pytest
 from pages import Page
 from PIL import Image
 
+from spurcli.artifacts.audit import read_audit, write_audit
 from spurcli.auditing.page.page import audit_page, examples_of
 from spurcli.auditing.page.samples import show
 from spurcli.auditing.page.sheet import draw, sheet_page
@@ -52,6 +53,24 @@ def is_alone(text):
     assert "script-src 'unsafe-inline'" not in policy
     assert not {"\x1b", "\u202e", "\u2028"} & set(text)
     return page
+
+
+def test_all_values_of_a_column_are_a_table(tmp_path):
+    parts = [{"class": name, "num_samples": 30, "share": 0.5} for name in (*NAMES, *"uvwxyz")]
+    rows = [
+        {"value": HOSTILE, "classes": parts, "num_held_out": 40, "num_right": 30},
+        {"value": "other values", "classes": parts, "num_held_out": 0, "num_right": 0},
+    ]
+    found = content(shown={"column": f"place {HOSTILE}", "value": f"= {HOSTILE}"}, values=rows)
+    write_audit(tmp_path / "audit.json", found)
+    page = audit_page(read_audit(tmp_path / "audit.json"), {}, title="t")
+    is_alone(page)
+    assert "7 other classes" in page
+    assert "75.0 %" in page
+    for wrong in ({"num_right": 41}, {"value": 1}, {"classes": [3]}):
+        write_audit(tmp_path / "audit.json", content(values=[{**rows[0], **wrong}]))
+        with pytest.raises(InputError):
+            read_audit(tmp_path / "audit.json")
 
 
 @pytest.mark.parametrize("kind", ["images", "texts"])

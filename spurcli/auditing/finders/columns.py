@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spurcli.auditing.candidates import Hit, of_texts, search
+from spurcli.auditing.candidates import Candidate, Hit, of_texts, search
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.suspect import Finding, short_name
+from spurcli.auditing.values import value_rows
 from spurcli.errors import InputError
 from spurcli.registry import near
 
@@ -18,7 +19,7 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
     for name in column:
         if name not in names:
             raise InputError(f"There is no column {name!r}{near(name, names)}", f"Columns: {', '.join(names[:20])}.")
-    candidates = []
+    candidates: list[Candidate] = []
     chosen = list(column) or names
     evidence.progress.start("columns", len(chosen))
     for name in chosen:
@@ -29,7 +30,7 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
     for name in column:
         if all(hit.candidate.column != name for hit in hits):
             evidence.warn(f"{name}: none of its values is linked to a class and moves the model towards this class")
-    return [_finding(evidence, hit) for hit in hits]
+    return [_finding(evidence, hit, candidates) for hit in hits]
 
 
 def seconds(evidence: Evidence) -> float:
@@ -37,7 +38,7 @@ def seconds(evidence: Evidence) -> float:
     return 1e-5 * sum(len(column) for part in evidence.columns.values() for column in part.values())
 
 
-def _finding(evidence: Evidence, hit: Hit) -> Finding:
+def _finding(evidence: Evidence, hit: Hit, candidates: Sequence[Candidate]) -> Finding:
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
     presence = {split: part for split, part in candidate.presence.items() if split in evidence.splits}
     return Finding(
@@ -51,4 +52,5 @@ def _finding(evidence: Evidence, hit: Hit) -> Finding:
             "z_association": round(hit.association, 2),
             "z_push": None if hit.push is None else round(hit.push, 2),
         },
+        values=value_rows(evidence, candidates, candidate.column),
     )

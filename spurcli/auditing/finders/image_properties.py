@@ -17,6 +17,7 @@ from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.image_files import NUMBERS, TEXTS, file_facts
 from spurcli.auditing.lump import has_two_lumps
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.auditing.values import value_rows
 from spurcli.datasets import Images, Texts, Vectors
 from spurcli.words import counted
 
@@ -39,7 +40,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
     found = []
     for hit in search(evidence, candidates, most):
         own = None if hit.candidate.column in from_file else numbers[hit.candidate.column][evidence.source]
-        found.append(_finding(evidence, hit, own))
+        found.append(_finding(evidence, hit, own, candidates))
     return found
 
 
@@ -100,7 +101,9 @@ def _of_files(evidence: Evidence) -> list[Candidate]:
     return candidates
 
 
-def _finding(evidence: Evidence, hit: Hit, values: NDArray[np.float64] | None) -> Finding:
+def _finding(
+    evidence: Evidence, hit: Hit, values: NDArray[np.float64] | None, candidates: Sequence[Candidate]
+) -> Finding:
     """The finding; `values` are those of the property in training, None for what is known of the file."""
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
     twin, doubt = None, ""
@@ -123,6 +126,7 @@ def _finding(evidence: Evidence, hit: Hit, values: NDArray[np.float64] | None) -
             "z_push": None if hit.push is None else round(hit.push, 2),
         },
         counterfactual=twin,
+        values=value_rows(evidence, candidates, candidate.column),
         doubt=doubt,
     )
 

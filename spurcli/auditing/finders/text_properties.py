@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spurcli.auditing.candidates import Candidate, Hit, of_numbers, of_texts, search
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.auditing.values import value_rows
 from spurcli.datasets import Texts
 
 _MARKUP = re.compile(r"<[a-zA-Z/][^<>]*>|&[a-z]+;|\[[^\]]*\]\([^)]*\)")
@@ -66,7 +67,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         texts = {split: _texts(evidence, split).columns[column] for split in evidence.splits}
         candidates += _of_column(evidence, texts, f" of text {column + 1}" if num_columns > 1 else "")
         evidence.progress.advance(1)
-    return [_finding(evidence, hit) for hit in search(evidence, candidates, most)]
+    return [_finding(evidence, hit, candidates) for hit in search(evidence, candidates, most)]
 
 
 def seconds(evidence: Evidence) -> float:
@@ -101,7 +102,7 @@ def _texts(evidence: Evidence, split: str) -> Texts:
     return inputs
 
 
-def _finding(evidence: Evidence, hit: Hit) -> Finding:
+def _finding(evidence: Evidence, hit: Hit, candidates: Sequence[Candidate]) -> Finding:
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
     twin = _changed(evidence, hit)
     return Finding(
@@ -116,6 +117,7 @@ def _finding(evidence: Evidence, hit: Hit) -> Finding:
             "z_push": None if hit.push is None else round(hit.push, 2),
         },
         counterfactual=twin,
+        values=value_rows(evidence, candidates, candidate.column),
         doubt="" if twin is not None else _DOUBT.format(candidate.column),
     )
 

@@ -21,6 +21,7 @@ from spurcli.words import amount, counted
 MAX_SHOWN = 12  # suspects with pictures; the table has all
 PER_SIDE = 8
 _TEXTS_PER_SIDE = 5
+_MOST_COLUMNS = 5  # classes in the table of a column's values
 _STATUS = {"confirmed": "✓", "unconfirmed": "?", "not supported": "✕"}
 
 
@@ -49,6 +50,14 @@ class ShareRow:
 
 
 @dataclass(frozen=True)
+class ValueTable:
+    """All values of a suspect's column: `heads` of the classes' shares, a row a value with its share of each, and the accuracy."""
+
+    heads: Sequence[str]
+    rows: Sequence[tuple[str, bool, Sequence[str], tuple[str, str]]]
+
+
+@dataclass(frozen=True)
 class SuspectView:
     """A suspect as the template shows it."""
 
@@ -59,6 +68,7 @@ class SuspectView:
     splits: Sequence[str]
     shares: Sequence[ShareRow]
     examples: Examples
+    values: ValueTable | None
     facts: Sequence[str] = field(default_factory=list)
 
 
@@ -145,8 +155,40 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
         splits,
         _shares(entry["carriers"], splits),
         examples,
+        _values(entry),
         facts,
     )
+
+
+def _values(entry: JsonObject) -> ValueTable | None:
+    """The suspect's class first; of more than five classes the others together."""
+    rows = entry.get("values") or []
+    if not rows:
+        return None
+    names = [part["class"] for part in rows[0]["classes"]]
+    own = [name for name in names if name == entry["class"]]
+    others = [name for name in names if name not in own]
+    columns = [[name] for name in (*own, *others)] if len(names) <= _MOST_COLUMNS else [*([own] if own else []), others]
+    heads = [" ".join(part) if len(part) == 1 else f"{len(part)} other classes" for part in columns]
+    totals = {name: sum(_count(row, [name]) for row in rows) for name in names}
+    suspected = str(entry["shown"].get("value", "")).removeprefix("= ")
+    found = []
+    for row in rows:
+        shares = []
+        for part in columns:
+            total = sum(totals[name] for name in part)
+            count = _count(row, part)
+            shares.append(f"{count / total:.1%} ({count:,})".replace("%", " %") if total else "–")
+        num, right = int(row["num_held_out"]), int(row["num_right"])
+        low, high = wilson(right, num) if num else (0.0, 0.0)
+        accuracy = f"{right / num:.1%}".replace("%", " %") if num else "–"
+        spoken = f"{100 * low:.1f} to {100 * high:.1f} of {num:,}" if num else ""
+        found.append((str(row["value"]), row["value"] == suspected, shares, (accuracy, spoken)))
+    return ValueTable(heads, found)
+
+
+def _count(row: JsonObject, names: Sequence[str]) -> int:
+    return sum(int(part["num_samples"]) for part in row["classes"] if part["class"] in names)
 
 
 def _value(metric: JsonObject, unit: str) -> tuple[str, str, str]:
