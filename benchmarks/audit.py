@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,17 +24,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spurcli.auditing.answers_torch import ModelAnswers
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.finders.regions import find
+from spurcli.auditing.ranking import ranked
 from spurcli.auditing.regions.search import area
+from spurcli.auditing.statistics import judged
+from spurcli.auditing.suspect import CONFIRMED, Finding
 from spurcli.datasets import ArrayImages, Dataset, Split
 from spurcli.datasets.demo import SPAN, load
 from spurcli.evaluation.reliance import cells, reliance
 from spurcli.progress import Silent
 from spurcli.randomness import generator
-from spurcli.reporting.claims import holm
+from spurcli.registries import FINDERS
 from spurcli.runtime.context import RunContext
-from spurcli.runtime.forward import evaluation_mode
 from spurcli.session import configure
 from spurcli.training import Trainer, fit
 from spurcli.training.method import TrainingSamples, build_method
@@ -130,17 +132,17 @@ def _clipped(values: NDArray[np.float64]) -> Pixels:
 
 @dataclass(frozen=True)
 class Case:
-    """A cell's data (splits train and val), who carries in train, what asks its ERM model, and the model's effect."""
+    """A cell's data (splits train and val), who carries in train, what answers for its ERM model, and the model's effect."""
 
     cell: Cell
     dataset: Dataset
     carries: NDArray[np.bool_]
-    ask: Callable[[Pixels], NDArray[np.float32]]
+    answers: ModelAnswers
     effect: float | None
 
 
-def prepare(cell: Cell, cache: Path | None = None, *, tiny: bool = False) -> Case:
-    """The digits of the cell's seed with the feature planted, and a model trained on them (or read from `cache`)."""
+def prepare(cell: Cell, cache: Path | None = None, *, tiny: bool = False, plus: int = 0) -> Case:
+    """The digits of the cell's seed with the feature planted, and a model of seed + `plus` trained on them (or read from `cache`)."""
     sizes = TINY if tiny else {"num_val": 2000, "num_test": 2000}
     dataset = load(data_root=Path(), draw=cell.seed, **sizes)
     pixels, label, carries = {}, {}, {}
@@ -154,110 +156,108 @@ def prepare(cell: Cell, cache: Path | None = None, *, tiny: bool = False) -> Cas
             chosen = rng.permutation(of_class)[: max(1, round(cell.share * len(of_class)))]
             carries[name][chosen] = True
             pixels[name][chosen] = cell.planted(pixels[name], name)[chosen]
-    ask = _asker(cell, _dataset(dataset.class_names, {"train": pixels["train"]}, label), cache, 3 if tiny else 30)
+    test = pixels.pop("test")
+    planted = Dataset("planted", dataset.class_names, {y: Split(label[y], ArrayImages(x)) for y, x in pixels.items()})
+    answers = _trained(cell, planted, cache, 3 if tiny else 30, plus)
     effect = None
-    if cell.feature:
-        test = pixels.pop("test")
+    if cell.feature and answers.ask:
         nobody, every = np.zeros(len(test), dtype=bool), np.arange(len(test))
-        twin = ask(cell.planted(test, "test"))
-        found = cells(ask(test), label.pop("test"), nobody, [cell.label], twin_index=every, twin_logits=twin)
+        twin = answers.ask(cell.planted(test, "test"))
+        found = cells(answers.ask(test), label["test"], nobody, [cell.label], twin_index=every, twin_logits=twin)
         effect = reliance(found)["feature_effect"]["value"]
-    pixels.pop("test", None)
-    return Case(cell, _dataset(dataset.class_names, pixels, label), carries["train"], ask, effect)
+    return Case(cell, planted, carries["train"], answers, effect)
 
 
-def _dataset(names: tuple[str, ...], pixels: dict[str, Pixels], label: dict[str, NDArray[np.int64]]) -> Dataset:
-    return Dataset("planted", names, {name: Split(label[name], ArrayImages(part)) for name, part in pixels.items()})
-
-
-def _asker(cell: Cell, dataset: Dataset, cache: Path | None, epochs: int) -> Callable[[Pixels], NDArray[np.float32]]:
+def _trained(cell: Cell, dataset: Dataset, cache: Path | None, epochs: int, plus: int) -> ModelAnswers:
     # the recipe's 30 epochs take 3 s, which is most of a small case
     settings = configure(recipe="demo", overrides={"training.epochs": epochs})
-    context = RunContext(replace(settings, seed=cell.seed), dataset, torch.device("cpu"), Silent())
-    model, preprocess = context.model(cell.seed), context.preprocess()
-    kept = cache / f"{cell.name}.pt" if cache else None
+    seed = cell.seed + plus
+    context = RunContext(replace(settings, seed=seed), dataset, torch.device("cpu"), Silent())
+    model, train = context.model(seed), dataset.splits["train"]
+    kept = cache / f"{cell.name}{f'+{plus}' if plus else ''}.pt" if cache else None
     if kept and kept.exists():
         model.load_state_dict(torch.load(kept, weights_only=True))
-    else:
-        train = dataset.splits["train"]
-        fit(
-            Trainer(
-                model=model,
-                method=build_method("erm", {}, TrainingSamples(np.arange(len(train)), train.label, 10, 64)),
-                feed=context.feed(train.inputs),
-                preprocess=preprocess,
-                label=torch.from_numpy(train.label),
-                num_classes=10,
-                settings=settings.training,
-                seed=cell.seed,
-            ),
-            until_epoch=settings.training.epochs,
-        )
-        if kept:
-            torch.save(model.state_dict(), kept)
-
-    def ask(pixels: Pixels) -> NDArray[np.float32]:
-        with evaluation_mode(model):
-            samples = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-            return np.concatenate([model(preprocess.evaluation(part)).numpy() for part in samples.split(8192)])
-
-    return ask
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A case's model as `Answers` of the audit."""
-
-    case: Case
-
-    def logits(self, split: str) -> NDArray[np.float32]:
-        inputs = self.case.dataset.splits[split].inputs
-        assert isinstance(inputs, ArrayImages)
-        return self.case.ask(inputs.pixels)
-
-    def embedding(self, split: str) -> None:  # noqa: ARG002
-        return None
-
-    @property
-    def ask(self) -> Callable[[Pixels], NDArray[np.float32]]:
-        return self.case.ask
-
-
-def audited(case: Case, most: int = 3) -> dict[str, object]:
-    """What the finder makes of a case: one row of the table."""
-    labels = {name: split.label for name, split in case.dataset.splits.items()}
-    evidence = Evidence(
-        labels, case.dataset.class_names, Asked(case), held_out="val", dataset=case.dataset, seed=case.cell.seed
+        return ModelAnswers(context, model, cell.name)
+    fit(
+        Trainer(
+            model=model,
+            method=build_method("erm", {}, TrainingSamples(np.arange(len(train)), train.label, 10, 64)),
+            feed=context.feed(train.inputs),
+            preprocess=context.preprocess(),
+            label=torch.from_numpy(train.label),
+            num_classes=10,
+            settings=settings.training,
+            seed=seed,
+        ),
+        until_epoch=settings.training.epochs,
     )
-    start = time.process_time()
-    found = find(evidence, most=most)
-    seconds = time.process_time() - start
-    adjusted = holm([1.0 if one.p_value is None else one.p_value for one in found[:3]])
-    confirmed = [rank for rank, p in enumerate(adjusted, 1) if p <= 0.05 and not found[rank - 1].doubt]
-    row: dict[str, object] = {**asdict(case.cell), "effect": case.effect, "rank": None, "confirmed": confirmed}
-    row["first"] = found[0].name if found else ""
-    mine = labels["train"] == case.cell.label
-    for rank, one in enumerate(found, start=1):
-        presence = one.presence["train"][mine]
+    if kept:
+        torch.save(model.state_dict(), kept)
+    return ModelAnswers(context, model, cell.name)
+
+
+def audited(case: Case, second: Case | None = None) -> dict[str, object]:
+    """What the audit makes of a case: one row of the table, by single finders and by all that `spurcli audit` runs."""
+    dataset, cell = case.dataset, case.cell
+    labels = {name: split.label for name, split in dataset.splits.items()}
+    other = second.answers if second else None
+    evidence = Evidence(
+        labels, dataset.class_names, case.answers, held_out="val", dataset=dataset, seed=cell.seed, second=other
+    )
+    found: dict[str, list[Finding]] = {}
+    row: dict[str, object] = {**asdict(cell), "effect": case.effect}
+    for name in FINDERS_OF_IMAGES:
+        start = time.process_time()
+        found[name] = FINDERS.load(name)(evidence)
+        row[f"{name} seconds"] = time.process_time() - start
+    for name, findings in [
+        *((name, found[name]) for name in ALONE),
+        ("all", [one for each in found.values() for one in each]),
+    ]:
+        row |= {f"{name} {key}": value for key, value in _judged(case, evidence, findings).items()}
+    return row
+
+
+def _judged(case: Case, evidence: Evidence, findings: Sequence[Finding]) -> dict[str, object]:
+    """Rank and carriers of the first suspect that is the planted one, which ranks are confirmed, and of what these are."""
+    suspects = ranked(judged(evidence, findings))
+    confirmed = [suspect.rank for suspect in suspects if suspect.status == CONFIRMED]
+    row: dict[str, object] = {"confirmed": confirmed, "first": suspects[0].finding.name if suspects else ""}
+    row["false"] = [suspects[rank - 1].finding.name for rank in confirmed]
+    mine = evidence.label("train") == case.cell.label
+    for suspect in suspects:
+        presence = suspect.finding.presence["train"][mine].astype(float)
         known = ~np.isnan(presence)
         true = case.carries[mine][known]
-        if one.label_index != case.cell.label or not true.any() or area(presence[known].astype(float), true) < 0.8:
+        is_of_class = suspect.finding.label_index == case.cell.label
+        if not is_of_class or not true.any() or area(presence[known], true) < LEAST_AREA:
             continue
         flagged = presence[known] > 0.5
-        row |= {
-            "rank": rank,
-            "region": one.name,
-            "auc": area(presence[known].astype(float), true),
-            "precision": float(true[flagged].mean()) if flagged.any() else None,
-            "recall": float(flagged[true].mean()),
-            "p": adjusted[rank - 1] if rank <= 3 else None,
-        }
-        break
-    return {**row, "seconds": seconds}
+        if "rank" not in row:
+            row |= {
+                "rank": suspect.rank,
+                "found": f"{suspect.finding.finder}: {suspect.finding.name}",
+                "auc": area(presence[known], true),
+                "precision": float(true[flagged].mean()) if flagged.any() else None,
+                "recall": float(flagged[true].mean()),
+                "p": suspect.p_adjusted,
+            }
+        if suspect.status == CONFIRMED:
+            row["false"] = [name for name in row["false"] if name != suspect.finding.name]  # type: ignore[attr-defined]
+    return row
 
 
-COLUMNS = ("feature", "share", "strength", "seed", "effect", "rank", "auc", "precision", "recall", "p", "confirmed")
-COLUMNS += ("region", "first", "seconds")
+LEAST_AREA = 0.8  # AUROC of a suspect's carriers, by which it is the planted one
+ALONE = ("regions",)
+FINDERS_OF_IMAGES = tuple(
+    name
+    for name, entry in FINDERS.entries.items()
+    if entry.facts.get("default") and entry.facts.get("for", "images") == "images"
+)
+KEYS = ("rank", "found", "auc", "precision", "recall", "p", "confirmed", "false", "first")
+COLUMNS = ("feature", "share", "strength", "seed", "effect")
+COLUMNS += tuple(f"{name} {key}" for name in (*ALONE, "all") for key in KEYS)
+COLUMNS += tuple(f"{name} seconds" for name in FINDERS_OF_IMAGES)
 
 
 def _numbers(text: str) -> list[int]:
@@ -268,7 +268,7 @@ def _numbers(text: str) -> list[int]:
 
 def _shown(value: object) -> str:
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        return "; ".join(map(str, value))
     return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
@@ -279,6 +279,7 @@ def main() -> None:
     parser.add_argument("--features", default=",".join(FEATURES))
     parser.add_argument("--shares", default=",".join(map(str, SHARES)))
     parser.add_argument("--strengths", default=",".join(map(str, STRENGTHS)))
+    parser.add_argument("--second", action="store_true", help="a second model of another seed has to confirm")
     parser.add_argument("--cache", type=Path, help="a folder for the trained models")
     parser.add_argument("--out", type=Path, help="a CSV file; rows that it has are not computed again")
     parser.add_argument("--tiny", action="store_true", help="one cell, to see that it runs")
@@ -303,7 +304,8 @@ def main() -> None:
         key = tuple(_shown(value) for value in asdict(cell).values())
         if key in done:
             continue
-        row = audited(prepare(cell, asked.cache, tiny=asked.tiny))
+        second = prepare(cell, asked.cache, tiny=asked.tiny, plus=1000) if asked.second else None
+        row = audited(prepare(cell, asked.cache, tiny=asked.tiny), second)
         values = [_shown(row.get(name)) for name in COLUMNS]
         print(",".join(values), flush=True)
         if asked.out:

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from spurcli.auditing.detectability import detectability
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.suspect import CONFIRMED, NOT_SUPPORTED, UNCONFIRMED, CarrierRow, Finding, Suspect
+from spurcli.auditing.suspect import (
+    CONFIRMED,
+    NOT_SUPPORTED,
+    UNCONFIRMED,
+    CarrierRow,
+    Counterfactual,
+    Finding,
+    Suspect,
+)
 from spurcli.evaluation.reliance import Metric, cells, margin, reliance, undefined
 from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_spread
 from spurcli.reporting.claims import LEVEL, holm
@@ -122,6 +130,7 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
             detectability=detectability(evidence, finding),
             reliance=measures,
             judged_by=judged_by,
+            beyond_control=_beyond_control(evidence, finding, effect),
             expected_harm=harm,
             p_value=p_value,
             p_adjusted=p_value,
@@ -130,10 +139,18 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
 
 
 def _tested(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
-    """The finder's own p-value, else ours; none for a finding that cannot be confirmed anyway."""
+    """Our p-value; the larger one where the finder has its own too; none for a finding that cannot be confirmed anyway.
+
+    A finder's own test says that carriers exist. Only held-out samples with the feature put in say that the model moves.
+    """
     if finding.doubt:
         return None, finding.doubt
-    return (finding.p_value, "") if finding.p_value is not None else _p_value(evidence, finding)
+    if finding.p_value is None:
+        return _p_value(evidence, finding)
+    if finding.counterfactual is None:
+        return finding.p_value, ""
+    value, reason = _p_value(evidence, finding)
+    return (None, reason) if value is None else (max(value, finding.p_value), "")
 
 
 def _with_status(suspect: Suspect) -> Suspect:
@@ -150,6 +167,10 @@ def _with_status(suspect: Suspect) -> Suspect:
         return replace(suspect, status=UNCONFIRMED, reason=reason)
     if effect < SMALLEST_EFFECT:
         reason = f"the feature effect {effect:.2f} is below {SMALLEST_EFFECT}"
+        return replace(suspect, status=NOT_SUPPORTED, reason=reason)
+    beyond = suspect.beyond_control
+    if beyond is not None and beyond < SMALLEST_EFFECT:
+        reason = f"a control moves the model almost as far: the difference of the effects, {beyond:.2f}, is below {SMALLEST_EFFECT}"
         return replace(suspect, status=NOT_SUPPORTED, reason=reason)
     return replace(suspect, status=CONFIRMED, reason="")
 
@@ -194,6 +215,16 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], 
         )
     )
     return {name: found[name] for name in names}, judged_by
+
+
+def _beyond_control(evidence: Evidence, finding: Finding, effect: float | None) -> float | None:
+    """The feature effect less that of the control in its place; None without one."""
+    twin = finding.counterfactual
+    if twin is None or twin.control is None or effect is None:
+        return None
+    instead = replace(finding, counterfactual=Counterfactual(twin.index, twin.control))
+    of_control: float | None = _reliance(evidence, instead)[0]["feature_effect"]["value"]
+    return None if of_control is None else effect - of_control
 
 
 def _p_value(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:

@@ -91,7 +91,10 @@ CarrierRow = TypedDict(
 
 @dataclass(frozen=True)
 class Suspect:
-    """A finding with the statistics that all findings get (docs/audit.md); `to_json` is its entry in audit.json."""
+    """A finding with the statistics that all findings get (docs/audit.md); `to_json` is its entry in audit.json.
+
+    `beyond_control` is the feature effect less that of the control, where the counterfactual has one.
+    """
 
     finding: Finding
     rank: int
@@ -106,6 +109,7 @@ class Suspect:
     expected_harm: float | None
     p_value: float | None
     p_adjusted: float | None
+    beyond_control: float | None = None
 
     def to_json(self) -> JsonObject:
         found = self.finding

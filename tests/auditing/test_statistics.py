@@ -118,6 +118,37 @@ def test_pairs_are_tested_against_their_control(world):
         assert (suspect.status, suspect.judged_by) == (status, "pairs")
 
 
+def moved_by(evidence, feature, distance, control):
+    """Pairs: the held-out samples of class a without the feature, moved towards b, and moved as a control moves them."""
+    index = np.flatnonzero((evidence.label("val") == 0) & ~feature["val"])
+    before = evidence.logits("val")[index]
+    towards = np.array([0, 1], dtype=np.float32)
+    return Counterfactual(index, before + distance * towards, control=before + control * towards)
+
+
+@pytest.mark.parametrize(
+    ("p_value", "distance", "control", "status"),
+    [
+        (0.001, 0.8, 0.0, "confirmed"),
+        (0.2, 0.8, 0.0, "not supported"),  # carriers may be chance
+        (0.001, 0.8, 0.9, "not supported"),  # the control moves the model as far
+        (0.001, 0.8, 0.7, "not supported"),  # or nearly so: significant, but an effect below 0.1
+        (0.001, -0.8, 0.0, "not supported"),
+    ],
+)
+def test_a_finder_with_its_own_p_value_must_show_pairs_that_move_the_model_too(
+    world, p_value, distance, control, status
+):
+    evidence, feature = world(4, push=0.0).make()
+    twin = moved_by(evidence, feature, distance, control)
+    (suspect,) = judged(evidence, [finding(feature, counterfactual=twin, p_value=p_value)])
+    assert suspect.status == status
+    assert suspect.p_value >= p_value
+    if suspect.beyond_control is not None:
+        effect = suspect.reliance["feature_effect"]["value"]
+        assert suspect.beyond_control == pytest.approx(effect * (distance - control) / distance, rel=0.1)
+
+
 def test_the_second_model_must_show_it_too(world):
     evidence, feature = world(5, push=1.5).make()
     other, _ = world(5, push=0.0).make()
