@@ -50,6 +50,7 @@ class Evidence:
         second: Answers | None = None,
         sample_id: Mapping[str, Sequence[str]] | None = None,
         columns: Callable[[], Mapping[str, Mapping[str, Sequence[str]]]] | None = None,
+        source_of_embeddings: Callable[[], Dataset] | None = None,
         seed: int = 0,
         budget: float | None = None,
         progress: Progress | None = None,
@@ -60,6 +61,7 @@ class Evidence:
         self.sample_id = dict(sample_id or {})
         self.warnings: list[str] = []
         self._answers, self._second, self._columns = answers, second, columns
+        self._source_of_embeddings = source_of_embeddings
         self._began = time.monotonic()
         self._half: dict[str, NDArray[np.int64]] = {}
         self._kept: dict[tuple[str, str], Any] = {}
@@ -85,6 +87,13 @@ class Evidence:
     def inputs(self, split: str) -> Inputs | None:
         """The images or texts of a split; None where only predictions are known."""
         return self.dataset.splits[split].inputs if self.dataset and split in self.dataset.splits else None
+
+    @cached_property
+    def shown(self) -> Dataset | None:
+        """The data set whose samples a person can look at: of embeddings that from which they were made, InputError without it."""
+        if self.kind != "vectors":
+            return self.dataset
+        return self._source_of_embeddings() if self._source_of_embeddings else None
 
     def logits(self, split: str) -> NDArray[np.float32]:
         """Logits float32 [n, classes] of the audited model, in eval mode."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from spurcli.artifacts.embeddings import EmbeddedSplit, read_embeddings
+from spurcli.artifacts.embeddings import EmbeddedSplit, read_embeddings, read_embeddings_header
 from spurcli.datasets.base import Dataset, Split, Twin
 from spurcli.datasets.inputs import Vectors
 from spurcli.datasets.own.naming import locate
+from spurcli.errors import InputError, SpurError
+from spurcli.registry import is_user_code
 
 
 def load(*, data_root: Path, path: str = "") -> Dataset:
@@ -33,6 +36,53 @@ def load(*, data_root: Path, path: str = "") -> Dataset:
         backbone=found.backbone,
         read_as=f"embeddings of {found.num_dimensions:,} dimensions by {backbone_line(found.backbone)}",
     )
+
+
+def source_of(embedded: Dataset, path: str, data_root: Path, cache_root: Path | None = None) -> Dataset:
+    """The data set from which the embeddings in `path` were made, to show its samples. InputError where it is not at hand.
+
+    It is looked for in the data root, the working folder and beside the file. A user's own loader is not run: a file names no code.
+    """
+    from spurcli.datasets.load import load_dataset
+
+    file = locate(path, data_root)
+    _, backbone, made = read_embeddings_header(file)
+    stored = made.get("settings") or {}
+    part, prepared = _object(stored.get("dataset")), _object(backbone.get("preprocessing"))
+    name, options, injection = str(part.get("name") or ""), _object(part.get("options")), _object(part.get("injection"))
+    if not name or is_user_code(name):
+        raise InputError(
+            f"{file.name} does not say from which data set it was made, or names code of your own",
+            "Audit a model of the images or texts themselves.",
+        )
+    sizes = [size for key in ("resize_size", "image_size") if isinstance(size := prepared.get(key), int)]
+    problems = []
+    for root in dict.fromkeys((data_root, file.parent)):
+        try:
+            found = load_dataset(
+                name,
+                options,
+                data_root=root,
+                image_size=sizes[0] if sizes else None,
+                injection=_beside(str(injection["file"]), root) if injection.get("file") else None,
+                cache_root=cache_root,
+            )
+        except SpurError as error:
+            problems.append(error)
+            continue
+        for split, own in embedded.splits.items():
+            if split not in found.splits or found.splits[split].fingerprint.difference(own.fingerprint):
+                raise InputError(f"{found.name} has other samples than {file.name}", "Make the embeddings again.")
+        return found
+    raise problems[0]
+
+
+def _beside(name: str, root: Path) -> Path:
+    return next((path for path in (root / name, Path(name)) if path.is_file()), root / name)
+
+
+def _object(content: object) -> dict[str, Any]:
+    return content if isinstance(content, dict) else {}
 
 
 def _split(split: EmbeddedSplit) -> Split:

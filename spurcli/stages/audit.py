@@ -43,6 +43,7 @@ from spurcli.auditing.table_answers import (
 from spurcli.auditing.written import Place, remove_older, write_suspects
 from spurcli.datasets import Dataset
 from spurcli.datasets.content import content_hashes
+from spurcli.datasets.embedded import source_of
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
 from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, described, read_prediction_table
 from spurcli.errors import InputError, UsageError
@@ -130,6 +131,9 @@ def audit(
         second=other,
         sample_id={name: split.sample_id for name, split in dataset.splits.items() if split.sample_id is not None},
         columns=columns,
+        source_of_embeddings=lambda: source_of(
+            dataset, str(settings.dataset.options.get("path", "")), settings.data_root, settings.cache_root
+        ),
         seed=search.seed,
         budget=search.budget,
         progress=report,

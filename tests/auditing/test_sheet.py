@@ -11,6 +11,16 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.group_list import read_groups
+from spurcli.errors import InputError
+
+OWN = """
+import numpy as np
+from spurcli.auditing.suspect import Finding
+
+def even(evidence):
+    presence = {split: (np.arange(len(label)) % 2).astype(np.float32) for split, label in evidence.labels.items()}
+    return [Finding("even", "even", 0, presence, "")]
+"""
 
 
 def test_from_a_sheet_to_carriers_of_every_split(in_tiny_run):
@@ -48,8 +58,32 @@ def test_from_a_sheet_to_carriers_of_every_split(in_tiny_run):
     known = found.splits["train"].probability
     assert np.isin(known, (0, 1)).sum() >= 20
     assert in_tiny_run("evaluate", "model.safetensors", "--group-labels", "groups.txt").code == 0
-    assert in_tiny_run(*words[:4]).code == 0  # without a sheet the older one is gone
+    done = in_tiny_run(*words[:4], "--json")  # the same audit: the sheet is no part of what was found
+    assert (done.code, done.json["pages"]) == (0, ["audit.html", "ticks.html"])
+    assert "already complete" in done.err
+    assert in_tiny_run(*words[:4], "--sheet").code == 0  # another sheet
+    assert Path("audit/ticks.html").read_text(encoding="utf-8") != sheet
+    assert in_tiny_run(*words[:4], "--force").code == 0  # without a sheet the older one is gone
     assert not Path("audit/ticks.html").exists()
+
+
+def test_the_sheet_of_embeddings_shows_the_images_from_which_they_were_made(in_tiny_run, monkeypatch):
+    assert in_tiny_run("data", "embed", "--checkpoint", "model.safetensors").code == 0
+    head = ("--dataset", "embeddings.h5", "--recipe", "own-images-frozen", "--set", "training.epochs=1")
+    assert in_tiny_run("train", *head, "-o", "head.safetensors").code == 0
+    Path("own.py").write_text(OWN)
+    words = ("audit", "head.safetensors", "--finder", "own.py:even", "--sheet", "--sheet-size", "10")
+    done = in_tiny_run(*words, "--json")
+    assert done.code == 0, done.err
+    assert "data:image/png" in Path("audit/ticks.html").read_text(encoding="utf-8")
+    assert "data:image/png" in Path("audit/audit.html").read_text(encoding="utf-8")
+
+    def other(*_, **__):
+        raise InputError("demo is not here", "Name it.")
+
+    monkeypatch.setattr("spurcli.datasets.load.load_dataset", other)
+    done = in_tiny_run(*words, "-o", "again")
+    assert (done.code, "demo is not here" in done.err) == (3, True)
 
 
 @pytest.mark.parametrize(

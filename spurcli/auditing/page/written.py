@@ -16,6 +16,8 @@ from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.page.page import MAX_SHOWN, Examples, audit_page, examples_of
 from spurcli.auditing.page.sheet import NUM_TICKS, draw, sheet_page
 from spurcli.auditing.suspect import NOT_SUPPORTED, Suspect
+from spurcli.datasets import Inputs
+from spurcli.datasets.inputs import kind_of
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.registry import near
 
@@ -71,7 +73,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _examples(evidence: Evidence, suspects: Sequence[Suspect]) -> dict[int, Examples]:
-    inputs = evidence.inputs("train") if evidence.kind in _KINDS else None
+    inputs = _inputs(evidence)
     if inputs is None:
         return {}
     return {
@@ -90,9 +92,16 @@ def _examples(evidence: Evidence, suspects: Sequence[Suspect]) -> dict[int, Exam
     }
 
 
+def _inputs(evidence: Evidence) -> Inputs | None:
+    """The training samples that can be shown."""
+    shown = evidence.shown
+    inputs = shown.splits["train"].inputs if shown and "train" in shown.splits else None
+    return inputs if inputs is not None and kind_of(inputs) in _KINDS else None
+
+
 def require_sheet(evidence: Evidence, plan: SheetPlan) -> None:
     """Raise SpurError where the sheet could not be made, before the search begins."""
-    if evidence.kind not in _KINDS:
+    if _inputs(evidence) is None:
         raise UsageError(
             "--sheet requires images or texts",
             "Name the data set with --dataset, or leave --sheet out.",
@@ -106,7 +115,7 @@ def require_sheet(evidence: Evidence, plan: SheetPlan) -> None:
 
 
 def _sheet(evidence: Evidence, suspects: Sequence[Suspect], command: str, plan: SheetPlan) -> str:
-    inputs, label = evidence.inputs("train"), evidence.label("train")
+    inputs, label = _inputs(evidence), evidence.label("train")
     assert inputs is not None
     names = evidence.class_names
     likely = [suspect for suspect in suspects if suspect.status != NOT_SUPPORTED and suspect.label is not None]
