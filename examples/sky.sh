@@ -8,7 +8,7 @@ seed=${1:-1}
 out=${2:-sky}
 to=$out/seed$seed
 : "${FRACTIONS:=0.3 0.5 0.7}" "${SETTINGS:=}"
-columns="--set dataset.options.image=path --set dataset.options.attribute=background"
+columns="--image path --attribute background"
 run="--dataset birds.csv $columns --recipe own-images-cpu --set preprocessing.image_size=32 $SETTINGS" # they are 32 × 32
 
 # From scratch on what a list keeps; data, columns and recipe come from the list.

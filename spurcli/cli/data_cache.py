@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spurcli.cli.options import DataRoot, Debug, Feature, Json, Recipe, Sets
-from spurcli.requests.options import parse_sets
+from spurcli.cli.options import (
+    AttributeColumn,
+    ClassColumn,
+    DataRoot,
+    Debug,
+    Feature,
+    ImageColumn,
+    Json,
+    Recipe,
+    Sets,
+    SplitsColumn,
+    TextColumn,
+)
+from spurcli.requests.options import parse_sets, with_columns
 from spurcli.results import CachedSplit
 from spurcli.words import counted
 
@@ -24,6 +36,11 @@ def cache(
     ],
     data_root: DataRoot = None,
     recipe: Recipe = None,
+    image: ImageColumn = None,
+    text: TextColumn = None,
+    label: ClassColumn = None,
+    attribute: AttributeColumn = None,
+    split_column: SplitsColumn = None,
     sets: Sets = None,
     feature: Feature = None,
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,
@@ -44,10 +61,11 @@ def cache(
     from spurcli.datasets.decoded import cache_images
     from spurcli.session import configure
 
+    columns = {"image": image, "text": text, "label": label, "attribute": attribute, "split_column": split_column}
     settings = configure(
         name,
         recipe=recipe,
-        overrides=parse_sets(sets),
+        overrides=with_columns(columns, parse_sets(sets)),
         feature=feature,
         data_root=data_root,
         uses=("dataset", "tokenizer"),

@@ -12,17 +12,22 @@ from spurcli.epoch_rules import RULES
 from spurcli.requests.options import (
     GROUP_LABELS,
     OUTPUT,
+    AttributeColumn,
     Caller,
+    ClassColumn,
     DataRoot,
     Dataset,
     Device,
     Feature,
     File,
+    ImageColumn,
     Model,
     Option,
     Recipe,
     Sets,
     Shown,
+    SplitsColumn,
+    TextColumn,
     Workers,
 )
 
@@ -39,6 +44,11 @@ class CompareRequest:
     """Compare ways of training over seeds: score, prune, train, evaluate and report in one command."""
 
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    label: ClassColumn = None
+    attribute: AttributeColumn = None
+    split_column: SplitsColumn = None
     arms: Annotated[
         str | Sequence[str] | None,
         Option(f"What to compare, separated by commas: {GRAMMAR}; or FILE.toml. (default: erm,prune:0.1)", "ARMS"),

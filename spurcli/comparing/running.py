@@ -21,7 +21,7 @@ from spurcli.comparing.request import STANDARD_FOLDER, CompareRequest, CompareRe
 from spurcli.comparing.study import Study
 from spurcli.comparing.workflow import run_by_snakemake
 from spurcli.errors import InputError, Interrupted, SpurError, UsageError
-from spurcli.requests.options import Caller, command_of, parse_sets, several, words_of
+from spurcli.requests.options import Caller, command_of, overrides_of, several, words_of
 from spurcli.requests.report import write as write_report
 from spurcli.sharing import shared
 
@@ -47,7 +47,7 @@ def study_of(asked: CompareRequest) -> Study:
         asked.dataset,
         asked.recipe,
         asked.model,
-        parse_sets(asked.set),
+        overrides_of(asked),
         asked.group_labels,
         asked.feature,
         asked.data_root,

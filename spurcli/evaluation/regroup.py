@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,16 +66,6 @@ def with_columns(settings: Settings, columns: Sequence[str]) -> Settings:
         )
     kept = {key: value for key, value in dataset.options.items() if key not in ("attribute", "attributes", "group")}
     return replace(settings, dataset=replace(dataset, options={**kept, "attribute": list(columns)}))
-
-
-@contextlib.contextmanager
-def named_by_flag() -> Any:
-    """Errors about the columns name --attribute, not the option of the data set that it stands for."""
-    try:
-        yield
-    except InputError as error:
-        hint = error.hint.replace("--set dataset.options.attribute=", "--attribute ")
-        raise InputError(error.problem, hint) from error
 
 
 def in_quarters(dataset: Dataset, columns: Sequence[str]) -> Dataset:

@@ -19,6 +19,7 @@ from spurcli.requests.options import (
     OUTPUT,
     TABLE,
     AllowMismatch,
+    AttributeColumn,
     Caller,
     DataRoot,
     Dataset,
@@ -27,6 +28,7 @@ from spurcli.requests.options import (
     File,
     Force,
     IdColumn,
+    ImageColumn,
     LabelColumn,
     LogitColumns,
     Model,
@@ -38,9 +40,10 @@ from spurcli.requests.options import (
     Sets,
     Shown,
     SplitColumn,
+    TextColumn,
     Workers,
     inherited_settings,
-    parse_sets,
+    overrides_of,
     path,
     several,
 )
@@ -70,6 +73,9 @@ class AuditRequest:
         Option("A trained model. (default: model.safetensors)", "CHECKPOINT", positional=True),
     ] = field(default=None, kw_only=False)
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    attribute: AttributeColumn = None
     model: Model = None
     finder: Annotated[
         str | Sequence[str] | None,
@@ -154,7 +160,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
             raise UsageError("A second model needs a first one", "Name a model instead of --predictions.")
         table = prediction_table(asked, _BESIDE_TABLE)
         search = replace(search, score=score_words_of_table(asked))
-        settings = configured(asked, Inherited(), seed=0, uses=("dataset",)) if asked.dataset else None
+        settings = _settings_beside(asked)
         return audit(
             settings,
             table=table,
@@ -186,11 +192,38 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
     )
 
 
+_OF_DATA = ("image", "text", "attribute")
 _BESIDE_TABLE = (
-    *("dataset", "data_root", "recipe", "finder", "column", "held_out", "budget", "seed", "workers", "embeddings"),
+    *(
+        "dataset",
+        *_OF_DATA,
+        "data_root",
+        "recipe",
+        "finder",
+        "column",
+        "held_out",
+        "budget",
+        "seed",
+        "workers",
+        "embeddings",
+    ),
     *("sheet", "sheet_class", "sheet_size"),
     *("checkpoint", "progress", "force"),
 )
+
+
+def _of_data(asked: AuditRequest) -> AuditRequest:
+    """The request without what is about a table of predictions: --label and --split-column, where there is one."""
+    return replace(asked, label=None, split_column=None) if asked.predictions else asked
+
+
+def _settings_beside(asked: AuditRequest) -> Settings | None:
+    """The settings of the data set that is named with a table of predictions."""
+    if asked.dataset:
+        return configured(_of_data(asked), Inherited(), seed=0, uses=("dataset",))
+    if given := next((name for name in _OF_DATA if getattr(asked, name)), None):
+        raise UsageError(f"--{given} has no effect: it is a column of the data set", "Add --dataset, or remove it.")
+    return None
 
 
 def _second(asked: AuditRequest, checkpoint: Path, output: Path, caller: Caller) -> Path:
@@ -267,7 +300,7 @@ def _repeated(asked: AuditRequest) -> list[str]:
         for name in ("dataset", "model", "recipe", "data_root", "feature")
         if (value := getattr(asked, name)) is not None
     ]
-    words += [["--set", f"{key}={json.dumps(value)}"] for key, value in parse_sets(asked.set).items()]
+    words += [["--set", f"{key}={json.dumps(value)}"] for key, value in overrides_of(_of_data(asked)).items()]
     return [word.replace("--data_root", "--data-root") for pair in words for word in pair]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from spurcli.errors import UsageError
-from spurcli.requests.options import ROLES, File, parse_sets, path, text, with_columns
+from spurcli.requests.options import File, overrides_of, parse_sets, path, text
 
 if TYPE_CHECKING:  # requests are imported for --help
     from spurcli.settings import Settings, Table
@@ -58,9 +58,7 @@ def configured(
     """The settings that `asked` means. `epoch` is short for the setting scoring.epoch."""
     from spurcli.session import configure
 
-    # requests without --image (evaluate) use the other flags for what they evaluate
-    given = {name: getattr(asked, name, None) for name in ROLES} if hasattr(asked, "image") else {}
-    overrides = with_columns(given, parse_sets(asked.set))
+    overrides = overrides_of(asked)
     if epoch is not None:
         overrides["scoring.epoch"] = epoch
     return configure(

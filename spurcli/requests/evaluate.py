@@ -24,6 +24,7 @@ from spurcli.requests.options import (
     GroupColumns,
     IdColumn,
     Ids,
+    ImageColumn,
     LabelColumn,
     Labels,
     LogitColumns,
@@ -35,6 +36,7 @@ from spurcli.requests.options import (
     Sets,
     Shown,
     SplitColumn,
+    TextColumn,
     Workers,
     inherited_settings,
     output,
@@ -64,6 +66,8 @@ class EvaluateRequest:
         ),
     ] = field(default=None, kw_only=False)
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
     split: Annotated[str, Option("The split to evaluate on.", "NAME")] = "test"
     model: Model = None
     logits: Annotated[File | None, Option("Evaluate logits of another program (.npy, .safetensors, .h5).", "FILE")] = (
@@ -205,6 +209,8 @@ def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:
         "dataset": asked.dataset,
         "model": asked.model,
         "recipe": asked.recipe,
+        "image": asked.image,
+        "text": asked.text,
         "set": asked.set,
         "feature": asked.feature,
         "attribute": asked.attribute,

@@ -12,19 +12,24 @@ from spurcli.requests.configured import Inherited, configured, refuse_settings_o
 from spurcli.requests.files import output_file
 from spurcli.requests.options import (
     AllowMismatch,
+    AttributeColumn,
     Caller,
+    ClassColumn,
     DataRoot,
     Dataset,
     Device,
     Feature,
     File,
     Force,
+    ImageColumn,
     Model,
     Option,
     Recipe,
     Seed,
     Sets,
     Shown,
+    SplitsColumn,
+    TextColumn,
     Workers,
     inherited_settings,
     output,
@@ -53,6 +58,11 @@ class InferRequest:
     ] = field(default=None, kw_only=False)
     by: Annotated[str | None, Option(f"{', '.join(WAYS.entries)}, or your own file.py:attr.", "NAME")] = None
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    label: ClassColumn = None
+    attribute: AttributeColumn = None
+    split_column: SplitsColumn = None
     epoch: Annotated[
         int | None,
         Option(

@@ -8,18 +8,23 @@ from typing import Annotated, ClassVar
 from spurcli.errors import UsageError
 from spurcli.requests.files import output_file
 from spurcli.requests.options import (
+    AttributeColumn,
     Caller,
+    ClassColumn,
     DataRoot,
     Dataset,
     File,
+    ImageColumn,
     Option,
     Recipe,
     Score,
     Seed,
     Sets,
     Shown,
+    SplitsColumn,
+    TextColumn,
     output,
-    parse_sets,
+    overrides_of,
     path,
     text,
 )
@@ -33,6 +38,11 @@ class InjectRequest:
     standard_output: ClassVar[str] = "inject.json"
 
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    label: ClassColumn = None
+    attribute: AttributeColumn = None
+    split_column: SplitsColumn = None
     feature: Annotated[str, Option("line, patch, noise, word, or your own file.py:attr.", "NAME")] = "line"
     class_name: Annotated[str | None, Option("The class that gets the feature.", "NAME", flag="--class")] = None
     count: Annotated[int | None, Option("Number of samples of the class that get the feature.", "N", minimum=0)] = None
@@ -60,7 +70,7 @@ def run(asked: InjectRequest, caller: Caller) -> InjectResult:
 
     if not asked.class_name:
         raise UsageError("Which class gets the feature?", "Add --class NAME.")
-    overrides = parse_sets(asked.set)
+    overrides = overrides_of(asked)
     parameters = {
         key.removeprefix("feature."): overrides.pop(key) for key in list(overrides) if key.startswith("feature.")
     }

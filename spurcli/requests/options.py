@@ -244,6 +244,13 @@ def with_columns(given: Mapping[str, Any], sets: Mapping[str, Any]) -> dict[str,
     return {**columns, **sets}
 
 
+def overrides_of(asked: Any) -> dict[str, Any]:
+    """The settings that `--set` and the flags of a table's columns change, of a request that has these flags."""
+    own = {field.name for field in fields_of(asked) if field.option.panel in (DATA, TABLE)}
+    given = {name: getattr(asked, name) for name in ROLES if name in own} if "image" in own else {}
+    return with_columns(given, parse_sets(asked.set))
+
+
 def inherited_settings(provenance: Any) -> Mapping[str, Any]:
     """The settings that a parent file hands down by its provenance."""
     settings = provenance.get("settings", {}) if isinstance(provenance, dict) else {}

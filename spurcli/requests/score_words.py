@@ -9,10 +9,12 @@ from typing import Any
 
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.registry import is_user_code
-from spurcli.requests.options import words_of
+from spurcli.requests.options import ROLES, words_of
 from spurcli.requests.score import ScoreRequest
 
-_SHARED = ("--dataset", "--recipe", "--model", "--set", "--data-root")  # flags that mean the same for train and score
+# Flags that mean the same for train and score.
+_COLUMNS = tuple("--" + name.replace("_", "-") for name in ROLES)
+_SHARED = ("--dataset", "--recipe", "--model", "--set", "--data-root", *_COLUMNS)
 
 
 def score_words_of_table(asked: Any) -> list[str]:

@@ -28,7 +28,7 @@ from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_sp
 from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
-from spurcli.evaluation.regroup import in_quarters, named_by_flag, read_regrouping, suggest_columns, with_columns
+from spurcli.evaluation.regroup import in_quarters, read_regrouping, suggest_columns, with_columns
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
@@ -122,9 +122,8 @@ class Groups:
 
         if not self.columns:
             return RunContext.open(settings, progress, pretrained=False)
-        with named_by_flag():
-            context = RunContext.open(settings, progress, pretrained=False)
-            return replace(context, dataset=in_quarters(context.dataset, self.columns))
+        context = RunContext.open(settings, progress, pretrained=False)
+        return replace(context, dataset=in_quarters(context.dataset, self.columns))
 
     def about(self, settings: Settings) -> JsonObject:
         """Where the groups came from, for evaluation.json."""

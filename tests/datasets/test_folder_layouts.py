@@ -273,9 +273,9 @@ def test_classes_with_names_near_those_of_systems_stay(tree, name):
 @pytest.mark.parametrize(
     ("names", "table", "header", "words"),
     [
-        (["train/1.png"], "train/metadata.csv", "file_name,label", "train/metadata.csv.*photos/train/metadata.csv --set dataset.options.image=file_name"),
+        (["train/1.png"], "train/metadata.csv", "file_name,label", "train/metadata.csv.*photos/train/metadata.csv --image file_name"),
         (["1.png", "2.png"], "labels.csv", "image,label", r"labels.csv: --dataset \S*photos/labels.csv$"),
-        (["train/1.png", "test/1.png"], "train.csv", "path;label", "train.csv --set dataset.options.image=path"),
+        (["train/1.png", "test/1.png"], "train.csv", "path;label", "train.csv --image path"),
         (["a/"], "train.csv", "text,label", r"photos/train.csv$"),
         (["data/"], "data/train-00000-of-00001.parquet", "", "photos/data/train-00000-of-00001.parquet$"),
         (["train/1.png"], "train/metadata.jsonl", "{}", "photos/train/metadata.jsonl"),

@@ -113,7 +113,7 @@ def test_data_and_weights_are_missed_together_and_before_any_work(spurcli, tmp_p
     assert list(Path(tmp_path).iterdir()) == []
     (tmp_path / "birds.csv").write_text("shot,species\na.png,crow\n")
     result = spurcli("score", "--dataset", "birds.csv", "--recipe", "own-images", "--data-root", tmp_path)
-    assert "--set dataset.options.text=COLUMN. Fetch https://" in result.err
+    assert "--text COLUMN. Fetch https://" in result.err
 
 
 def test_a_recipe_without_weights_misses_the_data_alone(spurcli):

@@ -202,7 +202,7 @@ def test_a_column_of_splits_that_is_not_used_is_said(tmp_path, column, values, i
     with pytest.warns(SpurWarning) as said:
         load_dataset("table", {"path": f"own{suffix}"}, data_root=tmp_path)
     found = [str(warning.message) for warning in said]
-    assert any(f"dataset.options.split={column}" in text for text in found) == is_said
+    assert any(f"--split-column {column}" in text for text in found) == is_said
     assert len(found) == 1 + is_said
 
 

@@ -71,8 +71,8 @@ def test_columns_by_other_names(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
-        ({}, {"label": "lable"}, "no column 'lable', did you mean label.*\n.*dataset.options.label=label"),
-        ({"label": None}, {}, r"no column 'label'\nIt has: text, split\. Say which with --set dataset\.options\.label="),
+        ({}, {"label": "lable"}, "no column 'lable', did you mean label.*\n.*--label label"),
+        ({"label": None}, {}, r"no column 'label'\nIt has: text, split\. Say which with --label "),
         ({"text": None}, {}, "no column 'image' \\(paths\\) or 'text'\nIt has: label, split"),
         ({"image": TEXTS}, {}, "images and texts: which are classified"),
         ({}, {"attribute": ["splt"]}, "no column 'splt', did you mean split"),

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.requests.options import (
     OUTPUT,
+    AttributeColumn,
     Caller,
+    ClassColumn,
     DataRoot,
     Dataset,
     Device,
     File,
+    ImageColumn,
     Model,
     Option,
     Recipe,
     Sets,
     Shown,
+    SplitsColumn,
+    TextColumn,
     Workers,
 )
 
@@ -33,6 +38,11 @@ class CanaryRequest:
     """Forecast the effect of pruning on a weak feature: plant known features, prune, and measure."""
 
     dataset: Dataset = None
+    image: ImageColumn = None
+    text: TextColumn = None
+    label: ClassColumn = None
+    attribute: AttributeColumn = None
+    split_column: SplitsColumn = None
     fractions: Annotated[
         str | Sequence[str], Option("Fractions of each class that pruning removes, separated by commas.", "LIST")
     ] = "0.1,0.2,0.3"

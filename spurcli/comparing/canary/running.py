@@ -28,7 +28,7 @@ from spurcli.comparing.study import Study
 from spurcli.datasets import Dataset, load_dataset
 from spurcli.datasets.own.naming import EMBEDDINGS, locate
 from spurcli.errors import InputError, UsageError
-from spurcli.requests.options import Caller, inherited_settings, parse_sets, path, text
+from spurcli.requests.options import Caller, inherited_settings, overrides_of, path, text
 from spurcli.session import configure
 from spurcli.settings import Settings
 from spurcli.sharing import shared
@@ -73,7 +73,7 @@ def _planned(asked: CanaryRequest) -> tuple[Study, float, float]:
     share, max_cost = _number(asked.share, "--share", 1), _number(asked.max_cost, "--max-cost", 100)
     if not share:
         raise UsageError("--share 0 plants nothing", "Use a share such as 0.3.")
-    settings = parse_sets(asked.set)
+    settings = overrides_of(asked)
     if wrong := next((key for key in settings if key.startswith(("method.", "feature."))), None):
         raise UsageError(f"--set {wrong} has no effect here", "Remove it. Canaries are trained by ERM.")
     source = Source(

@@ -22,15 +22,24 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import alike_key
 from spurcli.registry import Options, near
 
-_OFTEN = {  # what columns of a role are often called
-    "image": ("img", "imagepath", "imgpath", "filepath", "filename", "file", "path", "imgfilename", "imageid", "picture", "photo"),
-    "text": ("sentence", "review", "content", "comment", "body", "reviewtext", "texts", "document", "question", "message", "tweet"),
-    "label": ("labels", "class", "target", "y", "category", "species", "classname", "labelname", "finelabel", "sentiment"),
-}  # fmt: skip
-# Of these, names that hardly mean anything else are taken where they are the only candidate.
+# What columns of a role are often called, as `alike_key` writes it. The first ones hardly mean anything else: such a column is taken
+# where it is the only candidate. The others are only suggested.
 _TAKEN = {
-    "image": {"imagepath", "imgpath", "filepath", "filename", "file", "path", "imgfilename", "imageid"},
-    "label": {"target", "y"},
+    "image": ("image", "images", "img", "imagepath", "imgpath", "imagefile", "filepath", "filename", "file", "path", "imgfilename", "imageid"),
+    "text": ("text", "texts", "sentence", "sentences"),
+    "label": ("label", "labels", "class", "classes", "target", "y", "ytrue", "classname", "labelname"),
+}  # fmt: skip
+_OFTEN = {
+    "image": (*_TAKEN["image"], "picture", "photo"),
+    "text": (*_TAKEN["text"], "review", "content", "comment", "body", "reviewtext", "document", "question", "message", "tweet"),
+    "label": (*_TAKEN["label"], "category", "species", "finelabel", "sentiment", "diagnosis"),
+}  # fmt: skip
+_FLAGS = {
+    "image": "--image",
+    "text": "--text",
+    "label": "--label",
+    "attribute": "--attribute",
+    "split": "--split-column",
 }
 _SEPARATORS = "/_- "
 
@@ -85,21 +94,22 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
     roles = {role: require(name, role) for role, name in wanted.roles.items() if name}
     attributes = [require(name, "attribute") for name in wanted.attributes]
     if not {"image", "text"} & {*roles, *known}:
-        _take("image", known, roles, where, but="text")
+        _take(("image", "text"), known, roles, where)
     if "label" not in {*roles, *known}:
-        _take("label", known, roles, where)
+        _take(("label",), known, roles, where)
     asked = {role for role in ("image", "text") if role in roles}
     found = asked or {role for role in ("image", "text") if role in known}
     if len(found) == 2:
         raise UsageError(
             f"{where} has images and texts: which are classified?",
-            "Name one of them: --set dataset.options.text=COLUMN",
+            "Name one of them: --image COLUMN, or --text COLUMN",
         )
     if not found:
-        raise InputError(f"{where} has no column 'image' (paths) or 'text'", _hint(known, ("image", "text")))
+        raise _lacking("'image' (paths) or 'text'", ("image", "text"), known, roles, where)
     roles.update({role: role for role in found - asked})
+    if "label" not in {*roles, *known}:
+        raise _lacking("'label'", ("label",), known, roles, where)
     roles.setdefault("label", "label")
-    require(roles["label"], "label")
     for role in ("split", "id", "text_pair"):
         if role in known:
             roles.setdefault(role, role)
@@ -117,33 +127,43 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
     return roles, attributes
 
 
-def _take(role: str, known: Sequence[str], roles: dict[str, str], where: str, *, but: str = "") -> None:
-    """Take the column that is called as those of `role` often are, if no other column may be meant; a warning names it."""
-    likely = [
-        name
+def _candidates(roles: Sequence[str], known: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
+    """Columns that are called as those of `roles` often are, each with its role, in the order of the table; those that are `taken` left out."""
+    return {
+        name: role
         for name in known
-        if alike_key(name) in (*_OFTEN[role], role, *_OFTEN.get(but, ()), *([but] if but else ()))
-    ]
-    free = [name for name in likely if name not in roles.values()]
-    if len(free) == 1 and alike_key(free[0]) in _TAKEN[role]:
-        roles[role] = free[0]
-        warnings.warn(
-            SpurWarning(
-                f"{where}: column {free[0]!r} is taken for the {role}; another one: {option_flag(role, 'COLUMN')}"
-            ),
-            stacklevel=3,
-        )
+        if name not in taken.values()
+        for role in roles
+        if alike_key(name) in _OFTEN.get(role, (role,))
+    }
 
 
-def _hint(known: Sequence[str], roles: Sequence[str]) -> str:
+def _take(wanted: Sequence[str], known: Sequence[str], roles: dict[str, str], where: str) -> None:
+    """Take the column that is called as those of a wanted role often are, if no other column may be meant; a warning names it."""
+    likely = _candidates(wanted, known, roles)
+    if len(likely) != 1:
+        return
+    name, role = next(iter(likely.items()))
+    if alike_key(name) in _TAKEN[role]:
+        roles[role] = name
+        message = f"{where}: column {name!r} is taken for the {role}; another one: {option_flag(role, 'COLUMN')}"
+        warnings.warn(SpurWarning(message), stacklevel=3)
+
+
+def _lacking(
+    called: str, wanted: Sequence[str], known: Sequence[str], roles: Mapping[str, str], where: str
+) -> InputError:
+    """That no column is called like its role: with those that may be meant, and the flag that chooses."""
+    likely = _candidates(wanted, known, roles)
+    meant = f"; candidates: {', '.join(likely)}" if len(likely) > 1 else ""
+    return InputError(f"{where} has no column {called}{meant}", _hint(known, wanted, likely))
+
+
+def _hint(known: Sequence[str], roles: Sequence[str], likely: Mapping[str, str] | None = None) -> str:
     """The columns there are, and the flag to type for a role, with the column that is likely meant."""
-    spelled = {role: [name for name in known if alike_key(name) == role] for role in roles}
-    likely = {role: [name for name in known if alike_key(name) in _OFTEN.get(role, ())] for role in roles}
-    flags = []
-    for role in roles:
-        found = [*spelled[role], *likely[role]]
-        if found or not any((*spelled.values(), *likely.values())):
-            flags.append(option_flag(role, found[0] if found else "COLUMN"))
+    likely = _candidates(roles, known, {}) if likely is None else likely
+    first = {role: name for name, role in reversed(list(likely.items()))}
+    flags = [option_flag(role, first.get(role, "COLUMN")) for role in roles if role in first or not first]
     if _is_sample(known):
         return f"Its first line must name the columns; it is: {listed(known)}."
     if len(known) == 1 and (character := re.search(r"[^\w\s\"'.-]|\s", known[0])):
@@ -161,6 +181,8 @@ def _is_sample(names: Sequence[str]) -> bool:
 
 def option_flag(option: str, value: str) -> str:
     """The flag that sets an option of the data set, quoted for a shell where it must be."""
+    if option in _FLAGS:
+        return f"{_FLAGS[option]} {shlex.quote(value)}"
     plain = f"dataset.options.{option}={value}"
     return f"--set {plain}" if re.fullmatch(r"[\w.=,/-]+", plain) else f"--set {shlex.quote(plain)}"
 

@@ -323,7 +323,7 @@ def table_hint(folder: Path, places: Sequence[str], files: Sequence[Sequence[str
         return None
     first = next((name for word in ("metadata", "train") for name in tables if word in name.lower()), tables[0])
     column = _image_column(folder / first)
-    option = f" --set dataset.options.image={column}" if column not in ("", "image") else ""
+    option = f" --image {shlex.quote(column)}" if column not in ("", "image") else ""
     command = typed(folder, first) + option
     if len(tables) == 1:
         return f"There is {first}: {command}"

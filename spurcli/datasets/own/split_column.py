@@ -54,7 +54,7 @@ def splits_of(table: Table, column: str, meaning: Options) -> list[str]:
         names = _as_flag(column, count) or _as_numbers(column, count, where) or _as_words(column, count, where)
     if len(set(names.values())) > _MANY or "train" not in names.values():
         shown = ", ".join(value[:40] for value in sorted(names)[:5])
-        hint = "Write train, val or test; or name another column with --set dataset.options.split=COLUMN."
+        hint = "Write train, val or test; or name another column with --split-column COLUMN."
         if len(count) <= _FEW and not set(names.values()) <= set(KNOWN):
             hint = f"Say what the values mean: --set {shlex.quote(f'dataset.options.split_values={_option(sorted(count), count)}')}"
         raise InputError(f"{where} says {shown}, and no row is for training", hint)

@@ -123,7 +123,7 @@ def read_stored(
         if image is not None and image not in part.image_columns:
             raise InputError(
                 f"{place}: column {image!r} holds {part.column(image).type}, not images",
-                "Name a column of images: --set dataset.options.image=COLUMN",
+                "Name a column of images: --image COLUMN",
             )
     sizes = [part.num_rows for part in parts.values()]
     where = [name for name, size in zip(parts, sizes, strict=True) for _ in range(size)]

@@ -71,7 +71,7 @@ def coded(
     ):
         raise InputError(
             f"{table.path}: {column} has {counted(len(distinct), 'different value')} in {counted(len(values), 'row')}",
-            f"Name a column of few different values: --set dataset.options.{_role(option)}=COLUMN.",
+            f"Name a column of few different values: --{_role(option)} COLUMN",
         )
     written: dict[str, str] = {}  # names keep the order that they had as they are written
     for name, value in zip(values, table[column], strict=True):
