@@ -90,7 +90,7 @@ def test_the_examples_go_through_the_commands(written, spurcli):
 
 
 def test_every_metric_has_its_line():
-    table = DOCUMENT.partition("| metric | what it is |")[2].partition("\n\n")[0]
+    table = DOCUMENT.partition("| metric | definition |")[2].partition("\n\n")[0]
     assert set(METRICS) == set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, flags=re.M))))
 
 
