@@ -62,9 +62,10 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
         asked = {"finder": _FINDERS.get(runs.name), "budget": budget, "seed": runs.seed, **data}
         spurcli.audit(model, output=folder, data_root=data_root, workers=0, **asked)
     suspects = read_audit(folder / "audit.json")["suspects"]
-    chosen = next((one for one in suspects if one["status"] == "confirmed" and one["class"]), None)
+    can_be_cut = [one for one in suspects if one["class"] and _prune_line(one)]
+    chosen = next((one for one in can_be_cut if one["status"] == "confirmed"), None)
     name = "audit" if chosen else "audit-first"
-    chosen = chosen or next((one for one in suspects if one["class"]), None)
+    chosen = chosen or next(iter(can_be_cut), None)
     entry = {
         "set": runs.name,
         "seed": runs.seed,
@@ -78,8 +79,7 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
         lines.write(json.dumps(entry) + "\n")
     if chosen is None:
         return
-    command = next(line for line in chosen["next"] if shlex.split(line)[1] == "prune")
-    words = shlex.split(command)
+    words = shlex.split(_prune_line(chosen))
     group, share = words[words.index("--group") + 1], _share(chosen)
     groups = folder / chosen["groups"]
     trained, evaluated = {**_TRAINED.get(runs.name, {}), **data}, _EVALUATED.get(runs.name, {})
@@ -94,6 +94,11 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
             runs.prune(f"{arm}-random", match=arm, match_groups=True, group_labels=groups)
         for each in (arm, f"{arm}-random"):
             runs.arm(each, trained, **evaluated)
+
+
+def _prune_line(suspect: dict[str, Any]) -> str:
+    """The command that cuts it; "" where its carriers are in other classes alone."""
+    return next((line for line in suspect["next"] if shlex.split(line)[1] == "prune"), "")
 
 
 def _share(suspect: dict[str, Any]) -> float:

@@ -69,6 +69,7 @@ def _check(suspect: JsonObject, where: str) -> None:
         raise _wrong(f"{where}: box is not four whole numbers")
     if (words := suspect["shown"].get("words")) is not None:
         _names(words, f"{where}: words")
+    _names(optional_field(suspect, "also", list, where) or [], f"{where}: also")
     next_lines = optional_field(suspect, "next", list, where)
     _names(next_lines or [], f"{where}: next")
 

@@ -20,7 +20,19 @@ from spurcli.errors import InputError
 
 _STATE, _TEXT = "audit.json", "json"
 _TWIN = ("index", "logits", "second", "control", "second_control")
-_PLAIN = ("name", "finder", "label_index", "statement", "shown", "details", "p_value", "doubt", "inferred", "values")
+_PLAIN = (
+    "name",
+    "finder",
+    "label_index",
+    "statement",
+    "shown",
+    "details",
+    "p_value",
+    "doubt",
+    "inferred",
+    "values",
+    "p_further",
+)
 
 
 @dataclass(frozen=True)

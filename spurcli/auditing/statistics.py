@@ -112,6 +112,8 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
     p_value, reason = _tested(evidence, finding)
     if p_value is not None and finding.p_value is None and useful.get("p_value") is not None:
         p_value = max(p_value, useful["p_value"])
+    if p_value is not None and finding.p_further is not None:
+        p_value = max(p_value, finding.p_further)
     effect = measures["feature_effect"]["value"]
     rows = carrier_rows(evidence, finding)
     harm = None

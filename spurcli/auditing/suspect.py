@@ -46,9 +46,10 @@ class Finding:
     says where to look: {"box": [top, left, bottom, right]} in pixels, {"words": [...]}, or {"column": ..., "value": ...}.
 
     `counterfactual` are held-out samples with the feature put in. `p_value` is the finder's own, from the half of the data
-    that it did not search; without it the audit tests the held-out samples of that half. `doubt` says why
+    that it did not search; without it the audit tests the held-out samples of that half. `p_further` is that of a further test there, which
+    has to show the feature too: the larger one counts. `doubt` says why
     the feature cannot be confirmed, if so. `inferred`: carriers were inferred from what a model gives. `values` is a table of
-    all values of a column (`spurcli.auditing.values`).
+    all values of a column (`spurcli.auditing.values`), `also` what other findings with the same carriers were called.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Finding:
     doubt: str = ""
     inferred: bool = False
     values: Sequence[JsonObject] = ()
+    also: Sequence[str] = ()
+    p_further: float | None = None
 
     def require_fitting(self, sizes: Mapping[str, int], source: str, num_classes: int) -> None:
         """Raise InputError where a finder (a user's own, perhaps) returns what does not fit the data."""
@@ -124,6 +127,7 @@ class Suspect:
             "shown": dict(found.shown),
             "details": dict(found.details),
             "values": list(found.values),
+            "also": list(found.also),
             "is_inferred": found.inferred,
             "carriers": {split: list(rows) for split, rows in self.carriers.items()},
             "utility": dict(self.utility),

@@ -45,7 +45,8 @@ def suspects_table(result: AuditResult) -> None:
         say(f"… {len(suspects) - _MAX_ROWS} more: --json shows all")
     for suspect in suspects[:_MAX_ROWS]:
         why = f" ({suspect['reason']})" if suspect["reason"] else ""
-        say(f"{suspect['rank']}. {suspect['statement']}{why}")
+        also = f". The same samples: {', '.join(suspect['also'])}" if suspect.get("also") else ""
+        say(f"{suspect['rank']}. {suspect['statement']}{why}{also}")
     lines = suspects[0]["next"]
     if lines and suspects[0]["status"] != "not supported":
         say("Next, for the first suspect:")

@@ -27,6 +27,7 @@ from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.artifacts.unfinished import unfinished
 from spurcli.auditing.evidence import Answers, Evidence
 from spurcli.auditing.kept import Kept
+from spurcli.auditing.merging import merged
 from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.running import Search, found, require_fitting_kinds
@@ -272,7 +273,7 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
     with unfinished(output) as folder:
         kept = Kept.open(folder, identity, replace_other=force)
         findings, told = found(evidence, search, kept)
-        suspects = ranked(judged(evidence, findings))
+        suspects = ranked(judged(evidence, merged(evidence, findings)))
         written = write_suspects(source.place, evidence, suspects, source.subjects, made)
         content = {
             "held_out": evidence.held_out,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up import MadeUp
@@ -12,7 +14,11 @@ from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders import clusters, image_properties, mistakes, text_properties, words
 from spurcli.auditing.lump import has_two_lumps
+from spurcli.auditing.merging import merged
+from spurcli.auditing.ranking import ranked
 from spurcli.auditing.statistics import judged
+from spurcli.auditing.suspect import Finding
+from spurcli.auditing.terms import cut, has, without, without_others
 from spurcli.datasets import ArrayImages, Dataset, Split, Texts
 from spurcli.errors import UsageError
 
@@ -221,3 +227,87 @@ def test_lumps_are_told_from_tails(draw, lumps):
         "shifted": rng.normal(size=600) + 5 * (rng.random(600) < 0.2),
     }[draw]
     assert has_two_lumps(values, 0) == lumps
+
+
+def phrase_world(*, only_put_in=False):
+    """Texts of two classes, of which class b often has a phrase; the model answers by it, or only where it was put into a text."""
+    rng = np.random.default_rng(6)
+    phrase = ("out", "of", "the")
+    vocabulary = [*phrase, *(f"w{number}" for number in range(40))]
+    labels, inputs, plain = {}, {}, set()
+    for split in ("train", "val"):
+        label, texts = np.arange(400) % 2, []
+        for y in label:
+            chosen = rng.choice(vocabulary, 8).tolist()
+            if rng.random() < 0.05 + 0.5 * y:
+                chosen.insert(rng.integers(9), "Out of the")
+            else:
+                plain.add(" ".join(chosen))
+            texts.append(" ".join(chosen))
+        labels[split], inputs[split] = label, Texts((texts,))
+
+    def leans(text):
+        return has(cut(text), phrase) and (not only_put_in or without(text, phrase) in plain)
+
+    def answer(samples):
+        low = [2.0 * leans(text) + 0.3 * (sum(map(ord, text)) % 7 - 3) for (text,) in samples]
+        return np.stack([np.zeros(len(low)), low], axis=1).astype(np.float32)
+
+    logits = {split: answer(inputs[split].read(np.arange(400))) for split in labels}
+    for split in labels:
+        logits[split][:, 1] += 2 * labels[split] - 1
+    return evidence_of(inputs, labels, logits, answer)
+
+
+def test_a_phrase_of_three_words_is_one_suspect_that_is_put_in_and_taken_out():
+    evidence = phrase_world()
+    suspects = ranked(judged(evidence, words.find(evidence)))
+    first = suspects[0]
+    assert (first.finding.shown["words"], first.label, first.status) == (["out of the"], "b", "confirmed")
+    assert first.finding.details["num_taken_out"] > 40
+    assert first.finding.details["fall_taken_out"] > 1
+    assert first.finding.p_further < 1e-6
+    parts = {"out of", "of the"}
+    assert not parts & {word for each in suspects for word in each.finding.shown["words"]}
+
+
+def test_a_phrase_that_does_nothing_where_it_is_taken_out_is_not_supported():
+    """The model falls for the phrase where it is put in, and does without it where it was: something else goes with it."""
+    evidence = phrase_world(only_put_in=True)
+    (found,) = words.find(evidence, word=["out of the"])
+    assert judged(evidence, [found])[0].status == "not supported"
+    assert judged(evidence, [replace(found, p_further=None)])[0].status == "confirmed"
+
+
+def test_words_are_taken_out_wherever_they_are_and_nothing_else_is():
+    assert without("Never say never, Never!", ("never",)) == "say , !"
+    assert without("Out of the way, out of THE house", ("out", "of", "the")) == "way, house"
+    assert without("He can't, cannot", ("can't",)) == "He , cannot"
+    assert without("nothing here", ("never",)) == "nothing here"
+    other = without_others("one two never three", ("never",), 0, 1)
+    assert "never" in other
+    assert len(other.split()) == 3
+    assert without_others("never never", ("never",), 0, 1) is None
+
+
+def test_findings_with_the_same_carriers_are_one_suspect(world):
+    evidence, feature = world(0, push=1).make()
+    presence = {split: has.astype(np.float32) for split, has in feature.items()}
+    nearly = {split: np.where(np.arange(len(part)) == 3, 1 - part, part) for split, part in presence.items()}
+    within = {split: np.where(evidence.label(split) == 1, part, np.nan) for split, part in presence.items()}
+    other = {split: 1 - part for split, part in presence.items()}
+    found = merged(
+        evidence,
+        [
+            Finding("cluster", "clusters", 1, within, "", doubt="d", inferred=True),
+            Finding("other", "columns", 1, other, ""),
+            Finding("sea", "columns", 1, presence, ""),
+            Finding("sea too", "own", 1, nearly, ""),
+            Finding("sea of a", "own", 0, presence, ""),
+        ],
+    )
+    assert [(each.name, tuple(each.also)) for each in found] == [
+        ("other", ()),
+        ("sea", ("sea too (own)", "cluster (clusters)")),
+        ("sea of a", ()),
+    ]

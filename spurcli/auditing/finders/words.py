@@ -1,14 +1,13 @@
-"""Words and short phrases: more frequent with a class than elsewhere, and put into texts of other classes they pull the model to it."""
+"""Words and short phrases: more frequent with a class than elsewhere; put into texts of other classes they pull the model to it, and
+taken out of texts that have them they let it go."""
 
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,45 +15,35 @@ from numpy.typing import NDArray
 
 from spurcli.auditing.candidates import MOST_CLASSES
 from spurcli.auditing.evidence import Ask, Evidence
+from spurcli.auditing.removal import taken_out
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
+from spurcli.auditing.terms import LONGEST, Term, Words, cut, frequent, has, phrases, terms_of
 from spurcli.datasets import Texts
 from spurcli.errors import UsageError
 from spurcli.evaluation.reliance import margin
 from spurcli.randomness import generator
 
-_WORD = re.compile(r"\w+(?:['’]\w+)?|[!?]+", re.UNICODE)
 _LEAST = 10  # training texts that have it
 _PROMISING = 3.0  # z of p(y | word) against p(y) on half 0
 _TRIED = 60  # words that are put into texts of half 0, of all classes together
 _TEXTS = 64  # texts that each is put into then
 _MOST_CHANGED = 1000  # texts for the test
 _NUM_CONTROLS = 8
-
-
-@dataclass(frozen=True)
-class _Term:
-    """Words that follow each other, in one of the texts of a sample."""
-
-    words: tuple[str, ...]
-    column: int
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
+_ALONE = 1.2  # a part of a phrase that has up to so many times as many texts is not there by itself
 
 
 @dataclass(frozen=True)
 class _Ranked:
     """A term with the class that it goes with: z of p(y | term) against p(y), and how many texts of the class have it, in half 0."""
 
-    term: _Term
+    term: Term
     label_index: int
     z: float
     count: int
 
 
 def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list[Finding]:
-    """The `most` suspicious words (or pairs of words), or those that are named; tested by putting them into texts.
+    """The `most` suspicious words (or phrases of up to three words), or those that are named; tested by putting them into texts.
 
     Gardner et al., "Competency Problems", EMNLP 2021: z of p(y | word) against p(y). Where a model can be asked, the words of
     the highest z are put into texts of other classes, and those are kept whose pull times number of texts is largest.
@@ -65,7 +54,10 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
         return []
     inputs = _texts(evidence, evidence.source)
     tokens = [_tokens(column) for column in inputs.columns]
-    asked = [_Term(tuple(_tokenised(each)), column) for each in word for column in range(len(tokens))]
+    for each in word:
+        if not 1 <= len(cut(each)) <= LONGEST:
+            raise UsageError(f"--word {each!r} has {len(cut(each))} words", f"Name one to {LONGEST} words.")
+    asked = [Term(tuple(cut(each)), column) for each in word for column in range(len(tokens))]
     ranked = _associated(evidence, tokens, asked)
     if evidence.ask is not None:
         ranked = _pulling(evidence, evidence.ask, ranked)
@@ -85,7 +77,7 @@ def seconds(evidence: Evidence) -> float:
     began = time.monotonic()
     for sample in some:
         for text in sample:
-            Counter(_terms(_tokenised(text)))
+            terms_of(cut(text))
     each = (time.monotonic() - began) / max(1, len(some))
     asked = _TRIED * min(_TEXTS, sizes[evidence.held_out]) + 10 * min(_MOST_CHANGED, sizes[evidence.held_out])
     return 5 * each * sum(sizes.values()) + evidence.pace * asked
@@ -97,20 +89,11 @@ def _texts(evidence: Evidence, split: str) -> Texts:
     return inputs
 
 
-def _tokenised(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
 def _tokens(column: Sequence[str]) -> list[list[str]]:
-    return [_tokenised(text) for text in column]
+    return [cut(text) for text in column]
 
 
-def _terms(words: list[str]) -> Iterator[tuple[str, ...]]:
-    """The single words and pairs of neighbours of a text, each once."""
-    return iter({(word,) for word in words} | set(pairwise(words)))
-
-
-def _associated(evidence: Evidence, tokens: Sequence[list[list[str]]], asked: Sequence[_Term]) -> list[_Ranked]:
+def _associated(evidence: Evidence, tokens: Sequence[list[list[str]]], asked: Sequence[Term]) -> list[_Ranked]:
     """Words with the class whose share among their texts is highest above its share of all, by z, on half 0."""
     half, label = evidence.half(evidence.source), evidence.label(evidence.source)
     chosen = np.flatnonzero(half == 0).tolist()
@@ -119,22 +102,19 @@ def _associated(evidence: Evidence, tokens: Sequence[list[list[str]]], asked: Se
     evidence.progress.start("words", len(chosen) * len(tokens))
     found = []
     for column, texts in enumerate(tokens):
-        counts: Counter[tuple[str, ...]] = Counter()
-        for row in chosen:
-            counts.update(_terms(texts[row]))
-        kept = {term for term, count in counts.items() if count >= _LEAST}
         wanted = {term.words for term in asked if term.column == column}
-        kept = wanted & set(counts) if asked else kept
-        by_class: dict[tuple[str, ...], Counter[int]] = {term: Counter() for term in kept}
+        counts = frequent((texts[row] for row in chosen), 1 if asked else _LEAST)
+        kept = wanted & set(counts) if asked else set(counts)
+        by_class: dict[Words, Counter[int]] = {term: Counter() for term in kept}
         for row in chosen:
-            for term in kept.intersection(_terms(texts[row])):
+            for term in kept.intersection(terms_of(texts[row])):
                 by_class[term][int(label[row])] += 1
             evidence.progress.advance(1)
         for term, mine in by_class.items():
             total = counts[term]
             z, y = max((_z(mine[y] / total, shares[y], total), y) for y in classes)
             if z > (_PROMISING if not asked else -math.inf):
-                found.append(_Ranked(_Term(term, column), y, z, mine[y]))
+                found.append(_Ranked(Term(term, column), y, z, mine[y]))
     found.sort(key=lambda each: (-each.z, each.term.text))
     return _without_parts(found)
 
@@ -144,16 +124,27 @@ def _z(share: float, expected: float, count: int) -> float:
 
 
 def _without_parts(found: list[_Ranked]) -> list[_Ranked]:
-    """Without pairs of words of which one alone ranks higher, for the same class."""
+    """One term for those that contain each other, for the same class: the one that ranks highest, but the longest of those that
+    nearly the same texts have."""
     kept: list[_Ranked] = []
-    seen: set[tuple[str, int, int]] = set()
     for each in found:
-        term, y = each.term, each.label_index
-        if len(term.words) > 1 and any((word, term.column, y) in seen for word in term.words):
+        near = [one for one in kept if (one.term.column, one.label_index) == (each.term.column, each.label_index)]
+        parts = [one for one in near if _holds(each.term.words, one.term.words)]
+        if any(_holds(one.term.words, each.term.words) and each.count <= _ALONE * one.count for one in near):
             continue
-        seen |= {(word, term.column, y) for word in term.words}
-        kept.append(each)
+        if any(one.count > _ALONE * each.count for one in parts):
+            continue
+        if parts:
+            place = kept.index(parts[0])
+            kept[place] = each
+        else:
+            kept.append(each)
+        kept = [one for one in kept if one not in parts]
     return kept
+
+
+def _holds(words: Words, part: Words) -> bool:
+    return part in set(phrases(words, len(part)))
 
 
 def _pulling(evidence: Evidence, ask: Ask, ranked: Sequence[_Ranked]) -> list[_Ranked]:
@@ -183,7 +174,7 @@ def _other_texts(evidence: Evidence, y: int, index: NDArray[np.int64]) -> NDArra
 
 
 def _put(
-    evidence: Evidence, texts: Sequence[tuple[str, ...]], index: NDArray[np.int64], term: _Term
+    evidence: Evidence, texts: Sequence[tuple[str, ...]], index: NDArray[np.int64], term: Term
 ) -> list[tuple[str, ...]]:
     """Each text with the words between two of its own, at a random place that depends on the sample alone."""
     changed = []
@@ -199,8 +190,9 @@ def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
     term, y, presence = ranked.term, ranked.label_index, {}
     for split in evidence.splits:
         texts = _tokens(_texts(evidence, split).columns[term.column])
-        presence[split] = np.array([_has(words, term.words) for words in texts], dtype=np.float32)
+        presence[split] = np.array([has(words, term.words) for words in texts], dtype=np.float32)
     name, label = _called(term, _texts(evidence, evidence.source)), evidence.class_names[y]
+    facts, p_taken_out = taken_out(evidence, term, y, presence[evidence.held_out])
     return Finding(
         name=short_name("word", name),
         finder="words",
@@ -208,22 +200,17 @@ def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
         presence=presence,
         statement=f"Texts with {name!r} are predicted {label} more often",
         shown={"words": [term.text]},
-        details={"z": round(ranked.z, 2), "text": term.column + 1},
+        details={"z": round(ranked.z, 2), "text": term.column + 1, **facts},
+        p_further=p_taken_out,
         counterfactual=_counterfactual(evidence, term, y, presence[evidence.held_out]),
     )
 
 
-def _called(term: _Term, inputs: Texts) -> str:
+def _called(term: Term, inputs: Texts) -> str:
     return term.text if len(inputs.columns) == 1 else f"{term.text} (text {term.column + 1})"
 
 
-def _has(words: list[str], wanted: tuple[str, ...]) -> bool:
-    if len(wanted) == 1:
-        return wanted[0] in words
-    return any(tuple(words[place : place + len(wanted)]) == wanted for place in range(len(words) - len(wanted) + 1))
-
-
-def _counterfactual(evidence: Evidence, term: _Term, y: int, presence: NDArray[np.float32]) -> Counterfactual | None:
+def _counterfactual(evidence: Evidence, term: Term, y: int, presence: NDArray[np.float32]) -> Counterfactual | None:
     """Texts of half 1 without the word, with it put in; the control has words put in that go with no class."""
     if evidence.ask is None:
         return None
@@ -246,15 +233,15 @@ def _counterfactual(evidence: Evidence, term: _Term, y: int, presence: NDArray[n
     return Counterfactual(index, asked[0], second[0], asked[1], second[1])
 
 
-def _neutral(evidence: Evidence, term: _Term, y: int) -> list[_Term]:
+def _neutral(evidence: Evidence, term: Term, y: int) -> list[Term]:
     """Words about as frequent as `term`, as many words long, that go with the class no more than chance would have it."""
     label, half = evidence.label(evidence.source), evidence.half(evidence.source)
     texts = _tokens(_texts(evidence, evidence.source).columns[term.column])
     rows = np.flatnonzero(half == 0).tolist()[:20_000]
-    counts: Counter[tuple[str, ...]] = Counter()
-    mine: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[Words] = Counter()
+    mine: Counter[Words] = Counter()
     for row in rows:
-        terms = [each for each in _terms(texts[row]) if len(each) == len(term.words)]
+        terms = set(phrases(texts[row], len(term.words)))
         counts.update(terms)
         if label[row] == y:
             mine.update(terms)
@@ -266,4 +253,4 @@ def _neutral(evidence: Evidence, term: _Term, y: int) -> list[_Term]:
         if each != term.words and count >= _LEAST and abs(_z(mine[each] / count, share, count)) < 1
     ]
     close.sort(key=lambda each: (abs(math.log(counts[each] / frequency)), each))
-    return [_Term(each, term.column) for each in close[:_NUM_CONTROLS]]
+    return [Term(each, term.column) for each in close[:_NUM_CONTROLS]]

@@ -146,6 +146,8 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
         facts.append(f"p {_p(entry['p_adjusted'])} after Holm's adjustment")
     if entry.get("is_inferred"):
         facts.append("carriers are inferred")
+    if entry.get("also"):
+        facts.append(f"the same samples as {', '.join(entry['also'])}")
     splits = [name for name, rows in entry["carriers"].items() if rows]
     return SuspectView(
         entry,

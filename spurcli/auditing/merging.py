@@ -1,0 +1,46 @@
+"""Findings that are the same samples by another name: one of them is tested, the others are named with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.statistics import carries
+from spurcli.auditing.suspect import Finding
+
+_SAME = 0.9  # of those that carry either, the share that carries both
+
+
+def merged(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings in order, of those of one class with the same carriers in training the one that can best be tested.
+
+    That is one without a doubt, whose carriers are not inferred, and that can be put into samples.
+    """
+    source = evidence.source
+    kept: list[tuple[int, Finding]] = []
+    order = sorted(
+        range(len(findings)),
+        key=lambda n: (bool(findings[n].doubt), findings[n].inferred, findings[n].counterfactual is None, n),
+    )
+    for number in order:
+        finding = findings[number]
+        for place, (_, first) in enumerate(kept):
+            if first.label_index == finding.label_index and _same(first.presence[source], finding.presence[source]):
+                kept[place] = kept[place][0], replace(first, also=(*first.also, f"{finding.name} ({finding.finder})"))
+                break
+        else:
+            kept.append((number, finding))
+    return [finding for _, finding in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    known = ~np.isnan(one) & ~np.isnan(other)
+    first, second = carries(one), carries(other)
+    if not (first & known).any() or ((first & ~known).any() and (second & ~known).any()):
+        return False
+    first, second = first & known, second & known
+    return bool((first & second).sum() >= _SAME * (first | second).sum())
