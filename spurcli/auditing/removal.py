@@ -46,7 +46,11 @@ def taken_out(
     found = [falls(ask) for ask in (evidence.ask, evidence.second_ask) if ask is not None]
     p_values = [_p_above_zero(values) for values in found]
     p_value = None if None in p_values else max(value for value in p_values if value is not None)
-    facts = {"num_taken_out": len(index), "fall_taken_out": round(trimmed_mean(found[0]), 3), "p_taken_out": p_value}
+    facts: dict[str, object] = {
+        "num_taken_out": len(index),
+        "fall_taken_out": round(trimmed_mean(found[0]), 3),
+        "p_taken_out": p_value,
+    }
     return facts, p_value if len(index) >= _LEAST else None
 
 

@@ -54,10 +54,10 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
         return []
     inputs = _texts(evidence, evidence.source)
     tokens = [_tokens(column) for column in inputs.columns]
-    for each in word:
-        if not 1 <= len(cut(each)) <= LONGEST:
-            raise UsageError(f"--word {each!r} has {len(cut(each))} words", f"Name one to {LONGEST} words.")
-    asked = [Term(tuple(cut(each)), column) for each in word for column in range(len(tokens))]
+    for named in word:
+        if not 1 <= len(cut(named)) <= LONGEST:
+            raise UsageError(f"--word {named!r} has {len(cut(named))} words", f"Name one to {LONGEST} words.")
+    asked = [Term(tuple(cut(named)), column) for named in word for column in range(len(tokens))]
     ranked = _associated(evidence, tokens, asked)
     if evidence.ask is not None:
         ranked = _pulling(evidence, evidence.ask, ranked)
