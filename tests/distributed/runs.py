@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 
 from spurcli.datasets import ArrayImages
 from spurcli.errors import SpurWarning
+from spurcli.inferring.twin_training import CrossRisk, TwinNets
 from spurcli.progress import Silent
 from spurcli.runtime.distributed import World, open_world
 from spurcli.runtime.feed import ImageFeed
@@ -101,7 +103,7 @@ def trainer(world: World, name: str = "erm", *between: nn.Module, **changes: Any
         preprocess=ImagePreprocess.build(PreprocessingSettings(flip=True), 1, CPU),
         label=torch.from_numpy(label),
         groups=groups,
-        num_classes=2,
+        num_classes=fields.pop("num_classes", 2),
         settings=TrainingSettings(**{**settings, **changes}),
         seed=5,
         world=world,
@@ -115,6 +117,17 @@ def methods(world: World, folder: Path) -> None:
         mine = trainer(world, name)
         fitted = fit(mine, until_epoch=3)
         keep(world, folder / name, mine.model, fitted.records)
+
+
+def twins(world: World, folder: Path) -> None:
+    """XRM's twin networks, whose samples' labels flip while they train, and the labels that came of it."""
+    mine = trainer(world, num_classes=4, learning_rate=0.5)  # the outputs of both
+    label = mine.label.numpy()
+    method = CrossRisk(TrainingSamples(np.arange(len(label)), label, 2, 14), 5, is_alone=world.is_alone)
+    mine = replace(mine, model=TwinNets(Network(), Network()), method=method)
+    keep(world, folder / "twins", mine.model, fit(mine, until_epoch=3).records)
+    if world.is_first:
+        np.savez(folder / "twins.npz", current=method.current, original=method.original)
 
 
 def forwards(world: World, folder: Path) -> None:
@@ -235,7 +248,7 @@ def main(part: str, folder: Path) -> None:
     else:
         world, _ = open_world("cpu")
         begun = time.monotonic()
-        for each in (methods, forwards, resumed):
+        for each in (methods, twins, forwards, resumed):
             each(world, folder)
         if "commands" in part:
             commands(folder)

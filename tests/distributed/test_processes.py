@@ -44,7 +44,7 @@ def several(forked, tmp_path_factory) -> dict[int, Path]:
 def alone(runs, tmp_path_factory) -> Path:
     """The folder of what one process left."""
     folder = tmp_path_factory.mktemp("alone")
-    for each in (runs.methods, runs.forwards):
+    for each in (runs.methods, runs.twins, runs.forwards):
         each(runs.World(), folder)
     return folder
 
@@ -68,6 +68,16 @@ def test_every_method_ends_in_the_weights_of_one_device(several, alone, runs, si
             assert {key: here[key] for key in ("num_steps", "samples_seen", "learning_rate")} == {
                 key: there[key] for key in ("num_steps", "samples_seen", "learning_rate")
             }
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_twins_of_xrm_flip_the_labels_that_one_device_flips(several, alone, size):
+    mine, theirs = (dict(np.load(folder / "twins.npz")) for folder in (several[size], alone))
+    np.testing.assert_array_equal(mine["current"], theirs["current"])
+    assert 10 < (theirs["current"] != theirs["original"]).sum() < 100
+    mine, theirs = (safetensors.torch.load_file(folder / "twins.safetensors") for folder in (several[size], alone))
+    for key in theirs:
+        torch.testing.assert_close(mine[key], theirs[key], rtol=1e-4, atol=1e-5, msg=key)
 
 
 def test_the_weights_of_one_and_of_two_processes_are_those_that_were_pinned(several, alone, runs):
