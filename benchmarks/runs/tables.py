@@ -175,17 +175,20 @@ PAGES = {
         "worst_group_accuracy",
         ("worst_group_accuracy", *_NATURAL),
     ),
-    "waterbirds": Page(
-        "waterbirds",
-        {
-            "all": "ERM, all 4,795",
-            "group": "hardest 25 % of the aligned groups, classes balanced",
-            "group-random": "random, same counts of each group",
-        },
-        _pairs(("group", "group-random")),
-        "worst_group_accuracy",
-        ("worst_group_accuracy", *_NATURAL),
-    ),
+    **{
+        name: Page(
+            name,
+            {
+                "all": "ERM, all 4,795",
+                "group": "hardest 25 % of the aligned groups, classes balanced",
+                "group-random": "random, same counts of each group",
+            },
+            _pairs(("group", "group-random")),
+            "worst_group_accuracy",
+            ("worst_group_accuracy", *_NATURAL),
+        )
+        for name in ("waterbirds", "waterbirds-64")
+    },
     "digits-audit": Page("digits", _AUDITED, _BY_AUDIT, "spurious_misclassification", _INJECTED),
     "cifar10s-weak-audit": Page("cifar10s-weak", _AUDITED, _BY_AUDIT, "spurious_misclassification", _NO_VAL),
     "waterbirds-frozen": Page(
