@@ -87,8 +87,9 @@ def write_beside(path: Path, lines: Iterable[dict[str, Any]]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _name(line: dict[str, Any]) -> tuple[int, str, str]:
-    return line["seed"], line.get("arm") or line["list"], line.get("split", "")
+def _name(line: dict[str, Any]) -> tuple[str, int, str, str]:
+    """Of a model, a list or an audit, of which the last line counts where it was resumed."""
+    return line.get("set", ""), line["seed"], line.get("arm") or line.get("list", ""), line.get("split", "")
 
 
 def _measure(entry: dict[str, Any]) -> list[Any] | str:
@@ -112,11 +113,7 @@ def main() -> None:
             write_beside(asked.results / f"{folder.name}{suffix}.jsonl", lines)
     audits = asked.output / "audits.jsonl"
     if audits.is_file():
-        found = {(line["set"], line["seed"]): line for line in map(json.loads, audits.read_text("utf-8").splitlines())}
-        text = "".join(
-            json.dumps(found[key]) + "\n" for key in sorted(found)
-        )  # the last of each, where one was resumed
-        (asked.results / "audits.jsonl").write_text(text, encoding="utf-8")
+        write_beside(asked.results / "audits.jsonl", map(json.loads, audits.read_text("utf-8").splitlines()))
 
 
 if __name__ == "__main__":

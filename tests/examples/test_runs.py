@@ -127,6 +127,23 @@ def test_results_of_runs_that_are_no_longer_there_stay(script, tmp_path):
     ]
 
 
+def test_audits_of_other_sets_stay(script, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    for name, seeds in (("sky", (31, 32)), ("digits", (31, 31))):
+        text = "".join(
+            json.dumps({"set": name, "seed": seed, "arm": "audit", "cut": at}) + "\n" for at, seed in enumerate(seeds)
+        )
+        (tmp_path / "audits.jsonl").write_text(text, encoding="utf-8")
+        monkeypatch.setattr("sys.argv", ["collect.py", str(tmp_path), str(results)])
+        script.collect.main()
+    found = [json.loads(line) for line in (results / "audits.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["set"], line["seed"], line["cut"]) for line in found] == [
+        ("digits", 31, 1),
+        ("sky", 31, 0),
+        ("sky", 32, 1),
+    ]
+
+
 def lines(name: str, effect: float, gap: float, sm: float) -> list[dict]:
     """Five seeds of an arm; seed 3 is .1 above seed 1 in all arms, so only paired differences are steady."""
     metrics = {"feature_effect": effect, "probit_gap": gap, "spurious_misclassification": sm, "background_auroc": 0.9}
