@@ -26,11 +26,15 @@ _TINY, _MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Prediction:
-    """A batch: `logits` float32 [m, classes], `label` int64 [m], and for grand_last the last layer's input [m, features]."""
+    """A batch: `logits` float32 [m, classes], `label` int64 [m], and for grand_last ‖h‖² [m] of the last layer's input h.
+
+    All is computed with few classes for many samples at once where the values of a class lie next to each other
+    (Fortran order): several times faster for ten classes.
+    """
 
     logits: Values
     label: Values
-    embedding: Values | None = None
+    squares: Values | None = None
     has_bias: bool = True
 
     @classmethod
@@ -52,25 +56,41 @@ class Prediction:
         return of_tensors
 
     @cached_property
-    def probability(self) -> Values:
-        """p [m, classes]."""
-        return self.by.softmax(self.logits)
+    def top(self) -> Values:
+        """t = max_j z_j [m]."""
+        return self.by.largest(self.logits)
+
+    @cached_property
+    def powers(self) -> Values:
+        """exp(z_j − t) [m, classes]: the probabilities before they are divided by their sum."""
+        return self.by.exp(self.logits - self.top[:, None])
+
+    @cached_property
+    def rest(self) -> Values:
+        """The sum of all powers but one that is largest [m]. The largest are exactly 1 and are counted, so nothing cancels."""
+        by = self.by
+        ones = by.floor(self.powers)
+        return by.total(self.powers - ones) + (by.total(ones) - 1)
 
     @cached_property
     def others(self) -> Values:
-        """p with p_y set to 0."""
-        return self.by.put(self.probability, self.label, 0.0)
+        """The powers, with that of the label set to 0."""
+        return self.by.put(self.powers, self.label, 0.0)
+
+    @cached_property
+    def sum_of_others(self) -> Values:
+        return self.by.total(self.others)
 
     @cached_property
     def wrong(self) -> Values:
         """Σ_{j≠y} p_j [m], which is 1 − p_y without cancelling."""
-        return self.by.total(self.others)
+        return self.sum_of_others / (1 + self.rest)
 
     @cached_property
     def el2n(self) -> Values:
         # p² underflows to 0, and to ties again, from p = 1e-23 on: so the sum is taken out of the root
         by = self.by
-        shares = self.others / by.at_least(self.wrong, _TINY)[:, None]
+        shares = self.others / by.at_least(self.sum_of_others, _TINY)[:, None]
         return self.wrong * by.sqrt(1 + by.total(by.square(shares)))
 
     @cached_property
@@ -116,12 +136,11 @@ def el1(prediction: Prediction) -> Values:
 
 @_from_logits
 def loss(prediction: Prediction) -> Values:
-    """−log p_y, as log(1 + Σ_{j≠y} exp(z_j − z_y)).
+    """−log p_y, as log(1 + Σ_{j≠t} exp(z_j − z_t)) + (z_t − z_y) with t = argmax z: both terms are ≥ 0.
 
     The obvious form, log Σ exp(z_j) − z_y, subtracts two nearly equal numbers for confident samples.
     """
-    by, gaps = prediction.by, prediction.logits - prediction.at_label(prediction.logits)[:, None]
-    return by.softplus(by.log_sum_exp(by.put(gaps, prediction.label, -math.inf)))
+    return prediction.by.log1p(prediction.rest) + (prediction.top - prediction.at_label(prediction.logits))
 
 
 @_from_logits
@@ -130,12 +149,9 @@ def entropy(prediction: Prediction) -> Values:
 
     The obvious form has p_t log p_t, whose p_t rounds to 1 for confident samples.
     """
-    by, logits = prediction.by, prediction.logits
-    top = by.position_of_largest(logits)
-    gaps = by.pick(logits, top)[:, None] - logits
-    others = by.total(by.put(by.exp(-gaps), top, 0.0))
-    gaps = by.at_most(gaps, _MOST)  # p = 0 times an infinite gap is 0
-    return by.log1p(others) + by.total(prediction.probability * gaps)
+    by, rest = prediction.by, prediction.rest
+    gaps = by.at_most(prediction.top[:, None] - prediction.logits, _MOST)  # p = 0 times an infinite gap is 0
+    return by.log1p(rest) + by.total(prediction.powers * gaps) / (1 + rest)
 
 
 @_from_logits
@@ -145,8 +161,7 @@ def margin(prediction: Prediction) -> Values:
     As the larger of the two times 1 − exp(−|z_y − z_j|), which does not cancel where they are nearly equal.
     """
     by, gap = prediction.by, prediction.margin_logit
-    larger = by.maximum(prediction.at_label(prediction.probability), by.largest(prediction.others))
-    return -larger * by.expm1(-abs(gap)) * by.sign(gap)
+    return -by.expm1(-abs(gap)) * by.sign(gap) / (1 + prediction.rest)
 
 
 @_from_logits
@@ -158,8 +173,7 @@ def margin_logit(prediction: Prediction) -> Values:
 @_from_logits
 def least_confidence(prediction: Prediction) -> Values:
     """1 − max p, as the sum of the other probabilities so that it does not cancel."""
-    by, probability = prediction.by, prediction.probability
-    return by.total(by.put(probability, by.position_of_largest(probability), 0.0))
+    return prediction.rest / (1 + prediction.rest)
 
 
 def grand_last(logits: Any, label: Any, embedding: Any, *, has_bias: bool = True) -> Values:
@@ -170,14 +184,21 @@ def grand_last(logits: Any, label: Any, embedding: Any, *, has_bias: bool = True
     import torch
 
     prediction = Prediction.of(logits, label)
-    h = torch.as_tensor(embedding)
-    return grand_last_of(Prediction(prediction.logits, prediction.label, h, has_bias))
+    squares = sum_of_squares(torch.as_tensor(embedding))
+    return grand_last_of(Prediction(prediction.logits, prediction.label, squares, has_bias))
+
+
+def sum_of_squares(embedding: Any) -> Values:
+    """‖h‖² float32 [m] of a tensor h [m, features]."""
+    import torch
+
+    return torch.linalg.vector_norm(embedding.float(), dim=1).square()
 
 
 def grand_last_of(prediction: Prediction) -> Values:
     """`grand_last` of a prediction whose embedding is known."""
-    assert prediction.embedding is not None
-    squares = prediction.embedding.float().square().sum(1)
+    squares = prediction.squares
+    assert squares is not None
     return prediction.el2n * (squares + 1 if prediction.has_bias else squares).sqrt()
 
 

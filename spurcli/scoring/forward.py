@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spurcli.artifacts.logit_checks import TOLERANCE, constant_line
+from spurcli.artifacts.logit_checks import constant_line
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.artifacts.scores import ScoresWriter
 from spurcli.errors import SpurWarning
@@ -29,7 +29,7 @@ from spurcli.runtime.forward import (
     window,
 )
 from spurcli.scoring import formulas
-from spurcli.scoring.formulas import Prediction
+from spurcli.scoring.batches import Block
 from spurcli.scoring.requested import RequestedScore
 
 
@@ -98,7 +98,7 @@ def score_run(
     width = layer.in_features if layer and of_split else 0
     embeddings = torch.zeros((len(train) if writer else 0, width), device=place)
     num_classes = len(context.dataset.class_names)
-    first, varies = None, torch.zeros(1, dtype=torch.int64, device=context.device)
+    block = Block(label, num_classes, has_bias=has_bias)
     counts = torch.zeros(num_classes**2 if run.file else 0, dtype=torch.int64, device=context.device)
     with evaluation_mode(run.model), embedding_hook(run.model) as embedding:
         for begin, end, batches in forward_windows(
@@ -116,18 +116,17 @@ def score_run(
             buffer.zero_()
             rows = embeddings[begin:end] if writer else torch.zeros((end - begin, width), device=place)
             for index, logits in batches:
-                h = embedding[0] if embedding else None
-                prediction = Prediction(logits, label[index], h, has_bias)
-                values = torch.stack([compute(prediction) for compute in computed.values()])
-                buffer.index_copy_(1, index - begin, values)
-                first = logits[:1].clone() if first is None else first
-                varies += (~((logits - first).abs() <= TOLERANCE * (1 + first.abs()))).any()
+                block.add(index, logits, embedding[0] if embedding and "grand_last" in computed else None)
                 if run.file:
                     pairs = label[index] * num_classes + require_logits(logits, num_classes).argmax(1)
                     counts += torch.bincount(pairs, minlength=len(counts))
                 if of_split:
                     found = require_embedding(embedding, len(index))
                     rows.index_copy_(0, (index - begin).to(place), found.to(place, torch.float32))
+                embedding.clear()  # its memory is what the next batch computes in
+                if block.is_full:
+                    block.score(computed, buffer, begin)
+            block.score(computed, buffer, begin)
             values = world.collected(buffer[:, : end - begin]).cpu()
             if of_split and not world.is_alone:
                 rows.copy_(world.collected(rows))
@@ -135,7 +134,7 @@ def score_run(
                 for row, name in zip(values.numpy(), computed, strict=True):
                     writer.write(name, number, begin, row)
     counts = world.collected(counts) if run.file else counts
-    varies = world.collected(varies)
+    varies = world.collected(block.varies)
     if writer is None:
         return
     if not int(varies) and len(train) > 1:

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, exp, expm1, log1p, maximum, sign, sqrt, square
-from torch.nn.functional import softplus
+from torch import Tensor, exp, expm1, floor, log1p, sign, sqrt, square
 
-__all__ = ["exp", "expm1", "log1p", "maximum", "sign", "softplus", "sqrt", "square"]  # and what is below
-
-
-def softmax(values: Tensor) -> Tensor:
-    """Over the classes."""
-    return torch.softmax(values, dim=1)
-
-
-def log_sum_exp(values: Tensor) -> Tensor:
-    """[m], over the classes."""
-    return values.logsumexp(1)
+__all__ = ["exp", "expm1", "floor", "log1p", "sign", "sqrt", "square"]  # and what is below
 
 
 def total(values: Tensor) -> Tensor:
@@ -29,11 +18,6 @@ def largest(values: Tensor) -> Tensor:
     return values.amax(1)
 
 
-def position_of_largest(values: Tensor) -> Tensor:
-    """int64 [m], over the classes."""
-    return values.argmax(1)
-
-
 def pick(values: Tensor, index: Tensor) -> Tensor:
     """Of each row the value of class `index` [m]."""
     return values.gather(1, index[:, None])[:, 0]
@@ -41,7 +25,7 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
 
 def put(values: Tensor, index: Tensor, value: float) -> Tensor:
     """A copy with `value` at class `index` [m] of each row."""
-    return values.scatter(1, index[:, None], value)
+    return values.t().scatter(0, index[None], value).t()  # three times faster where a class lies in one piece
 
 
 def at_least(values: Tensor, bound: float) -> Tensor:
