@@ -17,6 +17,7 @@ import typer
 from spurcli.cli.app import COMMANDS, UsageProblem, app
 from spurcli.cli.console import warn
 from spurcli.cli.files import typed
+from spurcli.cli.help_imports import import_rich_help
 from spurcli.cli.renamed import with_new_names
 from spurcli.errors import SpurError, SpurWarning
 from spurcli.runtime.launch import launched
@@ -79,6 +80,8 @@ def _run(argv: list[str]) -> int:
             launch.require_alone(f"spurcli {argv[0]} is one process's work")
         for old, new in renamed.items():
             warn(f"{old} is now called {new}; the old name works until the next release")
+        if not argv or {"-h", "--help"} & {*argv}:
+            import_rich_help()
         result = typer.main.get_command(app).main(argv or ["--help"], prog_name="spurcli", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,13 @@ def test_five_lines_without_repeating_a_flag(spurcli, tiny_flags, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["", "inject", "score", "prune", "train", "evaluate", "report"])
-def test_help_never_imports_torch(spurcli_process, command):
+def test_help_imports_neither_torch_nor_a_reader_of_markdown(spurcli_process, command):
     result = spurcli_process(*filter(None, [command]), "--help", PYTHONPROFILEIMPORTTIME="1")
     assert result.code == 0
     assert "Usage: spurcli" in result.out
-    assert "| torch" not in result.err
+    assert "rich.console" in result.err
+    for module in ("torch", "markdown_it", "pygments"):
+        assert not re.search(rf"\| +{module}\b", result.err), module
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from operations import Counted, kernels  # the module is in tests/support
 
 from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.artifacts.scores import open_scores
@@ -136,6 +137,17 @@ def test_the_buffer_between_device_and_file_does_not_show(configured, checkpoint
     one, many = read(tmp_path / "one.h5"), read(tmp_path / "many.h5")
     for name, values in one.items():
         np.testing.assert_allclose(many[name], values, rtol=1e-4, atol=1e-6)
+
+
+def test_scoring_takes_a_few_operations_a_batch(configured, checkpoint, tmp_path):
+    """Forty for the scores of each batch took as long as a small network; those of many batches are taken at once."""
+    counted = {}
+    for size in (40, 4):
+        with Counted() as counting:
+            score(configured({"scoring.batch_size": size}), checkpoint=checkpoint, output=tmp_path / f"{size}.h5")
+        counted[size] = counting.found
+    num_more = -(-83 // 4) - -(-83 // 40)
+    assert kernels(counted[4] - counted[40]) <= 14 * num_more, (counted[4] - counted[40]).most_common()
 
 
 def test_trap_8_a_checkpoint_that_does_not_fit_is_refused(configured, checkpoint, tmp_path):
