@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, exp, expm1, floor, log1p, sign, sqrt, square
 
 __all__ = ["exp", "expm1", "floor", "log1p", "sign", "sqrt", "square"]  # and what is below
