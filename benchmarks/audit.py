@@ -3,9 +3,11 @@
     python benchmarks/audit.py [--seeds 11-12] [--untouched 101-160] [--features patch,line] [--cache FOLDER] [--out FILE.csv] [--tiny]
 
 A cell plants one feature in a share of one class, trains ERM by the recipe `demo`, and asks the finder `regions`, which
-sees pixels, labels and the model. A row says: ERM's feature_effect on test, the rank of the first suspect of the true
-class whose carriers are the true ones (AUC ≥ .8 among the class's training samples), AUC, precision and recall of its
-carriers, which ranks are confirmed (adjusted by Holm), the finder's seconds. `--untouched` does the same with nothing planted.
+sees pixels, labels and the model. A row says: ERM's feature_effect on test; by the finders `regions` and `marks` alone, by
+all that `spurcli audit` runs, and by all with `marks`, the rank of the first suspect of the true class whose carriers are
+the true ones (AUC ≥ .8 among the class's training samples), AUC, precision and recall of its carriers, which ranks are
+confirmed and which of these are not the planted feature; seconds of each finder. `--untouched` plants nothing, `--second`
+lets a second model confirm.
 
 Kept back from tuning, fixed before the first run: seeds 11 and above, all cells of `border` and `tint`, untouched draws
 101 to 160. Tuned on: seeds 1 to 4 of patch, line, noise, watermark; untouched draws 1 to 10.
@@ -26,10 +28,11 @@ from numpy.typing import NDArray
 
 from spurcli.auditing.answers_torch import ModelAnswers
 from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.merging import merged
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.statistics import judged
-from spurcli.auditing.suspect import CONFIRMED, Finding
+from spurcli.auditing.suspect import CONFIRMED, Finding, Suspect
 from spurcli.datasets import ArrayImages, Dataset, Split
 from spurcli.datasets.demo import SPAN, load
 from spurcli.evaluation.reliance import cells, reliance
@@ -206,58 +209,63 @@ def audited(case: Case, second: Case | None = None) -> dict[str, object]:
     )
     found: dict[str, list[Finding]] = {}
     row: dict[str, object] = {**asdict(cell), "effect": case.effect}
-    for name in FINDERS_OF_IMAGES:
+    for name in dict.fromkeys((*FINDERS_OF_IMAGES, *ALONE)):
         start = time.process_time()
         found[name] = FINDERS.load(name)(evidence)
         row[f"{name} seconds"] = time.process_time() - start
-    for name, findings in [
-        *((name, found[name]) for name in ALONE),
-        ("all", [one for each in found.values() for one in each]),
-    ]:
-        row |= {f"{name} {key}": value for key, value in _judged(case, evidence, findings).items()}
+    for name, together in TOGETHER.items():
+        judged_as = _judged(case, evidence, [one for finder in together for one in found[finder]])
+        row |= {f"{name} {key}": value for key, value in judged_as.items()}
     return row
 
 
 def _judged(case: Case, evidence: Evidence, findings: Sequence[Finding]) -> dict[str, object]:
-    """Rank and carriers of the first suspect that is the planted one, which ranks are confirmed, and of what these are."""
-    suspects = ranked(judged(evidence, findings))
-    confirmed = [suspect.rank for suspect in suspects if suspect.status == CONFIRMED]
-    row: dict[str, object] = {"confirmed": confirmed, "first": suspects[0].finding.name if suspects else ""}
-    row["false"] = [suspects[rank - 1].finding.name for rank in confirmed]
-    mine = evidence.label("train") == case.cell.label
-    for suspect in suspects:
-        presence = suspect.finding.presence["train"][mine].astype(float)
-        known = ~np.isnan(presence)
-        true = case.carries[mine][known]
-        is_of_class = suspect.finding.label_index == case.cell.label
-        if not is_of_class or not true.any() or area(presence[known], true) < LEAST_AREA:
-            continue
-        flagged = presence[known] > 0.5
-        if "rank" not in row:
-            row |= {
-                "rank": suspect.rank,
-                "found": f"{suspect.finding.finder}: {suspect.finding.name}",
-                "auc": area(presence[known], true),
-                "precision": float(true[flagged].mean()) if flagged.any() else None,
-                "recall": float(flagged[true].mean()),
-                "p": suspect.p_adjusted,
-            }
-        if suspect.status == CONFIRMED:
-            row["false"] = [name for name in row["false"] if name != suspect.finding.name]  # type: ignore[attr-defined]
+    """Which ranks are confirmed, which of them are not the planted feature, and rank and carriers of the first one that is."""
+    suspects = ranked(judged(evidence, merged(evidence, findings)))
+    confirmed = [suspect for suspect in suspects if suspect.status == CONFIRMED]
+    planted = [suspect for suspect in suspects if _carriers(case, evidence, suspect) is not None]
+    own = {suspect.rank for suspect in planted}
+    row: dict[str, object] = {
+        "confirmed": [suspect.rank for suspect in confirmed],
+        "false": [suspect.finding.name for suspect in confirmed if suspect.rank not in own],
+        "first": suspects[0].finding.name if suspects else "",
+    }
+    if planted:
+        first = planted[0]
+        found = f"{first.finding.finder}: {first.finding.name}"
+        row |= {"rank": first.rank, "found": found, "p": first.p_adjusted, **(_carriers(case, evidence, first) or {})}
     return row
 
 
+def _carriers(case: Case, evidence: Evidence, suspect: Suspect) -> dict[str, float | None] | None:
+    """How well a suspect's carriers are the true ones among the class's training samples; None if it is not the planted one."""
+    mine = evidence.label("train") == case.cell.label
+    presence = suspect.finding.presence["train"][mine].astype(float)
+    known = ~np.isnan(presence)
+    true = case.carries[mine][known]
+    auc = area(presence[known], true)
+    if suspect.finding.label_index != case.cell.label or not true.any() or auc < LEAST_AREA:
+        return None
+    flagged = presence[known] > 0.5
+    precision = float(true[flagged].mean()) if flagged.any() else None
+    return {"auc": auc, "precision": precision, "recall": float(flagged[true].mean())}
+
+
 LEAST_AREA = 0.8  # AUROC of a suspect's carriers, by which it is the planted one
-ALONE = ("regions",)
+ALONE = ("regions", "marks")
 FINDERS_OF_IMAGES = tuple(
     name
     for name, entry in FINDERS.entries.items()
     if entry.facts.get("default") and entry.facts.get("for", "images") == "images"
 )
+TOGETHER = {name: (name,) for name in ALONE} | {
+    "all": FINDERS_OF_IMAGES,  # what spurcli audit runs without --finder
+    "all and marks": tuple(dict.fromkeys((*FINDERS_OF_IMAGES, *ALONE))),
+}
 KEYS = ("rank", "found", "auc", "precision", "recall", "p", "confirmed", "false", "first")
 COLUMNS = ("feature", "share", "strength", "seed", "effect")
-COLUMNS += tuple(f"{name} {key}" for name in (*ALONE, "all") for key in KEYS)
-COLUMNS += tuple(f"{name} seconds" for name in FINDERS_OF_IMAGES)
+COLUMNS += tuple(f"{name} {key}" for name in TOGETHER for key in KEYS)
+COLUMNS += tuple(f"{name} seconds" for name in TOGETHER["all and marks"])
 
 
 def _numbers(text: str) -> list[int]:
@@ -285,6 +293,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one cell, to see that it runs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if asked.cache:
+        asked.cache.mkdir(parents=True, exist_ok=True)
     features, shares, strengths = asked.features.split(","), asked.shares.split(","), asked.strengths.split(",")
     wanted = [
         Cell(feature, float(share), float(strength), seed)

@@ -359,6 +359,11 @@ FINDERS = Registry(
             "Zhang et al., ICML 2022",
             {"default": True},
         ),
+        "marks": Entry(
+            "spurcli.auditing.finders.marks:find",
+            "What some images of a class have added (a tint, a frame, a line, noise), put into other images",
+            facts={"for": "images", "needs": "a model"},
+        ),
         "regions": Entry(
             "spurcli.auditing.finders.regions:find",
             "Regions of images, put into images of other classes: who moves the model; your own with --region",

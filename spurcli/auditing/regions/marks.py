@@ -1,0 +1,280 @@
+"""Marks: what is added to some samples of a class, anywhere in the image or all over it, seen as a lump along one direction of pixels.
+
+Content varies in many directions; a mark adds the same to each of its carriers. So the samples of a class are looked at in
+units of what the *other* classes vary by. There carriers stand apart, above all where content hardly varies: the search
+goes through the directions of the smallest variance first (`_BANDS`), with less content at each start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.regions.lumps import lumps
+from spurcli.auditing.regions.pushes import Ask, Pixels, Scale, margins
+from spurcli.auditing.regions.search import area
+from spurcli.auditing.regions.templates import templates, tops
+
+Floats = NDArray[np.float64]
+MOST_VALUES = 768  # of an image; larger ones are averaged over squares
+_BANDS = (0.25, 0.5, 0.75, 1.0)  # shares of the directions, the smallest variance first
+_AXES = 3  # principal axes of a band that a search starts from, in both directions
+_SHRINKAGE = 0.05
+_FOLDS, _ROUNDS = 4, 8
+_ALIKE = 0.5  # correlation of who carries, from which two marks are one
+_NEIGHBOURS = 10
+_LEAST_GAIN = 10.0  # of BIC
+_NULL = 400
+_CHANCE = 3.0  # standard errors, from which a pixel belongs to the pattern of a mark
+_MOVED = 0.5  # correlation of two patterns at the best shift, from which they are one mark at two places
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Images [n, height, width, channels] as values [n, d], means over squares of `side` pixels, and back."""
+
+    shape: tuple[int, int, int]
+    side: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int]) -> Squares:
+        side, (height, width, channels) = 1, shape
+        while -(-height // side) * -(-width // side) * channels > MOST_VALUES and side < max(height, width):
+            side += 1
+        return cls(shape, side)
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        return -(-self.shape[0] // self.side), -(-self.shape[1] // self.side)
+
+    def values(self, pixels: Pixels) -> Floats:
+        height, width, channels = self.shape
+        (tall, wide), side = self._grid, self.side
+        more = ((0, 0), (0, tall * side - height), (0, wide * side - width), (0, 0))
+        padded = np.pad(pixels, more, mode="edge").reshape(len(pixels), tall, side, wide, side, channels)
+        return np.asarray(padded.mean(axis=(2, 4), dtype=np.float64).reshape(len(pixels), -1))
+
+    def images(self, values: Floats) -> Floats:
+        """Each value over its whole square, float64 [n, height, width, channels]."""
+        wide = values.reshape(len(values), *self._grid, self.shape[2])
+        return np.asarray(wide.repeat(self.side, axis=1).repeat(self.side, axis=2)[:, : self.shape[0], : self.shape[1]])
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The directions [d, d] in which samples of some classes vary about their means, the smallest variance first."""
+
+    vectors: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, scatter: Floats, size: int) -> Spectrum:
+        variance, vectors = np.linalg.eigh(scatter / max(size, 1))
+        return cls(vectors, np.sqrt(np.maximum(variance, 0) + _SHRINKAGE * max(float(variance.mean()), 1e-9)))
+
+    def white(self, residual: Floats, count: int) -> Floats:
+        """Float64 [n, count]: along the first `count` directions, in their own spread."""
+        return np.asarray(residual @ (self.vectors[:, :count] / self.spread[:count]))
+
+    def within(self, residual: Floats, count: int) -> Floats:
+        """What of each residual lies in the first `count` directions, float64 [n, d]."""
+        return np.asarray(residual @ self.vectors[:, :count] @ self.vectors[:, :count].T)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples of class y on half 0: pixels [n, ...], `residual` float64 [n, d] about the mean of the class, and recipients of other classes."""
+
+    label: int
+    pixels: Pixels
+    residual: Floats
+    recipients: Pixels
+    base: NDArray[np.float32]
+    distance: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """`direction` float64 [d] of residuals: carriers of the class lie high. `upper` is who carries among the samples searched.
+
+    `pattern` float64 [height, width, channels] is the carriers' mean less that of the others, 0 where that may be chance;
+    `effect` is how far the difference moves other images, in the model's class distance. `independence` is 1 where images
+    that look alike do not carry alike.
+    """
+
+    label: int
+    direction: Floats
+    upper: Floats
+    gain: float
+    separation: float
+    pattern: Floats
+    effect: float
+    independence: float
+
+    @property
+    def rank_value(self) -> float:
+        return max(self.effect, 0.0) * self.independence
+
+
+def with_added(images: Pixels, added: Floats) -> Pixels:
+    """Images with something added, within what pixels can hold."""
+    return np.clip(np.rint(images + added), 0, 255).astype(np.uint8)
+
+
+def searched(
+    ask: Ask, group: Group, spectrum: Spectrum, squares: Squares, *, pushers: int, most: int
+) -> tuple[list[Mark], Floats]:
+    """The marks of one class with the largest gain of two lumps over one smooth heap, each once; `pushers` recipients are asked.
+
+    Also all directions that the search came to [k, d], the largest gain first.
+    """
+    found: list[tuple[float, Floats, Floats, float]] = []
+    for share in _BANDS:
+        count = max(2, round(share * len(spectrum.spread)))
+        white = spectrum.white(group.residual, count)
+        starts = np.concatenate([_along_axes(white), _pushing(ask, group, spectrum, squares, count, pushers)])
+        fitted = lumps(_settled(white, starts))
+        for k in range(len(starts)):
+            own = np.zeros(len(spectrum.spread))
+            own[:count] = templates(white, fitted.upper[k][None])[0] / spectrum.spread[:count]
+            found.append((float(fitted.gain[k]), spectrum.vectors @ own, fitted.upper[k], float(fitted.separation[k])))
+    found.sort(key=lambda one: -one[0])
+    kept: list[tuple[float, Floats, Floats, float]] = []
+    for one in found:
+        if len(kept) < most and one[0] > _LEAST_GAIN and not any(_are_alike(one[2], other[2]) for other in kept):
+            kept.append(one)
+    return [_mark(ask, group, *one) for one in kept], np.stack([one[1] for one in found])
+
+
+def _along_axes(white: Floats) -> Floats:
+    """The tenth that goes furthest along each principal axis, in either direction: 0 or 1, [2·axes, n]."""
+    _, _, axes = np.linalg.svd(white, full_matrices=False)
+    values = axes[:_AXES] @ white.T
+    return _highest(np.concatenate([values, -values]), 0.1)
+
+
+def _highest(values: Floats, share: float) -> Floats:
+    place = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
+    return np.asarray(place < max(3, round(share * values.shape[1])), dtype=np.float64)
+
+
+def _pushing(ask: Ask, group: Group, spectrum: Spectrum, squares: Squares, count: int, pushers: int) -> Floats:
+    """Those whose residual, within the band and added to other images, raises the margin of the class most: [shares, n]."""
+    if not pushers:
+        return np.zeros((0, len(group.residual)))
+    added = squares.images(spectrum.within(group.residual, count))
+    raw = np.stack([margins(ask(with_added(image[None], added)), group.label) for image in group.recipients[:pushers]])
+    return tops(Scale.of(raw.T).push(raw.T))
+
+
+def _settled(white: Floats, upper: Floats) -> Floats:
+    """How far each sample goes along its direction, float64 [k, n], after some rounds of: who carries → direction → who carries.
+
+    Directions come from the other folds, so that no sample has a part in its own.
+    """
+    fold = np.arange(len(white)) % _FOLDS
+    upper = 0.01 + 0.98 * upper
+    along = np.zeros_like(upper)
+    for number in range(_ROUNDS):
+        for k in range(_FOLDS):
+            along[:, fold == k] = templates(white[fold != k], upper[:, fold != k]) @ white[fold == k].T
+        if number < _ROUNDS - 1:
+            upper = _two_parts(along, upper)
+    return along
+
+
+def _two_parts(along: Floats, upper: Floats) -> Floats:
+    """One step of EM of two Gaussians of one variance, for each row: who belongs to the higher one."""
+    weight = np.clip(upper.mean(axis=1, keepdims=True), 0.01, 0.99)
+    high = (upper * along).sum(axis=1, keepdims=True) / upper.sum(axis=1, keepdims=True)
+    low = ((1 - upper) * along).sum(axis=1, keepdims=True) / (1 - upper).sum(axis=1, keepdims=True)
+    variance = (upper * (along - high) ** 2 + (1 - upper) * (along - low) ** 2).mean(axis=1, keepdims=True) + 1e-9
+    odds = np.log(weight / (1 - weight)) + ((along - low) ** 2 - (along - high) ** 2) / (2 * variance)
+    return np.asarray(np.clip(1 / (1 + np.exp(-np.clip(odds, -30, 30))), 1e-6, 1 - 1e-6))
+
+
+def _are_alike(one: Floats, other: Floats) -> bool:
+    return bool(abs(np.corrcoef(one, other)[0, 1]) > _ALIKE)
+
+
+def _mark(ask: Ask, group: Group, gain: float, direction: Floats, upper: Floats, separation: float) -> Mark:
+    """The mark, turned so that it moves the model towards the class."""
+    added = difference(group.pixels, upper, 1 - upper)
+    before = margins(group.base, group.label)
+    effect = 0.0
+    if group.distance > 0:
+        moved = [margins(ask(with_added(group.recipients, sign * added)), group.label) - before for sign in (1, -1)]
+        shifts = [float(each.mean()) / group.distance for each in moved]
+        effect = max(shifts)
+        if shifts[1] > shifts[0]:
+            direction, upper, added = -direction, 1 - upper, -added
+    foreign = independence(group.pixels - upper[:, None, None, None] * added, upper)
+    pattern = beyond_chance(added, group.pixels, upper)
+    return Mark(group.label, direction, upper, gain, separation, pattern, effect, foreign)
+
+
+def difference(pixels: Pixels, upper: Floats, rest: Floats) -> Floats:
+    """The mean image by the weights `upper` less that by the weights `rest`, float64 [height, width, channels]."""
+    flat = pixels.reshape(len(pixels), -1).astype(np.float64)
+    mean = upper @ flat / max(upper.sum(), 1e-9) - rest @ flat / max(rest.sum(), 1e-9)
+    return np.asarray(mean.reshape(pixels.shape[1:]))
+
+
+def beyond_chance(added: Floats, pixels: Pixels, upper: Floats) -> Floats:
+    """A difference of two means where it is larger than their errors make it, else 0."""
+    chance = pixels.var(axis=0, dtype=np.float64) * (1 / max(upper.sum(), 1) + 1 / max((1 - upper).sum(), 1))
+    return np.where(added**2 > _CHANCE**2 * chance, added, 0.0)
+
+
+def independence(plain: Floats, upper: Floats) -> float:
+    """1 − (2·AUC − 1) of who carries, told by the images that look most alike; `plain` are the images without the mark.
+
+    At most 1: an AUC below .5 says nothing, as the means of both sides were made equal.
+    """
+    flat = plain.reshape(len(plain), -1).astype(np.float32)
+    square = (flat**2).sum(axis=1)
+    apart = square[:, None] + square[None] - 2 * flat @ flat.T
+    np.fill_diagonal(apart, np.inf)
+    count = min(_NEIGHBOURS, len(flat) - 1)
+    guess = upper[np.argpartition(apart, count - 1, axis=1)[:, :count]].mean(axis=1)
+    return 1 - max(0.0, 2 * area(guess, upper > 0.5) - 1)
+
+
+def grouped(marks: Sequence[Mark], *, most: int) -> list[list[Mark]]:
+    """The first marks, each with those of its class that show the same pattern at other places."""
+    groups: list[list[Mark]] = []
+    for mark in marks:
+        mine = next((group for group in groups if _is_moved(group[0], mark)), None)
+        if mine is not None:
+            mine.append(mark)
+        elif len(groups) < most:
+            groups.append([mark])
+    return groups
+
+
+def _is_moved(one: Mark, other: Mark) -> bool:
+    """Whether two patterns of a class are the same but for their place."""
+    size = float(np.linalg.norm(one.pattern) * np.linalg.norm(other.pattern))
+    if one.label != other.label or not size > 0:
+        return False
+    first, second = (np.fft.rfft2(mark.pattern, axes=(0, 1)) for mark in (one, other))
+    height, width, _ = one.pattern.shape
+    alike = np.fft.irfft2(first * second.conj(), s=(height, width), axes=(0, 1)).sum(axis=2)
+    return bool(alike.max() > _MOVED * size)
+
+
+def foreign_gains(directions: dict[int, Floats], residuals: dict[int, Floats]) -> Floats:
+    """The null, on half 1: by how much directions found in one class part *another* class in two lumps.
+
+    In BIC for each sample, so that classes of other sizes compare. About `_NULL` of them, the best directions of each class.
+    """
+    each = -(-_NULL // max(1, len(directions) * (len(directions) - 1)))
+    null = []
+    for y, residual in residuals.items():
+        foreign = [found[:each] for other, found in directions.items() if other != y]
+        if foreign:
+            null.append(lumps(np.concatenate(foreign) @ residual.T).gain / len(residual))
+    return np.concatenate(null) if null else np.empty(0)
