@@ -9,6 +9,12 @@ The stages are functions with the names and options of the commands:
     spurcli.report()
     spurcli.compare(dataset="demo", arms="erm,prune:0.1", seeds=5)    # all of it, for several seeds
 
+Others take arrays, tensors or lists that are in memory:
+
+    scores = spurcli.scores_of(logits, labels)
+    keep = spurcli.kept_indices(scores["el2n"], labels, fraction=0.1, per_class=True)
+    spurcli.measures(test_logits, test_labels, groups=hospitals)["metrics"]["worst_group_accuracy"]
+
 Everything is imported on first use, so that `import spurcli` stays light.
 """
 
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
     from spurcli.api import audit, canary, compare, embed, evaluate, export, infer, inject, prune, report, score, train
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
-    from spurcli.scoring.formulas import el2n
+    from spurcli.in_memory.functions import el2n, kept_indices, measures, scores_of, scores_of_epochs
     from spurcli.session import configure
 
     __version__: str
@@ -41,7 +47,11 @@ _PUBLIC = {
     "canary": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
-    "el2n": "spurcli.scoring.formulas",
+    "el2n": "spurcli.in_memory.functions",
+    "scores_of": "spurcli.in_memory.functions",
+    "scores_of_epochs": "spurcli.in_memory.functions",
+    "kept_indices": "spurcli.in_memory.functions",
+    "measures": "spurcli.in_memory.functions",
     "SpurError": "spurcli.errors",
 }
 
@@ -57,10 +67,14 @@ __all__ = [
     "export",
     "infer",
     "inject",
+    "kept_indices",
     "load_dataset",
+    "measures",
     "prune",
     "report",
     "score",
+    "scores_of",
+    "scores_of_epochs",
     "train",
 ]
 

@@ -27,16 +27,22 @@ def evaluated_table(
     """
     found = read_prediction_table(path, columns)
     rows = found.require_rows_of(split)
-    evaluated = _of(found, rows)
+    evaluated = evaluated_rows(found, rows, split)
     ids = tuple(found.sample_id[row] for row in rows.tolist()) if found.sample_id is not None else None
     about: JsonObject = {"model": None, "training": None}
     if columns.groups:
         about["groups_from"] = {"file": path.name, "columns": list(columns.groups)}
-    if found.split and split == "val":
-        evaluated = fit_thresholds(evaluated, evaluated)
-    elif found.split and len(val := found.rows_of("val")):
-        evaluated = fit_thresholds(evaluated, _of(found, val))
     return evaluated, Subject(Fingerprint.of(evaluated.label, ids)), ids, about
+
+
+def evaluated_rows(found: TablePredictions, rows: NDArray[np.int64], split: str) -> Evaluated:
+    """The `rows` int64 [m] of `split`, with the training counts and the thresholds that the other rows give."""
+    evaluated = _of(found, rows)
+    if found.split and split == "val":
+        return fit_thresholds(evaluated, evaluated)
+    if found.split and len(val := found.rows_of("val")):
+        return fit_thresholds(evaluated, _of(found, val))
+    return evaluated
 
 
 def _of(found: TablePredictions, rows: NDArray[np.int64]) -> Evaluated:

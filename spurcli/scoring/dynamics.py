@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.dynamics import DynamicsReader, EpochDynamics
+from spurcli.scoring.formulas import FROM_LOGITS, Prediction
 
 Values = NDArray[np.float64]
 WINDOW = 10
@@ -61,6 +62,14 @@ def dual(taken: EpochDynamics) -> Values:
 def needed_epochs(name: str) -> int:
     """How many epochs a score needs at least: a sample standard deviation needs two."""
     return 2 if name in ("forgetting", "variability", "dynamic_uncertainty", "dual") else 1
+
+
+def measured(logits: NDArray[np.float32], label: NDArray[np.int64]) -> EpochDynamics:
+    """What logits float32 [m, classes] after one epoch say of the samples with `label` int64 [m]."""
+    prediction = Prediction(np.array(logits, order="F"), label)
+    with np.errstate(all="ignore"):  # of finite logits the formulas are finite; what underflows on the way is 0
+        loss = np.asarray(FROM_LOGITS["loss"](prediction))
+        return EpochDynamics(-loss, np.asarray(prediction.margin_logit), logits.argmax(axis=1) == label)
 
 
 def blocks(reader: DynamicsReader, num_epochs: int) -> Iterator[tuple[int, EpochDynamics]]:
