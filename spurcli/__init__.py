@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spurcli.api import audit, canary, compare, embed, evaluate, export, infer, inject, prune, report, score, train
+    from spurcli.callbacks.recorder import DynamicsRecorder
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
     from spurcli.in_memory.functions import el2n, kept_indices, measures, scores_of, scores_of_epochs
@@ -52,10 +53,12 @@ _PUBLIC = {
     "scores_of_epochs": "spurcli.in_memory.functions",
     "kept_indices": "spurcli.in_memory.functions",
     "measures": "spurcli.in_memory.functions",
+    "DynamicsRecorder": "spurcli.callbacks.recorder",
     "SpurError": "spurcli.errors",
 }
 
 __all__ = [
+    "DynamicsRecorder",
     "SpurError",
     "audit",
     "canary",

@@ -33,10 +33,11 @@ def array_of(value: Any) -> NDArray[Any]:
         raise InputError(f"This is not one array: {error}", "Concatenate the batches first.") from error
 
 
-def logits_of(value: Any, *, probabilities: bool, ndim: int = 2) -> NDArray[np.float32]:
+def logits_of(value: Any, *, probabilities: bool, ndim: int = 2, warns: bool = True) -> NDArray[np.float32]:
     """Logits float32 [n, classes], or [epochs, n, classes] with `ndim` 3; of `probabilities` their logarithms.
 
-    InputError for another shape, for numbers that are not finite, and for rows of probabilities that do not sum to 1.
+    InputError for another shape, for numbers that are not finite, and for rows of probabilities that do not sum to 1; with
+    `warns` a SpurWarning for logits that look like something else.
     """
     values, shape = array_of(value), "[n, classes]" if ndim == 2 else "[epochs, n, classes]"
     if values.ndim != ndim or values.dtype.kind not in "fiub" or values.shape[-1] < 2 or not values.size:
@@ -46,7 +47,7 @@ def logits_of(value: Any, *, probabilities: bool, ndim: int = 2) -> NDArray[np.f
     if not np.isfinite(values).all():
         raise InputError("A logit is NaN or infinite", "Look at the model that made it.")
     if not probabilities:
-        if found := what_instead(values.reshape(-1, values.shape[-1])):
+        if warns and (found := what_instead(values.reshape(-1, values.shape[-1]))):
             message = f"{found[0]}, not logits. Add probabilities=True for probabilities"
             warnings.warn(SpurWarning(message), stacklevel=4)
         return np.asarray(values, dtype=np.float32)

@@ -1,0 +1,78 @@
+"""Dynamics of a training by Lightning (`lightning` or `pytorch_lightning`)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spurcli.callbacks.passes import Outputs, record_pass, recorder_of
+from spurcli.callbacks.recorder import DynamicsRecorder
+from spurcli.errors import MissingExtraError
+
+
+def _callback_class() -> Any:
+    """That of the package which the program imports: both may be installed."""
+    names = ["lightning.pytorch", "pytorch_lightning"]
+    for name in sorted(names, key=lambda name: name not in sys.modules):
+        try:
+            return importlib.import_module(name).Callback
+        except ModuleNotFoundError as error:
+            if error.name not in ("lightning", name):
+                raise
+    raise MissingExtraError("DynamicsCallback needs Lightning", "Install it: pip install lightning")
+
+
+class DynamicsCallback(_callback_class()):  # type: ignore[misc]
+    """Writes dynamics.h5: the logits of all training samples in a pass in eval mode after each epoch.
+
+        trainer = Trainer(max_epochs=10, callbacks=[DynamicsCallback("dynamics.h5")])
+
+    The samples are numbered in the order of the training loader's data set. The pass takes about a third of the training's
+    time; the first process does it while others wait. Weights are the same, bit for bit, as without it, unless the data set
+    draws random numbers for each sample. A training that goes on from a checkpoint goes on with the file.
+
+    Args:
+        path: The file that is written after each epoch.
+        ids: An id for each training sample, in the order of the data set.
+        class_names: The classes in the order of the logits' columns.
+        outputs: `(module, batch) -> (logits [m, classes], labels [m])`; without it the batch is (inputs, labels), and
+            `module(inputs)` returns the logits.
+        batch_size: Of the pass; that of the training without it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = "dynamics.h5",
+        *,
+        ids: Sequence[Any] | None = None,
+        class_names: Sequence[str] = (),
+        outputs: Outputs | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        self._path, self._ids, self._class_names = path, ids, class_names
+        self._outputs, self._batch_size = outputs or _of_pair, batch_size
+        self._recorder: DynamicsRecorder | None = None
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        loader = trainer.train_dataloader
+        if self._recorder is None:
+            self._recorder = recorder_of(loader, self._path, self._ids, self._class_names)
+            self._recorder.resume(trainer.current_epoch)
+        record_pass(
+            self._recorder,
+            loader,
+            pl_module,
+            self._outputs,
+            batch_size=self._batch_size or loader.batch_size or 64,
+            move=trainer.strategy.batch_to_device,
+        )
+
+
+def _of_pair(module: Any, batch: Any) -> tuple[Any, Any]:
+    inputs, labels = batch
+    return module(inputs), labels
