@@ -372,4 +372,18 @@ FINDERS = Registry(
     },
 )
 
-ALL = (DATASETS, FEATURES, SCORES, DYNAMICS, MODELS, METHODS, WAYS, FINDERS)
+LOGGERS = Registry(
+    "logger",
+    "--log",
+    {
+        "tensorboard": Entry("spurcli.loggers.tensorboard:TensorBoard", "TensorBoard event files (extra tensorboard)"),
+        "wandb": Entry(
+            "spurcli.loggers.wandb:WandB", "Weights & Biases, offline unless WANDB_MODE is set (extra wandb)"
+        ),
+        "mlflow": Entry(
+            "spurcli.loggers.mlflow:MLflow", "MLflow, in a local file unless MLFLOW_TRACKING_URI is set (extra mlflow)"
+        ),
+    },
+)
+
+ALL = (DATASETS, FEATURES, SCORES, DYNAMICS, MODELS, METHODS, WAYS, FINDERS, LOGGERS)

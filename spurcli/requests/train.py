@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from spurcli.epoch_rules import RULES
 from spurcli.errors import UsageError
+from spurcli.registries import LOGGERS
 from spurcli.requests.configured import Inherited, configured
 from spurcli.requests.files import input_file, output_file
 from spurcli.requests.options import (
@@ -95,6 +96,14 @@ class TrainRequest:
             "MODE",
         ),
     ] = ""
+    log: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Also log each epoch's numbers: tensorboard, wandb (offline), mlflow, or file.py:attr. Repeatable.",
+            "LOGGER",
+            repeated=True,
+        ),
+    ] = None
     output: Annotated[File | None, output("model.safetensors")] = None
     force: Force = False
     allow_injection_mismatch: AllowMismatch = False
@@ -138,6 +147,7 @@ def run(asked: TrainRequest, caller: Caller) -> TrainResult:
             evaluate_each=several(asked.evaluate_each),
             dynamics=asked.dynamics,
         ),
+        loggers=several(asked.log),
         output=found.output,
         write_sidecar=caller.companions,
         force=asked.force,
@@ -154,6 +164,10 @@ def plan(asked: TrainRequest, say: Callable[[str], None], *, companions: bool = 
 
     if asked.dynamics and not companions:
         raise UsageError("Cannot write dynamics.h5 when the output is stdout", "Name a file with -o.")
+    if asked.log and not companions:
+        raise UsageError("Loggers write a folder, but the output is stdout", "Name a file with -o.")
+    for name in several(asked.log):
+        LOGGERS.check(name)
     save_epochs = epochs_and_rules(asked.save_epochs)
     if save_epochs and not companions:
         raise UsageError("--save-epochs writes more models, but the output is stdout", "Name a file with -o.")

@@ -26,6 +26,7 @@ from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.predict import SplitPredictor, evaluator
 from spurcli.finished import is_complete
 from spurcli.identity import RunIdentity
+from spurcli.loggers.base import LoggedRun, open_loggers
 from spurcli.progress import Progress
 from spurcli.results import TrainResult
 from spurcli.runtime.context import RunContext, backbone_identity
@@ -38,7 +39,7 @@ from spurcli.training.inputs import TrainingInputs, read_inputs
 from spurcli.training.loop import Diverged, Fitted, Trainer, fit
 from spurcli.training.method import LastLayerMethod, Method, build_method
 from spurcli.training.options import TrainOptions
-from spurcli.training.outputs import RunFiles, dynamics_path, outputs_of, require_earlier_checkpoints
+from spurcli.training.outputs import RunFiles, dynamics_path, log_folder, outputs_of, require_earlier_checkpoints
 from spurcli.training.preflight import needs_company
 from spurcli.training.refit import refit_last_layer
 from spurcli.training.state import StateFile, state_folder
@@ -56,6 +57,7 @@ def train(
     errors: Path | None = None,
     checkpoint: Path | None = None,
     options: TrainOptions | None = None,
+    loggers: Sequence[str] = (),
     output: Path = Path("model.safetensors"),
     write_sidecar: bool = True,
     force: bool = False,
@@ -67,7 +69,8 @@ def train(
 
     From scratch, or, for methods that only retrain the last layer, from `checkpoint`. A bare list without header lists
     what `bare_kind` says. `groups` replaces the data set's groups, `errors` lists what an earlier model got wrong; both
-    are refused if the method does not ask for them. An interrupted call resumes from OUTPUT.state/ bit for bit.
+    are refused if the method does not ask for them. `loggers` are given each epoch's record and change
+    nothing. An interrupted call resumes from OUTPUT.state/ bit for bit.
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
@@ -84,6 +87,8 @@ def train(
     )
     if isinstance(method, LastLayerMethod):
         options.refuse(settings.method.name, checkpoint)
+        if loggers:
+            raise UsageError(f"--log has no effect with {settings.method.name}, which trains no epochs", "Remove it.")
         selection, predictors = inputs.checkpoint_training.get("selection") or LAST, {}  # what chose the features
     else:
         options.check(settings, checkpoint)
@@ -145,7 +150,7 @@ def train(
             state = StateFile(folder, identity, context.device.type, replace_other=force, world_size=world.size)
             world.first(lambda: require_earlier_checkpoints(files, options, state))
             recorder = Recorder(context, context.feed(context.dataset.splits["train"].inputs), folder, options.dynamics)
-            fitted = _fit(context, model, method, inputs, options, state, predictors, files, recorder)
+            fitted = _fit(context, model, method, inputs, options, state, predictors, files, recorder, loggers)
             if options.dynamics:
                 context.progress.say(f"Dynamics took {duration(recorder.seconds)}")
                 recorder.write(dynamics_path(output), len(fitted.records), made, weights_sha256(fitted.chosen.weights))
@@ -175,6 +180,7 @@ def _fit(
     predictors: dict[str, SplitPredictor],
     files: RunFiles,
     recorder: Recorder,
+    loggers: Sequence[str],
 ) -> Fitted:
     settings, split = context.settings, context.dataset.splits["train"]
     if options.dynamics == EVAL:
@@ -215,10 +221,12 @@ def _fit(
     trainer.joins_lone = needs_company(trainer)
     batches = batch_bounds(len(split), settings.training.batch_size, joins_lone=trainer.joins_lone)
     steps_full = settings.training.epochs * len(batches)
+    logged = LoggedRun(log_folder(files.output), files.output.stem, settings.to_json(), state.num_epochs_done() + 1)
     try:
-        fitted = fit(
-            trainer, until_epoch=settings.training.epochs, num_steps=steps_full if options.same_steps else None
-        )
+        with open_loggers(loggers if context.world.is_first else (), logged) as trainer.on_record:
+            fitted = fit(
+                trainer, until_epoch=settings.training.epochs, num_steps=steps_full if options.same_steps else None
+            )
     except Diverged as error:
         whole = [epoch for epoch in options.epochs if epoch <= error.num_epochs]
         good = (

@@ -64,6 +64,7 @@ class Trainer:
     progress: Progress = field(default_factory=Silent)
     evaluate: Evaluate | None = None
     after_epoch: Callable[[nn.Module, int], None] | None = None
+    on_record: Callable[[EpochRecord], None] | None = None
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None
     also_saved: Sequence[Stateful] = ()
     what: str = "training"
@@ -284,5 +285,7 @@ def _close_epoch(run: _Run) -> None:
     position.records.append(record)
     run.best.note(trainer.model, record)
     position.next_epoch()
+    if trainer.on_record:
+        trainer.on_record(record)
     if trainer.after_epoch:
         trainer.after_epoch(trainer.model, epoch)

@@ -23,6 +23,11 @@ def dynamics_path(output: Path) -> Path:
     return sidecar(output, "model", DYNAMICS.names[0])
 
 
+def log_folder(output: Path) -> Path:
+    """Where loggers write: `logs` beside model.safetensors, `big.logs` beside big.safetensors."""
+    return sidecar(output, "model", "logs")
+
+
 @dataclass(frozen=True)
 class RunFiles:
     """Writes the checkpoints of a run (in the first process), each saying how its epoch was chosen and by which labels."""
