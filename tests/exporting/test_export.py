@@ -258,10 +258,31 @@ def test_the_page_runs_as_it_stands(kept, spurcli, monkeypatch):
     assert spurcli("export", "keep.txt", "--as", "text", "-o", "kept.txt").code == 0
     snippets = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     train = [row for row in table() if row["split"] == "train"]
-    given = {"Subset": train, "select": datasets.DatasetDict({"train": datasets.Dataset.from_list(train)})}
-    for word, dataset in given.items():
+    names = {"ids": set()}
+
+    def run(word, **given):
         (snippet,) = [code for code in snippets if word in code]
-        names = {"dataset": dataset}
+        names.update(given)
         exec(compile(snippet, word, "exec"), names)
-        for found in (names.get("train"), names.get("kept"), names.get("also_kept")):
-            assert found is None or [row["file"] for row in found] == [row["file"] for row in kept]
+        return names
+
+    expected = [row["file"] for row in kept]
+    assert [row["file"] for row in run("train = Subset", dataset=train)["train"]] == expected
+    run("select", dataset=datasets.DatasetDict({"train": datasets.Dataset.from_list(train)}))
+    assert [row["file"] for row in names["kept"]] == [row["file"] for row in names["also_kept"]] == expected
+
+    class Trainer:
+        def fit(self, _module, loader):
+            assert len(loader.dataset) == len(kept)
+
+    run("trainer.fit", dataset=train, trainer=Trainer(), module=None)
+    pytest.importorskip("timm")
+    for number, row in enumerate(train):
+        place = Path("photos/train", row["species"], f"{number}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(row["file"], place)
+    names["ids"] = {f"train/{row['species']}/{number}.png" for number, row in enumerate(train) if row in kept}
+    (pixels, labels), *_ = run("create_loader")["loader"]
+    assert pixels.shape == (4, 3, 32, 32)
+    assert len(names["train"]) == len(names["ids"]) == len(kept)
+    assert labels.max() < 2

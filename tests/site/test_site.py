@@ -204,3 +204,20 @@ def test_python_of_the_tasks_runs(folder, spurcli, capsys):
     for block in blocks:
         exec(compile(block, "tasks.md", "exec"), names)
     assert "['train/cat/11.png' 'train/dog/6.png']" in capsys.readouterr().out
+
+
+def test_python_of_the_notebook_runs(tmp_path, monkeypatch, spurcli):
+    """In order, in one program; tests/api/test_callbacks.py has the callbacks, tests/training/test_loggers.py the loggers."""
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "notebook.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        if "callbacks" not in block:
+            exec(compile(block, "notebook.md", "exec"), names)
+    assert len(names["keep"]) == len(names["labels"]) - sum(np.bincount(names["labels"]) // 10)
+    assert names["recorder"].num_epochs == 3
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL):
+        for line in block.splitlines():
+            if "--log" not in line:
+                assert spurcli(*shlex.split(line, comments=True)[1:]).code == 0, line
+    assert (tmp_path / "keep.txt").exists()
