@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,9 @@ def test_weights_and_biases_writes_an_offline_run(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     log("wandb", tmp_path)
     (file,) = tmp_path.glob("logs/wandb/offline-run-*/run-*.wandb")
-    content = file.read_bytes()
-    assert all(name.encode() in content for name in FLAT)
+    end = time.monotonic() + 60  # a process of its own writes the file
+    while missing := [name for name in FLAT if name.encode() not in file.read_bytes()]:
+        assert time.monotonic() < end, missing
+        time.sleep(0.1)
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
     assert capfd.readouterr() == ("", "")
