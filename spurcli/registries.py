@@ -338,7 +338,7 @@ FINDERS = Registry(
         ),
         "words": Entry(
             "spurcli.auditing.finders.words:find",
-            "Words and pairs of words that go with a class; tested by putting them into texts; named with --word",
+            "Words and phrases that go with a class; tested by putting them into texts and taking them out; named with --word",
             "Gardner et al., EMNLP 2021",
             {"for": "texts", "default": True},
         ),

@@ -14,7 +14,7 @@ from spurcli.evaluation.reliance import margin
 from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_spread
 from spurcli.student import two_sided_p
 
-_MOST = 500  # texts
+_MOST = 200  # texts
 _LEAST = 20  # texts from which a removal counts
 
 

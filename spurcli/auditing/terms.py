@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spurcli.randomness import generator
 
@@ -21,6 +21,7 @@ class Term:
 
     words: Words
     column: int
+    times: int = field(default=1, compare=False)  # in a text that has it, as a rule
 
     @property
     def text(self) -> str:
@@ -59,6 +60,10 @@ def frequent(texts: Iterable[Sequence[str]], least: int) -> Counter[Words]:
 
 def has(words: Sequence[str], wanted: Words) -> bool:
     return wanted[0] in words if len(wanted) == 1 else wanted in set(phrases(words, len(wanted)))
+
+
+def times_in(words: Sequence[str], wanted: Words) -> int:
+    return sum(term == wanted for term in phrases(words, len(wanted)))
 
 
 def without(text: str, wanted: Words) -> str:

@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from spurcli.auditing.candidates import MOST_CLASSES
 from spurcli.auditing.evidence import Ask, Evidence
 from spurcli.auditing.removal import taken_out
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
-from spurcli.auditing.terms import LONGEST, Term, Words, cut, frequent, has, phrases, terms_of
+from spurcli.auditing.terms import LONGEST, Term, Words, cut, frequent, has, phrases, terms_of, times_in
 from spurcli.datasets import Texts
 from spurcli.errors import UsageError
 from spurcli.evaluation.reliance import margin
@@ -27,8 +27,10 @@ _LEAST = 10  # training texts that have it
 _PROMISING = 3.0  # z of p(y | word) against p(y) on half 0
 _TRIED = 60  # words that are put into texts of half 0, of all classes together
 _TEXTS = 64  # texts that each is put into then
-_MOST_CHANGED = 1000  # texts for the test
+_MOST_CHANGED = 400  # texts for the test
 _NUM_CONTROLS = 8
+_MOST_COUNTED = 2000  # texts
+_MOST = 20  # words of all classes together
 _ALONE = 1.2  # a part of a phrase that has up to so many times as many texts is not there by itself
 
 
@@ -43,7 +45,7 @@ class _Ranked:
 
 
 def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list[Finding]:
-    """The `most` suspicious words (or phrases of up to three words), or those that are named; tested by putting them into texts.
+    """The `most` suspicious words of each class (or phrases of up to three words), or those that are named; tested by putting them into texts.
 
     Gardner et al., "Competency Problems", EMNLP 2021: z of p(y | word) against p(y). Where a model can be asked, the words of
     the highest z are put into texts of other classes, and those are kept whose pull times number of texts is largest.
@@ -62,7 +64,7 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
     if evidence.ask is not None:
         ranked = _pulling(evidence, evidence.ask, ranked)
     found = []
-    for each in ranked[: max(most, len(asked))]:
+    for each in ranked if asked else _of_each_class(ranked, most):
         found.append(_finding(evidence, each))
     for term in asked:
         if all(term != each.term for each in ranked):
@@ -79,7 +81,7 @@ def seconds(evidence: Evidence) -> float:
         for text in sample:
             terms_of(cut(text))
     each = (time.monotonic() - began) / max(1, len(some))
-    asked = _TRIED * min(_TEXTS, sizes[evidence.held_out]) + 10 * min(_MOST_CHANGED, sizes[evidence.held_out])
+    asked = _TRIED * min(_TEXTS, sizes[evidence.held_out]) + 3 * _MOST * min(_MOST_CHANGED, sizes[evidence.held_out])
     return 5 * each * sum(sizes.values()) + evidence.pace * asked
 
 
@@ -143,13 +145,24 @@ def _without_parts(found: list[_Ranked]) -> list[_Ranked]:
     return kept
 
 
+def _of_each_class(ranked: Sequence[_Ranked], most: int) -> list[_Ranked]:
+    """The first of each class: what a text is rightly classified by ranks high too, and of one class it would hide the others'."""
+    seen: Counter[int] = Counter()
+    chosen = []
+    for each in ranked:
+        seen[each.label_index] += 1
+        if seen[each.label_index] <= most:
+            chosen.append(each)
+    return chosen[:_MOST]
+
+
 def _holds(words: Words, part: Words) -> bool:
     return part in set(phrases(words, len(part)))
 
 
 def _pulling(evidence: Evidence, ask: Ask, ranked: Sequence[_Ranked]) -> list[_Ranked]:
     """The words by how far they pull texts of other classes, on half 0, times the number of texts that have them."""
-    tried = list(ranked[:_TRIED])
+    tried = [replace(each, term=_as_often(evidence, each.term)) for each in ranked[:_TRIED]]
     split = evidence.held_out
     label, half = evidence.label(split), evidence.half(split)
     evidence.progress.start("putting words into texts", len(tried))
@@ -169,6 +182,14 @@ def _pulling(evidence: Evidence, ask: Ask, ranked: Sequence[_Ranked]) -> list[_R
     return [each for harm, each in pulls if harm > 0]
 
 
+def _as_often(evidence: Evidence, term: Term) -> Term:
+    """The term as often as it is in half of the texts of half 0 that have it."""
+    texts = _texts(evidence, evidence.source).columns[term.column]
+    rows = np.flatnonzero(evidence.half(evidence.source) == 0)[:_MOST_COUNTED].tolist()
+    counts = [count for row in rows if (count := times_in(cut(texts[row]), term.words))]
+    return replace(term, times=int(np.median(counts))) if counts else term
+
+
 def _other_texts(evidence: Evidence, y: int, index: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(generator("audit words", evidence.seed, y).permutation(index), dtype=np.int64)
 
@@ -176,12 +197,13 @@ def _other_texts(evidence: Evidence, y: int, index: NDArray[np.int64]) -> NDArra
 def _put(
     evidence: Evidence, texts: Sequence[tuple[str, ...]], index: NDArray[np.int64], term: Term
 ) -> list[tuple[str, ...]]:
-    """Each text with the words between two of its own, at a random place that depends on the sample alone."""
+    """Each text with the words between two of its own, at random places that depend on the sample alone."""
     changed = []
     for number, sample in zip(index.tolist(), texts, strict=True):
-        words = sample[term.column].split(" ")
-        place = int(generator("audit word place", evidence.seed, number).integers(len(words) + 1))
-        text = " ".join([*words[:place], term.text, *words[place:]]).strip()
+        words, numbers = sample[term.column].split(" "), generator("audit word place", evidence.seed, number)
+        for _ in range(term.times):
+            words.insert(int(numbers.integers(len(words) + 1)), term.text)
+        text = " ".join(words).strip()
         changed.append((*sample[: term.column], text, *sample[term.column + 1 :]))
     return changed
 
@@ -200,7 +222,7 @@ def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
         presence=presence,
         statement=f"Texts with {name!r} are predicted {label} more often",
         shown={"words": [term.text]},
-        details={"z": round(ranked.z, 2), "text": term.column + 1, **facts},
+        details={"z": round(float(ranked.z), 2), "text": term.column + 1, **facts},
         p_further=p_taken_out,
         counterfactual=_counterfactual(evidence, term, y, presence[evidence.held_out]),
     )
@@ -253,4 +275,4 @@ def _neutral(evidence: Evidence, term: Term, y: int) -> list[Term]:
         if each != term.words and count >= _LEAST and abs(_z(mine[each] / count, share, count)) < 1
     ]
     close.sort(key=lambda each: (abs(math.log(counts[each] / frequency)), each))
-    return [Term(each, term.column) for each in close[:_NUM_CONTROLS]]
+    return [Term(each, term.column, term.times) for each in close[:_NUM_CONTROLS]]
