@@ -25,7 +25,7 @@ from spurcli.artifacts.envelope import (
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.hdf5 import CHUNK
-from spurcli.artifacts.indices import IndexList, read_indices
+from spurcli.artifacts.indices import IndexFacts, read_index_facts
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.scores import open_scores
@@ -85,21 +85,22 @@ def _probably(path: Path) -> Artefact:
 
 
 def _describe_indices(path: Path) -> Described:
-    found = read_indices(path)
-    return _described_list(f"index list ({found.kind})", found)
+    found = read_index_facts(path)
+    return _described_list(f"index list ({found.said.kind})", found)
 
 
 def _describe_errors(path: Path) -> Described:
-    return _described_list("error list", read_indices(path, bare_kind="errors"))
+    return _described_list("error list", read_index_facts(path, bare_kind="errors"))
 
 
-def _described_list(kind: str, found: IndexList) -> Described:
+def _described_list(kind: str, found: IndexFacts) -> Described:
+    said = found.said
     brief = {
-        "num_indices": len(found.indices),
-        "num_samples": found.subject.num_samples,
-        "rule": dict(found.rule),
+        "num_indices": found.num_indices,
+        "num_samples": said.subject.num_samples,
+        "rule": dict(said.rule),
     }
-    return Described(kind, brief, found.provenance, found.subject.fingerprint)
+    return Described(kind, brief, said.provenance, said.subject.fingerprint)
 
 
 def _describe_groups(path: Path) -> Described:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO, cast
 
@@ -17,6 +17,7 @@ from spurcli.artifacts.atomic import atomic_path
 from spurcli.artifacts.catalogue import ERRORS, INDICES, Artefact, require_kind
 from spurcli.artifacts.envelope import JsonObject, canonical_json, optional_field, parse_json
 from spurcli.artifacts.envelope import field as checked_field
+from spurcli.artifacts.index_lines import HINT, lines_of, read_blocks
 from spurcli.artifacts.provenance import Provenance, read_provenance
 from spurcli.artifacts.records import ListRule, RemovalSummary
 from spurcli.artifacts.subject import InjectionPolicy, Subject
@@ -24,7 +25,6 @@ from spurcli.errors import InputError, SpurWarning
 from spurcli.words import counted
 
 _ANY_MAGIC = "# spurcli "
-_HINT = "Make one with: spurcli prune scores.h5 --fraction 0.1 --per-class"
 _ERRORS_HINT = "Make one with: spurcli infer --by mistakes --save-errors errors.txt"
 _LINES = 1 << 18
 _MAX_HEADER = 1 << 24
@@ -78,24 +78,7 @@ def write_indices(path: Path, index_list: IndexList) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         stream.write(f"{header_start(INDICES)}{INDICES.version} {canonical_json(header)}\n".encode())
         for start in range(0, len(index_list.indices), _LINES):
-            stream.write(_lines(index_list.indices[start : start + _LINES]))
-
-
-def _lines(ascending: NDArray[np.integer[Any]]) -> bytes:
-    """A line for each of some ascending positions: three times as fast as `str` of each."""
-    found, begin = [], 0
-    ends = np.searchsorted(ascending, [10**width for width in range(1, 19)]).tolist()
-    for width, end in enumerate([*ends, len(ascending)], 1):
-        if end > begin:
-            rest: Any = ascending[begin:end].astype(np.uint32 if width < 10 else np.uint64)
-            text = np.full((end - begin, width + 1), ord("\n"), dtype=np.uint8)
-            for column in reversed(range(width)):
-                tenth = rest // 10
-                text[:, column] = rest - tenth * 10 + ord("0")
-                rest = tenth
-            found.append(text.tobytes())
-        begin = max(begin, end)
-    return b"".join(found)
+            stream.write(lines_of(index_list.indices[start : start + _LINES]))
 
 
 def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
@@ -105,41 +88,109 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     fewer lines than its header promises (a cut stream). A list of errors does not say what to keep: it is
     read only with `bare_kind="errors"`, which refuses all other lists.
     """
-    require_kind(path, INDICES, _HINT, ERRORS)
+    blocks: list[NDArray[np.int64]] = []
+    header, is_complete = _read_into(blocks.append, path)
+    indices = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64)
+    blocks.clear()
+    indices.sort()
+    said = _checked_header(
+        header, path, bare_kind, len(indices), is_complete, int(indices[0]) if len(indices) else None
+    )
+    check_indices(indices, said.subject.num_samples, str(path))
+    return replace(said, indices=indices)
+
+
+@dataclass(frozen=True)
+class IndexFacts:
+    """What a checked list says and how many indices it has, without them: `said` holds none."""
+
+    said: IndexList
+    num_indices: int
+    sha256: str
+
+    @property
+    def num_kept(self) -> int | None:
+        """How many samples are kept; None where the number of all is unknown."""
+        num_samples = self.said.subject.num_samples
+        if num_samples is None:
+            return None
+        return self.num_indices if self.said.kind == "keep" else num_samples - self.num_indices
+
+
+class _NotAscending(Exception):
+    pass
+
+
+def read_index_facts(path: Path, *, bare_kind: Kind = "keep") -> IndexFacts:
+    """What `read_indices` reads and checks, but for the indices: a list that ascends, as ours do, is read without holding it."""
+    digest, ends = hashlib.sha256(), [-1, -1]  # the first and the last index so far
+    num_indices = 0
+
+    def take(block: NDArray[np.int64]) -> None:
+        nonlocal num_indices
+        if not len(block):
+            return
+        if block[0] <= ends[1] or (block[1:] <= block[:-1]).any():
+            raise _NotAscending
+        ends[:] = [int(block[0]) if ends[0] < 0 else ends[0], int(block[-1])]
+        num_indices += len(block)
+        digest.update(np.ascontiguousarray(block, dtype="<i8").data)
+
+    try:
+        header, is_complete = _read_into(take, path)
+    except _NotAscending:
+        found = read_indices(path, bare_kind=bare_kind)
+        return IndexFacts(replace(found, indices=found.indices[:0]), len(found.indices), found.sha256)
+    said = _checked_header(header, path, bare_kind, num_indices, is_complete, ends[0] if num_indices else None)
+    check_indices(np.unique(ends) if num_indices else said.indices, said.subject.num_samples, str(path))
+    return IndexFacts(said, num_indices, digest.hexdigest())
+
+
+def _read_into(take: Callable[[NDArray[np.int64]], None], path: Path) -> tuple[JsonObject | None, bool]:
+    """Give the indices to `take`, a block at a time; returns the header, if there is one, and whether the last line is complete."""
+    require_kind(path, INDICES, HINT, ERRORS)
+    is_complete = True
     with path.open(encoding="utf-8-sig") as stream:  # editors on Windows begin a text with a mark
         try:
             header = read_header_line(stream, path, INDICES)
-            indices, complete = _read_integers(stream, path, first_line=1 if header is None else 2)
+            for block, ends_line in read_blocks(stream, path, first_line=1 if header is None else 2):
+                take(block)
+                is_complete = ends_line
         except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file", _HINT) from error
+            raise InputError(f"{path} is not a text file", HINT) from error
+    return header, is_complete
+
+
+def _checked_header(
+    header: JsonObject | None, path: Path, bare_kind: Kind, num_indices: int, is_complete: bool, smallest: int | None
+) -> IndexList:
+    """What the header says, without the indices, after a look at what was found below it."""
+    none = np.empty(0, dtype=np.int64)
     if header is None:
-        if not len(indices):
-            raise InputError(f"{path} holds no index", f"It may be the start of a cut stream. {_HINT}")
+        if smallest is None:
+            raise InputError(f"{path} holds no index", f"It may be the start of a cut stream. {HINT}")
         warnings.warn(
-            f"{path} is a bare list: nothing could be checked but that the indices fit{_from_one(indices)}",
+            f"{path} is a bare list: nothing could be checked but that the indices fit{_from_one(smallest)}",
             SpurWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-        result = IndexList(np.sort(indices), bare_kind, Subject.unknown(str(path)))
-    else:
-        where = f"{path}: header"
-        kind = _checked_kind(header.get("kind"), path, bare_kind)
-        num_indices = checked_field(header, "num_indices", int, where)
-        if len(indices) != num_indices or not complete:
-            raise InputError(
-                f"{path} is cut: {len(indices):,} complete indices of {num_indices:,}",
-                "The command that wrote it was stopped or its stream was cut; make it again.",
-            )
-        result = IndexList(
-            np.sort(indices),
-            kind,
-            Subject.from_json(header, where, str(path)),
-            rule=cast(ListRule, optional_field(header, "rule", dict, where) or {}),
-            summary=cast(RemovalSummary, optional_field(header, "summary", dict, where) or {}),
-            provenance=read_provenance(header.get("provenance"), where),
+        return IndexList(none, bare_kind, Subject.unknown(str(path)))
+    where = f"{path}: header"
+    kind = _checked_kind(header.get("kind"), path, bare_kind)
+    promised = checked_field(header, "num_indices", int, where)
+    if num_indices != promised or not is_complete:
+        raise InputError(
+            f"{path} is cut: {num_indices:,} complete indices of {promised:,}",
+            "The command that wrote it was stopped or its stream was cut; make it again.",
         )
-    check_indices(result.indices, result.subject.num_samples, str(path))
-    return result
+    return IndexList(
+        none,
+        kind,
+        Subject.from_json(header, where, str(path)),
+        rule=cast(ListRule, optional_field(header, "rule", dict, where) or {}),
+        summary=cast(RemovalSummary, optional_field(header, "summary", dict, where) or {}),
+        provenance=read_provenance(header.get("provenance"), where),
+    )
 
 
 def read_indices_about(subject: Subject, path: Path, policy: InjectionPolicy, *, bare_kind: Kind = "keep") -> IndexList:
@@ -150,9 +201,9 @@ def read_indices_about(subject: Subject, path: Path, policy: InjectionPolicy, *,
     return found
 
 
-def _from_one(indices: NDArray[np.int64]) -> str:
+def _from_one(smallest: int) -> str:
     """What to say of a list that may count from 1: a smallest index of 1 is the only sign."""
-    if indices.min() != 1:
+    if smallest != 1:
         return ""
     return ". Its smallest index is 1: if it counts from 1, subtract 1 from each, for positions count from 0"
 
@@ -160,7 +211,7 @@ def _from_one(indices: NDArray[np.int64]) -> str:
 def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
     """The kind that a header states, if it is of use where lists of `bare_kind` are."""
     if kind not in ("keep", "remove", "errors"):
-        raise InputError(f"{path} does not state whether its indices are kept or removed", _HINT)
+        raise InputError(f"{path} does not state whether its indices are kept or removed", HINT)
     if kind == "errors" and bare_kind != "errors":
         raise InputError(
             f"{path} lists a model's errors, not samples to keep or remove",
@@ -174,12 +225,12 @@ def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
 
 def read_list_header(path: Path) -> JsonObject:
     """What an index list says about itself, from its first line alone; {} for a bare list."""
-    require_kind(path, INDICES, _HINT, ERRORS)
+    require_kind(path, INDICES, HINT, ERRORS)
     with path.open(encoding="utf-8-sig") as stream:
         try:
             return read_header_line(stream, path, INDICES) or {}
         except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file", _HINT) from error
+            raise InputError(f"{path} is not a text file", HINT) from error
 
 
 def check_indices(ascending: NDArray[np.int64], num_samples: int | None, where: str) -> None:
@@ -209,11 +260,11 @@ def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> JsonObject |
     start = stream.readline(_MAX_HEADER)
     if not start.startswith(magic):
         if start.startswith(_ANY_MAGIC):
-            raise InputError(f"{path} is another kind of list, or cut: it begins {start[:30].strip()!r}", _HINT)
+            raise InputError(f"{path} is another kind of list, or cut: it begins {start[:30].strip()!r}", HINT)
         stream.seek(0)
         return None
     if len(start) == _MAX_HEADER and not start.endswith("\n"):
-        raise InputError(f"{path} has a header longer than any should be", _HINT)
+        raise InputError(f"{path} has a header longer than any should be", HINT)
     version, _, text = start[len(magic) :].rstrip("\n").partition(" ")
     if not re.fullmatch("[0-9]{1,9}", version) or not 1 <= int(version) <= kind.version:
         raise InputError(
@@ -222,45 +273,5 @@ def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> JsonObject |
         )
     header = parse_json(text, f"{path}: header")
     if not isinstance(header, dict):
-        raise InputError(f"{path} has a header that is not a JSON object", _HINT)
+        raise InputError(f"{path} has a header that is not a JSON object", HINT)
     return header
-
-
-def _read_integers(stream: TextIO, path: Path, first_line: int) -> tuple[NDArray[np.int64], bool]:
-    """All integers of the stream, and whether the last line is complete."""
-    blocks: list[NDArray[np.int64]] = []
-    last, number = "\n", first_line
-    while lines := list(itertools.islice(stream, _LINES)):
-        last = lines[-1]
-        wanted = [line for line in lines if line[0] != "#" and line != "\n"]
-        try:
-            text = "".join(wanted)
-            if "_" in text or not text.isascii():  # int() takes 1_000 and the digits of other scripts
-                raise ValueError
-            blocks.append(np.array(list(map(int, wanted)), dtype=np.int64))
-        except (ValueError, OverflowError):
-            bad = next(i for i, line in enumerate(lines) if line[0] != "#" and line != "\n" and not _is_index(line))
-            raise InputError(
-                f"{path}, line {number + bad}: {lines[bad].strip()[:40]!r} is not an index", _advice(lines[bad].strip())
-            ) from None
-        number += len(lines)
-    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64), last.endswith("\n")
-
-
-def _advice(text: str) -> str:
-    """What to do about a line that is not an index, by what it looks like."""
-    if re.fullmatch(r"[+-]?[0-9]+\.0*(e[+-]?[0-9]+)?", text, re.ASCII | re.IGNORECASE):
-        return "Write integers: np.savetxt(path, indices, fmt='%d')."
-    if text.lower() in ("true", "false"):
-        return "Of a mask write the positions: np.savetxt(path, np.flatnonzero(mask), fmt='%d')."
-    if text[:1] in "[{":
-        return "Write one index a line, without brackets."
-    if any(separator in text for separator in ",;\t") or re.fullmatch(r"\"?[A-Za-z_][\w ]*\"?", text):
-        return "Of a table write one column without its header: df['index'].to_csv(path, index=False, header=False)."
-    if re.search(r"[A-Za-z]", text):
-        return "Write positions in the training split, from 0, not ids or file names."
-    return _HINT
-
-
-def _is_index(line: str) -> bool:
-    return re.fullmatch(r"\s*[+-]?[0-9]{1,19}\s*", line, re.ASCII) is not None and -(2**63) <= int(line) < 2**63

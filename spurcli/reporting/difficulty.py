@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ MAX_SAMPLES = 4_000_000
 _MAX_CLASSES = 10_000
 _MAX_RUNS_COMPARED = 5
 _NUM_BINS = 30
+_BLOCK = 1 << 20  # samples that are read at a time
 
 
 def main_score(reader: ScoresReader, wanted: Sequence[str] = ()) -> str:
@@ -43,7 +44,7 @@ def describe_scores(file: File, wanted: Sequence[str] = ()) -> ScoresEntry:
         info, header = reader.scores[name], reader.header
         stride = -(-header.num_samples // MAX_SAMPLES)
         values = _strided_mean(reader, name, stride)
-        label = reader.labels()[::stride]
+        label = _strided(reader, reader.labels, stride)
         carries, feature = feature_carriers(reader, stride)
         agreed = _agreement(reader, name, stride)
     return ScoresEntry(
@@ -88,9 +89,15 @@ def _strided_mean(reader: ScoresReader, name: str, stride: int) -> NDArray[np.fl
 
 def _blocks(reader: ScoresReader, name: str, stride: int, runs: Sequence[int]) -> Iterator[list[NDArray[np.float32]]]:
     """Values of all `runs`, a multiple of `stride` samples at a time."""
-    step, num_samples = stride * (1 << 18), reader.header.num_samples
+    for start, stop in _bounds(reader, stride):
+        yield [reader.values(name, run, start, stop) for run in runs]
+
+
+def _bounds(reader: ScoresReader, stride: int) -> Iterator[tuple[int, int]]:
+    """Slices of all samples, each but the last a multiple of `stride` long."""
+    step, num_samples = stride * max(_BLOCK // stride, 1), reader.header.num_samples
     for start in range(0, num_samples, step):
-        yield [reader.values(name, run, start, min(start + step, num_samples)) for run in runs]
+        yield start, min(start + step, num_samples)
 
 
 def _agreement(reader: ScoresReader, name: str, stride: int) -> Agreement | None:
@@ -108,12 +115,20 @@ def feature_carriers(reader: ScoresReader, stride: int = 1) -> tuple[NDArray[np.
     names, classes = reader.header.group_names, reader.header.class_names
     if not reader.has_groups or not 0 < len(classes) <= _MAX_CLASSES or not is_grid(names, classes):
         return None, ""
-    group, label = reader.groups(), reader.labels()
-    if not np.array_equal(group // (len(names) // len(classes)), label):
-        return None, ""
-    chosen = carrier_groups(np.bincount(group, minlength=len(names)), len(classes))
-    carries = np.isin(group, chosen)[::stride]
+    counts = np.zeros(len(names), dtype=np.int64)
+    for start, stop in _bounds(reader, stride):  # all at once would take 16 bytes a sample
+        group = reader.groups(start, stop)
+        if not np.array_equal(group // (len(names) // len(classes)), reader.labels(start, stop)):
+            return None, ""
+        counts += np.bincount(group, minlength=len(names))
+    chosen = carrier_groups(counts, len(classes))
+    carries = np.isin(_strided(reader, reader.groups, stride), chosen)
     return (carries, name_of(names[chosen[0]].rpartition("/")[2])) if carries.any() else (None, "")
+
+
+def _strided(reader: ScoresReader, codes: Callable[[int, int], NDArray[np.int64]], stride: int) -> NDArray[np.int64]:
+    """Every `stride`-th of the labels or groups."""
+    return np.concatenate([codes(start, stop)[::stride] for start, stop in _bounds(reader, stride)])
 
 
 def _histogram(values: NDArray[np.float32], carries: NDArray[np.bool_] | None) -> Histogram:

@@ -14,7 +14,7 @@ from spurcli.artifacts.catalogue import CHECKPOINT, EVALUATION, HISTORY, INDICES
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.history import read_history
-from spurcli.artifacts.indices import IndexList, read_indices
+from spurcli.artifacts.indices import IndexFacts, read_index_facts
 from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.provenance import portable_path
 from spurcli.artifacts.scores import open_scores
@@ -48,11 +48,9 @@ class ListFacts:
     provenance: Table
 
     @classmethod
-    def of(cls, index_list: IndexList) -> ListFacts:
-        num_samples = index_list.subject.num_samples
-        num_kept = None if num_samples is None else index_list.num_kept(num_samples)
-        facts = index_list.rule, index_list.summary, index_list.provenance
-        return cls(index_list.sha256, num_samples, num_kept, *facts)
+    def of(cls, facts: IndexFacts) -> ListFacts:
+        said = facts.said
+        return cls(facts.sha256, said.subject.num_samples, facts.num_kept, said.rule, said.summary, said.provenance)
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def _read(path: Path, kind: Kind) -> Any:
     if kind == "injection":
         return read_injection(path)
     if kind == "list":
-        return ListFacts.of(read_indices(path))
+        return ListFacts.of(read_index_facts(path))
     if kind == "checkpoint":
         return read_checkpoint_metadata(path)
     if kind == "scores":

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
+import tempfile
+import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.indices import IndexList, read_indices, write_indices
+from spurcli.artifacts.indices import IndexList, read_index_facts, read_indices, write_indices
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import InputError, SpurWarning
 
@@ -65,6 +69,7 @@ def test_the_hash_is_that_of_little_endian_int64():
 
 def test_more_lines_than_one_block(tmp_path, monkeypatch):
     monkeypatch.setattr("spurcli.artifacts.indices._LINES", 7)
+    monkeypatch.setattr("spurcli.artifacts.index_lines._CHARACTERS", 25)
     path, indices = tmp_path / "list.txt", np.arange(0, 300, 3)
     write_indices(path, IndexList(indices, "keep", Subject(Fingerprint(300))))
     assert path.read_text().count("\n") == 101
@@ -72,6 +77,46 @@ def test_more_lines_than_one_block(tmp_path, monkeypatch):
     with path.open("a") as stream:
         stream.write("oops\n")
     refuse(path, "line 102: 'oops' is not an index")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lines=st.lists(st.sampled_from(["0", "7", "41", "+3", " 12", "5 ", "", "# a_b", "0099", "x", "1_0"]), min_size=1),
+    in_order=st.booleans(),
+    characters=st.integers(1, 30),
+)
+def test_the_facts_of_a_list_are_those_of_its_indices(lines, in_order, characters):
+    """Whatever its lines, and wherever a block of them ends; so are the errors."""
+    if in_order:
+        lines = sorted({line for line in lines if line.isdigit()}, key=int)
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched, warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpurWarning)
+        patched.setattr("spurcli.artifacts.index_lines._CHARACTERS", characters)
+        path = Path(name) / "list.txt"
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        try:
+            found = read_indices(path)
+        except InputError as error:
+            with pytest.raises(InputError, match=re.escape(error.problem)):
+                read_index_facts(path)
+            return
+        assert sorted(int(line) for line in lines if line.strip() and line[0] != "#") == found.indices.tolist()
+        facts = read_index_facts(path)
+        assert (facts.num_indices, facts.sha256) == (len(found.indices), found.sha256)
+
+
+def test_what_a_list_says_is_read_without_holding_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("spurcli.artifacts.index_lines._CHARACTERS", 1 << 13)
+    path, num_samples = tmp_path / "keep.txt", 200_000
+    write_indices(path, IndexList(np.arange(0, num_samples, 2), "remove", Subject(Fingerprint(num_samples))))
+    read_index_facts(path)
+    tracemalloc.start()
+    try:
+        facts = read_index_facts(path)
+        assert tracemalloc.get_traced_memory()[1] < 400_000
+    finally:
+        tracemalloc.stop()
+    assert facts.num_kept == facts.num_indices == num_samples // 2
 
 
 def test_cut_at_any_byte_is_refused(golden, tmp_path):
