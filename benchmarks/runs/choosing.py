@@ -5,7 +5,7 @@
 One training of each arm answers for all ways: every epoch is saved, and every way reads the same epochs on val. The arms are
 those that can be trained without group labels: ERM, the hardest 10, 20 and 30 % of each class removed, RWY, SUBY, JTT, and group DRO on
 the groups that `infer` finds. A way chooses among the epochs of ERM alone, and among all arms and epochs; of equal ones the
-one that removes less, then the earlier. Needs OUTPUT/SET/*.embeddings.h5. With OUTPUT/canary.jsonl (benchmarks/canary.py OUTPUT) also the
+one that removes less, then the earlier. Once more by a part of val in which groups are as rare as in training. Needs OUTPUT/SET/*.embeddings.h5. With OUTPUT/canary.jsonl (benchmarks/canary.py OUTPUT) also the
 canaries' fraction. Writes OUTPUT/choosing/SET/, resumable, and results/choosing.jsonl, a line for each set, seed, scope and
 way; `--table` prints the tables of docs/results.md from it and runs nothing.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
 
@@ -63,7 +64,11 @@ SHOWN = (
     ("feature_effect", "feature effect", 1, 2),
     ("adjusted_mean_accuracy", "adjusted mean", 100, 1),
 )
-SCOPES = {"epochs": "epochs of ERM", "all": "arms and epochs"}
+SCOPES = {
+    "epochs": "among epochs of ERM",
+    "all": "among arms and epochs",
+    "biased": "among arms and epochs, by a val with the groups' shares of training",
+}
 
 
 def train(run: Runs, data: dict[str, Any], epochs: int) -> list[str]:
@@ -102,41 +107,57 @@ def rows_of(run: Runs, dataset: Dataset, arm: str, epochs: int) -> Iterator[dict
         path = run / f"{way}.groups.txt"
         if path.is_file():
             groups[way] = read_groups_about(dataset.subject("val"), path, InjectionPolicy.of(False), "val")[1].group
-    true = dataset.group("val")
+    groups[TRUE] = dataset.group("val")  # type: ignore[assignment]
+    samples = {"val": np.arange(len(split)), "biased": as_in_training(dataset, run.seed)}
     for epoch in range(1, epochs + 1):
         tensors = load_tensors(run / arm / f"model.epoch{epoch}.safetensors")
         (weight,) = (each.numpy() for each in tensors.values() if each.ndim == 2)
         (bias,) = (each.numpy() for each in tensors.values() if each.ndim == 1)
         logits = (values @ weight.T + bias).astype(np.float32)
-        predicted = logits.argmax(axis=1)
-        right = predicted == split.label
-        val: dict[str, Any] = {
-            "accuracy": float(right.mean()),
-            RECALLS: recalls(predicted, split.label, logits.shape[1]),
-            FITTED: fitted_recalls(logits, split.label),
-            **{way: worst_group(right, group) for way, group in groups.items()},
+        said = {}
+        for name, index in samples.items():
+            label, known = split.label[index], logits[index]
+            predicted = known.argmax(axis=1)
+            said[name] = {
+                "accuracy": float((predicted == label).mean()),
+                RECALLS: recalls(predicted, label, known.shape[1]),
+                FITTED: fitted_recalls(known, label),
+                **{way: worst_group(predicted == label, group[index]) for way, group in groups.items()},
+            }
+        yield {"arm": arm, "epoch": epoch, **said}
+
+
+def as_in_training(dataset: Dataset, seed: int) -> NDArray[np.int64]:
+    """As many positions of val as can be drawn so that its groups have the shares that they have in training."""
+    train, val = dataset.group("train"), dataset.group("val")
+    assert train is not None
+    assert val is not None
+    share = np.bincount(train, minlength=len(dataset.group_names)) / len(train)
+    there = np.bincount(val, minlength=len(share))
+    size = min(there[share > 0] / share[share > 0])
+    rng = np.random.default_rng(seed)
+    drawn = [rng.choice(np.flatnonzero(val == g), int(size * part), replace=False) for g, part in enumerate(share)]
+    return np.sort(np.concatenate(drawn))
+
+
+def choose(
+    rows: Sequence[dict[str, Any]], way: str, samples: str = "val"
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The row that a way chooses by these samples of val, and for class rules the one after class biases were fitted."""
+    rule = RULES["best-val-inferred-worst-group" if way in INFERRED_BY else way]
+    read = {INFERRED: way, "worst_group_accuracy": TRUE}  # what a rule reads, by its name in a history
+    said: list[Any] = [
+        {
+            "epoch": row["epoch"],
+            "evaluations": {"val": row[samples] | {k: row[samples].get(v) for k, v in read.items()}},
         }
-        if true is not None:
-            val["worst_group_accuracy"] = worst_group(right, true)
-        yield {"arm": arm, "epoch": epoch, "evaluations": {"val": val}}
-
-
-def choose(rows: Sequence[dict[str, Any]], way: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The row that a way chooses, and for class rules the one after class biases were fitted."""
-    if way in INFERRED_BY:
-        said = [{**row, "evaluations": {"val": {INFERRED: _val(row).get(way)}}} for row in rows]
-        place = chosen([RULES["best-val-inferred-worst-group"].stands(row) for row in said])  # type: ignore[arg-type]
-        return (None if place is None else rows[place]), None
-    rule = RULES[way]
-    places = [chosen([rule.stands(row) for row in rows]), None]  # type: ignore[arg-type]
+        for row in rows
+    ]
+    places = [chosen([rule.stands(each) for each in said]), None]
     if rule.fitted:
-        places[1] = chosen([rule.fitted(row) for row in rows])  # type: ignore[arg-type]
+        places[1] = chosen([rule.fitted(each) for each in said])
     plain, fitted = (None if place is None else rows[place] for place in places)
     return plain, fitted
-
-
-def _val(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return row["evaluations"]["val"]  # type: ignore[no-any-return]
 
 
 def lines_of(
@@ -146,15 +167,15 @@ def lines_of(
     rows = [row for arm in arms for row in rows_of(run, dataset, arm, epochs)]
     last = {row["arm"]: row for row in rows if row["epoch"] == epochs}
     for scope in SCOPES:
-        among = [row for row in rows if scope == "all" or row["arm"] == "erm"]
+        among = [row for row in rows if scope != "epochs" or row["arm"] == "erm"]
         for way in WAYS:
             fixed = {"last": "erm", "ten": "class-0.1", "canary": f"class-{canary}" if canary != "0" else "erm"}
             if way in fixed:
                 found, fitted = last.get(fixed[way]), None
-                if (way == "canary" and canary is None) or (scope == "epochs" and way != "last"):
+                if (way == "canary" and canary is None) or (scope != "all" and way != "last"):
                     continue
             else:
-                found, fitted = choose(among, way)
+                found, fitted = choose(among, way, "biased" if scope == "biased" else "val")
             if found is None:
                 continue
             name, epoch = found["arm"], found["epoch"]
@@ -167,13 +188,13 @@ def lines_of(
             yield told | {"metrics": {metric: metrics.get(metric, {}).get("value") for metric, *_ in SHOWN}}
 
 
-def table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Of one set and scope a row for each way: what it chose, what that reaches, and how much worse than by true groups."""
+def table(lines: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Of one set and scope a row for each way: what it chose, what that reaches, and how much worse than by the true groups in `known`."""
     metric, _, times, digits = SHOWN[0]
     by_way: dict[str, list[Mapping[str, Any]]] = {}
     for line in lines:
         by_way.setdefault(line["way"], []).append(line)
-    best = {line["seed"]: line["metrics"][metric] for line in by_way.get(TRUE, ())}
+    best = {line["seed"]: line["metrics"][metric] for line in known if line["way"] == TRUE}
     yield (
         "| chosen by | reads of val | chosen (seeds) | "
         + " | ".join(name for _, name, _, _ in SHOWN)
@@ -195,7 +216,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             around = "" if spread is None else f" ± {scale * spread:.{places}f}"
             cells.append(f"{scale * mean(values):.{places}f}{around}" if values else "–")
         mine = {line["seed"]: line["metrics"][metric] for line in found}
-        lost = paired(best, mine, lower_is_better=False) if best and way != TRUE else None
+        lost = paired(best, mine, lower_is_better=False) if best and not (way == TRUE and lines is known) else None
         cost = (
             f"{times * lost.mean:.{digits}f} ± {times * (lost.se or 0):.{digits}f}".replace("-", "−") if lost else "–"
         )
@@ -228,9 +249,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 text = "".join(json.dumps(line) + "\n" for line in known)
                 asked.results.write_text(text, encoding="utf-8")
     for name in dict.fromkeys(line["set"] for line in known):
+        lines = {scope: [line for line in known if (line["set"], line["scope"]) == (name, scope)] for scope in SCOPES}
         for scope, words in SCOPES.items():
-            lines = [line for line in known if (line["set"], line["scope"]) == (name, scope)]
-            print(f"\n### {name}: among {words}\n", *table(lines), sep="\n")
+            best = lines["epochs" if scope == "epochs" else "all"]
+            print(f"\n### {name}, {words}\n", *table(lines[scope], best), sep="\n")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

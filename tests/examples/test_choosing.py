@@ -74,10 +74,10 @@ def row(arm: str, epoch: int, recalls, worst: float, xrm: float) -> dict:
     val = {
         "accuracy": 0.8,
         "class_recalls": [[value, 100] for value in recalls],
-        "worst_group_accuracy": worst,
+        "best-val-worst-group": worst,
         "xrm": xrm,
     }
-    return {"arm": arm, "epoch": epoch, "evaluations": {"val": val}}
+    return {"arm": arm, "epoch": epoch, "val": val, "biased": {**val, "xrm": 1 - xrm}}
 
 
 def test_a_way_reads_the_groups_that_it_is_named_for(script):
@@ -90,6 +90,15 @@ def test_a_way_reads_the_groups_that_it_is_named_for(script):
         way: script.choosing.choose(rows, way)[0] for way in ("xrm", "best-val-worst-group", "best-val-worst-class")
     }
     assert chosen == {"xrm": rows[0], "best-val-worst-group": rows[1], "best-val-worst-class": rows[2]}
+    assert script.choosing.choose(rows, "xrm", "biased")[0] == rows[2]
+
+
+def test_a_val_as_in_training_has_the_shares_of_training(script):
+    train, val = np.repeat([0, 1, 2], [80, 20, 100]), np.repeat([0, 1, 2, 3], [40, 40, 70, 9])
+    groups = {"train": train, "val": val}
+    dataset = SimpleNamespace(group=groups.get, group_names=("a", "b", "c", "d"))
+    found = val[script.choosing.as_in_training(dataset, 1)]
+    np.testing.assert_array_equal(np.bincount(found, minlength=4), [40, 10, 50, 0])
 
 
 def test_the_cost_of_not_knowing_is_paired_by_seed(script):
@@ -109,7 +118,7 @@ def test_the_cost_of_not_knowing_is_paired_by_seed(script):
         for seed, base in ((1, 0.4), (2, 0.6))
         for way, value in (("last", base - 0.1), ("best-val-worst-group", base))
     ]
-    text = "\n".join(script.choosing.table(lines))
+    text = "\n".join(script.choosing.table(lines, lines))
     assert (
         "| ERM, last epoch | nothing | erm (2) | 40.0 ± 14.1 | 1.00 ± 0.00 | 1.00 ± 0.00 | 90.0 ± 0.0 | 10.0 ± 0.0 |"
         in text
