@@ -34,7 +34,7 @@ from spurcli.artifacts.group_list import read_groups_about
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Vectors, load_dataset
 from spurcli.epoch_rules import FITTED, INFERRED, RECALLS, RULES, chosen
-from spurcli.errors import SpurError
+from spurcli.errors import Interrupted, SpurError
 from spurcli.evaluation.recalls import fitted_recalls, recalls, worst_group
 from spurcli.reporting.statistics import mean, paired, sd
 from spurcli.runtime.vectors import Standardisation
@@ -44,18 +44,15 @@ RESULTS = Path(__file__).parent / "results" / "choosing.jsonl"
 FEATURE_OF = {"celeba-frozen": "male/glasses"}
 INFERRED_BY = ("xrm", "sebra", "spare")
 FRACTIONS = ("0.1", "0.2", "0.3")
-CLASS_RULES = ("best-val-mean", "best-val-worst-class", "best-val-class-difference")
 TRUE = "best-val-worst-group"
-# Ways by name, how they are called, and what they read of val.
+# Ways by name, and how they are called.
 WAYS = {
-    "last": ("ERM, last epoch", "nothing"),
-    "ten": ("hardest 10 % removed, last epoch", "nothing"),
-    "canary": ("the canaries' fraction, last epoch", "classes"),
-    "best-val-mean": ("`best-val-mean`", "classes"),
-    "best-val-worst-class": ("`best-val-worst-class`", "classes"),
-    "best-val-class-difference": ("`best-val-class-difference`", "classes"),
-    **{way: (f"`best-val-inferred-worst-group`, {way}", "inferred groups") for way in INFERRED_BY},
-    TRUE: ("`best-val-worst-group`", "true groups"),
+    "last": "nothing: ERM, last epoch",
+    "ten": "nothing: hardest 10 % removed, last epoch",
+    "canary": "the canaries' fraction, last epoch",
+    **{rule: f"`{rule}`" for rule in ("best-val-mean", "best-val-worst-class", "best-val-class-difference")},
+    **{way: f"`best-val-inferred-worst-group`, {way}" for way in INFERRED_BY},
+    TRUE: "true groups: `best-val-worst-group`",
 }
 # Metric, how it is called, what it is multiplied by, decimals.
 SHOWN = (
@@ -77,6 +74,8 @@ def train(run: Runs, data: dict[str, Any], epochs: int) -> list[str]:
     for way in INFERRED_BY:
         try:
             run.infer(f"{way}.groups.txt", by=way, **data)
+        except Interrupted:
+            raise
         except SpurError as error:
             print(f"{run.name}, seed {run.seed}, {way}: {error.problem}", flush=True)
     run.infer("mistakes.groups.txt", by="mistakes", save_errors=run / "errors.errors.txt", **data)
@@ -188,23 +187,29 @@ def lines_of(
             yield told | {"metrics": {metric: metrics.get(metric, {}).get("value") for metric, *_ in SHOWN}}
 
 
-def table(lines: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Of one set and scope a row for each way: what it chose, what that reaches, and how much worse than by the true groups in `known`."""
+def table(lines: Sequence[Mapping[str, Any]], biased: Sequence[Mapping[str, Any]] = ()) -> Iterator[str]:
+    """Of one set and scope a row for each way: what it chose, what that reaches, and how much worse its worst group is than by the
+    true groups; the last also where the way reads a `biased` val."""
     metric, _, times, digits = SHOWN[0]
-    by_way: dict[str, list[Mapping[str, Any]]] = {}
-    for line in lines:
-        by_way.setdefault(line["way"], []).append(line)
-    best = {line["seed"]: line["metrics"][metric] for line in known if line["way"] == TRUE}
-    yield (
-        "| chosen by | reads of val | chosen (seeds) | "
-        + " | ".join(name for _, name, _, _ in SHOWN)
-        + " | cost of not knowing |"
-    )
-    yield "|---" * (4 + len(SHOWN)) + "|"
-    for way, (words, reads) in WAYS.items():
-        if way not in by_way:
+
+    def by_way(found: Sequence[Mapping[str, Any]], way: str) -> list[Mapping[str, Any]]:
+        return [line for line in found if line["way"] == way]
+
+    def worst(found: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+        return {line["seed"]: line["metrics"][metric] for line in found}
+
+    def cost(found: Sequence[Mapping[str, Any]]) -> str:
+        lost = paired(worst(by_way(lines, TRUE)), worst(found), lower_is_better=False)
+        return (
+            f"{times * lost.mean:.{digits}f} ± {times * (lost.se or 0):.{digits}f}".replace("-", "−") if lost else "–"
+        )
+
+    names = [*(name for _, name, _, _ in SHOWN), "cost of not knowing", *(["the same, biased val"] if biased else [])]
+    yield f"| chosen by | chosen (seeds) | {' | '.join(names)} |"
+    yield "|---" * (2 + len(names)) + "|"
+    for way, words in WAYS.items():
+        if not (found := by_way(lines, way)):
             continue
-        found = by_way[way]
         counts = Counter(line["arm"] for line in found)
         picked = ", ".join(f"{arm} ({count})" for arm, count in counts.most_common())
         otherwise = sum(bool(line["fitted_otherwise"]) for line in found)
@@ -215,12 +220,10 @@ def table(lines: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
             spread = sd(values) if values else None
             around = "" if spread is None else f" ± {scale * spread:.{places}f}"
             cells.append(f"{scale * mean(values):.{places}f}{around}" if values else "–")
-        mine = {line["seed"]: line["metrics"][metric] for line in found}
-        lost = paired(best, mine, lower_is_better=False) if best and not (way == TRUE and lines is known) else None
-        cost = (
-            f"{times * lost.mean:.{digits}f} ± {times * (lost.se or 0):.{digits}f}".replace("-", "−") if lost else "–"
-        )
-        yield f"| {words} | {reads} | {picked} | {' | '.join(cells)} | {cost} |"
+        cells.append("–" if way == TRUE else cost(found))
+        if biased:
+            cells.append(cost(by_way(biased, way)))
+        yield f"| {words} | {picked} | {' | '.join(cells)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -250,9 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 asked.results.write_text(text, encoding="utf-8")
     for name in dict.fromkeys(line["set"] for line in known):
         lines = {scope: [line for line in known if (line["set"], line["scope"]) == (name, scope)] for scope in SCOPES}
-        for scope, words in SCOPES.items():
-            best = lines["epochs" if scope == "epochs" else "all"]
-            print(f"\n### {name}, {words}\n", *table(lines[scope], best), sep="\n")
+        for scope in ("epochs", "all"):
+            rows = table(lines[scope], lines["biased"] if scope == "all" else ())
+            print(f"\n### {name}, {SCOPES[scope]}\n", *rows, sep="\n")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
