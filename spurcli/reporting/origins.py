@@ -41,18 +41,20 @@ class Source:
 
 def source_of(evaluation: Table, name: str) -> Source:
     """What was evaluated in a file called `name` that tells of no training."""
-    inputs = inputs_of(mapping(evaluation.get("provenance")))
+    made = mapping(evaluation.get("provenance"))
+    inputs = inputs_of(made)
     model = mapping(evaluation.get("model"))
     digest = text(model.get("weights_sha256"))
     if not inputs:
         return Source("", name, digest)
     file, sha256 = inputs[0]
-    return Source("model", file, digest or sha256) if model else Source(_outputs(file), file, sha256)
+    return Source("model", file, digest or sha256) if model else Source(_outputs(made, file), file, sha256)
 
 
-def _outputs(file: str) -> Literal["logits", "predictions"]:
-    """Logits are read from arrays; every other file is a table, which may hold probabilities or classes."""
-    return "logits" if PurePath(file).suffix.lower() in ARRAY_SUFFIXES else "predictions"
+def _outputs(made: Table, file: str) -> Literal["logits", "predictions"]:
+    """Logits are read from arrays; a table, of which columns were named, may hold probabilities or classes."""
+    is_table = "columns" in mapping(made.get("arguments"))
+    return "logits" if PurePath(file).suffix.lower() in ARRAY_SUFFIXES and not is_table else "predictions"
 
 
 def inputs_of(made: Table) -> list[tuple[str, str]]:
@@ -66,7 +68,7 @@ def scored_with(made: Table, num_weights: int) -> str:
     inputs = inputs_of(made)
     if not inputs:
         return ""
-    return f"{'model' if num_weights else _outputs(inputs[0][0])} {name_of(inputs[0][0])}"
+    return f"{'model' if num_weights else _outputs(made, inputs[0][0])} {name_of(inputs[0][0])}"
 
 
 def scoring_of(lineage: Sequence[str]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from spurcli.datasets import tables_text
 from spurcli.datasets.prediction_table import PredictionColumns, read_prediction_table
 from spurcli.errors import InputError, SpurError, SpurWarning, UsageError
 from spurcli.progress import Silent
+from spurcli.reporting.origins import scored_with, source_of
 from spurcli.requests.evaluate import EvaluateRequest, run
 from spurcli.requests.options import Caller
 
@@ -103,9 +104,11 @@ def test_splits_and_scores(spurcli):
     write(**plain(split=SPLIT))
     found = asked()
     assert found["num_samples"] == np.sum(SPLIT == "test")
+    assert source_of(found, "evaluation.json").label == "predictions u.h5"
     assert found["metrics"]["conflict_accuracy_matched"]["threshold"] == "val, samples without the feature"
     assert spurcli("score", "--predictions", "u.h5", "--logit", "logits", "--group", "hospital").code == 0
     with open_scores(Path("scores.h5")) as scores:
+        assert scored_with(scores.header.provenance, 0) == "predictions u.h5"
         assert scores.header.num_samples == np.sum(SPLIT == "train")
         np.testing.assert_array_equal(scores.labels(), LABEL[SPLIT == "train"])
 
