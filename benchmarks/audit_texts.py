@@ -244,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default="31-33")
     parser.add_argument("--untouched", default="")
     parser.add_argument("--features", default=",".join(STRENGTHS))
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES)
     parser.add_argument("--out", type=Path, help="a CSV to which rows are added; what is in it is not run again")
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args(arguments)
@@ -252,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (feature, share, strength, seed, "")
         for feature in asked.features.split(",")
         if feature
-        for share in (SHARES[2:3] if asked.tiny else SHARES)
+        for share in (SHARES[2:3] if asked.tiny else asked.shares)
         for strength in STRENGTHS[feature]
         for seed in numbers("31" if asked.tiny else asked.seeds)
     ]

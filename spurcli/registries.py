@@ -353,6 +353,11 @@ FINDERS = Registry(
             "Sohoni et al., NeurIPS 2020",
             {"needs": "embeddings", "default": True},
         ),
+        "directions": Entry(
+            "spurcli.auditing.finders.directions:find",
+            "Directions and clusters of frozen embeddings that a head moves along; never confirmed by themselves",
+            facts={"for": "vectors", "needs": "embeddings", "default": True},
+        ),
         "mistakes": Entry(
             "spurcli.auditing.finders.mistakes:find",
             "What the model mistakes for what, as carriers of a feature; never confirmed by itself",

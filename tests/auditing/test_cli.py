@@ -140,7 +140,7 @@ def test_all_finders_of_images_run_and_the_budget_stops_them(here):
     assert [each["name"] for each in done.json["finders"]] == [
         name
         for name, entry in FINDERS.entries.items()
-        if entry.facts.get("default") and entry.facts.get("for") != "texts"
+        if entry.facts.get("default") and entry.facts.get("for", "images") == "images"
     ]
     assert here("audit", *OWN, "--budget", "0s", "--json", "--force").json["suspects"] == []
     assert not list(Path("audit/suspects").iterdir())  # of the audit before

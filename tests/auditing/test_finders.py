@@ -12,14 +12,14 @@ from spurcli.auditing import pixels
 from spurcli.auditing.candidates import of_numbers, of_texts
 from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.finders import clusters, image_properties, mistakes, text_properties, words
+from spurcli.auditing.finders import clusters, directions, image_properties, mistakes, text_properties, words
 from spurcli.auditing.lump import has_two_lumps
 from spurcli.auditing.merging import merged
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.statistics import judged
 from spurcli.auditing.suspect import Finding
 from spurcli.auditing.terms import cut, has, without, without_others
-from spurcli.datasets import ArrayImages, Dataset, Split, Texts
+from spurcli.datasets import ArrayImages, Dataset, Split, Texts, Vectors
 from spurcli.errors import UsageError
 
 
@@ -181,6 +181,30 @@ def test_a_compact_easy_cluster_is_a_suspect_that_is_never_confirmed():
     assert (presence[labels["val"] == 1] == mine["val"][labels["val"] == 1]).mean() > 0.95
     assert np.isnan(presence[labels["val"] == 0]).all()
     assert {each.status for each in judged(evidence, found)} == {"unconfirmed"}
+
+
+def test_a_direction_of_frozen_embeddings_is_a_suspect_with_carriers_in_all_classes_that_is_never_confirmed():
+    rng = np.random.default_rng(7)
+    labels, logits, inputs, sea = {}, {}, {}, {}
+    for split in ("train", "val"):
+        label = np.arange(600) % 2
+        sea[split] = rng.random(600) < np.where(label == 1, 0.7, 0.2)
+        values = rng.normal(size=(600, 12))
+        values[:, :6] += 4 * sea[split][:, None]
+        labels[split], inputs[split] = label, Vectors(values.astype(np.float32))
+        low = 2 * label - 1 + 2 * sea[split] + rng.normal(0, 1, 600)
+        logits[split] = np.stack([np.zeros(600), low], axis=1).astype(np.float32)
+    splits = {split: Split(labels[split], inputs[split]) for split in labels}
+    model = MadeUp(logits, {split: part.values for split, part in inputs.items()})
+    evidence = Evidence(labels, ("a", "b"), model, held_out="val", dataset=Dataset("made up", ("a", "b"), splits))
+    suspects = ranked(judged(evidence, directions.find(evidence)))
+    first = next(each for each in suspects if each.label == "b")
+    for y in (0, 1):
+        mine = labels["val"] == y
+        carried = first.finding.presence["val"][mine] == 1
+        assert sea["val"][mine][carried].mean() > 0.9
+    assert first.reliance["feature_effect"]["value"] > 0.3
+    assert {each.status for each in suspects} == {"unconfirmed"}
 
 
 def test_mistakes_name_what_is_taken_for_what():
