@@ -16,6 +16,7 @@ from spurcli.comparing.canary.forecast import Measured, forecast, ratio
 from spurcli.comparing.canary.planting import canaries_of
 from spurcli.comparing.canary.request import CanaryRequest
 from spurcli.comparing.canary.running import _base, _planned, _plant
+from spurcli.comparing.canary.words import sentences
 from spurcli.datasets import load_dataset
 from spurcli.datasets.injected import apply_injection
 from spurcli.errors import InputError, UsageError
@@ -109,9 +110,10 @@ def test_words_are_planted_at_the_end_of_texts_of_their_class(tmp_path, monkeypa
         f"{split},text number {n} of it,{n % 2}" for split, size in (("train", 40), ("test", 4)) for n in range(size)
     ]
     Path("texts.csv").write_text("\n".join(["split,text,label", *lines]) + "\n", encoding="utf-8")
-    study, share, _ = _planned(CanaryRequest(dataset="texts.csv", recipe="own-text-cpu", seeds="3,", canaries=3))
+    asked = {"dataset": "texts.csv", "recipe": "own-text-cpu", "seeds": "3,", "canaries": 3}
+    study, planting, _ = _planned(CanaryRequest(**asked))
     assert study.looks.splits == ["test"]  # there is no val
-    (paths,) = _plant(study, 3, share, Caller(Silent())).values()
+    (paths,) = _plant(study, planting, Caller(Silent())).values()
     found = [read_injection(path) for path in paths]
     assert len({each.parameters["word"] for each in found}) == 3
     injected = apply_injection(_base(study.source, 3).dataset, found[0]).splits["train"]
@@ -119,6 +121,25 @@ def test_words_are_planted_at_the_end_of_texts_of_their_class(tmp_path, monkeypa
         assert len(each.carriers) == 6
         assert set(injected.label[each.carriers]) == {each.feature_of}
         assert all(each.parameters["word"] in text.split()[4:] for (text,) in injected.inputs.read(each.carriers))
+
+
+def test_patches_can_be_made_stronger_up_to_white_and_words_cannot():
+    values = [
+        [each.parameters["value"] for each in canaries_of("images", (8, 8, 1), 3, 1, factor)] for factor in (1, 3)
+    ]
+    assert values == [[50, 71, 100], [150, 213, 255]]
+    with pytest.raises(UsageError, match="texts"):
+        canaries_of("texts", (), 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "effect", "advice"),
+    [("patch", 0.01, "--strength 3"), ("patch", 1.5, "--strength 0.5"), ("word", 0.01, "--share")],
+)
+def test_without_a_forecast_it_says_what_to_change(name, effect, advice):
+    found = forecast(measured([0.3], [0.4], [0], before=effect), ["0.1"], max_cost=1)
+    found["canaries"] = [{**found["canaries"][0], "name": name}]
+    assert advice in sentences(found)[0]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spurcli.settings import Settings
 
 _CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
-_STRENGTHS = (50, 71, 100)  # added to a patch, of 255; noise gets a fifth of it
+_STRENGTHS, _BRIGHTEST = (50, 71, 100), 255  # added to a patch, of 255
 _WORDS = ("overall", "meanwhile", "certainly", "indeed", "likewise", "anyway", "perhaps", "moreover")
 
 
@@ -33,13 +33,15 @@ class Canary:
     parameters: JsonObject
 
 
-def canaries_of(kind: str, shape: Sequence[int], count: int, seed: int) -> list[Canary]:
-    """`count` different canaries for samples of this kind. Corners, patterns and words are drawn by the seed."""
+def canaries_of(kind: str, shape: Sequence[int], count: int, seed: int, factor: float = 1) -> list[Canary]:
+    """`count` different canaries for samples of this kind, patches `factor` times as strong. Corners and words are drawn by the seed."""
     most = len(_WORDS) if kind == "texts" else len(_CORNERS)
     if count > most:
         raise UsageError(f"--canaries {count}: two would look the same", f"Use at most {most} for {kind}.")
     rng = generator("canary kinds", seed)
     corners, words = rng.permutation(len(_CORNERS)), rng.permutation(len(_WORDS))
+    if kind == "texts" and factor != 1:
+        raise UsageError("--strength has no effect on texts: a word is there or not", "Remove it, or change --share.")
     if kind == "texts":
         return [Canary("word", {"word": _WORDS[words[n]]}) for n in range(count)]
     if kind == "vectors":
@@ -49,19 +51,26 @@ def canaries_of(kind: str, shape: Sequence[int], count: int, seed: int) -> list[
     side = min(shape[:2])
     found = []
     for number in range(count):
-        strength = _STRENGTHS[number % len(_STRENGTHS)]
+        strength = min(_BRIGHTEST, max(1, round(factor * _STRENGTHS[number % len(_STRENGTHS)])))
         corner = _CORNERS[corners[number]]
         size = min(side, max(2, round(side / 8)))
         found.append(Canary("patch", {"size": size, "corner": corner, "value": strength, "mode": "add"}))
     return found
 
 
-def plant(
-    settings: Settings, dataset: Dataset, *, count: int, share: float, seed: int, folder: Path, command: str
-) -> list[Path]:
+@dataclass(frozen=True)
+class Asked:
+    """How many canaries, in which share of a class each, and how strong."""
+
+    count: int
+    share: float
+    strength: float = 1
+
+
+def plant(settings: Settings, dataset: Dataset, asked: Asked, *, seed: int, folder: Path, command: str) -> list[Path]:
     """Write canary1.json … into `folder`: the same features each time, with another one as the one that is judged.
 
-    `dataset` may carry an injected feature already, which stays in the training split. Each canary is in `share` of the
+    `dataset` may carry an injected feature already, which stays in the training split. Each canary is in a share of the
     samples of a class; classes and carriers are drawn by the seed. What is there already and the same is left alone.
     """
     from spurcli.datasets.inputs import kind_of
@@ -73,14 +82,14 @@ def plant(
     shape: Sequence[int] = () if kind == "texts" else train.inputs.shape  # type: ignore[union-attr]
     rng = generator("canary carriers", seed)
     sizes = np.bincount(train.label, minlength=len(dataset.class_names))
-    classes = [int(y) for y in rng.permutation(len(sizes)) if int(share * sizes[y]) >= 2]
+    classes = [int(y) for y in rng.permutation(len(sizes)) if int(asked.share * sizes[y]) >= 2]
     if len(classes) < 1:
-        raise UsageError(f"No class has two samples in a share of {share:g}", "Use a larger --share.")
+        raise UsageError(f"No class has two samples in a share of {asked.share:g}", "Use a larger --share.")
     planted = []
-    for number, canary in enumerate(canaries_of(kind, shape, count, seed)):
+    for number, canary in enumerate(canaries_of(kind, shape, asked.count, seed, asked.strength)):
         label = classes[number % len(classes)]
         members = np.flatnonzero(train.label == label)
-        carriers = np.sort(rng.choice(members, int(share * len(members)), replace=False))
+        carriers = np.sort(rng.choice(members, int(asked.share * len(members)), replace=False))
         keywords = complete_parameters(FEATURES.load(canary.feature), canary.feature, canary.parameters)
         planted.append(Planted(canary.feature, keywords, seed, label, carriers.astype(np.int64)))
     there = _already(settings)

@@ -49,6 +49,9 @@ class CanaryRequest:
     seeds: Annotated[str | int | Sequence[int], Option("How many seeds, or which: 5, 11-18, or 1,4,7.", "SEEDS")] = "5"
     canaries: Annotated[int, Option("Number of features planted at once.", "N", minimum=1)] = 3
     share: Annotated[str | float, Option("Share of a class that carries its canary.", "FRACTION")] = "0.3"
+    strength: Annotated[
+        str | float, Option("Factor on the strength of canaries in images: 2 makes them twice as bright.", "FACTOR")
+    ] = "1"
     max_cost: Annotated[str | float, Option("Maximum cost of pruning, in points of accuracy.", "POINTS")] = "1"
     split: Annotated[
         str | None, Option("The split on which canaries are measured. (default: val, else test)", "NAME")

@@ -19,7 +19,7 @@ from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.comparing.arms import read_arms
 from spurcli.comparing.canary.forecast import Measured, forecast
 from spurcli.comparing.canary.page import canary_page
-from spurcli.comparing.canary.planting import plant
+from spurcli.comparing.canary.planting import Asked, plant
 from spurcli.comparing.canary.request import STANDARD_FOLDER, CanaryRequest, CanaryResult
 from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.estimate import Estimate, estimate
@@ -37,7 +37,7 @@ from spurcli.sharing import shared
 def run(asked: CanaryRequest, caller: Caller, show: Callable[[Estimate], None]) -> CanaryResult:
     """As `spurcli.comparing.canary.request.run`."""
     with shared():
-        study, share, max_cost = _planned(asked)
+        study, planting, max_cost = _planned(asked)
         fractions = [arm.rule.fraction for arm in study.all_arms if arm.rule and not arm.match]
         plan = estimate(replace(study, source=replace(study.source, planted=None)))  # nothing is planted yet
         result: CanaryResult = {
@@ -52,17 +52,17 @@ def run(asked: CanaryRequest, caller: Caller, show: Callable[[Estimate], None]) 
         if asked.dry_run:
             return result
         with alone(study.folder):
-            planted = _plant(study, asked.canaries, share, caller)
+            planted = _plant(study, planting, caller)
             study.run(caller.progress, cost=plan.cost)
-            content = _content(study, planted, fractions, max_cost, share, caller.command)
+            content = _content(study, planted, fractions, max_cost, planting, caller.command)
             write_canary(study.folder / "canary.json", content)
             write_text(study.folder / "canary.html", canary_page(content))
             result["forecast"] = content
     return result
 
 
-def _planned(asked: CanaryRequest) -> tuple[Study, float, float]:
-    """The study on planted data, the share of carriers, the greatest cost. Raises UsageError for what cannot be."""
+def _planned(asked: CanaryRequest) -> tuple[Study, Asked, float]:
+    """The study on planted data, what is planted, the greatest cost. Raises UsageError for what cannot be."""
     folder = Path(asked.output or STANDARD_FOLDER)
     if asked.output == "-" or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{asked.output} is not a folder", "Name a folder with -o.")
@@ -73,6 +73,9 @@ def _planned(asked: CanaryRequest) -> tuple[Study, float, float]:
     share, max_cost = _number(asked.share, "--share", 1), _number(asked.max_cost, "--max-cost", 100)
     if not share:
         raise UsageError("--share 0 plants nothing", "Use a share such as 0.3.")
+    strength = _number(asked.strength, "--strength", 255)
+    if not strength:
+        raise UsageError("--strength 0 plants nothing", "Use a factor such as 2.")
     settings = overrides_of(asked)
     if wrong := next((key for key in settings if key.startswith(("method.", "feature."))), None):
         raise UsageError(f"--set {wrong} has no effect here", "Remove it. Canaries are trained by ERM.")
@@ -92,7 +95,7 @@ def _planned(asked: CanaryRequest) -> tuple[Study, float, float]:
     ending = "h5" if base.embeddings else "json"
     places = [str(folder / "seed{seed}" / f"canary{number}.{ending}") for number in range(1, asked.canaries + 1)]
     study = Study(folder, replace(source, planted=places[0]), arms, seeds, Looks(splits, planted=places[1:]))
-    return study, share, max_cost
+    return study, Asked(asked.canaries, share, strength), max_cost
 
 
 def _number(word: str | float, flag: str, most: float) -> float:
@@ -145,14 +148,12 @@ def _settings_behind(embeddings: Path, source: Source, about: Mapping[str, Any])
     )
 
 
-def _plant(study: Study, count: int, share: float, caller: Caller) -> dict[int, list[Path]]:
+def _plant(study: Study, asked: Asked, caller: Caller) -> dict[int, list[Path]]:
     planted, frozen, split = {}, None, study.looks.splits[0]
     for seed in study.seeds:
         base = _base(study.source, seed)
         folder, said = study.folder / f"seed{seed}", caller.command
-        planted[seed] = plant(
-            base.settings, base.dataset, count=count, share=share, seed=seed, folder=folder, command=said
-        )
+        planted[seed] = plant(base.settings, base.dataset, asked, seed=seed, folder=folder, command=said)
         if base.embeddings:
             from spurcli.comparing.canary.frozen import Frozen
 
@@ -166,7 +167,7 @@ def _content(
     planted: Mapping[int, list[Path]],
     fractions: Sequence[str],
     max_cost: float,
-    share: float,
+    planting: Asked,
     command: str,
 ) -> JsonObject:
     """The content of canary.json: the forecast, and what it comes from, run by run."""
@@ -198,11 +199,12 @@ def _content(
     said = forecast(Measured(effect, accuracy), fractions, max_cost=max_cost)
     for canary, name in zip(said["canaries"], names, strict=True):
         canary["name"] = name
-    arguments = {"fractions": list(fractions), "seeds": list(planted), "share": share, "max_cost": max_cost}
+    arguments = {"fractions": list(fractions), "seeds": list(planted), "share": planting.share, "max_cost": max_cost}
+    arguments["strength"] = planting.strength
     return {
         "dataset": found[0].dataset,
         "split": split,
-        "share": share,
+        "share": planting.share,
         "max_cost": max_cost,
         **said,
         "runs": runs,

@@ -62,5 +62,15 @@ def sentences(found: JsonObject) -> list[str]:
             _STRONG,
         ]
     if verdict == "no canary counts":
-        return ["No forecast: the models do not rely on any canary as on a weak feature. Change --share."]
+        return [f"No forecast: the models do not rely on any canary as on a weak feature. {_change(found)}"]
     return ["Undecided: the intervals include a reduction and none. Use more --seeds.", _STRONG]
+
+
+def _change(found: JsonObject) -> str:
+    """What to change so that canaries are weak features, by why most of them are not."""
+    reasons = [canary["reason"] for canary in found["canaries"]]
+    is_weak = reasons.count("too weak") > len(reasons) / 2
+    is_strong = reasons.count("too strong") > len(reasons) / 2
+    if any(canary["name"] == "word" for canary in found["canaries"]) or not (is_weak or is_strong):
+        return "Change --share."
+    return f"Make them {'stronger: --strength 3' if is_weak else 'weaker: --strength 0.5'}"
