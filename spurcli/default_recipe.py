@@ -66,9 +66,12 @@ def _recipe_of_embeddings(named: DatasetSettings, data_root: Path) -> str:
     """The recipe by which embeddings were made if it trains heads too, else that of any embeddings."""
     from spurcli.artifacts.embeddings import read_embeddings_header
 
-    _, _, made = read_embeddings_header(locate(str(named.options.get("path", "")), data_root))
+    path = locate(str(named.options.get("path", "")), data_root)
+    _, _, made = read_embeddings_header(path)
     name = str((made.get("settings") or {}).get("recipe", ""))
     if name.endswith(".toml"):
+        if found := recipes.found_again(name, [path]):
+            return found
         raise UsageError(
             f"{called(named)} was made with the recipe {name}: which recipe trains on it?",
             f"--recipe {name}, or --recipe {OWN_FROZEN}",

@@ -15,13 +15,14 @@ from spurcli.artifacts.injection import is_injection, read_injection
 from spurcli.artifacts.model_folder import folder_settings
 from spurcli.artifacts.provenance import portable_path
 from spurcli.datasets.own.kinds import named_by_path
-from spurcli.datasets.own.naming import EMBEDDINGS
+from spurcli.datasets.own.naming import EMBEDDINGS, OWN_DATA
 from spurcli.default_recipe import called, default_recipe, path_of, with_backbone
 from spurcli.errors import InputError, UsageError
 from spurcli.finding import find_injection, find_own_data, same_path
 from spurcli.registries import DATASETS, METHODS, MODELS
 from spurcli.registry import is_user_code, near
 from spurcli.settings import (
+    NEVER_INHERITED,
     TABLES,
     DatasetSettings,
     InjectionSettings,
@@ -30,6 +31,7 @@ from spurcli.settings import (
     check_recipe,
     check_tables,
     from_table,
+    own_code,
     resolve,
     same_dataset,
     same_option,
@@ -57,7 +59,7 @@ def configure(
     """Settings for a stage.
 
     `dataset` is a name, a folder of images, a table, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
-    set); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in the parent
+    set; the code that your own .toml names is run); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in the parent
     file `inherited_from`, near which the data that it names is looked for too. A `checkpoint` that is a folder says its
     model, tokeniser and normalisation. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
     for the parts that the stage `uses`, and settings of others are refused: they would change nothing.
@@ -89,6 +91,8 @@ def configure(
     if named is None:
         raise UsageError("No data set is named", "Name one: --dataset demo (see: spurcli list)")
     _refuse_other_name(named.name, flags.get("dataset", {}))
+    if recipes.is_own(recipe) and not dataset:
+        _refuse_other_recipe(str(recipe), chosen, parent)
     if parent.dataset:
         options = flags.get("dataset", {}).get("options")
         _refuse_other_dataset(named, dataset, parent, options, allow_injection_mismatch)
@@ -98,13 +102,17 @@ def configure(
     handed_down = {} if recipe or switched else dict(parent.tables)
     if not recipe and (not handed_down.get("training") or recipe_name in recipes.names()):
         chosen = _read_recipe(recipe_name, flags["data_root"])
-    chosen = _with_dataset(with_backbone(chosen, recipe_name, named, uses), named)
+    elif not recipe:
+        chosen = _left_behind(recipe_name, parent.files, flags["data_root"])
+    chosen = with_backbone(chosen, recipe_name, named, uses)
+    vouched = own_code(chosen) if recipes.is_own(recipe) else None
+    chosen = _with_dataset(chosen, named)
     handed_down["dataset"] = _table_of(named)
     if dataset and injection_path is None:
         flags["dataset"] = _with_path(flags.get("dataset", {}), named)
     if injection_path:
         flags["injection_path"] = injection_path
-    settings = resolve(flags, handed_down, chosen, recipe_name, uses)
+    settings = resolve(flags, handed_down, chosen, recipe_name, uses, vouched=vouched)
     DATASETS.check(settings.dataset.name)
     MODELS.check(settings.model.name)
     METHODS.check(settings.method.name)
@@ -199,6 +207,10 @@ def _dataset_named(name: str, data_root: Path) -> DatasetSettings:
     """The data set of a name or, for a user's own data, of a path."""
     if name in DATASETS or is_user_code(name):
         return DatasetSettings(name)
+    if recipes.is_own(name) and Path(name).is_file():
+        raise UsageError(
+            f"{name} is a recipe, not a data set", f"Write --recipe {name}: a recipe may name the data too."
+        )
     found = named_by_path(name, data_root)
     is_embeddings = found is not None and found["name"] == EMBEDDINGS
     if not is_embeddings and Path(name).is_file() and (artefact := recognise(Path(name))):
@@ -286,6 +298,31 @@ def _read_recipe(name: str, data_root: Path) -> Table:
     mine = _dataset_named(table["name"], data_root)
     options = {**table.get("options", {}), **mine.options}
     return {**recipe, "dataset": {**table, "name": mine.name, "options": options}}
+
+
+def _left_behind(name: str, named_in: Sequence[Path], data_root: Path) -> Table:
+    """Of a user's own recipe that a parent file names: the settings that files do not hand down. {} where it is not found."""
+    found = recipes.found_again(name, named_in)
+    recipe = _read_recipe(found, data_root) if found else {}
+    return {
+        table: {key: value for key, value in recipe.get(table, {}).items() if key in keys}
+        for table, keys in NEVER_INHERITED.items()
+    }
+
+
+def _refuse_other_recipe(name: str, recipe: Table, parent: _Inherited) -> None:
+    """Raise InputError where a recipe of the user's own names other data than the parent file was made with."""
+    theirs, table = parent.dataset, recipe.get("dataset", {})
+    if theirs is None or "name" not in table:
+        return
+    mine = from_table(DatasetSettings, table, "dataset")
+    names_nothing = mine.name in OWN_DATA and path_of(mine) is None
+    if names_nothing or EMBEDDINGS in (theirs.name, mine.name) or _same_place(theirs, mine):
+        return
+    raise InputError(
+        f"{parent.source} was made with {called(theirs)}, but the recipe {name} names {called(mine)}",
+        f"For the data of {parent.source}: --dataset {called(theirs)}. Else make the file again.",
+    )
 
 
 def _refuse_other_name(name: str, table: Table) -> None:

@@ -159,7 +159,7 @@ BACKBONE = "backbone"  # a recipe's model for `data embed`, where [model] is the
 _RECIPE_KEYS = ("summary", BACKBONE, *TABLES)
 _RUNTIME_KEYS = ("seed", "device", "data_root", "cache_root", "num_workers", "injection_path")
 # What a parent file hands down; how a run was computed (precision, compile) stays behind.
-_NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
+NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
 
 
 def resolve(
@@ -168,11 +168,14 @@ def resolve(
     recipe: Table,
     recipe_name: str,
     uses: Sequence[str] = ("dataset", "model", "method"),
+    *,
+    vouched: Mapping[str, str] | None = None,
 ) -> Settings:
     """Merge recipe, what is inherited and flags, in rising precedence, and check every key and value.
 
     `flags` are tables too (`{"scoring": {"epoch": 10}, "seed": 1}`), as are `inherited` (the `settings` of a
-    parent's provenance) and `recipe` (a parsed TOML file). Pure: reads no file, no environment.
+    parent's provenance) and `recipe` (a parsed TOML file). Pure: reads no file, no environment. `vouched` is the
+    user code, by table, that needs no flag of its own: a recipe file that the command line names says it.
 
     Raises UsageError for an unknown key or a wrong value, InputError if user code is named only by a file.
     """
@@ -185,10 +188,11 @@ def resolve(
     for name in TABLES:
         table = dict(recipe.get(name, {}))
         if inherited and isinstance(inherited.get(name), Mapping):
-            kept = {key: value for key, value in inherited[name].items() if key not in _NEVER_INHERITED.get(name, ())}
+            kept = {key: value for key, value in inherited[name].items() if key not in NEVER_INHERITED.get(name, ())}
             table = merge(table, kept)
         merged[name] = merge(table, flags.get(name, {}))
-    _require_named_user_code(merged, flags, uses)
+    named_by = "" if vouched is not None else recipe_name
+    _require_named_user_code(merged, flags, uses, vouched or {}, named_by)
     merged["method"] = merged["method"] or {"name": "erm"}
     tables = {name: from_table(KINDS[name], merged[name], name) for name in TABLES}
     runtime = {key: flags[key] for key in _RUNTIME_KEYS if key in flags}
@@ -294,16 +298,28 @@ def merge(below: Table, above: Table) -> dict[str, Any]:
     return merged
 
 
-def _require_named_user_code(merged: Table, flags: Table, uses: Sequence[str]) -> None:
+def own_code(recipe: Table) -> dict[str, str]:
+    """The user's own `file.py:attr` that a recipe names, by table. A module (`package.module:attr`) is not among them: a recipe
+    alone could name any function of any library."""
+    names = {table: (recipe.get(table) or {}).get("name") for table in ("dataset", "model", "method")}
+    return {
+        table: name for table, name in names.items() if isinstance(name, str) and is_user_code(name) and ".py:" in name
+    }
+
+
+def _require_named_user_code(
+    merged: Table, flags: Table, uses: Sequence[str], vouched: Mapping[str, str], recipe: str
+) -> None:
     injected = bool(merged["dataset"].get("injection"))  # --dataset names the inject.json then
     dataset_flag = "--set dataset.name=" if injected else "--dataset "
+    other = f", or the recipe that names it: --recipe {recipe}" if recipe.endswith(".toml") else ""
     for table, flag in (("dataset", dataset_flag), ("model", "--model "), ("method", "--method ")):
         name = merged[table].get("name")
-        named = flags.get(table, {}).get("name") == name
+        named = name in (flags.get(table, {}).get("name"), vouched.get(table))
         if table in uses and isinstance(name, str) and is_user_code(name) and not named:
             raise InputError(
                 f"A file names your own {table} {name}; code is never run because a file names it",
-                f"If you trust it, name it again: {flag}{name}",
+                f"If you trust it, name it again: {flag}{name}" + other,
             )
     injection = merged["dataset"].get("injection") or {}
     feature = injection.get("feature", "")

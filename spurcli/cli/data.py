@@ -38,8 +38,9 @@ def data() -> None:
 @app.command()
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr.")
-    ],
+        str | None,
+        typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr."),
+    ] = None,
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Open and decode every image too.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,
     data_root: DataRoot = None,
@@ -68,9 +69,11 @@ def check(
     from spurcli.cli.progress import TerminalProgress
     from spurcli.datasets import check as looking
     from spurcli.datasets import load_dataset
-    from spurcli.errors import InputError, MissingFilesError
+    from spurcli.errors import InputError, MissingFilesError, UsageError
     from spurcli.session import configure
 
+    if not (name or recipe):
+        raise UsageError("No data set is named", "Name one: spurcli data check photos/")
     columns = {"image": image, "text": text, "label": label, "attribute": attribute, "split_column": split_column}
     settings = configure(
         name,

@@ -32,8 +32,9 @@ if TYPE_CHECKING:  # heavy, and --help has to be fast
 
 def cache(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr.")
-    ],
+        str | None,
+        typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr."),
+    ] = None,
     data_root: DataRoot = None,
     recipe: Recipe = None,
     image: ImageColumn = None,
@@ -59,8 +60,11 @@ def cache(
     from spurcli.cli.progress import TerminalProgress
     from spurcli.datasets import Texts, load_dataset
     from spurcli.datasets.decoded import cache_images
+    from spurcli.errors import UsageError
     from spurcli.session import configure
 
+    if not (name or recipe):
+        raise UsageError("No data set is named", "Name one: spurcli data cache photos/")
     columns = {"image": image, "text": text, "label": label, "attribute": attribute, "split_column": split_column}
     settings = configure(
         name,

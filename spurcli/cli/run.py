@@ -124,6 +124,8 @@ def _with_flag(problem: str, context: Any) -> str:
         return ""
     if artefact:
         return f"Did you mean {artefact.flag} {word}?" if artefact.flag in flags else artefact.used(word)
+    if word.endswith(".toml"):
+        return f"Did you mean --recipe {word}?" if "--recipe" in flags else ""
     if word in DATASETS or (word and Path(word).exists()):
         return f"Did you mean --dataset {word}?" if "--dataset" in flags else ""
     return ""

@@ -9,12 +9,13 @@ from typing import Any
 
 from spurcli.comparing.arms import Arm
 from spurcli.comparing.step import Step
+from spurcli.recipes import own_code_of
 from spurcli.registries import METHODS
 from spurcli.registry import is_user_code
 from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.infer import InferRequest
 from spurcli.requests.inject import InjectRequest
-from spurcli.requests.options import File
+from spurcli.requests.options import File, text
 from spurcli.requests.prune import PruneRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
@@ -137,17 +138,19 @@ class Chain:
         source = self.source
         return {"data_root": source.data_root, "device": source.device, "workers": source.workers}
 
-    def _own_code(self) -> Keywords:
-        """User code is named again to every stage that runs it: it never runs because a file says so."""
+    def _own_code(self, arm: Arm | None = None) -> Keywords:
+        """User code is named again to every stage that runs it, also that of a recipe: it never runs because an output says so."""
         source, settings, found = self.source, {}, {}
-        name = str(source.dataset or "")
+        of_recipe = own_code_of(text((arm.recipe if arm else None) or source.recipe))
+        name = str(source.dataset or of_recipe.get("dataset", ""))
         if is_user_code(name):
             if self._is_injected:
                 settings = {"dataset.name": name}
             else:
                 found["dataset"] = name
-        if source.model and is_user_code(source.model):
-            found["model"] = source.model
+        model = source.model or of_recipe.get("model", "")
+        if is_user_code(model):
+            found["model"] = model
         if feature := source.feature or self._own_feature():
             found["feature"] = feature
         return {**found, **({"set": settings} if settings else {})}
@@ -156,9 +159,9 @@ class Chain:
         feature = str(self.inject.get("feature", ""))
         return feature if is_user_code(feature) else None
 
-    def _reader(self, **also: Any) -> Keywords:
-        """Keywords of a stage that reads a trained model and inherits what it says."""
-        own = self._own_code()
+    def _reader(self, arm: Arm | None = None, **also: Any) -> Keywords:
+        """Keywords of a stage that reads a trained model (of `arm`, if it is not the base) and inherits what it says."""
+        own = self._own_code(arm)
         settings = {**own.pop("set", {}), **self.scoring, **also}
         return {**own, **self._places(), "set": settings or None}
 
@@ -193,6 +196,7 @@ class Chain:
         output = self._here / "inject.json"
         request = InjectRequest(
             dataset=self.source.dataset,
+            recipe=None if self.source.dataset else self.source.recipe,  # which then names the data
             set=settings or None,
             seed=self.seed,
             data_root=self.source.data_root,
@@ -323,7 +327,7 @@ class Chain:
                     group_labels=looks.group_labels,
                     feature_of=list(looks.feature_of) or None,
                     output=output,
-                    **self._reader(),
+                    **self._reader(arm),
                 )
                 yield self._step("evaluate", request, arm.name, output)
                 for planted in looks.planted:

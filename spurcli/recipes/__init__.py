@@ -6,13 +6,14 @@ A recipe may begin from another: `extends = "waterbirds"` at its top takes all t
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.envelope import require_file
 from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
-from spurcli.settings import merge
+from spurcli.settings import merge, own_code
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,6 +43,23 @@ def recipe_path(name: str) -> Path:
 def read_recipe(name: str) -> dict[str, Any]:
     """The tables of a recipe, by name or file, joined with those of the recipe that it extends."""
     return _joined(name, ())
+
+
+def is_own(name: str | None) -> bool:
+    """Whether a recipe that is named is a file of the user's own."""
+    return name is not None and name.endswith(".toml")
+
+
+def own_code_of(name: str | None) -> dict[str, str]:
+    """The user's own code that a recipe names, by table; {} for a shipped recipe."""
+    return own_code(read_recipe(name)) if name and is_own(name) else {}
+
+
+def found_again(name: str, named_in: Sequence[Path]) -> str | None:
+    """The user's own recipe that outputs (`named_in`) were made with: where the name says, else beside one of them. None where
+    there is none."""
+    places = [Path(name), *(path.parent / name for path in named_in)] if is_own(name) else []
+    return next((str(path) for path in places if path.is_file()), None)
 
 
 def _joined(name: str, above: tuple[str, ...]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.provenance import lineage_of
+from spurcli.recipes import is_own, read_recipe
 from spurcli.registry import is_user_code
 from spurcli.requests.options import ROLES, words_of
 from spurcli.requests.score import ScoreRequest
+from spurcli.settings import own_code
 
 # Flags that mean the same for train and score.
 _COLUMNS = tuple("--" + name.replace("_", "-") for name in ROLES)
@@ -41,8 +43,17 @@ def words_of_lineage(lines: Sequence[list[str]]) -> list[str]:
     if found is None:
         trained = next((line[2:] for line in lines if line[:2] == ["spurcli", "train"]), [])
         found = [word for place, flag in enumerate(trained) for word in _taken(trained, place, flag)]
-    is_named = any(word.split("=")[0] == "--dataset" for word in found)
+    is_named = any(word.split("=")[0] == "--dataset" for word in found) or _recipe_names_data(found)
     return found if is_named and not any(is_user_code(word.split("=")[-1]) for word in found) else []
+
+
+def _recipe_names_data(words: Sequence[str]) -> bool:
+    """Whether the words name a recipe of the user's own that is there, names the data and no code."""
+    named = next((words[place + 1] for place, word in enumerate(words[:-1]) if word == "--recipe"), "")
+    if not (is_own(named) and Path(named).is_file()):
+        return False
+    recipe = read_recipe(named)
+    return bool((recipe.get("dataset") or {}).get("name")) and not own_code(recipe)
 
 
 def _taken(words: Sequence[str], place: int, flag: str) -> Sequence[str]:
