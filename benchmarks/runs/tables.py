@@ -67,9 +67,15 @@ _AUDITED = {
     "audit": "without what the audit says to cut",
     "audit-random": "as many of its carriers at random",
     "audit-all": "without all carriers that it found",
+    "audit-all-random": "as many of their class at random",
     "oracle": _REFERENCES["oracle"],
 }
-_BY_AUDIT = (("audit", "audit-random"), ("audit", "all"), ("audit-all", "all"))
+_BY_AUDIT = (("audit", "audit-random"), ("audit", "all"), ("audit-all", "audit-all-random"), ("audit-all", "all"))
+# Where nothing is confirmed, its first suspect is cut.
+_FIRST = {name.replace("audit", "audit-first"): _AUDITED[name] for name in _AUDITED if name != "oracle"}
+_FELT = dict.fromkeys(("sky", "waterbirds-frozen"), "worst_group_accuracy")
+_FELT |= dict.fromkeys(("celeba", "celeba-frozen"), "conflict_accuracy")
+_BY_FIRST = [(arm.replace("audit", "audit-first"), other.replace("audit", "audit-first")) for arm, other in _BY_AUDIT]
 
 
 def _pairs(*arms: tuple[str, str]) -> list[tuple[str, str]]:
@@ -191,6 +197,8 @@ PAGES = {
     },
     "digits-audit": Page("digits", _AUDITED, _BY_AUDIT, "spurious_misclassification", _INJECTED),
     "cifar10s-weak-audit": Page("cifar10s-weak", _AUDITED, _BY_AUDIT, "spurious_misclassification", _NO_VAL),
+    "cifar10s-strong-audit": Page("cifar10s-strong", _AUDITED, _BY_AUDIT, "spurious_misclassification", _NO_VAL),
+    **{f"{name}-audit": Page(name, _FIRST, _BY_FIRST, _FELT[name], (_FELT[name], *_NATURAL)) for name in _FELT},
     "waterbirds-frozen": Page(
         "waterbirds-frozen",
         {
