@@ -75,8 +75,7 @@ def _function(stage: str, request: Callable[_P, Any], result: type[_R], command:
 def _documented(stage: str, request: Any) -> str:
     options = "\n".join(f"    {field.name}: {field.option.help}" for field in fields_of(request))
     return (
-        f"{request.__doc__}\n\nDoes what `spurcli {stage}` does with the options of the same names, and returns what its "
-        f"--json prints. Errors are `spurcli.errors.SpurError`.\n\n{options}\n"
+        f"{request.__doc__}\n\nRuns `spurcli {stage}` with the options of the same names, and returns the content of its --json output. Errors are `spurcli.errors.SpurError`.\n\n{options}\n"
         "    progress: True shows progress on stderr; or your own `spurcli.progress.Progress`.\n"
     )
 
@@ -85,7 +84,7 @@ def _refuse_streams(asked: Any) -> None:
     """Raise UsageError for `-`, which is the command line's stdin or stdout."""
     for field in fields_of(asked):
         if (field.option.reads or field.option.writes) and "-" in several(getattr(asked, field.name)):
-            raise UsageError(f"{field.name}='-' is stdin or stdout of the command line", "Name a file.")
+            raise UsageError(f"{field.name}='-' works only on the command line", "Name a file.")
 
 
 @contextlib.contextmanager

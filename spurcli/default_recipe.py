@@ -24,7 +24,7 @@ def with_backbone(recipe: Table, name: str, dataset: DatasetSettings, uses: Sequ
     elif "training" in uses and dataset.name != EMBEDDINGS:
         raise UsageError(
             f"The recipe {name} trains on embeddings, and {called(dataset)} holds none",
-            f"Make them first (spurcli data embed {called(dataset)} --recipe {name}), then say --dataset embeddings.h5",
+            f"Make them first (spurcli data embed {called(dataset)} --recipe {name}), then use --dataset embeddings.h5",
         )
     return {key: table for key, table in recipe.items() if key != BACKBONE}
 

@@ -22,9 +22,9 @@ TITLE = "Does pruning the hardest samples sever a spurious correlation?"
 NOTES = (
     "A favourable setting, found by trying about 60 on other draws: heavy-tailed clutter, the digits 3 and 8, an MLP, "
     "scored after 2 epochs. Settings were frozen on draws 100 to 103; the draws shown are others.",
-    "Pruning the hardest of each class costs accuracy: the test split has hard samples too. Pruning only among the "
-    "carriers does not, but needs to know who carries the feature.",
-    "Carriers lean easy here (see the quartiles below); in the paper's unidentifiable settings they are spread evenly.",
+    "Pruning the hardest samples of each class costs accuracy, because the test split has hard samples too. Pruning only among the "
+    "carriers does not, but requires the list of carriers.",
+    "Carriers tend to be easy here (see the quartiles below); in the paper's unidentifiable settings they are spread evenly.",
     "It fails elsewhere: on MNIST digits with the same clutter and on rendered font digits the feature is learned "
     "first, its carriers become easy, and pruning the hardest of each class does not help.",
 )
@@ -40,10 +40,10 @@ _HEADINGS = {
     "inject": "A faint mark in the corner of 30 % of the training images of digit 3",
     "all": "Train on all samples, and keep the model of epoch 2",
     "score": "How difficult is each training sample for the model of epoch 2?",
-    "hardest": "The hardest of each class go; as controls as many random ones, and the easiest",
-    "carriers": "With group labels: only the hardest quarter of those that carry the mark; as control a random quarter",
-    "train": "Train from scratch on what is left",
-    "evaluate": "What does each model do with 8s that carry the mark?",
+    "hardest": "Remove the hardest samples of each class; as controls, as many random samples, and the easiest",
+    "carriers": "With group labels: remove only the hardest quarter of the samples with the mark; as a control, a random quarter",
+    "train": "Train from scratch on the remaining samples",
+    "evaluate": "How does each model classify 8s with the mark?",
 }
 # Seconds of each command, about: only their relation matters, for the time left.
 _COSTS = {"inject": 0.3, "score": 0.2, "prune": 0.03, "train": 1.5, "evaluate": 0.15}

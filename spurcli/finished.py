@@ -53,9 +53,7 @@ def is_complete(
     if lacking and main not in lacking:
         other = lacking[0].path
         problem = "cannot be used" if other.exists() else "is missing"
-        say(
-            f"{main.path} is complete, but {other} {problem}: the same run is done again and replaces both when it ends"
-        )
+        say(f"{main.path} is complete, but {other} {problem}: the run is repeated and replaces both when it ends")
     return not lacking
 
 
@@ -76,4 +74,4 @@ def _problem(output: Output, made: Provenance, fingerprint: Fingerprint | None) 
 
 def _require_own_weights(path: Path, stated: str | None) -> None:
     if stated not in (None, weights_sha256_of_file(path)):
-        raise InputError(f"{path} is damaged: its weights are not those that were written", "Train it again.")
+        raise InputError(f"{path} is damaged: its weights have changed since they were written", "Train it again.")

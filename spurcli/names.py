@@ -127,7 +127,7 @@ def warn_alike(names: Iterable[str], what: str, where: str, advice: str = "", *,
     more = f" (and {len(found) - _SHOWN:,} more)" if len(found) > _SHOWN else ""
     warnings.warn(
         SpurWarning(
-            f"{where}: {what} that may be the same: {shown}{more}. {advice or 'If they are, spell them alike in the data.'}"
+            f"{where}: {what} that may be the same: {shown}{more}. {advice or 'If they are, use the same spelling in the data.'}"
         ),
         stacklevel=stacklevel + 1,
     )

@@ -53,7 +53,7 @@ DATASETS = Registry(
         ),
         "embeddings": Entry(
             "spurcli.datasets.embedded:load",
-            "What spurcli data embed wrote: --dataset embeddings.h5",
+            "The output of spurcli data embed: --dataset embeddings.h5",
             facts={"for": "vectors"},
         ),
         "multinli": Entry(
@@ -87,7 +87,7 @@ FEATURES = Registry(
         ),
         "word": Entry(
             "spurcli.features.word:word",
-            "A word put into a text, at its end or a place",
+            "A word added to a text, at the end or at a given place",
             "The paper, App. A.4",
             {"for": "texts"},
         ),
@@ -166,7 +166,7 @@ METHODS = Registry(
         ),
         "jtt": Entry(
             "spurcli.training.methods.jtt:JTT",
-            "Just train twice: what an early model got wrong counts more often; options: upweight",
+            "Just train twice: repeats the samples that an early model misclassified; options: upweight",
             "Liu et al., ICML 2021",
             {"needs": "errors"},
         ),
@@ -235,17 +235,17 @@ SCORES = Registry(
                 "grand_last", "harder", "el2n * sqrt(1 + ||h||^2)  (el2n * ||h|| without bias)",
                 "Gradient norm of the loss with respect to the last layer", "Paul et al., NeurIPS 2021",
             ),
-            ("random", "harder", "seeded uniform numbers", "A baseline that knows nothing", ""),
+            ("random", "harder", "seeded uniform numbers", "Random numbers, as a baseline", ""),
         )
     } | {
         # only when asked for: these hold the embeddings h (input of the last linear layer) of all samples
         "prototype": Entry(
-            "spurcli.scoring.embeddings:prototype", "How far from the class's mean embedding; with --add-score prototype",
+            "spurcli.scoring.embeddings:prototype", "Distance from the mean embedding of the class; with --add-score prototype",
             "Sorscher et al., NeurIPS 2022",
             {"higher_is": "harder", "formula": "1 - cos(h, mean h of the class)", "needs": "embeddings"},
         ),
         "k_centre": Entry(
-            "spurcli.scoring.embeddings:k_centre", "When the greedy k-centre coreset picks it; with --add-score k_centre",
+            "spurcli.scoring.embeddings:k_centre", "The step in which the greedy k-centre coreset picks the sample; with --add-score k_centre",
             "Sener and Savarese, ICLR 2018",
             {"higher_is": "harder", "formula": "rank in farthest-first order of h", "needs": "embeddings"},
         ),
@@ -260,11 +260,11 @@ DYNAMICS = Registry(
         name: Entry(f"spurcli.scoring.dynamics:{name}", summary, source, {"higher_is": higher_is, "formula": formula})
         for name, higher_is, formula, summary, source in (
             ("aum", "easier", "mean of z_y - max_{j!=y} z_j", "Area under the margin: the mean logit margin", "Pleiss et al., NeurIPS 2020"),
-            ("forgetting", "harder", "number of epochs right before, wrong now; all epochs if never right", "How often it is forgotten", "Toneva et al., ICLR 2019"),
-            ("first_learned", "harder", "first epoch from which on it is right; epochs + 1 if it ends wrong", "When it is learned for good", "Toneva et al., ICLR 2019"),
+            ("forgetting", "harder", "number of epochs right before, wrong now; all epochs if never right", "How often the sample is forgotten", "Toneva et al., ICLR 2019"),
+            ("first_learned", "harder", "first epoch from which on it is right; epochs + 1 if it ends wrong", "The epoch after which the sample stays correct", "Toneva et al., ICLR 2019"),
             ("confidence", "easier", "mean of p_y", "Cartography: mean probability of the label", "Swayamdipta et al., EMNLP 2020"),
             ("variability", "harder", "population sd of p_y", "Cartography: spread of the label's probability", "Swayamdipta et al., EMNLP 2020"),
-            ("correctness", "easier", "share of epochs that are right", "Cartography: how often it is right", "Swayamdipta et al., EMNLP 2020"),
+            ("correctness", "easier", "share of epochs that are right", "Cartography: share of epochs with a correct prediction", "Swayamdipta et al., EMNLP 2020"),
             ("dynamic_uncertainty", "harder", "mean over windows of 10 epochs of the sample sd of p_y", "Dynamic uncertainty", "He et al., 2023"),
             ("dual", "harder", "mean over windows of 10 epochs of sd(p_y) * (1 - mean p_y)", "DUAL: uncertain and difficult", "Cho et al., 2025"),
         )
@@ -277,23 +277,23 @@ WAYS = Registry(
     {
         "mistakes": Entry(
             "spurcli.inferring.mistakes:mistakes",
-            "What an early model gets wrong: class/right, class/wrong",
+            "Mistakes of an early model: class/right, class/wrong",
             "JTT's first stage: Liu et al., ICML 2021",
         ),
         "predictions": Entry(
             "spurcli.inferring.predictions:predictions",
-            "What an early model predicts: class/predicted class",
+            "Predictions of an early model: class/predicted class",
             "CnC's first stage: Zhang et al., ICML 2022",
         ),
         "xrm": Entry(
             "spurcli.inferring.xrm:xrm",
-            "What either of twin networks that flip each other's labels gets wrong: class/right, class/wrong; --num-tries",
+            "Mistakes of two twin networks that flip each other's labels: class/right, class/wrong; --num-tries",
             "Pezeshki et al., ICML 2024",
             {"epochs": "all"},
         ),
         "sebra": Entry(
             "spurcli.inferring.sebra:sebra",
-            "How early a network that is let lean on what is easy learns a sample: class/early, class/late",
+            "When a network that prefers easy features learns a sample: class/early, class/late",
             "Sebra's ranking: Kappiyath et al., ICLR 2025",
             {"epochs": "all", "without": "errors"},
         ),
@@ -305,7 +305,7 @@ WAYS = Registry(
         ),
         "cross-mistakes": Entry(
             "spurcli.inferring.cross_mistakes:cross_mistakes",
-            "What the one of two models gets wrong that has not seen the sample: class/right, class/wrong",
+            "Mistakes of two models on the samples that they were not trained on: class/right, class/wrong",
             "The held-out mistakes that XRM begins with; not XRM, which flips labels: Pezeshki et al., ICML 2024",
         ),
         "clusters": Entry(
@@ -315,7 +315,7 @@ WAYS = Registry(
         ),
         "ticks": Entry(
             "spurcli.inferring.ticks:ticks",
-            "A person's answers about some samples, spread over all by a probe on embeddings: class/no NAME, class/NAME; --ticks",
+            "A person's answers about some samples, extended to all by a probe on embeddings: class/no NAME, class/NAME; --ticks",
             "Logistic regression; shares as in survey sampling (Kish's effective number, Clopper and Pearson)",
             {"without": "errors"},
         ),
@@ -338,7 +338,7 @@ FINDERS = Registry(
         ),
         "words": Entry(
             "spurcli.auditing.finders.words:find",
-            "Words and phrases that go with a class; tested by putting them into texts and taking them out; named with --word",
+            "Words and phrases linked to a class; tested by adding them to texts and removing them; named with --word",
             "Gardner et al., EMNLP 2021",
             {"for": "texts", "default": True},
         ),
@@ -360,18 +360,18 @@ FINDERS = Registry(
         ),
         "mistakes": Entry(
             "spurcli.auditing.finders.mistakes:find",
-            "What the model mistakes for what, as carriers of a feature; never confirmed by itself",
+            "Samples of one class predicted as another, as carriers of a feature; never confirmed by themselves",
             "Zhang et al., ICML 2022",
             {"default": True},
         ),
         "marks": Entry(
             "spurcli.auditing.finders.marks:find",
-            "What some images of a class have added (a tint, a frame, a line, noise), put into other images",
+            "Marks that some images of a class share (a tint, a frame, a line, noise), copied into other images",
             facts={"for": "images", "needs": "a model"},
         ),
         "regions": Entry(
             "spurcli.auditing.finders.regions:find",
-            "Regions of images, put into images of other classes: who moves the model; your own with --region",
+            "Regions of images that move the model when copied into images of other classes; your own with --region",
             facts={"for": "images", "needs": "a model", "default": True},
         ),
     },

@@ -354,7 +354,7 @@ def _refuse_idle(key: str, uses: Sequence[str]) -> None:
 def _set(flags: dict[str, Any], key: str, value: Any) -> None:
     table, *rest = key.split(".")
     if not rest:
-        raise UsageError(f"--set {key}=… names no table", "Write --set training.epochs=3, for instance.")
+        raise UsageError(f"--set {key}=… has no table", "Write --set training.epochs=3, for instance.")
     if table not in TABLES:
         raise UsageError(f"--set {key}: unknown table {table}{near(table, TABLES)}", f"There are: {', '.join(TABLES)}")
     target = flags.setdefault(table, {})

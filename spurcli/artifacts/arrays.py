@@ -59,7 +59,7 @@ def read_array(path: Path, what: str) -> NDArray[Any]:
         line = next((line for endings, line in _INSTEAD.items() if suffix in endings), "")
         if what != "logits":
             line = line.replace("logits", "labels" if what == "label" else "ids")
-        raise InputError(f"{path}: unknown kind of file {path.suffix!r}", f"{_HINT} Write {line}" if line else _HINT)
+        raise InputError(f"{path}: unknown file type {path.suffix!r}", f"{_HINT} Write {line}" if line else _HINT)
     if array.ndim and not len(array):
         raise InputError(f"{path} has no rows", "Check the program that wrote it.")
     return array
@@ -92,7 +92,7 @@ def names_beside(path: Path, what: str) -> tuple[str, ...]:
 
 
 def read_ids(path: Path, num_samples: int) -> tuple[str, ...]:
-    """Ids of samples [n]: an array of texts or whole numbers, or a text file with one id a line."""
+    """Ids of samples [n]: an array of texts or whole numbers, or a text file with one id per line."""
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz", ".safetensors", *_HDF5):
         found = names_beside(path, "sample_id") if suffix == ".safetensors" else ()
@@ -102,7 +102,7 @@ def read_ids(path: Path, num_samples: int) -> tuple[str, ...]:
     if len(ids) != num_samples:
         hint = "Write one id for each row, in the order of the rows."
         if suffix in (".csv", ".tsv", ".json"):
-            hint = "Write the ids alone, one a line, without a header: np.savetxt('ids.txt', ids, fmt='%s')."
+            hint = "Write only the ids, one per line, without a header: np.savetxt('ids.txt', ids, fmt='%s')."
         raise InputError(f"{path} has {counted(len(ids), 'id')} for {counted(num_samples, 'row')} of logits", hint)
     return ids
 
@@ -120,19 +120,19 @@ def ids_of(array: NDArray[Any], path: Path) -> tuple[str, ...]:
         raise InputError(f"{path} has ids that are not UTF-8", "Write ids in UTF-8.") from error
     raise InputError(
         f"{path} has ids of kind {array.dtype} and shape {list(array.shape)}",
-        "Write texts [n]: np.save('ids.npy', np.array(ids, dtype='U')), or a text file with one id a line.",
+        "Write texts [n]: np.save('ids.npy', np.array(ids, dtype='U')), or a text file with one id per line.",
     )
 
 
 def _read_lines(path: Path) -> tuple[str, ...]:
     require_file(path, "ids", "Write one id a line.")
     if path.stat().st_size > _MAX_TEXT_BYTES:
-        raise InputError(f"{path} is larger than any list of ids should be", "Check that the right file is named.")
+        raise InputError(f"{path} is too large for a list of ids", "Check that the right file is named.")
     try:
         with path.open(encoding="utf-8-sig", newline=None) as stream:  # editors on Windows begin a text with a mark
             ids = tuple(line.removesuffix("\n") for line in stream)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file", "Write one id a line, in UTF-8.") from error
+        raise InputError(f"{path} is not a text file", "Write one id per line, in UTF-8.") from error
     if "" in ids:
         raise InputError(f"{path}, line {ids.index('') + 1} is empty", "Write one id a line.")
     return ids
@@ -165,7 +165,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as stream, warnings.catch_warnings():
             if stream.read(6) != b"\x93NUMPY":
-                raise ValueError("it does not begin like one")
+                raise ValueError("its header is not that of a .npy file")
             warnings.simplefilter("ignore")  # headers of old versions
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python, which can fail in any way

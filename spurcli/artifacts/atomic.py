@@ -59,7 +59,7 @@ def readable_os_errors(path: Path) -> Iterator[None]:
         if number in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
                 f"No space left while writing {path}",
-                "Free some space or choose another place with -o; the earlier file, if any, is untouched.",
+                "Free some space or choose another location with -o. An existing file is not changed.",
             ) from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(

@@ -82,7 +82,7 @@ def _check_value(row: object, where: str) -> None:
         if field(row, key, int, where) < 0:
             raise _wrong(f"{where}: {key} is negative")
     if row["num_right"] > row["num_held_out"]:
-        raise _wrong(f"{where}: more samples are right than there are")
+        raise _wrong(f"{where}: more samples are correct than exist")
     for part in field(row, "classes", list, where):
         if not isinstance(part, dict):
             raise _wrong(f"{where}: classes are not a list of objects")

@@ -50,7 +50,7 @@ class Artefact:
 _JSON, _HDF5, _TENSORS, _TEXT = (".json",), (".h5", ".hdf5"), (".safetensors",), (".txt", ".list", ".lst")
 INJECTION = Artefact(
     "injection", "an injected data set", "spurcli.injection", 2, ("inject.json",), "inject",
-    "which training samples carry a feature; is itself a data set", "score --dataset {path}", _JSON,
+    "the training samples that carry a feature; can be used as a data set", "score --dataset {path}", _JSON,
 )  # fmt: skip
 SCORES = Artefact(
     "scores", "a score file", "spurcli.scores", 1, ("scores.h5",), "score",
@@ -58,15 +58,15 @@ SCORES = Artefact(
 )  # fmt: skip
 DYNAMICS = Artefact(
     "dynamics", "a dynamics file", "spurcli.dynamics", 1, ("dynamics.h5",), "train",
-    "what a training said of each sample after each epoch", "score --dynamics {path}", _HDF5,
+    "the model's output for each training sample after each epoch", "score --dynamics {path}", _HDF5,
 )  # fmt: skip
 INDICES = Artefact(
     "index list", "an index list", "spurcli.indices", 1, ("keep.txt", "remove.txt"), "prune",
-    "which training samples to keep or to remove", "train --keep {path}", _TEXT,
+    "the training samples to keep or to remove", "train --keep {path}", _TEXT,
 )  # fmt: skip
 ERRORS = Artefact(
     "error list", "an error list", "spurcli.indices", 1, ("errors.txt",), "infer",
-    "which training samples a model gets wrong", "train --method jtt --errors {path}", _TEXT,
+    "the training samples that a model misclassifies", "train --method jtt --errors {path}", _TEXT,
 )  # fmt: skip
 GROUPS = Artefact(
     "groups", "a groups list", "spurcli.groups", 2, ("groups.txt",), "infer",
@@ -78,7 +78,7 @@ CHECKPOINT = Artefact(
 )  # fmt: skip
 HISTORY = Artefact(
     "history", "a training history", "spurcli.history", 1, ("history.json",), "train",
-    "what happened in each epoch of a training", "report {path}", _JSON,
+    "loss, accuracy and learning rate of each training epoch", "report {path}", _JSON,
 )  # fmt: skip
 EVALUATION = Artefact(
     "evaluation", "an evaluation", "spurcli.evaluation", 1, ("evaluation.json",), "evaluate",
@@ -90,19 +90,19 @@ PREDICTIONS = Artefact(
 )  # fmt: skip
 AUDIT = Artefact(
     "audit", "an audit", "spurcli.audit", 1, ("audit.json",), "audit",
-    "what a model leans on: suspects with their carriers and statistics", "show {path}", _JSON,
+    "the features that a model may lean on: suspects with their carriers and statistics", "show {path}", _JSON,
 )  # fmt: skip
 CANARY = Artefact(
     "canary", "a forecast", "spurcli.canary", 1, ("canary.json",), "canary",
-    "what pruning did to planted features, and the fraction that this suggests", "show {path}", _JSON,
+    "the effect of pruning on planted features, and the suggested fraction", "show {path}", _JSON,
 )  # fmt: skip
 EMBEDDINGS = Artefact(
     "embeddings", "a file of embeddings", "spurcli.embeddings", 1, ("embeddings.h5",), "data embed",
-    "embeddings of every split by a frozen model; is itself a data set", "score --dataset {path}", _HDF5,
+    "embeddings of every split by a frozen model; can be used as a data set", "score --dataset {path}", _HDF5,
 )  # fmt: skip
 REPORT = Artefact(
     "report", "a report", "spurcli.report", 1, ("report.json",), "report",
-    "everything that the page says, for other programs", "show {path}", _JSON,
+    "the content of the report page, for other programs", "show {path}", _JSON,
 )  # fmt: skip
 CATALOGUE = (
     INJECTION, SCORES, DYNAMICS, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, CANARY, EMBEDDINGS, REPORT,

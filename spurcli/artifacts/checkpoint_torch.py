@@ -109,5 +109,7 @@ def restore(model: nn.Module, weights: Weights, where: str) -> str:
     state.update({keys[name]: tensor for name, tensor in converted.items()})
     inner.load_state_dict(state)
     if weights_sha256(plain_weights(inner)) != weights_sha256(converted):
-        raise InputError(f"{where} did not restore: the model holds other weights than the file", "Report this.")
+        raise InputError(
+            f"{where} was not loaded correctly: the model's weights differ from those in the file", "Report this."
+        )
     return digest

@@ -16,7 +16,7 @@ from spurcli.errors import SpurWarning
 _BLOCK = 1 << 16
 _FEWEST, _GAIN, _AGREED = 20, 0.1, 0.5
 _SHOWN = 3
-ORDER_ADVICE = "Unless that is what the model learned, name the order of its outputs: --set model.options.class_order=…"
+ORDER_ADVICE = "If this is not intended, name the order of the model's outputs: --set model.options.class_order=…"
 
 
 def confusion(logits: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -225,7 +225,7 @@ def _describe_canary(path: Path) -> Described:
 
 def _describe_json(path: Path) -> Described:
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise InputError(f"{path} is larger than any artefact should be", "Check that the right file is named.")
+        raise InputError(f"{path} is too large for a file of spurcli", "Check that the right file is named.")
     content, where = parse_json(path.read_bytes(), str(path)), str(path)
     found = catalogue.of_format(content.get("format"), ".json") if isinstance(content, dict) else None
     if found is None:

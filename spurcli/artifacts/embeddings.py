@@ -210,10 +210,10 @@ def _problems(found: Embeddings) -> Iterator[str]:
     if not num_classes:
         yield "the classes have no names"
     if not all(0 <= label < num_classes for label in found.confusion or ()):
-        yield "`confusion` names a class that is not there"
+        yield "`confusion` names a class that does not exist"
     for key in ("feature_of", "twin_class"):
         if not 0 <= ((found.injection or {}).get(key) or 0) < max(num_classes, 1):
-            yield "the injection names a class that is not there"
+            yield "the injection names a class that does not exist"
     width = found.num_dimensions
     for name, split in found.splits.items():
         if split.embedding.shape != (len(split.label), width):

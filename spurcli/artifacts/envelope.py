@@ -120,7 +120,7 @@ def read_json_artifact(path: Path, expected: str, newest: int, hint: str) -> Jso
     """Read a JSON artefact and check its format and version."""
     require_file(path, f"a {expected} file", hint)
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise InputError(f"{path} is larger than any {expected} file should be", "Check that the right file is named.")
+        raise InputError(f"{path} is too large for a {expected} file", "Check that the right file is named.")
     content = parse_json(path.read_bytes(), str(path))
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a {expected} file", "Check that the right file is named.")

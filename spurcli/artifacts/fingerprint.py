@@ -53,7 +53,7 @@ class Fingerprint:
     @classmethod
     def from_json(cls, content: Any, where: str) -> Fingerprint:
         if not isinstance(content, Mapping):
-            raise InputError(f"{where} holds no usable fingerprint", "Make the file again.")
+            raise InputError(f"{where} has no usable fingerprint", "Make the file again.")
         where = f"{where}: fingerprint"
         num_samples = field(content, "num_samples", int, where)
         if num_samples < 0:

@@ -85,7 +85,9 @@ def read_logits(path: Path) -> NDArray[np.float32]:
         block = logits[start : start + CHUNK]
         if not np.isfinite(block).all():
             row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-            raise InputError(f"{path}: logits of sample {row:,} hold NaN or infinity", "Check the model made them.")
+            raise InputError(
+                f"{path}: logits of sample {row:,} hold NaN or infinity", "Check the model that made them."
+            )
     warn_unless_logits(logits, str(path))
     return logits
 
@@ -99,7 +101,7 @@ def _require_logits(stored: NDArray[Any], path: Path) -> None:
     if is_float and (stored.ndim == 1 or shape[1:] == [1]):
         is_share = bool(np.isfinite(stored).all()) and stored.min() >= 0 and stored.max() <= 1
         line = "np.log(np.stack([1 - p, p], axis=1))" if is_share and stored.any() else "np.stack([0 * z, z], axis=1)"
-        hint = f"{expected}: of a binary model's output write {line}{', flattened' if stored.ndim > 1 else ''}."
+        hint = f"{expected}: for the output of a binary model write {line}{', flattened' if stored.ndim > 1 else ''}."
         if stored.ndim > 1:
             raise InputError(f"{path}: logits need at least 2 classes, found 1", hint)
     elif is_float and stored.ndim > 2 and sum(size > 1 for size in shape) == 2:
@@ -107,7 +109,7 @@ def _require_logits(stored: NDArray[Any], path: Path) -> None:
     elif stored.dtype.kind in "iub" and stored.ndim == 2:
         hint = f"{expected}: logits.astype('float32') if these are logits, not votes or decisions."
     elif stored.dtype.kind in "iub" and stored.ndim == 1:
-        hint = f"{expected}: these look like classes; write what the model gives before its argmax."
+        hint = f"{expected}: these look like classes; write the model's output before its argmax."
     else:
         hint = f"{expected}."
     raise InputError(f"{path} is {stored.dtype} of shape {shape}", hint)
@@ -125,7 +127,7 @@ def read_labels(path: Path, num_samples: int, num_classes: int, class_names: Seq
         if stored.ndim == 2 and stored.shape[1] == 1:
             hint = "Expected integer [n]: write labels.ravel()."
         elif stored.ndim == 2 and stored.shape[1] == num_classes:
-            hint = "Expected integer [n]: of one-hot rows write labels.argmax(axis=1)."
+            hint = "Expected integer [n]: for one-hot rows write labels.argmax(axis=1)."
         elif stored.dtype.kind == "b":
             hint = "Expected integer [n]: write labels.astype(int)."
         raise InputError(f"{path} is {stored.dtype} of shape {list(stored.shape)}", hint)

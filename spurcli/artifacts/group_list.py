@@ -27,7 +27,7 @@ from spurcli.names import warn_alike
 from spurcli.words import counted
 
 UNNAMED = ""  # the one split of a list of version 1, or without a header: it does not say which one it is
-_HINT = "It has one group name a line, one line a sample."
+_HINT = "It has one line per sample, with the name of its group."
 _AGAIN = "Make it again."
 
 
@@ -127,7 +127,7 @@ def read_groups(path: Path) -> GroupList:
             probability_of = optional_field(header or {}, "probability_of", str, f"{path}: header")
             lines = _read_lines(stream, path, stated, with_probability=probability_of is not None)
         except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a text file", "It has one group name a line.") from error
+            raise InputError(f"{path} is not a text file", "It has one group name per line.") from error
     if not len(lines.group):
         raise InputError(f"{path} holds no group", _HINT)
     if stated and len(lines.names) > len(stated):
@@ -140,7 +140,7 @@ def read_groups(path: Path) -> GroupList:
     subjects = _stated_splits(header, path)
     ends = list(itertools.accumulate(num_samples for num_samples, _ in subjects.values()))
     if ends[-1] != len(lines.group) or not lines.is_complete:
-        raise InputError(f"{path} is cut: {counted(len(lines.group), 'line')} of {ends[-1]:,}", _AGAIN)
+        raise InputError(f"{path} is truncated: {counted(len(lines.group), 'line')} of {ends[-1]:,}", _AGAIN)
     parts = {}
     for begin, end, (name, (_, subject)) in zip([0, *ends], ends, subjects.items(), strict=False):
         probability = None if lines.probability is None else lines.probability[begin:end]
@@ -230,7 +230,7 @@ def _probability(text: str, path: Path, sample: int) -> float:
         pass
     raise InputError(
         f"{path}: {text[:40]!r} of sample {sample:,} is not a probability",
-        "Each line has a group name, a tab, and a number from 0 to 1, or nothing where it is not known.",
+        "Each line has a group name, a tab, and a number from 0 to 1, or nothing if it is not known.",
     )
 
 
@@ -238,7 +238,7 @@ def _stated_names(header: JsonObject, path: Path) -> Sequence[str]:
     """The groups' names in the order of the header; none if it states none."""
     names = optional_field(header, "group_names", list, f"{path}: header") or []
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise InputError(f"{path}: header: 'group_names' are not names, each once", _AGAIN)
+        raise InputError(f"{path}: header: 'group_names' is not a list of unique names", _AGAIN)
     return names
 
 
@@ -252,11 +252,11 @@ def _stated_splits(header: JsonObject, path: Path) -> dict[str, tuple[int, Subje
     found: dict[str, tuple[int, Subject]] = {}
     for item in checked_field(header, "splits", list, where):
         if not isinstance(item, dict):
-            raise InputError(f"{where}: 'splits' are not objects", _AGAIN)
+            raise InputError(f"{where}: 'splits' is not a list of objects", _AGAIN)
         name = checked_field(item, "name", str, f"{where}: splits")
         num_samples = checked_field(item, "num_samples", int, f"{where}: splits: {name[:40]}")
         if not name or name in found or num_samples < 0:
-            raise InputError(f"{where}: 'splits' are not names, each once, with their number of samples", _AGAIN)
+            raise InputError(f"{where}: 'splits' needs unique names, each with its number of samples", _AGAIN)
         found[name] = num_samples, Subject.from_json(item, where, str(path))
     if not found:
         raise InputError(f"{where}: 'splits' is empty", _AGAIN)

@@ -125,7 +125,7 @@ def member(group: Any, name: str, kind: type, where: str) -> Any:
     if link is None:
         return None
     if not isinstance(link, h5py.HardLink):
-        raise InputError(f"{where}: {name!r} is a link to elsewhere, which is refused", "Write the data into the file.")
+        raise InputError(f"{where}: {name!r} is a link, which is not allowed", "Write the data into the file.")
     item = group[name]
     if not isinstance(item, kind):
         raise InputError(f"{where}: {name!r} is not a {kind.__name__.lower()}", "See docs/formats.md for the layout.")
@@ -149,7 +149,7 @@ def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, le
         )
     found = item.shape[-1] if ndim == 2 and length is not None else item.shape[0]
     if length is not None and found != length:
-        raise InputError(f"{label} has {counted(found, 'value')}, {length:,} were expected", "Make the file again.")
+        raise InputError(f"{label} has {counted(found, 'value')}, {length:,} expected", "Make the file again.")
     require_backed(item, label, item.dtype.itemsize)
     return item
 
@@ -157,7 +157,9 @@ def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, le
 def require_backed(item: Any, label: str, item_bytes: int) -> None:
     """Raise InputError unless the values of a data set, of `item_bytes` each, are in this file."""
     if item.is_virtual or item.external:
-        raise InputError(f"{label} keeps its data outside the file, which is refused", "Write the data into the file.")
+        raise InputError(
+            f"{label} stores its data outside the file, which is not allowed", "Write the data into the file."
+        )
     if 0 in item.shape:
         raise InputError(f"{label} is empty", "Make the file again.")
     unknown = set(item._filters) - _ALLOWED_FILTERS
@@ -187,7 +189,7 @@ def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:
     for start in range(0, len(label), 16 * CHUNK):
         digest.update(np.ascontiguousarray(label[start : start + 16 * CHUNK], dtype="<i8").data)
     if digest.hexdigest() != fingerprint.labels_sha256:
-        raise InputError(f"{where}: the labels are not those of its fingerprint", "Make the file again.")
+        raise InputError(f"{where}: the labels do not match the fingerprint", "Make the file again.")
 
 
 def write_names(file: h5py.File, name: str, values: Sequence[str]) -> None:

@@ -49,7 +49,7 @@ class Texts:
             if limit is not None:
                 limit -= sum(map(len, values))
                 if limit < 0:  # many references to one object
-                    raise InputError(f"{self.where} holds more text than the file", "The file is damaged.")
+                    raise InputError(f"{self.where} declares more text than the file has", "The file is damaged.")
             for value in values:
                 yield value.decode("utf-8")
 
@@ -75,9 +75,7 @@ def text_member(group: Any, name: str, where: str, *, length: int | None = None)
     if item.ndim != 1:
         raise InputError(f"{label} has {item.ndim} axes", "Write one text for each sample, [n].")
     if length is not None and item.shape[0] != length:
-        raise InputError(
-            f"{label} has {counted(item.shape[0], 'value')}, {length:,} were expected", "Make the file again."
-        )
+        raise InputError(f"{label} has {counted(item.shape[0], 'value')}, {length:,} expected", "Make the file again.")
     require_backed(item, label, 16)  # what a reference takes in the file
     return Texts(item, largest_heap_object(item), label)
 
@@ -95,7 +93,7 @@ def read_names(group: Any, name: str, where: str) -> tuple[str, ...]:
     if string is None or len(stored.shape) != 1:
         raise InputError(f"{label} is not a list of texts", "Write a list of names.")
     if string.length is None and largest_heap_object(group) * int(stored.shape[0]) > 4 * _SLICE_BYTES:
-        raise InputError(f"{label} may hold more text than any list of names", f"Write the data set {name!r} instead.")
+        raise InputError(f"{label} is too large for a list of names", f"Write the data set {name!r} instead.")
     values = group.attrs[name].tolist()
     return tuple(value.decode("utf-8") if isinstance(value, bytes) else value for value in values)
 

@@ -90,11 +90,11 @@ def _advice(text: str) -> str:
     if re.fullmatch(r"[+-]?[0-9]+\.0*(e[+-]?[0-9]+)?", text, re.ASCII | re.IGNORECASE):
         return "Write integers: np.savetxt(path, indices, fmt='%d')."
     if text.lower() in ("true", "false"):
-        return "Of a mask write the positions: np.savetxt(path, np.flatnonzero(mask), fmt='%d')."
+        return "For a mask, write the positions: np.savetxt(path, np.flatnonzero(mask), fmt='%d')."
     if text[:1] in "[{":
-        return "Write one index a line, without brackets."
+        return "Write one index per line, without brackets."
     if any(separator in text for separator in ",;\t") or re.fullmatch(r"\"?[A-Za-z_][\w ]*\"?", text):
-        return "Of a table write one column without its header: df['index'].to_csv(path, index=False, header=False)."
+        return "For a table, write one column without its header: df['index'].to_csv(path, index=False, header=False)."
     if re.search(r"[A-Za-z]", text):
         return "Write positions in the training split, from 0, not ids or file names."
     return HINT

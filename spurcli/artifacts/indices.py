@@ -168,9 +168,9 @@ def _checked_header(
     none = np.empty(0, dtype=np.int64)
     if header is None:
         if smallest is None:
-            raise InputError(f"{path} holds no index", f"It may be the start of a cut stream. {HINT}")
+            raise InputError(f"{path} holds no index", f"It may be truncated. {HINT}")
         warnings.warn(
-            f"{path} is a bare list: nothing could be checked but that the indices fit{_from_one(smallest)}",
+            f"{path} is a plain list: only the range of the indices can be checked{_from_one(smallest)}",
             SpurWarning,
             stacklevel=3,
         )
@@ -180,8 +180,8 @@ def _checked_header(
     promised = checked_field(header, "num_indices", int, where)
     if num_indices != promised or not is_complete:
         raise InputError(
-            f"{path} is cut: {num_indices:,} complete indices of {promised:,}",
-            "The command that wrote it was stopped or its stream was cut; make it again.",
+            f"{path} is truncated: {num_indices:,} complete indices of {promised:,}",
+            "The command that wrote it may have been stopped. Make it again.",
         )
     return IndexList(
         none,
@@ -205,7 +205,7 @@ def _from_one(smallest: int) -> str:
     """What to say of a list that may count from 1: a smallest index of 1 is the only sign."""
     if smallest != 1:
         return ""
-    return ". Its smallest index is 1: if it counts from 1, subtract 1 from each, for positions count from 0"
+    return ". The smallest index is 1: positions start at 0, so subtract 1 from each index if the list counts from 1"
 
 
 def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
@@ -260,11 +260,11 @@ def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> JsonObject |
     start = stream.readline(_MAX_HEADER)
     if not start.startswith(magic):
         if start.startswith(_ANY_MAGIC):
-            raise InputError(f"{path} is another kind of list, or cut: it begins {start[:30].strip()!r}", HINT)
+            raise InputError(f"{path} is another kind of list, or damaged: it begins {start[:30].strip()!r}", HINT)
         stream.seek(0)
         return None
     if len(start) == _MAX_HEADER and not start.endswith("\n"):
-        raise InputError(f"{path} has a header longer than any should be", HINT)
+        raise InputError(f"{path} has a header that is too long", HINT)
     version, _, text = start[len(magic) :].rstrip("\n").partition(" ")
     if not re.fullmatch("[0-9]{1,9}", version) or not 1 <= int(version) <= kind.version:
         raise InputError(

@@ -24,7 +24,7 @@ def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
         held.acquire(timeout=_MOMENT)
     except Timeout:
         if waiting is None:
-            raise BlockingIOError(f"{path} is held by another process") from None
+            raise BlockingIOError(f"{path} is locked by another process") from None
         waiting()
         held.acquire()
     try:

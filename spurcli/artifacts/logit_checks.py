@@ -34,7 +34,7 @@ def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = Fal
         return False
     what, remedy = found
     if of_model:
-        remedy = "Return what the model has before its last softmax or sigmoid, or the logarithm of what it returns."
+        remedy = "Return the model's values before its last softmax or sigmoid, or the logarithm of its output."
     warnings.warn(SpurWarning(f"{where}: {what}, not logits. {remedy}"), stacklevel=stacklevel + 1)
     return True
 
@@ -50,7 +50,7 @@ def are_constant(logits: NDArray[Any]) -> bool:
 
 def constant_line(num_samples: int, what: str = "The logits") -> str:
     """What to say of logits that are the same for all samples."""
-    return f"{what} are the same for all {counted(num_samples, 'sample')}: the model has collapsed, or its inputs are all alike"
+    return f"{what} are the same for all {counted(num_samples, 'sample')}: the model has collapsed, or all its inputs are the same"
 
 
 def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: str, *, stacklevel: int = 2) -> None:
@@ -78,7 +78,7 @@ def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: s
         said = f"the columns fit the labels better in another order: class {', '.join(moved[:3])}{more}"
         advice = "Reorder the columns, or store class_names with the logits"
     elif recall < chance + 3 * error:
-        said = f"the largest logit is the label's in {recall:.0%} of the samples (mean of the classes), no better than guessing"
+        said = f"the largest logit matches the label in {recall:.0%} of the samples (mean over classes), which is no better than guessing"
         advice = "Are rows and labels in the same order?"
     else:
         return
@@ -118,7 +118,7 @@ def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
         if is_whole and not is_mixed:
             return (
                 "every row is one-hot: these are predicted classes",
-                "Write what the model gives before its argmax.",
+                "Write the model's output before its argmax.",
             )
         share = "p" if total == 1 else f"p / {total:g}"
         if lowest > 0:
@@ -129,14 +129,13 @@ def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
         # half the smallest that is not 0: where rounding made it 0
         return (
             f"every row is ≥ 0 and sums to {total:g}, with zeros: these look like {name}",
-            f"Write their logarithm, np.log({share if total == 1 else f'({share})'}.clip({positive / total / 2:.0e})), or better what the model has before its softmax: "
-            "all zeros are ties.",
+            f"Write their logarithm, np.log({share if total == 1 else f'({share})'}.clip({positive / total / 2:.0e})), or better the model's values before its softmax, because all zeros are ties.",
         )
     if odds_are_one:
         return "exp(−z) of every row sums to 1: these look like negative log-probabilities", "Write their negative, -z."
     if highest <= 1 and highest > 0 and logits.size >= _ENOUGH:
         if is_whole:
-            return "all values are 0 or 1: these look like decisions", "Write what the model gives before it decides."
+            return "all values are 0 or 1: these look like decisions", "Write the model's values before its decision."
         return (
             "all values are between 0 and 1: these look like the outputs of a sigmoid, or similarities",
             "Write np.log(p / (1 - p)) of sigmoid outputs; divide similarities by the temperature they were trained with.",

@@ -160,7 +160,7 @@ def best_match(
         names = " and ".join(repr(match.origin) for match in chosen[:3])
         raise InputError(
             f"{where} holds several sets of weights that fit the model: {names}",
-            "Save the one that is meant by itself: torch.save(model.state_dict(), FILE).",
+            "Save the intended set in its own file: torch.save(model.state_dict(), FILE).",
         )
     return chosen[0], [match.origin for match in different if match is not chosen[0]]
 

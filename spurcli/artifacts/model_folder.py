@@ -69,7 +69,7 @@ def folder_settings(folder: Path) -> dict[str, object]:
         size = size.get("height", size.get("shortest_edge")) if isinstance(size, dict) else size
         if not pixels and type(config.get("image_size")) is int:
             size = config["image_size"]
-            message = f"{folder} has no preprocessor_config.json: mean and std of the images are the recipe's"
+            message = f"{folder} has no preprocessor_config.json: the recipe's mean and std of images are used"
             warnings.warn(message, SpurWarning, stacklevel=2)
     else:
         return {}

@@ -51,7 +51,7 @@ def read_npz(path: Path, name: str) -> NDArray[Any]:
                 content = stream.read(size)
                 stream.read(1)  # to the end, where the checksum is compared
                 if len(content) < size:
-                    raise ValueError("it is cut")
+                    raise ValueError("it is truncated")
                 array = np.frombuffer(content, dtype=dtype, count=math.prod(shape))
                 return array.reshape(shape[::-1]).T if is_fortran else array.reshape(shape)
     except Exception as error:  # the header is parsed as Python, which can fail in any way

@@ -190,9 +190,9 @@ def _check(found: Predictions, where: str) -> None:
             f"{counted(len(found.train_group_counts), 'training count')} for {counted(len(found.group_names), 'group')}"
         )
     elif any(y is not None and not 0 <= y < num_classes for y in (found.feature_of, found.twin_class)):
-        problem = "the injection names a class that is not there"
+        problem = "the injection names a class that does not exist"
     elif not all(0 <= y < num_classes for y in found.confusion or ()):
-        problem = "`confusion` names a class that is not there"
+        problem = "`confusion` names a class that does not exist"
     elif (index is None) != (twin is None):
         problem = "the injected twin needs `index` and `logits`"
     elif index is not None and twin is not None:

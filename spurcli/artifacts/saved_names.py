@@ -61,7 +61,7 @@ def names_of(found: Sequence[Naming], ours: Sequence[str], where: str) -> tuple[
     if other := next((naming for naming, another in fits if another != order), None):
         raise InputError(
             f"{where} names its classes in two orders: {first.key} ({_shown(first)}) and {other.key} ({_shown(other)})",
-            f"Say which is that of the outputs: --set model.options.class_order={','.join(first.names)}",
+            f"Name the order of the outputs: --set model.options.class_order={','.join(first.names)}",
         )
     return first.names
 

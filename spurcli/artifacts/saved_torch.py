@@ -75,7 +75,7 @@ def read_saved(path: Path) -> SavedWeights:
     holds = ", ".join(key[:40] for key in keys) if keys else type(found).__name__
     if not state_dicts:
         hint = "Save model.state_dict() instead: torch.save(model.state_dict(), FILE)."
-        raise InputError(f"{path} is not a plain state dict and holds none: it holds {holds or 'nothing'}", hint)
+        raise InputError(f"{path} is not a state dict and contains none; it contains {holds or 'nothing'}", hint)
     noted = tuple(noted_accuracies(found)) or noted
     return SavedWeights(str(path), state_dicts, tuple(namings(found)) or beside, holds, noted)
 
@@ -99,7 +99,7 @@ def _load(path: Path) -> Any:
 
 
 _RESAVE = (
-    'Where it was made: torch.save(torch.load("{}", weights_only=False)["state_dict"], "weights.pth"), '
+    'In the program that made it: torch.save(torch.load("{}", weights_only=False)["state_dict"], "weights.pth"), '
     "with the key that holds the weights."
 )
 
@@ -113,12 +113,12 @@ def _unreadable(path: Path, name: str, error: Exception) -> InputError:
     if "TorchScript" in str(error):
         return InputError(
             f"{path} cannot be read as weights: it is a TorchScript program, and code in it is never run",
-            f'Where it was made: torch.save(torch.jit.load("{path}").state_dict(), "weights.pth")',
+            f'In the program that made it: torch.save(torch.jit.load("{path}").state_dict(), "weights.pth")',
         )
     if name.startswith(_MODELS):
         return InputError(
             f"{path} cannot be read as weights: it holds a pickled model ({name}), and code in it is never run",
-            f'Where it was made: torch.save(torch.load("{path}", weights_only=False).state_dict(), "weights.pth")',
+            f'In the program that made it: torch.save(torch.load("{path}", weights_only=False).state_dict(), "weights.pth")',
         )
     what = f"it holds an object {name}" if name else type(error).__name__
     hint = _RESAVE.format(path) if name else "Save model.state_dict() alone, or as .safetensors."

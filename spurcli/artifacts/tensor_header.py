@@ -30,7 +30,7 @@ def read_safetensors_header(path: Path, what: str = "a safetensors file", hint: 
         raise InputError(f"{path} is not {what}", hint)
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise InputError(f"{path}: the metadata are not texts by name", "Save it with the safetensors library.")
+        raise InputError(f"{path}: the metadata are not named texts", "Save it with the safetensors library.")
     body = size - 8 - length
     for name, entry in header.items():
         if name == "__metadata__":

@@ -32,7 +32,7 @@ def unfinished(output: Path) -> Iterator[Path]:
                 held.enter_context(lock(path))
             except BlockingIOError:
                 raise InputError(
-                    f"Another process is making {output}", "Wait for it, end it, or choose another -o."
+                    f"Another process is writing {output}", "Wait for it, end it, or choose another -o."
                 ) from None
             except OSError as error:
                 if error.errno not in _NO_LOCKS:

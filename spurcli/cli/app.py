@@ -16,7 +16,7 @@ _STAGES, _OTHER = "Stages, in order", "Other commands"
 # Each is a module of this package; the order is that of the method. The summary is the first paragraph of the command's help,
 # here too because importing all commands for one line of each doubles the time of `spurcli --help`.
 COMMANDS = {
-    "inject": (_STAGES, "Put a spurious feature into some training samples of one class."),
+    "inject": (_STAGES, "Add a spurious feature to some training samples of one class."),
     "score": (_STAGES, "Measure how difficult each training sample is."),
     "prune": (_STAGES, "Choose which samples to remove."),
     "train": (_STAGES, "Train a model from scratch on the samples that a list keeps."),

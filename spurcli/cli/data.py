@@ -110,7 +110,7 @@ def check(
     else:
         print_found(found)
     if settings.dataset.name == "table" and not found["splits"]["train"]["groups"]:
-        say("A column of what may be spurious makes groups: --attribute COLUMN")
+        say("To make groups, name a column that may be spurious: --attribute COLUMN")
     if unreadable:
         advice = {item["advice"] for item in unreadable}
         raise InputError(
@@ -118,5 +118,5 @@ def check(
             + ", ".join(item["name"] for item in unreadable[:3])
             + (", …" if len(unreadable) > 3 else ""),
             # Damaged files are fetched again; a mode that is refused has advice of its own.
-            advice.pop() if len(advice) == 1 else "Fetch them again from where the data set came from.",
+            advice.pop() if len(advice) == 1 else "Get them again from the source of the data set.",
         )

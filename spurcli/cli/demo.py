@@ -65,4 +65,4 @@ def demo(
     else:
         show_report(report)
     say(f"Report: {study.report.output}")
-    say(f"Everything is in {output}; {output}/commands.sh makes it again.")
+    say(f"Everything is in {output}; {output}/commands.sh runs it again.")

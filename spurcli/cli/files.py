@@ -60,7 +60,7 @@ def _streams(request: Any) -> bool:
 
 def _check_stdout(flag: str, standard_name: str, *, as_json: bool) -> None:
     """Raise UsageError where stdout cannot take a file."""
-    launched().require_alone(f"{flag} - is one process's stdout", f"Name a file with {flag}.")
+    launched().require_alone(f"{flag} -: stdout works with one process only", f"Name a file with {flag}.")
     if as_json:
         raise UsageError(f"{flag} - and --json both write to stdout", "Choose one.")
     if standard_name.endswith((".h5", ".safetensors")) and sys.stdout.isatty():
@@ -71,7 +71,7 @@ def _check_stdout(flag: str, standard_name: str, *, as_json: bool) -> None:
 
 def _spooled(path: Path) -> Path:
     """All of stdin, written to `path`."""
-    launched().require_alone("- is one process's stdin", "Name a file.")
+    launched().require_alone("stdin works with one process only", "Name a file.")
     if sys.stdin.isatty():
         raise UsageError("- reads stdin, which is a terminal here", "Pipe something into it, or name a file.")
     path.parent.mkdir()

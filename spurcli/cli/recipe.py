@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False, help="Copy a recipe to change it, or pri
 @app.command()
 def copy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe (see: spurcli list recipes).")],
-    path: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to. (default: NAME.toml here)")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Output file. (default: NAME.toml in the current folder)")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Copy a recipe to a file of your own, for --recipe FILE."""
@@ -34,7 +36,7 @@ def copy(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A recipe's name or file.")], debug: Debug = False
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Name or file of a recipe.")], debug: Debug = False
 ) -> None:
     """Print a recipe."""
     from spurcli.recipes import read_recipe, recipe_path

@@ -23,7 +23,7 @@ from spurcli.errors import SpurError, SpurWarning
 from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
 
-# What several processes do together; the rest is one process's work.
+# What several processes do together; the rest runs in one process only.
 _SHARED = ("score", "train", "evaluate", "infer", "audit", "data embed")
 
 
@@ -72,12 +72,10 @@ def _run(argv: list[str]) -> int:
     argv, renamed = with_new_names(argv)
     typed.set(argv)
     if "" in argv:  # --keep "$LIST" with nothing in it must not become the default
-        return _fail(
-            "An argument is empty", "Is a variable of the shell unset? Leave the option out for its default.", 2
-        )
+        return _fail("An argument is empty", "Is a shell variable unset? Remove the option to use its default.", 2)
     try:
         if argv and argv[0] in COMMANDS and not _is_shared(argv):
-            launch.require_alone(f"spurcli {argv[0]} is one process's work")
+            launch.require_alone(f"spurcli {argv[0]} runs in one process only")
         for old, new in renamed.items():
             warn(f"{old} is now called {new}; the old name works until the next release")
         if not argv or {"-h", "--help"} & {*argv}:
@@ -180,7 +178,7 @@ def _describe(error: Exception) -> tuple[str, str]:
             "Use fewer: --workers 1, or 0 for none.",
         )
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        return "torch.compile cannot compile the model here", "Go without: --set training.compile=false"
+        return "torch.compile cannot compile the model here", "Switch it off: --set training.compile=false"
     first = (str(error).splitlines() or [""])[0][:200]
     own_files = own_parts()
     own = [
@@ -193,7 +191,7 @@ def _describe(error: Exception) -> tuple[str, str]:
             where = f"{own[-1].filename}, line {own[-1].lineno}: {where}"
             hint = "--debug shows the traceback."
             if isinstance(error.filename, str) and not Path(error.filename).is_absolute():
-                hint = "Paths in it count from the working folder; from its own: Path(__file__).parent / NAME"
+                hint = "Its relative paths start at the working folder. For the file's own folder: Path(__file__).parent / NAME"
         return f"{where}{os.strerror(error.errno)}", hint
     problem = f"{type(error).__name__}: {first}"
     if own:

@@ -42,7 +42,7 @@ def time_line(plan: Estimate) -> str:
     trainings = counted(sum(step.stage == "train" for step in study.steps), "training")
     commands = counted(len(study.steps) + 1, "command")
     seconds = plan.seconds()
-    left = "how long is not known" if seconds is None else f"about {duration(seconds)} on this machine"
+    left = "unknown time" if seconds is None else f"about {duration(seconds)} on this machine"
     return f"{counted(len(study.seeds), 'seed')}, {trainings}, {commands} → {study.folder}: {left}"
 
 

@@ -83,7 +83,7 @@ def metrics_table(result: JsonObject) -> None:
         for record in several[1:] and several:
             _say_record(record)
     elif result.get("no_features") and result["per_group"]:
-        say(f"Reliance is not judged: {result['no_features']}")
+        say(f"Reliance is not measured: {result['no_features']}")
 
 
 def _reliance_table(metrics: dict[str, JsonObject]) -> None:

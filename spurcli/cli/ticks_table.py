@@ -12,7 +12,7 @@ from spurcli.words import counted
 
 _MAX_ROWS = 12
 _RULE = {
-    "strong": "strong: carriers gather among the easy samples. Prune inside the carriers: --group {group} --fraction 0.25",
+    "strong": "strong: the carriers are mainly easy samples. Prune inside the carriers: --group {group} --fraction 0.25",
     "weak": "weak: the carriers are spread over easy and hard samples. Prune the hardest of the carriers (--group {group}), or of "
     "each class (--per-class)",
 }
@@ -32,7 +32,7 @@ def ticks_table(ticked: JsonObject) -> None:
     if len(classes) > _MAX_ROWS:
         say(f"… {counted(len(classes) - _MAX_ROWS, 'more class')}: --json shows all")
     if any(row["shares"] for row in classes):
-        say("Share of carriers by difficulty, with 95 % intervals; AUROC of probes that had not seen the sample")
+        say("Share of carriers by difficulty, with 95 % intervals; AUROC of probes that were not trained on the sample")
     if ticked["num_repeated"]:
         say(
             f"Shown twice: {ticked['num_agreeing']:,} of {counted(ticked['num_repeated'], 'sample')} got the same answer"
@@ -47,11 +47,11 @@ def _answer(row: JsonObject, feature: str) -> str:
     if rule := _RULE.get(row["answer"]):
         return rule.format(group=f"'{row['class']}/{feature}'")
     if row["shares"] is None:
-        return "undecided: ticks.csv does not say how difficult the samples are, and of how many they were drawn"
+        return "undecided: ticks.csv has no difficulty and no sizes of the strata"
     more = (
-        f"about {row['more_ticks']:,} more answers would decide"
+        f"about {row['more_ticks']:,} more answers are needed"
         if row["more_ticks"]
-        else "no number worth ticking would decide"
+        else "no practical number of answers is enough"
     )
     return f"undecided whether strong or weak; {more}"
 

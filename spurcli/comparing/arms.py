@@ -112,7 +112,7 @@ def parse_arm(word: str) -> Arm:
             f"{word}: which fraction?", f"Write {name}:0.1{'@' if match['group'] else ''}{match['group'] or ''}"
         )
     if group and fraction is None:
-        raise UsageError(f"{word}: groups are for pruning", f"Write {name}:0.1@{match['group']}")
+        raise UsageError(f"{word}: groups apply only to pruning", f"Write {name}:0.1@{match['group']}")
     if name in ORDERS and way:
         raise UsageError(f"{word}: ERM needs no groups", f"Write {word.replace('+' + way, '')}")
     rule = None

@@ -67,7 +67,7 @@ def read_study_file(path: Path, *, controls: bool = True) -> StudyFile:
     """Read a study's file. Raises InputError or UsageError that name the table and key that are wrong."""
     require_file(path, "a study", "docs/studies.md shows one.")
     if path.stat().st_size > 1 << 20:
-        raise InputError(f"{path} is larger than any study should be", "Check that the right file is named.")
+        raise InputError(f"{path} is too large for a file of arms", "Check that the right file is named.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -94,7 +94,7 @@ def _arms_of(name: str, table: Table, path: Path, *, controls: bool) -> list[Arm
     if "fraction" in table:
         rule = _rule(table, where)
     elif wrong := [key for key in _RULE if key in table]:
-        raise InputError(f"{where}: {wrong[0]} is for pruning", 'Add fraction = "0.1", or remove it.')
+        raise InputError(f"{where}: {wrong[0]} applies only to pruning", 'Add fraction = "0.1", or remove it.')
     if rule and "keep" in table:
         raise InputError(f"{where}: fraction and keep contradict each other", "Remove one of them.")
     if "inferred" in table and "group_labels" in table:

@@ -74,7 +74,7 @@ class CompareRequest:
     )
     feature_of: Annotated[
         str | Sequence[str] | None,
-        Option("Judge reliance on this feature, CLASS/ATTRIBUTE. Repeatable.", "NAME", repeated=True),
+        Option("Measure reliance on this feature, CLASS/ATTRIBUTE. Repeatable.", "NAME", repeated=True),
     ] = None
     dry_run: Annotated[bool, Option("Show the plan and the expected time, and stop.")] = False
     script: Annotated[bool, Option("Print the commands as a shell script, and stop.")] = False

@@ -56,7 +56,7 @@ def study_of(asked: CompareRequest) -> Study:
     )
     if wrong := next((key for key in source.settings if key.startswith("method.")), None):
         raise UsageError(
-            f"--set {wrong} would be for one method", f'Put it into FILE.toml: [arms.NAME] set = {{ "{wrong}" = … }}'
+            f"--set {wrong} applies to one method only", f'Put it into FILE.toml: [arms.NAME] set = {{ "{wrong}" = … }}'
         )
     rules = asked.select_epoch.split(",") if isinstance(asked.select_epoch, str) else asked.select_epoch
     looks = Looks(
@@ -167,4 +167,4 @@ def alone(folder: Path) -> Iterator[None]:
         with lock(folder / ".compare.lock"):
             yield
     except BlockingIOError as error:
-        raise SpurError(f"Another spurcli compare is at work in {folder}", "Wait for it, or end it.") from error
+        raise SpurError(f"Another spurcli compare is running in {folder}", "Wait for it, or end it.") from error

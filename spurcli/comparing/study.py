@@ -198,7 +198,7 @@ class Failures:
             more = f"; {len(self._failed) - 1} more failed" if len(self._failed) > 1 else ""
             left = f", {len(self._left_out)} that need them were left out" if self._left_out else ""
             failure = SpurError(
-                f"{step.name}: {error.problem}{more}{left}", f"{error.hint} Then run the same line again."
+                f"{step.name}: {error.problem}{more}{left}", f"{error.hint} Then run the same command again."
             )
             failure.exit_code = error.exit_code
             raise failure from error

@@ -45,7 +45,10 @@ def run_by_snakemake(study: Study, profile: File | None, cores: int | None) -> N
     if code:
         lacking = [step.name for step in study.steps if not step.output.is_file()]
         failed = f"; not done: {', '.join(lacking[:3])}" if lacking else ""
-        raise SpurError(f"Snakemake ended with {code}{failed}", "Its messages are above. The same line does the rest.")
+        raise SpurError(
+            f"Snakemake ended with {code}{failed}",
+            "See its messages above. Then run the same command again to continue.",
+        )
 
 
 def _stderr() -> int:

@@ -59,7 +59,9 @@ def align(
     if rows is not None:
         moved = int((rows != np.arange(len(rows))).sum())
         how = (
-            f"{moved:,} of {counted(len(rows), 'row')} were in another place" if moved else "they are in the same order"
+            f"{moved:,} of {counted(len(rows), 'row')} were in a different order"
+            if moved
+            else "they are in the same order"
         )
         return logits, f"{foreign.path}: rows are matched to {where} by id; {how}"
     if label is None and columns is None and dataset.class_order_note is not None:
@@ -132,7 +134,7 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
     if len(missing):
         hint = "Compute logits of all samples."
         if unknown:
-            hint = f"Rows of no sample are {_listed(unknown)}: are the ids spelled otherwise?"
+            hint = f"Rows of no sample are {_listed(unknown)}: are the ids spelled differently?"
         raise InputError(
             f"{path} has no row for {len(missing):,} of {counted(len(ours), 'sample')} of {where}: {_listed([ours[n] for n in missing[:_SHOWN]], len(missing))}",
             hint,
@@ -178,7 +180,7 @@ def _require_same_labels(
     is_renumbered = len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
     hint = "Use files made from the same data set, or make the older one again."
     if is_renumbered:
-        hint = f"The classes are numbered otherwise: here they are {_listed(dataset.class_names, len(dataset.class_names), 8)}. Store class_names with the logits."
+        hint = f"The classes have different numbers: here they are {_listed(dataset.class_names, len(dataset.class_names), 8)}. Store class_names with the logits."
     elif foreign.sample_id is None and sorted(label.tolist()) == sorted(split.label.tolist()):
         hint = "The rows are in another order: give their ids with --ids FILE."
     raise InputError(

@@ -116,7 +116,7 @@ def verify_cached(root: Path, key: Key) -> None:
         for start in range(0, len(array), step := max(1, (1 << 24) // max(1, array[:1].nbytes))):
             digest.update(np.ascontiguousarray(array[start : start + step]).data)
         if digest.hexdigest() != facts["sha256"]:
-            raise damaged(folder, f"the bytes of {name}.npy are not those that were written")
+            raise damaged(folder, f"the bytes of {name}.npy have changed since they were written")
 
 
 def remove_cached(root: Path, key: Key) -> None:
@@ -166,7 +166,7 @@ def _read_manifest(folder: Path, key: Key) -> dict[str, ArrayFacts]:
     try:
         content = read_json_artifact(folder / MANIFEST, FORMAT, VERSION, "")
         if sha256_of_json(content.get("key")) != sha256_of_json(dict(key)):
-            raise InputError("it was written for something else")
+            raise InputError("it was written for other data")
         arrays: dict[str, ArrayFacts] = field(content, "arrays", dict, where)
         for name in arrays:
             facts = field(arrays, name, dict, where)
@@ -189,7 +189,7 @@ def _open_array(folder: Path, name: str, facts: ArrayFacts) -> NDArray[Any]:
     if [dtype.str, list(shape), is_fortran] != [facts["dtype"], facts.get("shape"), False] or dtype.hasobject:
         raise damaged(folder, f"{path.name} is {dtype.str} {list(shape)}, not {facts['dtype']} {facts.get('shape')}")
     if size != start + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise damaged(folder, f"{path.name} has {counted(size, 'byte')}, cut short or too many for its shape")
+        raise damaged(folder, f"{path.name} has {counted(size, 'byte')}, which does not fit its shape")
     if size == start:
         return np.empty(shape, dtype)  # nothing cannot be mapped
     return np.memmap(path, dtype, mode="r", offset=start, shape=shape)
@@ -231,7 +231,7 @@ def _sweep(root: Path) -> None:
 def _lock(folder: Path, progress: Progress) -> contextlib.AbstractContextManager[None]:
     """Hold the lock of `folder`, waiting for whoever has it."""
     return lock(
-        folder.with_suffix(".lock"), lambda: progress.say(f"Another process works on {folder.name}; waiting for it")
+        folder.with_suffix(".lock"), lambda: progress.say(f"Another process is writing {folder.name}; waiting for it")
     )
 
 
@@ -253,6 +253,6 @@ def _readable_errors(root: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             raise InputError(
-                f"The file system of {root} has no locks", f"{elsewhere[0].upper()}{elsewhere[1:]}."
+                f"The file system of {root} does not support file locks", f"{elsewhere[0].upper()}{elsewhere[1:]}."
             ) from error
         raise

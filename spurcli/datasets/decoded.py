@@ -95,7 +95,7 @@ def cache_images(
         folder = cached_folder(cache_root, key)
         found[name] |= {"done": "written", "bytes": _decoded_bytes(images), "folder": folder.name}
         if folder.exists():
-            progress.say(f"Checking what is there of {name}")
+            progress.say(f"Checking the cache of {name}")
             check = partial(_require_whole, images, cache_root, key)
             found[name]["done"] = "there" if is_whole(cache_root, key, check, progress) else "replaced"
         if found[name]["done"] != "there":

@@ -142,7 +142,7 @@ def _flat(image: Image.Image, raw_mode: str) -> Image.Image:
         # Older Pillow opens 16-bit PNG as "I", and a grey map (PPM) of more than 8 bits is scaled to 0…65535 there.
         return _from_sixteen_bits(image)
     if image.mode not in _AS_PILLOW | _WITH_ALPHA:
-        what = _REFUSED.get(image.mode, "pixels that have no rule here")
+        what = _REFUSED.get(image.mode, "pixels of an unsupported format")
         raise RefusedMode(f"{what} (mode {image.mode})")
     if not _may_be_transparent(image):
         return image.convert("RGB")

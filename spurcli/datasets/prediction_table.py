@@ -125,7 +125,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
     roles += filter(None, (identifier, split))
     if len(set(roles)) < len(roles):
         twice = next(name for name in roles if roles.count(name) > 1)
-        raise UsageError(f"The column {twice} is named twice", "Each column is one thing.")
+        raise UsageError(f"The column {twice} is named twice", "Use each column once.")
     table = read_table(path, roles, _WHAT, _HINT, reading=wanted.reading)
     true = named_classes(path, names_in(table, label))
     if wanted.predicted:
@@ -140,7 +140,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
     if unknown is not None:
         raise InputError(
             f"{table.where(unknown)}: {label} is {true[unknown][:40]!r}, and the columns of the predictions are of {', '.join(classes[:8])}",
-            "Write labels as these columns end, or name columns of all classes.",
+            "Use the class names of these columns as labels, or name the columns of all classes.",
         )
     codes = np.array([number[name] for name in true], dtype=np.int64)
     warn_if_reordered(confusion(logits, codes), classes, str(path), "Name each column after its class.")

@@ -82,7 +82,9 @@ def logits_of(
     values = values[:, list(order)]
     if not is_proba:
         if np.abs(values).max() > np.finfo(np.float32).max:
-            raise InputError(f"{table.path}: {flag} holds a number that is too large", "Check the model made them.")
+            raise InputError(
+                f"{table.path}: {flag} holds a number that is too large", "Check the model that made them."
+            )
         if len(columns) > 1 and (found := what_instead(values)):
             raise InputError(
                 f"{table.path}: {flag} {', '.join(columns[:4])}: {found[0]}, not logits",
@@ -179,7 +181,7 @@ def _positive(column: str, labels: Collection[str], path: str, label: str) -> tu
     positive = classes.index(mine[0]) if len(mine) == 1 else 1
     if len(mine) != 1:
         _warn(
-            f"{path}: {column} is read as that of the class {classes[1]!r}, the last of {', '.join(classes)}; name the column after its class to say otherwise"
+            f"{path}: {column} is read as the probability of the class {classes[1]!r}, the last of {', '.join(classes)}; to change this, name the column after its class"
         )
     return classes, [0 if number == positive else -1 for number in range(2)]
 

@@ -24,7 +24,7 @@ from spurcli.errors import InputError
 from spurcli.registry import near
 
 _BLOCK = 1 << 16
-_LINES = "Write one object a line: to_json(path, orient='records', lines=True) in pandas."
+_LINES = "Write one object per line: to_json(path, orient='records', lines=True) in pandas."
 
 
 def open_json(path: Path, reading: Reading | None) -> Opened:
@@ -98,7 +98,7 @@ def _not_rows(path: Path, record: JsonObject) -> InputError:
     names = _lists_of_rows(record)
     if not names:
         return InputError(f"{path} is one object of columns, not of rows", _LINES)
-    hint = f"Write that list alone. {_LINES}" if len(names) == 1 else "Write one list of rows, with a label in each."
+    hint = f"Write only this list. {_LINES}" if len(names) == 1 else "Write one list of rows, with a label in each."
     return InputError(f"{path} is one object, with rows in {', '.join(name[:40] for name in names[:3])}", hint)
 
 

@@ -28,8 +28,8 @@ from spurcli.errors import InputError
 from spurcli.names import canonical
 from spurcli.words import counted
 
-_CLOSE = "A quotation mark may not be closed. Bring texts as long as that as .jsonl or .parquet."
-_QUOTING = "; if quotation marks are characters: --set dataset.options.quoting=none"
+_CLOSE = "A quotation mark may not be closed. For texts this long, use .jsonl or .parquet."
+_QUOTING = "; if quotation marks are ordinary characters: --set dataset.options.quoting=none"
 _ESCAPED = '; if \\" is a quotation mark inside quotes: --set dataset.options.quoting=backslash'
 _CLOSED = re.compile(r'"((?:[^"\t]|"")*)"(?=\t|$)')
 _NUM_LINES, _EVERY, _MAX_VALUES = 5000, 16, 200  # what is looked at to tell rows from texts
@@ -84,7 +84,7 @@ def open_separated(path: Path, default: str, reading: Reading | None, *, quoted:
 
     said = f"separated by {NAMED.get(separator, repr(separator))}, {encoding.upper().removesuffix('-SIG')}"
     if quoting == "none":
-        said += ", quotation marks are characters"
+        said += ", quotation marks are ordinary characters"
     return Opened(lambda _: [name for name in header if name], rows_of, said, shape.decided)
 
 
@@ -109,7 +109,7 @@ class _Widths:
             raise InputError(f"{self._path}, line {line:,}: a value in a column that has no name", FIX)
         if row == self._first:
             raise InputError(
-                f"{self._path}, line {line:,} is the header again", "Remove this line: two files may have been joined."
+                f"{self._path}, line {line:,} repeats the header", "Remove this line: two files may have been joined."
             )
         if self._shape.has_row_names and not row[0].isdecimal():
             raise InputError(f"{self._path}, line {line:,}: {row[0][:40]!r} is not the number of a row", FIX)

@@ -58,14 +58,13 @@ def find_shape(path: Path, default: str, reading: Reading, encoding: str, own: b
         separator = _likely(path, default, rows)
         if separator != default:
             decided.append(
-                f"{path.name} is read as separated by {NAMED[separator]}, as its header is. --set {_option(separator)} says so "
-                "without this warning"
+                f"{path.name} is read as separated by {NAMED[separator]}, as its header is. --set {_option(separator)} avoids this warning"
             )
     found = rows.get(separator) or _rows(sample[skipped:], separator, reading.quoting)
     has_row_names = _has_row_names(found)
     if has_row_names:
         decided.append(
-            f"{path.name}: each row has one field more than the header; the first is read as the number of the row, as R writes it"
+            f"{path.name}: each row has one field more than the header; the first field is read as the row number, as R writes it"
         )
     return Shape(separator, skipped, has_row_names, _is_wider(found), tuple(decided))
 
@@ -100,7 +99,7 @@ def _likely(path: Path, default: str, rows: dict[str, list[list[str]]]) -> str:
     if len(found) > 1:
         raise InputError(
             f"{path} may be separated by {' or '.join(NAMED[item] for item in found)}",
-            f"Say which: --set {_option(found[0])}",
+            f"Choose one: --set {_option(found[0])}",
         )
     return found[0]
 

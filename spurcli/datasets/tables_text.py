@@ -157,7 +157,7 @@ def not_decodable(path: Path, encoding: str, own: bool) -> InputError:
                 hint = "Save it as UTF-8"
                 if own and _plain(encoding) == "UTF-8":
                     word = _word(content, place)
-                    hint += f", or if {word!r} is right there, --set dataset.options.encoding=cp1252"
+                    hint += f", or if {word!r} is correct there, --set dataset.options.encoding=cp1252"
                 problem = f"{path}, line {line:,}: not {_plain(encoding)} text (byte 0x{content[place]:02X})"
                 return InputError(problem, f"{hint}.")
             except UnicodeError:
@@ -214,7 +214,7 @@ class _Unpacked(io.RawIOBase):
         self._total += len(content)
         if self._total > self._limit:
             raise InputError(
-                f"{self._path} unpacks to more than {_MAX_RATIO} times its size", "Unpack it first, if that is right."
+                f"{self._path} unpacks to more than {_MAX_RATIO} times its size", "If this is correct, unpack it first."
             )
         buffer[: len(content)] = content
         return len(content)

@@ -42,7 +42,7 @@ def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, object]
         content = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
     except _RefusedError as error:
         raise InputError(
-            f"{path} is refused: {error}", "It is not the published file, and may be malicious. " + _HINT
+            f"{path} is rejected: {error}", "It is not the published file, and may be malicious. " + _HINT
         ) from error
     except Exception as error:  # a damaged pickle raises almost anything
         raise InputError(

@@ -17,7 +17,7 @@ from spurcli.runtime.forward import embedding_hook, evaluation_mode, require_emb
 
 LAYERS = {
     "last": "the input of the last linear layer",
-    "output": "what the model returns",
+    "output": "the output of the model",
     "cls": "the last hidden state of the first token",
     "mean": "the mean of the last hidden states of all tokens",
 }

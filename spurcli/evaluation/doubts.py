@@ -44,8 +44,8 @@ def warn_if_contradicted(noted: Sequence[NotedAccuracy], counts: NDArray[np.int6
     if lowest.share <= wilson(num_correct, num_samples)[1] + _LEAST_GAP:
         return
     message = (
-        f"{where}: its noted accuracy is {lowest.share:.1%} ({lowest.key}); here it is {num_correct / num_samples:.1%} of "
-        f"{counted(num_samples, 'sample')}. If these should be alike, check preprocessing, labels and the order of the classes."
+        f"{where}: its recorded accuracy is {lowest.share:.1%} ({lowest.key}); here it is {num_correct / num_samples:.1%} of "
+        f"{counted(num_samples, 'sample')}. If both should be the same, check preprocessing, labels and the order of the classes."
     )
     warnings.warn(message, SpurWarning, stacklevel=2)
 

@@ -50,7 +50,7 @@ class Feature:
         fits = all(type(y) is int and 0 <= y < num_classes for y in [*classes, *([] if against is None else [against])])
         fits = fits and 0 < len(set(classes)) == len(classes) < num_classes and against not in classes
         if not fits or (attribute is not None and not 0 <= attribute < num_attributes):
-            raise InputError(f"{where} name a class or an attribute that is not there", "Evaluate the model again.")
+            raise InputError(f"{where} name a class or an attribute that does not exist", "Evaluate the model again.")
         threshold = optional_field(content, "threshold", dict, where)
         return cls(
             name=field(content, "name", str, where),
@@ -85,7 +85,7 @@ def features_of_groups(
     lifts = np.nan_to_num(lift(train_counts, len(class_names)), nan=-1.0)
     marked = marked_attribute(train_counts, len(class_names))
     if marked is None:
-        return [], "no attribute marks a class in the training data: each class leans to the same one"
+        return [], "no attribute marks a class in the training data: the strongest attribute of each class is the same"
     own = spurious_sets(train_counts, len(class_names))
     wanted = [a for a, name in enumerate(attribute_names) if not is_absence(name)] or [marked]
     features = []

@@ -55,7 +55,7 @@ def features_of(evaluated: Evaluated) -> tuple[list[Feature], str]:
             found.append(Feature(name, (evaluated.feature_of,), against=evaluated.twin_class))
         return found, ""
     if evaluated.group is None:
-        return [], "who carries a feature is not known: there are no groups"
+        return [], "the carriers of a feature are not known, because there are no groups"
     return features_of_groups(evaluated.train_group_counts, evaluated.class_names, attributes)
 
 
@@ -103,7 +103,7 @@ def judge(evaluated: Evaluated) -> Judged:
     """All measures of reliance that can be computed."""
     features, reason = features_of(evaluated)
     if features and (found := what_instead(evaluated.logits)):
-        return Judged({}, [], f"{found[0]}, not logits: L cannot be told from them")
+        return Judged({}, [], f"{found[0]}, not logits: L cannot be computed from them")
     records = [_record(evaluated, feature) for feature in features]
     if not records:
         return Judged({}, [], reason)

@@ -30,7 +30,7 @@ def _register(name: str, label: str, summary: str, **facts: Any) -> None:
 _register(
     "feature_effect",
     "Feature effect",
-    "Share of the model's own distance between the classes that the feature alone moves it: 0 none, 1 all the way",
+    "How far the feature alone moves the output, as a share of the model's own class distance: 0 none, 1 all",
     unit="",
     lower_is_better=True,
     bounds=(None, None),
@@ -40,7 +40,7 @@ _register(
 _register(
     "probit_gap",
     "Probit gap",
-    "How far the feature moves a sample of another class, in standard deviations within a class; no threshold in it",
+    "How far the feature moves a sample of another class, in standard deviations within a class; independent of the threshold",
     unit="",
     lower_is_better=True,
     bounds=(None, None),
@@ -50,7 +50,7 @@ _register(
 _register(
     "background_auroc",
     "Background AUROC",
-    "How well the classes are told apart among samples without the feature: the core",
+    "How well the classes are separated among samples without the feature: the core",
     unit="",
     source=_BORKAN,
     column=6,
@@ -58,7 +58,7 @@ _register(
 _register(
     "flip_rate",
     "Flip rate",
-    "Share of the samples of other classes that become the feature's class when the feature is put in",
+    "Share of the samples of other classes that are predicted as the feature's class once they get the feature",
     lower_is_better=True,
     column=11,
 )
@@ -112,7 +112,7 @@ _register(
 _register(
     "subgroup_auroc",
     "Subgroup AUROC",
-    "The classes among samples with the feature; says nothing on reliance: a constant push cancels",
+    "The classes among samples with the feature; does not measure reliance, because a constant shift cancels",
     unit="",
     source=_BORKAN,
     column=None,

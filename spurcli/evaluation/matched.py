@@ -127,7 +127,7 @@ def share_at(hits: Sequence[NDArray[np.bool_]]) -> JsonObject:
     """
     size = len(hits[0])
     if not size:
-        return {"value": None, "num_samples": 0, "interval": None, "reason": "no sample to look at"}
+        return {"value": None, "num_samples": 0, "interval": None, "reason": "no samples"}
     value, *moved = [float(found.mean()) for found in hits]
     low, high = wilson(int(hits[0].sum()), size)
     below, above = min(value, *moved), max(value, *moved)

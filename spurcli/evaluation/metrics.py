@@ -62,7 +62,7 @@ def worst_group_accuracy(outcome: Outcome) -> Values:
 @metric(
     "conflict_accuracy",
     "Conflict accuracy",
-    "Accuracy on all conflict groups together: what the paper calls worst-group accuracy",
+    "Accuracy on all conflict groups together: the paper's worst-group accuracy",
     needs=("training groups",),
     first=3,
     first_unless="worst_conflict_accuracy",  # of several groups the largest decides, so the worst group is asked first
@@ -92,7 +92,7 @@ def worst_conflict_accuracy(outcome: Outcome) -> Values | None:
 @metric(
     "adjusted_mean_accuracy",
     "Adjusted mean accuracy",
-    "Mean of group accuracies weighed by the groups' sizes in training, as in WILDS; SubpopBench's is not weighed",
+    "Mean of group accuracies weighted by the groups' sizes in training, as in WILDS; SubpopBench's is unweighted",
     needs=("training groups",),
     source="Sagawa et al., ICLR 2020; Koh et al., ICML 2021 (WILDS)",
     column=5,
@@ -117,7 +117,7 @@ def adjusted_mean_accuracy(outcome: Outcome) -> Values | None:
     }
 
 
-@metric("accuracy", "Accuracy", "Share of the split that is predicted right", first=5, column=6)
+@metric("accuracy", "Accuracy", "Share of the split that is predicted correctly", first=5, column=6)
 def accuracy(outcome: Outcome) -> Values:
     return share(int(outcome.correct.sum()), len(outcome.correct))
 
@@ -182,7 +182,7 @@ def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Se
         warnings.append(
             f"Every sample is predicted {evaluated.class_names[classes[0]]!r}"
             + (
-                f", and every sample carries {carried!r}: whether the model follows it or has collapsed, other samples show"
+                f", and every sample carries {carried!r}: only samples without it show whether the model follows it or has collapsed"
                 if carried
                 else ": the model has collapsed"
             )
@@ -195,7 +195,7 @@ def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Se
         warnings.append(f"Empty groups are left out of the worst group: {', '.join(empty[:5])}")
     untrained = [item["group"] for item in per_group if item.get("num_train") == 0 and item["accuracy"]["num_samples"]]
     if untrained and evaluated.twin_logits is None:
-        warnings.append(f"Not in the training data at all: {', '.join(untrained[:5])}")
+        warnings.append(f"Groups without training samples: {', '.join(untrained[:5])}")
     small = [item for item in per_group if 0 < item["accuracy"]["num_samples"] < _FEW]
     if len(small) >= _MANY_GROUPS:
         warnings.append(

@@ -132,7 +132,7 @@ def _of_table(path: Path, dataset: Dataset, split: str) -> dict[str, list[str]]:
             if name == "train":
                 warnings.warn(
                     SpurWarning(
-                        f"{path} does not have all samples of train: how often each group occurs there is not known"
+                        f"{path} does not have all samples of train, so the training counts of the groups are not known"
                     ),
                     stacklevel=4,
                 )

@@ -111,7 +111,7 @@ def flip_rate(predicted: Integers, twin_predicted: Integers, classes: Sequence[i
     before = ~np.isin(predicted, list(classes))
     num_flipped, size = int(np.isin(twin_predicted[before], list(classes)).sum()), int(before.sum())
     if not size:
-        return undefined("no sample of another class is predicted right without the feature")
+        return undefined("no sample of another class is predicted correctly without the feature")
     return {"value": num_flipped / size, "num_samples": size, "interval": list(wilson(num_flipped, size))}
 
 
@@ -181,7 +181,9 @@ def _gaps(found: Cells, suffix: str, half: Half) -> dict[str, Metric]:
     }
     value, bound, interval = probit_gap(first, second, correlated)
     if value is None:
-        probit = undefined("all pairs are in order without the feature and with it: the AUROCs are at their end", size)
+        probit = undefined(
+            "all pairs are in order without the feature and with it: both AUROCs are at their limit", size
+        )
     else:
         probit = {"value": value, "num_samples": size, "interval": interval, **facts}
         if bound:
@@ -226,7 +228,9 @@ def _effect(found: Cells, half: Half) -> Metric:
         return undefined("too few samples for a trimmed mean", size)
     interval = ratio_interval(push, distance, variances, degrees)
     if interval is None:
-        return undefined("the class distance of the model cannot be told from zero: its interval includes zero", size)
+        return undefined(
+            "the class distance of the model is not distinguishable from zero: its interval includes zero", size
+        )
     if distance < 0:
         return undefined("the model ranks the class below the others: it has no class distance to compare with", size)
     spread = float(np.median(high) - np.median(low))

@@ -38,7 +38,7 @@ def spurious_misclassification_without(outcome: Outcome) -> Values:
 @metric(
     "spurious_misclassification_all",
     "Spurious misclassification, all other classes",
-    "The same share over all classes but the one whose feature it is",
+    "The same share over all classes except the feature's own class",
     lower_is_better=True,
     needs=("twin",),
     first=2,

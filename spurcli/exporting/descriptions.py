@@ -64,7 +64,7 @@ def write_fiftyone(content: Content, path: Path) -> None:
             "Write files first: spurcli export LIST --as copies -o FOLDER",
         )
     ids = [str(PurePosixPath(identifier).with_suffix("")) for identifier in content.ids]
-    require_unique(ids, content.ids, "name without its ending")
+    require_unique(ids, content.ids, "name without its extension")
     number = {name: code for code, name in enumerate(content.class_names)}
     labels = {key: number[name] for key, name in zip(ids, content.columns["class"], strict=True)}
     write_json(path / "labels.json", {"classes": list(content.class_names), "labels": labels})

@@ -39,9 +39,9 @@ class Format:
 FORMATS = {
     "csv": Format("a table", "export.csv", "spurcli.exporting.tables:write_csv"),
     "parquet": Format("the same table as Parquet", "export.parquet", "spurcli.exporting.tables:write_parquet"),
-    "text": Format("one id a line", "export.txt", "spurcli.exporting.tables:write_ids"),
+    "text": Format("one id per line", "export.txt", "spurcli.exporting.tables:write_ids"),
     "webdataset": Format(
-        "the keys of the samples in webdataset shards, one a line", "keys.txt", "spurcli.exporting.tables:write_keys"
+        "the keys of the samples in webdataset shards, one per line", "keys.txt", "spurcli.exporting.tables:write_keys"
     ),
     "links": Format(
         "a folder of images, FOLDER/SPLIT/CLASS/NAME, as symbolic links",

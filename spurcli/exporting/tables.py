@@ -62,7 +62,7 @@ def require_unique(keys: Iterable[str], ids: Iterable[str], what: str) -> None:
         if first.setdefault(key, identifier) != identifier:
             raise InputError(
                 f"{first[key]!r} and {identifier!r} have the same {what}, {key!r}",
-                "Export as csv, which has whole ids.",
+                "Export as csv, which keeps the full ids.",
             )
 
 

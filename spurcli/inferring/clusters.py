@@ -31,7 +31,7 @@ def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
         if 0 < len(members) < num_clusters:
             raise InputError(
                 f"Class {name!r} has {counted(len(members), 'training sample')} for {counted(num_clusters, 'cluster')}",
-                "Ask for fewer with --num-clusters.",
+                "Use a smaller --num-clusters.",
             )
         if len(members):
             value[members] = _by_size(_k_means(embedding[members], num_clusters, evidence.seed, y))

@@ -206,7 +206,7 @@ def random_halves(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def _trains_its_own(path: Path, what: str = "two models") -> UsageError:
-    return UsageError(f"This way trains {what} of its own and cannot use {path}", "Leave the file out; add --epoch N.")
+    return UsageError(f"This way trains {what} itself and cannot use {path}", "Leave the file out; add --epoch N.")
 
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:

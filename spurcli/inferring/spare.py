@@ -63,7 +63,7 @@ def _centres(points: NDArray[np.float64], num_clusters: int | None, name: str, s
     if num_distinct < (num_clusters or 2):
         raise InputError(
             f"SPARE needs {num_clusters or 2} different outputs in class {name!r}, which has {num_distinct}",
-            "Ask for fewer with --num-clusters, or train for another number of epochs (--epoch N).",
+            "Use a smaller --num-clusters, or train for another number of epochs (--epoch N).",
         )
     best, best_score = None, -2.0
     part = generator("silhouette", seed).permutation(len(points))[:_SAMPLE]  # it takes the square of their number

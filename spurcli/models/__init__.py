@@ -51,7 +51,7 @@ def build_model(
     factory = MODELS.load(name)
     if isinstance(factory, nn.Module):
         raise InputError(
-            f"{name} is a model that is made already",
+            f"{name} is a model instance, not a class or function",
             "Name its class, or a function: def make(*, num_classes): return …",
         )
     parameters = inspect.signature(factory).parameters

@@ -135,7 +135,7 @@ def _keep_layers(config: Any, num_layers: int) -> None:
     if not isinstance(available, int) or not 0 < num_layers <= available:
         raise UsageError(
             f"model.options.num_layers = {num_layers}, but the encoder has {available or 'no such'} layers",
-            "Say a smaller number, or 0 for all.",
+            "Use a smaller number, or 0 for all.",
         )
     config.num_hidden_layers = num_layers
 

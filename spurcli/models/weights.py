@@ -46,8 +46,8 @@ def find_weights(name: str, root: Path) -> Path:
             f"Fetch {source} (SHA-256 begins {digest}) to {candidates[1]}" if source else f"Put it at {candidates[1]}"
         )
         raise InputError(
-            f"The weights {name} are not there",
-            f'{fetch}, train from scratch with --set model.options.weights="", or use the recipe\'s -cpu twin.',
+            f"The weights {name} were not found",
+            f'{fetch}, train from scratch with --set model.options.weights="", or use the recipe\'s -cpu version.',
         )
     return path
 
@@ -155,7 +155,7 @@ def restore_trained(model: nn.Module, path: Path, classes: Classes, forward: For
     if order != sorted(order):
         reorder_outputs(model, order, forward, where, lasting=False)
     if called:
-        warnings.warn(f"{path}: its last layer {called} is taken as {heads[0]}", SpurWarning, stacklevel=2)
+        warnings.warn(f"{path}: its last layer {called} is used as {heads[0]}", SpurWarning, stacklevel=2)
     if unused := match.unused():
         warnings.warn(f"{path}: not used: {Mismatch([], unused, [])}", SpurWarning, stacklevel=2)
     if others:
@@ -189,7 +189,7 @@ def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: S
     if differs and differs <= set(heads) and not match.unused() and len(match.mismatch.missing) > 1:
         hint = "It has no last layer. Train one: spurcli train --set model.options.weights=FILE"
     elif differs and differs <= set(heads):
-        hint = "Its last layer is built in another way: give the whole model as a file of yours, --model FILE.py:NAME."
+        hint = "Its last layer has a different structure: use the full model from your own file, --model FILE.py:NAME."
     found = f" It holds {saved.holds}." if saved.holds and not set(match.weights) & set(expected) else ""
     return InputError(f"{where} does not fit the model: {match.mismatch}.{found}", hint)
 

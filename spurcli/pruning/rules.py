@@ -130,8 +130,7 @@ def found_groups(asked: Sequence[str], groups: KnownGroups, num_classes: int) ->
     group = groups.require(", so none can be found", "Use --per-class")
     if not groups.is_crossed:
         raise InputError(
-            "The groups are not those of class/attribute with the same attributes in every class, so which carry a "
-            "class's feature cannot be found",
+            "The groups are not class/attribute with the same attributes in every class, so attributes cannot be matched to classes",
             "Name them: --group NAME.",
         )
     found = aligned_groups(count_codes(group, len(groups.names)), num_classes)
@@ -145,7 +144,7 @@ def doubts_about(found: Sequence[str], groups: KnownGroups, class_names: Sequenc
     assert groups.codes is not None
     counts, width = count_codes(groups.codes, len(groups.names)), len(groups.names) // len(class_names)
     doubts = [
-        f"Group {groups.names[close]} goes with its class about as much as {groups.names[best]}, which is pruned: if it "
+        f"Group {groups.names[close]} is about as strongly linked to its class as {groups.names[best]}, which is pruned: if it "
         "carries the feature too, name each group with --group"
         for close, best in nearly_aligned(counts, len(class_names))
     ]

@@ -84,7 +84,7 @@ def direction_of(readers: Sequence[ScoresReader], score: str) -> str:
     """Which way `score` points in all of the files."""
     directions = {reader.require(score).higher_is for reader in readers}
     if len(directions) > 1:
-        raise InputError(f"The files disagree on which way {score!r} points", "Do not mix them.")
+        raise InputError(f"The files disagree on the direction of {score!r} points", "Do not mix them.")
     return directions.pop()
 
 

@@ -75,11 +75,11 @@ def _joined(name: str, above: tuple[str, ...]) -> dict[str, Any]:
 def _parsed(path: Path) -> dict[str, Any]:
     require_file(path, "a recipe", "Start from one: spurcli recipe copy demo my.toml")
     if path.stat().st_size > 1 << 20:
-        raise InputError(f"{path} is larger than any recipe should be", "Check that the right file is named.")
+        raise InputError(f"{path} is too large for a recipe", "Check that the right file is named.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not valid TOML: {str(error)[:120]}", "Mend that line.") from error
+        raise InputError(f"{path} is not valid TOML: {str(error)[:120]}", "Fix this line.") from error
 
 
 def parse_value(text: str) -> Any:

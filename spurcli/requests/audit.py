@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from spurcli.settings import Settings
 
 STANDARD_FOLDER = "audit"
-SUSPICION = "A suspicion of your own"
+SUSPICION = "Your own suspicion"
 SHEET = "A tick sheet"
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -107,7 +107,9 @@ class AuditRequest:
     confirm: Annotated[
         bool, Option("Train the second model: the checkpoint's recipe with the next seed. Costs a full training.")
     ] = False
-    held_out: Annotated[str | None, Option("The split that judges reliance. (default: val, else test)", "NAME")] = None
+    held_out: Annotated[
+        str | None, Option("The split on which reliance is measured. (default: val, else test)", "NAME")
+    ] = None
     budget: Annotated[
         str | None, Option("Maximum search time, e.g. 90s or 5m; the tests of suspects take extra time.", "TIME")
     ] = None

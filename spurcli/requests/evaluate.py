@@ -100,7 +100,7 @@ class EvaluateRequest:
     feature_of: Annotated[
         str | Sequence[str] | None,
         Option(
-            "Judge reliance on this feature, CLASS/ATTRIBUTE. Repeatable. (default: found)",
+            "Measure reliance on this feature, CLASS/ATTRIBUTE. Repeatable. (default: detected)",
             "NAME",
             repeated=True,
         ),

@@ -117,7 +117,7 @@ def _plan(asked: ExportRequest, source: Path, kind: Artefact) -> Settings | None
         return None
     if kind not in (catalogue.INDICES, catalogue.ERRORS, catalogue.GROUPS):
         raise InputError(
-            f"{source} is {kind.noun}, which does not speak of single samples",
+            f"{source} is {kind.noun}, which has no data on single samples",
             "Name a list, groups.txt, scores.h5 or predictions.h5.",
         )
     inherited = Inherited(inherited_settings(read_described(source, kind).provenance), path(source))

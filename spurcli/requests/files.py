@@ -57,11 +57,13 @@ def _require_own_ending(output: str, standard_name: str) -> None:
     path, own = Path(output), Path(standard_name).suffix
     mine = catalogue.named(standard_name)
     if output.endswith(("/", os.sep)):
-        raise UsageError(f"-o {output} names a folder, and one file is written", f"Write -o {path / standard_name}")
+        raise UsageError(
+            f"-o {output} names a folder, but this command writes one file", f"Write -o {path / standard_name}"
+        )
     known = {ending for artefact in catalogue.CATALOGUE for ending in artefact.endings} | _FOREIGN_ENDINGS
     if mine and path.suffix.lower() in known - set(mine.endings):
         raise UsageError(
-            f"-o {output} ends as another kind of file: this command writes {mine.noun} as {own}",
+            f"-o {output} has the extension of another kind of file: this command writes {mine.noun} as {own}",
             f"Write -o {path.with_suffix(own)}",
         )
 

@@ -48,7 +48,7 @@ WORKERS = Option("Number of processes that decode images.", "N", panel=DATA, min
 FEATURE = Option("Confirm your own feature code that inject.json names.", "NAME", panel=DATA)
 MODEL = Option("Architecture: a name (spurcli list models) or your own file.py:attr.", "NAME")
 LABELS = Option("Labels of the logits.", "FILE")
-IDS = Option("Ids of the logits, one a line (or .npy, .h5), matched to the ids of the data set.", "FILE")
+IDS = Option("Ids of the logits, one per line (or .npy, .h5), matched to the ids of the data set.", "FILE")
 GROUP_LABELS = "groups.txt, one group name for each sample"
 SCORE = Option("The score that decides. (default: el2n, or the only one)", "NAME")
 ALLOW_MISMATCH = Option("Accept files made under another injection.")
@@ -89,11 +89,11 @@ LogitColumns = Annotated[
 GroupColumns = Annotated[
     Columns, Option("Make groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
 ]
-IdColumn = Annotated[str | None, Option("Column of the ids. (default: id, if it is there)", "COLUMN", panel=TABLE)]
+IdColumn = Annotated[str | None, Option("Column of the ids. (default: id, if it exists)", "COLUMN", panel=TABLE)]
 SplitColumn = Annotated[
     str | None,
     Option(
-        "Column of the splits, whose train rows are those of training. (default: split, if it is there)",
+        "Column of the splits; its train rows are the training samples. (default: split, if it exists)",
         "COLUMN",
         panel=TABLE,
     ),

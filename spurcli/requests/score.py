@@ -68,7 +68,10 @@ class ScoreRequest:
     labels: Labels = None
     ids: Ids = None
     dynamics: Annotated[
-        File | None, Option("Score by the dynamics of a training (train --dynamics): AUM, forgetting and more.", "FILE")
+        File | None,
+        Option(
+            "Score from the recorded dynamics of a training run (train --dynamics): AUM, forgetting and more.", "FILE"
+        ),
     ] = None
     predictions: PredictionTable = None
     label: LabelColumn = None

@@ -125,7 +125,7 @@ class World:
         """Raise InputError where `identity` is not that of the first process: hosts may hold other files."""
         if self.first(lambda: identity) != identity:
             raise InputError(
-                f"Process {self.rank} was given other {what} than process 0",
+                f"Process {self.rank} has other {what} than process 0",
                 "Give all hosts the same files and the same command.",
             )
 
@@ -186,7 +186,7 @@ def _joined(launch: Launch, device: torch.device) -> World:
         control = distributed.new_group(backend="gloo", timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise SpurError(
-            f"The {counted(launch.size, 'process')} did not meet ({' '.join(str(error).split())[:100]})",
+            f"The {counted(launch.size, 'process')} could not connect ({' '.join(str(error).split())[:100]})",
             "If no other one failed: can the hosts reach each other at torchrun's --master-addr or --rdzv-endpoint?",
         ) from error
     return World(launch.rank, launch.size, control)
@@ -201,6 +201,6 @@ def _peers() -> Iterator[None]:
         raise
     except RuntimeError as error:
         raise SpurError(
-            f"Another process of this run is gone ({' '.join(str(error).split())[:100]})",
+            f"Another process of this run has ended ({' '.join(str(error).split())[:100]})",
             "See torchrun's message below; a process killed with signal 9 may have run out of memory.",
         ) from error

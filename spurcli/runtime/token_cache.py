@@ -81,7 +81,7 @@ def cache_tokens(
         folder = cached_folder(cache_root, key)
         found[name] = {"num_samples": len(texts), "done": "written", "folder": folder.name}
         if folder.exists():
-            progress.say(f"Checking what is there of {name}")
+            progress.say(f"Checking the cache of {name}")
             check = partial(cached_tokens, texts, tokenizer, cache_root)
             found[name]["done"] = "there" if is_whole(cache_root, key, check, progress) else "replaced"
         if found[name]["done"] == "there":

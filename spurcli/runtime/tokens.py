@@ -113,7 +113,7 @@ def folder_tokenizer(folder: Path, max_length: int) -> TextTokenizer:
         ) from error
     tokenizer, pad_id = getattr(loaded, "backend_tokenizer", None), loaded.pad_token_id
     if not isinstance(tokenizer, Tokenizer):
-        raise InputError(f"The tokeniser in {folder} has no tokenizer.json", "Use a fast one.")
+        raise InputError(f"The tokeniser in {folder} has no tokenizer.json", "Use a fast tokeniser.")
     if pad_id is None:
         raise InputError(
             f"The tokeniser in {folder} has no padding token",

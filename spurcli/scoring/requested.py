@@ -67,7 +67,7 @@ def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
             continue
         if not is_user_code(spec):
             SCORES.check(spec)
-            why = "it is named twice" if spec in taken else "this score is taken anyway"
+            why = "it is named twice" if spec in taken else "this score is always computed"
             raise UsageError(f"--add-score {spec}: {why}", "Remove it.")
         function, (place, _, name) = SCORES.load(spec), spec.rpartition(":")
         if name in SCORES or name in taken:

@@ -58,7 +58,7 @@ def embed(
     context = RunContext.open(settings, report, pretrained=checkpoint is None)
     dataset, world = context.dataset, context.world
     if isinstance(dataset.splits["train"].inputs, Vectors):
-        raise InputError(f"{dataset.name} holds embeddings already", "Name the images or texts: data embed photos/")
+        raise InputError(f"{dataset.name} already holds embeddings", "Name the images or texts: data embed photos/")
     layer = chosen_layer(
         layer,
         model=settings.model.name,
@@ -115,10 +115,7 @@ def _model(context: RunContext, checkpoint: Path | None) -> nn.Module:
     part = context.settings.model
     trained = part.options.get("weights") or (part.name in _PRETRAINED and part.options.get("pretrained", True))
     if context.model_called and not trained:
-        message = (
-            f"{context.model_called} starts from random numbers here, and embeddings by it say little. "
-            "Name weights (--set model.options.weights=FILE) or a trained model (--checkpoint FILE)"
-        )
+        message = f"{context.model_called} has random weights, so its embeddings are of little use. Name weights (--set model.options.weights=FILE) or a trained model (--checkpoint FILE)"
         warnings.warn(message, SpurWarning, stacklevel=3)
     return context.model(context.settings.seed)
 

@@ -157,7 +157,7 @@ def train(
         for rule in sorted({selection, *options.rules}):
             if rule in RULES and (epochs := disagreement(rule, fitted.records)):
                 message = f"{rule} chooses epoch {epochs[0]}, and epoch {epochs[1]} after class biases are fitted on half of val"
-                warnings.warn(f"{message}: a moved threshold may have decided", SpurWarning, stacklevel=2)
+                warnings.warn(f"{message}: the difference may come from a moved threshold", SpurWarning, stacklevel=2)
         for rule in options.rules:
             files.save(fitted.selected[rule], rule, name=rule)
         if write_sidecar and world.is_first:
@@ -230,7 +230,9 @@ def _fit(
     except Diverged as error:
         whole = [epoch for epoch in options.epochs if epoch <= error.num_epochs]
         good = (
-            f"Good until then: {files.path(f'epoch{max(whole)}')}" if whole else "--save-epochs N keeps epochs before."
+            f"The last good checkpoint: {files.path(f'epoch{max(whole)}')}"
+            if whole
+            else "--save-epochs N saves earlier epochs."
         )
         raise SpurError(error.problem, f"{error.hint} {good}") from error
     if never := [epoch for epoch in options.epochs if epoch > len(fitted.records)]:
@@ -260,8 +262,8 @@ def _predictors(
     for split in splits:
         if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
             raise UsageError(
-                f"Training does not look at {split}",
-                f"Keep the epochs of interest (--save-epochs 1,2) and read it once: spurcli evaluate MODEL --split {split}",
+                f"Training never reads {split}",
+                f"Keep the epochs of interest (--save-epochs 1,2) and evaluate once: spurcli evaluate MODEL --split {split}",
             )
     for selection in selections - {LAST}:
         if "val" not in context.dataset.splits:

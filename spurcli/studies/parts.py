@@ -45,7 +45,7 @@ def study_part(
     return Part(
         name=figure.id,
         heading=f"{figure.name}. {figure.title}" + ("" if rows else " (not run)"),
-        facts=[("Claim", figure.claim), *facts, *([("To be said", figure.differs)] if figure.differs else [])],
+        facts=[("Claim", figure.claim), *facts, *([("Remarks", figure.differs)] if figure.differs else [])],
         findings=findings(figure, found, study, bool(rows)),
         figure=_figure(figure, curves, rows, study) if rows else None,
         pictures=pictures or {},
@@ -59,7 +59,7 @@ def findings(figure: FigureText, found: Sequence[Verdict], study: Description, i
     if not is_run:
         return ["Verdict: not run"]
     if not figure.compare:
-        return ["Verdict: nothing is compared here; look at the chart"]
+        return ["Verdict: no comparison; see the chart"]
     lines = []
     for says in dict.fromkeys(compare.says for compare in figure.compare):
         mine = [verdict for verdict in found if verdict.compare.says == says]

@@ -82,7 +82,7 @@ class Saver:
             return Position()
         put_back(self.parts, saved)
         position = saved.position
-        self.progress.say(f"Going on after epoch {position.epoch}, step {position.step}")
+        self.progress.say(f"Resuming after epoch {position.epoch}, step {position.step}")
         return position
 
 

@@ -123,7 +123,7 @@ class StateFile:
             f"{key} was {then.get(key)}, is {now}" for key, now in self._environment().items() if then.get(key) != now
         ]
         if changed:
-            message = f"Going on, but not to the same bits: {', '.join(changed)}"
+            message = f"Resuming, but the result will not be bit-identical: {', '.join(changed)}"
             warnings.warn(message, SpurWarning, stacklevel=2)
         return Saved(found.position, tensors, found.facts)
 

@@ -56,5 +56,5 @@ def _refuse_misspelled(method: object, stated: dict[str, Any], name: str) -> Non
         if near and attribute not in _names():
             raise InputError(
                 f"Method {name!r} has an attribute {attribute!r}: did you mean {near[0]!r}?",
-                f"Rename it. If it is another thing, declare traits = Traits(...) as well. {_HINT}",
+                f"Rename it. If it is something else, declare traits = Traits(...) as well. {_HINT}",
             )

@@ -98,7 +98,7 @@ def test_pickles_are_refused_unopened(tmp_path):
 def test_a_zip_called_npy_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", logits=LOGITS)
     (tmp_path / "x.npz").rename(tmp_path / "x.npy")
-    refuse(read_logits, "does not begin like one", tmp_path / "x.npy")
+    refuse(read_logits, "its header is not that of", tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -244,7 +244,7 @@ def test_probabilities_are_read_with_a_warning(tmp_path, suffix):
 
 def test_names_and_kinds(tmp_path):
     (tmp_path / "x.csv").write_text("1,2\n")
-    refuse(read_logits, r"unknown kind of file '\.csv'\nAccepted: \.npy", tmp_path / "x.csv")
+    refuse(read_logits, r"unknown file type '\.csv'\nAccepted: \.npy", tmp_path / "x.csv")
     refuse(read_logits, "No such file", tmp_path / "absent.npy")
     refuse(read_logits, "is a folder", tmp_path)
 
@@ -284,7 +284,7 @@ def test_npz_that_is_a_trap_is_refused(tmp_path, monkeypatch):
     refuse(read_logits, "unpacks to more than 100 times", path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("logits.npy", npy_header(shape=(100, 2)) + bytes(64))
-    refuse(read_logits, "it is cut", path)
+    refuse(read_logits, "it is truncated", path)
 
 
 def npy_header(shape):
@@ -310,4 +310,4 @@ def test_numbers_as_texts_are_labels(tmp_path):
 )
 def test_what_other_files_are_written_as(tmp_path, name, line):
     (tmp_path / name).write_bytes(b"1")
-    refuse(read_logits, rf"unknown kind of file .*\n.*np\.save\('logits\.npy', .*{re.escape(line)}", tmp_path / name)
+    refuse(read_logits, rf"unknown file type .*\n.*np\.save\('logits\.npy', .*{re.escape(line)}", tmp_path / name)

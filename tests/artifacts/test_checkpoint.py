@@ -57,9 +57,9 @@ def entry(**changes):
         (entry(data_offsets=[0]), "tensor 'w' does not fit"),
         (entry(data_offsets="04"), "tensor 'w' does not fit"),
         ({"w": []}, "tensor 'w' does not fit"),
-        ({**ONE, "__metadata__": []}, "metadata are not texts by name"),
-        ({**ONE, "__metadata__": {"spurcli": {"a": 1}}}, "metadata are not texts by name"),
-        ({**ONE, "__metadata__": None}, "metadata are not texts by name"),
+        ({**ONE, "__metadata__": []}, "metadata are not named texts"),
+        ({**ONE, "__metadata__": {"spurcli": {"a": 1}}}, "metadata are not named texts"),
+        ({**ONE, "__metadata__": None}, "metadata are not named texts"),
     ],
 )
 def test_headers_that_lie_are_refused_before_anything_is_read(tmp_path, header, match):

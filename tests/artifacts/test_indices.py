@@ -133,13 +133,13 @@ def test_bare_lists_are_read_with_a_warning(tmp_path):
     path = tmp_path / "bare.txt"
     for content in ("7\n0\n3\n", "7\n0\n3", "# mine\r\n7\r\n\r\n0\r\n3\r\n", "\ufeff7\n0\n3\n", " 7\n+0\n3 \n"):
         path.write_bytes(content.encode())
-        with pytest.warns(SpurWarning, match=r"bare\.txt is a bare list"):
+        with pytest.warns(SpurWarning, match=r"bare\.txt is a plain list"):
             found = read_indices(path, bare_kind="remove")
         assert found.indices.tolist() == [0, 3, 7]
         assert found.kind == "remove"
         assert found.subject == Subject.unknown()
     path.write_text("7\n1\n3\n")
-    with pytest.warns(SpurWarning, match="smallest index is 1: if it counts from 1, subtract 1"):
+    with pytest.warns(SpurWarning, match="smallest index is 1: positions start at 0, so subtract 1"):
         read_indices(path)
 
 
@@ -172,9 +172,9 @@ def test_what_is_not_a_list_of_indices_gets_the_line_that_helps(tmp_path, conten
         ("1\n2\n1\n", "holds index 1 more than once"),
         ("1\n2\n10\n", "holds index 10, outside the 10 samples"),
         ("1\n2\n-1\n", "holds index -1, outside"),
-        ("1\n2\n", "is cut: 2 complete indices of 3"),
-        ("1\n2\n3\n4\n", "is cut: 4 complete indices of 3"),
-        ("1\n2\n3", "is cut: 3 complete indices of 3"),
+        ("1\n2\n", "is truncated: 2 complete indices of 3"),
+        ("1\n2\n3\n4\n", "is truncated: 4 complete indices of 3"),
+        ("1\n2\n3", "is truncated: 3 complete indices of 3"),
         ("1\n2\nx\n", "line 4: 'x' is not an index"),
         ("1\n2\n1.0\n", "line 4: '1.0' is not an index"),
         ("1\n# fine\n\n2 3\n", "line 5: '2 3' is not an index"),
@@ -211,7 +211,7 @@ def test_wrong_lines_are_named(tmp_path, body, match):
         ('# spurcli indices v1 {"kind":"keep","num_indices":1,"summary":5}', "'summary'"),
         ('# spurcli indices v1 {"kind":"keep","num_indices":1,"provenance":"x"}', "'provenance' is not an object"),
         ('# spurcli groups v1 {"num_samples":1}', "is a groups list, not an index list"),
-        ("# spurcli ind", "is another kind of list, or cut"),
+        ("# spurcli ind", "is another kind of list, or damaged"),
     ],
 )
 def test_wrong_headers_are_named(tmp_path, header, match):
@@ -220,7 +220,7 @@ def test_wrong_headers_are_named(tmp_path, header, match):
 
 def test_a_header_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("spurcli.artifacts.indices._MAX_HEADER", 1000)
-    refuse(tmp_path / "list.txt", "header longer than any", "# spurcli indices v1 {" + " " * 2000 + "}\n1\n")
+    refuse(tmp_path / "list.txt", "header that is too long", "# spurcli indices v1 {" + " " * 2000 + "}\n1\n")
 
 
 def test_what_is_no_text(tmp_path):

@@ -101,7 +101,7 @@ def test_format_and_version(tmp_path):
 
 def test_a_file_larger_than_any_should_be_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("spurcli.artifacts.envelope.MAX_JSON_BYTES", 10)
-    refuse(lambda path: read_json_artifact(path, "x", 1, ""), tmp_path / "x.json", "larger than any", {"format": "x"})
+    refuse(lambda path: read_json_artifact(path, "x", 1, ""), tmp_path / "x.json", "too large for a", {"format": "x"})
 
 
 CHANGES = {

@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_neither_written_nor_read(tmp_path, change, match, 
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
-        ("label", np.array([0, 1, 0]), "labels are not those of its fingerprint"),
+        ("label", np.array([0, 1, 0]), "labels do not match the fingerprint"),
         ("label", np.array([0, 1]), r"needs `label` \[n\] and `logits`"),
         ("logits", np.zeros(3, np.float32), "float32 with 1 axes"),
         ("logits", np.array([[0, 1], [0, 1e300], [0, 1]]), "logits hold NaN or infinity"),

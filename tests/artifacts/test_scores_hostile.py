@@ -93,7 +93,7 @@ def test_other_number_types_are_read(tmp_path):
         ({"label": np.array([b"0", b"1", b"1"])}, "'label' is |S1"),
         ({"values": None}, "needs `values`"),
         ({"values": np.zeros(3, np.float32)}, "'values' is float32 with 1 axes"),
-        ({"values": np.zeros((1, 4), np.float32)}, "has 4 values, 3 were expected"),
+        ({"values": np.zeros((1, 4), np.float32)}, "has 4 values, 3 expected"),
         ({"values": np.zeros((0, 3), np.float32)}, "'values' is empty"),
         ({"values": np.zeros((1, 3), np.int32)}, "'values' is int32"),
         ({"values": np.array([[0, np.nan, 0]], np.float32)}, "sample 1 is not a finite"),
@@ -116,7 +116,7 @@ def test_other_number_types_are_read(tmp_path):
         ({"fingerprint": '{"num_samples": true}'}, "'num_samples' is missing or of the wrong kind"),
         ({"fingerprint": '{"num_samples": 4}'}, "differ in length"),
         ({"fingerprint": '{"num_samples": 3, "labels_sha256": 3}'}, "'labels_sha256' is missing or of the wrong"),
-        ({"fingerprint": '{"num_samples": 3, "labels_sha256": "00"}'}, "labels are not those of its fingerprint"),
+        ({"fingerprint": '{"num_samples": 3, "labels_sha256": "00"}'}, "labels do not match the fingerprint"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, changes, match):
@@ -144,7 +144,7 @@ def test_links_are_never_followed(tmp_path, kind, where):
         file.copy(where, file, "elsewhere")
         del file[where]
         file[where] = h5py.SoftLink("/elsewhere") if kind == "soft" else h5py.ExternalLink(str(other), f"/{where}")
-    refuse(path, "is a link to elsewhere, which is refused")
+    refuse(path, "is a link, which is not allowed")
 
 
 def test_virtual_data_are_refused(tmp_path):
@@ -154,7 +154,7 @@ def test_virtual_data_are_refused(tmp_path):
     path = foreign(tmp_path / "s.h5", values=None)
     with h5py.File(path, "a") as file:
         file["scores/el2n"].create_virtual_dataset("values", layout)
-    refuse(path, "keeps its data outside the file")
+    refuse(path, "stores its data outside the file")
 
 
 def test_data_in_another_file_are_refused(tmp_path):
@@ -163,7 +163,7 @@ def test_data_in_another_file_are_refused(tmp_path):
     path = foreign(tmp_path / "s.h5", values=None)
     with h5py.File(path, "a") as file:
         file["scores/el2n"].create_dataset("values", (1, 3), "f4", external=[(str(secret), 0, 12)])
-    refuse(path, "keeps its data outside the file")
+    refuse(path, "stores its data outside the file")
 
 
 def test_a_claim_of_more_than_the_file_can_hold_is_refused(tmp_path):
@@ -239,7 +239,7 @@ def test_edited_labels_are_noticed(golden, tmp_path):
     path.write_bytes((golden / "scores-v1.h5").read_bytes())
     with h5py.File(path, "a") as file:
         file["label"][0] = 1
-    refuse(path, "labels are not those of its fingerprint")
+    refuse(path, "labels do not match the fingerprint")
 
 
 def test_other_hdf5_and_no_hdf5(tmp_path):

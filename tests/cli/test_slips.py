@@ -241,7 +241,7 @@ def test_json_and_tables_where_only_ascii_can_be_shown(spurcli_process):
 def test_an_unset_variable_is_no_default(spurcli, words):
     result = spurcli(*words)
     assert result.code == 2
-    assert "variable of the shell" in result.err
+    assert "shell variable" in result.err
 
 
 def test_a_missing_value_points_to_the_help_of_its_command(spurcli):

@@ -124,7 +124,7 @@ def test_labels_that_exclude_the_other_order_silence_the_warning():
 
 
 def test_labels_that_differ_say_what_may_have_happened():
-    refuse("labels differ in 8 of 8.*\nThe classes are numbered otherwise", aligned, LOGITS, label=1 - LABEL)
+    refuse("labels differ in 8 of 8.*\nThe classes have different numbers", aligned, LOGITS, label=1 - LABEL)
     other_order = LABEL[[0, 4, 1, 5, 2, 6, 3, 7]]
     refuse(
         "labels differ in 4 of 8.*'train/ant/m/b.png'\nThe rows are in another order.*--ids",

@@ -40,7 +40,7 @@ def test_it_announces_writes_and_then_finds(cache, pictures):
     times = {path: path.stat().st_mtime_ns for path in (pictures / ".spurcli-cache").rglob("*")}
     again = cache("--workers", "1")
     assert again.code == 0
-    assert "Checking what is there of train" in again.err
+    assert "Checking the cache of train" in again.err
     assert "train: 12 samples, exists and is complete (2.3 kB)" in again.err
     assert {path: path.stat().st_mtime_ns for path in (pictures / ".spurcli-cache").rglob("*")} == times
 

@@ -100,7 +100,7 @@ def test_waiting_says_so(tmp_path):
     assert first.stdout.readline() == "0\n"
     assert not write_cached(tmp_path / "cache", KEY, {}, Listening())
     first.communicate()
-    assert said == [f"Another process works on {cached_folder(tmp_path, KEY).name}; waiting for it"]
+    assert said == [f"Another process is writing {cached_folder(tmp_path, KEY).name}; waiting for it"]
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])

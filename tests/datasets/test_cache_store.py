@@ -158,7 +158,7 @@ def test_a_changed_byte_is_found_by_looking_at_all(written, position):
     content[len(content) - 420 + position] ^= 1
     path.write_bytes(content)
     open_cached(written, KEY)
-    with pytest.raises(InputError, match=r"the bytes of planes\.npy are not those"):
+    with pytest.raises(InputError, match=r"the bytes of planes\.npy have changed"):
         verify_cached(written, KEY)
 
 
@@ -172,7 +172,7 @@ def rows_then(error: BaseException):
     [
         (OSError(errno.ENOSPC, "x"), InputError, "(?s)No space left.*SPURCLI_CACHE"),
         (OSError(errno.EROFS, "x"), InputError, "(?s)Not allowed to write.*SPURCLI_CACHE"),
-        (OSError(errno.ENOLCK, "x"), InputError, "(?s)has no locks.*SPURCLI_CACHE"),
+        (OSError(errno.ENOLCK, "x"), InputError, "(?s)does not support file locks.*SPURCLI_CACHE"),
         (OSError(errno.EIO, "x"), OSError, "x"),
         (InputError("an image is broken"), InputError, "an image is broken"),
         (KeyboardInterrupt("x"), KeyboardInterrupt, "x"),

@@ -143,7 +143,7 @@ def repickle(**changes):
         (repickle(data=None), r"data_batch_3 holds no array 'data' of 3,072 bytes"),
         (repickle(data=np.zeros((20, 1024), np.uint8)), r"holds no array 'data' of 3,072 bytes"),
         (repickle(data=np.zeros((19, 3072), np.uint8)), r"has 19 images and 20 labels"),
-        (repickle(data=np.zeros((20, 3072))), r"is refused: .*not unsigned bytes"),
+        (repickle(data=np.zeros((20, 3072))), r"is rejected: .*not unsigned bytes"),
         (repickle(labels=None), r"holds no list 'labels'"),
         (repickle(labels=["cat"] * 20), r"holds no list 'labels'"),
         (repickle(labels=[True] * 20), r"holds no list 'labels'"),

@@ -316,7 +316,7 @@ def test_links_of_splits_and_classes_stay_inside(tree, tmp_path, place):
     outside.mkdir(parents=True)
     root = tree(*classes("train"))
     (root / "photos" / place).symlink_to(outside.parent)
-    with pytest.raises(InputError, match=f"photos/{place} leads out of the data root by a link"):
+    with pytest.raises(InputError, match=f"photos/{place} leads out of the data root through a link"):
         load(root)
 
 

@@ -60,7 +60,7 @@ def test_ranks_that_would_run_something_are_refused(tmp_path, monkeypatch):
             return os.system, ("touch owned",)
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"is refused: it names posix\.system"):
+    with pytest.raises(InputError, match=r"is rejected: it names posix\.system"):
         read_ranks(write(tmp_path, {INDEX: [Calls()]}), INDEX, WNID)
     assert not (tmp_path / "owned").exists()
 

@@ -113,7 +113,7 @@ def test_texts_without_splits_get_seeded_ones(tmp_path):
         ({"text": None, "image": ["a.png"] * 4}, {}, "column 'image' holds .*, not images"),
         ({}, {"label": "lable"}, "no column 'lable', did you mean label"),
         ({}, {"suffix": ".jpg"}, "are for tables of paths"),
-        ({"id": list("aabc")}, {}, "row 1: the id 'a' is there already at .*row 0"),
+        ({"id": list("aabc")}, {}, "row 1: the id 'a' is already used at .*row 0"),
         ({"label": ["a"] * 4}, {}, "one class only"),
     ],
 )

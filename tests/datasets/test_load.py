@@ -107,7 +107,7 @@ def test_data_and_weights_are_missed_together_and_before_any_work(spurcli, tmp_p
     assert result.code == 3
     assert len(result.err.strip().splitlines()) == 2
     first, second = result.err.strip().splitlines()
-    assert first == "Error: CelebA is not in data. The weights resnet50-0676ba61.pth are not there"
+    assert first == "Error: CelebA is not in data. The weights resnet50-0676ba61.pth were not found"
     for word in ("mmlab.ie.cuhk.edu.hk", "data/celeba", "download.pytorch.org", "data/weights/resnet50-0676ba61.pth"):
         assert word in second
     assert list(Path(tmp_path).iterdir()) == []

@@ -90,9 +90,9 @@ def test_columns_by_other_names(tmp_path):
         ({"label": ["dog", "M" * 201, "L" * 201, "K" * 201, "dog", "cat"]}, {}, "line 3: label is 'M{40}', which is not a name: longer"),
         ({"label": ["dog", "cat", "\0", "cat", "dog", "cat"]}, {}, "line 4: label is .*not a name"),
         ({"split": ["train", "", *SPLITS[2:]]}, {}, "line 3: split is empty"),
-        ({"split": ["a", "b", "c", "d", "e", "f"]}, {}, "split says a, b, c, d, e, and no row is for training"),
+        ({"split": ["a", "b", "c", "d", "e", "f"]}, {}, "split says a, b, c, d, e, but no row is for training"),
         ({"text": ["a", "", "c", "d", "e", "f"]}, {}, "line 3: text is empty"),
-        ({"id": list("abcabd")}, {}, "line 5: the id 'a' is there already at .*line 2"),
+        ({"id": list("abcabd")}, {}, "line 5: the id 'a' is already used at .*line 2"),
         ({"id": ["", *"bcdef"]}, {}, "line 2: the id is empty|line 2: the id empty"),
         ({"attribute": ["x", "", "x", "x", "x", "x"]}, {}, "line 3: attribute is empty"),
         ({"attribute": ["b/c", "c", "c", "c", "c", "c"], "label": ["a", "a/b", "a", "a/b", "a", "a/b"]}, {}, "two groups called 'a/b/c'"),
@@ -220,7 +220,7 @@ def test_groups_are_class_and_attribute(tmp_path, columns, options, names, codes
 
 def test_groups_that_say_nothing_across_classes(tmp_path):
     table(tmp_path, group=["old", "red", "new", "blue", "old", "red"])
-    with pytest.warns(SpurWarning, match="each group is in one class"):
+    with pytest.warns(SpurWarning, match="every group belongs to one class"):
         found = load(tmp_path)
     assert found.attribute_names == ("blue", "new", "old", "red")
     names = [found.group_names[group] for group in found.group("train")]

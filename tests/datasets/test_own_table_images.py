@@ -62,7 +62,7 @@ def test_a_folder_and_an_ending_for_all(tmp_path):
         ("pics/9.png", r"1 of 4 images of .* are not in .*: 'pics/9\.png' \(line 5\)"),
         ("nowhere/9.png", r"'nowhere/9\.png' \(line 5\)"),
         ("https://example.org/9.png", r"line 5.*\nNothing is downloaded"),
-        ("pics//./0.png", r"line 5: the id 'pics/0\.png' is there already at .*line 2"),
+        ("pics//./0.png", r"line 5: the id 'pics/0\.png' is already used at .*line 2"),
         ("x" * 300, "line 5"),
         ("x" * 300 + "/y.png", "line 5"),
         ("pics\\0.png", "line 5"),
@@ -80,7 +80,7 @@ def test_links_lead_no_further_than_the_data_root(tmp_path):
     write(outside, there=["0.png"])
     (root / "sub" / "away").symlink_to(outside)
     (root / "sub" / "pics" / "link.png").symlink_to("0.png")
-    with pytest.raises(InputError, match="line 6: image leads out of the data root by a link"):
+    with pytest.raises(InputError, match="line 6: image leads out of the data root through a link"):
         load(root, "sub/own.csv")
     assert load(tmp_path, "data/sub/own.csv").sample_id[4:] == ["away/0.png", "pics/link.png"]  # a root that holds both
     (root / "sub" / "away").unlink()
@@ -94,7 +94,7 @@ def test_links_lead_no_further_than_the_data_root(tmp_path):
         load(root, "sub/own.csv")
     (root / "sub" / "pics" / "link.png").unlink()
     (root / "sub" / "pics" / "link.png").symlink_to("link.png")
-    with pytest.raises(InputError, match=r"line 7: .*leads nowhere"):
+    with pytest.raises(InputError, match=r"line 7: .*broken link"):
         load(root, "sub/own.csv")
 
 
@@ -152,7 +152,7 @@ def test_accents_in_another_unicode_form(tmp_path, table_form, disk_form):
     [
         ("pics/{}.PNG", {}, r"There is pics/0\.png: write it with the same upper and lower case"),
         ("Pics\\{}.png", {}, r"There is pics/0\.png: write it with the same upper and lower case"),
-        ("pics/{}.jpg", {}, r"There is pics/0\.png: the table has another ending"),
+        ("pics/{}.jpg", {}, r"There is pics/0\.png: the table has another file extension"),
         ("pics/{}", {}, r"There is 0\.png: add --set dataset\.options\.suffix=\.png"),
         ("{}.png", {}, r"There is pics/0\.png: add --set dataset\.options\.folder=pics"),
         ("{}", {}, r"folder=pics --set dataset\.options\.suffix=\.png"),

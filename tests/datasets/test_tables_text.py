@@ -132,7 +132,7 @@ def test_the_row_numbers_that_r_writes_without_naming_them(tmp_path, name, separ
         table = read(path)
     assert (texts(table), list(table["label"])) == ([row[0] for row in rows_of()], [row[1] for row in rows_of()])
     assert len(said) == warned
-    assert "number of the row" in str(said[-1].message)
+    assert "row number" in str(said[-1].message)
 
 
 def test_rows_that_are_wider_than_the_header_are_refused(tmp_path):
@@ -162,7 +162,7 @@ def test_spaces_separate_if_nothing_else_does(tmp_path, name):
 
 def test_a_header_in_the_middle_is_named(tmp_path):
     for name, separator in (("t.csv", ","), ("t.tsv", "\t")):
-        with pytest.raises(InputError, match="line 14 is the header again"):
+        with pytest.raises(InputError, match="line 14 repeats the header"):
             read(write(tmp_path / name, [*rows_of(), HEADER, *rows_of()], separator))
 
 

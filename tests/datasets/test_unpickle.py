@@ -84,7 +84,7 @@ HOSTILE = {
 def test_nothing_else_is_made_or_called(tmp_path, monkeypatch, name, protocol):
     monkeypatch.chdir(tmp_path)
     raw = pickle.dumps({"data": HOSTILE[name], "labels": []}, protocol)
-    with pytest.raises(InputError, match="is refused: ") as error:
+    with pytest.raises(InputError, match="is rejected: ") as error:
         read(tmp_path, raw)
     assert error.value.exit_code == 3
     assert not (tmp_path / "owned").exists()
@@ -111,7 +111,7 @@ def test_a_shape_that_is_not_that_of_its_bytes(tmp_path, shape):
     [
         (b"cposix\nsystem\n(S'touch owned'\ntR.", "names posix.system"),
         (b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.__new__\x93.", r"names numpy\.ndarray\.__new__"),
-        (b"\x80\x02}Pid\n.", "is refused|damaged"),
+        (b"\x80\x02}Pid\n.", "is rejected|damaged"),
         (b"\x80\x02cnumpy\nndarray\n)R.", "unusual way"),
         (b"\x80\x02cnumpy\ndtype\n}X\x05\x00\x00\x00_callK\x01sb.", "changes the state of a function"),
         (b"\x80\x02c_codecs\nencode\n}X\x0c\x00\x00\x00__defaults__K\x01sb.", "changes the state of a function"),

@@ -120,7 +120,7 @@ def test_another_number_of_processes_goes_on_with_a_warning(several, runs, tmp_p
     state = StateFile(tmp_path / "waiting", {})
     extra = torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.3)
     mine = runs.trainer(runs.World(), "group_dro", *extra, state_file=state)
-    with pytest.warns(SpurWarning, match="not to the same bits: .*world size was 2, is 1"):
+    with pytest.warns(SpurWarning, match="will not be bit-identical: .*world size was 2, is 1"):
         fitted = fit(mine, until_epoch=3)
     whole = json.loads((several[2] / "whole.json").read_text())
     assert fitted.records[0] == json.loads((several[2] / "whole.json").read_text())[0] | {
@@ -180,7 +180,7 @@ def test_only_the_first_of_two_talks(several):
     for words in ("Scored 300 samples", "→ model.safetensors", "Evaluation: evaluation.json", "→ errors.txt"):
         assert said.count(words) == 1, words
     assert len(re.findall(r'^ "split": "test"', said, re.MULTILINE)) == 1  # --json on stdout, once
-    assert said.count("spurcli prune is one process's work, and torchrun started 2") == 1
+    assert said.count("spurcli prune runs in one process only, and torchrun started 2") == 1
     assert "Traceback" not in said
 
 
@@ -192,7 +192,7 @@ def test_the_error_of_one_is_said_once_and_stops_all(torchrun, tmp_path):
     assert "Error: No such file: missing.txt" in done.stderr
     root = done.stderr.split("Root Cause")[1]
     assert re.search(r"rank +: 1 .*\n +exitcode +: 3 ", root)
-    for word in ("Terminated", "is gone", "ProcessGroup", "terminate called"):
+    for word in ("Terminated", "has ended", "ProcessGroup", "terminate called"):
         assert word not in done.stderr
     assert "Trained" not in done.stdout + done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["there.txt"]
@@ -236,6 +236,6 @@ def test_a_process_that_dies_without_a_word_stops_the_others(forked, tmp_path, k
     processes[1 - killed].join(300)
     said = Path(f"{folder}.said").read_text()
     assert processes[1 - killed].exitcode == 1, said
-    assert said.count("Error: ") == said.count("Another process of this run is gone") == 1
+    assert said.count("Error: ") == said.count("Another process of this run has ended") == 1
     assert "Traceback" not in said
     safetensors.torch.load_file(state)  # whole

@@ -118,10 +118,10 @@ def test_one_device_for_several_processes_is_a_contradiction(monkeypatch, device
 @pytest.mark.parametrize(
     ("rank", "words", "code", "said"),
     [
-        ("0", ["prune", "--fraction", "0.1"], 2, "spurcli prune is one process's work, and torchrun started 2"),
+        ("0", ["prune", "--fraction", "0.1"], 2, "spurcli prune runs in one process only, and torchrun started 2"),
         ("1", ["prune", "--fraction", "0.1"], 0, ""),
-        ("0", ["train", "--keep", "-"], 2, "- is one process's stdin"),
-        ("0", ["score", "--dataset", "demo", "-o", "-"], 2, "-o - is one process's stdout"),
+        ("0", ["train", "--keep", "-"], 2, "stdin works with one process only"),
+        ("0", ["score", "--dataset", "demo", "-o", "-"], 2, "-o -: stdout works with one process only"),
         ("0", ["score", "--logits", "z.npy"], 2, "Logits are scored by one process"),
         ("0", ["evaluate", "--logits", "z.npy"], 2, "Logits are evaluated by one process"),
     ],

@@ -102,5 +102,5 @@ def test_a_class_that_is_not_there_is_refused(spurcli, tmp_path):
     with h5py.File(path, "w") as file:
         file.attrs["format"], file.attrs["version"] = "spurcli.predictions", 1
         file["logits"], file["label"], file["confusion"] = np.eye(2, dtype=np.float32), np.arange(2), np.array([0, 2])
-    with pytest.raises(InputError, match="`confusion` names a class that is not there"):
+    with pytest.raises(InputError, match="`confusion` names a class that does not exist"):
         read_predictions(path)

@@ -125,7 +125,7 @@ def test_stages_say_what_contradicts_a_foreign_or_an_own_model(spurcli, tiny_fla
     trained = spurcli("train", *flags, "--set", "training.epochs=3", "--model", "nets.py:net", "--evaluate-each", "val")
     assert trained.code == 0, trained.err
     plain = spurcli("evaluate", "--split", "val", "--model", "nets.py:net")
-    assert "noted accuracy" not in plain.err
+    assert "recorded accuracy" not in plain.err
     history = json.loads((tmp_path / "history.json").read_text())
     history["epochs"][-1]["evaluations"]["val"]["accuracy"] = 1.0
     (tmp_path / "history.json").write_text(json.dumps(history))

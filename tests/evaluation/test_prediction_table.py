@@ -165,7 +165,7 @@ def test_one_column_is_of_the_class_it_is_named_after_else_of_the_last(tmp_path,
     write(tmp_path / "p.csv", {**columns, column: [repr(float(v)) for v in mine]})
     asked = {"predictions": "p.csv", "proba": column, "group": "site", "feature_of": "yes/west"}
     if column == "score":
-        with pytest.warns(SpurWarning, match="score is read as that of the class 'yes'"):
+        with pytest.warns(SpurWarning, match="score is read as the probability of the class 'yes'"):
             found = evaluate(**asked)
     else:
         found = evaluate(**asked)

@@ -210,7 +210,7 @@ def test_killed_and_gone_on_with(spurcli, warm, tiny_flags, tmp_path):
     assert not (tmp_path / "groups.txt").exists()
     gone_on = spurcli(*words)
     assert gone_on.code == 0, gone_on.err
-    assert "Going on after epoch" in gone_on.err
+    assert "Resuming after epoch" in gone_on.err
     assert spurcli(*words, "-o", "whole.txt").code == 0
     assert Path("whole.txt").read_text().splitlines()[1:] == Path("groups.txt").read_text().splitlines()[1:]
     assert not (tmp_path / "groups.txt.state").exists()

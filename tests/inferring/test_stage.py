@@ -195,7 +195,7 @@ def test_what_a_source_cannot_give(trained, configured, tmp_path):
         infer(settings, by="clusters", source=predictions, **out)
     assert "Name the checkpoint" in caught.value.hint
     for source in (model, predictions):
-        with pytest.raises(UsageError, match="trains two models of its own"):
+        with pytest.raises(UsageError, match="trains two models itself"):
             infer(settings, by="cross-mistakes", source=source, **out)
     with pytest.raises(UsageError, match="--num-clusters has no effect"):
         infer(settings, by="mistakes", source=model, num_clusters=2, **out)

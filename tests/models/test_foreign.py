@@ -390,7 +390,7 @@ def head_called(name: str, body: str = "") -> dict[str, torch.Tensor]:
 )
 def test_a_last_layer_of_another_name_is_taken_with_a_warning(tmp_path, theirs, name, body):
     torch.save({"state_dict": head_called(name, body)}, tmp_path / "w.pth")
-    with pytest.warns(SpurWarning, match=f"its last layer {name.removeprefix('model.')} is taken as fc"):
+    with pytest.warns(SpurWarning, match=f"its last layer {name.removeprefix('model.')} is used as fc"):
         model, _ = load(tmp_path / "w.pth")
     assert torch.equal(logits(model), logits(theirs))
 

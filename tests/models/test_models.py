@@ -237,5 +237,5 @@ def test_a_model_that_returns_something_else_is_named(own, spurcli, attribute, m
 
 def test_a_made_model_is_no_factory(tmp_path):
     (tmp_path / "made.py").write_text("from torch import nn\nmodel = nn.Linear(2, 3)\n")
-    with pytest.raises(InputError, match="made already"):
+    with pytest.raises(InputError, match="a model instance"):
         build_model(f"{tmp_path / 'made.py'}:model", {}, num_classes=3)

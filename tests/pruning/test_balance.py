@@ -173,7 +173,7 @@ def test_a_control_used_what_its_list_used(birds, tmp_path):
             )  # fmt: skip
             assert control["rule"]["group_labels"] == expected
     (tmp_path / "bare.txt").write_text("1\n2\n")  # nobody knows what it used
-    with pytest.warns(match="bare list"):
+    with pytest.warns(match="plain list"):
         assert "group_labels" not in prune([path], match=tmp_path / "bare.txt", output=tmp_path / "c.txt")["rule"]
 
 

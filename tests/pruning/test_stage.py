@@ -194,7 +194,7 @@ def test_refusals(paths, score_file, tmp_path):
     with pytest.raises(InputError, match="no injection"):
         prune([injected], match=tmp_path / "allowed.txt", **out)
     upside_down = score_file(values[0], label, name="down.h5", higher_is="easier")
-    with pytest.raises(InputError, match="which way"):
+    with pytest.raises(InputError, match="on the direction of"):
         prune([files[0], upside_down], fraction="0.1", **out)
     unnamed = score_file(values[0], label, name="unnamed.h5", classes=["only one"])
     with pytest.raises(InputError, match="outside the 1 that have names"):

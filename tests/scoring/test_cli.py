@@ -59,7 +59,7 @@ def test_checkpoints_of_ours_and_of_anyone(spurcli, tiny_flags, tmp_path):
         (["--checkpoint", "m.safetensors", "--dataset", "demo"], 3, "No such file"),
         (["--logits", "l.npy", "--labels", "y.npy"], 3, "No such file"),
         (["--dataset", "demo", "--add-score", "own.py:f"], 2, "No such file: own.py"),
-        (["--dataset", "demo", "--add-score", "loss"], 2, "taken anyway"),
+        (["--dataset", "demo", "--add-score", "loss"], 2, "always computed"),
         (["--dataset", "demo", "-o", "-", "--json"], 2, "both write to stdout"),
         (["--dataset", "demo", "--set", "scoring.view=train"], 2, "scoring.view"),
     ],

@@ -175,7 +175,7 @@ def headless(*, num_classes):
     for more, says in (
         ({**files, "further_scores": ["k_centre"]}, "k_centre requires embeddings, and logits do not include them"),
         ({"further_scores": ["prototype", "prototype"]}, "named twice"),
-        ({"further_scores": ["el2n"]}, "taken anyway"),
+        ({"further_scores": ["el2n"]}, "always computed"),
         ({"further_scores": ["prototpye"]}, "did you mean prototype"),
     ):
         with pytest.raises(UsageError, match=says):

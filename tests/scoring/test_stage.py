@@ -220,5 +220,5 @@ def test_user_scores_that_cannot_be_used(configured, parts, checkpoint, tmp_path
     with pytest.raises(kind, match=says):
         score(configured(), checkpoint=checkpoint, further_scores=[f"{parts}:{name}"], output=tmp_path / "none.h5")
     assert not (tmp_path / "none.h5").exists()
-    with pytest.raises(UsageError, match="taken anyway"):
+    with pytest.raises(UsageError, match="always computed"):
         score(configured(), checkpoint=checkpoint, further_scores=["loss"], output=tmp_path / "none.h5")

@@ -62,7 +62,7 @@ def test_nothing_named():
         ({"dataset": "demo", "recipe": "dem"}, "No recipe called 'dem', did you mean demo"),
         ({"dataset": "demo", "overrides": {"scorng.epoch": 1}}, "unknown table scorng, did you mean scoring"),
         ({"dataset": "demo", "overrides": {"training.epoch": 1}}, r"training\.epoch, did you mean epochs"),
-        ({"dataset": "demo", "overrides": {"epochs": 1}}, "names no table"),
+        ({"dataset": "demo", "overrides": {"epochs": 1}}, "has no table"),
         ({"dataset": "demo", "overrides": {"seed.x": 1}}, "unknown table seed"),
         ({"dataset": "demo", "overrides": {"model.options": 1, "model.options.a": 2}}, "contradicts another --set"),
         ({"dataset": "demo", "overrides": {"dataset.name": "cifar10"}}, "the data set is demo\nName it with --dataset"),

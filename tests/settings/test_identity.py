@@ -116,4 +116,4 @@ def test_the_golden_unfinished_run_goes_on_in_a_later_version(spurcli, later):
     assert (other.code, "unfinished work of another run" in other.err) == (3, True)
     done = spurcli(*UNFINISHED)
     assert done.code == 0, done.err
-    assert "Going on after epoch 1, step 4" in done.err
+    assert "Resuming after epoch 1, step 4" in done.err

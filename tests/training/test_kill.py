@@ -108,7 +108,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(untouched_train, tmp_path):
         state.exists() and not (folder / "model.safetensors").exists()
     )  # killed while it ended, it has all written
     said = finish(folder, TRAIN)
-    assert ("Going on after" in said) == unfinished
+    assert ("Resuming after" in said) == unfinished
     assert content(folder) == untouched_train
 
 
@@ -131,7 +131,7 @@ def test_a_signal_stops_cleanly_and_the_same_command_goes_on(request, tmp_path, 
     assert "the state is saved" in said
     assert "Run the same command to resume." in said
     assert "Traceback" not in said
-    assert "Going on after epoch" in finish(folder, words)
+    assert "Resuming after epoch" in finish(folder, words)
     assert content(folder) == untouched
 
 

@@ -80,7 +80,7 @@ def test_a_diverged_training_names_the_last_good_checkpoint(spurcli, tiny_flags)
     plain = spurcli(*words)
     assert plain.code == 1
     assert "not finite in epoch 3, step" in plain.err
-    assert "--save-epochs N keeps epochs before" in " ".join(plain.err.split())
+    assert "--save-epochs N saves earlier epochs" in " ".join(plain.err.split())
     kept = spurcli(*words, "--save-epochs", "1,2,3")
     assert "model.epoch2.safetensors" in " ".join(kept.err.split())
     assert spurcli("show", "model.epoch2.safetensors").code == 0

@@ -82,7 +82,7 @@ def test_a_resumed_run_and_a_golden_unfinished_one_end_in_the_pinned_weights(spu
         shutil.copytree(state, "model.safetensors.state")
         done = spurcli(*UNFINISHED)
         assert done.code == 0, done.err
-        assert "Going on after epoch 1, step 4" in done.err
+        assert "Resuming after epoch 1, step 4" in done.err
         assert not Path("model.safetensors.state").exists()
         found[name] = weights_sha256_of_file(Path("model.safetensors"))
         for path in Path().glob("*.safetensors"):

@@ -99,7 +99,7 @@ def test_what_is_missing_comes_from_the_state_where_that_is_left(train, monkeypa
     history = Path("history.json").read_bytes()
     Path("history.json").unlink()
     again = train()
-    assert (again.code, "Going on after epoch 3" in again.err) == (0, True)
+    assert (again.code, "Resuming after epoch 3" in again.err) == (0, True)
     assert Path("history.json").read_bytes() == history
     assert not Path("model.safetensors.state").exists()
 
@@ -159,7 +159,7 @@ def test_a_half_finished_other_run_is_refused_until_forced(train):
     assert "unfinished work of another run" in refused.err
     assert "--force" in refused.err
     gone_on = train()
-    assert "Going on after epoch 1, step 3" in gone_on.err
+    assert "Resuming after epoch 1, step 3" in gone_on.err
     assert same_weights("model.safetensors", "whole.safetensors")
     assert not Path("model.safetensors.state").exists()
 
@@ -167,9 +167,9 @@ def test_a_half_finished_other_run_is_refused_until_forced(train):
 def test_forced_runs_go_on_too(train):
     assert train("--seed", "1").code == 0
     interrupt_after(8, train, "--force")
-    assert "Going on after epoch 1, step 3" in train("--force").err
+    assert "Resuming after epoch 1, step 3" in train("--force").err
     interrupt_after(3, train, "--force")
-    assert "Going on" not in train("--seed", "1", "--force").err
+    assert "Resuming" not in train("--seed", "1", "--force").err
 
 
 def interrupt_after(num_steps: int, train, *words) -> None:
@@ -225,7 +225,7 @@ def test_checkpoints_of_epochs_are_those_of_shorter_runs_on_the_same_schedule(tr
 def test_training_does_not_look_at_test(train, no_work, split):
     result = train("--evaluate-each", split)
     assert result.code == 2
-    assert f"Training does not look at {split}" in result.err
+    assert f"Training never reads {split}" in result.err
 
 
 def test_evaluate_each_is_what_evaluate_says_of_each_checkpoint(train, spurcli, tiny_flags):

@@ -165,7 +165,7 @@ def test_one_process_at_a_time_makes_an_output(tmp_path):
     output = tmp_path / "new" / "model.safetensors"
     with state_folder(output, ALONE) as folder:
         folder.mkdir()
-        with pytest.raises(InputError, match="Another process is making"), state_folder(output, ALONE):
+        with pytest.raises(InputError, match="Another process is writing"), state_folder(output, ALONE):
             pytest.fail("two at once")
         assert folder.exists()
     assert list(output.parent.iterdir()) == []

@@ -60,7 +60,7 @@ class CanaryRequest:
     dry_run: Annotated[bool, Option("Show the plan and the expected time, and stop.")] = False
     output: Annotated[
         File | None,
-        Option(f"Folder of the trainings. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT),
+        Option(f"Output folder. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT),
     ] = None
     data_root: DataRoot = None
     recipe: Recipe = None

@@ -284,8 +284,7 @@ def within_class(
     if len(pairs) == len(set(group)) > len(class_names):
         warnings.warn(
             SpurWarning(
-                f"{where}: each group is in one class, and none says what it shares with groups of other classes, so no "
-                "spurious feature can be found; write class/attribute, or bring a column attribute"
+                f"{where}: every group belongs to one class, and no name shows which groups share an attribute, so no spurious feature can be found. Write class/attribute, or add an attribute column"
             ),
             stacklevel=2,
         )
@@ -303,7 +302,7 @@ def unique_ids(table: Table, values: Sequence[str], flag: str = "--set dataset.o
     first: dict[str, int] = {}
     for row, value in enumerate(values):
         if first.setdefault(value, row) != row or not value:
-            problem = f"{value[:60]!r} is there already at {table.where(first[value])}" if value else "empty"
+            problem = f"{value[:60]!r} is already used at {table.where(first[value])}" if value else "empty"
             raise InputError(
                 f"{table.where(row)}: the id {problem}",
                 f"Name a column that differs in each row with {flag}.",

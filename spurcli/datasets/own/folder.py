@@ -173,7 +173,7 @@ def _images(folder: Path, start: str, listing: Listing, others: list[str]) -> li
             name = place + entry.name
             if entry.is_dir():
                 if real in above:
-                    raise InputError(f"{entry.path} is a link into a circle", "Remove it.")
+                    raise InputError(f"{entry.path} is a circular link", "Remove it.")
                 waiting.append((f"{name}/", (*above, real)))
             elif is_image(name):
                 found.append(name)
@@ -267,7 +267,7 @@ def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[
         if len(folders) > 1:
             written = " and ".join(sorted(map(escaped, folders)))
             notes.append(
-                f"{folder.name}: folders that differ only in how they are encoded are one class, {name}: {written}"
+                f"{folder.name}: folders whose names differ only in their encoding are one class, {name}: {written}"
             )
     inner = repeated_folders(tree.inner) if len(tree.inner) > 1 else ()
     if inner:
@@ -279,7 +279,7 @@ def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[
     if listing.system:
         counts = Counter(name for _, name in listing.system).most_common(4)
         left = ", ".join(f"{name} ({count:,}×)" if count > 1 else name for name, count in counts)
-        notes.append(f"{folder.name}: passed over as left by a system or file server: {left}")
+        notes.append(f"{folder.name}: skipped files of systems or file servers: {left}")
     if tree.masks:
         notes.append(
             f"{folder.name}: {counted(len(tree.masks), 'image')} may be the masks of others, by their names, and are read as samples: "
@@ -292,7 +292,7 @@ def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[
             f"{counted(len(unread), 'file')} of other kinds{_endings(unread, ' ({endings})')}" if unread else "",
             f"{counted(stray, 'image')} outside the class folders" if stray else "",
         ]
-        notes.append(f"{folder.name}: passed over: {', '.join(filter(None, what))}: {_few(sorted(tree.passed_over))}")
+        notes.append(f"{folder.name}: skipped: {', '.join(filter(None, what))}: {_few(sorted(tree.passed_over))}")
     return notes
 
 

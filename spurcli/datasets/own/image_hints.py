@@ -40,7 +40,7 @@ def look_around(
     hint = below.in_folders(written[:_NUM_TRIED], table, begin, asked)
     if not hint and "/".join(_parts(first)) != first:
         return "Images must be below the table's folder: put the table above them, and write paths from there."
-    return hint or "Paths count from the table's folder; --set dataset.options.folder=FOLDER names one below it."
+    return hint or "Paths start at the table's folder; --set dataset.options.folder=FOLDER names one below it."
 
 
 @dataclass
@@ -68,7 +68,7 @@ class _Below:
         stem = file.rpartition(".")[0]
         names = sorted(self._names(place))
         if stem and (other := next((name for name in names if name.rpartition(".")[0] == stem), None)):
-            return f"There is {place}{other}: the table has another ending."
+            return f"There is {place}{other}: the table has another file extension."
         number = (stem or file).lstrip("0")
         if (stem or file).isdecimal():
             for name in names:
@@ -91,7 +91,7 @@ class _Below:
         for start in range(len(parts)):
             rest = "/".join(parts[start:])
             if rest != path and self._has(rest):
-                return f"Paths count from the table's folder: write {rest}, without {path[: -len(rest)][-80:]}"
+                return f"Paths start at the table's folder: write {rest}, without {path[: -len(rest)][-80:]}"
         return ""
 
     def in_folders(self, written: Sequence[str], table: str, begin: str, asked: str) -> str:

@@ -159,7 +159,7 @@ def find_layout(folder: Path, listing: Listing, asked: Sequence[str] = ()) -> La
         if canonical(place.removeprefix(top).rstrip("/")).lower() not in _plain(name)
     ]
     if guessed:
-        notes.append(f"read by their names as splits: {', '.join(guessed)}")
+        notes.append(f"read as splits because of their names: {', '.join(guessed)}")
     return Layout(found, tuple(notes))
 
 

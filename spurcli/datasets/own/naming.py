@@ -63,11 +63,11 @@ class Fence:
         real = os.path.realpath(path)
         if not any(PurePath(real).is_relative_to(root) for root in self.roots):
             raise InputError(
-                f"{where} leads out of the data root by a link, to {real}",
+                f"{where} leads out of the data root through a link, to {real}",
                 "Put the files inside, or name a --data-root that holds them and the data set.",
             )
         if not Path(real).exists():
-            raise InputError(f"{where} is a link that leads nowhere", "Mend or remove it.")
+            raise InputError(f"{where} is a broken link", "Fix or remove it.")
         return real
 
 

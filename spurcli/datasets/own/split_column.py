@@ -56,8 +56,8 @@ def splits_of(table: Table, column: str, meaning: Options) -> list[str]:
         shown = ", ".join(value[:40] for value in sorted(names)[:5])
         hint = "Write train, val or test; or name another column with --split-column COLUMN."
         if len(count) <= _FEW and not set(names.values()) <= set(KNOWN):
-            hint = f"Say what the values mean: --set {shlex.quote(f'dataset.options.split_values={_option(sorted(count), count)}')}"
-        raise InputError(f"{where} says {shown}, and no row is for training", hint)
+            hint = f"Define the values: --set {shlex.quote(f'dataset.options.split_values={_option(sorted(count), count)}')}"
+        raise InputError(f"{where} says {shown}, but no row is for training", hint)
     return [names[value] for value in values]
 
 
@@ -115,7 +115,7 @@ def _as_numbers(column: str, count: Counter[str], where: str) -> dict[str, str]:
         shown = ", ".join(f"{value[:20]} ({counted(count[value], 'row')})" for value in sorted(count)[:6])
         raise InputError(
             f"{where} holds {shown}{', …' if len(count) > 6 else ''}: which is train, which is test?",
-            f"Say what the values mean: --set 'dataset.options.split_values={_option(sorted(count), count)}'",
+            f"Define the values: --set 'dataset.options.split_values={_option(sorted(count), count)}'",
         )
     names = {value: _NUMBERED[value] for value in count}
     if len(count) < 3:
@@ -131,7 +131,7 @@ def _as_words(column: str, count: Counter[str], where: str) -> dict[str, str]:
             _warn_read(column, {value: name for value in names if names[value] == name}, count)
     for value, name in names.items():
         if "train" in names.values() and (meant := _perhaps(name, set(names.values()))):
-            said = f"{where} is {value[:40]!r} in {counted(count[value], 'row')}, which is read as a split of its own; if {meant} is meant, "
+            said = f"{where} is {value[:40]!r} in {counted(count[value], 'row')}, which is read as a separate split; if {meant} is meant, "
             warnings.warn(
                 SpurWarning(f"{said}write {meant}, or say so with dataset.options.split_values"), stacklevel=5
             )
@@ -158,7 +158,7 @@ def _perhaps(name: str, there: Collection[str]) -> str:
 def _warn_read(column: str, names: Mapping[str, str], count: Counter[str]) -> None:
     said = ", ".join(f"{value} is read as {names[value]} ({counted(count[value], 'row')})" for value in sorted(names))
     warnings.warn(
-        SpurWarning(f"The split is the column {column}: {said}; dataset.options.split_values says otherwise"),
+        SpurWarning(f"The split is the column {column}: {said}; change this with dataset.options.split_values"),
         stacklevel=5,
     )
 

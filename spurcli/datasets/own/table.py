@@ -114,7 +114,9 @@ def _say_passed_over(place: Path, content: Content) -> None:
         if split not in ("", without_packing(path).stem, path.parent.name)
     ]
     if guessed:
-        warnings.warn(SpurWarning(f"{place}: read by their names as splits: {', '.join(guessed)}"), stacklevel=3)
+        warnings.warn(
+            SpurWarning(f"{place}: read as splits because of their names: {', '.join(guessed)}"), stacklevel=3
+        )
     if content.passed_over:
         shown = ", ".join(content.passed_over[:3]) + (", …" if len(content.passed_over) > 3 else "")
         warnings.warn(SpurWarning(f"{place}: tables that are not read: {shown}"), stacklevel=3)

@@ -39,7 +39,9 @@ def named_values(table: Table, column: str, named: Sequence[str], option: str, *
                 f"{_EMPTY} If it is a name, list it in dataset.options.{option}.",
             )
         if len(value) > 200 or _CONTROL.search(value):
-            reason = "longer than 200 characters" if len(value) > 200 else "with a character that no name has"
+            reason = (
+                "longer than 200 characters" if len(value) > 200 else "with a character that is not allowed in a name"
+            )
             raise InputError(f"{where} is {value[:40]!r}, which is not a name: {reason}", _EMPTY)
     for value in dict.fromkeys(values):
         if may_be_missing(value) and value not in named and not is_said:

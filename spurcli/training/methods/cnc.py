@@ -146,7 +146,7 @@ def _attributes(samples: TrainingSamples) -> tuple[NDArray[np.int64], list[int]]
     is_crossed = crossed == len(np.unique(group)) == len(np.unique(group * samples.num_classes + label))
     if samples.groups.within_class or not is_crossed:
         raise InputError(
-            "CnC needs groups class/attribute with attributes that mean the same in every class, and these are not",
+            "CnC needs groups class/attribute with attributes that have the same meaning in every class, which is not the case here",
             "Make some: spurcli infer --by predictions",
         )
     counts = np.bincount(label * len(codes) + attribute, minlength=samples.num_classes * len(codes))

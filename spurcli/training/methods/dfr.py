@@ -107,7 +107,7 @@ class DFR:
         if len(missing):
             other = "val" if self.on == "train" else "train"
             raise InputError(
-                f"Class {missing[0]} (of 0 to {self.num_classes - 1}) has no sample to fit the last layer by",
+                f"Class {missing[0]} (of 0 to {self.num_classes - 1}) has no samples for fitting the last layer",
                 f"Keep some of it, give groups that do not mix classes, or fit on the other split: --set method.options.on={other}",
             )
 
@@ -168,9 +168,13 @@ def _with_groups(val: Embedded | None, on: str) -> Embedded:
     """The validation split. Raises InputError if there is none or its groups are not known."""
     if val is not None and val.groups is not None:
         return val
-    what = "a validation split, and there is none" if val is None else "groups in the validation split, and knows none"
+    what = (
+        "a validation split, but there is none"
+        if val is None
+        else "groups in the validation split, but they are not known"
+    )
     raise InputError(
         f"DFR {'is fitted on' if on == 'val' else 'tunes C by'} {what}",
-        "Use a data set that has them there, or fit on train with one C: "
+        "Use a data set that has them, or fit on train with one C: "
         "--set method.options.on=train --set method.options.C=0.1",
     )
