@@ -97,12 +97,12 @@ class Evidence:
 
     def logits(self, split: str) -> NDArray[np.float32]:
         """Logits float32 [n, classes] of the audited model, in eval mode."""
-        found: NDArray[np.float32] = self._once("logits", split, lambda: self._answers.logits(split))
+        found: NDArray[np.float32] = self.once("logits", split, lambda: self._answers.logits(split))
         return found
 
     def embedding(self, split: str) -> NDArray[np.float32] | None:
         """The input float32 [n, d] of the model's last linear layer, or the embeddings given; None where there are none."""
-        found: NDArray[np.float32] | None = self._once("embedding", split, lambda: self._answers.embedding(split))
+        found: NDArray[np.float32] | None = self.once("embedding", split, lambda: self._answers.embedding(split))
         return found
 
     @property
@@ -118,7 +118,7 @@ class Evidence:
     def second_logits(self, split: str) -> NDArray[np.float32] | None:
         """Logits of the second model; None without one."""
         second = self._second
-        return self._once("second", split, lambda: second.logits(split)) if second else None
+        return self.once("second", split, lambda: second.logits(split)) if second else None
 
     @cached_property
     def columns(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
@@ -168,7 +168,8 @@ class Evidence:
         self.ask(some)
         return (time.monotonic() - began) / max(1, len(some))
 
-    def _once(self, what: str, split: str, compute: Callable[[], Any]) -> Any:
+    def once(self, what: str, split: str, compute: Callable[[], Any]) -> Any:
+        """What `compute` gives of a split, computed once and kept under the name `what`."""
         if (what, split) not in self._kept:
             self._kept[what, split] = compute()
         return self._kept[what, split]

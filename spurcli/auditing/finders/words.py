@@ -55,7 +55,7 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
             raise UsageError("--word applies to texts only", "Remove it.")
         return []
     inputs = _texts(evidence, evidence.source)
-    tokens = [_tokens(column) for column in inputs.columns]
+    tokens = [_tokens(evidence, evidence.source, column) for column in range(len(inputs.columns))]
     for named in word:
         if not 1 <= len(cut(named)) <= LONGEST:
             raise UsageError(f"--word {named!r} has {len(cut(named))} words", f"Name one to {LONGEST} words.")
@@ -91,8 +91,11 @@ def _texts(evidence: Evidence, split: str) -> Texts:
     return inputs
 
 
-def _tokens(column: Sequence[str]) -> list[list[str]]:
-    return [cut(text) for text in column]
+def _tokens(evidence: Evidence, split: str, column: int) -> list[list[str]]:
+    """The words of each text of a split."""
+    texts = _texts(evidence, split).columns[column]
+    found: list[list[str]] = evidence.once(f"words of text {column}", split, lambda: [cut(text) for text in texts])
+    return found
 
 
 def _associated(evidence: Evidence, tokens: Sequence[list[list[str]]], asked: Sequence[Term]) -> list[_Ranked]:
@@ -184,9 +187,9 @@ def _pulling(evidence: Evidence, ask: Ask, ranked: Sequence[_Ranked]) -> list[_R
 
 def _as_often(evidence: Evidence, term: Term) -> Term:
     """The term as often as it is in half of the texts of half 0 that have it."""
-    texts = _texts(evidence, evidence.source).columns[term.column]
+    texts = _tokens(evidence, evidence.source, term.column)
     rows = np.flatnonzero(evidence.half(evidence.source) == 0)[:_MOST_COUNTED].tolist()
-    counts = [count for row in rows if (count := times_in(cut(texts[row]), term.words))]
+    counts = [count for row in rows if (count := times_in(texts[row], term.words))]
     return replace(term, times=int(np.median(counts))) if counts else term
 
 
@@ -211,7 +214,7 @@ def _put(
 def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
     term, y, presence = ranked.term, ranked.label_index, {}
     for split in evidence.splits:
-        texts = _tokens(_texts(evidence, split).columns[term.column])
+        texts = _tokens(evidence, split, term.column)
         presence[split] = np.array([has(words, term.words) for words in texts], dtype=np.float32)
     name, label = _called(term, _texts(evidence, evidence.source)), evidence.class_names[y]
     facts, p_taken_out = taken_out(evidence, term, y, presence[evidence.held_out])
@@ -258,7 +261,7 @@ def _counterfactual(evidence: Evidence, term: Term, y: int, presence: NDArray[np
 def _neutral(evidence: Evidence, term: Term, y: int) -> list[Term]:
     """Words about as frequent as `term`, as many words long, that go with the class no more than chance would have it."""
     label, half = evidence.label(evidence.source), evidence.half(evidence.source)
-    texts = _tokens(_texts(evidence, evidence.source).columns[term.column])
+    texts = _tokens(evidence, evidence.source, term.column)
     rows = np.flatnonzero(half == 0).tolist()[:20_000]
     counts: Counter[Words] = Counter()
     mine: Counter[Words] = Counter()
