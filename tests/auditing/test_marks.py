@@ -9,7 +9,7 @@ import pytest
 
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders.marks import find
-from spurcli.auditing.regions.marks import Spectrum, Squares, independence
+from spurcli.auditing.regions.marks import Mark, Spectrum, Squares, independence, ordered
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
@@ -97,6 +97,16 @@ def test_a_mark_is_independent_of_content_and_a_kind_of_content_is_not():
     images[kind == 1, :3] += np.linspace(-30, 30, 100)[:, None, None, None] * rng.choice([-1, 1], (100, 1, 1, 1))
     assert independence(images, carries.astype(float)) > 0.8
     assert independence(images, (kind == 1).astype(float)) < 0.5
+
+
+def test_content_that_moves_the_model_far_does_not_take_the_place_of_a_mark_that_moves_it_little():
+    nothing = np.zeros(1)
+
+    def mark(effect, separation, independence):
+        return Mark(0, nothing, nothing, 50.0, separation, nothing, effect, independence)
+
+    smooth, shared, weak, still = mark(0.5, 1.5, 0.9), mark(0.6, 5.0, 0.5), mark(0.15, 6.0, 0.95), mark(0.01, 6.0, 1.0)
+    assert ordered([smooth, shared, weak, still]) == [weak, smooth, shared]
 
 
 @pytest.mark.parametrize(("added", "place"), [(border(), "border"), (noise(), "whole image")])

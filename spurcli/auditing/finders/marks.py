@@ -12,6 +12,7 @@ from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.lump import has_two_lumps
 from spurcli.auditing.regions.lumps import Lumps, lumps
 from spurcli.auditing.regions.marks import (
+    LEAST_INDEPENDENCE,
     Floats,
     Group,
     Mark,
@@ -22,6 +23,7 @@ from spurcli.auditing.regions.marks import (
     foreign_gains,
     grouped,
     independence,
+    ordered,
     searched,
     with_added,
 )
@@ -39,8 +41,6 @@ _MOST_DONORS = 400  # of a class, among which marks are searched
 _CANDIDATES = 6  # of a class
 _RECIPIENTS, _PUSHERS = 20, 4
 _SHARE = 0.1  # of the passes that regions may take
-_LEAST_SHIFT = 0.02  # of the class distance: a mark that moves the model less is not worth a look
-_LEAST_INDEPENDENCE = 0.6
 _SECONDS = 1.0  # for _MOST_DONORS samples of a class
 _LEAST_NULL = 60  # of three suspects none could be confirmed with fewer
 _TOLD_BY_PIXELS = 2.0  # separation from which carriers of other classes are told
@@ -72,9 +72,8 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         marks += found
         evidence.progress.advance(1)
     null = foreign_gains(directions, parts[1])
-    usable = [mark for mark in marks if mark.effect >= _LEAST_SHIFT]
-    usable.sort(key=lambda mark: -mark.rank_value)
-    return [_finding(evidence, ask, squares, group, null, means) for group in grouped(usable, most=most)]
+    groups = grouped(ordered(marks), most=most)
+    return [_finding(evidence, ask, squares, group, null, means) for group in groups]
 
 
 def seconds(evidence: Evidence) -> float:
@@ -173,7 +172,7 @@ def _finding(
         doubt = "too few directions of other classes to compare with"
     elif not is_parted:
         doubt = "the class varies smoothly along it, so it may be part of the class itself"
-    elif foreign < _LEAST_INDEPENDENCE:
+    elif foreign < LEAST_INDEPENDENCE:
         doubt = "images that look alike carry it alike: it may belong to the object"
     called = evidence.class_names[y]
     return Finding(
