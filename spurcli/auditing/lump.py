@@ -31,10 +31,10 @@ def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
     if one.bic(scaled) - two.bic(scaled) < _GAIN or two.weights_.min() < _SMALLEST:
         return False
     apart = abs(two.means_[0, 0] - two.means_[1, 0]) * np.sqrt(2 / two.covariances_.sum())
-    return bool(apart > _APART) and _valley(scaled[:, 0], *sorted(two.means_[:, 0].tolist()))
+    return bool(apart > _APART) and has_valley(scaled[:, 0], *sorted(two.means_[:, 0].tolist()))
 
 
-def _valley(values: NDArray[np.float64], low: float, high: float) -> bool:
+def has_valley(values: NDArray[np.float64], low: float, high: float) -> bool:
     """Whether fewer than half as many values are half way between the two middles as around either of them."""
     window = (high - low) / 8
     left, middle, right = (int((np.abs(values - place) < window).sum()) for place in (low, (low + high) / 2, high))

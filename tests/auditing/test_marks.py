@@ -9,7 +9,8 @@ import pytest
 
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders.marks import find
-from spurcli.auditing.regions.marks import Mark, Spectrum, Squares, independence, ordered
+from spurcli.auditing.regions.lumps import lumps
+from spurcli.auditing.regions.marks import Mark, Spectrum, Squares, are_parted, independence, ordered
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
@@ -97,6 +98,17 @@ def test_a_mark_is_independent_of_content_and_a_kind_of_content_is_not():
     images[kind == 1, :3] += np.linspace(-30, 30, 100)[:, None, None, None] * rng.choice([-1, 1], (100, 1, 1, 1))
     assert independence(images, carries.astype(float)) > 0.8
     assert independence(images, (kind == 1).astype(float)) < 0.5
+
+
+def test_a_few_far_away_are_parted_from_the_rest_and_the_tail_of_a_smooth_heap_is_not():
+    rng = np.random.default_rng(6)
+    for values, expected in (
+        (np.concatenate([rng.normal(size=170), rng.normal(7, 1, size=12)]), True),
+        (np.concatenate([rng.normal(size=120), rng.normal(1.5, 1, size=60)]), False),
+        (rng.uniform(size=180), False),
+        (rng.gamma(2, size=180), False),
+    ):
+        assert are_parted(lumps(values[None]), values, 0) == expected
 
 
 def test_content_that_moves_the_model_far_does_not_take_the_place_of_a_mark_that_moves_it_little():

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.lump import has_two_lumps
 from spurcli.auditing.regions.lumps import Lumps, lumps
 from spurcli.auditing.regions.marks import (
     LEAST_INDEPENDENCE,
@@ -18,6 +17,7 @@ from spurcli.auditing.regions.marks import (
     Mark,
     Spectrum,
     Squares,
+    are_parted,
     beyond_chance,
     difference,
     foreign_gains,
@@ -223,7 +223,7 @@ def _presence(
             along = _along(evidence, squares, mark, means, split, index) + offset
             presence[split][index] = fitted.of(along) if len(index) else []
     presence["train"][_donors(evidence, mark.label)] = mark.upper
-    return presence, fitted, has_two_lumps(unseen, evidence.seed)
+    return presence, fitted, are_parted(fitted, unseen, evidence.seed)
 
 
 def _along(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.auditing.regions.lumps import lumps
+from spurcli.auditing.lump import has_two_lumps, has_valley
+from spurcli.auditing.regions.lumps import Lumps, lumps
 from spurcli.auditing.regions.pushes import Ask, Pixels, Scale, margins
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.regions.templates import templates, tops
@@ -280,6 +281,16 @@ def _is_moved(one: Mark, other: Mark) -> bool:
     height, width, _ = one.pattern.shape
     alike = np.fft.irfft2(first * second.conj(), s=(height, width), axes=(0, 1)).sum(axis=2)
     return bool(alike.max() > _MOVED * size)
+
+
+def are_parted(found: Lumps, values: Floats, seed: int) -> bool:
+    """Whether `values` float64 [n], whose lumps are `found`, fall into two parts with a valley between them.
+
+    By the mixture that `lumps` found, which sees few carriers, or by `has_two_lumps`, which sees a wide upper part.
+    """
+    if not (found.gain[0] > 0 and found.separation[0] > _LEAST_SEPARATION):
+        return False
+    return has_valley(values, float(found.low[0]), float(found.high[0])) or has_two_lumps(values, seed)
 
 
 def foreign_gains(directions: dict[int, Floats], residuals: dict[int, Floats]) -> Floats:
