@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ import spurcli as spurcli_in_python
 from spurcli.artifacts.embeddings import read_embeddings
 from spurcli.artifacts.injection import read_injection
 from spurcli.comparing.canary.forecast import Measured, forecast, ratio
+from spurcli.comparing.canary.frozen import _only
 from spurcli.comparing.canary.planting import canaries_of
 from spurcli.comparing.canary.request import CanaryRequest
 from spurcli.comparing.canary.running import _base, _planned, _plant
 from spurcli.comparing.canary.words import sentences
-from spurcli.datasets import load_dataset
+from spurcli.datasets import ArrayImages, Texts, load_dataset
 from spurcli.datasets.injected import apply_injection
 from spurcli.errors import InputError, UsageError
 from spurcli.progress import Silent
@@ -175,6 +177,19 @@ def test_canaries_for_embeddings_are_planted_in_what_they_were_made_from(embedde
         assert found.backbone == whole.backbone
     plain = read_embeddings(Path("embeddings.h5")).splits["train"].embedding
     assert 0 < (plain != found.splits["train"].embedding).any(axis=1).sum() < 300
+
+
+def test_of_every_kind_of_input_only_what_changed_is_read_again(tmp_path):
+    index = np.array([2, 0])
+    texts = _only(Texts((["a", "b", "c"], ["d", "e", "f"])), index)
+    assert texts.read(np.arange(2)) == [("c", "f"), ("a", "d")]
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1)
+    decoded = SimpleNamespace(shape=(2, 2, 1), read=pixels.__getitem__)  # as from files
+    for images in (ArrayImages(pixels), decoded):
+        found = _only(images, index)
+        assert len(found) == 2
+        assert found.shape == (2, 2, 1)
+        np.testing.assert_array_equal(found.read(np.array([1, 0])), pixels[[0, 2]])
 
 
 def test_run_again_on_embeddings_it_reads_what_is_there(embedded, monkeypatch):
