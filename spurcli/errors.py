@@ -1,7 +1,7 @@
-"""What users can do wrong, as a small family of exceptions.
+"""The exceptions for errors that users can cause.
 
-Each carries one line that says what is wrong and where, and one that says what to do next. The command line
-turns them into text and an exit code in one place (`spurcli.cli.run`).
+Each has one line that says what is wrong and where, and one line that says what to do next. `spurcli.cli.run` is the only
+place that turns them into text and an exit code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _shortened(text: str) -> str:
 
 
 def in_a_line(error: BaseException, most: int = 150) -> str:
-    """What an exception of a library says, in one short line; its kind where it says nothing."""
+    """The message of a library's exception in one short line, or the exception's name if it has no message."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
@@ -38,13 +38,13 @@ class UsageError(SpurError):
 
 
 class InputError(SpurError, ValueError):
-    """A file, a data set or a value from outside that cannot be used as it is."""
+    """A file, a data set or an input value that cannot be used."""
 
     exit_code = 3
 
 
 class MissingFilesError(InputError):
-    """Files of a data set that are not there; `names` are all of them, the message counts them and shows a few."""
+    """Missing files of a data set; `names` lists all of them, the message counts them and shows a few."""
 
     def __init__(self, problem: str, hint: str, names: Sequence[str]) -> None:
         shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
@@ -53,13 +53,13 @@ class MissingFilesError(InputError):
 
 
 class MissingExtraError(SpurError, ImportError):
-    """An optional package is needed and not installed."""
+    """A required optional package is not installed."""
 
     exit_code = 4
 
 
 class Interrupted(SpurError):
-    """A signal asked to stop; work up to here is saved. 130 for SIGINT, 143 for SIGTERM."""
+    """A signal stopped the run; the work so far is saved. 130 for SIGINT, 143 for SIGTERM."""
 
     def __init__(self, problem: str, hint: str, signal_number: int) -> None:
         super().__init__(problem, hint)
@@ -67,4 +67,4 @@ class Interrupted(SpurError):
 
 
 class SpurWarning(UserWarning):
-    """Something that did not stop the work but may spoil its result."""
+    """A problem that does not stop the work but may make its result wrong."""

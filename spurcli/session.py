@@ -58,13 +58,14 @@ def configure(
 ) -> Settings:
     """Settings for a stage.
 
-    `dataset` is a name, a folder of images, a table, `file.py:attr` or an inject.json; `recipe` a name or a .toml file (default: that of the data
-    set; the code that your own .toml names is run); `overrides` dotted keys and values (`{"training.epochs": 3}`); `inherited` the settings stored in the parent
-    file `inherited_from`, near which the data that it names is looked for too. A `checkpoint` that is a folder says its
-    model, tokeniser and normalisation. `feature` only confirms user code that an inject.json names; user code in files must be named again by flags
-    for the parts that the stage `uses`, and settings of others are refused: they would change nothing.
+    `dataset` is a name, a folder of images, a table, `file.py:attr` or an inject.json. `recipe` is a name or a .toml file
+    (default: the recipe of the data set; code that your own .toml names is run). `overrides` has dotted keys and values
+    (`{"training.epochs": 3}`). `inherited` are the settings stored in the parent file `inherited_from`; its data is also
+    searched next to this file. A `checkpoint` that is a folder defines its model, tokeniser and normalisation. `feature`
+    only confirms user code that an inject.json names. User code named in files must be named again by flags for the parts
+    that the stage `uses`. Settings of other parts are rejected, because they have no effect.
 
-    Raises UsageError or InputError that say which flag to type.
+    Raises UsageError or InputError that name the flag to type.
     """
     flags: dict[str, Any] = {"seed": seed, "device": device, "num_workers": num_workers}
     flags["data_root"] = find_data_root(data_root)
@@ -120,7 +121,7 @@ def configure(
 
 
 def find_data_root(given: Path | str | None = None) -> Path:
-    """Where data sets lie: as given, else SPURCLI_DATA_ROOT, else ./data."""
+    """The folder of the data sets: as given, else SPURCLI_DATA_ROOT, else ./data."""
     return Path(given or os.environ.get("SPURCLI_DATA_ROOT") or "data")
 
 

@@ -1,4 +1,4 @@
-"""What a finder may look at: samples, labels, what the audited model says of them, and halves to search and to confirm on."""
+"""The input of a finder: samples, labels, the audited model's outputs, and the halves for search and confirmation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ask = Callable[[Any], NDArray[np.float32]]
 
 
 class Answers(Protocol):
-    """What one model says. `ask` is None where only its predictions are known."""
+    """The outputs of one model. `ask` is None if only its predictions are known."""
 
     def logits(self, split: str) -> NDArray[np.float32]: ...
 
@@ -32,11 +32,11 @@ class Answers(Protocol):
 
 
 class Evidence:
-    """Given to every finder. What is not asked for is not computed; what was computed is kept.
+    """The input of every finder. Values are computed on first access and then kept.
 
-    `dataset` has the splits, or is None where only a table of predictions is known. `held_out` is the split on which
+    `dataset` has the splits, or is None if only a table of predictions is known. `held_out` is the split on which
     reliance is measured. Half 0 of each class (`half`) is for the search, half 1 for the confirmation: a finder
-    chooses by half 0 only.
+    must choose by half 0 only.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Evidence:
 
     @property
     def source(self) -> str:
-        """The split whose samples taught the model: train, or of predictions without such rows the held-out split."""
+        """The split with the training samples: train, or the held-out split for predictions without train rows."""
         return "train" if "train" in self.labels else self.held_out
 
     @property
@@ -77,7 +77,7 @@ class Evidence:
 
     @property
     def kind(self) -> str:
-        """ "images", "texts", "vectors", or "none" where the inputs are not known."""
+        """ "images", "texts", "vectors", or "none" if the inputs are not known."""
         return "none" if self.dataset is None else kind_of(self.dataset.splits["train"].inputs)
 
     def label(self, split: str) -> NDArray[np.int64]:
@@ -85,12 +85,12 @@ class Evidence:
         return self.labels[split]
 
     def inputs(self, split: str) -> Inputs | None:
-        """The images or texts of a split; None where only predictions are known."""
+        """The images or texts of a split; None if only predictions are known."""
         return self.dataset.splits[split].inputs if self.dataset and split in self.dataset.splits else None
 
     @cached_property
     def shown(self) -> Dataset | None:
-        """The data set whose samples a person can look at: of embeddings that from which they were made, InputError without it."""
+        """The data set with samples to show: for embeddings, the data set from which they were made; InputError if it is missing."""
         if self.kind != "vectors":
             return self.dataset
         return self._source_of_embeddings() if self._source_of_embeddings else None
@@ -101,18 +101,18 @@ class Evidence:
         return found
 
     def embedding(self, split: str) -> NDArray[np.float32] | None:
-        """The input float32 [n, d] of the model's last linear layer, or the embeddings given; None where there are none."""
+        """The input float32 [n, d] of the model's last linear layer, or the given embeddings; None if there are none."""
         found: NDArray[np.float32] | None = self.once("embedding", split, lambda: self._answers.embedding(split))
         return found
 
     @property
     def ask(self) -> Ask | None:
-        """The audited model as a function of inputs; None where only its predictions are known."""
+        """The audited model as a function of inputs; None if only its predictions are known."""
         return self._answers.ask
 
     @property
     def second_ask(self) -> Ask | None:
-        """The second model, with which a feature that the first one showed is confirmed; None without one."""
+        """The second model, which must confirm the features found with the first; None without one."""
         return self._second.ask if self._second else None
 
     def second_logits(self, split: str) -> NDArray[np.float32] | None:
@@ -136,7 +136,7 @@ class Evidence:
         return time.monotonic() - self._began
 
     def spend(self, seconds: float) -> None:
-        """Count what an interrupted audit has spent before."""
+        """Add the seconds that an interrupted audit has already spent."""
         self._began -= seconds
 
     def left(self) -> float:
@@ -144,12 +144,12 @@ class Evidence:
         return float("inf") if self.budget is None else self.budget - self.spent()
 
     def warn(self, line: str) -> None:
-        """A line for the terminal and audit.json, once."""
+        """Add a warning to the terminal and to audit.json, once."""
         if line not in self.warnings:
             self.warnings.append(line)
 
     def classes(self, most: int) -> list[int]:
-        """The classes to examine: all, or of many the `most` frequent in training, which is said."""
+        """The classes to examine: all, or the `most` frequent in training, with a warning."""
         counts = np.bincount(self.labels[self.source], minlength=len(self.class_names))
         order = np.argsort(-counts, kind="stable")
         if len(order) > most:
@@ -158,7 +158,7 @@ class Evidence:
 
     @cached_property
     def pace(self) -> float:
-        """Seconds that the model takes to answer one input, measured; 0 where it cannot be asked."""
+        """Measured seconds of the model per input; 0 if the model cannot be run."""
         inputs = self.inputs(self.held_out)
         if self.ask is None or inputs is None:
             return 0.0

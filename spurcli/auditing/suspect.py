@@ -1,4 +1,4 @@
-"""What a finder returns (`Finding`), and what the audit makes of it (`Suspect`)."""
+"""The result of a finder (`Finding`), and the suspect that the audit makes from it (`Suspect`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNFIT = re.compile(r"[^\w.,!?()<>=≤≥+ -]+")
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """Held-out samples once more, with the feature put in.
+    """Copies of held-out samples with the feature added.
 
     `index` int64 [m] are their positions in the held-out split, `logits` float32 [m, classes] what the audited model
     gives with the feature; `second` is the same of the second model. `control` float32 [m, classes] is what the
@@ -41,15 +41,16 @@ class Counterfactual:
 class Finding:
     """A feature that a finder proposes.
 
-    `label_index` is the class that it goes with (None: all). `presence` maps each split to float32 [n] in [0, 1], the
-    probability that a sample carries the feature; NaN where that is not known. `statement` is one plain sentence, `shown`
-    says where to look: {"box": [top, left, bottom, right]} in pixels, {"words": [...]}, or {"column": ..., "value": ...}.
+    `label_index` is the class of the feature (None: all classes). `presence` maps each split to float32 [n] in [0, 1], the
+    probability that a sample carries the feature; NaN if it is not known. `statement` is one plain sentence. `shown` is
+    the location: {"box": [top, left, bottom, right]} in pixels, {"words": [...]}, or {"column": ..., "value": ...}.
 
-    `counterfactual` are held-out samples with the feature put in. `p_value` is the finder's own, from the half of the data
-    that it did not search; without it the audit tests the held-out samples of that half. `p_further` is that of a further test there, which
-    has to show the feature too: the larger one counts. `doubt` says why
-    the feature cannot be confirmed, if so. `inferred`: carriers were inferred from what a model gives. `values` is a table of
-    all values of a column (`spurcli.auditing.values`), `also` what other findings with the same carriers were called.
+    `counterfactual` are held-out samples with the feature added. `p_value` is the finder's own p-value, from the half of
+    the data that it did not search; without it the audit tests the held-out samples of this half. `p_further` is the
+    p-value of a further test on this half, which must also show the feature: the larger p-value counts. `doubt` is the
+    reason why the feature cannot be confirmed, if there is one. `inferred` is true if carriers were inferred from a model's
+    outputs. `values` is a table of all values of a column (`spurcli.auditing.values`). `also` has the names of other
+    findings with the same carriers.
     """
 
     name: str
@@ -68,7 +69,7 @@ class Finding:
     p_further: float | None = None
 
     def require_fitting(self, sizes: Mapping[str, int], source: str, num_classes: int) -> None:
-        """Raise InputError where a finder (a user's own, perhaps) returns what does not fit the data."""
+        """Raise InputError if a finder, for example a user's own, returns values that do not fit the data."""
         where = f"Finder {self.finder}: {self.name!r}"
         hint = "See spurcli.auditing.suspect.Finding for what a finder must return."
         if self.name.splitlines() != [self.name]:

@@ -31,8 +31,8 @@ class DynamicsCallback(_callback_class()):  # type: ignore[misc]
         trainer = Trainer(max_epochs=10, callbacks=[DynamicsCallback("dynamics.h5")])
 
     The samples are numbered in the order of the training loader's data set. The pass takes about a third of the training's
-    time; the first process does it while others wait. Weights are the same, bit for bit, as without it, unless the data set
-    draws random numbers for each sample. A training that goes on from a checkpoint goes on with the file.
+    time; the first process does it while others wait. The callback does not change the weights, bit for bit, unless the data set
+    draws random numbers for each sample. A training that resumes from a checkpoint continues the file.
 
     Args:
         path: The file that is written after each epoch.

@@ -24,7 +24,7 @@ _NOTHING = -1  # the label of a sample that was not met yet
 
 
 class DynamicsRecorder:
-    """Records what a training says of each sample, and writes dynamics.h5 after each epoch.
+    """Records the model's output for each sample during training, and writes dynamics.h5 after each epoch.
 
         recorder = spurcli.DynamicsRecorder("dynamics.h5", len(train_set))
         for epoch in range(10):
@@ -83,11 +83,11 @@ class DynamicsRecorder:
 
         Args:
             index: The positions of the samples in the training set, integers [m].
-            logits: Numbers [m, classes]: what the model has before its softmax.
+            logits: Numbers [m, classes]: the model's output before the softmax.
             labels: The column of each sample's class, integers [m].
 
         Raises:
-            InputError: Shapes that do not fit, a logit that is not finite, or a sample whose label was another one before.
+            InputError: Shapes that do not fit, a logit that is not finite, or a sample whose label has changed.
         """
         places, num_samples = array_of(index), len(self._label)
         if places.ndim != 1 or places.dtype.kind not in "iu":
@@ -125,7 +125,7 @@ class DynamicsRecorder:
         self._log_p[places], self._margin[places], self._correct[places] = taken.log_p, taken.margin, taken.correct
 
     def end_epoch(self) -> None:
-        """Close the epoch and write the file. InputError where a sample was not met in this epoch."""
+        """Close the epoch and write the file. Raises InputError if a sample was not used in this epoch."""
         missing = np.flatnonzero(np.isnan(self._log_p))
         if len(missing):
             raise InputError(
@@ -138,7 +138,7 @@ class DynamicsRecorder:
         self._write()
 
     def resume(self, num_epochs: int) -> None:
-        """Take the first `num_epochs` epochs from the file, for a training that goes on from a checkpoint.
+        """Take the first `num_epochs` epochs from the file, for a training that resumes from a checkpoint.
 
         InputError where the file has fewer, or is about other samples.
         """

@@ -18,8 +18,8 @@ class DynamicsCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
         trainer = Trainer(model, args, train_dataset=train, callbacks=[DynamicsCallback("dynamics.h5", ids=train["id"])])
 
     The samples are numbered in the order of `train_dataset`. The pass takes about a third of the training's time; the first
-    process does it while others wait. Weights are the same, bit for bit, as without it, unless the data set draws random
-    numbers for each sample. A training that goes on from a checkpoint goes on with the file. For sequence classification and
+    process does it while others wait. The callback does not change the weights, bit for bit, unless the data set draws random
+    numbers for each sample. A training that resumes from a checkpoint continues the file. For sequence classification and
     other models whose logits are [m, classes].
 
     Args:

@@ -1,4 +1,4 @@
-"""What a data set is: splits of labelled inputs in a fixed order, with attributes where they are known."""
+"""The data set: splits of labelled inputs in a fixed order, with attributes if they are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spurcli.words import counted
 
 @dataclass(frozen=True)
 class Split:
-    """`label` int64 [n] and inputs in a fixed order; `attribute` int64 [n] and `sample_id` [n] where known."""
+    """`label` int64 [n] and inputs in a fixed order; `attribute` int64 [n] and `sample_id` [n] if known."""
 
     label: NDArray[np.int64]
     inputs: Inputs
@@ -36,7 +36,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Twin:
-    """The samples `index` int64 [m] of a split once more, all carrying the injected feature."""
+    """Copies of the samples `index` int64 [m] of a split, all with the injected feature."""
 
     index: NDArray[np.int64]
     inputs: Inputs
@@ -44,16 +44,16 @@ class Twin:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Named splits (`train`, and `val` and `test` where there are such) of one classification task.
+    """Named splits (`train`, and `val` and `test` if they exist) of one classification task.
 
     group = label * num_attributes + attribute, called "class/attribute". An injected data set has the attributes
     without / with the feature, a `twin` of each evaluation split, and `injection` (the parsed inject.json).
 
-    `published` holds, for the splits of which they are known, the counts that the data set's owners or the paper state:
-    one per group, or per class where there are no groups; None where one is not stated. `confusion` = (true,
-    predicted) is the pair of classes to count as the spurious error where no attribute is known.
-    `backbone` is set where the inputs are embeddings: the frozen model that made them. `read_as` says how a user's own files were read. `class_order_note` says in a sentence that other programs order these
-    class names otherwise; it is shown where foreign weights or logits are read.
+    `published` has the counts that the owners of the data set or the paper state, by split: one per group, or per class if
+    there are no groups; None for a count that is not published. `confusion` = (true, predicted) is the pair of classes
+    that counts as the spurious error if no attribute is known. `backbone` is set if the inputs are embeddings: the frozen
+    model that made them. `read_as` describes how a user's own files were read. `class_order_note` is a sentence on other
+    programs that order these class names differently; it is shown when foreign weights or logits are read.
     """
 
     name: str
@@ -80,14 +80,14 @@ class Dataset:
         return tuple(f"{label}/{attribute}" for label in self.class_names for attribute in self.attribute_names)
 
     def group(self, split: str) -> NDArray[np.int64] | None:
-        """Group int64 [n] of each sample of a split, or None where attributes are not known."""
+        """Group int64 [n] of each sample of a split, or None if attributes are not known."""
         attribute = self.splits[split].attribute
         if attribute is None:
             return None
         return self.splits[split].label * len(self.attribute_names) + attribute
 
     def subject(self, split: str) -> Subject:
-        """What files about this split are about."""
+        """The subject (fingerprint and injection) of files about this split."""
         return Subject(self.split(split).fingerprint, self.injection_sha256, name=f"data set {self.name!r}")
 
     def split(self, name: str) -> Split:

@@ -1,4 +1,4 @@
-"""What a data set's samples are made of: images read by position as uint8, or raw texts."""
+"""The inputs of a data set: images that are read by position as uint8, raw texts, or embeddings."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ class Images(Protocol):
 
 @runtime_checkable
 class EncodedImages(Images, Protocol):
-    """Images that are decoded as they are read, and can say of what: what `spurcli data cache` stores the pixels of."""
+    """Images that are decoded when they are read, and that name their sources; `spurcli data cache` can store their pixels."""
 
     size: int
     squash: bool
 
     def sources(self) -> Iterator[str]:
-        """All that says where they come from: their files' paths, in order."""
+        """Texts that identify the sources, such as the paths of the files, in order."""
         ...
 
     def num_bytes(self) -> NDArray[np.int64]:
-        """How many bytes each takes encoded, [n]: another number, another image."""
+        """Number of encoded bytes of each image, [n]; a different number means that the image has changed."""
         ...
 
 
 @runtime_checkable
 class StoredImages(Protocol):
-    """Images that can say how each is stored: what `data check --decode-all` counts."""
+    """Images that report how each one is stored; `data check --decode-all` counts this."""
 
     def stored(self, index: int) -> Stored: ...
 
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """Images that live in memory: `pixels` uint8 [n, height, width, channels]."""
+    """Images in memory: `pixels` uint8 [n, height, width, channels]."""
 
     pixels: NDArray[np.uint8]
     resident = True
@@ -84,7 +84,7 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class FolderPaths(Sequence[Path]):
-    """Paths below `folder`, made when asked for: a million names take a third of the memory of a million paths."""
+    """Paths below `folder`, created on access: a million names take a third of the memory of a million paths."""
 
     folder: Path
     names: Sequence[str]
@@ -106,7 +106,7 @@ class FolderPaths(Sequence[Path]):
 class FileImages:
     """Image files, decoded to RGB, made square and resized to `size` pixels on demand.
 
-    What is not square is cropped to its centre, or with `squash` resized to a square as a whole.
+    Images that are not square are cropped to the centre square; with `squash` the full image is resized to a square.
     """
 
     paths: Sequence[Path]
@@ -138,10 +138,10 @@ class FileImages:
 
 
 def decode_square(path: Path, size: int, *, squash: bool = False, content: bytes | None = None) -> NDArray[np.uint8]:
-    """Decode one image file: upright RGB (`open_rgb`), centre square of the shorter side (all with `squash`), bilinear resize.
+    """Decode one image file: upright RGB (`open_rgb`), centre square (full image with `squash`), bilinear resize.
 
-    `content` is the file's, where it is at hand already; `path` only names it then. uint8 [size, size, 3].
-    Raises InputError that names the file if it is missing or cannot be decoded.
+    `content` is the content of the file, if it was already read; `path` is then only used in errors. Returns uint8
+    [size, size, 3]. Raises InputError with the file's name if it is missing or cannot be decoded.
     """
     from PIL import Image
 
@@ -203,5 +203,5 @@ Inputs = Images | Texts | Vectors
 
 
 def kind_of(inputs: Inputs) -> Literal["images", "texts", "vectors"]:
-    """What the inputs of a data set are."""
+    """The kind of a data set's inputs."""
     return "texts" if isinstance(inputs, Texts) else "vectors" if isinstance(inputs, Vectors) else "images"

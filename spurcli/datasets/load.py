@@ -26,11 +26,11 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set by registered name, `package.module:attr` or `file.py:attr`.
 
-    `image_size` reaches loaders that resize. Images that `spurcli data cache` left in `cache_root` are read from there.
-    With `injection` the feature of that inject.json is applied on the fly; its hash is checked against
-    `injection_sha256` if given.
+    `image_size` is passed to loaders that resize images. Images that `spurcli data cache` wrote to `cache_root` are read from there.
+    With `injection`, the feature of this inject.json is added while images are read. Its hash must equal
+    `injection_sha256`, if given.
 
-    Raises InputError if anything is missing, damaged or of the wrong count, before any work.
+    Raises InputError before any work if something is missing or damaged, or if a count is wrong.
     """
     key = name, repr(sorted((options or {}).items())), str(data_root), image_size, str(cache_root)
     dataset = once(("data set", *key), lambda: _loaded(name, options or {}, data_root, image_size, cache_root))

@@ -1,4 +1,4 @@
-"""What was predicted for a split: what all metrics are computed from. No torch here."""
+"""The predictions for a split, from which all metrics are computed. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What was predicted for a split, and for its injected twin if there is one.
+    """The predictions for a split, and for its injected twin if it has one.
 
     `logits` float32 [n, classes], `label` int64 [n]; `group` int64 [n] = label · attributes + attribute. The twin
-    holds samples `twin_index` [m] of the split once more, all with the feature that class `feature_of` had.
-    `train_group_counts` int64 [groups] weighs the adjusted mean and tells which groups conflict. `confusion` = (true,
-    predicted): the classes of which a data set without attributes says that the first is taken for the second.
-    `features` are judged, with their thresholds; None = found from the injection or the training counts.
+    has copies of the samples `twin_index` [m] of the split, all with the feature of class `feature_of`.
+    `train_group_counts` int64 [groups] gives the weights of the adjusted mean and determines the conflict groups.
+    `confusion` = (true, predicted): for a data set without attributes, the pair of classes whose confusion is measured.
+    `features` are the measured features with their thresholds; None = determined from the injection or the training counts.
     """
 
     logits: NDArray[np.float32]
@@ -61,7 +61,7 @@ def evaluated_split(dataset: Dataset, split: str, logits: NDArray[np.float32]) -
 
 
 def evaluated_from(predictions: Predictions, where: str = "predictions.h5") -> Evaluated:
-    """What `compute` needs to give every metric again, from predictions.h5 alone (`where` names it in errors)."""
+    """The input of `compute`, from predictions.h5 alone (`where` names the file in errors), to recompute every metric."""
     from spurcli.evaluation.features import Feature
 
     class_names = predictions.class_names or tuple(map(str, range(predictions.logits.shape[1])))

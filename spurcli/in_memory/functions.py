@@ -34,7 +34,7 @@ def el2n(logits: ArrayLike, labels: Labels, *, probabilities: bool = False) -> N
     Source: Paul et al., NeurIPS 2021, Definition 2.2.
 
     Args:
-        logits: Numbers [n, classes]: what the model has before its softmax.
+        logits: Numbers [n, classes]: the model's output before the softmax.
         labels: The column of each sample's class, integers [n].
         probabilities: `logits` are probabilities. Those of float32 round to 0 and 1, which makes ties.
 

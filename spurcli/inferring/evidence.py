@@ -1,4 +1,4 @@
-"""What a way of inferring groups may look at, and what it gives back."""
+"""The input and the result of a function that infers groups."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TRAIN = "train"
 class Attribute:
     """Attribute int64 [n] of each training sample, and the names of its values; groups are class/attribute.
 
-    `within_class`: a value means another thing in each class (right and wrong, clusters), so that nothing may be
-    concluded from how often it goes with which class. `others` holds the attribute of the samples of further splits,
-    where the way can tell it. `probability` float32 [n] of splits is that of the attribute called `probability_of`.
+    `within_class` is true if a value has a different meaning in each class (right and wrong, clusters); its frequency in
+    different classes then has no meaning. `others` has the attribute of the samples of further splits, if it can be
+    inferred. `probability` float32 [n] of splits is the probability of the attribute called `probability_of`.
     """
 
     value: NDArray[np.int64]
@@ -68,11 +68,11 @@ class Source(Protocol):
 
 
 class Evidence:
-    """Labels int64 [n] and what models say about the training samples. What is not asked for is not computed.
+    """Labels int64 [n] and the models' outputs for the training samples. Outputs are computed on first access.
 
-    `other_labels` are those of the further splits of which the models' outputs can be had: none for predictions, which
-    are about the training split alone. `sample_id` [n] are the ids of the training samples, if they have any. A way leaves
-    in `chosen` what it chose by itself: names and JSON values.
+    `other_labels` are the labels of the further splits for which model outputs are available: none for predictions, which
+    cover only the training split. `sample_id` [n] are the ids of the training samples, if they have any. The function
+    stores settings that it chose by itself in `chosen`: names and JSON values.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class Evidence:
 
     @property
     def prediction(self) -> NDArray[np.int64]:
-        """The class int64 [n] that it predicts."""
+        """The predicted class int64 [n]."""
         return _predicted(self.logits)
 
     @property
     def errors(self) -> NDArray[np.int64]:
-        """Positions that it gets wrong, ascending; InputError if there is none."""
+        """Positions that the model misclassifies, ascending; InputError if there are none."""
         return self._errors(self.prediction)
 
     @cached_property
@@ -112,7 +112,7 @@ class Evidence:
 
     @property
     def other_predictions(self) -> dict[str, NDArray[np.int64]]:
-        """The class that it predicts for the samples of each further split."""
+        """The predicted class of the samples of each further split."""
         return {split: _predicted(logits) for split, logits in self.other_logits.items()}
 
     @cached_property
@@ -122,12 +122,12 @@ class Evidence:
 
     @cached_property
     def other_embeddings(self) -> dict[str, NDArray[np.float32]]:
-        """The same of the samples of each further split."""
+        """The same for the samples of each further split."""
         return {split: self._source.embedding(split) for split in self.other_labels}
 
     @cached_property
     def held_out_logits(self) -> NDArray[np.float32]:
-        """Logits float32 [n, classes], each sample's of the one of two models that was not trained on it."""
+        """Logits float32 [n, classes]: for each sample, those of the model (of two) that was not trained on it."""
         return self._source.held_out_logits()
 
     @cached_property
@@ -146,7 +146,7 @@ class Evidence:
 
     @property
     def held_out_errors(self) -> NDArray[np.int64]:
-        """Positions that the model that has not seen them gets wrong, ascending; InputError if there is none."""
+        """Positions misclassified by the model that was not trained on them, ascending; InputError if there are none."""
         return self._errors(_predicted(self.held_out_logits))
 
     def right_or_wrong(

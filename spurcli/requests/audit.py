@@ -66,7 +66,7 @@ _FINDER_OF = {"column": "columns", "region": "regions", "word": "words"}
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRequest:
-    """Search for what a model leans on where nobody has labelled it: suspects, who carries them, and how much they matter."""
+    """Search for unlabelled features that a model relies on: suspects with their carriers and effects."""
 
     checkpoint: Annotated[
         File | None,
@@ -105,7 +105,7 @@ class AuditRequest:
         File | None, Option("A second model (another seed) that must show the same effect.", "CHECKPOINT")
     ] = None
     confirm: Annotated[
-        bool, Option("Train the second model: the checkpoint's recipe with the next seed. Costs a full training.")
+        bool, Option("Train the second model: the checkpoint's recipe with the next seed. Costs a full training run.")
     ] = False
     held_out: Annotated[
         str | None, Option("The split on which reliance is measured. (default: val, else test)", "NAME")

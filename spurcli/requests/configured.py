@@ -1,4 +1,4 @@
-"""Settings from a request: the named data set, recipe and parts, over what a parent file hands down."""
+"""Settings from a request: the named data set, recipe and parts override those of a parent file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Inherited:
-    """The settings that a parent file hands down, and which file that is."""
+    """The settings of a parent file, and the file itself."""
 
     settings: Table = field(default_factory=dict)
     source: Path | None = None

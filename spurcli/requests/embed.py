@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedRequest:
-    """Embed every sample once by a model whose weights stay as they are."""
+    """Embed every sample once with a frozen model."""
 
     standard_output: ClassVar[str] = "embeddings.h5"
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateRequest:
-    """Worst-group accuracy, reliance on a spurious feature, and more, of a model on one split."""
+    """Measure worst-group accuracy, reliance on a spurious feature, and more, of a model on one split."""
 
     standard_output: ClassVar[str] = "evaluation.json"
 

@@ -33,7 +33,7 @@ from spurcli.results import InjectResult
 
 @dataclass(frozen=True, kw_only=True)
 class InjectRequest:
-    """Put a spurious feature into some training samples of one class."""
+    """Add a spurious feature to some training samples of one class."""
 
     standard_output: ClassVar[str] = "inject.json"
 

@@ -252,6 +252,6 @@ def overrides_of(asked: Any) -> dict[str, Any]:
 
 
 def inherited_settings(provenance: Any) -> Mapping[str, Any]:
-    """The settings that a parent file hands down by its provenance."""
+    """The settings that a parent file passes on in its provenance."""
     settings = provenance.get("settings", {}) if isinstance(provenance, dict) else {}
     return settings if isinstance(settings, dict) else {}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportRequest:
-    """All runs on one page."""
+    """Show all runs on one page."""
 
     runs: Annotated[
         File | Sequence[File] | None,

@@ -1,8 +1,8 @@
-"""Difficulty scores from logits, in float32, by formulas that do not cancel.
+"""Difficulty scores from logits, in float32, by formulas without cancellation.
 
 Each public function takes logits [m, classes] and labels int64 [m] (tensors or arrays) and returns a tensor float32 [m]. p =
-softmax of the logits, y = label. Which direction is harder stands in `spurcli.registries.SCORES`. One pass takes them all
-from one `Prediction`, which computes once what several need. A prediction of NumPy arrays is computed by NumPy: importing
+softmax of the logits, y = label. `spurcli.registries.SCORES` has the direction of each score. One pass computes all scores
+from one `Prediction`, which computes shared terms once. NumPy computes predictions of NumPy arrays, because importing
 torch takes longer than scoring a million logits.
 """
 
@@ -28,8 +28,8 @@ _TINY, _MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 class Prediction:
     """A batch: `logits` float32 [m, classes], `label` int64 [m], and for grand_last ‖h‖² [m] of the last layer's input h.
 
-    All is computed with few classes for many samples at once where the values of a class lie next to each other
-    (Fortran order): several times faster for ten classes.
+    If the values of a class are contiguous in memory (Fortran order), each operation runs over many samples at once,
+    which is several times faster for ten classes.
     """
 
     logits: Values
@@ -39,14 +39,14 @@ class Prediction:
 
     @classmethod
     def of(cls, logits: Any, label: Any) -> Prediction:
-        """Of whatever torch makes tensors of."""
+        """From anything that torch can convert to tensors."""
         import torch
 
         return cls(torch.as_tensor(logits).to(torch.float32), torch.as_tensor(label).to(torch.int64))
 
     @cached_property
     def by(self) -> ModuleType:
-        """The module that computes: functions of one name and meaning for tensors and for arrays."""
+        """The module that computes: the same functions for tensors and for arrays."""
         if isinstance(self.logits, np.ndarray):
             from spurcli.scoring import of_arrays
 
@@ -67,7 +67,7 @@ class Prediction:
 
     @cached_property
     def rest(self) -> Values:
-        """The sum of all powers but one that is largest [m]. The largest are exactly 1 and are counted, so nothing cancels."""
+        """The sum of all powers except one of the largest [m]. The largest powers are exactly 1, so they are counted, without cancellation."""
         by = self.by
         ones = by.floor(self.powers)
         return by.total(self.powers - ones) + (by.total(ones) - 1)
@@ -123,7 +123,7 @@ def _from_logits(formula: Formula) -> Callable[[Any, Any], Values]:
 def el2n(prediction: Prediction) -> Values:
     """‖p − e_y‖₂ (Paul et al. 2021, Def. 2.2) as √(Σ_{j≠y} p_j² + (Σ_{j≠y} p_j)²).
 
-    The obvious form has 1 − p_y, which cancels to 0 for confident samples and makes the easiest ones ties.
+    The simple formula has 1 − p_y, which cancels to 0 for confident samples and gives ties among the easiest samples.
     """
     return prediction.el2n
 
@@ -138,7 +138,7 @@ def el1(prediction: Prediction) -> Values:
 def loss(prediction: Prediction) -> Values:
     """−log p_y, as log(1 + Σ_{j≠t} exp(z_j − z_t)) + (z_t − z_y) with t = argmax z: both terms are ≥ 0.
 
-    The obvious form, log Σ exp(z_j) − z_y, subtracts two nearly equal numbers for confident samples.
+    The simple formula, log Σ exp(z_j) − z_y, subtracts two nearly equal numbers for confident samples.
     """
     return prediction.by.log1p(prediction.rest) + (prediction.top - prediction.at_label(prediction.logits))
 
@@ -147,7 +147,7 @@ def loss(prediction: Prediction) -> Values:
 def entropy(prediction: Prediction) -> Values:
     """−Σ p log p, as log(1 + Σ_{j≠t} exp(z_j − z_t)) + Σ_j p_j (z_t − z_j) with t = argmax z: all terms are ≥ 0.
 
-    The obvious form has p_t log p_t, whose p_t rounds to 1 for confident samples.
+    The simple formula has p_t log p_t, whose p_t rounds to 1 for confident samples.
     """
     by, rest = prediction.by, prediction.rest
     gaps = by.at_most(prediction.top[:, None] - prediction.logits, _MOST)  # p = 0 times an infinite gap is 0
@@ -158,7 +158,7 @@ def entropy(prediction: Prediction) -> Values:
 def margin(prediction: Prediction) -> Values:
     """p_y − max_{j≠y} p_j; larger is easier.
 
-    As the larger of the two times 1 − exp(−|z_y − z_j|), which does not cancel where they are nearly equal.
+    Computed as the larger probability times 1 − exp(−|z_y − z_j|), which does not cancel if both are nearly equal.
     """
     by, gap = prediction.by, prediction.margin_logit
     return -by.expm1(-abs(gap)) * by.sign(gap) / (1 + prediction.rest)
@@ -203,5 +203,5 @@ def grand_last_of(prediction: Prediction) -> Values:
 
 
 def random(num_samples: int, seed: int) -> Any:
-    """Uniform numbers float32 [num_samples], the same for the same seed: the baseline that knows nothing."""
+    """Uniform numbers float32 [num_samples], the same for the same seed: a random baseline."""
     return generator("random score", seed).random(num_samples, dtype="float32")

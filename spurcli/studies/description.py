@@ -1,4 +1,4 @@
-"""What a study claims, compares and draws, and what is published of it: a TOML file (docs/studies.md) in types."""
+"""The description of a study as types: claims, comparisons, figures and published numbers, from a TOML file (docs/studies.md)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(Where):
-    """One comparison that a claim asks for: `says` is the claim, `expect` what it expects, None if it says nothing.
+    """One comparison for a claim: `says` is the claim, `expect` the expected outcome (None if nothing is expected).
 
-    kind "series": series − control at every x (x = "last": only there); a control that has no x, or 0 only, serves all.
-    "ends": last x − first x, or those of `between`. "peak": (each seed's largest value over x − its last) of series − the same of
-    control. "bend": the straight line between the ends − the curve, half-way. "even" is an interval within `margin` points.
+    kind "series": series − control at every x (x = "last": only at the last x); a control with no x, or only x = 0, is used
+    for every x. "ends": last x − first x, or the two x of `between`. "peak": (each seed's largest value over x − its last
+    value) of the series − the same of the control. "bend": the straight line between the ends − the curve, half-way.
+    "even": the interval is within `margin` points of 0.
     """
 
     kind: str
@@ -48,7 +49,7 @@ class Compare(Where):
 
 @dataclass(frozen=True, kw_only=True)
 class FigureText(Axis):
-    """A figure: the claim, the metrics to draw, how the paper ran it, what is to be said, compared and shown beside."""
+    """A figure: its claim, metrics, the paper's settings, remarks, comparisons and published numbers."""
 
     id: str
     name: str
@@ -63,7 +64,7 @@ class FigureText(Axis):
 
 @dataclass(frozen=True)
 class Description:
-    """The whole file: `series` and `metrics` say how they are called and drawn."""
+    """The complete file: `series` and `metrics` define labels and styles."""
 
     about: Mapping[str, str]
     figures: Sequence[FigureText]
@@ -77,12 +78,12 @@ class Description:
         return describe_metric(name, self.metrics.get(name, {}))
 
     def is_percent(self, metric: str) -> bool:
-        """Whether the CSV files hold the metric in percent: all but those that are given another unit."""
+        """Whether the CSV files have the metric in percent: all metrics except those with another unit."""
         return bool(self.metrics.get(metric, {}).get("unit", "%") == "%")
 
 
 def read_description(path: Path) -> Description:
-    """Raises InputError where the file is no such description."""
+    """Raises InputError if the file is not a valid description."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         figures = [_figure(entry) for entry in content["figure"]]

@@ -1,4 +1,4 @@
-"""A page of one's own: parts with words, a figure over seeds and tables, in one file as accessible as the report's page."""
+"""The page of a user's study: parts with text, a figure over seeds and tables, in one file that is as accessible as the report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Part:
-    """A section; `name` is its anchor. `facts` are (label, words), `findings` what the numbers say, line by line."""
+    """A section; `name` is its anchor. `facts` are (label, text), `findings` are the conclusions, one per line."""
 
     name: str
     heading: str
@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Study:
-    """A page; `kind` stands above the title, `facts` below it, `reading` says how to read figures and numbers."""
+    """A page; `kind` is shown above the title, `facts` below it; `reading` explains how to read figures and numbers."""
 
     title: str
     parts: Sequence[Part]
@@ -50,7 +50,7 @@ class Study:
 
 
 def study_page(study: Study) -> str:
-    """The page as HTML text. The data of every figure is held in the page, whatever its size."""
+    """The page as HTML text. The page contains the data of every figure, whatever its size."""
     figures = [
         figure_view(part.figure, number, max_bytes=None) if part.figure else None
         for number, part in enumerate(study.parts)

@@ -35,7 +35,7 @@ def study_part(
     pictures: Mapping[str, Sequence[Picture]] | None = None,
     note: str = "",
 ) -> Part:
-    """The section of one figure from its rows (none: it was not run); `facts` stand between the claim and what is to be said."""
+    """The section of one figure from its rows (no rows: it was not run); `facts` are shown between the claim and the remarks."""
     curves = curves_of(rows, study.is_percent)
     found = verdicts(figure, curves, study)
     there = [key.metric for key in curves] + [item.metric for item in figure.published]

@@ -155,5 +155,5 @@ def numbers(
             row += ["\n".join(published.get(metric.name, ["–"]))] if metric.name in have else []
         rows.append((*row, str(num_seeds or "–")))
     heads = [head for metric in metrics for head in (metric.label, *["published (%)"] * (metric.name in have))]
-    title = "All numbers: mean ± sd, 95 % interval over seeds" + (", beside the published" if have else "")
+    title = "All numbers: mean ± sd, 95 % interval over seeds" + (", next to the published" if have else "")
     return Grid(title, ("Series", "Where", "x", *heads, "Seeds"), rows, num_names=3, is_open=axis.x_kind == "rows")

@@ -1,7 +1,7 @@
-"""Results of a study as tidy CSV files, one value a row, and published numbers to stand beside them.
+"""Results of a study as tidy CSV files, one value per row, and published numbers for comparison.
 
 Columns: figure, panel, setting, series, x, seed, metric, value. A curve is a series of one panel and setting; its levels
-over seeds are those of every report.
+over seeds are computed as in every report.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Curves = dict[Key, Curve]
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """Patterns (`*`) of the panels and settings that something is about; case does not count."""
+    """Patterns (`*`) that select panels and settings; case is ignored."""
 
     panel: str = "*"
     setting: str = "*"
@@ -55,9 +55,9 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Printed(Where):
-    """A number as a publication prints it, in percent: "90.9 (0.6)", of a series ("": of all) at an x.
+    """A published number as printed, in percent: "90.9 (0.6)", of a series ("" for all series) at an x.
 
-    `words` may be words where it prints no number. What is from `elsewhere` stands in tables only.
+    `words` may be text if no number is published. A number from `elsewhere` is shown only in tables.
     """
 
     metric: str
@@ -75,7 +75,7 @@ class Printed(Where):
 
 
 def read_tidy(path: Path, figure: str) -> list[dict[str, str]]:
-    """The rows of one figure's file as text; InputError names the line that is off."""
+    """The rows of one figure's file as text; InputError names the wrong line."""
     rows, seen = [], set()
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -102,7 +102,7 @@ def _problem(row: Mapping[Any, Any], figure: str) -> str:
 
 
 def curves_of(rows: Iterable[Row], is_percent: Callable[[str], bool]) -> Curves:
-    """The values by series and x; those of metrics that stand in percent as shares."""
+    """The values by series and x; values in percent are converted to shares."""
     curves: Curves = {}
     for row in rows:
         key = Key(*(name_of(row[name]) for name in Key._fields))
@@ -118,7 +118,7 @@ def level(values: Mapping[str, float], metric: ShownMetric) -> Level | None:
 
 
 def in_order(found: Iterable[X], categories: Sequence[str] = ()) -> list[X]:
-    """Nothing first, then numbers ascending, then categories in their order, then others as met."""
+    """Empty x first, then numbers in ascending order, then categories in their order, then others in order of appearance."""
     met = list(dict.fromkeys(found))
     numbers = sorted(x for x in met if isinstance(x, float))
     words = sorted(
@@ -129,7 +129,7 @@ def in_order(found: Iterable[X], categories: Sequence[str] = ()) -> list[X]:
 
 
 def number_or_word(value: Any) -> X:
-    """A finite number as float, nothing as None, else a name."""
+    """A finite number as float, an empty text as None, otherwise a name."""
     if value is None or value == "":
         return None
     try:

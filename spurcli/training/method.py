@@ -1,4 +1,4 @@
-"""What a training method supplies to the loop, and what it may ask for."""
+"""The interface between a training method and the training loop."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from spurcli.training.traits import Traits
 
 
 class Annotation:
-    """What is known about samples beyond their labels. Notes that it was read, so that a result can say what it used.
+    """Groups or errors of samples. It records whether it was read, so that a result can list the labels used.
 
-    Of groups: `values` int64 [n], codes into `names`, for each sample of a split. Of an error set: positions, ascending.
-    `source` says where it comes from, `provenance` how its file was made, `within_class` whether an attribute means
-    another thing in each class (right and wrong, clusters).
+    For groups: `values` int64 [n], codes into `names`, for each sample of a split. For an error set: positions, ascending.
+    `source` names the origin, `provenance` describes how its file was made, and `within_class` is true if an attribute has
+    a different meaning in each class (right and wrong, clusters).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Annotation:
         return self._values
 
     def at(self, index: torch.Tensor) -> torch.Tensor:
-        """The values int64 [m] of the samples at `index` [m], where that lies."""
+        """The values int64 [m] of the samples at `index` [m], on the device of `index`."""
         if self._on_device is None or self._on_device.device != index.device:
             self._on_device = torch.from_numpy(self.read()).to(index.device)
         return self._on_device[index]
@@ -53,10 +53,10 @@ class Annotation:
 
 @dataclass(frozen=True)
 class TrainingSamples:
-    """What a method may know about the samples it trains on: positions and labels, int64 [num_kept].
+    """The training samples of a method: positions and labels, int64 [num_kept].
 
-    What not every run has, or what a result must own up to, is asked for: `group` and `errors` raise InputError where
-    they are not known. `batch_size` is that of the whole batch, over all devices; `num_epochs` what the settings say.
+    `group` and `errors` raise InputError if they are not known; reading them is recorded in the result. `batch_size` is
+    the size of the full batch over all devices; `num_epochs` comes from the settings.
     """
 
     kept: NDArray[np.int64]
@@ -78,7 +78,7 @@ class TrainingSamples:
 
     @property
     def errors(self) -> NDArray[np.int64]:
-        """Kept positions that an earlier model got wrong, ascending."""
+        """Kept positions that an earlier model misclassified, ascending."""
         if self.error_set is None:
             raise InputError(
                 "This method requires the errors of an earlier model",
@@ -106,8 +106,8 @@ def _alone(amounts: torch.Tensor) -> torch.Tensor:
 class Batch:
     """This device's share of one batch: positions and labels int64 [m]; `global_size` counts all devices.
 
-    `embedding` [m, width] is the last linear layer's input, if the method's traits ask for it; `total` adds a tensor up
-    over all devices, for what a method must know of the whole batch.
+    `embedding` [m, width] is the last linear layer's input, if the method's traits request it. `total` sums a tensor
+    over all devices, for values that a method needs for the full batch.
     """
 
     index: torch.Tensor
@@ -119,7 +119,7 @@ class Batch:
 
     @property
     def group(self) -> torch.Tensor:
-        """Groups int64 [m]; a method that wants them has asked `TrainingSamples` for them first."""
+        """Groups int64 [m]; the method must first have read them from `TrainingSamples`."""
         assert self.groups is not None
         return self.groups.at(self.index)
 
@@ -127,18 +127,18 @@ class Batch:
 class Method(Protocol):
     """Loss, sampling order and state. The loop does the rest.
 
-    What else the loop must know of it, it declares as `traits = Traits(...)` (`spurcli.training.traits`) or as attributes
+    A method declares its other requirements as `traits = Traits(...)` (`spurcli.training.traits`), or as attributes
     with the same names.
     """
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Positions to visit in `epoch` (counted from 0), perhaps repeated: a function of (seed, epoch) alone."""
+        """Positions to visit in `epoch` (counted from 0), repeats allowed: a function of (seed, epoch) only."""
         ...
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """This device's share of the loss of the whole batch: sums over its samples, divided by what `batch` counts.
+        """This device's share of the loss of the full batch: the sum over its samples, divided by `batch.global_size`.
 
-        Of an epoch's last batch the share may be empty: logits [0, classes].
+        The share of an epoch's last batch may be empty: logits [0, classes].
         """
         ...
 
@@ -151,7 +151,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """How an epoch is optimised: a factor for the learning rate, and whether what the optimizer remembers is dropped first."""
+    """How an epoch is optimised: a factor for the learning rate, and whether the optimizer's state is reset first."""
 
     rate: float = 1.0
     restart: bool = False
@@ -166,17 +166,17 @@ class Phased(Protocol):
 
 @runtime_checkable
 class Ending(Protocol):
-    """A method that may be finished before the last epoch: asked after each one."""
+    """A method that may end before the last epoch; the loop asks it after each epoch."""
 
     def has_finished(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Samples of a split as a trained model sees them: those at positions `index` int64 [m] of the split.
+    """Embeddings, labels and groups of the samples at positions `index` int64 [m] of a split.
 
-    `labels` and `groups` are about all of it, and so is what `embed` returns, which may take minutes: a method that asks
-    for labels and groups first finds out at once what is missing.
+    `labels`, `groups` and the result of `embed` cover the full split. `embed` may take minutes, so a method should read
+    labels and groups first: then missing ones are an error at once.
     """
 
     embed: Callable[[], NDArray[np.float32]]
@@ -196,15 +196,15 @@ class Embedded:
 
     @property
     def group(self) -> NDArray[np.int64]:
-        """Group of each sample, int64 [m]; InputError where none are known."""
+        """Group of each sample, int64 [m]; InputError if groups are not known."""
         return _known(self.groups).read()[self.index]
 
 
 @runtime_checkable
 class LastLayerMethod(Protocol):
-    """A method that keeps a trained model and fits its last linear layer anew.
+    """A method that keeps a trained model and retrains its last linear layer.
 
-    What it chose on the way it may leave for the history: `Choosing`.
+    It can report the values that it chose in the history: see `Choosing`.
     """
 
     def refit(
@@ -216,13 +216,13 @@ class LastLayerMethod(Protocol):
 
 @runtime_checkable
 class Choosing(Protocol):
-    """A method that chose something while it learned, which the history shows: names and JSON values."""
+    """A method that reports values that it chose during training: names and JSON values for the history."""
 
     chosen: Mapping[str, object]
 
 
 def build_method(name: str, options: Options, samples: TrainingSamples) -> Method | LastLayerMethod:
-    """Build a method by registered name or the user's own `file.py:attr`: called with the samples and its options."""
+    """Build a method from a registered name or the user's own `file.py:attr`, called with the samples and its options."""
     try:
         method: Method | LastLayerMethod = METHODS.load(name)(samples, **options)
     except TypeError as error:
