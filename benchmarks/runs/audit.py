@@ -6,7 +6,8 @@ For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spu
 confirmed suspect is pruned; train, evaluate; and the same with as many at random. Where nothing is confirmed, the first suspect
 of one class is cut instead, and the arm is called audit-first. Of carriers in more than a tenth
 of their class that arm removes the hardest quarter, its control as many of the same carriers; the arm audit-all removes all, if they are at
-most half of their class. The control of an arm that removes all carriers is as many samples of their class. Labels of the feature are
+most half of their class. Where features are strong, audit-groups removes the hardest quarter of the groups that go with their class,
+by the suspect (prune --group auto). The control of an arm that removes all carriers is as many samples of their class. Labels of the feature are
 read by evaluate only: a column that states it is not searched. OUTPUT/audits.jsonl gets a
 line for each audit: its suspects, what was cut, seconds.
 """
@@ -48,6 +49,8 @@ _DATA: dict[str, dict[str, Any]] = {
 # Not the column of the table that says what is behind the bird: it is the label of the feature.
 # Of two classes no region can be confirmed: regions is left out, the slowest finder.
 _FINDERS = {name: ["image-properties", "clusters", "mistakes"] for name in ("sky", "celeba")}
+# Sets with a feature on most of a class: also the rule for strong features, with the suspect's groups as if they were known ones.
+_STRONG = ("sky", "waterbirds-frozen", "celeba-frozen")
 _SHOWN = ("rank", "name", "finder", "class", "status", "p_adjusted", "expected_harm", "details")
 
 
@@ -58,7 +61,8 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
     data = dict(_DATA.get(runs.name, {}))
     if data:
         data["dataset"] = runs.shared / data["dataset"]
-    if not (folder / "audit.json").is_file():
+    is_new = not (folder / "audit.json").is_file()
+    if is_new:
         model = runs / "all" / "model.safetensors"
         asked = {"finder": _FINDERS.get(runs.name), "budget": budget, "seed": runs.seed, **data}
         spurcli.audit(model, output=folder, data_root=data_root, workers=0, **asked)
@@ -76,8 +80,9 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "suspects": [{key: one[key] for key in _SHOWN} for one in suspects],
     }
-    with written.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(entry) + "\n")
+    if is_new:
+        with written.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(entry) + "\n")
     if chosen is None:
         return
     words = shlex.split(_prune_line(chosen))
@@ -93,6 +98,12 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
             runs.prune(f"{arm}-random", match=arm)
         else:
             runs.prune(f"{arm}-random", match=arm, match_groups=True, group_labels=groups)
+        for each in (arm, f"{arm}-random"):
+            runs.arm(each, trained, **evaluated)
+    if runs.name in _STRONG:
+        arm = f"{name}-groups"
+        runs.prune(arm, group="auto", fraction="0.25", group_labels=groups)
+        runs.prune(f"{arm}-random", match=arm, match_groups=True, group_labels=groups)
         for each in (arm, f"{arm}-random"):
             runs.arm(each, trained, **evaluated)
 

@@ -68,9 +68,12 @@ _AUDITED = {
     "audit-random": "as many of its carriers at random",
     "audit-all": "without all carriers that it found",
     "audit-all-random": "as many of their class at random",
+    "audit-groups": "hardest 25 % of the groups that the suspect aligns",
+    "audit-groups-random": "random 25 % of these",
     "oracle": _REFERENCES["oracle"],
 }
 _BY_AUDIT = (("audit", "audit-random"), ("audit", "all"), ("audit-all", "audit-all-random"), ("audit-all", "all"))
+_BY_AUDIT += (("audit-groups", "audit-groups-random"), ("audit-groups", "all"))
 # Where nothing is confirmed, its first suspect is cut.
 _FIRST = {name.replace("audit", "audit-first"): _AUDITED[name] for name in _AUDITED if name != "oracle"}
 _FELT = dict.fromkeys(("sky", "waterbirds-frozen"), "worst_group_accuracy")

@@ -22,6 +22,7 @@ MAX_SHOWN = 12  # suspects with pictures; the table has all
 PER_SIDE = 8
 _TEXTS_PER_SIDE = 5
 _MOST_COLUMNS = 5  # classes in the table of a column's values
+_CALLED = {"feature_effect_positives": "Feature effect in the class itself"}
 _STATUS = {"confirmed": "✓", "unconfirmed": "?", "not supported": "✕"}
 
 
@@ -136,7 +137,7 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
     measures = [("Association with the class (lift)", *_value(entry["utility"], ""))]
     for name, metric in entry["reliance"].items():
         known = METRICS.get(name)
-        label = known.description.label if known else name.replace("_", " ")
+        label = known.description.label if known else _CALLED.get(name, name.replace("_", " "))
         measures.append((f"{label}, on {held_out}", *_value(metric, known.description.unit if known else "")))
     measures.append(("Detectability (AUROC of a probe, in the class)", *_value(entry["detectability"], "")))
     facts = []
