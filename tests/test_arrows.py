@@ -110,6 +110,7 @@ def test_artifacts_know_nothing_of_stages_or_models():
         ("report",),
         ("list",),
         ("recipe", "show", "demo"),
+        ("checks", "--without-devices"),
         ("score", "--logits", "logits.npy", "--labels", "labels.npy", "-o", "other.h5"),
     ],
 )

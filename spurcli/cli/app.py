@@ -45,6 +45,7 @@ COMMANDS = {
         "List data sets, features, scores, models, methods, ways of inferring, finders, recipes, metrics, and rules that choose an epoch.",
     ),
     "show": (_OTHER, "Show the kind of a file and its history: the commands that led to the file, oldest first."),
+    "checks": (_OTHER, "Show what this machine has: versions, extras, data sets, weights, caches and devices."),
     "data": (_OTHER, "Check, cache or embed a data set."),
     "recipe": (_OTHER, "Copy a recipe to change it, or print it."),
 }

@@ -37,13 +37,17 @@ def load(*, data_root: Path, image_size: int = 256) -> Dataset:
 
     Raises InputError if images or rows are missing, and for any count that is not the published one.
     """
-    root = Path(data_root)
-    for folder in (*(root / name for name in FOLDERS), root):
+    return read_folder(find_folder(Path(data_root)), image_size)
+
+
+def find_folder(data_root: Path) -> Path:
+    """The folder with Waterbirds' metadata; InputError that says how to get it if there is none."""
+    for folder in (*(data_root / name for name in FOLDERS), data_root):
         if (folder / "metadata.csv").is_file():
-            return read_folder(folder, image_size)
+            return folder
     raise InputError(
-        f"Waterbirds is not in {root}",
-        f"Fetch it from {SOURCE} and unpack it to {root / FOLDERS[0]} (metadata.csv and 200 folders of images). "
+        f"Waterbirds is not in {data_root}",
+        f"Fetch it from {SOURCE} and unpack it to {data_root / FOLDERS[0]} (metadata.csv and 200 folders of images). "
         "--data-root DIR or SPURCLI_DATA_ROOT names another folder; --recipe waterbirds-cpu trains on a laptop.",
     )
 
