@@ -357,7 +357,9 @@ def _set(flags: dict[str, Any], key: str, value: Any) -> None:
     if not rest:
         raise UsageError(f"--set {key}=… has no table", "Write --set training.epochs=3, for instance.")
     if table not in TABLES:
-        raise UsageError(f"--set {key}: unknown table {table}{near(table, TABLES)}", f"There are: {', '.join(TABLES)}")
+        raise UsageError(
+            f"--set {key}: unknown table {table}{near(table, TABLES)}", f"Choose from: {', '.join(TABLES)}"
+        )
     target = flags.setdefault(table, {})
     for part in rest[:-1]:
         target = target.setdefault(part, {})

@@ -182,7 +182,7 @@ def resolve(
     check_recipe(recipe, recipe_name)
     for key in flags:
         if key not in (*TABLES, *_RUNTIME_KEYS, "feature"):
-            raise UsageError(f"Unknown setting {key}{near(key, TABLES)}", f"There are: {', '.join(TABLES)}")
+            raise UsageError(f"Unknown setting {key}{near(key, TABLES)}", f"Choose from: {', '.join(TABLES)}")
     check_tables(flags)
     merged: dict[str, Any] = {}
     for name in TABLES:
@@ -207,7 +207,7 @@ def check_recipe(recipe: Table, recipe_name: str) -> None:
         if key not in _RECIPE_KEYS:
             raise UsageError(
                 f"Recipe {recipe_name!r} has an unknown table [{key}]{near(key, _RECIPE_KEYS)}",
-                f"There are: {', '.join((*TABLES, BACKBONE))}",
+                f"Choose from: {', '.join((*TABLES, BACKBONE))}",
             )
     check_tables(recipe)
 

@@ -112,7 +112,7 @@ class DynamicsReader:
         num_samples = self._label.shape[0]
         view = hdf5.text_attribute(file, "view") or "eval"
         if view not in VIEWS:
-            raise InputError(f"{path} has the view {view[:40]!r}", f"There are: {', '.join(VIEWS)}.")
+            raise InputError(f"{path} has the view {view[:40]!r}", f"Choose from: {', '.join(VIEWS)}.")
         self.facts = DynamicsFacts(
             view,
             hdf5.text_attribute(file, "precision") or "float32",

@@ -49,7 +49,7 @@ class ModelAnswers:
                 "num_samples": len(inputs),
                 "batch_size": scoring.batch_size,
                 "precision": scoring.precision,
-                "what": f"asking the model ({split})",
+                "what": f"running the model ({split})",
                 "progress": context.progress,
             }
             embedding: NDArray[np.float32] | None = None

@@ -99,7 +99,8 @@ def write_found(path: Path, found: Found) -> None:
         text = json.dumps(content, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"A finder gave what JSON cannot hold: {error}", "Give plain texts and finite numbers as shown and details."
+            f"A finder returned values that JSON cannot store: {error}",
+            "Return plain texts and finite numbers as shown and details.",
         ) from error
     arrays[_TEXT] = np.frombuffer(text, dtype=np.uint8)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -113,10 +114,10 @@ def read_found(path: Path) -> Found:
     where = str(path)
     findings = []
     if not isinstance(content, dict):
-        raise InputError(f"{where} is no object", "Start over with --force.")
+        raise InputError(f"{where} is not an object", "Start over with --force.")
     for number, entry in enumerate(field(content, "findings", list, where)):
         if not isinstance(entry, dict):
-            raise InputError(f"{where}: a finding is no object", "Start over with --force.")
+            raise InputError(f"{where}: a finding is not an object", "Start over with --force.")
         for name in ("name", "finder", "statement", "doubt"):
             field(entry, name, str, where)
         for name in ("shown", "details"):

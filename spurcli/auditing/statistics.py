@@ -85,11 +85,11 @@ def utility(evidence: Evidence, finding: Finding) -> Metric:
     presence = finding.presence[split]
     known = ~np.isnan(presence) & (evidence.half(split) == 1)
     if finding.label_index is None:
-        return undefined("the feature is not of one class", int(known.sum()))
+        return undefined("the feature does not belong to one class", int(known.sum()))
     mine = evidence.label(split) == finding.label_index
     inside, outside = presence[known & mine].astype(np.float64), presence[known & ~mine].astype(np.float64)
     if not len(inside) or not len(outside):
-        return undefined("who carries it is known in its class alone", int(known.sum()))
+        return undefined("the carriers are known only in its class", int(known.sum()))
     share, other = float(inside.mean()), float(outside.mean())
     every = float(np.concatenate([inside, outside]).mean())
     error = math.sqrt(every * (1 - every) * (1 / len(inside) + 1 / len(outside)))
@@ -184,14 +184,14 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], 
     judged_by = _PAIRS if twin is not None else _GROUPS
     reason = ""
     if y is None:
-        reason = "the feature is not of one class"
+        reason = "the feature does not belong to one class"
     elif twin is None and presence is None:
-        reason = f"who carries it is not known for the split {split!r}"
+        reason = f"the carriers are not known for the split {split!r}"
     logits = evidence.logits(split)
     if finding.inferred and twin is None:  # what the model gave must not judge the model
         second = evidence.second_logits(split)
         if second is None and not reason:
-            reason = "who carries it was told from the model itself: name another model with --second"
+            reason = "the carriers were inferred from the model itself: name another model with --second"
         logits = logits if second is None else second
     if reason or y is None:
         return {name: undefined(reason) for name in names}, judged_by
@@ -235,7 +235,7 @@ def _p_value(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
     With a second model the larger of both p-values. None with the reason where it cannot be tested.
     """
     if finding.label_index is None:
-        return None, "the feature is not of one class"
+        return None, "the feature does not belong to one class"
     split = evidence.held_out
     models = [(evidence.logits(split), 0), (evidence.second_logits(split), 1)]
     values = []
@@ -261,7 +261,7 @@ def _p_of_pairs(
     changed = twin.second if second else twin.logits
     control = twin.second_control if second else twin.control
     if changed is None:
-        return None, "the second model was not asked"
+        return None, "the second model was not run"
     split = evidence.held_out
     presence = finding.presence.get(split)
     mine = (evidence.half(split)[twin.index] == 1) & (evidence.label(split)[twin.index] != y)
@@ -292,7 +292,7 @@ def _p_of_groups(evidence: Evidence, finding: Finding, logits: NDArray[np.float3
     split, y = evidence.held_out, finding.label_index
     presence = finding.presence.get(split)
     if presence is None:
-        return None, f"who carries it is not known for the split {split!r}"
+        return None, f"the carriers are not known for the split {split!r}"
     assert y is not None
     chosen = (evidence.half(split) == 1) & ~np.isnan(presence)
     label, low, mine = evidence.label(split)[chosen], margin(logits, [y])[chosen], carries(presence)[chosen]

@@ -18,10 +18,10 @@ def suspects_table(result: AuditResult) -> None:
     """The suspects in order, then why the unconfirmed ones are not confirmed, then the lines to type for the first."""
     suspects = result["suspects"]
     if not suspects:
-        say("No finder found anything to test. What an audit cannot see: docs/audit.md")
+        say("No finder found anything to test. Limits of an audit: docs/audit.md")
         return
     table = Table(
-        box=SIMPLE, title_justify="left", title=Text(f"What the model leans on (judged on {result['held_out']})")
+        box=SIMPLE, title_justify="left", title=Text(f"What the model leans on (measured on {result['held_out']})")
     )
     table.add_column("", justify="right")
     for name in ("suspect", "class"):

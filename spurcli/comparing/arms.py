@@ -145,6 +145,6 @@ def checked_way(way: str | None, where: str) -> str | None:
     if way is not None and way not in WAYS and not is_user_code(way):
         raise UsageError(
             f"{where}: unknown way of inferring groups {way!r}{near(way, WAYS.entries)}",
-            f"There are: {', '.join(WAYS.entries)}",
+            f"Choose from: {', '.join(WAYS.entries)}",
         )
     return way

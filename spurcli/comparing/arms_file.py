@@ -74,7 +74,7 @@ def read_study_file(path: Path, *, controls: bool = True) -> StudyFile:
         raise InputError(f"{path} is not valid TOML: {str(error)[:120]}", "Fix this line.") from error
     for key in content:
         if key not in _TABLES:
-            raise InputError(f"{path}: unknown table {key!r}{near(key, _TABLES)}", f"There are: {', '.join(_TABLES)}")
+            raise InputError(f"{path}: unknown table {key!r}{near(key, _TABLES)}", f"Choose from: {', '.join(_TABLES)}")
     arms = _table(content.get("arms", {}), f"{path}: arms")
     found = [
         each
@@ -161,7 +161,7 @@ def _table(content: Any, where: str) -> Table:
 def _checked(content: Any, kinds: Mapping[str, tuple[type, ...]], where: str) -> Table:
     for key, value in _table(content, where).items():
         if key not in kinds:
-            raise InputError(f"{where}: unknown key {key!r}{near(key, kinds)}", f"There are: {', '.join(kinds)}")
+            raise InputError(f"{where}: unknown key {key!r}{near(key, kinds)}", f"Choose from: {', '.join(kinds)}")
         if type(value) not in kinds[key]:
             names = " or ".join(kind.__name__ for kind in kinds[key])
             raise InputError(f"{where}: {key} = {str(value)[:40]!r} is not of the kind {names}", "Fix this line.")

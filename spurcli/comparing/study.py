@@ -85,7 +85,7 @@ class Study:
             raise UsageError("--seeds is empty or names a seed twice", "Write --seeds 5, 11-18 or 1,4,7.")
         for rule in self.looks.rules:
             if rule not in RULES:
-                raise UsageError(f"Unknown epoch rule {rule!r}{near(rule, RULES)}", f"There are: {', '.join(RULES)}")
+                raise UsageError(f"Unknown epoch rule {rule!r}{near(rule, RULES)}", f"Choose from: {', '.join(RULES)}")
         arms, early = self.all_arms, self._early()
         scoring = self.settings.scoring
         reading = {} if scoring.precision == type(scoring)().precision else {"scoring.precision": scoring.precision}

@@ -94,7 +94,7 @@ def find_folder(data_root: Path) -> Path:
             return folder
     raise InputError(
         f"MultiNLI is not in {data_root}",
-        f"Fetch it from {SOURCE} and unpack it to {data_root / 'multinli_1.0'}, and {METADATA} ({METADATA_SOURCE}) beside "
+        f"Fetch it from {SOURCE} and unpack it to {data_root / 'multinli_1.0'}, and {METADATA} ({METADATA_SOURCE}) next to "
         "its files. --data-root DIR or SPURCLI_DATA_ROOT names another folder; --recipe multinli-cpu trains on a laptop.",
     )
 

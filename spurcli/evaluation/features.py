@@ -95,7 +95,7 @@ def features_of_groups(
         note = f"tie: another attribute is as strong in {', '.join(tied)}" if tied else ""
         if not mine:
             mine = np.flatnonzero(lifts[:, attribute] == lifts[:, attribute].max()).tolist()
-            note = "no class has it as its strongest feature: judged for the class that it favours most"
+            note = "it is not the strongest feature of any class: measured for the class that it favours most"
         if 0 < len(mine) < len(class_names):
             features.append(Feature(attribute_names[attribute], tuple(mine), attribute, note=note))
     return features, "" if features else "no attribute marks a class in the training data"

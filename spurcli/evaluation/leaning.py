@@ -65,27 +65,27 @@ _register(
 _register(
     "spurious_misclassification_matched",
     "Spurious misclassification, matched threshold",
-    "The same share at the threshold at which, without the feature, as many are predicted the class as are of it",
+    "The same share at the threshold at which, among samples without the feature, as many are predicted as the class as belong to it",
     lower_is_better=True,
     column=None,
 )
 _register(
     "spurious_misclassification_all_matched",
     "Spurious misclassification, all other classes, matched threshold",
-    "The same over all classes but the one whose feature it is",
+    "The same over all classes except the feature's own class",
     lower_is_better=True,
     column=None,
 )
 _register(
     "conflict_accuracy_matched",
     "Conflict accuracy, matched threshold",
-    "Accuracy on the conflict groups at the threshold at which, without the feature, as many are predicted the class as are of it",
+    "Accuracy on the conflict groups at the threshold at which, among samples without the feature, as many are predicted as the class as belong to it",
     column=12,
 )
 _register(
     "auroc_gap",
     "AUROC gap",
-    "Background − BPSN AUROC: what the feature costs in ranking; shrinks near perfect ranking whatever the reliance",
+    "Background − BPSN AUROC: the ranking quality lost through the feature; small near perfect ranking, whatever the reliance",
     unit="",
     lower_is_better=True,
     bounds=(-1.0, 1.0),

@@ -11,8 +11,7 @@ from spurcli.evaluation.outcome import Outcome, share
 @metric(
     "spurious_misclassification",
     "Spurious misclassification",
-    "Share of the twin class that, given the feature of another class, is predicted that class; without an injection, "
-    "share of one class that is predicted the other of a pair that the data set is about",
+    "Share of the twin class that is predicted as another class when it carries that class's feature; without an injection, the share of one class of the data set's pair that is predicted as the other class",
     lower_is_better=True,
     first=1,
     column=1,
@@ -63,7 +62,7 @@ def spurious_misclassification_all_without(outcome: Outcome) -> Values:
 @metric(
     "spurious_misclassification_reverse",
     "… the other way round",
-    "Share of the other class of the pair that is predicted the first",
+    "Share of the other class of the pair that is predicted as the first",
     lower_is_better=True,
     needs=("confusion",),
     column=10,

@@ -43,8 +43,7 @@ def results(report: Report, styles: Sequence[Style]) -> Figure | None:
         name="results",
         heading="Arms and metrics",
         caption=_caption(
-            "Small dots are single seeds, the large mark is their mean, the bar its 95 % interval (over seeds from "
-            "three seeds on, else of the test samples).",
+            "Small dots are single seeds, the large mark is their mean, the bar its 95 % interval (over seeds if there are at least three, otherwise over test samples).",
             *(_line(report, positions), hidden, _section_words(report, positions)),
         ),
         panels=panels,

@@ -73,7 +73,7 @@ def _difficulty(found: Sequence[ScoresEntry], number: int, heading: str) -> Figu
         else ""
     )
     part = first.num_shown < first.num_samples
-    thinned = f" Every {-(-first.num_samples // first.num_shown)}th sample is looked at." if part else ""
+    thinned = f" Every {-(-first.num_samples // first.num_shown)}th sample is used." if part else ""
     return Figure(
         name="difficulty" if not number else f"difficulty-{number + 1}",
         heading=heading,

@@ -19,11 +19,11 @@ THAN = {"random": "with as many removed at random", "all": "trained on all sampl
 CLAUSES = {
     "leans less": "leans less on {feature} than {than}",
     "worse": "leans more on {feature} than {than}",
-    "mixed": "gives mixed signs: compared with the model {than}, the two measures of how far {feature} pushes it do not agree (changed: {moved})",
-    "only the threshold moved": "makes fewer such errors than {than}, but only its threshold moved: {feature} pushes it as far as before",
+    "mixed": "gives mixed results: compared with the model {than}, the two measures of the shift by {feature} do not agree (changed: {moved})",
+    "only the threshold moved": "makes fewer such errors than {than}, but only its threshold moved: the shift by {feature} is as large as before",
     "undecided": "is not shown to lean less or more on {feature} than {than}",
 }
-LOST_CORE = ", but it has lost core: it tells the classes apart less well where there is no {feature}"
+LOST_CORE = ", but it has lost core: it separates the classes less well without {feature}"
 P_VALUE = " (p = {p} after adjustment for {count})"
 NOTHING_TO_SEVER = "Nothing to sever: trained on all samples, the model hardly leans on {feature} ({metric} {level}, 95 % over seeds {interval})."
 ARM = "{arm}: {level}; {differences}."
@@ -51,9 +51,9 @@ TOO_FEW = {1: "one seed is", 2: "two seeds are"}
 TOO_FEW_OF_MOST = "the seeds of all but one are"
 BEST = "{arm} has the {way} mean, {level} over {seeds} seeds."
 NEAR = "Not statistically distinguishable from it: {arms}."
-FAR = "Behind it: {arms}."
-FAR_HINT = "Behind it as a hint only: {arms}."
-NOT_PLACED = "Too few seeds to be placed: {arms}."
+FAR = "Worse: {arms}."
+FAR_HINT = "Worse, as a hint only: {arms}."
+NOT_PLACED = "Too few seeds for a rank: {arms}."
 
 # Levels, where nothing can be compared by seed.
 LEVELS = "{metric}{split}: {levels}."
@@ -73,25 +73,27 @@ NOTHING = "Nothing has been evaluated yet: this page shows {shown}. Add a result
 
 # How far the verdict carries.
 PLUS_MINUS = (
-    "± is a standard deviation after a level, the standard error of differences paired by seed after a difference."
+    "± after a level is a standard deviation; ± after a difference is the standard error of differences paired by seed."
 )
-LUCK = "The best of several means is partly luck: read its level with that in mind."
+LUCK = "The best of several means is partly luck, so its level is too optimistic."
 HINT = "Fewer than {seeds} paired seeds: a hint, not a result."
 FAMILY = (
-    "Claimed is what a paired t-test over at least {seeds} seeds finds below {level} after Holm's adjustment over {families}; "
-    "all else is a hint, unadjusted. No claim is not “no effect”."
+    "A difference is claimed if a paired t-test over at least {seeds} seeds gives p below {level} after Holm's adjustment over {families}. "
+    "Everything else is a hint, without adjustment. “No claim” does not mean “no effect”."
 )
 PRIMARY_FAMILY = "the {count} of this page"
 PAIR_FAMILY = "all pairs of the methods"
-MANY = "Four primary comparisons at most are advised: with {count}, five seeds find an effect of two standard deviations less than half the time."
+MANY = "Use at most four primary comparisons: with {count}, five seeds find an effect of two standard deviations less than half the time."
 
 # What would prove this wrong.
-DOUBT_SEEDS = "Other seeds: the same commands with seeds that nobody has looked at, in which {measures} of the same comparison do not move the same way."
-DOUBT_POWER = "More seeds: undecided here means {pairs} paired seeds. Seven find an effect of two standard deviations of the difference in 85 to 99 of 100 pages with up to four comparisons."
-DOUBT_SAMPLES = "Other test samples: all seeds were evaluated on the same {samples}, so the spread over seeds says nothing about them."
-DOUBT_GROUPS = "Harder carriers: who carries {feature} was not randomised, so a level is an association. A model trained without the correlation, on the same samples, shows how much of it is the samples."
-DOUBT_CORE = "A cheaper cause: a model that is worse at the core by as much ({core}) without any pruning, and leans as much less."
-DOUBT_CONTROL = "A random control of equal size that does the same: there is none here for {shares}."
+DOUBT_SEEDS = "Other seeds: the same commands with new seeds, in which {measures} of the same comparison do not change in the same direction."
+DOUBT_POWER = "More seeds: the comparison is undecided with {pairs} paired seeds. Seven seeds find an effect of two standard deviations of the difference in 85 to 99 of 100 pages with up to four comparisons."
+DOUBT_SAMPLES = "Other test samples: all seeds were evaluated on the same {samples}, so the spread over seeds does not show the effect of other samples."
+DOUBT_GROUPS = "Harder carriers: the carriers of {feature} were not chosen at random, so a level is an association. A model trained without the correlation, evaluated on the same samples, shows how much comes from the samples."
+DOUBT_CORE = (
+    "A simpler cause: a model without pruning whose core is worse by as much ({core}), and that leans as much less."
+)
+DOUBT_CONTROL = "A random control of equal size with the same result: there is no such control for {shares}."
 DOUBT_COLLAPSE = "The same comparison without the runs that failed outright: {runs}."
 NO_CONTROL = (
     "No random control of equal size for the hardest {shares}: which samples were removed cannot be separated from how "

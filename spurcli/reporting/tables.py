@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _TERMINAL_ARMS = 40
 _LABELS_NOTE = (
-    "Group labels: recorded from what was read, not declared. “train”: pruning or training read the groups of training "
+    "Group labels: recorded when they are read, not declared. “train”: pruning or training read the groups of training "
     "samples; “val”: those of validation samples chose the epoch or were learned from; “inferred: …” and “file”: groups, or "
-    "errors of an earlier model, that stood in for them. Class labels are used by all."
+    "errors of an earlier model, that replaced them. All methods use class labels."
 )
 _TIME_NOTE = (
-    "Time: training as in history.json, all epochs whichever was chosen, mean over seeds. What came before is not in it: "
+    "Time: training time in history.json over all epochs, whichever epoch was chosen, mean over seeds. Earlier steps are not included: "
     "scores, inferred groups, the model whose last layer is retrained."
 )
 

@@ -41,7 +41,7 @@ def methods(make, tmp_path):
 def test_near_and_far_from_the_best_with_spread_and_seeds(methods):
     data = methods({"erm": (0.60, 0.62, 0.64), "group_dro": (0.88, 0.90, 0.92), "jtt": (0.87, 0.91, 0.89)})
     assert data["verdict"] == [
-        "Worst-group accuracy: Group DRO has the highest mean, 90.0 ± 2.0 % over 3 seeds. Behind it as a hint only: ERM "
+        "Worst-group accuracy: Group DRO has the highest mean, 90.0 ± 2.0 % over 3 seeds. Worse, as a hint only: ERM "
         "(−28.0 ± 0.0). Not statistically distinguishable from it: JTT (−1.0 ± 1.2)."
     ]
     assert "Fewer than 5 paired seeds: a hint, not a result" in " ".join(data["reading"])
@@ -65,7 +65,7 @@ def test_behind_the_best_is_claimed_over_all_pairs_of_methods(methods):
     }
     ordered = sorted(raw.values())
     assert p_of["erm"] == pytest.approx(max((3 - k) * p for k, p in enumerate(ordered) if p <= raw["erm", "jtt"]))
-    assert "Behind it: ERM" in data["verdict"][0]
+    assert "Worse: ERM" in data["verdict"][0]
     assert "Not statistically distinguishable from it: RWY" in data["verdict"][0]
 
 
@@ -86,7 +86,7 @@ def test_a_method_with_too_few_seeds_is_not_placed_and_not_the_best(methods):
     assert {data["arms"][other["arm"]]["method"]: bool(other["difference"]) for other in ranking["others"]} == {
         "erm": True, "jtt": False, "rwy": False,
     }  # fmt: skip
-    assert data["verdict"][0].endswith("Too few seeds to be placed: JTT; RWY.")
+    assert data["verdict"][0].endswith("Too few seeds for a rank: JTT; RWY.")
 
 
 def test_ranked_are_exactly_what_a_loop_over_the_seeds_finds(methods):

@@ -181,7 +181,7 @@ def test_labels_and_time_are_columns_of_every_export(method_run, tmp_path):
     assert "| 10 s |" in text or "| 11 s |" in text
     read(tmp_path, "html")
     page = (tmp_path / "out.html").read_text()
-    assert ("Group labels</th>" in page, "recorded from what was read" in page, "Best val mean</th>" in page) == (
+    assert ("Group labels</th>" in page, "recorded when they are read" in page, "Best val mean</th>" in page) == (
         True,
     ) * 3
 

@@ -111,21 +111,21 @@ def test_the_first_sentence_says_in_plain_words_whether_it_leans_less(make, tmp_
     data = reliance_grid(make, tmp_path, hardest=(-0.3, -0.1), core=-0.02)
     assert data["verdict"][0].startswith(
         "With the hardest 30 % removed, the model leans less on hat than with as many removed at random and than trained on "
-        "all samples, but it has lost core: it tells the classes apart less well where there is no hat"
+        "all samples, but it has lost core: it separates the classes less well without hat"
     )
     assert "after adjustment for 2 primary comparisons" in data["verdict"][0]
     assert {(claim["result"], claim["is_claim"], claim["has_lost_core"]) for claim in data["claims"]} == {
         ("leans less", True, True)
     }
     assert any("Other seeds" in line for line in data["doubts"])
-    assert any("worse at the core" in line for line in data["doubts"])
+    assert any("whose core is worse" in line for line in data["doubts"])
 
 
 @pytest.mark.parametrize(
     ("options", "result", "is_claim", "says"),
     [
         ({"hardest": (0.3, 0.1)}, "worse", True, "leans more on hat"),
-        ({"hardest": (-0.3, 0.0)}, "mixed", True, "mixed signs"),
+        ({"hardest": (-0.3, 0.0)}, "mixed", True, "mixed results"),
         ({"hardest": (0.0, 0.0)}, "only the threshold moved", True, "only its threshold moved"),
         ({"hardest": (0.0, 0.0), "symptom": 0.0}, "undecided", False, "Undecided"),
         ({"hardest": (-0.3, -0.1), "seeds": 4}, "leans less", False, "A hint, no claim (fewer than 5 paired seeds)"),

@@ -23,7 +23,7 @@ from spurcli.words import counted
 
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and asked again
-_SMOOTH = "{} runs on smoothly within the class, so it may be part of the class itself"
+_SMOOTH = "{} varies smoothly within the class, so it may be part of the class itself"
 _DOUBT = "{} cannot be changed in an image by itself, so it was not tested"
 
 

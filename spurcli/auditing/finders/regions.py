@@ -142,18 +142,16 @@ def _finding(
     who = carriers(ask, partial(_read, evidence), labels, y, one.region, recipients, most=most)
     doubt = ""
     if not len(null):
-        doubt = "fewer than three classes: other classes are what a region is compared with"
+        doubt = "fewer than three classes: a region needs other classes for comparison"
     elif foreign < _LEAST_INDEPENDENCE:
-        doubt = (
-            "the rest of the image tells who carries it: it may belong to the object, or cover more than this region"
-        )
+        doubt = "the rest of the image also identifies the carriers: the feature may belong to the object, or cover more than this region"
     called = evidence.class_names[y]
     return Finding(
         name=short_name(called, one.region.name),
         finder="regions",
         label_index=y,
         presence=who.presence,
-        statement=f"Some images of {called} hold something in {where} that moves other images towards {called}",
+        statement=f"Some images of {called} have something in {where} that moves other images towards {called}",
         shown={"box": list(one.region.box)},
         details={
             "region": one.region.name,

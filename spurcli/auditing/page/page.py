@@ -128,7 +128,7 @@ def _facts(content: JsonObject) -> list[str]:
     return [
         counted(len(statuses), "suspect"),
         f"{statuses.count('confirmed')} confirmed",
-        f"judged on {content['held_out']}",
+        f"measured on {content['held_out']}",
         *splits,
     ]
 
