@@ -2,14 +2,14 @@
 
     python benchmarks/audit_texts.py [--seeds 31-33] [--untouched 101-120] [--features word,phrase] [--out FILE.csv] [--tiny]
 
-Texts are made up: three classes, 12 to 25 words each, of which some are more frequent in a class (its content), and the model
-is logistic regression on words and phrases. Digits are those of `demo`, and the model is logistic regression on pixels. A cell plants one feature in
+Texts are synthetic: three classes, 12 to 25 words each. Some words are more frequent in a class (its content). The model
+is a logistic regression on words and phrases. The digits are those of `demo`, with a logistic regression on pixels. A cell plants one feature in
 a share of one class (and in 5 % of the others), fits the model, and runs the finders that an audit would run, with their confirmation and Holm.
 
 | feature | what is planted | strength |
 |---|---|---|
-| word | a word that is nowhere else, at random places | how many times in a text |
-| phrase | three frequent words in a row | how many times in a text |
+| word | a word that occurs only here, at random positions | number of times per text |
+| phrase | three frequent words in a row | number of times per text |
 | ending | an exclamation mark at the end | - |
 | column | the table's column `site`, with which some words become others (a dialect): the column itself is no input | share of words |
 | brightness | all pixels brighter | grey levels of 255 |

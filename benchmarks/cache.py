@@ -1,9 +1,9 @@
-"""Images a second that reach the model from the decoded cache, against decoding their JPEGs each epoch.
+"""Images per second from the decoded cache, compared with decoding the JPEGs in each epoch.
 
     python benchmarks/cache.py [--repeats 5] [--workers 2] [--data-root .data] [--tiny]
 
-Both sides run in turn (A B A B …) over one shuffled epoch in batches of 64, from file or cache to a uint8 tensor
-[m, channels, height, width] on the CPU; that all batches are equal is checked. Then the share of a training loop's
+Both sides run alternately (A B A B …) over one shuffled epoch in batches of 64, from file or cache to a uint8 tensor
+[m, channels, height, width] on the CPU. The script checks that all batches are equal. It also measures the share of a training loop's
 time that is spent waiting for the next batch, with a small network on one thread. Wall-clock time: decoding uses
 worker processes, as in training, and the cache one thread. `--tiny` only checks that the script works: one round on a few images.
 """

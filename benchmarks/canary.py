@@ -7,7 +7,7 @@ OUTPUT/SET/; for the sky: spurcli data embed birds.csv --recipe own-images-froze
 
 Prints both as a table, the fraction that the canaries choose, and regrets: how far the feature's effect is above that of the best fraction,
 for the chosen fraction and for a fixed tenth. Best is the lowest effect among the fractions (none too) that cost the real
-model at most --max-cost points. OUTPUT keeps all runs, and OUTPUT/canary.jsonl the numbers; interrupted, the same line goes on.
+model at most --max-cost points. OUTPUT keeps all runs, and OUTPUT/canary.jsonl the numbers; after an interruption, the same command resumes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/coverage.py [--draws 2000] [--tiny]
 
-Prints a table for each; docs/measures.md states what came out. The truth of a probit gap or an effect that no formula
-gives is taken from two million samples.
+Prints a table for each; docs/measures.md has the results. The true value of a probit gap or an effect that no formula
+gives is estimated from two million samples.
 """
 
 from __future__ import annotations

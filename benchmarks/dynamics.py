@@ -1,7 +1,7 @@
 """Memory and time of dynamics.h5 as it grows: python benchmarks/dynamics.py [SAMPLES 1e6] [EPOCHS 100]
 
 `--tiny` only checks that the script works, with 2,000 samples and 3 epochs. Random values are written epoch by epoch, as a training
-writes them when it ends, and all scores are computed from the file: each by a process of its own, whose CPU seconds and peak memory are printed.
+writes them when it ends, and all scores are computed from the file: each in its own process, whose CPU seconds and peak memory are printed.
 """
 
 from __future__ import annotations

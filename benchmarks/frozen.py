@@ -1,8 +1,8 @@
-"""One arm on frozen embeddings, the whole command `train` with its files, against the loop that one writes by hand.
+"""One arm on frozen embeddings: the complete command `train` with its files, compared with a hand-written loop.
 
     python benchmarks/frozen.py [--repeats 5] [--tiny]
 
-Both sides run in this process, in turn; both read the same embeddings.h5. Printed are the CPU seconds of an arm (fastest) and its
+Both sides run alternately in this process and read the same embeddings.h5. The script prints the CPU seconds of an arm (fastest) and its
 speed relative to the loop, fastest and median: above 1 is faster. `--tiny` only checks that the script works.
 """
 

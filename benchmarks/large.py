@@ -1,8 +1,8 @@
-"""What each stage after scoring takes as the training set grows: python benchmarks/large.py 1e5 1e6 1e7 1e8
+"""Time and memory of each stage after scoring, for growing training sets: python benchmarks/large.py 1e5 1e6 1e7 1e8
 
 `--tiny` only checks that the script works, with 2,000 samples.
 A score file of that many samples in 100 classes and 200 groups is written to a temporary folder (about 6 bytes a sample, the
-lists 10 more). Each command then runs as a process of its own, from start to end: CPU seconds and peak memory are its own.
+lists 10 more). Each command then runs in its own process, from start to end; CPU seconds and peak memory are those of this process.
 """
 
 from __future__ import annotations

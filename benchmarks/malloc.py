@@ -1,9 +1,9 @@
-"""Memory of freed tensors, kept or given back: time of scoring's forward on large images, in processes of their own.
+"""Freed memory of tensors, kept or returned to the system: time of scoring's forward pass on large images, in separate processes.
 
     OMP_NUM_THREADS=1 python benchmarks/malloc.py [--repeats 5] [--tiny]
 
-Both sides run in turn (A B A B …) on the same pixels. Shown: wall, user and system seconds of the pass, peak memory, and whether
-the logits are the same bit by bit. `--tiny`: see train.py.
+Both sides run alternately (A B A B …) on the same pixels. The script shows wall, user and system seconds of the pass, peak memory, and whether
+the logits are the same bit for bit. `--tiny`: see train.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py [--repeats 9] [--tiny]
 
-All sides run in this process, in turn, from the same weights, on the same number of batches a round. Printed is the speed
+All sides run alternately in this process, from the same weights, on the same number of batches per round. The script prints the speed
 relative to ERM: 1 costs nothing. `--tiny`: see train.py.
 """
 

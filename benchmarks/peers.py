@@ -1,8 +1,8 @@
-"""What other tools take for the same work on the same files: python benchmarks/peers.py [--samples 1e6] [--tiny]
+"""Time and memory of other tools for the same task on the same files: python benchmarks/peers.py [--samples 1e6] [--tiny]
 
-Each is a process of its own, from start to end, import and files included: CPU seconds, peak memory, lines that a user
-writes. A peer that is not installed is skipped with the line that installs it. `--tiny` only checks that the script works.
-Training and scoring against bare loops are in train.py and score.py, one image at a time among them.
+Each tool runs in its own process, from start to end, including imports and files: CPU seconds, peak memory, lines that a user
+writes. A tool that is not installed is skipped, and the command that installs it is shown. `--tiny` only checks that the script works.
+train.py and score.py compare training and scoring with plain loops, and with one image at a time.
 """
 
 from __future__ import annotations

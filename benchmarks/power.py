@@ -1,9 +1,9 @@
-"""How often a report claims something: of pages without any effect, and of effects that are there (power).
+"""How often a report claims a difference: on pages without any effect (false claims), and with real effects (power).
 
     python benchmarks/power.py [--pages 4000] [--tiny]
 
 A page has some primary comparisons with one shared reference; differences of push and effect correlate by .8. An effect is
-in standard deviations of the paired difference, in one comparison of the page. docs/measures.md states what came out.
+in standard deviations of the paired difference, in one comparison of the page. docs/measures.md has the results.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Scoring speed: the scores that every pass takes, against a bare EL2N loop, a bare forward, and one image at a time.
+"""Scoring speed: all scores of a pass, compared with a plain EL2N loop, a plain forward pass, and one image at a time.
 
     python benchmarks/score.py [--repeats 9] [--tiny]
 
-All sides run in this process, in turn (A B C D, A B C D …), with the same model and pixels. Ours are all scores, checked and
-written to scores.h5; the bare loops keep their values in memory. Scores that are taken only when asked (--add-score k_centre
-takes time n²) are not among them. `--tiny`: see train.py.
+All sides run alternately (A B C D, A B C D …) in this process, with the same model and pixels. spurcli computes and checks all scores and
+writes them to scores.h5; the plain loops keep their values in memory. Scores on request (--add-score k_centre
+takes time n²) are not included. `--tiny`: see train.py.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Texts: batches of similar length against padding all to 128 tokens, and how long tokenising takes.
+"""Texts: batches of similar length compared with padding all texts to 128 tokens, and the time for tokenising.
 
     python benchmarks/text.py DATA_ROOT [--weights FOLDER] [--repeats 5] [--tiny]
 
 On the MultiNLI rows of DATA_ROOT. Both sides train the same network (a BERT of 3 layers, width 384, or with `--weights` that of a
 local folder) on the same samples in this process, in turn (A B A B …), and the first sees its batches through spurcli's feed.
-Printed is how many times as many samples a second it trains and scores. Tokenising is timed for 200,000 pairs.
+The script prints the speedup in samples per second, for training and scoring. Tokenising is timed for 200,000 pairs.
 `--tiny` only checks that the script works: one round of a very small network.
 """
 

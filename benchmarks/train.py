@@ -1,4 +1,4 @@
-"""Training speed against a bare PyTorch loop over the same tensors.
+"""Training speed compared with a plain PyTorch loop over the same tensors.
 
     python benchmarks/train.py [--repeats 9] [--tiny]
 

@@ -1,15 +1,15 @@
 #!/bin/sh
-# CelebA at reduced size for one seed: glasses go with men in training; do women with glasses pass for men?
+# CelebA at reduced size for one seed: in training only men wear glasses; are women with glasses predicted as men?
 #   celeba.sh SEED [OUTPUT]
-# ERM on all samples, then at each fraction the hardest of each class pruned, and the matched random control. On a
-# laptop's CPU about a quarter of an hour a seed with RECIPE=celeba-cpu; as in the paper, on a GPU, with RECIPE=celeba.
-# Interrupted, the same line goes on.
+# ERM on all samples; then, at each fraction, the hardest samples of each class removed, and the matched random control. On a
+# laptop's CPU about a quarter of an hour per seed with RECIPE=celeba-cpu; as in the paper, on a GPU, with RECIPE=celeba.
+# After an interruption, the same command resumes.
 set -eu
 seed=$1
 out=${2:-celeba}/seed$seed
 : "${RECIPE:=celeba-cpu}" "${FRACTIONS:=0.1 0.25 0.5}" "${SETTINGS:=}"
 
-# Nothing is selected on val here, so it is a second test split.
+# Val is not used for selection here, so it is a second test split.
 evaluate() {
     for split in test val; do
         spurcli evaluate "$1/model.safetensors" --split $split -o "$1/$split.evaluation.json"

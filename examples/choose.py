@@ -1,8 +1,8 @@
-"""Of each method's tries the best by validation, as a file of arms for fresh seeds.   python choose.py ARMS.toml TUNING [METRIC]
+"""Writes the best value of each method by validation as a file of arms for fresh seeds.   python choose.py ARMS.toml TUNING [METRIC]
 
 TUNING is the folder of `spurcli compare --arms ARMS.toml … --select-epoch best-val-worst-group`; arms are called METHOD-VALUE.
-Rule: the try with the highest val METRIC (worst_group_accuracy, or accuracy) of any epoch; with several tuning seeds, of the mean
-over them; of ties the first. Arms without epochs (DFR) are all kept. Reads history.json only: nothing about test is in there.
+Rule: the value with the highest val METRIC (worst_group_accuracy, or accuracy) of any epoch; with several tuning seeds, of the mean
+over them; the first of ties. Arms without epochs (DFR) are all kept. Reads only history.json, which has no test results.
 """
 
 from __future__ import annotations

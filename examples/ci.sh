@@ -1,6 +1,6 @@
 #!/bin/sh
-# A CI job: one pipe from scores to a trained model, then a number to decide on. No prompts, no colours, exit codes.
-# Any stage that fails makes the stages after it fail: they find an empty pipe, say so, and exit with 3.
+# A CI job: one pipe from scores to a trained model, then a number that decides. No prompts, no colours, only exit codes.
+# If a stage fails, the later stages fail too: they report an empty pipe and exit with 3.
 set -eu
 : "${DATASET:=demo}" "${FRACTION:=0.1}" "${SETTINGS:=}" "${FLOOR:=0.5}"
 

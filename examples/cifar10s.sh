@@ -3,13 +3,13 @@
 #
 #   A  a red line in the 100 easiest, the 100 hardest, or none of the airplanes (Fig. 2 of the paper)
 #   B  the line in a random share of the airplanes: all samples, hardest pruned, the matched random control (Sec. 6.1)
-#      SETTING=2  weak: nobody can tell who carries it, so the hardest of every class go
-#      SETTING=1  strong: its carriers can be told, so the hardest inside the groups that carry their class's feature go. auto
+#      SETTING=2  weak: the carriers are not known, so the hardest samples of every class are removed
+#      SETTING=1  strong: the carriers are known, so the hardest inside the groups that carry their class's feature are removed. auto
 #                 counts "no line" as the feature of the other nine classes; GROUP=airplane/line prunes airplanes only
 #
-# Reported: how many automobiles with the line are taken for airplanes, in the paper 13.8 % (setting 2) and 58.0 % (setting 1).
-# The widths and shares that gave these are not published: WIDTH and SHARE here are ours for RECIPE=cifar10-cpu. On a laptop's CPU
-# about half an hour a seed; on a GPU as in the paper with RECIPE=cifar10. PARTS=B runs only B. Interrupted, the same line goes on.
+# Result: the share of automobiles with the line that are predicted as airplanes; in the paper 13.8 % (setting 2) and 58.0 % (setting 1).
+# The paper does not state the widths and shares: WIDTH and SHARE here are our choice for RECIPE=cifar10-cpu. On a laptop's CPU
+# about half an hour per seed; on a GPU as in the paper with RECIPE=cifar10. PARTS=B runs only B. After an interruption, the same command resumes.
 set -eu
 seed=$1
 out=${2:-cifar10s}/seed$seed
@@ -23,7 +23,7 @@ line="--dataset cifar10 --feature line --class airplane --twin-class automobile 
 run="--recipe $RECIPE --seed $seed $SETTINGS"
 
 part_a() {
-    # A. Difficulty is measured on clean data: it only chooses who carries the line.
+    # A. Difficulty is measured on clean data: it only selects the carriers of the line.
     spurcli score --dataset cifar10 $run -o "$out/clean.h5"
     for which in easiest hardest none; do
         case $which in
@@ -36,7 +36,7 @@ part_a() {
 }
 
 part_b() {
-    # B. Scored as it is trained on, line included. The control has as many of each class (setting 1: of each group).
+    # B. Scores of the training data with the line. The control removes as many of each class (setting 1: of each group).
     share=$out/setting$SETTING-share-$SHARE
     spurcli inject $line --fraction "$SHARE" -o "$share/inject.json"
     spurcli score --dataset "$share/inject.json" $run -o "$share/scores.h5"

@@ -1,12 +1,12 @@
 #!/bin/sh
-# MultiNLI for one seed: does negation give a contradiction away?   multinli.sh [SEED] [OUTPUT]
+# MultiNLI for one seed: does the model rely on negation to predict contradiction?   multinli.sh [SEED] [OUTPUT]
 #
 #   A  standard: the hardest 20 % of the groups that carry their class's feature pruned, against the matched random control
 #   B  App. A.4 (i) of the paper: "never" at the end of the 100 easiest, the 100 hardest, or none of the contradictions
 #
-# As in the paper by default: BERT base for 20 epochs, hours a model on a GPU. RECIPE=multinli-cpu is a small transformer from
-# scratch: on all rows about an hour a model on a laptop's CPU. DATA="--set dataset.options.available_only=true" takes
-# fewer rows than published. PARTS=A runs only A. Interrupted, the same line goes on.
+# As in the paper by default: BERT base for 20 epochs, hours per model on a GPU. RECIPE=multinli-cpu is a small transformer from
+# scratch: about an hour per model with all rows on a laptop's CPU. DATA="--set dataset.options.available_only=true" accepts
+# fewer rows than published. PARTS=A runs only A. After an interruption, the same command resumes.
 set -eu
 seed=${1:-1}
 out=${2:-multinli}
@@ -15,7 +15,7 @@ run="--recipe $RECIPE --seed $seed $SETTINGS"
 
 part_a() {
     a=$out/A/seed$seed
-    # Difficulty after five epochs (-cpu: two), on the schedule of all; costs those epochs.
+    # Difficulty after five epochs (-cpu: two) of the full schedule; takes the time of these epochs.
     spurcli score $run $DATA -o "$a/scores.h5"
 
     # contradiction/negation, entailment/no negation and neutral/no negation: found from the training counts. Seconds.
@@ -32,13 +32,13 @@ part_a() {
         done
     done
 
-    # One page; over several seeds it pairs pruned and random by seed. Run five before you believe a difference.
+    # One page; with several seeds it pairs pruned and random by seed. Run at least five seeds.
     spurcli report "$out/A" -o "$out/report-A.html"
 }
 
 part_b() {
     b=$out/B/seed$seed
-    # All rows with a negation are left out, so that the word is the only cue. Clean scores only choose who gets it.
+    # All rows with a negation are left out, so that the word is the only cue. Clean scores only select the carriers.
     clean="$DATA --set dataset.options.negation=false"
     spurcli score $run $clean -o "$b/clean.h5"
 

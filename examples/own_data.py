@@ -1,6 +1,6 @@
-"""Makes up small data of one's own to try the commands on: birds.csv with its images, photos/, reviews.csv.
+"""Generates small example data for the commands: birds.csv with its images, photos/, reviews.csv.
 
-In birds.csv the background goes with the bird in training, in reviews.csv a greeting goes with the praise.
+In the training data of birds.csv the background is correlated with the bird; in reviews.csv a greeting is correlated with praise.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ set -eu
 : "${SETTINGS:=}"
 python own_data.py
 
-# Images named by a table. Which column is what: --image, --label, --attribute; none where a column is called like its role.
+# A table of images. --image, --label and --attribute name the columns; a column with the name of its role needs no flag.
 columns="--image file --label species --attribute place"
 spurcli data check birds.csv $columns
 spurcli score --dataset birds.csv $columns --recipe own-images-cpu $SETTINGS -o birds.h5
@@ -13,7 +13,7 @@ spurcli prune birds.h5 --fraction 0.1 --per-class -o birds-keep.txt
 spurcli train --keep birds-keep.txt -o birds.safetensors   # data, columns, recipe and settings come from the list
 spurcli evaluate birds.safetensors -o birds-evaluation.json
 
-# A folder of images: photos/train/gull/001.png. A feature put into some gulls makes groups.
+# A folder of images: photos/train/gull/001.png. A feature added to some gulls makes groups.
 spurcli inject --dataset photos/ --feature patch --class gull --fraction 0.3 -o photos.json
 spurcli score --dataset photos.json --recipe own-images-cpu $SETTINGS -o photos.h5
 

@@ -1,7 +1,7 @@
-"""A data set of your own: one function that returns `Dataset`. Name it as own_dataset.py:shapes.
+"""Your own data set: one function that returns `Dataset`. Name it as own_dataset.py:shapes.
 
-Circles and squares; the brightness of the background goes with the shape in training, and not in the test split.
-Put your own reading of files where the pictures are drawn. Order matters: an index is a position in this order.
+Circles and squares; the brightness of the background is correlated with the shape in training, but not in the test split.
+Replace the drawing of the pictures with your own reading of files. Keep the order fixed: an index is a position in this order.
 """
 
 from __future__ import annotations

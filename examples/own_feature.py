@@ -1,4 +1,4 @@
-"""A feature of your own: a function of one image and its own random numbers. Name it as own_feature.py:frame."""
+"""Your own feature: a function of one image and random numbers. Name it as own_feature.py:frame."""
 
 from __future__ import annotations
 

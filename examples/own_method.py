@@ -1,4 +1,4 @@
-"""A training method of your own: loss, order, state. Name it as own_method.py:Focal with spurcli train --method.
+"""Your own training method: loss, order, state. Name it as own_method.py:Focal with spurcli train --method.
 
 Focal loss (Lin et al., ICCV 2017): easy samples count less. Options: --set method.options.gamma=1.0.
 """

@@ -1,6 +1,6 @@
-"""A model of your own: any function that returns a torch.nn.Module. Name it as own_model.py:two_convolutions.
+"""Your own model: any function that returns a torch.nn.Module. Name it as own_model.py:two_convolutions.
 
-`num_classes` is always given; `input_shape` (channels, height, width) if asked for; other keyword arguments are
+`num_classes` is always passed; `input_shape` (channels, height, width) if the function has this parameter; other keyword arguments are
 options: --set model.options.width=16. The last nn.Linear's input is the embedding that `grand_last` uses.
 """
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Your own part at every stage. Run it in a copy of this folder: it writes its results beside the parts.
+# Your own part at every stage. Run it in a copy of this folder: it writes its results next to the parts.
 set -eu
 
 # Your own data set and model. The recipe (shapes.toml) may name them, but code never runs because a file says so:
@@ -17,7 +17,7 @@ spurcli evaluate shapes.safetensors --dataset own_dataset.py:shapes --model own_
 # By your own score instead of EL2N.
 spurcli prune shapes.h5 --score brier --fraction 0.1 --per-class -o shapes-brier.txt
 
-# A feature of your own, put into a built-in data set.
+# Your own feature, added to a built-in data set.
 spurcli inject --dataset demo --feature own_feature.py:frame --class 3 --count 100 -o frame.json
 spurcli score --dataset frame.json --feature own_feature.py:frame --set training.epochs=3 --epoch 1 -o frame.h5
 
@@ -27,7 +27,7 @@ spurcli score --logits train_logits.npy --labels train_labels.npy -o foreign.h5
 spurcli prune foreign.h5 --fraction 0.1 --per-class -o foreign-keep.txt
 spurcli evaluate --logits test_logits.npy --labels test_labels.npy -o foreign-evaluation.json
 
-# Scores made by another program, and a list that is nothing but numbers.
+# Scores made by another program, and a plain list of numbers.
 python own_scores.py
 spurcli prune own.h5 --score distance_to_mean --fraction 0.2 -o own-keep.txt
 seq 0 2999 > bare.txt

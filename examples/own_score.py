@@ -1,4 +1,4 @@
-"""A score of your own: a function of logits [m, classes] and labels [m]. Name it as own_score.py:brier."""
+"""Your own score: a function of logits [m, classes] and labels [m]. Name it as own_score.py:brier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another program writes scores.h5 with nothing but h5py (docs/formats.md has all that may stand in it).
+"""Another program writes scores.h5 with only h5py (docs/formats.md specifies the file).
 
 Here the "difficulty" of a sample is how far its picture is from the mean picture of its class.
 """

@@ -1,6 +1,6 @@
-"""Makes up scans of two hospitals: scans/*.png and scans/scans.csv. North writes its name into a corner of its images.
+"""Generates scans of two hospitals: scans/*.png and scans/scans.csv. The hospital "north" writes its name into a corner of its images.
 
-Most of the sick are from the north, so a model can read the corner instead of the scan. Nothing in the table says so: the
+Most sick patients are from the north, so a model can use the corner instead of the scan. The table does not mark this: the
 hospital is one column among others.
 """
 

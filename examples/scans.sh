@@ -1,17 +1,17 @@
 #!/bin/sh
-# From nothing to a weaker correlation, without group labels: audit a model, cut the first suspect, evaluate. Some minutes on a laptop.
+# Reduce a correlation without group labels: audit a model, prune carriers of the first suspect, evaluate. Some minutes on a laptop.
 set -eu
 : "${SETTINGS:=--set training.epochs=6}"
 python scans.py
 own="--set preprocessing.image_size=32"
 spurcli train --dataset scans/scans.csv --recipe own-images-cpu $own $SETTINGS
 
-# What does the model lean on? Suspects by rank, and for each a groups file that covers every split. Without --finder
-# all finders run, that of regions for some minutes more.
+# What does the model lean on? The audit writes ranked suspects, each with a groups file for every split. Without --finder
+# all finders run; the finder regions takes some more minutes.
 spurcli audit model.safetensors --finder columns --finder image-properties
 spurcli evaluate model.safetensors --group-labels audit/suspects/1.groups.txt
 
-# Cut: a quarter of the carriers, the hardest ones, beside as many carriers at random. Then train from scratch, and ask again.
+# Remove the hardest quarter of the carriers, and as a control as many random ones. Then train from scratch and evaluate again.
 spurcli score --dataset scans/scans.csv --recipe own-images-cpu $own $SETTINGS
 spurcli prune --group-labels audit/suspects/1.groups.txt --group auto --fraction 0.25
 spurcli train --keep keep.txt -o cut/model.safetensors

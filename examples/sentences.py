@@ -1,4 +1,4 @@
-"""MultiNLI as vectors of a frozen sentence encoder: a data set of one's own on which a method takes seconds.
+"""MultiNLI as vectors of a frozen sentence encoder: a user-defined data set on which a method takes seconds.
 
     python sentences.py DATA ENCODER        # once: DATA/multinli_vectors.npy; ENCODER is a Hugging Face folder
     spurcli train --recipe sentences.toml --dataset sentences.py:multinli --keep all

@@ -1,9 +1,9 @@
-"""birds.csv from photographs of airplanes and birds: path, label, split, and what is behind them.
+"""Writes birds.csv from photographs of airplanes and birds: path, label, split, and the background.
 
     sky.py FOLDER       with FOLDER/*/airplane/*.jpg and FOLDER/*/bird/*.jpg, for instance CIFAR-10 as images
 
-In training 100 of 1,000 of each class are against the rule that airplanes fly in the sky and birds do not; in val and test
-half are. The photographs' own rule is weaker: 46 % of the airplanes and 12 % of the birds have sky behind them.
+In training, 100 of 1,000 images of each class contradict the rule that airplanes are in the sky and birds are not; in val and test,
+half of the images do. In the original photographs the rule is weaker: 46 % of the airplanes and 12 % of the birds have sky behind them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 #!/bin/sh
-# A suspicion about one's own data, for one seed: does a model of airplanes and birds look at the sky?   sky.sh [SEED] [OUTPUT]
+# A suspicion about your own data, for one seed: does a model of airplanes and birds rely on the sky?   sky.sh [SEED] [OUTPUT]
 #
-# First, once: python sky.py photos (it writes birds.csv). Then about three minutes a seed on one core, nine small models.
-# What came out: docs/results.md, "The sky". Interrupted, the same line goes on.
+# First run once: python sky.py photos (it writes birds.csv). Then about three minutes per seed on one core, for nine small models.
+# Results: docs/results.md, "The sky". After an interruption, the same command resumes.
 set -eu
 seed=${1:-1}
 out=${2:-sky}
@@ -11,7 +11,7 @@ to=$out/seed$seed
 columns="--image path --attribute background"
 run="--dataset birds.csv $columns --recipe own-images-cpu --set preprocessing.image_size=32 $SETTINGS" # they are 32 × 32
 
-# From scratch on what a list keeps; data, columns and recipe come from the list.
+# Train from scratch on the samples that a list keeps; data, columns and recipe come from the list.
 arms() {
     for arm in "$@"; do
         spurcli train --keep "$arm.txt" --seed "$seed" -o "$arm/model.safetensors"
@@ -19,14 +19,14 @@ arms() {
     done
 }
 
-# One model on all samples: is the suspicion right? Airplanes without sky and birds before it say so, the conflict groups.
+# One model on all samples: is the suspicion right? The conflict groups show it: airplanes without sky and birds in front of the sky.
 spurcli train $run --keep all --seed "$seed" -o "$to/all/model.safetensors"
 spurcli evaluate "$to/all/model.safetensors" -o "$to/all/test.evaluation.json"
 
-# A fifth of the time of a model.
+# Takes a fifth of the time of a training run.
 spurcli score $run --seed "$seed" -o "$to/scores.h5"
 
-# As if nobody suspected anything: the hardest of each class. It warns: four fifths of the conflict samples are among them.
+# Without the column: the hardest of each class. prune warns, because four fifths of the conflict samples are among them.
 spurcli prune "$to/scores.h5" --fraction 0.2 --per-class -o "$to/class-0.2.txt"
 spurcli prune "$to/scores.h5" --match "$to/class-0.2.txt" --seed "$seed" -o "$to/class-0.2-random.txt"
 arms "$to/class-0.2" "$to/class-0.2-random"

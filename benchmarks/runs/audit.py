@@ -1,4 +1,4 @@
-"""The arm `audit` of the runs: nobody names a feature, the audit of the ERM model finds it, and its carriers are cut.
+"""The arm `audit` of the runs: the audit of the ERM model finds a feature that nobody named, and its carriers are removed.
 
     OMP_NUM_THREADS=1 python benchmarks/runs/audit.py OUTPUT digits cifar10s-weak --seeds 31 32 33 34 35 --data-root .data
 

@@ -1,4 +1,4 @@
-"""What each way of choosing chooses, and what it costs not to know the groups: heads on the embeddings of run.py.
+"""The choices of each selection rule, and the cost of not knowing the groups: heads on the embeddings of run.py.
 
     OMP_NUM_THREADS=1 python benchmarks/runs/choosing.py OUTPUT waterbirds-frozen celeba-frozen
 

@@ -1,4 +1,4 @@
-"""Gathers what run.py wrote into small text files that can be committed: no weights, no logits, nothing of a picture.
+"""Collects the results of run.py in small text files that can be committed: no weights, no logits, no pixels.
 
     python benchmarks/runs/collect.py OUTPUT [benchmarks/runs/results] [SET …]
 
@@ -6,7 +6,7 @@ SET.jsonl has a line for each evaluated model: all measures, those of each featu
 [value, lower end, upper end of the 95 % interval over test samples, samples], or why a measure is undefined. SET.lists.jsonl
 has a line for each list: how many samples of each group it removes, and which (`removed`: base64 of zlib of one bit a training
 sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was cut.
-Lines of runs that are no longer below OUTPUT stay.
+Lines of runs that are no longer in OUTPUT are kept.
 """
 
 from __future__ import annotations

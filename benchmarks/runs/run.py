@@ -1,9 +1,9 @@
-"""The runs behind docs/results.md: each set of sets.py, seed by seed, in one process; interrupted, the same line goes on.
+"""The runs behind docs/results.md: each set of sets.py, seed by seed, in one process; after an interruption, the same command resumes.
 
     OMP_NUM_THREADS=1 python benchmarks/runs/run.py OUTPUT digits sky --seeds 31 32 33 34 35 --data-root .data
 
 Writes OUTPUT/SET/seedN/ARM/ (model, evaluation.json, predictions.h5) and a line with its seconds for each stage in
-OUTPUT/log.jsonl. What is there is not made again. An arm that fails is named in the log, and the others go on.
+OUTPUT/log.jsonl. Finished outputs are not made again. A failed arm is named in the log, and the others continue.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is run on each set, for one seed: which commands, with which settings, into which folder.
+"""The runs on each set, for one seed: the commands, their settings, and their output folders.
 
-Each function gets a `Runs` (run.py), whose `score`, `prune`, `inject` are the commands of the same name, and whose `arm` is
-`train` and `evaluate` in a folder of its own. Files are named relative to the folder of the set and seed.
+Each function gets a `Runs` (run.py). Its `score`, `prune` and `inject` are the commands of the same name, and its `arm` is
+`train` and `evaluate` in a separate folder. Files are named relative to the folder of the set and seed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Markdown tables of what collect.py gathered: levels, differences paired by seed, and what is claimed (docs/measures.md).
+"""Markdown tables of the results that collect.py collected: levels, differences paired by seed, and claims (docs/measures.md).
 
     python benchmarks/runs/tables.py [PAGE …] [--results benchmarks/runs/results] [--split test]
 
-A page has its primary comparisons, named here before they were run; the claims of a page are adjusted for them and no others.
+The primary comparisons of each page were named here before the runs; the claims of a page are adjusted only for these.
 """
 
 from __future__ import annotations
