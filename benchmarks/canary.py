@@ -147,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="default: 31 to 35")
     parser.add_argument("--fractions", help="default: 0.1,0.2,0.3")
     parser.add_argument("--max-cost", type=float, default=1.0)
+    parser.add_argument("--strength", type=float, default=1.0, help="as of spurcli canary")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args(arguments)
@@ -156,13 +157,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = asked.output / name
         common = {**data_of(name, folder, seeds, tiny=asked.tiny), "seeds": seeds, "workers": 0}
         common["data_root"] = asked.data_root
-        found = spurcli.canary(**common, fractions=fractions, max_cost=asked.max_cost, output=folder / "canary")
+        planted = {"fractions": fractions, "max_cost": asked.max_cost, "strength": asked.strength}
+        place = "canary" if asked.strength == 1 else f"canary-{asked.strength:g}"
+        found = spurcli.canary(**common, **planted, output=folder / place)
         arms = ["erm", *(f"prune:{fraction}" for fraction in fractions)]
         spurcli.compare(**common, arms=arms, feature_of=CASES[name].feature_of, output=folder / "real")
         line = measured(found["forecast"], folder / "real", seeds, fractions, asked.max_cost)
         show(name, line, found["forecast"], fractions[0])
         with (asked.output / "canary.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"set": name, "seeds": seeds, **line}) + "\n")
+            lines.write(json.dumps({"set": name, "seeds": seeds, "strength": asked.strength, **line}) + "\n")
 
 
 if __name__ == "__main__":
