@@ -85,7 +85,8 @@ class LazyGroup(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name = args[0] if args else ""
-        if name and not name.startswith("-") and name not in COMMANDS:
+        is_wrong = name and not name.startswith("-") and name not in COMMANDS
+        if is_wrong and not ctx.resilient_parsing:  # as while a shell completes
             raise UsageProblem(f"No such command {name!r}{near(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -107,7 +108,7 @@ def _tidy(command: Any, ctx: Any) -> None:
 
 app = typer.Typer(
     cls=LazyGroup,
-    add_completion=False,
+    add_completion=True,
     no_args_is_help=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

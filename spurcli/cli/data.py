@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spurcli.cli.completion import completes
 from spurcli.cli.data_cache import cache
 from spurcli.cli.data_embed import add_to
 from spurcli.cli.options import (
@@ -39,7 +40,11 @@ def data() -> None:
 def check(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr."),
+        typer.Argument(
+            metavar="NAME",
+            help="A data set, your folder or table, inject.json, or file.py:attr.",
+            autocompletion=completes("datasets"),
+        ),
     ] = None,
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Open and decode every image too.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that decode images.")] = 2,

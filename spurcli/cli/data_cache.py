@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spurcli.cli.completion import completes
 from spurcli.cli.options import (
     AttributeColumn,
     ClassColumn,
@@ -33,7 +34,11 @@ if TYPE_CHECKING:  # heavy, and --help has to be fast
 def cache(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="A data set, your folder or table, inject.json, or file.py:attr."),
+        typer.Argument(
+            metavar="NAME",
+            help="A data set, your folder or table, inject.json, or file.py:attr.",
+            autocompletion=completes("datasets"),
+        ),
     ] = None,
     data_root: DataRoot = None,
     recipe: Recipe = None,

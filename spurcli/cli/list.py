@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spurcli.artifacts.envelope import JsonObject
+from spurcli.cli.completion import completes
 from spurcli.cli.options import Debug, Json
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def list_parts(
         typer.Argument(
             metavar="KIND",
             help="datasets, features, scores, models, methods, ways, finders, recipes, metrics or rules.",
+            autocompletion=completes("datasets features scores models methods ways finders recipes metrics rules"),
         ),
     ] = None,
     as_json: Json = False,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spurcli.cli.completion import completes
 from spurcli.requests import options as asked
 from spurcli.requests.options import Field, Option
 
@@ -15,7 +16,7 @@ def declared(field: Field) -> Any:
     """A field of a request as an option or argument of a command."""
     option = field.option
     if option.positional:
-        return typer.Argument(metavar=option.metavar, help=_help(option))
+        return typer.Argument(metavar=option.metavar, help=_help(option), autocompletion=completes(option.completes))
     flags = [option.short, field.flag] if option.short else [field.flag]
     if field.is_switch and field.default:
         flags = [f"{field.flag}/{field.flag.replace('--', '--no-', 1)}"]
@@ -25,6 +26,7 @@ def declared(field: Field) -> Any:
         help=_help(option),
         min=option.minimum,
         rich_help_panel=option.panel or None,
+        autocompletion=completes(option.completes),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from spurcli.cli.completion import completes
 from spurcli.cli.options import Debug
 
 app = typer.Typer(add_completion=False, help="Copy a recipe to change it, or print it.", no_args_is_help=True)
@@ -14,7 +15,12 @@ app = typer.Typer(add_completion=False, help="Copy a recipe to change it, or pri
 
 @app.command()
 def copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe (see: spurcli list recipes).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A shipped recipe (see: spurcli list recipes).", autocompletion=completes("recipes")
+        ),
+    ],
     path: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="Output file. (default: NAME.toml in the current folder)")
     ] = None,

@@ -51,7 +51,11 @@ class CompareRequest:
     split_column: SplitsColumn = None
     arms: Annotated[
         str | Sequence[str] | None,
-        Option(f"What to compare, separated by commas: {GRAMMAR}; or FILE.toml. (default: erm,prune:0.1)", "ARMS"),
+        Option(
+            f"What to compare, separated by commas: {GRAMMAR}; or FILE.toml. (default: erm,prune:0.1)",
+            "ARMS",
+            completes="methods",
+        ),
     ] = None
     seeds: Annotated[str | int | Sequence[int], Option("How many seeds, or which: 5, 11-18, or 1,4,7.", "SEEDS")] = "5"
     controls: Annotated[bool, Option("Add the matched random control of each pruned arm.")] = True
@@ -59,11 +63,17 @@ class CompareRequest:
     group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, for arms that need groups.", "FILE")] = None
     select_epoch: Annotated[
         str | Sequence[str],
-        Option(f"Evaluate the epochs that these rules choose: {', '.join(RULES)}. (default: the recipe's)", "RULE,…"),
+        Option(
+            f"Evaluate the epochs that these rules choose: {', '.join(RULES)}. (default: the recipe's)",
+            "RULE,…",
+            completes="rules",
+        ),
     ] = ""
     split: Annotated[
         str | Sequence[str] | None,
-        Option("Evaluate on this split. Repeatable. (default: test)", "NAME", repeated=True),
+        Option(
+            "Evaluate on this split. Repeatable. (default: test)", "NAME", repeated=True, completes="test val train"
+        ),
     ] = None
     evaluate_attribute: Annotated[
         str | Sequence[str] | None,

@@ -83,6 +83,7 @@ class AuditRequest:
             "Run this finder (spurcli list finders, or file.py:attr). Repeatable. (default: all that fit)",
             "NAME",
             repeated=True,
+            completes="finders",
         ),
     ] = None
     column: Annotated[

@@ -46,7 +46,12 @@ class EmbedRequest:
 
     dataset: Annotated[
         File | None,
-        Option("A data set, your folder or table, inject.json, or file.py:attr.", "DATASET", positional=True),
+        Option(
+            "A data set, your folder or table, inject.json, or file.py:attr.",
+            "DATASET",
+            positional=True,
+            completes="datasets",
+        ),
     ] = None
     model: Model = None
     checkpoint: Annotated[File | None, Option("Embed with this trained model.", "FILE")] = None
@@ -57,6 +62,7 @@ class EmbedRequest:
             "transformers text encoder, cls (first token) or mean (of all tokens). "
             "(default: last; mean for a text encoder without --checkpoint)",
             "NAME",
+            completes="last output cls mean",
         ),
     ] = None
     output: Annotated[File | None, output("embeddings.h5")] = None

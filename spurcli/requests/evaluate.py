@@ -68,7 +68,7 @@ class EvaluateRequest:
     dataset: Dataset = None
     image: ImageColumn = None
     text: TextColumn = None
-    split: Annotated[str, Option("The split to evaluate on.", "NAME")] = "test"
+    split: Annotated[str, Option("The split to evaluate on.", "NAME", completes="test val train")] = "test"
     model: Model = None
     logits: Annotated[File | None, Option("Evaluate logits of another program (.npy, .safetensors, .h5).", "FILE")] = (
         None

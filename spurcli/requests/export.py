@@ -45,8 +45,10 @@ class ExportRequest:
             reads="keep.txt",
         ),
     ] = field(default=None, kw_only=False)
-    format: Annotated[str | None, Option(f"{', '.join(FORMATS)}.", "FORMAT", flag="--as")] = None
-    which: Annotated[str, Option("Samples of a list: kept, removed or all.", "WHICH")] = "kept"
+    format: Annotated[str | None, Option(f"{', '.join(FORMATS)}.", "FORMAT", flag="--as", completes="formats")] = None
+    which: Annotated[str, Option("Samples of a list: kept, removed or all.", "WHICH", completes="kept removed all")] = (
+        "kept"
+    )
     output: Annotated[File | None, output("by the format")] = None
     dataset: Dataset = None
     data_root: DataRoot = None

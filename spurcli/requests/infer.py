@@ -56,7 +56,9 @@ class InferRequest:
             reads="model.safetensors",
         ),
     ] = field(default=None, kw_only=False)
-    by: Annotated[str | None, Option(f"{', '.join(WAYS.entries)}, or your own file.py:attr.", "NAME")] = None
+    by: Annotated[
+        str | None, Option(f"{', '.join(WAYS.entries)}, or your own file.py:attr.", "NAME", completes="ways")
+    ] = None
     dataset: Dataset = None
     image: ImageColumn = None
     text: TextColumn = None

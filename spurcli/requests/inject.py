@@ -43,11 +43,18 @@ class InjectRequest:
     label: ClassColumn = None
     attribute: AttributeColumn = None
     split_column: SplitsColumn = None
-    feature: Annotated[str, Option("line, patch, noise, word, or your own file.py:attr.", "NAME")] = "line"
+    feature: Annotated[
+        str, Option("line, patch, noise, word, or your own file.py:attr.", "NAME", completes="features")
+    ] = "line"
     class_name: Annotated[str | None, Option("The class that gets the feature.", "NAME", flag="--class")] = None
     count: Annotated[int | None, Option("Number of samples of the class that get the feature.", "N", minimum=0)] = None
     fraction: Annotated[str | float | None, Option("Fraction of the class that gets the feature.", "FRACTION")] = None
-    select: Annotated[str, Option("random, hardest, easiest, or A:B from easiest to hardest.", "ORDER")] = "random"
+    select: Annotated[
+        str,
+        Option(
+            "random, hardest, easiest, or A:B from easiest to hardest.", "ORDER", completes="random hardest easiest"
+        ),
+    ] = "random"
     scores: Annotated[File | None, Option("Scores of the clean data; required unless --select is random.", "FILE")] = (
         None
     )

@@ -23,7 +23,7 @@ class Option:
     """One thing that may be asked for. The flag is made from the field's name unless `flag` gives it.
 
     A `minimum` makes it a whole number; `repeated` options are sequences in Python; `positional` ones have no flag.
-    Where the command line accepts `-`, `reads` or `writes` holds the name that the temporary file of the stream gets.
+    `completes` is what a shell completes: words, or the name of a list (cli/completion.py). Where the command line accepts `-`, `reads` or `writes` holds the name that the temporary file of the stream gets.
     """
 
     help: str
@@ -36,21 +36,24 @@ class Option:
     positional: bool = False
     reads: str = ""
     writes: str = ""
+    completes: str = ""
 
 
-DATASET = Option("Data set: a name, your folder or table, inject.json, or file.py:attr.", "NAME", panel=DATA)
+DATASET = Option(
+    "Data set: a name, your folder or table, inject.json, or file.py:attr.", "NAME", panel=DATA, completes="datasets"
+)
 DATA_ROOT = Option("Folder of the data sets. (default: SPURCLI_DATA_ROOT or ./data)", "DIR", panel=DATA)
-RECIPE = Option("Hyper-parameters. (default: the data set's recipe)", "NAME|FILE", panel=DATA)
+RECIPE = Option("Hyper-parameters. (default: the data set's recipe)", "NAME|FILE", panel=DATA, completes="recipes")
 SET = Option("Change one setting, e.g. training.epochs=3. Repeatable.", "KEY=VALUE", panel=DATA, repeated=True)
-DEVICE = Option("auto, cpu, cuda, cuda:1 or mps.", "NAME", panel=DATA)
+DEVICE = Option("auto, cpu, cuda, cuda:1 or mps.", "NAME", panel=DATA, completes="auto cpu cuda mps")
 SEED = Option("Seed of all random numbers.", "N", panel=DATA, minimum=0)
 WORKERS = Option("Number of processes that decode images.", "N", panel=DATA, minimum=0)
 FEATURE = Option("Confirm your own feature code that inject.json names.", "NAME", panel=DATA)
-MODEL = Option("Architecture: a name (spurcli list models) or your own file.py:attr.", "NAME")
+MODEL = Option("Architecture: a name (spurcli list models) or your own file.py:attr.", "NAME", completes="models")
 LABELS = Option("Labels of the logits.", "FILE")
 IDS = Option("Ids of the logits, one per line (or .npy, .h5), matched to the ids of the data set.", "FILE")
 GROUP_LABELS = "groups.txt, one group name for each sample"
-SCORE = Option("The score that decides. (default: el2n, or the only one)", "NAME")
+SCORE = Option("The score that decides. (default: el2n, or the only one)", "NAME", completes="scores")
 ALLOW_MISMATCH = Option("Accept files made under another injection.")
 FORCE = Option("Replace the finished output of another run.", panel=OUTPUT)
 

@@ -60,13 +60,20 @@ class PruneRequest:
             "FILE",
         ),
     ] = None
-    select: Annotated[str, Option("hardest, easiest, random, or A:B from easiest to hardest.", "ORDER")] = "hardest"
+    select: Annotated[
+        str,
+        Option(
+            "hardest, easiest, random, or A:B from easiest to hardest.", "ORDER", completes="hardest easiest random"
+        ),
+    ] = "hardest"
     match: Annotated[
         File | None, Option("Random control: remove as many of each class as this list removes.", "LIST")
     ] = None
     match_groups: Annotated[bool, Option("With --match: as many of each class and group.")] = False
     score: Score = None
-    kind: Annotated[str, Option("List the samples to keep, or the samples to remove.", "keep|remove")] = "keep"
+    kind: Annotated[
+        str, Option("List the samples to keep, or the samples to remove.", "keep|remove", completes="keep remove")
+    ] = "keep"
     output: Annotated[File | None, output("keep.txt")] = None
     seed: Seed = 0
     allow_injection_mismatch: AllowMismatch = False

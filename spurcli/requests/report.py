@@ -25,7 +25,11 @@ class ReportRequest:
     ] = field(default=None, kw_only=False)
     format: Annotated[
         str | None,
-        Option("html, md, csv, tex, json, or svg, pdf or png (a folder of figures). (default: by -o)", "KIND"),
+        Option(
+            "html, md, csv, tex, json, or svg, pdf or png (a folder of figures). (default: by -o)",
+            "KIND",
+            completes="html md csv tex json svg pdf png",
+        ),
     ] = None
     title: Annotated[str | None, Option("Title of the page.", "TEXT")] = None
     note: Annotated[

@@ -87,6 +87,7 @@ class ScoreRequest:
             "file.py:attr. Repeatable.",
             "NAME",
             repeated=True,
+            completes="prototype k_centre",
         ),
     ] = None
     output: Annotated[File | None, output("scores.h5")] = None

@@ -68,7 +68,12 @@ class TrainRequest:
     ] = None
     model: Model = None
     method: Annotated[
-        str | None, Option("Training method: a name (spurcli list methods) or file.py:attr. (default: erm)", "NAME")
+        str | None,
+        Option(
+            "Training method: a name (spurcli list methods) or file.py:attr. (default: erm)",
+            "NAME",
+            completes="methods",
+        ),
     ] = None
     group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, instead of the data set's groups.", "FILE")] = None
     errors: Annotated[File | None, Option("The samples that an earlier model misclassifies (method jtt).", "LIST")] = (
@@ -82,11 +87,18 @@ class TrainRequest:
     )
     save_epochs: Annotated[
         str | int | Sequence[str | int],
-        Option(f"Also save the model of these epochs, numbers or rules: {', '.join(RULES)}.", "N,RULE"),
+        Option(
+            f"Also save the model of these epochs, numbers or rules: {', '.join(RULES)}.", "N,RULE", completes="rules"
+        ),
     ] = ""
     evaluate_each: Annotated[
         str | Sequence[str] | None,
-        Option("Evaluate on this split (val or train) after every epoch. Repeatable.", "SPLIT", repeated=True),
+        Option(
+            "Evaluate on this split (val or train) after every epoch. Repeatable.",
+            "SPLIT",
+            repeated=True,
+            completes="val train",
+        ),
     ] = None
     dynamics: Annotated[
         str,
@@ -94,6 +106,7 @@ class TrainRequest:
             "Also write dynamics.h5, which score --dynamics reads: eval (a pass after each epoch) or in-training (the "
             "training pass itself, at no cost).",
             "MODE",
+            completes="eval in-training",
         ),
     ] = ""
     log: Annotated[
@@ -102,6 +115,7 @@ class TrainRequest:
             "Also log each epoch's numbers: tensorboard, wandb (offline), mlflow, or file.py:attr. Repeatable.",
             "LOGGER",
             repeated=True,
+            completes="loggers",
         ),
     ] = None
     output: Annotated[File | None, output("model.safetensors")] = None
