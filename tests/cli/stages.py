@@ -74,6 +74,10 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
         ["audit", "model.safetensors", "--finder", "mistakes", "--seed", "{OLD:0:1}"],
     ),
     "evaluate": (["evaluation.json", "predictions.h5"], ["evaluate", "model.safetensors", "--split", "{OLD:test:val}"]),
+    "export": (
+        ["export.csv"],
+        ["export", "keep.txt", "--as", "csv", "--which", "{OLD:kept:removed}", "-o", "export.csv"],
+    ),
     "report": (["report.html"], ["report", "--no-pictures", "--title", "{OLD:new:old}"]),
 }
 ORDER = [
@@ -89,6 +93,7 @@ ORDER = [
         "train by DFR",
         "audit",
         "evaluate",
+        "export",
         "report",
     )
 ]

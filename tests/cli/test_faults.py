@@ -27,6 +27,7 @@ INPUTS: dict[str, list[str]] = {
     "train by DFR": ["model.safetensors"],
     "audit": ["model.safetensors"],
     "evaluate": ["model.safetensors"],
+    "export": ["keep.txt"],
     "report": ["evaluation.json"],
 }
 

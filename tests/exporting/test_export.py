@@ -91,13 +91,13 @@ def test_a_folder_holds_each_image_once_and_the_other_splits_whole(form, kept, b
 
 def test_an_exported_folder_is_a_data_set_of_the_same_samples(kept, spurcli):
     export("keep.txt", format="copies", output="out")
-    checked = spurcli("data", "check", "out", "--json")
-    assert checked.code == 0
-    assert {name: part["num_samples"] for name, part in checked.json["splits"].items()} == {
-        "train": KEPT,
-        "val": 4,
-        "test": 4,
-    }
+    export("keep.txt", format="links", output="linked")
+    assert spurcli("data", "check", "linked").code == 3  # the images are not in the data root
+    for words in (("out",), ("linked", "--data-root", ".")):
+        checked = spurcli("data", "check", *words, "--json")
+        assert checked.code == 0
+        sizes = {name: part["num_samples"] for name, part in checked.json["splits"].items()}
+        assert sizes == {"train": KEPT, "val": 4, "test": 4}
 
 
 def test_a_saved_data_set_holds_the_images_themselves(kept, birds, spurcli):
