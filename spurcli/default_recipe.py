@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spurcli import recipes
+from spurcli.artifacts.model_folder import TOKENIZER
 from spurcli.datasets.own.naming import EMBEDDINGS, OWN_DATA, locate
 from spurcli.errors import UsageError
 from spurcli.settings import BACKBONE, DatasetSettings, Table
@@ -29,10 +30,13 @@ def with_backbone(recipe: Table, name: str, dataset: DatasetSettings, uses: Sequ
     return {key: table for key, table in recipe.items() if key != BACKBONE}
 
 
-def default_recipe(named: DatasetSettings, uses: Sequence[str], data_root: Path) -> str:
+def default_recipe(
+    named: DatasetSettings, uses: Sequence[str], data_root: Path, said: Mapping[str, object] | None = None
+) -> str:
     """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open.
 
-    But what is cached of a user's own data must be what the stages read, so that asks for theirs.
+    But what is cached of a user's own data must be what the stages read, so that asks for theirs. Where nothing is trained
+    and a model's folder has `said` what its model and inputs are, a recipe for the kind of data fills in the rest.
     """
     if BACKBONE in uses and f"{named.name}{_FROZEN}" in recipes.names():
         return f"{named.name}{_FROZEN}"
@@ -43,6 +47,8 @@ def default_recipe(named: DatasetSettings, uses: Sequence[str], data_root: Path)
     own = named.name in OWN_DATA
     if not {"model", "training"} & set(uses) and not (own and "tokenizer" in uses):
         return "demo"
+    if own and said and not {"training", BACKBONE} & set(uses):
+        return "own-text" if TOKENIZER in said else "own-images-cpu"
     if own and BACKBONE in uses:
         if named.name == "folder":
             return OWN_FROZEN

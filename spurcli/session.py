@@ -12,7 +12,7 @@ from spurcli import recipes
 from spurcli.artifacts.catalogue import recognise
 from spurcli.artifacts.envelope import optional_field
 from spurcli.artifacts.injection import is_injection, read_injection
-from spurcli.artifacts.model_folder import folder_settings
+from spurcli.artifacts.model_folder import TOKENIZER, folder_settings, longest_text
 from spurcli.artifacts.provenance import portable_path
 from spurcli.datasets.own.kinds import named_by_path
 from spurcli.datasets.own.naming import EMBEDDINGS, OWN_DATA
@@ -73,6 +73,7 @@ def configure(
     for key, value in (overrides or {}).items():
         _set(flags, key, value)
         _refuse_idle(key, uses)
+    said: Mapping[str, object] = {}
     if checkpoint is not None and checkpoint.is_dir():
         said = folder_settings(checkpoint)
         for key, value in said.items():
@@ -98,7 +99,14 @@ def configure(
         options = flags.get("dataset", {}).get("options")
         _refuse_other_dataset(named, dataset, parent, options, allow_injection_mismatch)
     switched = parent.dataset is not None and _other_inputs(parent.dataset, named)
-    recipe_name = recipe or ("" if switched else parent.recipe) or default_recipe(named, uses, flags["data_root"])
+    recipe_name = recipe or ("" if switched else parent.recipe) or default_recipe(named, uses, flags["data_root"], said)
+    if (
+        checkpoint is not None
+        and not (recipe or parent.recipe)
+        and TOKENIZER in said
+        and (most := longest_text(checkpoint))
+    ):
+        flags["preprocessing"].setdefault("max_length", most)
     # a named recipe replaces the inherited one, and a model of images is no head on their embeddings
     handed_down = {} if recipe or switched else dict(parent.tables)
     if not recipe and (not handed_down.get("training") or recipe_name in recipes.names()):

@@ -11,6 +11,8 @@ from spurcli.errors import InputError, SpurWarning
 # What save_pretrained writes into a folder: all weights in one file, or an index of several.
 INDEX = ".index.json"
 STANDARD_FILES = ("model.safetensors", "pytorch_model.bin", f"model.safetensors{INDEX}", f"pytorch_model.bin{INDEX}")
+TOKENIZER = "preprocessing.tokenizer"  # stated by a folder whose model reads texts
+_UNLIMITED = 1 << 20  # transformers writes 1e30 where a tokeniser has no limit
 _ADAPTER = "adapter_config.json"
 
 
@@ -63,7 +65,7 @@ def folder_settings(folder: Path) -> dict[str, object]:
     elif config:
         found = {"model.name": "transformers", "model.options.path": str(folder)}
         if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
-            found["preprocessing.tokenizer"] = ""  # the folder's own
+            found[TOKENIZER] = ""  # the folder's own
         pixels = _read(folder / "preprocessor_config.json")
         mean, std, size = pixels.get("image_mean"), pixels.get("image_std"), pixels.get("size")
         size = size.get("height", size.get("shortest_edge")) if isinstance(size, dict) else size
@@ -78,6 +80,14 @@ def folder_settings(folder: Path) -> dict[str, object]:
     if type(size) is int and size > 0:
         found["preprocessing.image_size"] = size
     return found
+
+
+def longest_text(folder: Path) -> int | None:
+    """How many tokens the model of a folder takes at most, as its tokeniser or else its positions say; None if unknown."""
+    most = _read(folder / "tokenizer_config.json").get("model_max_length")
+    if type(most) is not int or most > _UNLIMITED:
+        most = _read(folder / "config.json").get("max_position_embeddings")
+    return most if type(most) is int and 4 <= most <= _UNLIMITED else None
 
 
 def _read(path: Path) -> JsonObject:

@@ -150,6 +150,24 @@ def test_fiftyone_files_are_as_documented(kept):
     assert all(Path(place).is_absolute() and Path(place).is_file() for place in places.values())
 
 
+@pytest.mark.filterwarnings("default")
+def test_fiftyone_reads_the_files(kept):
+    importers = pytest.importorskip("fiftyone.utils.data")
+    export("keep.txt", format="fiftyone", output="out")
+    with importers.FiftyOneImageClassificationDatasetImporter("out", data_path="data.json") as found:
+        read = {path: label.label for path, _, label in found}
+    assert read == {str(Path(row["file"]).resolve()): row["species"] for row in kept}
+
+
+@pytest.mark.filterwarnings("default")
+def test_mlcroissant_reads_the_table(kept):
+    croissant = pytest.importorskip("mlcroissant")
+    export("keep.txt", format="croissant", output="out")
+    read = list(croissant.Dataset("out/croissant.json").records("samples"))
+    assert [row["samples/id"].decode() for row in read] == [row["file"] for row in kept]
+    assert [row["samples/class"].decode() for row in read] == [row["species"] for row in kept]
+
+
 def test_croissant_describes_the_table_beside_it(kept):
     export("keep.txt", format="croissant", output="out")
     metadata = json.loads(Path("out/croissant.json").read_text())
