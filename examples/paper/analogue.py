@@ -1,4 +1,4 @@
-"""A stand-in for Hard ImageNet's dog sleds and skis from CIFAR-10's photographs: a data set of one's own, analogue.py:planes.
+"""A replacement for Hard ImageNet's dog sleds and skis from CIFAR-10's photographs: a user-defined data set, analogue.py:planes.
 
 There, snow goes with skis in training because the dog sleds that are kept are the ones with the least snow, and dog sleds before
 snow are then taken for skis. Here the sky plays the snow, airplanes the skis and birds the dog sleds: in training there are few birds,

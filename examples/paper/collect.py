@@ -1,8 +1,8 @@
-"""The tidy CSV files behind the page, from what the workflow left.   python collect.py config/cpu.yaml [--pictures]
+"""Writes the tidy CSV files of the page from the results of the workflow.   python collect.py config/cpu.yaml [--pictures]
 
-Writes OUT/data/<figure>.csv (figure,panel,setting,series,x,seed,metric,value; shares in percent) and OUT/data/runs.json. What is
-not there yet is left out and counted, so it may be run at any time. With --pictures also OUT/pictures/fig9, the strips of Fig. 9:
-pixels of a data set, not to be passed on.
+Writes OUT/data/<figure>.csv (figure,panel,setting,series,x,seed,metric,value; shares in percent) and OUT/data/runs.json. Missing
+results are left out and counted, so it may be run at any time. With --pictures also OUT/pictures/fig9, the strips of Fig. 9:
+pixels of a data set, which may not be redistributed.
 """
 
 from __future__ import annotations

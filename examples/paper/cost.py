@@ -1,4 +1,4 @@
-"""What the grid will cost, from a short measured probe.   python cost.py config/cpu.yaml [FIGURE ...]
+"""Estimates the cost of the grid from a short measured probe.   python cost.py config/cpu.yaml [FIGURE ...]
 
 For each data set and recipe two short trainings (their difference is the cost of a sample, the rest that of a start), one scoring
 and one evaluation, in CPU seconds. That, times the plan's jobs, is an estimate, printed as CPU-hours of each figure: by itself, and

@@ -1,6 +1,6 @@
 """The spurcli commands behind a plan, with the files that each waits for: the Snakefile runs them, cost.py adds them up, collect.py reads them.
 
-Everything is said for one seed, whose number stands as {seed} in paths and words.
+Everything is written for one seed, whose number is {seed} in paths and words.
 """
 
 from __future__ import annotations

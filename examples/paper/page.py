@@ -1,8 +1,8 @@
-"""The paper's figures and tables beside the published numbers, on one page.   python page.py OUT [-o page.html]
+"""The paper's figures and tables next to the published numbers, on one page.   python page.py OUT [-o page.html]
 
 Reads OUT/data/<figure>.csv and OUT/data/runs.json, which collect.py writes, and published.toml. The page is one file that loads
-nothing from anywhere. Pictures (Fig. 9, OUT/pictures/fig9) are for one's own eyes: pixels of a data set are not to be passed on, so
---without-pictures makes the page that may be published.
+nothing from the network. Pictures (Fig. 9, OUT/pictures/fig9) are for private use only, because pixels of a data set may not be redistributed.
+--without-pictures makes a page that may be published.
 """
 
 from __future__ import annotations

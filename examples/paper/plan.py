@@ -1,4 +1,4 @@
-"""What the figures and tables are made of: worlds, trainings in them, and where each point of a figure comes from.
+"""The parts of the figures and tables: worlds, their training runs, and the source of each point of a figure.
 
 A *world* is training data and settings (a folder OUT/WORLD/seedN); an *arm* is one training in a world. Figures that need the same
 arm name the same one, so it is trained once. jobs.py makes the commands of this.

@@ -17,13 +17,13 @@ from spurcli.studies.tidy import COLUMNS, Curves, Row, curves_of
 from spurcli.words import amount, counted, unit_of_difference
 
 MAX_CHARTS = 30
-READING = """Small dots are single seeds, the large marks their mean, the bars its 95 % t-interval over seeds (from three seeds on).
-A hollow diamond is the number that the paper prints; where it prints none there is none. Differences are paired by seed. As in every
-report, what is claimed has at least five seeds and, in a paired t-test after Holm's adjustment over the comparisons of its figure, p of
-at most .05; what three seeds or more show at 5 % without adjustment is a hint: of twenty comparisons without any effect one would look
-clear. “Even” says that the 95 % interval is within five points of none (or as few as are named). After a difference ± is its standard
-error, after a mean the standard deviation of the seeds. Published numbers come from larger models and longer training unless the line
-“Run here” says the same as the line “Paper ran”."""
+READING = """Small dots are single seeds, large marks are their means, and bars are 95 % t-intervals over seeds (with at least three seeds).
+A hollow diamond is the number that the paper prints, if it prints one. Differences are paired by seed. As in every report, a claim requires
+at least five seeds and p ≤ .05 in a paired t-test after Holm's adjustment over the comparisons of its figure. A result of three or more
+seeds at 5 % without adjustment is a hint: of twenty comparisons without any effect, one would look clear. “Even” means that the 95 %
+interval is within five points of zero (or within the named margin). ± after a difference is its standard error, and ± after a mean is the
+standard deviation over seeds. Published numbers come from larger models and longer training, unless the line “Run here” equals the line
+“Paper ran”."""
 
 
 def study_part(
