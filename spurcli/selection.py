@@ -1,16 +1,17 @@
 """Exact selection of the hardest samples of each stratum, in bounded memory.
 
-A radix select over the bits of the scores: three passes of counting give, for every stratum at once, the score from
-which on samples go; one more pass marks them. No sort, no copy of the scores. Thousands of strata take more passes
-over fewer bits, so that the counters stay small.
+A radix select over the bits of the scores: counting gives, for every stratum and several quotas at once, the score from
+which on samples go; one more pass marks them. No sort, and a copy at most of those samples whose first bits are those of a
+threshold. Thousands of strata take more passes over fewer bits, so that the counters stay small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from spurcli.registry import near
 
 # Strata: small integers, two bytes each where that is enough; negative = in none.
 Codes = NDArray[np.signedinteger[Any]]
+
+Block: TypeAlias = tuple[NDArray[np.int64] | slice, NDArray[np.uint32], Codes]  # positions, keys and strata of samples
+Blocks: TypeAlias = Callable[[], Iterator[Block]]
 
 BLOCK = 1 << 20
 _COUNTER_BITS = 21  # at most 2^21 counters of eight bytes in a pass
@@ -87,36 +91,67 @@ def select_hardest(
     `stratum` int [n], negative = never selected; `quota` int64 [strata], at most the stratum's size. `invert`
     selects the smallest keys instead.
     """
-    num_strata = len(quota)
-    threshold = np.zeros(num_strata, dtype=np.uint32)  # the high bits of the last key that goes, found level by level
-    wanted = quota.astype(np.int64).copy()  # of those equal to the threshold so far, how many go
-    for shift, bits in _levels(num_strata):
-        counts = np.zeros((num_strata, 1 << bits), dtype=np.int64)
-        for _block, key, codes in _strata_blocks(keys, stratum, invert):
-            if shift + bits < 32:
-                alive = (key >> (shift + bits)) == (threshold[codes] >> (shift + bits))
-                key, codes = key[alive], codes[alive]
-            digit = (key >> shift) & ((1 << bits) - 1)
-            flat = codes.astype(np.int64) << bits | digit
-            counts += np.bincount(flat, minlength=counts.size).reshape(counts.shape)
-        above = counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # samples with this digit or a larger one
-        # the smallest digit of which at least `wanted` samples lie at or above: there the threshold is
-        digit = (above >= np.maximum(wanted, 1)[:, None]).sum(axis=1) - 1
-        digit = np.maximum(digit, 0)
-        rows = np.arange(num_strata)
-        wanted -= above[rows, digit] - counts[rows, digit]
-        threshold |= (digit << shift).astype(np.uint32)
-    wanted[quota == 0] = 0
-    return _mark(keys, stratum, threshold, wanted, quota, invert)
+    return _num_selections(keys, stratum, quota[None], invert).astype(np.bool_)
 
 
 def quartiles(keys: NDArray[np.uint32], label: Codes, num_classes: int) -> NDArray[np.int8]:
     """Difficulty quartile 0 (easiest) … 3 of each sample within its class, int8 [n]."""
     sizes = count_codes(label, num_classes)
-    quartile = np.zeros(len(keys), dtype=np.int8)
-    for part in (1, 2, 3):
-        quartile += select_hardest(keys, label, sizes * part // 4)
-    return quartile
+    return _num_selections(keys, label, np.array([sizes * part // 4 for part in (1, 2, 3)]), invert=False)
+
+
+def _num_selections(
+    keys: NDArray[np.uint32], stratum: Codes, quotas: NDArray[np.int64], invert: bool
+) -> NDArray[np.int8]:
+    """Under how many of `quotas` int64 [k, strata] each sample is selected, int8 [n]."""
+    num_strata = quotas.shape[1]
+    threshold = np.zeros(quotas.shape, dtype=np.uint32)  # the high bits of the last key that goes, found level by level
+    wanted = quotas.astype(np.int64).copy()  # of those equal to the threshold so far, how many go
+    rows = np.arange(len(quotas))[:, None], np.arange(num_strata)
+    blocks: Blocks = partial(_strata_blocks, keys, stratum, invert)
+    for shift, bits in _levels(num_strata):
+        is_first = shift + bits == 32  # no quota has a threshold yet: all count alike
+        counts = np.zeros((1 if is_first else len(quotas), num_strata, 1 << bits), dtype=np.int64)
+        for _positions, key, codes in blocks():
+            for of_quota, limit in zip(counts, threshold, strict=False):
+                chosen = slice(None) if is_first else _starts_as(key, codes, limit, shift + bits)
+                digit = (key[chosen] >> shift) & ((1 << bits) - 1)
+                flat = codes[chosen].astype(np.int64) << bits | digit
+                of_quota += np.bincount(flat, minlength=of_quota.size).reshape(of_quota.shape)
+        counts = np.broadcast_to(counts, (len(quotas), *counts.shape[1:]))
+        above = counts[..., ::-1].cumsum(axis=2)[..., ::-1]  # samples with this digit or a larger one
+        # the smallest digit of which at least `wanted` samples lie at or above: there the threshold is
+        digit = (above >= np.maximum(wanted, 1)[..., None]).sum(axis=2) - 1
+        digit = np.maximum(digit, 0)
+        wanted -= above[(*rows, digit)] - counts[(*rows, digit)]
+        threshold |= (digit << shift).astype(np.uint32)
+        if is_first:
+            blocks = _near(blocks, threshold, shift, len(keys) // 2)
+    wanted[quotas == 0] = 0
+    return _mark(keys, stratum, threshold, wanted, quotas, invert)
+
+
+def _starts_as(key: NDArray[np.uint32], codes: Codes, limit: NDArray[np.uint32], shift: int) -> NDArray[np.bool_]:
+    """Whether each key has the high bits of its stratum's limit."""
+    found: NDArray[np.bool_] = (key >> shift) == (limit >> shift)[codes]
+    return found
+
+
+def _near(blocks: Blocks, threshold: NDArray[np.uint32], shift: int, most: int) -> Blocks:
+    """The samples that have the high bits of a threshold, in memory, so that later levels look at no other; all if they are more than `most`."""
+    held: list[tuple[NDArray[np.uint32], Codes]] = []
+    size = 0
+    for _positions, key, codes in blocks():
+        near = np.logical_or.reduce([_starts_as(key, codes, limit, shift) for limit in threshold])
+        held.append((key[near], codes[near]))
+        size += len(held[-1][0])
+        if size > most:
+            return blocks
+    if not size:
+        return blocks
+    key = np.concatenate([each for each, _codes in held])
+    codes = np.concatenate([each for _key, each in held])
+    return lambda: ((block, key[block], codes[block]) for block in _blocks(len(key)))
 
 
 def _levels(num_strata: int) -> Iterator[tuple[int, int]]:
@@ -146,29 +181,30 @@ def _mark(
     stratum: Codes,
     threshold: NDArray[np.uint32],
     wanted: NDArray[np.int64],
-    quota: NDArray[np.int64],
+    quotas: NDArray[np.int64],
     invert: bool,
-) -> NDArray[np.bool_]:
-    """Mark all above the threshold, and of those at it the first `wanted` by index."""
-    selected = np.zeros(len(keys), dtype=bool)
+) -> NDArray[np.int8]:
+    """Count for each quota all above its threshold, and of those at it the first `wanted` by index."""
+    threshold[quotas == 0] = np.iinfo(np.uint32).max  # no key is above it
+    selections = np.zeros(len(keys), dtype=np.int8)
     left = wanted.copy()
     for positions, key, codes in _strata_blocks(keys, stratum, invert):
-        limit = threshold[codes]
-        goes = (key > limit) & (quota[codes] > 0)
-        ties = np.flatnonzero((key == limit) & (left[codes] > 0))
-        if len(ties):
-            order = ties[np.argsort(codes[ties], kind="stable")]
-            code, first, count = np.unique(codes[order], return_index=True, return_counts=True)
-            rank = np.arange(len(order)) - np.repeat(first, count)
-            goes[order[rank < left[codes[order]]]] = True
-            left[code] = np.maximum(left[code] - count, 0)
-        selected[positions] = goes
-    return selected
+        for limits, rest in zip(threshold, left, strict=True):
+            limit = limits[codes]
+            goes = key > limit
+            ties = np.flatnonzero(key == limit)
+            ties = ties[rest[codes[ties]] > 0]
+            if len(ties):
+                order = ties[np.argsort(codes[ties], kind="stable")]
+                code, first, count = np.unique(codes[order], return_index=True, return_counts=True)
+                rank = np.arange(len(order)) - np.repeat(first, count)
+                goes[order[rank < rest[codes[order]]]] = True
+                rest[code] = np.maximum(rest[code] - count, 0)
+            selections[positions] += goes
+    return selections
 
 
-def _strata_blocks(
-    keys: NDArray[np.uint32], stratum: Codes, invert: bool
-) -> Iterator[tuple[NDArray[np.int64] | slice, NDArray[np.uint32], Codes]]:
+def _strata_blocks(keys: NDArray[np.uint32], stratum: Codes, invert: bool) -> Iterator[Block]:
     """Blocks of (positions, keys, strata) without the samples that no stratum holds."""
     for block in _blocks(len(keys)):
         key, codes = keys[block], stratum[block]

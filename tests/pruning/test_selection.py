@@ -120,3 +120,17 @@ def test_random_keys_of_different_purposes_are_unrelated():
             both = (draws[first] & draws[second]).sum()  # 200 expected, sd 13
             assert 130 < both < 270, (first, second)
     assert np.array_equal(random_keys(50, 3, "prune"), random_keys(50, 3, "prune"))
+
+
+def test_quartiles_look_at_all_samples_three_times(monkeypatch):
+    """To count, to take those near a threshold, and to mark: three selections one after the other took twelve passes."""
+    passes = []
+    real = selection._strata_blocks
+    monkeypatch.setattr(selection, "_strata_blocks", lambda *of: passes.append(1) or real(*of))
+    values = np.random.default_rng(0).lognormal(size=4000).astype(np.float32)
+    label = np.arange(4000, dtype=np.int16) % 5
+    found = selection.quartiles(hardness_keys(values.copy(), "harder"), label, 5)
+    assert len(passes) == 3
+    for code in range(5):
+        of_class = values[label == code]
+        assert np.array_equal(found[label == code], np.argsort(np.argsort(of_class)) * 4 // len(of_class))
