@@ -249,6 +249,12 @@ SCORES = Registry(
             "Sener and Savarese, ICLR 2018",
             {"higher_is": "harder", "formula": "rank in farthest-first order of h", "needs": "embeddings"},
         ),
+        "k_centre_parts": Entry(
+            "spurcli.scoring.embeddings:k_centre_parts",
+            "k_centre within random parts of 20,000 samples, for large sets; with --add-score k_centre_parts",
+            "Malkomes et al., NeurIPS 2015",
+            {"higher_is": "harder", "formula": "rank by distance when picked in its part", "needs": "embeddings"},
+        ),
     },
 )  # fmt: skip
 

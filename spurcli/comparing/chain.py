@@ -10,7 +10,7 @@ from typing import Any
 from spurcli.comparing.arms import Arm
 from spurcli.comparing.step import Step
 from spurcli.recipes import own_code_of
-from spurcli.registries import METHODS
+from spurcli.registries import METHODS, SCORES
 from spurcli.registry import is_user_code
 from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.infer import InferRequest
@@ -213,7 +213,8 @@ class Chain:
 
     def _score(self) -> Step:
         wanted = [arm.rule.score for arm in self.arms if arm.rule and arm.rule.score]
-        further = [name for name in wanted if name in ("prototype", "k_centre") or is_user_code(name)]
+        on_demand = [name for name, entry in SCORES.entries.items() if "needs" in entry.facts]
+        further = [name for name in wanted if name in on_demand or is_user_code(name)]
         early, given = self._early_or_whole()
         runs = self.score.get("runs", 1)
         if runs > 1 or not self.score.get("from_early", True):

@@ -83,8 +83,8 @@ class ScoreRequest:
     add_score: Annotated[
         str | list[str] | tuple[str, ...] | None,
         Option(
-            "Also compute this score: prototype or k_centre (from the embeddings of all samples), or your own "
-            "file.py:attr. Repeatable.",
+            "Also compute this score: prototype, k_centre or k_centre_parts (from the embeddings of all samples), or "
+            "your own file.py:attr. Repeatable.",
             "NAME",
             repeated=True,
             completes="prototype k_centre",

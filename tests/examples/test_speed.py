@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -147,6 +148,34 @@ def test_peers_make_the_same_list(script, capsys, monkeypatch, spurcli):
     assert len(lists) == 1
 
 
+def test_peers_train_on_the_same_images(script, capsys, monkeypatch, spurcli):
+    module = script("peers_training", "--tiny")
+
+    def in_this_process(words, folder):
+        monkeypatch.chdir(folder)
+        monkeypatch.syspath_prepend(str(folder))
+        if words[1] == "-c":
+            exec(words[2], {})
+        else:
+            result = spurcli(*words[3:])
+            assert result.code == 0, (words, result.err)
+        return 1.0, 2e6
+
+    monkeypatch.setattr(module, "measured", in_this_process)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name == "sklearn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few images, and what scikit-learn thinks of the authors' words
+        module.main()
+    sys.modules.pop("data", None)
+    out = capsys.readouterr().out
+    assert out.count("pip install spuco") == 2
+    (theirs,) = rows(out, ["scikit-learn, as DFR's authors"]).values()
+    ours = [line.split() for line in out.splitlines() if line.startswith("spurcli ")]
+    assert [line[-1] for line in ours] == ["2"] * 3
+    assert all(0 <= float(line[-2]) <= 1 for line in ours)
+    assert 0 <= theirs[-2] <= 1
+
+
 def test_a_command_that_is_measured(script):
     module = script("large")
     seconds, peak = module.measured([sys.executable, "-c", "sum(range(10 ** 6))"], Path())
@@ -157,7 +186,7 @@ def test_a_command_that_is_measured(script):
 
 
 # Those above look at what they need, or at the numbers; any other script only has to come to its end.
-LOOKED_AT = {"train", "score", "methods", "malloc", "cache", "text", "large", "peers"}
+LOOKED_AT = {"peers_training", "peer_data", "train", "score", "methods", "malloc", "cache", "text", "large", "peers"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LOOKED_AT])

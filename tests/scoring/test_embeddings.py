@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.scores import open_scores
 from spurcli.errors import InputError, UsageError
+from spurcli.randomness import generator
 from spurcli.runtime.context import RunContext
 from spurcli.scoring import embeddings
 from spurcli.stages.prune import prune
 from spurcli.stages.score import score
 from spurcli.stages.train import train
 
-ASKED = ["prototype", "k_centre"]
+ASKED = ["prototype", "k_centre", "k_centre_parts"]
 
 
 def slow_prototype(h, label):
@@ -97,6 +98,28 @@ def test_k_centre_covers_what_it_has_not_picked():
     rank = embeddings.k_centre(torch.from_numpy(h)).numpy()
     assert sorted(rank) == list(range(600))
     assert set(cluster[rank < 3]) == {0, 1, 2}
+
+
+def test_k_centre_in_parts_orders_by_the_distance_at_which_each_part_picks(monkeypatch):
+    h = np.random.default_rng(3).normal(size=(90, 4)).astype(np.float32)
+    tensor = torch.from_numpy(h)
+    assert torch.equal(embeddings.k_centre_parts(tensor), embeddings.k_centre(tensor))
+    monkeypatch.setattr(embeddings, "PART_SIZE", 30)
+    found = embeddings.k_centre_parts(tensor).tolist()
+    assert sorted(found) == list(range(90))
+    distance = {}
+    for part in np.split(generator("k-centre parts", 0).permutation(90), 3):
+        part = np.sort(part)
+        ranks = slow_k_centre(h[part])
+        centres = [part[ranks.index(turn)] for turn in range(30)]
+        for turn, centre in enumerate(centres):
+            before = [np.linalg.norm(h[centre].astype(float) - h[other]) for other in centres[:turn]]
+            distance[centre] = min(before, default=np.inf)
+    order = np.argsort(found)
+    assert {distance[index] for index in order[:3]} == {np.inf}
+    later = [distance[index] for index in order[3:]]
+    assert later == sorted(later, reverse=True)
+    assert found == embeddings.k_centre_parts(tensor).tolist()
 
 
 @pytest.fixture
