@@ -43,6 +43,7 @@ class Page:
     symptom: str
     shown: Sequence[str]
     erm: str = "all"
+    file: str = ""  # of results, where it is not that of the set: runs on another machine, with an ERM of their own
 
 
 _INJECTED = ("spurious_misclassification", CORE, *RELIANCE, "spurious_misclassification_matched", "accuracy")
@@ -52,12 +53,7 @@ _REFERENCES = {"oracle": "no carrier in training", "clean": "no feature in train
 
 _METHODS = {
     "group_dro": "group DRO",
-    "subg": "SUBG",
-    "suby": "SUBY",
-    "rwg": "RWG",
-    "rwy": "RWY",
-    "dfr": "DFR",
-    "jtt": "JTT",
+    **{name: name.upper() for name in ("subg", "suby", "rwg", "rwy", "dfr", "jtt")},
     "cnc": "CnC",
     "pde": "PDE",
 }
@@ -73,11 +69,13 @@ _AUDITED = {
     "oracle": _REFERENCES["oracle"],
 }
 _BY_AUDIT = (("audit", "audit-random"), ("audit", "all"), ("audit-all", "audit-all-random"), ("audit-all", "all"))
-_BY_AUDIT += (("audit-groups", "audit-groups-random"), ("audit-groups", "all"))
 # Where nothing is confirmed, its first suspect is cut.
 _FIRST = {name.replace("audit", "audit-first"): _AUDITED[name] for name in _AUDITED if name != "oracle"}
-_FELT = dict.fromkeys(("sky", "waterbirds-frozen"), "worst_group_accuracy")
-_FELT |= dict.fromkeys(("celeba", "celeba-frozen"), "conflict_accuracy")
+_FELT = (
+    ("sky", "worst_group_accuracy", "sky-audit"),
+    ("waterbirds-frozen", "worst_group_accuracy", ""),
+    ("celeba-frozen", "conflict_accuracy", ""),
+)
 _BY_FIRST = [(arm.replace("audit", "audit-first"), other.replace("audit", "audit-first")) for arm, other in _BY_AUDIT]
 
 
@@ -201,7 +199,9 @@ PAGES = {
     "digits-audit": Page("digits", _AUDITED, _BY_AUDIT, "spurious_misclassification", _INJECTED),
     "cifar10s-weak-audit": Page("cifar10s-weak", _AUDITED, _BY_AUDIT, "spurious_misclassification", _NO_VAL),
     "cifar10s-strong-audit": Page("cifar10s-strong", _AUDITED, _BY_AUDIT, "spurious_misclassification", _NO_VAL),
-    **{f"{name}-audit": Page(name, _FIRST, _BY_FIRST, _FELT[name], (_FELT[name], *_NATURAL)) for name in _FELT},
+    **{
+        f"{name}-audit": Page(name, _FIRST, _BY_FIRST, felt, (felt, *_NATURAL), file=file) for name, felt, file in _FELT
+    },
     "waterbirds-frozen": Page(
         "waterbirds-frozen",
         {
@@ -389,7 +389,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     asked = parser.parse_args()
     for name in asked.pages or PAGES:
-        path = asked.results / f"{PAGES[name].set}.jsonl"
+        path = asked.results / f"{PAGES[name].file or PAGES[name].set}.jsonl"
         if path.is_file():
             print(f"\n### {name}\n", *markdown(PAGES[name], read(path, asked.split)), sep="\n")
 
