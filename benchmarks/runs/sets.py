@@ -6,7 +6,7 @@ Each function gets a `Runs` (run.py). Its `score`, `prune` and `inject` are the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 Settings = dict[str, Any]
@@ -142,19 +142,14 @@ def cifar10s_carriers(run: Any) -> None:
         run.arm(which, {**settings, "dataset": run / f"{which}.json"}, keep="all")
 
 
-def waterbirds(run: Any, sets: Sequence[str] = ()) -> None:
+def waterbirds(run: Any) -> None:
     """examples/waterbirds.sh with RECIPE=waterbirds-cpu."""
-    data: Settings = {"dataset": "waterbirds", "recipe": "waterbirds-cpu", "set": list(sets)}
+    data: Settings = {"dataset": "waterbirds", "recipe": "waterbirds-cpu"}
     run.score("scores.h5", **data)
     run.prune("group", fraction="0.25", group="auto", balance_classes=True)
     run.prune("group-random", match="group", match_groups=True)
     for name in ("all", "group", "group-random"):
         run.arm(name, data)
-
-
-def waterbirds_64(run: Any) -> None:
-    """The same at 64 pixels instead of 112, in a third of the time."""
-    waterbirds(run, ["preprocessing.image_size=64"])
 
 
 def _methods(run: Any, data: Settings, **judged: Any) -> None:
@@ -232,7 +227,6 @@ SETS: dict[str, Callable[[Any], None]] = {
     "cifar10s-weak": cifar10s_weak,
     "cifar10s-strong": cifar10s_strong,
     "waterbirds": waterbirds,
-    "waterbirds-64": waterbirds_64,
     "waterbirds-frozen": waterbirds_frozen,
     "celeba-frozen": celeba_frozen,
     "celeba-finetuned": celeba_finetuned,
