@@ -62,6 +62,7 @@ def main(words: list[str]) -> int:
 
 def build(folder: Path) -> Path:
     """The wheel of this tree, built by pip."""
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)  # setuptools packs what an older build left there
     words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run([sys.executable, *words], check=True)
     return next(folder.glob("*.whl"))
