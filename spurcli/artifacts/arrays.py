@@ -125,7 +125,7 @@ def ids_of(array: NDArray[Any], path: Path) -> tuple[str, ...]:
 
 
 def _read_lines(path: Path) -> tuple[str, ...]:
-    require_file(path, "ids", "Write one id a line.")
+    require_file(path, "ids", "Write one id per line.")
     if path.stat().st_size > _MAX_TEXT_BYTES:
         raise InputError(f"{path} is too large for a list of ids", "Check that the right file is named.")
     try:
@@ -134,7 +134,7 @@ def _read_lines(path: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file", "Write one id per line, in UTF-8.") from error
     if "" in ids:
-        raise InputError(f"{path}, line {ids.index('') + 1} is empty", "Write one id a line.")
+        raise InputError(f"{path}, line {ids.index('') + 1} is empty", "Write one id per line.")
     return ids
 
 
@@ -170,7 +170,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python, which can fail in any way
         pickled = "pickle" in str(error).lower() or "python objects" in str(error).lower()
-        reason = "it holds pickled objects, which are refused" if pickled else str(error).partition("\n")[0][:100]
+        reason = "it holds pickled objects, which are not read" if pickled else str(error).partition("\n")[0][:100]
         hint = f"Texts: np.save(path, array.astype('U')). {_HINT}" if pickled else _HINT
         raise InputError(f"{path} cannot be read as .npy: {reason}", hint) from error
     return array

@@ -58,7 +58,7 @@ def read_npz(path: Path, name: str) -> NDArray[Any]:
         raise _unreadable(path, error, name) from error
     if dtype.hasobject:
         raise InputError(
-            f"{path}: {name!r} holds pickled objects, which are refused", "Write numbers, or texts: array.astype('U')."
+            f"{path}: {name!r} holds pickled objects, which are not read", "Write numbers, or texts: array.astype('U')."
         )
     raise InputError(
         f"{path}: {name!r} unpacks to more than {_MAX_RATIO} times the file", "Unpack it: np.save writes .npy."

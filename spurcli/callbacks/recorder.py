@@ -65,7 +65,7 @@ class DynamicsRecorder:
         if self._ids is not None:
             require_length(self._ids, "ids", num_samples)
             if len(set(self._ids)) < num_samples:
-                raise InputError("ids: an id occurs twice", "Name a column in which each sample has an id of its own.")
+                raise InputError("ids: an id occurs twice", "Name a column in which each sample has a different id.")
         self._class_names = tuple(class_names)
         self._facts = DynamicsFacts(view, "unknown", seed, "")
         self._label = np.full(num_samples, _NOTHING, dtype=np.int64)

@@ -171,7 +171,7 @@ def _refuse_misplaced(folder: Path, files: Files) -> None:
                     )
                 if name in first:
                     raise InputError(
-                        f"{name} is there twice in {folder}: {first[name]} and {where}", "Remove the one that is wrong."
+                        f"{name} occurs twice in {folder}: {first[name]} and {where}", "Remove the one that is wrong."
                     )
                 first[name] = where
 

@@ -36,7 +36,7 @@ def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, object]
     with path.open("rb") as stream:
         raw = stream.read(max_bytes + 1)
     if len(raw) > max_bytes:
-        raise InputError(f"{path} is larger than {max_bytes:,} bytes, which no such file is", _HINT)
+        raise InputError(f"{path} is larger than {max_bytes:,} bytes, the maximum for such a file", _HINT)
     try:
         _refuse_memory_bombs(raw)
         content = _Unpickler(io.BytesIO(raw), encoding="bytes").load()

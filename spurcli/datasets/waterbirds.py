@@ -78,7 +78,7 @@ def _refuse_twice(table: Table, column: str) -> None:
     if len(set(table[column])) < len(table):
         value, _ = Counter(table[column]).most_common(1)[0]
         line = [line for line, other in zip(table.line, table[column], strict=True) if other == value][1]
-        raise InputError(f"{table.path}, line {line:,}: {column} {value!r} is there twice", _FETCH_AGAIN)
+        raise InputError(f"{table.path}, line {line:,}: {column} {value!r} occurs twice", _FETCH_AGAIN)
 
 
 def _require_counts(group: NDArray[np.int64], rights: Sequence[int], split: str, path: Path) -> None:

@@ -151,7 +151,9 @@ def doubts_about(found: Sequence[str], groups: KnownGroups, class_names: Sequenc
     for y, name in enumerate(class_names):
         mine = groups.names[y * width : (y + 1) * width]
         if counts[y * width : (y + 1) * width].any() and not set(mine) & set(found):
-            doubts.append(f"Class {name} goes with no attribute more than with others: none of its samples is removed")
+            doubts.append(
+                f"Class {name} is not linked to one attribute more than to others: none of its samples is removed"
+            )
     return doubts
 
 

@@ -61,7 +61,7 @@ def _difficulty(found: Sequence[ScoresEntry], number: int, heading: str) -> Figu
     drawn = found[: 1 + _MAX_OUTLINES]
     title = f"Distribution of {first.name} over {counted(first.num_samples, 'training sample')}"
     panels = [Panel("histogram", _histograms(drawn), height=2.9, title=title, about=_spread(first))]
-    for key, words in (("within_class", "within the class"), ("whole_set", "over the whole set")):
+    for key, words in (("within_class", "within the class"), ("whole_set", "over all samples")):
         if known:
             shares = [quartiles.parts[key] for quartiles in known]
             title = f"Share of all carriers in each quartile of difficulty {words}"

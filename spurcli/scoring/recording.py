@@ -93,7 +93,7 @@ class Recorder:
         rows, visits = (self.context.world.total(part) for part in (self._rows, self._visits))
         if int(visits.max()) > 1:
             raise UsageError(
-                "--dynamics in-training needs a method that visits a sample once an epoch",
+                "--dynamics in-training needs a method that visits each sample once per epoch",
                 "Use --dynamics eval, which measures after each epoch.",
             )
         rows = rows.clone()

@@ -111,7 +111,7 @@ def test_a_sample_that_is_left_out_is_noticed(tmp_path):
     with pytest.raises(InputError, match=r"12 samples of 60 had no logits in epoch 1, first sample 48"):
         recorder.end_epoch()
     assert not list(tmp_path.iterdir())
-    with pytest.warns(SpurWarning, match="what the model has before its last softmax"):
+    with pytest.warns(SpurWarning, match="the model's values before its last softmax"):
         package.DynamicsRecorder("dynamics.h5", NUM).update(np.arange(48), np.full((48, 3), 1 / 3), LABEL[:48])
     with pytest.raises(UsageError, match="view"):
         package.DynamicsRecorder("dynamics.h5", NUM, view="train")

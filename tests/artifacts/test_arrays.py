@@ -89,7 +89,7 @@ def test_pickles_are_refused_unopened(tmp_path):
 
     path = tmp_path / "x.npy"
     np.save(path, np.array([[Bomb()]], dtype=object), allow_pickle=True)
-    refuse(read_logits, "holds pickled objects, which are refused", path)
+    refuse(read_logits, "holds pickled objects, which are not read", path)
     path.write_bytes(pickle.dumps(Bomb()))
     refuse(read_logits, "cannot be read as .npy", path)
     assert not (tmp_path / "ran").exists()

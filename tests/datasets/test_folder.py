@@ -121,7 +121,7 @@ def test_options_that_cannot_be(tmp_path, options, words):
         (["photos/train/a/1.png", "photos/train/b/1.png", "photos/val/a/1.png", "photos/dev/a/1.png"], "two folders for val"),
         (["photos/train/cat/1.png", "photos/train/dog/1.png", "photos/test/Cat/1.png"], "'Cat', which is in test, did you mean cat"),
         (["photos/cat/1.png", "photos/dog/1.png"], "too few samples for a split 'val'"),
-        (["photos/cat/a\nb.png", "photos/dog/1.png"], r"'cat/a\\nb\.png' holds a line end"),
+        (["photos/cat/a\nb.png", "photos/dog/1.png"], r"'cat/a\\nb\.png' holds a line break"),
         (["photos/a/1.png", "photos/b\x01/1.png"], "control character"),
     ],
 )  # fmt: skip

@@ -140,11 +140,11 @@ DAMAGE = {
     ),
     "a training image among those to test on": (
         lambda root: (root / "val" / SKI / f"{SKI}_1.JPEG").write_bytes(b"x"),
-        "n04228054_1.JPEG is there twice in .*: train/n04228054/n04228054_1.JPEG and val/n04228054/n04228054_1.JPEG",
+        "n04228054_1.JPEG occurs twice in .*: train/n04228054/n04228054_1.JPEG and val/n04228054/n04228054_1.JPEG",
     ),
     "a test image in two classes": (
         lambda root: (root / "val" / SLED / min(path.name for path in (root / "val" / SKI).iterdir())).write_bytes(b"x"),
-        "is there twice in .*: val/n03218198/ILSVRC2012_val_.* and val/n04228054/",
+        "occurs twice in .*: val/n03218198/ILSVRC2012_val_.* and val/n04228054/",
     ),
     "a swapped class folder": (
         lambda root: (root / "train" / SLED).rename(root / "train" / "x")

@@ -103,7 +103,7 @@ def damaged(row: int, column: int, value: str) -> list[list[str]]:
         (damaged(3, 3, "3"), "line 5: split is '3'"),
         (damaged(4, 2, ""), "line 6: y is ''"),
         (damaged(5, 1, rows()[2][1]), "line 7: img_filename .* twice"),
-        (damaged(6, 0, "1"), "line 8: img_id '1' is there twice"),
+        (damaged(6, 0, "1"), "line 8: img_id '1' occurs twice"),
         ([[*row, "more"] if row[0] == "7" else row for row in rows()], "line 8: 7 fields, the header has 6"),
     ],
     ids=["missing row", "swapped split", "unknown split", "no label", "same file", "same id", "a field too many"],

@@ -121,7 +121,7 @@ def test_what_auto_is_not_sure_of_is_said(benchmark_scores, tmp_path):
     assert any("l/ls is about as strongly linked to its class as l/lb" in line for line in warned)
     none, *_ = benchmark_scores([30, 10, 10, 30, 20, 20], ["a", "b", "c"], ("x", "y"))
     warned = prune([none], fraction="0.5", groups=["auto"], output=tmp_path / "keep.txt")["warnings"]
-    assert any("Class c goes with no attribute" in line for line in warned)
+    assert any("Class c is not linked to one attribute" in line for line in warned)
 
 
 def test_names_with_commas_can_be_read_and_typed(benchmark_scores, spurcli):

@@ -160,7 +160,7 @@ def test_in_training_knows_kept_samples_only_and_one_visit_an_epoch(spurcli, tin
     refused = spurcli("score", "--dynamics", "dynamics.h5")
     assert (refused.code, "sample 0 has no value" in refused.err) == (3, True)
     often = spurcli(*TRAIN, *tiny_flags, "--method", "rwy", "--dynamics", "in-training", "-o", "r.safetensors")
-    assert (often.code, "visits a sample once an epoch" in often.err) == (2, True)
+    assert (often.code, "visits each sample once per epoch" in often.err) == (2, True)
     unknown = spurcli(*TRAIN, *tiny_flags, "--dynamics", "evil", "-o", "u.safetensors")
     assert (unknown.code, "did you mean eval" in unknown.err) == (2, True)
 

@@ -125,7 +125,8 @@ def _already(settings: Settings) -> tuple[tuple[Planted, ...], Any]:
     found = read_injection(settings.injection_path)
     if is_user_code(found.feature):
         raise UsageError(
-            f"{settings.injection_path} carries a feature of your own code", "Canaries go with features of spurcli."
+            f"{settings.injection_path} carries a feature of your own code",
+            "Canaries work only with features of spurcli.",
         )
     own = Planted(found.feature, found.parameters, found.seed, found.feature_of, found.carriers)
     return (*found.further, own), found.provenance

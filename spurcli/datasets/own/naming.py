@@ -99,6 +99,8 @@ def require_plain(sample_id: Sequence[str], where: str) -> None:
     for identifier in sample_id:
         if _CONTROL.search(identifier) or _BROKEN.search(identifier):
             what = (
-                "bytes that are not UTF-8" if _BROKEN.search(identifier) else "a line end or another control character"
+                "bytes that are not UTF-8"
+                if _BROKEN.search(identifier)
+                else "a line break or another control character"
             )
             raise InputError(f"{where}: the name {identifier[:60]!r} holds {what}", "Rename it.")

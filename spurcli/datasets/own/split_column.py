@@ -133,7 +133,7 @@ def _as_words(column: str, count: Counter[str], where: str) -> dict[str, str]:
         if "train" in names.values() and (meant := _perhaps(name, set(names.values()))):
             said = f"{where} is {value[:40]!r} in {counted(count[value], 'row')}, which is read as a separate split; if {meant} is meant, "
             warnings.warn(
-                SpurWarning(f"{said}write {meant}, or say so with dataset.options.split_values"), stacklevel=5
+                SpurWarning(f"{said}write {meant}, or define it with dataset.options.split_values"), stacklevel=5
             )
     if len(set(names.values())) <= _MANY:
         warn_alike(names.values(), "splits", where, stacklevel=5)

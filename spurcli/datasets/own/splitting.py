@@ -147,7 +147,7 @@ def _with_seeded(samples: Samples, shares: Shares) -> tuple[NDArray[np.int64], l
         if not (chosen == number).any():
             raise InputError(
                 f"{samples.name} has too few samples for a split {name!r} of {taken[name]:.0%}",
-                f"Add this split, increase dataset.options.{name}_share, or set it to 0 to go without.",
+                f"Add this split, increase dataset.options.{name}_share, or set it to 0 to have no such split.",
             )
         split[rows[chosen == number]] = len(names)
         names.append(name)
