@@ -11,6 +11,7 @@ from spurcli.artifacts.checkpoint import weights_sha256_of_file
 from spurcli.artifacts.describe import read_described
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.provenance import Provenance
+from spurcli.artifacts.unfinished import clear
 from spurcli.errors import InputError, SpurError
 from spurcli.identity import RunIdentity
 
@@ -34,7 +35,7 @@ def is_complete(
 ) -> bool:
     """Whether all `outputs` of the run that `made` describes are there, whole, and of this data; the first is the main one.
 
-    If the main output is complete but another one is missing, the run is not complete: `say` is told what will be made again.
+    What an interrupted run left in OUTPUT.state/ is removed where all is complete. If the main output is complete but another one is missing, the run is not complete: `say` is told what will be made again.
     Raises SpurError unless `force` where a file of another run or a damaged one would be replaced.
     """
     for output in outputs:
@@ -54,6 +55,8 @@ def is_complete(
         other = lacking[0].path
         problem = "cannot be used" if other.exists() else "is missing"
         say(f"{main.path} is complete, but {other} {problem}: the run is repeated and replaces both when it ends")
+    if not lacking:
+        clear(main.path)
     return not lacking
 
 

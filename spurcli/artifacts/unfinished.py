@@ -21,6 +21,13 @@ def folder_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.state")
 
 
+def clear(output: Path) -> None:
+    """Remove what a kill left in OUTPUT.state/ after the output was complete; not where another process uses it."""
+    if folder_of(output).is_dir():
+        with contextlib.suppress(InputError), unfinished(output):
+            pass
+
+
 @contextlib.contextmanager
 def unfinished(output: Path) -> Iterator[Path]:
     """OUTPUT.state/, used by no other process meanwhile (InputError) and gone once the work in it has succeeded."""

@@ -96,6 +96,7 @@ def estimate(study: Study) -> Estimate:
 
     context = RunContext.open(study.settings)
     study.require_groups(context.dataset.group("train") is not None)
+    study.require_looks(context.dataset.splits)
     num_samples = {name: len(split) for name, split in context.dataset.splits.items()}
     taken = _taken(study)
     speed = None

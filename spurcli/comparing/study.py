@@ -120,6 +120,20 @@ class Study:
                 "Name them with --group-labels groups.txt, or infer them: METHOD+mistakes (spurcli infer --help).",
             )
 
+    def require_looks(self, splits: Collection[str]) -> None:
+        """Raise UsageError or InputError where models cannot be judged as asked for, which else shows after all trainings."""
+        from spurcli.datasets import load_dataset
+        from spurcli.evaluation.regroup import with_columns
+
+        if lacking := [name for name in self.looks.splits if name not in splits]:
+            others = [name for name in splits if name != "train"]
+            hint = f"Name one that there is: --split {others[0]}" if others else "Bring samples to evaluate on."
+            raise UsageError(f"The data set has no split {lacking[0]!r}; it has: {', '.join(splits)}", hint)
+        if self.looks.attributes and not self.inject:
+            dataset = with_columns(self.settings, self.looks.attributes).dataset
+            size = self.settings.preprocessing.decode_size
+            load_dataset(dataset.name, dataset.options, data_root=self.settings.data_root, image_size=size)
+
     @property
     def report(self) -> ReportRequest:
         """What is asked of the report at the end."""

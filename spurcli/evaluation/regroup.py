@@ -68,6 +68,21 @@ def with_columns(settings: Settings, columns: Sequence[str]) -> Settings:
     return replace(settings, dataset=replace(dataset, options={**kept, "attribute": list(columns)}))
 
 
+def in_groups_of(dataset: Dataset, other: Dataset) -> Dataset:
+    """The data set in the groups of another one of the same samples. Splits that a table does not name are drawn within its groups,
+    so `other` may have other splits: samples are found by their ids."""
+    code = {
+        sample: int(number)
+        for split in other.splits.values()
+        for sample, number in zip(ids_of_split(split), _codes(split.attribute), strict=True)
+    }
+    splits = {
+        name: replace(split, attribute=np.array([code[sample] for sample in ids_of_split(split)], dtype=np.int64))
+        for name, split in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits, attribute_names=other.attribute_names)
+
+
 def in_quarters(dataset: Dataset, columns: Sequence[str]) -> Dataset:
     """The data set with the quarters of a column of many different numbers as its attribute."""
     if len(columns) != 1 or len(dataset.attribute_names) <= MANY:

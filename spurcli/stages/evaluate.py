@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,13 +23,13 @@ from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.content import content_hashes
 from spurcli.datasets.prediction_table import PredictionColumns, described
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
 from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
-from spurcli.evaluation.regroup import in_quarters, read_regrouping, suggest_columns, with_columns
+from spurcli.evaluation.regroup import in_groups_of, in_quarters, read_regrouping, suggest_columns, with_columns
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
@@ -74,8 +75,7 @@ def evaluate(
         raise UsageError("Other groups need a data set", "Name the model, or add --dataset to --logits.")
     if attributes and groups:
         raise UsageError("--attribute and --group-labels both make the groups", "Remove one of them.")
-    if settings is not None and attributes:
-        settings = with_columns(settings, attributes)
+    stated = with_columns(settings, attributes) if settings is not None and attributes else settings
     if table is not None:
         launched().require_alone("A table of predictions is evaluated by one process")
         found = _tabled(*table, split, feature_of)
@@ -88,13 +88,13 @@ def evaluate(
         launched().require_alone("Logits are evaluated by one process")
         found = _foreign(settings, split, (logits, labels, ids), progress, Groups(attributes, groups))
         found = replace(found, evaluated=with_features(found.evaluated, feature_of))
-        return _write(settings, split, found, output, command, write_logits=write_logits)
+        return _write(stated, split, found, output, command, write_logits=write_logits)
     assert model is not None
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels requires --logits; a model requires a data set", "Leave --labels out.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
     found, world = _run_model(settings, model, split, policy, progress, feature_of, Groups(attributes, groups))
-    return world.first(lambda: _write(settings, split, found, output, command, write_logits=write_logits))
+    return world.first(lambda: _write(stated, split, found, output, command, write_logits=write_logits))
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,11 @@ class Groups:
 
         if not self.columns:
             return RunContext.open(settings, progress, pretrained=False)
-        context = RunContext.open(settings, progress, pretrained=False)
-        return replace(context, dataset=in_quarters(context.dataset, self.columns))
+        other = RunContext.open(with_columns(settings, self.columns), progress, pretrained=False).dataset
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SpurWarning)  # which were given just now
+            context = RunContext.open(settings, progress, pretrained=False)
+        return replace(context, dataset=in_quarters(in_groups_of(context.dataset, other), self.columns))
 
     def about(self, settings: Settings) -> JsonObject:
         """Where the groups came from, for evaluation.json."""

@@ -185,6 +185,8 @@ def test_another_compare_in_the_folder_is_refused(tmp_path, spurcli, tiny_flags)
         (("--arms", "erm", "--seeds", "1-x"), 2, "1-x"),
         (("--arms", "erm", "--select-epoch", "best-val-men"), 2, "best-val-mean"),
         (("--arms", "erm", "--set", "method.options.C=1"), 2, "[arms.NAME]"),
+        (("--arms", "erm", "--split", "tset"), 2, "no split 'tset'; it has: train, val, test"),
+        (("--arms", "erm", "--evaluate-attribute", "sex"), 2, "--attribute names a column of a table"),
         (("--arms", "none.toml"), 3, "none.toml"),
         (("--arms", "erm", "-o", "-"), 2, "-o"),
     ],
@@ -193,6 +195,18 @@ def test_slips_are_said_before_any_work(words, code, named, tmp_path, spurcli):
     result = spurcli("compare", "--dataset", "demo", "--set", "dataset.options.num_train=60", *words)
     assert result.code == code, result.err
     assert named in result.err
+    assert not (tmp_path / "study").exists()
+
+
+def test_columns_and_splits_to_judge_by_are_looked_at_before_any_training(tmp_path, spurcli):
+    rows = "".join(f"w{n % 7} v{n},{'ab'[n % 2]},{'xy'[n // 2 % 2]},{'train' if n % 4 else 'val'}\n" for n in range(40))
+    Path("reviews.csv").write_text(f"text,label,shop,split\n{rows}")
+    words = ("compare", "--dataset", "reviews.csv", "--recipe", "own-text-cpu", "--arms", "erm", "--seeds", "1,")
+    missing = spurcli(*words)
+    assert (missing.code, "--split val" in missing.err) == (2, True), missing.err
+    wrong = spurcli(*words, "--split", "val", "--evaluate-attribute", "shp")
+    assert (wrong.code, "no column 'shp', did you mean shop" in wrong.err) == (3, True), wrong.err
+    assert spurcli(*words, "--split", "val", "--evaluate-attribute", "shop", "--dry-run").code == 0
     assert not (tmp_path / "study").exists()
 
 

@@ -154,3 +154,17 @@ def test_wrong_words(table, asked, error, says):
     with pytest.raises(error) as raised:
         evaluate(**{"logits": "logits.npy", "dataset": "reviews.csv", **asked})
     assert re.search(says, f"{raised.value.problem} {raised.value.hint}")
+
+
+def test_splits_that_nobody_named_stay_those_of_the_training(table, spurcli):
+    """They are drawn within the groups, so other groups would draw others."""
+    rows = "".join(f"{WORDS[LABEL[n]]} film {n},{CLASSES[LABEL[n]]},{SEXES[SEX[n]]}\n" for n in range(NUM))
+    (table / "plain.csv").write_text(f"text,label,sex\n{rows}")
+    tiny = ("--set", "training.epochs=1", "--set", "model.options.depth=1", "--set", "model.options.width=8")
+    trained = spurcli("train", "--dataset", "plain.csv", "--recipe", "own-text-cpu", "--keep", "all", *tiny)
+    assert trained.code == 0, trained.err
+    plain, by_sex = spurcli("evaluate", "--json"), spurcli("evaluate", "--attribute", "sex", "-o", "sex.json", "--json")
+    assert by_sex.code == 0, by_sex.err
+    assert by_sex.json["num_samples"] == plain.json["num_samples"]
+    assert by_sex.json["metrics"]["accuracy"] == plain.json["metrics"]["accuracy"]
+    assert len(by_sex.json["per_group"]) == len(CLASSES) * len(SEXES)
