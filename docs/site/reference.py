@@ -11,6 +11,10 @@ from typing import Any
 # Modules and objects whose docstrings are shown, under a heading each.
 DOCUMENTED = {
     "Data sets": ("spurcli.datasets.load.load_dataset", "spurcli.datasets.base", "spurcli.datasets.inputs"),
+    "Arrays in memory": ("spurcli.in_memory.functions",),
+    "Dynamics of other programs' trainings": (
+        *("spurcli.callbacks.recorder.DynamicsRecorder", "spurcli.callbacks.transformers.DynamicsCallback"),
+    ),
     "Settings of a session": ("spurcli.session.configure",),
     "Scores": ("spurcli.scoring.formulas",),
     "Training methods": ("spurcli.training.method",),

@@ -16,7 +16,6 @@ DOCS = ROOT / "docs"
 PAGES = ("first-minutes.md", "tasks.md", "footguns.md")
 # Commands that need more than small files, and where else they are tested.
 NOT_RUN = {
-    "spurcli --version": "tests/test_names.py",
     "spurcli demo --seeds 3": "tests/comparing",
     "my-bert/": "tests/examples/test_hugging_face.py",
     "reviews-kept": "the same",
