@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from score import forward  # the modules beside this one
+from score import bare_forward  # the modules beside this one
 from train import asked, run_context
 
 from spurcli.runtime.malloc import keep_freed_memory
@@ -29,7 +29,7 @@ def one_pass(num_samples: int) -> dict[str, float | str]:
     context = run_context(configure(recipe="waterbirds-cpu"), num_samples, SHAPE)
     model, feed = context.model(0), context.feed(context.dataset.splits["train"].inputs)
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    logits = forward(context, feed, model, context.settings.scoring.batch_size, num_samples)
+    logits = bare_forward(context, feed, model, context.settings.scoring.batch_size, num_samples)
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "wall": time.perf_counter() - start,

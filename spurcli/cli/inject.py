@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, InjectRequest)
 def inject(asked: InjectRequest, call: Call) -> None:
-    """Put a spurious feature into some training samples of one class.
+    """Add a spurious feature to some training samples of one class.
 
     The output is a data set: use it with --dataset inject.json.
     Parameters of the feature are set with --set feature.KEY=VALUE (spurcli list features shows them).

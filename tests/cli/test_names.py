@@ -45,7 +45,7 @@ def test_names_that_would_steer_the_terminal(spurcli, tmp_path):
     (tmp_path / "own.csv").write_text("text,labe\x1bl\nx,a\ny,b\n")
     result = spurcli("data", "check", "own.csv")
     assert result.code == 3
-    assert r"did you mean 'labe\x1bl'?" in result.err
+    assert r"It has: text, 'labe\x1bl'. Say which" in result.err
     assert not re.search(CONTROL, result.err)
     (tmp_path / "own.csv").write_text("text,label,split\nx,\x1b[31mred,train\ny,b,train\n")
     result = spurcli("data", "check", "own.csv")

@@ -138,7 +138,7 @@ def test_what_is_not_weights_is_named_with_the_line_that_saves_it_right(tmp_path
     with pytest.raises(InputError, match="TorchScript"):
         read_saved(tmp_path / "script.pt")
     torch.save({"acc": 90.0, "epoch": 1}, tmp_path / "none.pth")
-    with pytest.raises(InputError, match="it holds acc, epoch"):
+    with pytest.raises(InputError, match="it contains acc, epoch"):
         read_saved(tmp_path / "none.pth")
     torch.save({"model": theirs.state_dict(), "args": attack}, tmp_path / "bad.pth")
     with pytest.raises(InputError, match=r"holds an object (posix|nt)\.mkdir"):
