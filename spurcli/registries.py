@@ -372,8 +372,8 @@ FINDERS = Registry(
         ),
         "marks": Entry(
             "spurcli.auditing.finders.marks:find",
-            "Marks that some images of a class share (a tint, a frame, a line, noise), copied into other images",
-            facts={"for": "images", "needs": "a model"},
+            "Marks that some images of a class share (a frame, a line, noise), copied into other images",
+            facts={"for": "images", "needs": "a model", "default": True},
         ),
         "regions": Entry(
             "spurcli.auditing.finders.regions:find",
