@@ -113,6 +113,25 @@ def _prune_line(suspect: dict[str, Any]) -> str:
     return next((line for line in suspect["next"] if shlex.split(line)[1] == "prune"), "")
 
 
+def finder_arm(runs: Runs, data_root: Path, finder: str) -> None:
+    """Audit by one finder; remove all carriers of its first confirmed suspect, and as many samples of each class at random."""
+    folder = runs / finder
+    if not (folder / "audit.json").is_file():
+        model = runs / "all" / "model.safetensors"
+        spurcli.audit(model, output=folder, finder=[finder], data_root=data_root, seed=runs.seed, workers=0)
+    suspects = read_audit(folder / "audit.json")["suspects"]
+    print(f"seed {runs.seed}:", [(one["name"], one["status"]) for one in suspects], flush=True)
+    chosen = next((one for one in suspects if one["status"] == "confirmed" and one["class"]), None)
+    if chosen is None:
+        return
+    words = next(words for words in map(shlex.split, chosen["next"]) if words[1] == "prune")
+    group, name = words[words.index("--group") + 1], f"{finder}-all"
+    runs.prune(name, group=group, fraction="1", group_labels=folder / chosen["groups"])
+    runs.prune(f"{name}-random", match=name)
+    for arm in (name, f"{name}-random"):
+        runs.arm(arm, _TRAINED.get(runs.name, {}), **_EVALUATED.get(runs.name, {}))
+
+
 def _share(suspect: dict[str, Any]) -> float:
     """Of the suspect's class in training, how many carry it."""
     rows = suspect["carriers"]["train"]
@@ -127,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-root", type=Path, default=Path(".data"))
     parser.add_argument("--arms", nargs="+", default=[], help="only these")
     parser.add_argument("--budget", help="of the audit, as of spurcli audit")
+    parser.add_argument("--finder", help="only this one: the arms FINDER-all and FINDER-all-random")
     asked = parser.parse_args(arguments)
     for name in asked.sets:
         for seed in asked.seeds:
@@ -135,7 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"{name}, seed {seed}: no ERM model yet", flush=True)
                 continue
             try:
-                audit_arm(runs, asked.data_root, asked.budget)
+                if asked.finder:
+                    finder_arm(runs, asked.data_root, asked.finder)
+                else:
+                    audit_arm(runs, asked.data_root, asked.budget)
             except Interrupted:
                 raise
             except (SpurError, OSError, StopIteration):

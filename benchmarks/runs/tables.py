@@ -125,6 +125,17 @@ PAGES = {
         "spurious_misclassification",
         _NO_VAL,
     ),
+    "cifar10s-strong-marks": Page(
+        "cifar10s-strong",
+        {
+            "all": "ERM",
+            "marks-all": "all carriers that the audit found",
+            "marks-all-random": "as many airplanes at random",
+        },
+        _pairs(("marks-all", "marks-all-random")),
+        "spurious_misclassification",
+        _NO_VAL,
+    ),
     "cifar10s-carriers": Page(
         "cifar10s-carriers",
         {
