@@ -121,11 +121,12 @@ def finder_arm(runs: Runs, data_root: Path, finder: str) -> None:
         spurcli.audit(model, output=folder, finder=[finder], data_root=data_root, seed=runs.seed, workers=0)
     suspects = read_audit(folder / "audit.json")["suspects"]
     print(f"seed {runs.seed}:", [(one["name"], one["status"]) for one in suspects], flush=True)
-    chosen = next((one for one in suspects if one["status"] == "confirmed" and one["class"]), None)
+    can_be_cut = (one for one in suspects if one["class"] and _prune_line(one))
+    chosen = next((one for one in can_be_cut if one["status"] == "confirmed"), None)
     if chosen is None:
         return
-    words = next(words for words in map(shlex.split, chosen["next"]) if words[1] == "prune")
-    group, name = words[words.index("--group") + 1], f"{finder}-all"
+    words, name = shlex.split(_prune_line(chosen)), f"{finder}-all"
+    group = words[words.index("--group") + 1]
     runs.prune(name, group=group, fraction="1", group_labels=folder / chosen["groups"])
     runs.prune(f"{name}-random", match=name)
     for arm in (name, f"{name}-random"):
