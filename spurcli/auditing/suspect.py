@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import JsonObject
+from spurcli.auditing.evidence import Ask
 from spurcli.errors import InputError
 from spurcli.evaluation.reliance import Metric
 
@@ -35,6 +36,14 @@ class Counterfactual:
     second: NDArray[np.float32] | None = None
     control: NDArray[np.float32] | None = None
     second_control: NDArray[np.float32] | None = None
+
+    @classmethod
+    def asked(
+        cls, index: NDArray[np.int64], with_it: Any, control: Any, ask: Ask, second: Ask | None
+    ) -> Counterfactual:
+        """Both models' answers to the copies with the feature, and to those with the control."""
+        first, other = (ask(with_it), ask(control)), (second(with_it), second(control)) if second else (None, None)
+        return cls(index, first[0], other[0], first[1], other[1])
 
 
 @dataclass(frozen=True)

@@ -264,11 +264,4 @@ def _pairs(evidence: Evidence, ask: Ask, y: int, added: Floats, pixels: Pixels, 
         chosen[rng.permutation(len(without))[:size]] = 1
         controls.append(difference(without, chosen, 1 - chosen))
     made = [with_added(images, np.stack(some)[np.arange(len(index)) % len(some)]) for some in (list(added), controls)]
-    second = evidence.second_ask
-    return Counterfactual(
-        index,
-        ask(made[0]),
-        control=ask(made[1]),
-        second=second(made[0]) if second else None,
-        second_control=second(made[1]) if second else None,
-    )
+    return Counterfactual.asked(index, made[0], made[1], ask, evidence.second_ask)

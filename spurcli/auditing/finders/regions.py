@@ -189,11 +189,4 @@ def _pairs(evidence: Evidence, ask: Ask, one: Tried, who: Carriers) -> Counterfa
         images = pixels.copy()
         images[:, one.region.mask] = _read(evidence, "train", rng.choice(donors, len(index)))[:, one.region.mask]
         made.append(images)
-    second = evidence.second_ask
-    return Counterfactual(
-        index,
-        ask(made[0]),
-        control=ask(made[1]),
-        second=second(made[0]) if second else None,
-        second_control=second(made[1]) if second else None,
-    )
+    return Counterfactual.asked(index, made[0], made[1], ask, evidence.second_ask)

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -251,11 +250,7 @@ def _counterfactual(evidence: Evidence, term: Term, y: int, presence: NDArray[np
         _put(evidence, [text], index[row : row + 1], neutral[row % len(neutral)])[0] if neutral else text
         for row, text in enumerate(texts)
     ]
-    asked: list[Any] = [evidence.ask(with_it), evidence.ask(controls)]
-    second: list[Any] = [None, None]
-    if evidence.second_ask is not None:
-        second = [evidence.second_ask(with_it), evidence.second_ask(controls)]
-    return Counterfactual(index, asked[0], second[0], asked[1], second[1])
+    return Counterfactual.asked(index, with_it, controls, evidence.ask, evidence.second_ask)
 
 
 def _neutral(evidence: Evidence, term: Term, y: int) -> list[Term]:
