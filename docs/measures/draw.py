@@ -3,7 +3,7 @@
     python docs/measures/draw.py [FOLDER]
 
 On the axis is L = z_c1 − max of the other logits. P is the feature's class, N all others; 0 without the feature (solid),
-1 with it (dashed). The feature moves every sample by the same push; the model predicts c1 to the right of the threshold.
+1 with it (dashed). The feature shifts every sample by the same amount; the model predicts c1 to the right of the threshold.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 WIDTH, HEIGHT, BASE, SCALE, TOP = 360, 130, 100, 34.0, 75.0
-DISTANCE, PUSH, THRESHOLD, MATCHED = 2.6, 1.2, 1.9, 1.3
-CENTRES = {"N0": 0.0, "N1": PUSH, "P0": DISTANCE, "P1": DISTANCE + PUSH}
+DISTANCE, SHIFT, THRESHOLD, MATCHED = 2.6, 1.2, 1.9, 1.3
+CENTRES = {"N0": 0.0, "N1": SHIFT, "P0": DISTANCE, "P1": DISTANCE + SHIFT}
 BLUE, ORANGE, GREY, INK = "#1f5fa8", "#c45a11", "#b9b9b9", "#222222"
 
 
@@ -80,37 +80,37 @@ def pictures() -> dict[str, str]:
 
     def flipped(value: float) -> float:
         """Density of N1 that was left of the threshold without the feature."""
-        return density(CENTRES["N1"], value) if value - PUSH < THRESHOLD else 0.0
+        return density(CENTRES["N1"], value) if value - SHIFT < THRESHOLD else 0.0
 
     edge = 5.2
     return {
         "background_auroc": picture("Background AUROC: P0 against N0", ["P0", "N0"]),
-        "subgroup_auroc": picture("Subgroup AUROC: P1 against N1, both moved alike", ["P1", "N1"]),
-        "bpsn_auroc": picture("BPSN AUROC: P0 against N1; the push brings them together", ["P0", "N1"]),
-        "bnsp_auroc": picture("BNSP AUROC: P1 against N0; the push takes them apart", ["P1", "N0"]),
-        "auroc_gap": picture("AUROC gap: P0 against N0, less P0 against N1", ["P0", "N0", "N1"]),
+        "subgroup_auroc": picture("Subgroup AUROC: P1 against N1, shifted by the same amount", ["P1", "N1"]),
+        "bpsn_auroc": picture("BPSN AUROC: P0 against N1; the shift moves them closer", ["P0", "N1"]),
+        "bnsp_auroc": picture("BNSP AUROC: P1 against N0; the shift moves them apart", ["P1", "N0"]),
+        "auroc_gap": picture("AUROC gap: P0 against N0, minus P0 against N1", ["P0", "N0", "N1"]),
         "probit_gap": picture(
-            "Probit gap: the push, in standard deviations", ["N0", "N1"],
-            arrow(0, PUSH, 112, "push, in standard deviations"),
+            "Probit gap: the shift in standard deviations", ["N0", "N1"],
+            arrow(0, SHIFT, 112, "shift in standard deviations"),
         ),
         "feature_effect": picture(
-            "Feature effect: the push over the distance between the classes", ["N0", "N1", "P0"],
-            arrow(0, PUSH, 110, "push …", ORANGE),
-            arrow(0, DISTANCE, 122, "… over the model's class distance", BLUE),
+            "Feature effect: the shift divided by the distance between the classes", ["N0", "N1", "P0"],
+            arrow(0, SHIFT, 110, "shift …", ORANGE),
+            arrow(0, DISTANCE, 122, "… divided by the class distance", BLUE),
         ),
         "flip_rate": picture(
-            "Flip rate: what crosses the threshold once the feature is put in", ["N0", "N1"],
-            area(flipped, THRESHOLD, THRESHOLD + PUSH, ORANGE), threshold(THRESHOLD, "threshold"),
+            "Flip rate: the samples that cross the threshold when the feature is added", ["N0", "N1"],
+            area(flipped, THRESHOLD, THRESHOLD + SHIFT, ORANGE), threshold(THRESHOLD, "threshold"),
         ),
         "matched": picture(
-            "Matched threshold: where, without the feature, misses and false alarms are equal", ["P0", "N0", "N1"],
+            "Matched threshold: without the feature, misses and false alarms are equal in number", ["P0", "N0", "N1"],
             area(lambda v: density(0, v), MATCHED, 3.0, ORANGE),
             area(lambda v: density(DISTANCE, v), DISTANCE - 2.9, MATCHED, BLUE),
             threshold(THRESHOLD, "", pale=True), threshold(MATCHED, "matched"),
         ),
         "spurious_misclassification": picture(
-            "Spurious misclassification: N1 beyond the threshold, by push and threshold alike", ["N1"],
-            area(lambda v: density(PUSH, v), THRESHOLD, edge, ORANGE), threshold(THRESHOLD, "threshold"),
+            "Spurious misclassification: N1 beyond the threshold, because of both shift and threshold", ["N1"],
+            area(lambda v: density(SHIFT, v), THRESHOLD, edge, ORANGE), threshold(THRESHOLD, "threshold"),
         ),
     }  # fmt: skip
 
