@@ -74,7 +74,7 @@ def test_no_file_is_longer_than_400_lines():
 
 def test_contributors_are_led_to_functions_that_exist():
     contributing = (SOURCE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    table = contributing.partition("## Where it is decided")[2].partition("\n## ")[0]
+    table = contributing.partition("## Where decisions are made")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]+\.py)`((?:[:,] `[\w.]+`)*)", table)
     assert len(named) >= 10
     for module, names in named:
