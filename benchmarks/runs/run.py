@@ -80,18 +80,25 @@ class Runs:
             return
         listed = self / f"{name}.txt"
         kept = keep or (listed if listed.is_file() else "all")
-        folder, model = self / name, self / name / "model.safetensors"
+        model = self / name / "model.safetensors"
         common = {"data_root": self.root, "workers": 0}
         data = {**data, "set": [*data.get("set", ()), *self._sets]}
         try:
             self.step(spurcli.train, model, keep=kept, seed=self.seed, **common, **data, **asked)
-            for split in splits:
-                output = folder / ("evaluation.json" if split == "test" else f"{split}.evaluation.json")
-                self.step(spurcli.evaluate, output, model, split=split, feature_of=feature_of, **common)
+            self.judge(name, model, splits=splits, feature_of=feature_of)
         except Interrupted:
             raise
         except Exception:
             self._write({"stage": "failed", "output": name, "error": traceback.format_exc(limit=-1)})
+
+    def judge(
+        self, name: str, model: Path, *, splits: Sequence[str] = ("test",), feature_of: str | None = None
+    ) -> None:
+        """Evaluate `model` on each split, as the arm `name`."""
+        for split in splits:
+            output = self / name / ("evaluation.json" if split == "test" else f"{split}.evaluation.json")
+            asked = {"split": split, "feature_of": feature_of, "data_root": self.root, "workers": 0}
+            self.step(spurcli.evaluate, output, model, **asked)
 
     def step(self, stage: Callable[..., Any], output: Path, *asked: Any, **keywords: Any) -> None:
         if output.is_file():

@@ -61,17 +61,17 @@ _GLASSES = "male/glasses"
 
 
 def celeba(run: Any) -> None:
-    """examples/celeba.sh with two fractions; pruned among the carriers (Fig. 4); and two references without glasses."""
+    """examples/celeba.sh with three fractions (Fig. 6); the same among the carriers (Fig. 4); and two references without glasses."""
     data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "set": [*_CELEBA, BF16]}
     run.score("scores.h5", **data)
-    pairs = (("hardest-0.25", "0.25"), ("hardest-0.1", "0.1"))
-    for name, fraction in pairs:
-        run.prune(name, fraction=fraction, per_class=True)
-        run.prune(name.replace("hardest", "random"), match=name)
-    run.prune("carriers-0.25", fraction="0.25", group=_GLASSES)
-    run.prune("carriers-random-0.25", match="carriers-0.25", match_groups=True)
+    names = ["all"]
+    for fraction in ("0.25", "0.1", "0.5"):
+        names += [f"{kind}-{fraction}" for kind in ("hardest", "random", "carriers", "carriers-random")]
+        run.prune(f"hardest-{fraction}", fraction=fraction, per_class=True)
+        run.prune(f"random-{fraction}", match=f"hardest-{fraction}")
+        run.prune(f"carriers-{fraction}", fraction=fraction, group=_GLASSES)
+        run.prune(f"carriers-random-{fraction}", match=f"carriers-{fraction}", match_groups=True)
     run.prune("oracle", fraction="1", group=_GLASSES)
-    names = ["all", "hardest-0.25", "random-0.25", "hardest-0.1", "random-0.1", "carriers-0.25", "carriers-random-0.25"]
     for name in (*names, "oracle"):
         run.arm(name, data, splits=("test", "val"), feature_of=_GLASSES)
     clean = {**data, "set": [*_CELEBA, BF16, "dataset.options.glasses_share=0"]}
@@ -130,7 +130,7 @@ def cifar10s_strong(run: Any) -> None:
 
 
 def cifar10s_carriers(run: Any) -> None:
-    """examples/cifar10s.sh, part A: the line in the 100 easiest, the 100 hardest, or none of the airplanes."""
+    """examples/cifar10s.sh, part A: the line in the 100 easiest, the 100 hardest, or none of the airplanes; also after each epoch (Fig. 2c-d)."""
     settings = {"recipe": "cifar10-cpu", "set": ["training.epochs=6", BF16]}
     line = {"dataset": "cifar10", "feature": "line", "class_name": "airplane", "twin_class": "automobile"}
     run.score("clean.h5", dataset="cifar10", **settings)
@@ -138,8 +138,11 @@ def cifar10s_carriers(run: Any) -> None:
         chosen = {"select": which, "scores": run / "clean.h5", "set": ["feature.width=3"]}
         run.inject(f"{which}.json", count=100, **line, **chosen)
     run.inject("none.json", count=0, set=["feature.width=3"], **line)
+    earlier = [str(epoch) for epoch in range(1, 6)]
     for which in ("hardest", "easiest", "none"):
-        run.arm(which, {**settings, "dataset": run / f"{which}.json"}, keep="all")
+        run.arm(which, {**settings, "dataset": run / f"{which}.json"}, keep="all", save_epochs=earlier)
+        for epoch in earlier:
+            run.judge(f"{which}-epoch{epoch}", run / which / f"model.epoch{epoch}.safetensors")
 
 
 def waterbirds(run: Any) -> None:
@@ -174,11 +177,13 @@ def waterbirds_frozen(run: Any) -> None:
     run.score("scores.h5", **data)
     run.prune("class", fraction="0.25", per_class=True)
     run.prune("group", fraction="0.25", group="auto")
-    run.prune("balanced", fraction="0.25", group="auto", balance_classes=True)
+    balanced = {"balanced-0.1": "0.1", "balanced": "0.25", "balanced-0.5": "0.5"}  # Fig. 8
+    for name, fraction in balanced.items():
+        run.prune(name, fraction=fraction, group="auto", balance_classes=True)
     run.prune("class-random", match="class")
-    for name in ("group", "balanced"):
+    for name in ("group", *balanced):
         run.prune(f"{name}-random", match=name, match_groups=True)
-    for name in ("all", "class", "class-random", "group", "group-random", "balanced", "balanced-random"):
+    for name in ("all", *(f"{rule}{control}" for rule in ("class", "group", *balanced) for control in ("", "-random"))):
         run.arm(name, data)
     _methods(run, data)
 

@@ -50,6 +50,8 @@ def stages(monkeypatch):
                 keywords["save_errors"].touch()
             called.append((name, {**keywords, "output": output}))
             output.parent.mkdir(exist_ok=True)
+            for epoch in keywords.get("save_epochs", ()):
+                output.with_suffix(f".epoch{epoch}{output.suffix}").touch()
             output.touch()
 
         stage.__name__ = name
@@ -68,7 +70,7 @@ def test_every_set_names_only_files_that_it_has_made_and_every_page_only_arms_of
     assert {words["seed"] for name, words in stages if name == "train"} == {7}
     by_audit = ("audit", "marks-")  # arms that audit.py makes
     for page in script.tables.PAGES.values():
-        arms = {path.parent.name for path in (tmp_path / page.set / "seed7").glob("*/model.safetensors")}
+        arms = {path.parent.name for path in (tmp_path / page.set / "seed7").glob("*/evaluation.json")}
         named = {*page.arms, *(arm for pair in page.primary for arm in pair)}
         assert {name for name in named if not name.startswith(by_audit)} <= arms
 
