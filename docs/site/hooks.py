@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds the site: pages made from other files, and links that lead out of docs/."""
+"""Functions that MkDocs calls while it builds the site: pages generated from other files, and links to files outside docs/."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Wide tables scroll by themselves and not the page. A bar in a table's code is `\\|` on GitHub; here the backslash would be shown."""
+    """Wide tables scroll separately from the page. GitHub needs `\\|` for a bar in a table's code; here the backslash is removed."""
 
     def changed(match: re.Match[str]) -> str:
         return f'<div class="wide"><table>{match[1]}</table></div>'.replace("\\|", "|")

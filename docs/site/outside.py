@@ -34,7 +34,7 @@ def relinked(text: str, name: str, pages: Mapping[str, str]) -> tuple[str, set[s
             goal = place(target)
         return f"{match[1]}{posixpath.relpath(goal, posixpath.dirname(here) or '.')}{match[3] or ''}{match[4]}"
 
-    # Code is left as it is: in Python `x[i](y)` is no link.
+    # Code is left as it is: in Python `x[i](y)` is not a link.
     parts = re.split(r"(```.*?```|`[^`\n]+`)", text, flags=re.DOTALL)
     return "".join(part if number % 2 else LINK.sub(changed, part) for number, part in enumerate(parts)), linked
 

@@ -1,4 +1,4 @@
-"""The reference pages: from the commands as Typer knows them, from `spurcli list`, and from the Python functions."""
+"""The reference pages, generated from Typer's commands, from `spurcli list`, and from the Python functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 DOCUMENTED = {
     "Data sets": ("spurcli.datasets.load.load_dataset", "spurcli.datasets.base", "spurcli.datasets.inputs"),
     "Arrays in memory": ("spurcli.in_memory.functions",),
-    "Dynamics of other programs' trainings": (
+    "Recording dynamics in other programs": (
         *("spurcli.callbacks.recorder.DynamicsRecorder", "spurcli.callbacks.transformers.DynamicsCallback"),
     ),
     "Settings of a session": ("spurcli.session.configure",),
@@ -29,7 +29,7 @@ DOCUMENTED = {
 
 
 def plain(text: str) -> str:
-    """A text in which Markdown finds nothing to format, fit for a cell of a table."""
+    """A text with all Markdown characters escaped, on one line, so that it can be a cell of a table."""
     text = re.sub(r"([\\`*_{}\[\]|#])", r"\\\1", re.sub(r"\s+", " ", text.strip()))
     return text.replace("<", "&lt;")
 
@@ -53,7 +53,7 @@ def commands() -> str:
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name="spurcli")
     text = (
-        "# Commands\n\nThis page is made from what the commands say with `--help`. "
+        "# Commands\n\nThis page is generated from the output of `--help`. "
         "Exit codes: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 130 and 143 interrupted.\n\n"
     )
     text += table(
@@ -92,13 +92,13 @@ def described(name: str, command: Any, level: str, *, options: bool = True) -> s
 
 
 def parts() -> str:
-    """What `spurcli list` lists."""
+    """The page of all registered parts, as `spurcli list` shows them."""
     from typer.testing import CliRunner
 
     from spurcli.cli.app import app
 
     listed = CliRunner().invoke(app, ["list", "--json"], catch_exceptions=False)
-    text = "# Registered parts\n\nThis page is made from `spurcli list --json`. Wherever a name is accepted, so is `path/to/file.py:attr`.\n\n"
+    text = "# Registered parts\n\nThis page is generated from `spurcli list --json`. `path/to/file.py:attr` is accepted wherever a name is accepted.\n\n"
     for kind, rows in json.loads(listed.stdout).items():
         text += f"## {kind}\n\n"
         text += table(
@@ -121,14 +121,14 @@ def said(row: dict[str, Any]) -> str:
 
 
 def python() -> str:
-    """The functions of the stages with their parameters, and the docstrings of what a user's own code meets."""
+    """The functions of the stages with their parameters, and the docstrings of the objects that a user's own code uses."""
     import spurcli
     from spurcli import api
     from spurcli.requests.options import fields_of
 
     text = (
         "# Python\n\nThe stages are functions with the options of the commands, and return what the commands print with `--json`; "
-        "this part is made from their signatures. Errors are `spurcli.SpurError`.\n\n"
+        "this part is generated from their signatures. Errors are `spurcli.SpurError`.\n\n"
     )
     for name, request in requests(api).items():
         function = getattr(spurcli, name)
