@@ -178,7 +178,7 @@ METHODS = Registry(
         ),
         "cnc": Entry(
             "spurcli.training.methods.cnc:CnC",
-            "Correct-n-contrast: pulls samples of one class together that an early model predicted differently; options: temperature, "
+            "Correct-n-contrast: pulls together samples of one class that an early model predicted differently; options: temperature, "
             "contrastive_weight, num_anchors, num_positives, num_negatives, anchor_fraction",
             "Zhang et al., ICML 2022",
             {"needs": "groups"},
@@ -245,7 +245,7 @@ SCORES = Registry(
             {"higher_is": "harder", "formula": "1 - cos(h, mean h of the class)", "needs": "embeddings"},
         ),
         "k_centre": Entry(
-            "spurcli.scoring.embeddings:k_centre", "The step in which the greedy k-centre coreset picks the sample; with --add-score k_centre",
+            "spurcli.scoring.embeddings:k_centre", "The step at which the greedy k-centre algorithm selects the sample; with --add-score k_centre",
             "Sener and Savarese, ICLR 2018",
             {"higher_is": "harder", "formula": "rank in farthest-first order of h", "needs": "embeddings"},
         ),
@@ -312,7 +312,7 @@ WAYS = Registry(
         "cross-mistakes": Entry(
             "spurcli.inferring.cross_mistakes:cross_mistakes",
             "Mistakes of two models on the samples that they were not trained on: class/right, class/wrong",
-            "The held-out mistakes that XRM begins with; not XRM, which flips labels: Pezeshki et al., ICML 2024",
+            "The held-out mistakes that XRM starts from, without its label flipping: Pezeshki et al., ICML 2024",
         ),
         "clusters": Entry(
             "spurcli.inferring.clusters:clusters",

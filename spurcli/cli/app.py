@@ -26,7 +26,7 @@ COMMANDS = {
     ),
     "report": (
         _STAGES,
-        "Show all runs on one page: table over seeds, curves, difficulty, pruned samples, the exact commands.",
+        "Show all runs on one page: results over seeds, curves, difficulty, pruned samples, and the exact commands.",
     ),
     "compare": (
         _OTHER,

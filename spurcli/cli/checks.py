@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False)
 def checks(
     data_root: DataRoot = None,
     without_devices: Annotated[
-        bool, typer.Option("--without-devices", help="Skip the devices: torch takes seconds to start.")
+        bool, typer.Option("--without-devices", help="Do not check devices (starting torch takes a few seconds).")
     ] = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False)
 def demo(
     output: Annotated[str, typer.Option("-o", "--output", metavar="FOLDER", help="Output folder.")] = "demo-run",
     seeds: Annotated[
-        int, typer.Option("--seeds", min=1, max=20, metavar="N", help="How many draws of the data and seeds.")
+        int, typer.Option("--seeds", min=1, max=20, metavar="N", help="Number of data draws, each with its own seed.")
     ] = 8,
     as_json: Json = False,
     debug: Debug = False,

@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @stage_command(app, ReportRequest)
 def report(asked: ReportRequest, call: Call) -> None:
-    """Show all runs on one page: table over seeds, curves, difficulty, pruned samples, the exact commands.
+    """Show all runs on one page: results over seeds, curves, difficulty, pruned samples, and the exact commands.
 
     The page is one file that loads nothing from the network. Other formats: tables as md, csv or tex (LaTeX),
     everything as json, figures as svg, pdf or png (a folder).

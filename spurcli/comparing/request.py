@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from spurcli.comparing.estimate import Estimate
     from spurcli.reporting.document import Report
 
-WHERE = "Where it runs"
+WHERE = "Execution"
 STANDARD_FOLDER = "study"
 
 
@@ -57,7 +57,9 @@ class CompareRequest:
             completes="methods",
         ),
     ] = None
-    seeds: Annotated[str | int | Sequence[int], Option("How many seeds, or which: 5, 11-18, or 1,4,7.", "SEEDS")] = "5"
+    seeds: Annotated[str | int | Sequence[int], Option("Number of seeds, or a list: 5, 11-18, or 1,4,7.", "SEEDS")] = (
+        "5"
+    )
     controls: Annotated[bool, Option("Add the matched random control of each pruned arm.")] = True
     model: Model = None
     group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, for arms that need groups.", "FILE")] = None
@@ -77,11 +79,13 @@ class CompareRequest:
     ] = None
     evaluate_attribute: Annotated[
         str | Sequence[str] | None,
-        Option("Evaluate by groups of this column of the data set's table. Repeatable.", "COLUMN", repeated=True),
+        Option(
+            "Evaluate with groups defined by this column of the data set's table. Repeatable.", "COLUMN", repeated=True
+        ),
     ] = None
-    evaluate_groups: Annotated[File | None, Option("Evaluate by the groups in this table of id and group.", "FILE")] = (
-        None
-    )
+    evaluate_groups: Annotated[
+        File | None, Option("Evaluate with the groups in this table (columns id and group).", "FILE")
+    ] = None
     feature_of: Annotated[
         str | Sequence[str] | None,
         Option("Measure reliance on this feature, CLASS/ATTRIBUTE. Repeatable.", "NAME", repeated=True),
@@ -94,9 +98,9 @@ class CompareRequest:
         Option("Threads of each run. (default: torch's; with --jobs: cores / jobs)", "N", panel=WHERE, minimum=1),
     ] = None
     profile: Annotated[
-        File | None, Option("Run by Snakemake with this profile (SLURM, Kubernetes, GPUs).", "DIR", panel=WHERE)
+        File | None, Option("Run with Snakemake and this profile (SLURM, Kubernetes, GPUs).", "DIR", panel=WHERE)
     ] = None
-    cores: Annotated[int | None, Option("Run by Snakemake on this many cores.", "N", panel=WHERE, minimum=1)] = None
+    cores: Annotated[int | None, Option("Run with Snakemake on this many cores.", "N", panel=WHERE, minimum=1)] = None
     title: Annotated[str | None, Option("Title of the report.", "TEXT", panel=OUTPUT)] = None
     note: Annotated[
         str | Sequence[str] | None,

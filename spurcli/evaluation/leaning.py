@@ -65,7 +65,7 @@ _register(
 _register(
     "spurious_misclassification_matched",
     "Spurious misclassification, matched threshold",
-    "The same share at the threshold at which, among samples without the feature, as many are predicted as the class as belong to it",
+    "The same share at the threshold at which, among samples without the feature, the number predicted as the class equals the number that belongs to it",
     lower_is_better=True,
     column=None,
 )
@@ -79,13 +79,13 @@ _register(
 _register(
     "conflict_accuracy_matched",
     "Conflict accuracy, matched threshold",
-    "Accuracy on the conflict groups at the threshold at which, among samples without the feature, as many are predicted as the class as belong to it",
+    "Accuracy on the conflict groups at the threshold at which, among samples without the feature, the number predicted as the class equals the number that belongs to it",
     column=12,
 )
 _register(
     "auroc_gap",
     "AUROC gap",
-    "Background − BPSN AUROC: the ranking quality lost through the feature; small near perfect ranking, whatever the reliance",
+    "Background − BPSN AUROC: the ranking quality lost through the feature; small if ranking is nearly perfect, whatever the reliance",
     unit="",
     lower_is_better=True,
     bounds=(-1.0, 1.0),

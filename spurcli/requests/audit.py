@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from spurcli.settings import Settings
 
 STANDARD_FOLDER = "audit"
-SUSPICION = "Your own suspicion"
+SUSPICION = "Your own hypotheses"
 SHEET = "A tick sheet"
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -106,7 +106,7 @@ class AuditRequest:
         File | None, Option("A second model (another seed) that must show the same effect.", "CHECKPOINT")
     ] = None
     confirm: Annotated[
-        bool, Option("Train the second model: the checkpoint's recipe with the next seed. Costs a full training run.")
+        bool, Option("Train the second model: the checkpoint's recipe with the next seed. Takes a full training run.")
     ] = False
     held_out: Annotated[
         str | None, Option("The split on which reliance is measured. (default: val, else test)", "NAME")

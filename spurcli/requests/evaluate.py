@@ -89,13 +89,14 @@ class EvaluateRequest:
     attribute: Annotated[
         str | Sequence[str] | None,
         Option(
-            "Make groups by this column of the data set's table, without training again. Repeatable.",
+            "Define groups by this column of the data set's table, without training again. Repeatable.",
             "COLUMN",
             repeated=True,
         ),
     ] = None
     group_labels: Annotated[
-        File | None, Option("Make groups by this table of id and group, or by a groups.txt of the split.", "FILE")
+        File | None,
+        Option("Use the groups in this table (columns id and group) or in a groups.txt of the split.", "FILE"),
     ] = None
     feature_of: Annotated[
         str | Sequence[str] | None,

@@ -48,13 +48,13 @@ SET = Option("Change one setting, e.g. training.epochs=3. Repeatable.", "KEY=VAL
 DEVICE = Option("auto, cpu, cuda, cuda:1 or mps.", "NAME", panel=DATA, completes="auto cpu cuda mps")
 SEED = Option("Seed of all random numbers.", "N", panel=DATA, minimum=0)
 WORKERS = Option("Number of processes that decode images.", "N", panel=DATA, minimum=0)
-FEATURE = Option("Confirm your own feature code that inject.json names.", "NAME", panel=DATA)
+FEATURE = Option("Allow your own feature code that inject.json names.", "NAME", panel=DATA)
 MODEL = Option("Architecture: a name (spurcli list models) or your own file.py:attr.", "NAME", completes="models")
 LABELS = Option("Labels of the logits.", "FILE")
 IDS = Option("Ids of the logits, one per line (or .npy, .h5), matched to the ids of the data set.", "FILE")
 GROUP_LABELS = "groups.txt, one group name for each sample"
-SCORE = Option("The score that decides. (default: el2n, or the only one)", "NAME", completes="scores")
-ALLOW_MISMATCH = Option("Accept files made under another injection.")
+SCORE = Option("Rank the samples by this score. (default: el2n, or the only one)", "NAME", completes="scores")
+ALLOW_MISMATCH = Option("Accept files made with another injection.")
 FORCE = Option("Replace the finished output of another run.", panel=OUTPUT)
 
 Dataset = Annotated[File | None, DATASET]
@@ -90,7 +90,7 @@ LogitColumns = Annotated[
     Columns, Option("Columns of logits, named in the same way. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
 ]
 GroupColumns = Annotated[
-    Columns, Option("Make groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
+    Columns, Option("Define groups by this column. Repeatable.", "COLUMN", panel=TABLE, repeated=True)
 ]
 IdColumn = Annotated[str | None, Option("Column of the ids. (default: id, if it exists)", "COLUMN", panel=TABLE)]
 SplitColumn = Annotated[
@@ -106,7 +106,7 @@ IMAGE_COLUMN = Option("Column of your table with the paths of the images.", "COL
 TEXT_COLUMN = Option("Column of your table with the texts.", "COLUMN", panel=DATA)
 CLASS_COLUMN = Option("Column of your table with the class.", "COLUMN", panel=DATA)
 ATTRIBUTE_COLUMN = Option(
-    "Column of your table that may be spurious; groups are class and attribute. Repeatable.",
+    "Column of your table that may be a spurious feature; groups are class/attribute. Repeatable.",
     "COLUMN",
     panel=DATA,
     repeated=True,

@@ -49,9 +49,9 @@ class PruneRequest:
             repeated=True,
         ),
     ] = None
-    group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, if the scores hold no groups.", "FILE")] = None
-    balance_classes: Annotated[bool, Option("Continue until all classes are as small as the smallest.")] = False
-    balance_groups: Annotated[bool, Option("Continue until all groups are as small as the smallest.")] = False
+    group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, if the score file has no groups.", "FILE")] = None
+    balance_classes: Annotated[bool, Option("Then prune the larger classes to the size of the smallest.")] = False
+    balance_groups: Annotated[bool, Option("Then prune the larger groups to the size of the smallest.")] = False
     quotas: Annotated[
         File | None,
         Option(
@@ -69,7 +69,7 @@ class PruneRequest:
     match: Annotated[
         File | None, Option("Random control: remove as many of each class as this list removes.", "LIST")
     ] = None
-    match_groups: Annotated[bool, Option("With --match: as many of each class and group.")] = False
+    match_groups: Annotated[bool, Option("With --match: match the counts of each class and group.")] = False
     score: Score = None
     kind: Annotated[
         str, Option("List the samples to keep, or the samples to remove.", "keep|remove", completes="keep remove")

@@ -88,7 +88,7 @@ class TrainRequest:
     save_epochs: Annotated[
         str | int | Sequence[str | int],
         Option(
-            f"Also save the model of these epochs, numbers or rules: {', '.join(RULES)}.", "N,RULE", completes="rules"
+            f"Also save the model of these epochs (numbers or rules): {', '.join(RULES)}.", "N,RULE", completes="rules"
         ),
     ] = ""
     evaluate_each: Annotated[
