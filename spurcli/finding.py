@@ -73,7 +73,7 @@ def find_own_data(table: Mapping[str, Any], named_in: Sequence[Path], data_root:
     if len(found) > 1:
         places = " and ".join(map(str, list(found.values())[:2]))
         raise InputError(
-            f"{named_in[0]} was made with the data {path}: there are {places}",
+            f"{named_in[0]} was made with the data {path}, which exists more than once: {places}",
             "Name the folder that holds the right one: --data-root FOLDER",
         )
     if not found:

@@ -281,7 +281,7 @@ def _refuse_other_dataset(
     raise InputError(
         f"{parent.source} was made with {made_with}, not {named}",
         "Leave --dataset out, or make the file again."
-        + (" --allow-injection-mismatch uses it as it is." if only_injection else ""),
+        + (" To use it anyway, add --allow-injection-mismatch." if only_injection else ""),
     )
 
 

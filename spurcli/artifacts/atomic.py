@@ -63,7 +63,7 @@ def readable_os_errors(path: Path) -> Iterator[None]:
             ) from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(
-                f"Not allowed to write {path}", "Check the folder's permissions or choose another with -o."
+                f"Not allowed to write {path}", "Check the folder's permissions, or choose another folder with -o."
             ) from error
         if number is not None:
             raise InputError(f"Cannot write {path}: {os.strerror(number)}", "Check the path.") from error

@@ -126,8 +126,8 @@ def read_injection(path: Path) -> Injection:
         raise InputError(f"{where}: seed and classes count from 0", _HINT)
     if optional_field(content, "sha256", str, where) not in (None, injection.sha256):
         raise InputError(
-            f"{where} was changed after it was written: its sha256 is not that of its content",
-            "If that is meant, remove the line with sha256.",
+            f"{where} was changed after it was written: its sha256 does not match its content",
+            "If this change is intended, remove the line with sha256.",
         )
     return injection
 

@@ -61,7 +61,7 @@ class Kept:
             if not replace_other:
                 raise InputError(
                     f"{folder} holds the unfinished work of another audit",
-                    "Finish that with its own command. Start over with --force.",
+                    "Finish it with the command that started it. Start over with --force.",
                 )
         shutil.rmtree(folder, ignore_errors=True)
         with readable_os_errors(folder):
@@ -100,7 +100,7 @@ def write_found(path: Path, found: Found) -> None:
     except (TypeError, ValueError) as error:
         raise InputError(
             f"A finder returned values that JSON cannot store: {error}",
-            "Return plain texts and finite numbers as shown and details.",
+            "Use only plain texts and finite numbers in shown and details.",
         ) from error
     arrays[_TEXT] = np.frombuffer(text, dtype=np.uint8)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:

@@ -162,7 +162,7 @@ def _with_status(suspect: Suspect) -> Suspect:
     if suspect.p_adjusted is None:
         return replace(suspect, status=UNCONFIRMED)
     if suspect.p_adjusted > LEVEL:
-        reason = f"no effect on the half that confirms: adjusted p = {suspect.p_adjusted:.2g}"
+        reason = f"no effect in the confirmation half: adjusted p = {suspect.p_adjusted:.2g}"
         return replace(suspect, status=NOT_SUPPORTED, reason=reason)
     if effect is None:
         reason = f"its effect is undefined: {suspect.reliance['feature_effect']['reason']}"

@@ -147,7 +147,7 @@ class DynamicsRecorder:
         with open_dynamics(self.path) as reader:
             if reader.num_epochs < num_epochs:
                 raise InputError(
-                    f"{self.path} has {counted(reader.num_epochs, 'epoch')}, and the training goes on after epoch {num_epochs}",
+                    f"{self.path} has {counted(reader.num_epochs, 'epoch')}, and the training continues after epoch {num_epochs}",
                     "Name the file of this training, or train from the start.",
                 )
             label, ids = reader.labels(), reader.sample_ids()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spurcli.cli.options import DataRoot, Debug, Json
+from spurcli.words import counted
 
 if TYPE_CHECKING:
     from spurcli.machine.devices import Devices
@@ -108,9 +109,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     width = max(len(each["name"]) for each in found["data_sets"])
     for each in found["data_sets"]:
         yield f"  {each['name']:{width}}  {each['folder'] or 'not found'}"
-    yield "  What is found is counted by spurcli data check NAME, which also says where to get what is missing."
+    yield "  spurcli data check NAME counts the samples of a data set and says where to get missing files."
     yield f"Weights in {found['weights']['folder']}"
-    yield from _stored_lines(found["weights"]["found"], "none; docs/models.md says where they come from")
+    yield from _stored_lines(found["weights"]["found"], "none; docs/models.md says where to get them")
     yield "Cache in " + _in_words(found["cache"])
     yield from _stored_lines(found["cache"]["found"], "empty; spurcli data cache NAME fills it")
     yield "Working folder " + _in_words(found["working_folder"])
@@ -143,7 +144,7 @@ def _in_words(place: Place) -> str:
     from spurcli.artifacts.space import in_words
 
     said = f" (by {place['said_by']})" if place["said_by"] else ""
-    state = "" if place["exists"] else ", which is not there"
+    state = "" if place["exists"] else " (does not exist)"
     rights = "writable" if place["writable"] else "not writable"
     return f"{place['folder']}{said}{state}: {rights}, {in_words(place['free'])} free"
 
@@ -156,4 +157,4 @@ def _device_lines(devices: Devices) -> Iterator[str]:
         memory = f", {in_words(each['memory'])}" if each["memory"] else ""
         yield f"  {each['name']}  {each['model']}{memory}"
     if devices["found"]:
-        yield f"  --device auto takes {devices['auto']}; torch uses {devices['threads']} threads"
+        yield f"  --device auto uses {devices['auto']}; torch uses {counted(devices['threads'], 'thread')}"

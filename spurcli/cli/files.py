@@ -79,7 +79,7 @@ def _spooled(path: Path) -> Path:
         while block := sys.stdin.buffer.read(1 << 20):
             spool.write(block)
     if not path.stat().st_size:
-        raise InputError("Nothing came through the pipe", "The command before it failed; see its message.")
+        raise InputError("The pipe is empty", "The previous command failed; see its message.")
     return path
 
 

@@ -197,7 +197,7 @@ def _describe(error: Exception) -> tuple[str, str]:
     if own:
         return f"{own[-1].filename}, line {own[-1].lineno}: {problem}", "--debug shows the traceback."
     if own_files:
-        return problem, "It may come from your own part: --debug shows the traceback."
+        return problem, "The error may come from your own code: --debug shows the traceback."
     return problem, "This looks like a bug: run it again with --debug and report it."
 
 

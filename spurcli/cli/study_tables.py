@@ -29,7 +29,7 @@ def _trains_on(arm: Arm) -> str:
     if arm.keep:
         return f"the list {arm.keep}"
     if arm.match:
-        return f"as {arm.match}, random samples removed"
+        return f"random samples removed, as many as in {arm.match}"
     if rule is None:
         groups = f", groups: {arm.inferred or arm.group_labels}" if arm.inferred or arm.group_labels else ""
         return f"all samples{groups}"

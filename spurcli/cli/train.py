@@ -31,6 +31,6 @@ def train(asked: TrainRequest, call: Call) -> None:
     if last := result.get("last"):
         say(
             f"Trained on {result['num_kept']:,} of {counted(result['num_train'], 'sample')}: "
-            f"loss {last['loss']:.4f}, accuracy {last['accuracy']:.1%} on them → {shown(asked.output, asked.standard_output)}"
+            f"training loss {last['loss']:.4f}, training accuracy {last['accuracy']:.1%} → {shown(asked.output, asked.standard_output)}"
             + ("" if result["selection"] == "last" else f", epoch {result['epoch']} ({result['selection']})")
         )

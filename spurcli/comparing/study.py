@@ -127,7 +127,7 @@ class Study:
 
         if lacking := [name for name in self.looks.splits if name not in splits]:
             others = [name for name in splits if name != "train"]
-            hint = f"Name one that there is: --split {others[0]}" if others else "Bring samples to evaluate on."
+            hint = f"Name an existing split: --split {others[0]}" if others else "Add a split to evaluate on."
             raise UsageError(f"The data set has no split {lacking[0]!r}; it has: {', '.join(splits)}", hint)
         if self.looks.attributes and not self.inject:
             dataset = with_columns(self.settings, self.looks.attributes).dataset

@@ -125,7 +125,7 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
             )
         if found[place] >= 0:
             raise InputError(
-                f"{path}: rows {int(found[place]):,} and {row:,} are both of {ours[place][-80:]!r} ({foreign[int(found[place])][-80:]!r} "
+                f"{path}: rows {int(found[place]):,} and {row:,} are both for {ours[place][-80:]!r} ({foreign[int(found[place])][-80:]!r} "
                 f"and {written[-80:]!r})",
                 "Write each sample once.",
             )
@@ -134,7 +134,7 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
     if len(missing):
         hint = "Compute logits of all samples."
         if unknown:
-            hint = f"Rows of no sample are {_listed(unknown)}: are the ids spelled differently?"
+            hint = f"These rows match no sample: {_listed(unknown)}. Are the ids spelled differently?"
         raise InputError(
             f"{path} has no row for {len(missing):,} of {counted(len(ours), 'sample')} of {where}: {_listed([ours[n] for n in missing[:_SHOWN]], len(missing))}",
             hint,

@@ -148,7 +148,7 @@ def require_space(root: Path, num_bytes: int) -> None:
     if free < num_bytes:
         raise InputError(
             f"The cache needs {in_words(num_bytes)}, {in_words(free)} are free in {root}: "
-            f"{in_words(num_bytes - free)} are missing",
+            f"{in_words(num_bytes - free)} more are needed",
             "Free some space, or set the environment variable SPURCLI_CACHE to a folder on another disk.",
         )
 

@@ -166,8 +166,8 @@ def _check_quota(table: Table, quota: Sequence[int], share: float, there: Collec
             most = next((n for n in range(supply[_WOMEN], 0, -1) if _within(train_quota(n, share), supply)), 0)
             raise InputError(
                 f"CelebA's training split has {count:,} {name}{'' if there is None else ' whose image is here'}, "
-                f"{wanted:,} are asked for",
-                f"Ask for fewer: --set dataset.options.num_train_per_class={most} is the most with this glasses_share."
+                f"{wanted:,} are requested",
+                f"Use fewer: the maximum with this glasses_share is --set dataset.options.num_train_per_class={most}."
                 if most
                 else f"Put more images there; they come from {SOURCE}",
             )

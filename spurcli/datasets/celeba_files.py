@@ -26,8 +26,8 @@ ATTRIBUTES_SHA256 = "f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba
 SIZE = (178, 218)
 
 _NUM_ATTRIBUTES = 40
-_FETCH_AGAIN = f"Fetch it again at {SOURCE}"
-_FETCH_BOTH = f"Fetch both again at {SOURCE}"
+_FETCH_AGAIN = f"Fetch it again from {SOURCE}"
+_FETCH_BOTH = f"Fetch both again from {SOURCE}"
 _WHOLE_LISTS = (
     f"The lists must be complete and as published, even where images are missing; download both from {SOURCE}"
 )
@@ -62,7 +62,7 @@ def find_folder(data_root: Path, recipe: str) -> Path:
             return folder
     raise InputError(
         f"CelebA is not in {data_root}",
-        f"Fetch it at {SOURCE} and put {ATTRIBUTES} (SHA-256 {ATTRIBUTES_SHA256}), {PARTITION} and {IMAGES}/ in "
+        f"Fetch it from {SOURCE} and put {ATTRIBUTES} (SHA-256 {ATTRIBUTES_SHA256}), {PARTITION} and {IMAGES}/ in "
         f"{data_root / 'celeba'}. --data-root DIR or SPURCLI_DATA_ROOT names another folder; "
         f"--recipe {recipe} trains on a laptop.",
     )
@@ -215,7 +215,7 @@ def require_images(table: Table, rows: Mapping[str, NDArray[np.int64]], folder: 
     if missing:
         raise MissingFilesError(
             f"of CelebA's {counted(len(needed), 'image')} are not in {folder / IMAGES}",
-            f"Fetch img_align_celeba.zip at {SOURCE} and unpack it there, or use the existing files, which are not the "
+            f"Fetch img_align_celeba.zip from {SOURCE} and unpack it there, or use the existing files, which are not the "
             "published set: --set dataset.options.available_only=true",
             missing,
         )
@@ -256,7 +256,7 @@ def warn_of_size(images: Path, names: Sequence[str]) -> None:
             with Image.open(images / name) as image:
                 sizes[image.size] += 1
         except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"{images / name} is not an image", f"Fetch it again at {SOURCE}") from error
+            raise InputError(f"{images / name} is not an image", f"Fetch it again from {SOURCE}") from error
     others = [f"{width}×{height}" for (width, height), _ in sizes.most_common() if (width, height) != SIZE]
     if others:
         warnings.warn(

@@ -101,7 +101,7 @@ def _read_binary(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     num_bytes = path.stat().st_size
     if num_bytes % _RECORD:
         raise InputError(
-            f"{path} is cut short or damaged: {counted(num_bytes, 'byte')} are not a multiple of the {_RECORD:,} bytes of a record",
+            f"{path} is truncated or damaged: {counted(num_bytes, 'byte')} are not a multiple of the {_RECORD:,} bytes of a record",
             _FETCH_AGAIN,
         )
     records = np.fromfile(path, dtype=np.uint8).reshape(-1, _RECORD)

@@ -150,8 +150,8 @@ def _open(images: EncodedImages, cache_root: Path, key: Key) -> MappedImages | N
         if not np.array_equal(images.read(chosen), mapped.read(chosen)):
             raise damaged(
                 folder,
-                f"other pixels than image {position:,} of {len(images):,} gives now "
-                "(it or Pillow changed, or the cache is damaged)",
+                f"the pixels of image {position:,} of {len(images):,} are different now "
+                "(the image or Pillow changed, or the cache is damaged)",
             )
     return mapped
 

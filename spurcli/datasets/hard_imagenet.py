@@ -39,7 +39,7 @@ LISTED = (
 LISTED_FILES = tuple(f"{CLASSES[DOG_SLED][1]}_{number}.JPEG" for number in LISTED)
 
 _NOT_IMAGES = ("thumbs.db", "desktop.ini")  # what Windows leaves behind
-_PART = "use what is there, which is not the published set: --set dataset.options.available_only=true"
+_PART = "use the existing files, which are not the published set: --set dataset.options.available_only=true"
 Files = Mapping[str, Sequence[Sequence[str]]]
 
 
@@ -151,7 +151,8 @@ def _file_names(folder: Path) -> list[str]:
             continue
         if not entry.name.lower().endswith((".jpeg", ".jpg")) or not entry.name.isascii() or entry.is_dir():
             raise InputError(
-                f"{entry.path} is not a JPEG image", "Was a download cut short? Remove it, or fetch it again."
+                f"{entry.path} is not a JPEG image",
+                "The download may be incomplete. Remove the file, or fetch it again.",
             )
         names.append(entry.name)
     return sorted(names, key=os.fsencode)
@@ -218,7 +219,7 @@ def _dog_sleds(folder: Path, names: Sequence[str], number: int, *, whole: bool) 
 def _skis(names: Sequence[str], number: int, seed: int, *, whole: bool) -> Sequence[str]:
     if number > len(names) and whole:
         raise InputError(
-            f"There are {len(names):,} skis to train on, {number:,} are asked for", "Lower dataset.options.num_ski."
+            f"There are {len(names):,} skis to train on, {number:,} are requested", "Lower dataset.options.num_ski."
         )
     if number == 0:
         return names

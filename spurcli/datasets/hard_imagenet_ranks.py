@@ -38,7 +38,7 @@ def choose_by_rank(
     chosen = [name for name in ranked if name in there][:number]
     if len(chosen) < number and whole:
         raise InputError(
-            f"{path} ranks {len(chosen):,} of the images that are there, {number:,} are asked for",
+            f"{path} ranks {len(chosen):,} of the existing images, {number:,} are requested",
             "Lower dataset.options.num_dog_sled.",
         )
     shared = len(set(ranked[: len(listed)]) & set(listed))
@@ -72,8 +72,8 @@ def cue_free_first(ranked: Sequence[str], listed: Collection[str], path: Path) -
     middle = median(places) / max(len(ranked) - 1, 1) if len(places) > len(listed) / 2 else 0.5
     if _AN_END < middle < 1 - _AN_END:
         raise InputError(
-            f"{path} does not tell which end is free of the cue: {len(places)} of {counted(len(listed), 'image')} known to be free "
-            f"of it are there, the middle one at {middle:.0%}",
+            f"{path} does not show which end is free of the cue: {len(places)} of {counted(len(listed), 'image')} known to be free "
+            f"of it are in the list, their median at {middle:.0%}",
             "Leave dataset.options.num_dog_sled at 59: the paper's images, by name.",
         )
     at_front = middle <= _AN_END

@@ -72,7 +72,7 @@ def load(
     if total != _NUM_LABELLED and not available_only:
         raise InputError(
             f"MultiNLI in {folder} has {counted(total, 'labelled row')}, not {_NUM_LABELLED:,}",
-            f"Fetch all three files at {SOURCE}, or use what is there, which is not the published data: "
+            f"Fetch all three files from {SOURCE}, or use the existing files, which are not the published data: "
             "--set dataset.options.available_only=true",
         )
     metadata = next((path for path in (folder / METADATA, Path(data_root) / METADATA) if path.is_file()), None)

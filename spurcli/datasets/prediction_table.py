@@ -300,7 +300,7 @@ def suggest_attributes(path: Path, unused: Sequence[str], flag: str, reading: Re
             likely.append(name)
     if likely:
         more = ", …" if len(likely) > _SHOWN else ""
-        said = f"{path}: no column makes groups; {', '.join(likely[:_SHOWN])}{more} could"
+        said = f"{path}: no column defines groups; candidates: {', '.join(likely[:_SHOWN])}{more}"
         warnings.warn(SpurWarning(f"{said}: {flag} {likely[0]}"), stacklevel=4)
 
 

@@ -88,7 +88,7 @@ def logits_of(
         if len(columns) > 1 and (found := what_instead(values)):
             raise InputError(
                 f"{table.path}: {flag} {', '.join(columns[:4])}: {found[0]}, not logits",
-                "Probabilities are named with --proba.",
+                "Use --proba for probabilities.",
             )
         return np.asarray(values, dtype=np.float32)
     values = values / values.sum(axis=1, keepdims=True)
@@ -132,7 +132,7 @@ def _require_probabilities(table: Table, columns: Sequence[str], values: NDArray
         row = int(outside[0])
         column = int(np.flatnonzero((values[row] < 0) | (values[row] > 1))[0])
         percent = len(columns) > 1 and values.min() >= 0 and bool((np.abs(total / 100 - 1) < _SUM).all())
-        hint = "They are percentages: divide by 100." if percent else "Logits are named with --logit."
+        hint = "They are percentages: divide by 100." if percent else "Use --logit for logits."
         raise InputError(f"{table.where(row)}: {columns[column]} is {values[row, column]:g}, not a probability", hint)
     wrong = np.flatnonzero(np.abs(total - 1) > _SUM)
     if len(columns) > 1 and len(wrong):

@@ -173,7 +173,7 @@ def _csv_rows(lines: Lines, path: Path, form: dict[str, Any], own: bool, classes
 
 def _swallowed(path: Path, first: int, last: int, own: bool) -> InputError:
     return InputError(
-        f"{path}, line {first:,}: a quoted text runs over {counted(last - first + 1, 'line')} and looks like rows of the table",
+        f"{path}, line {first:,}: a quoted text spans {counted(last - first + 1, 'line')} and looks like rows of the table",
         'Write "" for a quotation mark inside quotes, or --set dataset.options.quoting=none (csv: it is one text).'
         if own
         else "Fetch the file again.",

@@ -46,7 +46,7 @@ def read_pickled_dict(path: Path, max_bytes: int = 1 << 26) -> dict[str, object]
         ) from error
     except Exception as error:  # a damaged pickle raises almost anything
         raise InputError(
-            f"{path} is cut short or damaged ({type(error).__name__}: {str(error)[:80]})", _HINT
+            f"{path} is truncated or damaged ({type(error).__name__}: {str(error)[:80]})", _HINT
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a dictionary", _HINT)
@@ -57,7 +57,7 @@ def _refuse_memory_bombs(raw: bytes) -> None:
     """A few bytes can ask for a memo of 2³² places; an honest pickle numbers them from 0 and has one per opcode."""
     for opcode, argument, _ in pickletools.genops(raw):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(raw):
-            raise _RefusedError(f"it asks for {argument:,} places of memory")
+            raise _RefusedError(f"it requests {argument:,} memo entries")
 
 
 class _RefusedError(pickle.UnpicklingError):
@@ -71,7 +71,7 @@ class _Unpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _RefusedError(f"it names an outside object {pid!r}"[:120])
+        raise _RefusedError(f"it refers to an external object {pid!r}"[:120])
 
 
 class _StandIn:

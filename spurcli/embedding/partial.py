@@ -86,7 +86,7 @@ class Partial:
         ):
             raise InputError(
                 f"{self.folder} holds the unfinished work of another command",
-                f"Finish that with its own command. {_START_OVER}",
+                f"Finish it with the command that started it. {_START_OVER}",
             )
         done = content.get("done")
         if not isinstance(done, dict) or set(done) != set(self.sizes):

@@ -139,7 +139,9 @@ def kept_indices(
         raise UsageError("per_class and groups cannot be combined", "Choose one: each group is within one class.")
     order = parse_select(select)
     if isinstance(order, str) == (fraction is None):
-        raise UsageError("Either a fraction or a slice such as select='0:100' says how many go", "Name one of them.")
+        raise UsageError(
+            "Either a fraction or a slice such as select='0:100' sets how many samples are removed", "Name one of them."
+        )
     share = None if fraction is None else parse_fraction(str(fraction))
     label, class_names = coded(np.zeros(len(values), int) if labels is None else labels, "Labels", len(values))
     known = KnownGroups(None, ())

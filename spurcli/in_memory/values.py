@@ -45,7 +45,7 @@ def logits_of(value: Any, *, probabilities: bool, ndim: int = 2, warns: bool = T
             f"Logits have the shape {list(values.shape)} and the type {values.dtype}", f"Numbers {shape} are required."
         )
     if not np.isfinite(values).all():
-        raise InputError("A logit is NaN or infinite", "Look at the model that made it.")
+        raise InputError("A logit is NaN or infinite", "Check the model that made it.")
     if not probabilities:
         if warns and (found := what_instead(values.reshape(-1, values.shape[-1]))):
             message = f"{found[0]}, not logits. Add probabilities=True for probabilities"
@@ -75,7 +75,7 @@ def label_codes(labels: Labels, class_names: Sequence[str] | None, num_classes: 
             raise InputError(f"The label {wrong} is not one of {counted(num_classes, 'class')}", "Count from 0.")
         return codes
     if class_names is None:
-        raise UsageError("Labels are names, and the classes of the columns are not", "Add class_names=[...].")
+        raise UsageError("Labels are names, but the columns have no class names", "Add class_names=[...].")
     number = {name: place for place, name in enumerate(class_names)}
     written = [str(each) for each in values.tolist()]
     if unknown := [each for each in written if each not in number]:

@@ -44,7 +44,7 @@ def fit_probe(
     counts = int(yes.sum()), int((~yes).sum())
     if min(counts) < FEWEST:
         raise InputError(
-            f"{counts[0]:,} times yes and {counts[1]:,} times no are too few: the probe needs {FEWEST} of each",
+            f"{counts[0]:,} yes and {counts[1]:,} no answers are too few: the probe needs {FEWEST} of each",
             "Tick more samples, or a class where the feature is more (or less) frequent.",
         )
     mean, scale = embedding["train"].mean(axis=0), embedding["train"].std(axis=0)

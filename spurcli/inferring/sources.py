@@ -31,7 +31,7 @@ from spurcli.runtime.feed import Feed
 from spurcli.runtime.forward import embed, predict_logits
 from spurcli.training.early_training import early_epoch, train_early
 
-_HINT = "Name model.safetensors or predictions.h5 of the training split, or nothing to train an early model."
+_HINT = "Name model.safetensors or predictions.h5 of the training split, or leave it out to train an early model."
 
 
 def is_predictions(path: Path) -> bool:
@@ -63,7 +63,7 @@ class FromPredictions:
         assert split == TRAIN
         raise InputError(
             f"{self._path} holds logits, and this way needs embeddings",
-            "Name the checkpoint instead, or nothing to train an early model.",
+            "Name the checkpoint instead, or leave it out to train an early model.",
         )
 
     def held_out_logits(self, split: str = TRAIN) -> NDArray[np.float32]:

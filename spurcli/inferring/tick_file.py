@@ -136,6 +136,7 @@ def _feature(table: Table, path: Path) -> str:
     names = {" ".join(name.split()) for name in table["feature"]} - {""} if "feature" in table.columns else set()
     if len(names) > 1:
         raise InputError(
-            f"{path} is about {counted(len(names), 'feature')}: {', '.join(sorted(names))[:80]}", "Tick one at a time."
+            f"{path} is about {counted(len(names), 'feature')}: {', '.join(sorted(names))[:80]}",
+            "Tick one feature at a time.",
         )
     return next(iter(names), "").replace("/", "-").lstrip("#").strip()[:48]

@@ -127,7 +127,10 @@ def _order(folder: Path, model: Any, classes: Classes) -> tuple[list[int], str]:
         nn.init.normal_(layer.weight, std=getattr(model.config, "initializer_range", None) or 0.02)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-    return [], f"but the last layer is new: it was trained on {', '.join(theirs[:6])}{', …' * (len(theirs) > 6)}"
+    return (
+        [],
+        f"but the last layer is new, because the folder's was trained on {', '.join(theirs[:6])}{', …' * (len(theirs) > 6)}",
+    )
 
 
 def _keep_layers(config: Any, num_layers: int) -> None:

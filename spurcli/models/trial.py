@@ -26,7 +26,7 @@ def require_logits(output: Any, num_classes: int | None = None) -> torch.Tensor:
     if num_classes is not None and output.shape[1] != num_classes:
         hint = "Use a model made for this data set: a factory is given num_classes."
         if output.shape[1] == 1 and num_classes == 2:
-            hint = "Of one output z make the logits of both classes: torch.cat([torch.zeros_like(z), z], 1)"
+            hint = "Make the logits of both classes from the single output z: torch.cat([torch.zeros_like(z), z], 1)"
         raise InputError(
             f"The model has {counted(output.shape[1], 'output')}, the data set {counted(num_classes, 'class')}", hint
         )

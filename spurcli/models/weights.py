@@ -94,7 +94,10 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
         named = _named(saved, classes)
         theirs = classes.of_file(named)
         if theirs is not None and matched(theirs, classes.names) is None:
-            new_head, order_line = True, f"its classes are others ({', '.join(theirs[:6])}{', …' * (len(theirs) > 6)})"
+            new_head, order_line = (
+                True,
+                f"it was trained on other classes ({', '.join(theirs[:6])}{', …' * (len(theirs) > 6)})",
+            )
         else:
             order, order_line = order_of_outputs(named, classes, str(path))
     used = {key: weights[key] for key in expected if key in weights and not (new_head and key in head)}

@@ -83,7 +83,7 @@ def read_recalls(
     split = content.get("split")
     if split != "val":
         what = f"of the split {split!r}" if split else "of no named split"
-        why = "nothing may be chosen by test" if split == "test" else "recalls are measured on val"
+        why = "the test split must not be used for choices" if split == "test" else "recalls are measured on val"
         raise InputError(f"{path} is an evaluation {what}: {why}", _HINT)
     rows = optional_field(content, "per_class", list, str(path)) or []
     names = [row.get("class") if isinstance(row, Mapping) else None for row in rows]
@@ -95,13 +95,15 @@ def read_recalls(
     Subject.from_json(content, str(path), str(path)).require_same_injection(scored, policy)
     counts = tuple(_count(row, size, f"{path}: class {row['class']}") for row, size in zip(rows, sizes, strict=True))
     if all(right == num_samples for (right, num_samples), size in zip(counts, sizes, strict=True) if size):
-        raise InputError(f"{path}: every recall is 1, so no class needs more than another", "Use --per-class instead.")
+        raise InputError(
+            f"{path}: every recall is 1, so no class needs more samples than another", "Use --per-class instead."
+        )
     training = optional_field(content, "training", dict, str(path)) or {}
     warnings = []
     if training.get("keep"):
         warnings.append(
             f"{path} is of a model trained on {training.get('num_kept')} of {training.get('num_train')} samples: "
-            "DRoP takes one trained on all"
+            "DRoP requires a model trained on all samples"
         )
     parent = Parent.of(path, content.get("provenance"))
     return Recalls(tuple(class_names), counts, parent, tuple(warnings))

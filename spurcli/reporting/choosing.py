@@ -20,7 +20,7 @@ from spurcli.words import amount, counted, listed
 
 NONE, ORACLE = "", "best-val-worst-group"
 NONE_LABEL = "no choice: ERM on all samples, last epoch"
-COLUMNS = ("Chosen by", "Reads", "Models (seeds)", "Seeds", "Cost of not knowing")
+COLUMNS = ("Chosen by", "Reads", "Models (seeds)", "Seeds", "Cost without group labels")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def choice_rows(report: Report) -> list[list[str]]:
         unit = next(metric.unit for metric in report.metrics if metric.name == each.metric)
         names = [f"{report.arms[pick.arm].short} ({pick.num_seeds})" for pick in each.picks]
         told = (
-            f", another in {counted(each.num_fitted_otherwise, 'seed')} after class biases are fitted"
+            f", a different one in {counted(each.num_fitted_otherwise, 'seed')} after class biases are fitted"
             if each.num_fitted_otherwise
             else ""
         )

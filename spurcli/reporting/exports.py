@@ -67,7 +67,7 @@ def _differences(report: Report, metrics: Sequence[ShownMetric]) -> list[str]:
         return []
     lines = [
         "## Differences paired by seed", "",
-        "Mean ± standard error (percentage points where the metric is in %); in brackets the seeds that are better.", "",
+        "Mean ± standard error (percentage points where the metric is in %); in brackets the number of seeds that are better.", "",
     ]  # fmt: skip
     arms = report.arms
     body = []
@@ -102,7 +102,7 @@ def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _hidden(num_rows: int, what: str) -> list[str]:
-    return [f"In the JSON, not here: {counted(num_rows - MAX_ROWS, what)}.", ""] if num_rows > MAX_ROWS else []
+    return [f"{counted(num_rows - MAX_ROWS, 'more ' + what)} in the JSON output.", ""] if num_rows > MAX_ROWS else []
 
 
 def _commands(report: Report) -> list[str]:
@@ -114,7 +114,7 @@ def _commands(report: Report) -> list[str]:
             longest = max((len(run) for run in re.findall("`+", code)), default=0)
             fence = "`" * max(3, longest + 1)
             lines += [f"{_escape(arm.label)}:", "", f"{fence}sh", code, fence, ""]
-    return ["## Commands", "", "Of the first seed of each arm.", "", *lines] if lines else []
+    return ["## Commands", "", "Shown for the first seed of each arm.", "", *lines] if lines else []
 
 
 def _escape(text: str) -> str:

@@ -146,7 +146,7 @@ def _read_named(path: Path) -> File:
         if kind is None and path.suffix in (".h5", ".hdf5"):
             kind = "scores"
         if kind is None:
-            raise InputError(f"{path} is nothing that a report shows", _HINT)
+            raise InputError(f"{path} is not a file that a report can show", _HINT)
         return File(kind, name, path, _read(path, kind))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'cannot be read'}", "Check its permissions.") from error

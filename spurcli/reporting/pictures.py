@@ -70,7 +70,7 @@ def gallery(
         try:
             found = _of_file(file, injections, wanted, data_root)
             if others := [other.name for other in scores[number + 1 :]]:
-                notes.append(f"Pictures are of one file only, not of {listed(others)}.")
+                notes.append(f"Pictures show the samples of one file only, not those of {listed(others)}.")
             return replace(found, note=" ".join([found.note, *notes]))
         except Exception as error:  # options come from a file, loaders may stumble: the numbers are shown all the same
             reason = error.problem if isinstance(error, SpurError) else f"{type(error).__name__} while loading it"

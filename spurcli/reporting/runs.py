@@ -122,7 +122,7 @@ def _of_bounds(gathered: Gathered) -> list[str]:
             if text(mapping(entry).get("bound")):
                 found.setdefault(name, []).append(file.name)
     return [
-        f"{name_of(name)}: {counted(len(files), 'run')} with a bound only, as an AUROC is at its end; left out: {listed(files)}."
+        f"{name_of(name)}: {counted(len(files), 'run')} with only a bound, because an AUROC is 0 or 1; left out: {listed(files)}."
         for name, files in found.items()
     ]
 

@@ -13,7 +13,7 @@ OUTCOMES = (LOWER, HIGHER, *HINTS.values(), NOT_CLEAR, UNDECIDED)
 
 # What is claimed of reliance. {feature} is its name, {than} one of THAN, {moved} metrics.
 CLAIMED = "With the hardest {shares} removed, the model {clause}{p}."
-HINTED = "A hint, no claim ({reason}): with the hardest {shares} removed, the model {clause}."
+HINTED = "A hint, not a claim ({reason}): with the hardest {shares} removed, the model {clause}."
 OPEN = "Undecided ({reason}): with the hardest {shares} removed, the model {clause}."
 THAN = {"random": "with as many removed at random", "all": "trained on all samples"}
 CLAUSES = {
@@ -25,7 +25,7 @@ CLAUSES = {
 }
 LOST_CORE = ", but it has lost core: it separates the classes less well without {feature}"
 P_VALUE = " (p = {p} after adjustment for {count})"
-NOTHING_TO_SEVER = "Nothing to sever: trained on all samples, the model hardly leans on {feature} ({metric} {level}, 95 % over seeds {interval})."
+NOTHING_TO_SEVER = "Nothing to sever: the model trained on all samples hardly leans on {feature} ({metric} {level}, 95 % over seeds {interval})."
 ARM = "{arm}: {level}; {differences}."
 FEW_SEEDS = "{difference} against {reference} ({seeds})"
 NO_CLEAR_DIFFERENCE = "no clear difference from {reference} ({difference}, {pairs})"
@@ -42,8 +42,8 @@ COST = "{metric}: {differences}."
 COST_DIFFERENCE = "{difference} against {reference}{unclear}"
 UNCLEAR = ", not clear"
 MORE_ARMS = "In the tables: {more}."
-MISCLASSIFIED = "spurious misclassification ({true} with the feature, taken for {predicted})"
-CONFUSED = "spurious misclassification ({true} taken for {predicted})"
+MISCLASSIFIED = "spurious misclassification ({true} with the feature, predicted as {predicted})"
+CONFUSED = "spurious misclassification ({true} predicted as {predicted})"
 
 # Methods against each other.
 CANNOT_RANK = "The methods cannot be ranked: {seeds} too few; at least three are needed."
@@ -60,7 +60,7 @@ LEVELS = "{metric}{split}: {levels}."
 LEVEL = "{level} for {arm} ({runs})"
 ON_SPLIT = " on the {split} split"
 NO_PAIRS = "No arms here can be paired by seed against a control, so no difference is claimed."
-WITHOUT_METRIC = "Without this metric, so only in the table: {arms}."
+WITHOUT_METRIC = "Only in the table, because they lack this metric: {arms}."
 OTHER_SPLITS = "Only in the table: evaluations on other splits ({splits})."
 OTHER_SAMPLES = "The two were evaluated on different samples, so their values cannot be compared."
 APART = "The metric is {difference} higher for {arm}."
@@ -75,7 +75,7 @@ NOTHING = "Nothing has been evaluated yet: this page shows {shown}. Add a result
 PLUS_MINUS = (
     "± after a level is a standard deviation; ± after a difference is the standard error of differences paired by seed."
 )
-LUCK = "The best of several means is partly luck, so its level is too optimistic."
+LUCK = "The best of several means is partly due to chance, so its level is too optimistic."
 HINT = "Fewer than {seeds} paired seeds: a hint, not a result."
 FAMILY = (
     "A difference is claimed if a paired t-test over at least {seeds} seeds gives p below {level} after Holm's adjustment over {families}. "
@@ -94,7 +94,7 @@ DOUBT_CORE = (
     "A simpler cause: a model without pruning whose core is worse by as much ({core}), and that leans as much less."
 )
 DOUBT_CONTROL = "A random control of equal size with the same result: there is no such control for {shares}."
-DOUBT_COLLAPSE = "The same comparison without the runs that failed outright: {runs}."
+DOUBT_COLLAPSE = "The same comparison without the failed runs: {runs}."
 NO_CONTROL = (
     "No random control of equal size for the hardest {shares}: which samples were removed cannot be separated from how "
     "many."

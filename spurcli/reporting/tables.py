@@ -178,7 +178,7 @@ def table_notes(report: Report) -> list[str]:
         notes.append(_LABELS_NOTE)
     if shows_seconds(report):
         devices = sorted({device for arm in report.arms for device in arm.devices})
-        where = f" Devices differ ({', '.join(devices)}), and with them the times." if len(devices) > 1 else ""
+        where = f" Devices differ ({', '.join(devices)}), so the times differ too." if len(devices) > 1 else ""
         notes.append(f"{_TIME_NOTE}{where}")
     return notes
 

@@ -160,7 +160,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
 
     if asked.predictions:
         if asked.second or asked.confirm:
-            raise UsageError("A second model needs a first one", "Name a model instead of --predictions.")
+            raise UsageError("--second and --confirm require a first model", "Name a model instead of --predictions.")
         table = prediction_table(asked, _BESIDE_TABLE)
         search = replace(search, score=score_words_of_table(asked))
         settings = _settings_beside(asked)
@@ -180,7 +180,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
     second = path(asked.second)
     if asked.confirm:
         if second:
-            raise UsageError("--confirm trains the second model that --second names", "Remove one of them.")
+            raise UsageError("--confirm and --second both set the second model", "Remove one of them.")
         second = _second(asked, checkpoint, output, caller)
     return audit(
         settings,
@@ -241,7 +241,7 @@ def _second(asked: AuditRequest, checkpoint: Path, output: Path, caller: Caller)
             "It repeats spurcli train on all samples by ERM. Train another model yourself: --second MODEL",
         )
     written = output / "second" / "model.safetensors"
-    caller.progress.say(f"Training a second model, as long as the first one took → {written}")
+    caller.progress.say(f"Training a second model, which takes as long as the first → {written}")
     settings = _settings(asked, checkpoint, next_seed=True)
     train(settings, output=written, force=asked.force, progress=caller.progress, command=caller.command)
     return written

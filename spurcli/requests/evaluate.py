@@ -164,11 +164,11 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
         return EvaluatePlan(None, None, None, output, prediction_table(asked, ("split", "feature_of")))
     refuse_columns(asked)
     if asked.ids and not asked.logits:
-        raise UsageError("--ids belongs to logits", "Add --logits FILE, or remove --ids.")
+        raise UsageError("--ids requires --logits", "Add --logits FILE, or remove --ids.")
     if asked.logits and asked.checkpoint:
         raise UsageError("A model and --logits contradict each other", "Give one of them.")
     if asked.logits and asked.model:
-        raise UsageError("--logits needs no --model", "Remove one of them.")
+        raise UsageError("--model has no effect with --logits", "Remove one of them.")
     checkpoint = None if asked.logits else input_file(asked.checkpoint, "model.safetensors", say)
     if checkpoint and checkpoint.suffix.lower() in (".csv", ".tsv", ".jsonl", ".parquet") and checkpoint.is_file():
         columns = "--label COLUMN --proba 'p_*'"

@@ -20,7 +20,7 @@ def refuse_columns(asked: Any) -> None:
     of_data = ("label", "split_column") if hasattr(asked, "image") and (asked.dataset or asked.recipe) else ()
     if given := [field for field in _given(asked) if field.name not in of_data]:
         flag = given[0].flag
-        raise UsageError(f"{flag} belongs to a table of predictions", f"Add --predictions FILE, or remove {flag}.")
+        raise UsageError(f"{flag} requires a table of predictions", f"Add --predictions FILE, or remove {flag}.")
 
 
 def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, PredictionColumns]:

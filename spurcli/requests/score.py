@@ -171,9 +171,9 @@ def plan(asked: ScoreRequest) -> Settings | None:
         raise UsageError(f"--epoch sets how long to train, but {flag} needs no training", "Remove one of them.")
     if (asked.labels or asked.ids) and not asked.logits:
         flag = "--labels" if asked.labels else "--ids"
-        raise UsageError(f"{flag} belongs to logits", f"Add --logits FILE, or remove {flag}.")
+        raise UsageError(f"{flag} requires --logits", f"Add --logits FILE, or remove {flag}.")
     if asked.logits and asked.model:
-        raise UsageError("--logits needs no --model", "Remove one of them.")
+        raise UsageError("--model has no effect with --logits", "Remove one of them.")
     checkpoint = path(asked.checkpoint)
     parent = read_checkpoint_metadata(checkpoint, required=asked.dataset is None) if checkpoint else {}
     if asked.logits and not (asked.dataset or asked.recipe or parent):

@@ -150,7 +150,7 @@ class RunContext:
         its_own = '""' if any((place / "tokenizer.json").is_file() for place in folder) else "FOLDER"
         return (
             f'preprocessing.tokenizer = "words" numbers the words of the training texts, which the model in {folder[0]} does not know',
-            f"Take its tokeniser: --set preprocessing.tokenizer={its_own}",
+            f"Use its tokeniser: --set preprocessing.tokenizer={its_own}",
         )
 
     def _classes(self) -> Classes:
@@ -224,7 +224,7 @@ class RunContext:
         theirs, mine = metadata.get("tokenizer_sha256"), self.tokenizer.sha256 if self.tokenizer else None
         if theirs is not None and theirs != mine:
             raise InputError(
-                f"{where} was trained with another tokeniser: its token ids mean other words",
+                f"{where} was trained with another tokeniser: its token ids stand for other words",
                 "Use the same preprocessing.tokenizer, max_length and, for word vocabularies, the same training texts.",
             )
 

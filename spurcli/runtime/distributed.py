@@ -187,7 +187,7 @@ def _joined(launch: Launch, device: torch.device) -> World:
     except (RuntimeError, ValueError) as error:
         raise SpurError(
             f"The {counted(launch.size, 'process')} could not connect ({' '.join(str(error).split())[:100]})",
-            "If no other one failed: can the hosts reach each other at torchrun's --master-addr or --rdzv-endpoint?",
+            "If no other process failed, check that the hosts can reach each other at torchrun's --master-addr or --rdzv-endpoint.",
         ) from error
     return World(launch.rank, launch.size, control)
 

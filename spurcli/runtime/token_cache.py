@@ -64,7 +64,9 @@ def cached_tokens(texts: Texts, tokenizer: TextTokenizer, cache_root: Path | Non
     theirs = np.concatenate([tokens.ids[tokens.start[row] : tokens.start[row + 1]] for row in chosen.tolist()])
     for mine, other in ((now.ids, theirs), (np.diff(now.start), length[chosen]), (now.first, tokens.first[chosen])):
         if not np.array_equal(mine, other):
-            raise damaged(folder, "other token ids than the tokeniser gives now (it changed, or the cache is damaged)")
+            raise damaged(
+                folder, "the tokeniser gives different token ids now (the tokeniser changed, or the cache is damaged)"
+            )
     return tokens
 
 

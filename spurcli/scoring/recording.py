@@ -141,7 +141,7 @@ class Recorder:
         """Raise SpurError where a finished epoch is gone: it cannot be taken again."""
         gone = [path for epoch in range(1, num_epochs + 1) if not (path := self._path(epoch)).exists()]
         if gone:
-            raise SpurError(f"{gone[0]} is missing, and the saved state is past it", "Start over with --force.")
+            raise SpurError(f"{gone[0]} is missing, but the saved training state needs it", "Start over with --force.")
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"dynamics-{epoch:06}.safetensors"

@@ -71,7 +71,9 @@ def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
             raise UsageError(f"--add-score {spec}: {why}", "Remove it.")
         function, (place, _, name) = SCORES.load(spec), spec.rpartition(":")
         if name in SCORES or name in taken:
-            raise UsageError(f"--add-score {spec}: a score named {name} already exists", "Give yours another name.")
+            raise UsageError(
+                f"--add-score {spec}: a score named {name} already exists", "Give your score another name."
+            )
         higher_is = getattr(function, "higher_is", None)
         if not callable(function) or higher_is not in ("harder", "easier"):
             raise UsageError(

@@ -94,7 +94,7 @@ def train(
         options.check(settings, checkpoint)
         if settings.model.name == "linear" and Traits.of(method).needs_embedding:
             message = (
-                f"{settings.method.name} trains the embedding, and a linear model has none but its inputs: that part of the "
+                f"{settings.method.name} trains the embedding, but the embedding of a linear model is its input: that part of the "
                 "method has no effect. Use --model mlp"
             )
             warnings.warn(message, SpurWarning, stacklevel=2)

@@ -111,7 +111,7 @@ def _figure(figure: FigureText, curves: Curves, rows: Sequence[Row], study: Desc
     legend = [] if figure.x_kind == "rows" else list(styles.values())
     legend += [PUBLISHED] if any(item.value is not None for item in figure.published) else []
     guide = f"Dashed line: {figure.guide['label']} ({figure.guide['value']} %)." if figure.guide else ""
-    hidden = f"{len(charts) - MAX_CHARTS} more charts would follow." if len(charts) > MAX_CHARTS else ""
+    hidden = f"{len(charts) - MAX_CHARTS} more charts are not shown." if len(charts) > MAX_CHARTS else ""
     caption = " ".join(filter(None, [guide, hidden]))
     data = [tuple(row.values()) for row in rows]
     return Figure(figure.id, "Measured", caption, charts[:MAX_CHARTS], COLUMNS, data, legend)

@@ -76,4 +76,4 @@ def require_earlier_checkpoints(files: RunFiles, options: TrainOptions, state: S
     if gone and state.replace_other:
         state.remove()
     elif gone:
-        raise SpurError(f"{gone[0]} is missing, and the saved state is past it", "Start over with --force.")
+        raise SpurError(f"{gone[0]} is missing, but the saved training state needs it", "Start over with --force.")

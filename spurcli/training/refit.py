@@ -99,7 +99,7 @@ def _put(layer: nn.Linear, weight: NDArray[np.float64], bias: NDArray[np.float64
     for name, found, place in (("weight", weight, layer.weight), ("bias", bias, layer.bias)):
         if found.shape != tuple(place.shape) or not np.isfinite(found).all():
             raise InputError(
-                f"The method returned a {name} {list(found.shape)} for one of {list(place.shape)}, or one not finite",
+                f"The method returned a {name} {list(found.shape)} for one of {list(place.shape)}, or values that are not finite",
                 "See spurcli.training.method.LastLayerMethod for what it returns.",
             )
         with torch.no_grad():

@@ -214,7 +214,7 @@ def test_mistakes_name_what_is_taken_for_what():
     logits = {split: np.eye(3, dtype=np.float32)[said] for split in ("train", "val")}
     evidence = Evidence(dict.fromkeys(logits, label), ("x", "y", "z"), MadeUp(logits), held_out="val")
     (found,) = mistakes.find(evidence)
-    assert (found.name, found.label_index) == ("x taken for z", 2)
+    assert (found.name, found.label_index) == ("x predicted as z", 2)
     assert found.presence["train"][label == 0].sum() == 20
     assert np.isnan(found.presence["train"][label != 0]).all()
 

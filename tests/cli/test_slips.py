@@ -157,8 +157,11 @@ def test_a_setting_without_effect_is_refused(chain, words):
     ("words", "said"),
     [
         (("score", "--labels", "y.npy"), "Add --logits FILE"),
-        (("score", "--logits", "l.npy", "--labels", "y.npy", "--model", "mlp"), "--logits needs no --model"),
-        (("evaluate", "--logits", "l.npy", "--labels", "y.npy", "--model", "mlp"), "--logits needs no --model"),
+        (("score", "--logits", "l.npy", "--labels", "y.npy", "--model", "mlp"), "--model has no effect with --logits"),
+        (
+            ("evaluate", "--logits", "l.npy", "--labels", "y.npy", "--model", "mlp"),
+            "--model has no effect with --logits",
+        ),
         (("prune", "scores.h5", "./scores.h5", "--fraction", "0.1"), "is named twice"),
         (("inject", "--dataset", "demo", "--class", "3", "--count", "5", "--score", "loss"), "Add --scores FILE"),
     ],
@@ -210,7 +213,7 @@ def test_an_error_in_an_own_part_is_no_bug_of_ours(spurcli_process, tmp_path, bo
     ("line", "code", "said"),
     [
         ("list >&-", 0, ""),
-        ("prune - --fraction 0.1 <&-", 3, "Nothing came through the pipe"),
+        ("prune - --fraction 0.1 <&-", 3, "The pipe is empty"),
         ("recipe copy demo 2>&-", 0, ""),
         ("list --json >/dev/full", 1, "No space left on device"),
     ],

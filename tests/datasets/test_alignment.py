@@ -91,7 +91,7 @@ def test_rows_of_other_splits_are_left_out_with_a_word():
         (OURS[:-2], r"no row for 2 of 8 samples.*train/bee/m/y.png, train/bee/z.png\nCompute"),
         (
             [name.replace("train", "test") for name in OURS],
-            r"no row for 8 of 8.*\nRows of no sample are test/ant/a.png",
+            r"no row for 8 of 8.*\nThese rows match no sample: test/ant/a.png",
         ),
         ([*OURS[:-1], OURS[0]], "rows 0 and 7 are both of 'train/ant/a.png'"),
         ([*OURS, "x/" + OURS[3]], "rows 3 and 8 are both of 'train/ant/z.png'"),
@@ -281,7 +281,7 @@ def test_ids_are_kept_where_there_is_no_data_set(spurcli, folder):
         assert reader.header.subject.samples.ids_sha256
     alone = spurcli("score", "--dataset", "e/", "--ids", "ids.txt", "-o", "n.h5")
     assert alone.code == 2
-    assert "--ids belongs to logits" in alone.err
+    assert "--ids requires --logits" in alone.err
 
 
 def test_infer_matches_predictions_of_other_programs(spurcli, folder):

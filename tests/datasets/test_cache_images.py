@@ -177,7 +177,7 @@ def test_another_image_under_the_same_name_is_found_on_opening(pictures, positio
     write(pictures)
     repaint(pictures / "train" / f"{position:02d}.png")
     with pytest.raises(
-        InputError, match=rf"(?s)other pixels than image {position} of 12 gives now.*data cache.*delete the folder"
+        InputError, match=rf"(?s)the pixels of image {position} of 12 are different now.*data cache.*delete the folder"
     ):
         load(pictures, cached=True)
     assert write(pictures) == {"train": "replaced", "val": "there", "test": "there"}
@@ -194,7 +194,7 @@ def test_another_pillow_is_found(pictures, monkeypatch):
         return batch
 
     monkeypatch.setattr(FileImages, "read", differently)
-    with pytest.raises(InputError, match="other pixels than"):
+    with pytest.raises(InputError, match="are different now"):
         load(pictures, cached=True)
 
 

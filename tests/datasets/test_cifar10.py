@@ -114,7 +114,7 @@ def relabel(code):
     [
         (lambda path: path.unlink(), r"No such file: .*data_batch_3\.bin"),
         (lambda path: path.write_bytes(b""), r"data_batch_3\.bin is empty"),
-        (cut, r"data_batch_3\.bin is cut short or damaged: 61,360 bytes are not a multiple"),
+        (cut, r"data_batch_3\.bin is truncated or damaged: 61,360 bytes are not a multiple"),
         (drop_image, r"data_batch_3\.bin has 19 images, not 20"),
         (relabel(200), r"data_batch_3\.bin: image 0 has the label 200, outside 0\.\.9"),
         (relabel(7), r"CIFAR-10's train has \d+ images of \w+, not 10"),
@@ -139,7 +139,7 @@ def repickle(**changes):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (cut, r"data_batch_3 is cut short or damaged"),
+        (cut, r"data_batch_3 is truncated or damaged"),
         (repickle(data=None), r"data_batch_3 holds no array 'data' of 3,072 bytes"),
         (repickle(data=np.zeros((20, 1024), np.uint8)), r"holds no array 'data' of 3,072 bytes"),
         (repickle(data=np.zeros((19, 3072), np.uint8)), r"has 19 images and 20 labels"),

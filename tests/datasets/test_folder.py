@@ -163,12 +163,12 @@ def test_links_stay_inside(tmp_path):
     photos(root, *many(10))
     photos(outside, "emu/1.png")
     (root / "photos" / "emu").symlink_to(outside / "emu")
-    with pytest.raises(InputError, match="emu leads out of the data root through a link"):
+    with pytest.raises(InputError, match="emu points outside the data root through a link"):
         load(root)
     assert "emu" in load(tmp_path, "data/photos", val_share=0, test_share=0).class_names  # a root that holds both
     (root / "photos" / "emu").unlink()
     (root / "photos" / "cat" / "x.png").symlink_to(outside / "emu" / "1.png")
-    with pytest.raises(InputError, match=r"cat/x\.png leads out of the data root"):
+    with pytest.raises(InputError, match=r"cat/x\.png points outside the data root"):
         load(root)
     (root / "photos" / "cat" / "x.png").unlink()
     (root / "photos" / "cat" / "x.png").symlink_to("000.png")

@@ -74,8 +74,8 @@ def test_the_end_where_the_listed_lie_is_the_free_one(tmp_path):
 @pytest.mark.parametrize(
     ("ranked", "words"),
     [
-        (NAMES[20:60] + FREE + NAMES[60:], "9 of 9 images known to be free of it are there, the middle one at 50%"),
-        (NAMES[5:], "4 of 9 images known to be free of it are there"),
+        (NAMES[20:60] + FREE + NAMES[60:], "9 of 9 images known to be free of it are in the list, their median at 50%"),
+        (NAMES[5:], "4 of 9 images known to be free of it are in the list"),
         (NAMES[9:], "0 of 9"),
     ],
 )

@@ -51,11 +51,11 @@ def test_a_folder_and_an_ending_for_all(tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("/etc/hostname", r"line 5: image is '/etc/hostname', which leads out of"),
-        ("../own.csv", "line 5: image is '../own.csv', which leads out"),
-        ("pics/../../x.png", "line 5: .*leads out"),
-        ("..", "line 5: .*leads out"),
-        ("pics/a\0.png", "line 5: .*leads out"),
+        ("/etc/hostname", r"line 5: image is '/etc/hostname', which points outside"),
+        ("../own.csv", "line 5: image is '../own.csv', which points outside"),
+        ("pics/../../x.png", "line 5: .*points outside"),
+        ("..", "line 5: .*points outside"),
+        ("pics/a\0.png", "line 5: .*points outside"),
         ("", "line 5: image is empty"),
         (".", r"'\.' \(line 5\)"),
         ("pics", r"Image pics cannot be decoded"),
@@ -80,7 +80,7 @@ def test_links_lead_no_further_than_the_data_root(tmp_path):
     write(outside, there=["0.png"])
     (root / "sub" / "away").symlink_to(outside)
     (root / "sub" / "pics" / "link.png").symlink_to("0.png")
-    with pytest.raises(InputError, match="line 6: image leads out of the data root through a link"):
+    with pytest.raises(InputError, match="line 6: image points outside the data root through a link"):
         load(root, "sub/own.csv")
     assert load(tmp_path, "data/sub/own.csv").sample_id[4:] == ["away/0.png", "pics/link.png"]  # a root that holds both
     (root / "sub" / "away").unlink()
@@ -90,7 +90,7 @@ def test_links_lead_no_further_than_the_data_root(tmp_path):
     assert load(root, "sub/own.csv").inputs.read(np.array([4])).shape == (1, 4, 4, 3)
     (root / "sub" / "pics" / "link.png").unlink()
     (root / "sub" / "pics" / "link.png").symlink_to("/etc/hostname")
-    with pytest.raises(InputError, match=r"line 7: image 'pics/link\.png' leads out of the data root"):
+    with pytest.raises(InputError, match=r"line 7: image 'pics/link\.png' points outside the data root"):
         load(root, "sub/own.csv")
     (root / "sub" / "pics" / "link.png").unlink()
     (root / "sub" / "pics" / "link.png").symlink_to("link.png")
@@ -157,13 +157,13 @@ def test_accents_in_another_unicode_form(tmp_path, table_form, disk_form):
         ("{}.png", {}, r"There is pics/0\.png: add --set dataset\.options\.folder=pics"),
         ("{}", {}, r"folder=pics --set dataset\.options\.suffix=\.png"),
         ("data/pics/{}.png", {}, r"write pics/0\.png, without data/"),
-        ("/content/drive/pics/{}.png", {}, r"leads out of .*\n.*write pics/0\.png, without /content/drive/"),
+        ("/content/drive/pics/{}.png", {}, r"points outside .*\n.*write pics/0\.png, without /content/drive/"),
         ("C:\\data\\pics\\{}.png", {}, r"write pics/0\.png, without C:/data/"),
         ("..\\pics\\{}.png", {}, r"write pics/0\.png, without \.\./"),
-        ("/elsewhere/{}.png", {}, r"There is pics/0\.png: write it so"),
+        ("/elsewhere/{}.png", {}, r"There is pics/0\.png: use this path"),
         ("/elsewhere/{}.gif", {}, "put the table above them"),
         ("'pics/{}.png'", {}, r"There is pics/0\.png: write it without quotation marks"),
-        ("pics/%3{}.png", {}, r"There is pics/0\.png: write it so"),  # %30 is 0
+        ("pics/%3{}.png", {}, r"There is pics/0\.png: use this path"),  # %30 is 0
         ("https://host/{}.png", {}, "Nothing is downloaded"),
         ("iVBOR{}" + 300 * "x", {}, "encoded images"),
     ],

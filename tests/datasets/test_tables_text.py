@@ -292,7 +292,7 @@ def test_a_quoted_text_that_swallows_rows_of_a_csv_is_named(tmp_path, change, en
     header = [f"c{number}" for number in range(len(rows[0]))]
     path = write(tmp_path / "t.csv", rows, separator, header=header, end=end)
     with pytest.raises(
-        InputError, match=r"line 7: a quoted text runs over 11 lines and looks like rows of the table\n.*quoting=none"
+        InputError, match=r"line 7: a quoted text spans 11 lines and looks like rows of the table\n.*quoting=none"
     ):
         read(path, header, separator=separator)
     assert len(silently(path, header, separator=separator, quoting="none")) == len(rows)
@@ -301,7 +301,7 @@ def test_a_quoted_text_that_swallows_rows_of_a_csv_is_named(tmp_path, change, en
 
 def test_two_rows_joined_by_quotation_marks(tmp_path):
     path = write(tmp_path / "t.csv", stray(first=5, last=6))
-    with pytest.raises(InputError, match="line 7: a quoted text runs over 2 lines"):
+    with pytest.raises(InputError, match="line 7: a quoted text spans 2 lines"):
         read(path)
 
 
@@ -367,7 +367,7 @@ def test_a_quotation_mark_that_is_not_closed_names_its_line(tmp_path):
     with pytest.raises(InputError, match=r"line 3: 1 field, and a quotation mark.*\n.*quoting=none"):
         read(tmp_path / "t.tsv")
     (tmp_path / "t.tsv").write_text('text\tlabel\nt\tx\nt;\tx\n"t\n\t;\n"\tx\n"t\n\t;\n"\tx\n')
-    with pytest.raises(InputError, match=r"line 4: a quoted text runs over 3 lines and looks like rows of the table"):
+    with pytest.raises(InputError, match=r"line 4: a quoted text spans 3 lines and looks like rows of the table"):
         read(tmp_path / "t.tsv", ["text", "label"])
     (tmp_path / "t.csv").write_text('text,label\nx,a\n"oh" he said,b\n')
     with pytest.raises(InputError, match=r"line 3: .*\n.*quoting=none"):

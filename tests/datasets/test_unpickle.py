@@ -102,7 +102,7 @@ def test_a_dtype_cannot_be_changed_afterwards(tmp_path):
 def test_a_shape_that_is_not_that_of_its_bytes(tmp_path, shape):
     reconstruct, arguments, state = PIXELS.__reduce__()
     value = Calls(reconstruct, *arguments, state=(state[0], shape, *state[2:]))
-    with pytest.raises(InputError, match="cut short or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         read(tmp_path, pickle.dumps({"data": value}))
 
 
@@ -115,8 +115,8 @@ def test_a_shape_that_is_not_that_of_its_bytes(tmp_path, shape):
         (b"\x80\x02cnumpy\nndarray\n)R.", "unusual way"),
         (b"\x80\x02cnumpy\ndtype\n}X\x05\x00\x00\x00_callK\x01sb.", "changes the state of a function"),
         (b"\x80\x02c_codecs\nencode\n}X\x0c\x00\x00\x00__defaults__K\x01sb.", "changes the state of a function"),
-        (b"\x80\x02}r\xff\xff\xff\xff.", "asks for 4,294,967,295 places of memory"),
-        (b"\x80\x02}p99999999999\n.", "asks for 99,999,999,999 places of memory"),
+        (b"\x80\x02}r\xff\xff\xff\xff.", "requests 4,294,967,295 memo entries"),
+        (b"\x80\x02}p99999999999\n.", "requests 99,999,999,999 memo entries"),
         (b"\x80\x02]q\x00.", "holds a list, not a dictionary"),
         (b"\x80\x02K\x05.", "holds a int"),
         (b"\x80\x02\x82\x01.", "damaged"),
@@ -134,7 +134,7 @@ def test_written_by_hand(tmp_path, monkeypatch, raw, words):
 def test_every_cut_is_noticed(tmp_path):
     raw = pickle.dumps({"data": PIXELS, "labels": [1, 2, 3, 4]}, 4)
     for size in range(1, len(raw)):
-        with pytest.raises(InputError, match="cut short or damaged"):
+        with pytest.raises(InputError, match="truncated or damaged"):
             read(tmp_path, raw[:size])
 
 

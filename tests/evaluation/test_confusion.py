@@ -73,7 +73,7 @@ def test_through_the_chain_and_from_predictions_alone(spurcli, tmp_path):
     assert metrics["spurious_misclassification_reverse"]["true"] == "ski"
     reported = spurcli("report", "-o", "report.md")
     assert reported.code == 0, reported.err
-    assert "purious misclassification (sled taken for ski)" in reported.err
+    assert "purious misclassification (sled predicted as ski)" in reported.err
 
 
 def test_logits_made_elsewhere_have_the_rate_too(spurcli, tmp_path):

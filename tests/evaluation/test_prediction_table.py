@@ -255,7 +255,7 @@ def test_unused_columns_are_suggested_and_several_are_crossed(tmp_path):
         ({"logit": "z_*", "label": "y_tru"}, InputError, "did you mean y_true"),
         ({"logit": "y_*", "label": "id"}, InputError, "y_true is one column"),
         ({"proba": "q_*"}, InputError, r"no column 'q_\*'"),
-        ({"proba": "z_*"}, InputError, "Logits are named with --logit"),
+        ({"proba": "z_*"}, InputError, "Use --logit for logits"),
         ({"logit": "z_*", "group": "hopsital"}, InputError, "did you mean hospital"),
         ({"logit": "z_*", "group": "y_true"}, UsageError, "named twice"),
         ({"logit": ["z_cat", "z_dog"]}, InputError, "no column is of the class 'owl'"),
@@ -330,7 +330,7 @@ def test_a_column_of_splits_that_is_not_used_is_said(tmp_path):
 
 
 def test_flags_of_a_table_need_a_table(tmp_path):
-    with pytest.raises(UsageError, match="--proba belongs to a table"):
+    with pytest.raises(UsageError, match="--proba requires a table"):
         evaluate(proba="p_*")
     write(tmp_path / "p.csv", {**BASE, **LOGIT_COLUMNS})
     with pytest.raises(UsageError, match=r"p\.csv is a table") as raised:

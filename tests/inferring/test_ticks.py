@@ -197,7 +197,7 @@ def test_a_list_of_ones_own_needs_ids_and_answers_only(tmp_path):
         (
             [(IDS[n], "no") for n in range(40)],
             "id,answer",
-            "0 times yes and 40 times no are too few: the probe needs 5 of each",
+            "0 yes and 40 no answers are too few: the probe needs 5 of each",
         ),
     ],
 )

@@ -97,7 +97,7 @@ def test_a_failing_first_stage_is_seen_downstream(pipe, tmp_path):
     code, out, err = pipe("score --dataset nowhere -o -", "prune - --fraction 0.1 -o -", "train --keep - --json")
     assert (code, out) == (3, "")
     assert "Unknown data set 'nowhere'" in err
-    assert err.count("Nothing came through the pipe") == 2
+    assert err.count("The pipe is empty") == 2
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 

@@ -126,7 +126,7 @@ def test_a_control_copies_the_quotas(scores, val, tmp_path):
 def test_evaluations_that_may_not_say_quotas(scores, val, score_file, tmp_path):
     out = tmp_path / "none.txt"
     for path, says in (
-        (val(split="test"), "nothing may be chosen by test"),
+        (val(split="test"), "the test split must not be used for choices"),
         (val(split="train", name="train.json"), "measured on val"),
         (val(split=None, name="split.json"), "of no named split"),
         (val((1, 2), names=("ant", "bee"), name="two.json"), "other classes: ant, bee against ant, bee, cow"),
@@ -193,5 +193,5 @@ def test_the_whole_way_as_typed(spurcli, tiny_flags, tmp_path):
         assert training["labels_used"]["val_labels"] == labels
     refused = spurcli(*words, "test.json")
     assert refused.code == 3
-    assert "nothing may be chosen by test" in refused.err
+    assert "the test split must not be used for choices" in refused.err
     assert "spurcli evaluate --split val" in refused.err

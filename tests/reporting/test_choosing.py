@@ -96,7 +96,7 @@ def test_the_table_is_shown_and_absent_without_a_choice(study, grid, spurcli):
     report = study()
     text = markdown(report)
     assert "Chosen without and with group labels" in text
-    assert "another in 3 seeds after class biases are fitted" in text
+    assert "a different one in 3 seeds after class biases are fitted" in text
     assert json.loads(json.dumps(report.to_json()))["choices"][0]["rule"] == ""
     done = spurcli("report", "runs", "-o", "report.html", "--no-pictures")
     assert done.code == 0, done.err

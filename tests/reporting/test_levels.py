@@ -54,7 +54,7 @@ def test_evaluations_of_different_samples_are_not_compared(two):
 def test_a_metric_that_only_one_arm_has_leaves_none_out_in_silence(two):
     (verdict,) = two(0.2, None)["verdict"]
     assert "20.0 % for model a.pt" in verdict
-    assert "Without this metric, so only in the table: model b.pt" in verdict
+    assert "Only in the table, because they lack this metric: model b.pt" in verdict
 
 
 def test_a_metric_without_any_value_is_not_what_the_verdict_is_about(two):

@@ -207,5 +207,5 @@ def test_a_training_that_does_not_say_its_method_is_not_called_erm(make, tmp_pat
 def test_names_with_braces_are_text_in_the_verdict(make, tmp_path):
     make.save(tmp_path / "runs" / "x.json", finished(make, "{0}{level}.pt", 0.2, classes=("{a}", "{b}")))
     (verdict,) = read(tmp_path)["verdict"]
-    assert "{a} with the feature, taken for {b}" in verdict
+    assert "{a} with the feature, predicted as {b}" in verdict
     assert "model {0}{level}.pt" in verdict

@@ -24,7 +24,7 @@ def test_a_clear_effect_is_said_with_direction_and_controls(grid, tmp_path):
     data = read(grid(), tmp_path)
     first = data["verdict"][0]
     assert first == (
-        "Against the random control of equal size, spurious misclassification (cat with the feature, taken for dog) is "
+        "Against the random control of equal size, spurious misclassification (cat with the feature, predicted as dog) is "
         "lower as a hint only with the hardest 30 % removed. Against training on all samples, it is lower as a hint only with "
         "the hardest 30 % removed."
     )
@@ -128,7 +128,7 @@ def test_the_first_sentence_says_in_plain_words_whether_it_leans_less(make, tmp_
         ({"hardest": (-0.3, 0.0)}, "mixed", True, "mixed results"),
         ({"hardest": (0.0, 0.0)}, "only the threshold moved", True, "only its threshold moved"),
         ({"hardest": (0.0, 0.0), "symptom": 0.0}, "undecided", False, "Undecided"),
-        ({"hardest": (-0.3, -0.1), "seeds": 4}, "leans less", False, "A hint, no claim (fewer than 5 paired seeds)"),
+        ({"hardest": (-0.3, -0.1), "seeds": 4}, "leans less", False, "A hint, not a claim (fewer than 5 paired seeds)"),
         ({"hardest": (-0.3, 0.0), "effect": 0.01}, "nothing to sever", True, "Nothing to sever"),
         (
             {"hardest": (-0.3, -0.1), "warnings": ["Every sample is predicted 'cat': the model has collapsed"]},
@@ -180,7 +180,7 @@ def test_one_run_reads_as_one_run(make, tmp_path):
     make.save(tmp_path / "evaluation.json", make.evaluation(0.25))
     data = read(tmp_path / "evaluation.json", tmp_path)
     assert data["verdict"] == [
-        "Spurious misclassification (cat with the feature, taken for dog) on the test split: 25.0 % for ERM, all samples "
+        "Spurious misclassification (cat with the feature, predicted as dog) on the test split: 25.0 % for ERM, all samples "
         "(one run)."
     ]
     assert data["reading"] == []

@@ -89,7 +89,7 @@ def test_a_tokeniser_that_changed_its_mind_is_found(tmp_path, tokenizer):
     write(tmp_path, tokenizer)
     other = words_tokenizer(Texts((["not on mat home ran sat dog cat the a"] * 2,)), 12)
     changed = TextTokenizer(other.tokenizer, other.pad_id, other.max_length, tokenizer.sha256)
-    with pytest.raises(InputError, match="other token ids than the tokeniser gives now"):
+    with pytest.raises(InputError, match="the tokeniser gives different token ids now"):
         cached_tokens(TRAIN, changed, tmp_path)
 
 

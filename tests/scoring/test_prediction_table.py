@@ -58,5 +58,5 @@ def test_what_would_give_wrong_scores_is_refused(logits):
         score(**COLUMNS, proba="p_*")
     with pytest.raises(UsageError, match="--runs has no effect"):
         score(**COLUMNS, logit="z_*", runs=2)
-    with pytest.raises(UsageError, match="--logit belongs to a table"):
+    with pytest.raises(UsageError, match="--logit requires a table"):
         score(logit="z_*", dataset="demo")

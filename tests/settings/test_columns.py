@@ -57,7 +57,7 @@ def test_a_column_named_twice_or_without_a_table_is_refused(reviews):
     with pytest.raises(UsageError, match="--label and --set"):
         with_columns({"label": "stars"}, {"dataset.options.label": "shop"})
     assert with_columns({"attribute": ["a", "b"]}, {}) == {"dataset.options.attribute": ["a", "b"]}
-    with pytest.raises(UsageError, match="--label belongs to"):
+    with pytest.raises(UsageError, match="--label requires"):
         plan(ScoreRequest(label="stars", logits="x.npy"))
     with pytest.raises(UsageError, match="--attribute has no effect"):
         score(ScoreRequest(predictions="reviews.csv", attribute="shop", label="stars"), Caller(progress=None))
@@ -83,7 +83,7 @@ def test_a_common_name_is_taken_only_where_nothing_else_may_be_meant(header, fou
     Path("t.csv").write_text("\n".join([header, *rows]) + "\n")
     checked = spurcli("data", "check", "t.csv")
     assert (checked.code == 0) == (found is not None), checked.err
-    assert ("is taken for the label" in checked.err) == (found in ("target", "y", "class", "Label"))
+    assert ("is used as the label" in checked.err) == (found in ("target", "y", "class", "Label"))
 
 
 @pytest.mark.parametrize(
@@ -157,5 +157,5 @@ def test_images_are_found_by_common_names(name, found, spurcli):
     Path("t.csv").write_text(f"{name},label\n" + "".join(f"{n}.png{second},{'ab'[n % 2]}\n" for n in range(4)))
     checked = spurcli("data", "check", "t.csv")
     assert checked.code == 3  # there are no such files
-    assert ("is taken for the image" in checked.err) == found
+    assert ("is used as the image" in checked.err) == found
     assert ("no column 'image'" in checked.err) == (not found)

@@ -24,7 +24,7 @@ from spurcli.words import counted
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and asked again
 _SMOOTH = "{} varies smoothly within the class, so it may be part of the class itself"
-_DOUBT = "{} cannot be changed in an image by itself, so it was not tested"
+_DOUBT = "{} cannot be changed separately in an image, so it was not tested"
 
 
 def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:

@@ -173,7 +173,7 @@ def _finding(
     elif not is_parted:
         doubt = "the class varies smoothly along it, so it may be part of the class itself"
     elif foreign < LEAST_INDEPENDENCE:
-        doubt = "images that look alike carry it alike: it may belong to the object"
+        doubt = "similar images carry it to a similar degree: it may belong to the object"
     called = evidence.class_names[y]
     return Finding(
         name=short_name(called, "mark", place),

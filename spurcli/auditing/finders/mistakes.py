@@ -41,7 +41,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         names = evidence.class_names[true], evidence.class_names[predicted]
         found.append(
             Finding(
-                name=short_name(f"{names[0]} taken for {names[1]}"),
+                name=short_name(f"{names[0]} predicted as {names[1]}"),
                 finder="mistakes",
                 label_index=predicted,
                 presence=presence,

@@ -43,7 +43,7 @@ def find(evidence: Evidence, *, region: Sequence[tuple[int, int, int, int]] = ()
     plan = planned(allowed, rate, len(classes), len(regions))
     if not plan.fits:
         evidence.warn(
-            f"regions: a rough search, {plan.donors} images a class in {plan.recipients} others; a longer --budget finds more"
+            f"regions: coarse search with {plan.donors} images per class, copied into {plan.recipients} others; a longer --budget finds more"
         )
     parts = [_parts(evidence, ask, classes, plan, half) for half in (0, 1)]
     each = plan.donors * plan.recipients

@@ -47,7 +47,7 @@ _CHANGES: Mapping[str, Callable[[str, str], str]] = {
     "begins with a capital": lambda text, value: (text[:1].upper() if value == "yes" else text[:1].lower()) + text[1:],
     "markup": lambda text, value: f"<p>{text}</p>" if value == "yes" else _MARKUP.sub("", text),
 }
-_DOUBT = "{} cannot be changed in a text by itself, so it was not tested"
+_DOUBT = "{} cannot be changed separately in a text, so it was not tested"
 
 
 def _script(text: str) -> str:

@@ -14,11 +14,11 @@ from spurcli.studies.tidy import Row
 
 _READING = """A canary is a feature that was planted in a copy of the training data, so its effect on a model is known. Small dots are
 seeds, the large marks their mean, the bars its 95 % interval over seeds. The ratio is the effect after the hardest samples
-were removed over the effect after random ones were removed; points lost is accuracy after training on all samples minus accuracy after pruning."""
+were removed divided by the effect after random ones were removed; points lost is accuracy after training on all samples minus accuracy after pruning."""
 _TEXT = FigureText(
     id="canary",
     name="Canaries",
-    title="What pruning did to features that were planted",
+    title="Effect of pruning on planted features",
     claim="Pruning the hardest samples of each class reduces the reliance on a weak feature.",
     metrics=("feature_effect", "accuracy"),
     x="share of each class removed",

@@ -137,6 +137,6 @@ def _write(path: Path, injection: Injection) -> None:
         found = read_injection(path)
         if found.sha256 == injection.sha256:
             return
-        raise InputError(f"{path} has other canaries than those asked for", "Use another folder with -o.")
+        raise InputError(f"{path} has canaries other than those requested", "Use another folder with -o.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_injection(path, injection)

@@ -6,7 +6,7 @@ from spurcli.artifacts.envelope import JsonObject
 
 CANARY_COLUMNS = ("canary", "effect, all samples", "counts")
 FRACTION_COLUMNS = ("removed", "hardest", "random", "ratio", "points lost")
-_STRONG = "A faint canary says nothing about a strong feature. For those: spurcli audit model.safetensors"
+_STRONG = "A faint canary says nothing about strong features. For strong features: spurcli audit model.safetensors"
 
 
 def canary_rows(found: JsonObject) -> list[tuple[str, ...]]:
@@ -62,8 +62,8 @@ def sentences(found: JsonObject) -> list[str]:
             _STRONG,
         ]
     if verdict == "no canary counts":
-        return [f"No forecast: the models do not rely on any canary as on a weak feature. {_change(found)}"]
-    return ["Undecided: the intervals include a reduction and none. Use more --seeds.", _STRONG]
+        return [f"No forecast: for these models, no canary is a weak feature. {_change(found)}"]
+    return ["Undecided: the intervals include both a reduction and no reduction. Use more --seeds.", _STRONG]
 
 
 def _change(found: JsonObject) -> str:
@@ -73,4 +73,4 @@ def _change(found: JsonObject) -> str:
     is_strong = reasons.count("too strong") > len(reasons) / 2
     if any(canary["name"] == "word" for canary in found["canaries"]) or not (is_weak or is_strong):
         return "Change --share."
-    return f"Make them {'stronger: --strength 3' if is_weak else 'weaker: --strength 0.5'}"
+    return f"Make the canaries {'stronger: --strength 3' if is_weak else 'weaker: --strength 0.5'}"

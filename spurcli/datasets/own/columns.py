@@ -146,7 +146,7 @@ def _take(wanted: Sequence[str], known: Sequence[str], roles: dict[str, str], wh
     name, role = next(iter(likely.items()))
     if alike_key(name) in _TAKEN[role]:
         roles[role] = name
-        message = f"{where}: column {name!r} is taken for the {role}; another one: {option_flag(role, 'COLUMN')}"
+        message = f"{where}: column {name!r} is used as the {role}; to use another one: {option_flag(role, 'COLUMN')}"
         warnings.warn(SpurWarning(message), stacklevel=3)
 
 

@@ -33,7 +33,7 @@ def read_hub(place: Path, files: Sequence[tuple[str, Path]], wanted: Wanted) -> 
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{place}, column {column!r}: {reason(error)}", AGAIN) from error
         if size > _MAX_BYTES:
-            raise InputError(f"{place} holds {size / 2**30:.0f} GiB of images, more than is held in memory", _SAVE)
+            raise InputError(f"{place} holds {size / 2**30:.0f} GiB of images, too many to load into memory", _SAVE)
         chunks = [chunk for split in splits for chunk in _as_struct(parts[split].column(column)).chunks]
         return ArrowRows(
             pyarrow.table({column: pyarrow.chunked_array(chunks)}),

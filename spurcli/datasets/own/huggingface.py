@@ -75,7 +75,7 @@ def _open(folder: Path) -> dict[str, Any]:
 
 def _inside(name: str) -> str:
     if "/" in name or "\\" in name or name in ("", ".", ".."):
-        raise ValueError(f"{name[:60]!r} leads out of it")
+        raise ValueError(f"{name[:60]!r} points outside it")
     return name
 
 

@@ -28,9 +28,9 @@ def look_around(
     """
     first = re.sub(r"^file:/*", "/", written[0])
     if "://" in first:
-        return "Nothing is downloaded: fetch the images, and write their paths below the table's folder."
+        return "Nothing is downloaded: save the images below the table's folder, and write their paths from there."
     if len(first) > 300 and "." not in first:
-        return "These look like encoded images: write them to files, or bring Parquet with their bytes."
+        return "These look like encoded images: write them to files, or use a Parquet file that contains their bytes."
     below = _Below(folder / begin)
     hint = below.same_place(first) or below.other_spelling(first) or below.without_begin(first)
     if hint or num_found:
@@ -74,13 +74,13 @@ class _Below:
             for name in names:
                 there = name.rpartition(".")[0]
                 if there.isdecimal() and there.lstrip("0") == number and is_image(name):
-                    return f"There is {place}{name}: the table has lost zeros, as in a spreadsheet."
+                    return f"There is {place}{name}: the table has lost zeros, as spreadsheets do."
         return ""
 
     def other_spelling(self, path: str) -> str:
         """The path with %20 decoded, or without quotation marks."""
         if (other := unquote(path)) != path and self._has(other):
-            return f"There is {other}: write it so."
+            return f"There is {other}: use this path."
         if (other := path.strip(_MARKS)) != path and self._has(other):
             return f"There is {other}: write it without quotation marks and brackets."
         return ""
@@ -110,9 +110,9 @@ class _Below:
         first = next((name for name in found if look and (split_look(name) or ("",))[0] == look[0]), next(iter(found)))
         ending, file = found[first]
         if file != written[0]:
-            return f"There is {first}/{file}{ending}: write it so."
+            return f"There is {first}/{file}{ending}: use this path."
         others = [name for name in found if name != first]
-        which = f" (and images called so in {', '.join(others[:3])}: which are meant?)" if others else ""
+        which = f" (also in {', '.join(others[:3])}: choose one)" if others else ""
         flags = option_flag("folder", "/".join(filter(None, (asked.strip("/"), first))))
         if ending:
             flags += f" {option_flag('suffix', ending)}"

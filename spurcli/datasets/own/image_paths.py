@@ -39,7 +39,7 @@ def image_paths(
         path = _relative(written + suffix, folder)
         if _leads_out(path):
             hint = look_around([_plain(written + suffix)], begin, folder, table.path.name, asked=asked)
-            raise InputError(f"{where} is {written[:80]!r}, which leads out of {folder}", hint)
+            raise InputError(f"{where} is {written[:80]!r}, which points outside {folder}", hint)
         found = there.find(posixpath.join(begin, path), where)
         if found is None:
             plain = _plain(written + suffix)

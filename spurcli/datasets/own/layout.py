@@ -191,7 +191,7 @@ def _unwrapped(folder: Path, listing: Listing) -> tuple[str, list[str]]:
         return "", []
     kinds = {look[0] for look in map(split_look, folders) if look}
     if top and "train" in kinds and (len(folders) == 1 or len(kinds) > 1):
-        return top, [f"its only folder is {in_words(top)}: the splits in that are read"]
+        return top, [f"its only folder is {in_words(top)}: the splits in this folder are read"]
     return "", []
 
 

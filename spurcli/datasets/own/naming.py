@@ -63,7 +63,7 @@ class Fence:
         real = os.path.realpath(path)
         if not any(PurePath(real).is_relative_to(root) for root in self.roots):
             raise InputError(
-                f"{where} leads out of the data root through a link, to {real}",
+                f"{where} points outside the data root through a link, to {real}",
                 "Put the files inside, or name a --data-root that holds them and the data set.",
             )
         if not Path(real).exists():

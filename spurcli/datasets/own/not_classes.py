@@ -67,7 +67,7 @@ def require_no_copies(class_names: Sequence[str], found: Mapping[str, Sequence[s
         if len(others) > 1 and others <= inner:
             raise InputError(
                 f"{where}: {in_words(name)}/ holds the same folders as the one around it ({', '.join(sorted(others)[:3])})",
-                f"Remove {in_words(name)}/ if it is a copy, or name it alone.",
+                f"Remove {in_words(name)}/ if it is a copy, or use only this folder with --dataset.",
             )
 
 

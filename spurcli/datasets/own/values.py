@@ -48,7 +48,7 @@ def named_values(table: Table, column: str, named: Sequence[str], option: str, *
             warnings.warn(
                 SpurWarning(
                     f"{table.path}: {column} is {value!r} in {counted(values.count(value), 'row')}, taken as a name; "
-                    f"if the cells are empty, fill them in (dataset.options.{option} lists the names that are meant)"
+                    f"if the cells are empty, fill them in (dataset.options.{option} lists the real names)"
                 ),
                 stacklevel=4,
             )

@@ -108,7 +108,7 @@ class DFR:
             other = "val" if self.on == "train" else "train"
             raise InputError(
                 f"Class {missing[0]} (of 0 to {self.num_classes - 1}) has no samples for fitting the last layer",
-                f"Keep some of it, give groups that do not mix classes, or fit on the other split: --set method.options.on={other}",
+                f"Keep some of its samples, give groups that do not mix classes, or fit on the other split: --set method.options.on={other}",
             )
 
 
