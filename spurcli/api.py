@@ -40,14 +40,14 @@ from spurcli.results import (
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-# Where the function lives that takes settings, as the functions here did before they took what commands take.
+# Location of the function that takes settings, as the functions here did before they took the options of the commands.
 _WITH_SETTINGS = ("inject", "score", "train", "evaluate", "infer")
 
 
 def _function(stage: str, request: Callable[_P, Any], result: type[_R], command: str = "") -> Callable[_P, _R]:
     """The function of a stage: its parameters are the fields of the request, which are the options of the command.
 
-    `command` is what it is called on the command line if that is not the stage's name.
+    `command` is its name on the command line if this differs from the stage's name.
     """
     hints = typing.get_type_hints(request)  # without the options
     parameters = inspect.signature(request).parameters.values()
@@ -89,7 +89,7 @@ def _refuse_streams(asked: Any) -> None:
 
 @contextlib.contextmanager
 def _shown(asked: Progress | bool) -> Iterator[Progress]:
-    """The progress that was asked for: True is the terminal's, as of the command line."""
+    """The requested progress: True is that of the terminal, as on the command line."""
     if asked is True:
         from spurcli.cli.progress import TerminalProgress
 

@@ -1,7 +1,7 @@
-"""A user's file imports what lies beside it, as when Python runs it: `from mine_layers import Block`.
+"""A user's file can import modules from its own folder, as when Python runs it: `from mine_layers import Block`.
 
 Nothing is added to sys.path, and only the file that the command line names (and what it imports) sees its folder. Two
-folders may hold modules of one name.
+folders may hold modules of the same name.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# Modules of each folder by name, where another folder's have that name in sys.modules.
+# Modules of each folder by name, if modules of another folder have that name in sys.modules.
 _set_aside: dict[Path, dict[str, ModuleType]] = {}
 
 
 def run_file(path: Path, name: str) -> ModuleType:
     """The module `name` that the code of `path` makes; it is in sys.modules, as worker processes and dataclasses look it up.
 
-    Raises what the code raises, and then leaves no module.
+    Raises what the code raises, and leaves no module in that case.
     """
     spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path), path.resolve().parent))
     assert spec is not None
@@ -41,7 +41,7 @@ def run_file(path: Path, name: str) -> ModuleType:
 
 
 def own_parts() -> set[str]:
-    """The files that were run, and those that they imported from beside them, as real paths."""
+    """The files that were run, and those that they imported from their own folders, as real paths."""
     loaders = [getattr(module, "__loader__", None) for module in list(sys.modules.values())]
     return {os.path.realpath(loader.path) for loader in loaders if isinstance(loader, _Loader)}
 
@@ -74,7 +74,7 @@ class _Finder(MetaPathFinder):
 
 
 def _file_of(folder: Path, name: str) -> Path | None:
-    """The file of the module `name` in `folder`; the standard library's names are its own."""
+    """The file of the module `name` in `folder`; names of the standard library are excluded."""
     if name in sys.stdlib_module_names:
         return None
     return next((file for file in (folder / f"{name}.py", folder / name / "__init__.py") if file.is_file()), None)
@@ -125,6 +125,6 @@ def _is_of(module: ModuleType | None, folder: Path) -> bool:
 
 
 def _is_installed(top: str, folder: Path) -> bool:
-    """Whether a library has that name too, which others will want: `datasets`, for one."""
+    """Whether a library also has that name, which other code may need, such as `datasets`."""
     spec = PathFinder.find_spec(top)
     return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != _file_of(folder, top))

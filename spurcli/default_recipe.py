@@ -1,4 +1,4 @@
-"""Which recipe counts where none is named, and what of a recipe a command needs."""
+"""Which recipe is the default, and which parts of a recipe a command needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN_FROZEN = f"own-images{_FROZEN}"
 
 
 def with_backbone(recipe: Table, name: str, dataset: DatasetSettings, uses: Sequence[str]) -> Table:
-    """The recipe with the model that this command needs: the backbone where embeddings are made, else the head on them."""
+    """The recipe with the model that this command needs: the backbone if embeddings are made, else the head on them."""
     if BACKBONE not in recipe:
         return recipe
     if BACKBONE in uses:
@@ -33,10 +33,10 @@ def with_backbone(recipe: Table, name: str, dataset: DatasetSettings, uses: Sequ
 def default_recipe(
     named: DatasetSettings, uses: Sequence[str], data_root: Path, said: Mapping[str, object] | None = None
 ) -> str:
-    """The recipe of the data set's name. Where no model is used, demo stands in: it leaves the images' size open.
+    """The recipe with the data set's name. If no model is used, this is demo, which does not fix the size of images.
 
-    But what is cached of a user's own data must be what the stages read, so that asks for theirs. Where nothing is trained
-    and a model's folder has `said` what its model and inputs are, a recipe for the kind of data fills in the rest.
+    But the cache of a user's own data must hold what the stages read, so it uses their recipe. If nothing is trained
+    and a model's folder states (`said`) its model and inputs, a recipe for the kind of data fills in the rest.
     """
     if BACKBONE in uses and f"{named.name}{_FROZEN}" in recipes.names():
         return f"{named.name}{_FROZEN}"
@@ -69,7 +69,7 @@ def default_recipe(
 
 
 def _recipe_of_embeddings(named: DatasetSettings, data_root: Path) -> str:
-    """The recipe by which embeddings were made if it trains heads too, else that of any embeddings."""
+    """The recipe with which embeddings were made if it also trains heads, else the general one for embeddings."""
     from spurcli.artifacts.embeddings import read_embeddings_header
 
     path = locate(str(named.options.get("path", "")), data_root)
@@ -90,5 +90,5 @@ def called(dataset: DatasetSettings) -> str:
 
 
 def path_of(dataset: DatasetSettings) -> Any:
-    """What tells a user's own data sets apart, which all have the same few names; None for others."""
+    """The path that distinguishes a user's own data sets, which share a few names; None for others."""
     return dataset.options.get("path") if dataset.name in OWN_DATA else None

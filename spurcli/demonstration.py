@@ -3,7 +3,7 @@
 A faint mark on some training images of one digit is learned as if it meant that digit. Six ways to train on the same
 data: on all samples; without the hardest of each class, which needs no group labels; without as many random ones; without
 the easiest; and, knowing who carries the mark, without the hardest quarter of the carriers, or a random quarter of them.
-The settings were chosen on draws 100 to 103 of the data; the demo shows draws from 11 on, not looked at before.
+The settings were chosen on draws 100 to 103 of the data; the demo shows draws from 11 on, which were not used before.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _HEADINGS = {
     "train": "Train from scratch on the remaining samples",
     "evaluate": "How does each model classify 8s with the mark?",
 }
-# Seconds of each command, about: only their relation matters, for the time left.
+# Approximate seconds of each command: only their ratios matter, for the remaining time.
 _COSTS = {"inject": 0.3, "score": 0.2, "prune": 0.03, "train": 1.5, "evaluate": 0.15}
 
 
 def study(folder: str, seeds: Sequence[int]) -> Study:
-    """What is compared: one seed is one draw of the data and one seed of the training."""
+    """The comparison: one seed is one draw of the data and one seed of the training."""
     arms = [
         Arm("all"),
         *with_control(Arm("hardest", rule=Rule(FRACTION)), control="random"),

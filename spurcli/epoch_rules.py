@@ -1,4 +1,4 @@
-"""By which rules an epoch, or one of several trained models, is chosen: the one table that settings, training, reports and help read."""
+"""The rules that choose an epoch, or one of several trained models: the one table that settings, training, reports and help read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from spurcli.artifacts.records import EpochRecord
 
 LAST = "last"
-# What an epoch's row says of the validation split: recall and number of samples of each class, and the same after class
+# The values of the validation split in an epoch's row: recall and number of samples of each class, and the same after class
 # biases were fitted on the other half of it.
 RECALLS, FITTED = "class_recalls", "class_recalls_fitted"
 INFERRED = "inferred_worst_group_accuracy"
@@ -21,9 +21,9 @@ Values = Mapping[str, Any]  # of the validation split
 
 @dataclass(frozen=True)
 class Standing:
-    """How a candidate stands: the highest `value` wins, of equal ones the first, among those that are admitted.
+    """The standing of a candidate: among those admitted, the highest `value` wins, the first one in a tie.
 
-    Admitted is who has a `gate` within `tolerance` of the highest gate, the tolerance being that of the highest gate. Of
+    A candidate is admitted if its `gate` is within `tolerance` of the highest gate; the tolerance is that of the highest gate. Of
     equal values the smaller `spread` wins. `most_tolerance` bounds the tolerance of any candidate of the same samples.
     """
 
@@ -36,11 +36,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class EpochRule:
-    """A rule: `value` of a finished epoch's row; the epoch with the highest is chosen, the first of equal ones.
+    """A rule: `value` of a finished epoch's row; the epoch with the highest is chosen, the first one in a tie.
 
     A value of None is never chosen. `metric` names what the rule looks at, and `reads_labels`, `reads_groups`, `reads_inferred`
     say which annotations of the validation split it uses. `standing`, if given, also says who may be chosen at all.
-    `fitted` is the value after class biases were fitted: a rule that a moved threshold can please has one.
+    `fitted` is the value after class biases were fitted: given for rules whose value changes if only the threshold moves.
     """
 
     label: str
@@ -54,7 +54,7 @@ class EpochRule:
     fitted: Callable[[EpochRecord], Standing | None] | None = None
 
     def stands(self, row: EpochRecord) -> Standing | None:
-        """How an epoch stands; None if it is never chosen."""
+        """The standing of an epoch; None if it is never chosen."""
         if self.standing:
             return self.standing(row)
         value = self.value(row)
@@ -88,7 +88,7 @@ def can_win(standings: Sequence[Standing]) -> list[int]:
 
 
 def _makes_needless(one: Standing, other: Standing, *, earlier: bool) -> bool:
-    """Whether `one` is admitted whenever `other` is, wins then, and admits as many."""
+    """Whether `one` is admitted and wins whenever `other` is admitted, and admits as many candidates."""
     admitted = one.gate > other.gate or (one.gate == other.gate and one.tolerance >= other.tolerance)
     mine, theirs = (one.value, -one.spread), (other.value, -other.spread)
     return admitted and (mine > theirs or (mine == theirs and earlier))
@@ -160,7 +160,7 @@ def _by_recalls(label: str, summary: str, measure: Any, metric: str) -> EpochRul
     )
 
 
-# In the order in which a report speaks of them.
+# In the order of a report.
 RULES: dict[str, EpochRule] = {
     LAST: EpochRule("last epoch", "The last epoch", lambda row: row["epoch"]),
     "best-val-mean": EpochRule(
@@ -202,7 +202,7 @@ RULES: dict[str, EpochRule] = {
 
 
 def disagreement(rule: str, rows: Sequence[EpochRecord]) -> tuple[int, int] | None:
-    """The epochs that a rule chooses as it is and after class biases were fitted, where they differ; else None."""
+    """The epochs that a rule chooses without and with fitted class biases, if they differ; else None."""
     known = RULES[rule]
     if known.fitted is None:
         return None

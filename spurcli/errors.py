@@ -22,7 +22,7 @@ class SpurError(Exception):
 
 
 def _shortened(text: str) -> str:
-    """Text without its middle where it is very long: a name that a file holds can be anything."""
+    """Very long text without its middle: names in files can have any length."""
     return text if len(text) <= 1000 else f"{text[:600]} … {text[-300:]}"
 
 

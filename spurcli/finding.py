@@ -1,4 +1,4 @@
-"""Files that an artefact names, found again: artefacts hold no absolute path, and stages run in any folder.
+"""Finds the files that an artefact names: artefacts hold no absolute paths, and stages run in any folder.
 
 A stored path is as typed, from the working folder of that command; of an absolute one only the last part is kept. It is
 looked for, in this order: as it is, from the working folder and the data root; then, with or without its first parts, in
@@ -23,7 +23,7 @@ _MOST_NEIGHBOURS = 1000
 
 
 def same_path(first: Any, second: Any) -> bool:
-    """Whether two paths name one thing as far as both are known: the same file, or one ends as the other does."""
+    """Whether two paths name the same thing as far as is known: the same file, or one path ends with the other."""
     if not isinstance(first, str) or not isinstance(second, str):
         return bool(first == second)
     if _is_there(Path(first)) and _is_there(Path(second)) and Path(first).samefile(second):
@@ -34,7 +34,7 @@ def same_path(first: Any, second: Any) -> bool:
 def find_injection(file: str, sha256: str, named_in: Sequence[Path], data_root: Path) -> Path:
     """The inject.json of this hash that the files `named_in` call `file`.
 
-    Raises InputError if there is none, naming the flag to type; another one of that name is said.
+    Raises InputError if there is none, and the error names the flag to type and any other file of that name.
     """
     others = []
     for path in _candidates(file or "inject.json", named_in, data_root):
@@ -44,7 +44,7 @@ def find_injection(file: str, sha256: str, named_in: Sequence[Path], data_root: 
             found = read_injection(path).sha256
         except InputError:
             if path == Path(file):
-                raise  # the very file that was named, and damaged
+                raise  # this exact file was named, and it is damaged
             continue
         if found == sha256:
             return path
@@ -57,7 +57,7 @@ def find_injection(file: str, sha256: str, named_in: Sequence[Path], data_root: 
 
 
 def find_own_data(table: Mapping[str, Any], named_in: Sequence[Path], data_root: Path) -> dict[str, Any]:
-    """The `dataset` table with the path of a user's own data as it is found; unchanged if it is found nowhere.
+    """The `dataset` table with the path where a user's own data was found; unchanged if it was not found.
 
     Raises InputError if several are found, none of them as named: their pixels may differ where their labels do not.
     """
@@ -82,7 +82,7 @@ def find_own_data(table: Mapping[str, Any], named_in: Sequence[Path], data_root:
 
 
 def _candidates(name: str, named_in: Sequence[Path], data_root: Path) -> Iterator[Path]:
-    """Where `name` may lie, the likeliest first; each once."""
+    """Possible locations of `name`, the most likely first, each once."""
     seen = set()
     for place in itertools.chain(
         (Path(name), data_root / name),
@@ -96,14 +96,14 @@ def _candidates(name: str, named_in: Sequence[Path], data_root: Path) -> Iterato
 
 
 def _tails(name: str) -> list[PurePath]:
-    """`name` and what is left of it without its first parts."""
+    """`name`, and the rest of it without its first parts."""
     parts = PurePath(name).parts
     tails = [PurePath(*parts[start:]) for start in range(len(parts))]
     return [tail for tail in tails if not tail.is_absolute() and tail.name not in ("", "..")]
 
 
 def _folders(files: Sequence[Path]) -> Iterator[Path]:
-    """The folder of each file and those above it; of a link also where it leads."""
+    """The folder of each file and those above it; for a link also its target."""
     for file in files:
         for place in (file, Path(os.path.realpath(file))):
             folder = place.parent
@@ -111,7 +111,7 @@ def _folders(files: Sequence[Path]) -> Iterator[Path]:
 
 
 def _neighbours(files: Sequence[Path]) -> Iterator[Path]:
-    """The folders in that of each file, beside it, and beside the one above it."""
+    """The folders next to each file, next to its folder, and next to the parent folder."""
     for file in files:
         folder = file.parent.absolute()
         for above in (folder, *list(folder.parents)[:2]):
@@ -131,5 +131,5 @@ def _as_typed(folder: Path, file: Path) -> Path:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a name that is too long, or that no file can have
+    except (OSError, ValueError):  # a name that is too long or not valid for a file
         return False

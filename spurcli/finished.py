@@ -33,9 +33,9 @@ def is_complete(
     force: bool,
     say: Callable[[str], None],
 ) -> bool:
-    """Whether all `outputs` of the run that `made` describes are there, whole, and of this data; the first is the main one.
+    """Whether all `outputs` of the run that `made` describes exist, are complete, and belong to this data; the first is the main one.
 
-    What an interrupted run left in OUTPUT.state/ is removed where all is complete. If the main output is complete but another one is missing, the run is not complete: `say` is told what will be made again.
+    What an interrupted run left in OUTPUT.state/ is removed if everything is complete. If the main output is complete but another one is missing, the run is not complete: `say` is told what will be made again.
     Raises SpurError unless `force` where a file of another run or a damaged one would be replaced.
     """
     for output in outputs:
@@ -61,7 +61,7 @@ def is_complete(
 
 
 def _problem(output: Output, made: Provenance, fingerprint: Fingerprint | None) -> str:
-    """What keeps a file that is there from being the finished output of the run; "" if nothing does."""
+    """Why an existing file is not the finished output of the run; "" if it is."""
     try:
         found = read_described(output.path, output.artefact)
         if output.artefact == CHECKPOINT:

@@ -8,7 +8,7 @@ which differ on the benchmarks (a = attribute, y = class):
 - carriers: aligned groups of the marked attribute, the rarer of the features: negation rather than none, glasses rather
   than no glasses. "Carriers by quartile" shows these.
 - conflict: groups that hold another class's feature and fewer than half the samples that independence of y and a
-  would give: where a model that leans on the feature goes wrong.
+  would give: where a model that leans on the feature fails.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def spurious_sets(train_counts: NDArray[np.int64], num_classes: int) -> list[tup
 def marked_attribute(train_counts: NDArray[np.int64], num_classes: int) -> int | None:
     """Of the classes' spurious features the one that fewest training samples carry: glasses rather than no glasses.
 
-    None where every class leans to the same attributes: nothing marks a class then.
+    None if every class favours the same attributes, because then no attribute marks a class.
     """
     totals = train_counts.reshape(num_classes, -1).sum(axis=0)
     found = {attributes for attributes in spurious_sets(train_counts, num_classes) if attributes}
@@ -68,7 +68,7 @@ def marked_attribute(train_counts: NDArray[np.int64], num_classes: int) -> int |
 
 
 def aligned_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[int]:
-    """Each class with its own spurious feature, several where they tie; none where nothing marks a class."""
+    """Each class with its own spurious feature, several in a tie; none if no attribute marks a class."""
     if marked_attribute(train_counts, num_classes) is None:
         return []
     width = len(train_counts) // num_classes
@@ -77,7 +77,7 @@ def aligned_groups(train_counts: NDArray[np.int64], num_classes: int) -> list[in
 
 
 def nearly_aligned(train_counts: NDArray[np.int64], num_classes: int) -> list[tuple[int, int]]:
-    """Groups that may be aligned as well, each with the aligned group of its class that it is compared with.
+    """Groups that may also be aligned, each with the aligned group of its class that it is compared with.
 
     Their P(y|a) differs from that of the aligned group by less than two standard errors, as counts of samples vary.
     """
@@ -87,7 +87,7 @@ def nearly_aligned(train_counts: NDArray[np.int64], num_classes: int) -> list[tu
     for group in aligned:
         y, best = divmod(group, width)
         if any(y * width + a in aligned for a in range(best)):
-            continue  # of several that tie the first is compared
+            continue  # in a tie the first is compared
         for a in range(width):
             if not table[y, a] or y * width + a in aligned:
                 continue

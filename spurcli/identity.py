@@ -1,7 +1,7 @@
 """What identifies a run, to compare it with what finished files and unfinished states record.
 
-A run is its stage, settings, arguments and the content of the files it read; not how the command was typed, where files
-are, or which version of spurcli has which options. A value that is the default of its setting or argument counts as
+A run is its stage, settings, arguments and the content of the files it read; not how the command was typed, where the files
+are, or which options a version of spurcli has. A value that is the default of its setting or argument counts as
 not given, in old files as in new ones: a later version may add settings and arguments, and as long as their defaults
 leave the work as it was, older outputs remain those of the same run.
 """
@@ -38,7 +38,7 @@ _ALWAYS_STORED: dict[str, Table] = {
 
 
 def _both_stated(first: Table, second: Table) -> tuple[Table, Table]:
-    """Two tables without those of `CONTENT_HASHES` that one of them lacks."""
+    """Two tables without the `CONTENT_HASHES` that only one of them has."""
     lacking = {key for key in CONTENT_HASHES if key not in first or key not in second}
     return _without_keys(first, lacking), _without_keys(second, lacking)
 
@@ -54,7 +54,7 @@ def given(options: Any) -> Table:
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Who a run is, without defaults and places; `data_path` is where a user's own data was, as far as it is known."""
+    """The identity of a run, without defaults and locations; `data_path` is where a user's own data was, as far as it is known."""
 
     stage: Any
     settings: Table
@@ -64,7 +64,7 @@ class RunIdentity:
 
     @classmethod
     def of(cls, made: Table) -> RunIdentity:
-        """That of a provenance, of this version or an older one."""
+        """The identity from a provenance of this version or an older one."""
         settings, path = _without_path(without_defaults(_table(made.get("settings"))))
         arguments = _without(_table(made.get("arguments")), _ALWAYS_STORED.get(str(made.get("stage")), {}))
         parents = made.get("parents") or ()
@@ -75,7 +75,7 @@ class RunIdentity:
         return dataclasses.asdict(self)
 
     def differences(self, other: RunIdentity) -> list[str]:
-        """What is not the same in `other`, in words; empty for the same run."""
+        """The differences from `other`, as text; empty for the same run."""
         found = [] if self.stage == other.stage else [f"its stage is {other.stage}"]
         found += list(differences(self.settings, other.settings))
         found += list(differences(*_both_stated(self.arguments, other.arguments)))
@@ -92,7 +92,7 @@ def without_defaults(settings: Table) -> Table:
         name: _without(value, _defaults(KINDS[name])) if name in KINDS else value for name, value in settings.items()
     }
     dataset = found.get("dataset")
-    if isinstance(dataset, Mapping) and isinstance(dataset.get("injection"), Mapping):  # its hash says which it is
+    if isinstance(dataset, Mapping) and isinstance(dataset.get("injection"), Mapping):  # its hash identifies it
         injection = {key: value for key, value in dataset["injection"].items() if key != "file"}
         found["dataset"] = {**dataset, "injection": injection}
     return found

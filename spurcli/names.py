@@ -17,7 +17,7 @@ from spurcli.errors import SpurWarning
 
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
-# Words that only programs write, and no person as the name of a class.
+# Words that only programs write, never a person as the name of a class.
 _MISSING = frozenset(
     {"", "nan", "-nan", "<na>", "nat", "#n/a", "#na", "#n/a n/a", "#null!", "#value!", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind",
      "#nv", "#n/d", "#name?", "#ref!", "#div/0!", "#num!", "#wert!", "#bezug!", "#zahl!", "#nom?", "#valeur!"}
@@ -96,7 +96,7 @@ def matched(theirs: Sequence[str], ours: Sequence[str]) -> list[int] | None:
 
 
 def is_missing(value: str) -> bool:
-    """Whether a value stands for an empty cell: nothing, nan, <NA>, NaT, #N/A and what else only programs write."""
+    """Whether a value stands for an empty cell: nothing, nan, <NA>, NaT, #N/A and other markers that only programs write."""
     return canonical(value).lower() in _MISSING
 
 
@@ -116,7 +116,7 @@ def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def warn_alike(names: Iterable[str], what: str, where: str, advice: str = "", *, stacklevel: int = 2) -> None:
-    """One SpurWarning for all of `names` that may be the same; `what` is their plural (classes), `where` the file.
+    """One SpurWarning for all of `names` that may be the same; `what` is their plural noun (classes), `where` the file.
 
     `advice` replaces the sentence that says what to do.
     """

@@ -1,4 +1,4 @@
-"""How long work tells about itself. Core code never prints: it reports to one of these."""
+"""How long-running work reports its progress. Core code never prints: it reports to one of these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Span:
-    """Which part of a whole job a piece of work is: from `start` on, `width` wide, of 0 … 1."""
+    """The part of a job that a piece of work covers: from `start` to `start + width`, within 0 … 1."""
 
     start: float
     width: float
@@ -21,7 +21,7 @@ class Progress(Protocol):
     """Receives what is being done and how far it is."""
 
     def start(self, what: str, total: int, span: Span | None = None) -> None:
-        """A new piece of work of `total` samples begins; `span` is its part of the job, None where it is beside one."""
+        """A new piece of work of `total` samples begins; `span` is its part of the job, None if it belongs to no job."""
         ...
 
     def advance(self, num_samples: int) -> None:
@@ -29,7 +29,7 @@ class Progress(Protocol):
         ...
 
     def say(self, message: str) -> None:
-        """One line worth reading."""
+        """Show one line to the user."""
         ...
 
 

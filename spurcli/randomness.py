@@ -1,4 +1,4 @@
-"""Random numbers by purpose: the same seed used for two things must never give them the same numbers.
+"""Random numbers by purpose: the same seed used for two purposes must never give the same numbers.
 
 (Carriers and their random control were once drawn with equal numbers: the control removed exactly the carriers.)
 """

@@ -1,4 +1,4 @@
-"""All that is registered: one line per data set, feature, score, model, method, way of inferring. Imports none of it.
+"""Everything that is registered: one line per data set, feature, score, model, method, way of inferring. Imports none of it.
 
 To add one, write its file and add its line; docs and `spurcli list` follow, and the contract tests run on it.
 """
@@ -238,7 +238,7 @@ SCORES = Registry(
             ("random", "harder", "seeded uniform numbers", "Random numbers, as a baseline", ""),
         )
     } | {
-        # only when asked for: these hold the embeddings h (input of the last linear layer) of all samples
+        # only on request: these hold the embeddings h (input of the last linear layer) of all samples in memory
         "prototype": Entry(
             "spurcli.scoring.embeddings:prototype", "Distance from the mean embedding of the class; with --add-score prototype",
             "Sorscher et al., NeurIPS 2022",
@@ -258,7 +258,7 @@ SCORES = Registry(
     },
 )  # fmt: skip
 
-# Of a whole training, from the dynamics that it wrote (train --dynamics, score --dynamics); p_y and margins after each epoch.
+# Scores of a whole training, from its recorded dynamics (train --dynamics, score --dynamics); p_y and margins after each epoch.
 DYNAMICS = Registry(
     "training dynamic",
     "--dynamics",

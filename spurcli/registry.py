@@ -1,4 +1,4 @@
-"""One small table per kind of part: a name, where it lives, what it is. Resolved on first use.
+"""One small table per kind of part: a name, its location, and a description. Resolved on first use.
 
 Wherever a name is accepted, so is `package.module:attr` and `path/to/file.py:attr`. Descriptions live here, not in
 the modules, so that `spurcli list` and `--help` need not import torch.
@@ -23,7 +23,7 @@ Options = Mapping[str, Any]  # of a part, a user's own too: names and values are
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered part: where its factory lives, what it is in one line, and where it comes from."""
+    """A registered part: the location of its factory, a description in one line, and its source."""
 
     target: str
     summary: str
@@ -75,7 +75,7 @@ def near(name: str, known: Any) -> str:
 
 
 def same_kind(value: Any, default: Any) -> bool:
-    """Whether an option's value is of the kind of its default (if that is a plain one); whole numbers pass as decimal."""
+    """Whether an option's value is of the kind of its default (if that is a plain one); whole numbers are accepted as decimal numbers."""
     if not isinstance(default, bool | int | float | str):
         return True
     return type(value) is type(default) or (type(default) is float and type(value) is int)
@@ -107,7 +107,7 @@ def _import_file(spec: str, kind: str) -> Any:
     if name not in sys.modules:
         try:
             run_file(path, name)
-        except (Exception, SystemExit) as error:  # a script that runs on import may also leave by exit()
+        except (Exception, SystemExit) as error:  # a script that runs on import may also call exit()
             raise _failed_import(path, error) from error
     return _attribute(sys.modules[name], attribute, spec, kind)
 

@@ -50,7 +50,7 @@ class EmbedResult(TypedDict):
 
 
 class ExportResult(TypedDict):
-    """Of `spurcli export`: `num_samples` of the first of the `splits`; `columns` of what is known of each sample."""
+    """Of `spurcli export`: `num_samples` of the first of the `splits`; `columns` are the known facts of each sample."""
 
     output: str
     format: str
@@ -180,7 +180,7 @@ class DecodedFacts(StorageFacts):
 
 
 class DatasetFacts(TypedDict, total=False):
-    """Of `spurcli data check`; a key is absent where nothing is known of it."""
+    """Of `spurcli data check`; a key is absent if its value is not known."""
 
     name: str
     read_as: str

@@ -1,8 +1,8 @@
 """Exact selection of the hardest samples of each stratum, in bounded memory.
 
 A radix select over the bits of the scores: counting gives, for every stratum and several quotas at once, the score from
-which on samples go; one more pass marks them. No sort, and a copy at most of those samples whose first bits are those of a
-threshold. Thousands of strata take more passes over fewer bits, so that the counters stay small.
+which samples are removed; one more pass marks them. There is no sort, and only samples whose first bits equal those of a
+threshold are copied. Thousands of strata take more passes over fewer bits, so that the counters stay small.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COUNTER_BITS = 21  # at most 2^21 counters of eight bytes in a pass
 
 
 def deciding_score(known: Iterable[str], named: str | None) -> str:
-    """Which of a file's scores decides: the named one, else the only one there is, else el2n, the paper's."""
+    """The score of a file that ranks the samples: the named one, else the only one, else el2n (the paper's)."""
     names = list(known)
     return named or (names[0] if len(names) == 1 else "el2n")
 
@@ -64,7 +64,7 @@ def parse_select(text: str) -> str | tuple[int, int]:
 def hardness_keys(values: NDArray[np.float32], higher_is: str) -> NDArray[np.uint32]:
     """Keys uint32 [n] in the order of difficulty (larger is harder), made in the memory of `values`.
 
-    IEEE floats compare like integers once negative ones are flipped; −0 counts as 0. `values` is used up.
+    IEEE floats compare like integers once negative ones are flipped; −0 counts as 0. `values` is overwritten.
     """
     keys = values.view(np.uint32)
     for block in _blocks(len(keys)):
@@ -86,7 +86,7 @@ def random_keys(num_samples: int, seed: int, purpose: str) -> NDArray[np.uint32]
 def select_hardest(
     keys: NDArray[np.uint32], stratum: Codes, quota: NDArray[np.int64], *, invert: bool = False
 ) -> NDArray[np.bool_]:
-    """Mark exactly `quota[s]` samples of largest key in each stratum s; of ties the lower index goes first.
+    """Mark exactly `quota[s]` samples of largest key in each stratum s; in a tie the lower index is marked first.
 
     `stratum` int [n], negative = never selected; `quota` int64 [strata], at most the stratum's size. `invert`
     selects the smallest keys instead.
@@ -105,8 +105,8 @@ def _num_selections(
 ) -> NDArray[np.int8]:
     """Under how many of `quotas` int64 [k, strata] each sample is selected, int8 [n]."""
     num_strata = quotas.shape[1]
-    threshold = np.zeros(quotas.shape, dtype=np.uint32)  # the high bits of the last key that goes, found level by level
-    wanted = quotas.astype(np.int64).copy()  # of those equal to the threshold so far, how many go
+    threshold = np.zeros(quotas.shape, dtype=np.uint32)  # the high bits of the last marked key, found level by level
+    wanted = quotas.astype(np.int64).copy()  # how many of the keys equal to the threshold so far are marked
     rows = np.arange(len(quotas))[:, None], np.arange(num_strata)
     blocks: Blocks = partial(_strata_blocks, keys, stratum, invert)
     for shift, bits in _levels(num_strata):
@@ -138,7 +138,7 @@ def _starts_as(key: NDArray[np.uint32], codes: Codes, limit: NDArray[np.uint32],
 
 
 def _near(blocks: Blocks, threshold: NDArray[np.uint32], shift: int, most: int) -> Blocks:
-    """The samples that have the high bits of a threshold, in memory, so that later levels look at no other; all if they are more than `most`."""
+    """The samples that have the high bits of a threshold, in memory, so that later levels read only these; all samples if these are more than `most`."""
     held: list[tuple[NDArray[np.uint32], Codes]] = []
     size = 0
     for _positions, key, codes in blocks():
@@ -184,7 +184,7 @@ def _mark(
     quotas: NDArray[np.int64],
     invert: bool,
 ) -> NDArray[np.int8]:
-    """Count for each quota all above its threshold, and of those at it the first `wanted` by index."""
+    """For each quota, mark all keys above its threshold, and the first `wanted` by index of those equal to it."""
     threshold[quotas == 0] = np.iinfo(np.uint32).max  # no key is above it
     selections = np.zeros(len(keys), dtype=np.int8)
     left = wanted.copy()
@@ -205,7 +205,7 @@ def _mark(
 
 
 def _strata_blocks(keys: NDArray[np.uint32], stratum: Codes, invert: bool) -> Iterator[Block]:
-    """Blocks of (positions, keys, strata) without the samples that no stratum holds."""
+    """Blocks of (positions, keys, strata) without the samples that are in no stratum."""
     for block in _blocks(len(keys)):
         key, codes = keys[block], stratum[block]
         positions: NDArray[np.int64] | slice = block

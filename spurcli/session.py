@@ -142,7 +142,7 @@ def injection_settings(path: Path) -> DatasetSettings:
 
 @dataclass(frozen=True)
 class _Inherited:
-    """What a parent file (`source`) hands down: its settings, checked, as it may come from anywhere."""
+    """What a parent file (`source`) passes on: its settings, checked because the file may come from anywhere."""
 
     tables: Table
     source: str
@@ -160,7 +160,7 @@ class _Inherited:
 
     @property
     def files(self) -> list[Path]:
-        """The file itself, near which what it names is looked for; none if nothing is inherited."""
+        """The file itself; files that it names are searched near it. None if nothing is inherited."""
         return [Path(self.source)] if self.tables and Path(self.source).is_file() else []
 
 
@@ -169,7 +169,7 @@ def _named_dataset(
 ) -> tuple[DatasetSettings | None, Path | None]:
     """The data set that flags, parent or recipe name (in this order), and where its inject.json is.
 
-    What the parent file or an inject.json names is found again by the rule of `spurcli.finding`.
+    What the parent file or an inject.json names is searched by the rule of `spurcli.finding`.
     """
     if dataset and is_injection(_in_root(dataset, data_root)):
         path = Path(dataset)
@@ -199,7 +199,7 @@ def _found_again(dataset: DatasetSettings, named_in: Sequence[Path], data_root: 
 
 
 def _table_of(dataset: DatasetSettings) -> Table:
-    """A data set as the table that recipes and files hold."""
+    """A data set as the table in recipes and files."""
     injection = {} if dataset.injection is None else {"injection": asdict(dataset.injection)}
     return {"name": dataset.name, "options": dataset.options, **injection}
 
@@ -293,12 +293,12 @@ def _in_words(dataset: DatasetSettings, name: str, *, options: bool) -> str:
 
 
 def _other_inputs(theirs: DatasetSettings, mine: DatasetSettings) -> bool:
-    """Whether one of them holds embeddings and the other does not: they share no model."""
+    """Whether one holds embeddings and the other does not, so that no model fits both."""
     return (theirs.name == EMBEDDINGS) != (mine.name == EMBEDDINGS)
 
 
 def _read_recipe(name: str, data_root: Path) -> Table:
-    """A checked recipe; where it names a user's own data by its path, that has become an option."""
+    """A checked recipe; a path to a user's own data in it becomes an option."""
     recipe = recipes.read_recipe(name)
     check_recipe(recipe, name)
     table = recipe.get("dataset", {})
@@ -310,7 +310,7 @@ def _read_recipe(name: str, data_root: Path) -> Table:
 
 
 def _left_behind(name: str, named_in: Sequence[Path], data_root: Path) -> Table:
-    """Of a user's own recipe that a parent file names: the settings that files do not hand down. {} where it is not found."""
+    """The settings of a user's own recipe, named in a parent file, that files do not pass on. {} if it is not found."""
     found = recipes.found_again(name, named_in)
     recipe = _read_recipe(found, data_root) if found else {}
     return {
@@ -344,7 +344,7 @@ def _refuse_other_name(name: str, table: Table) -> None:
 
 
 def _with_dataset(recipe: Table, named: DatasetSettings) -> Table:
-    """The recipe without its own data set where another is used: its options would not fit."""
+    """The recipe without its own data set if another one is used, because its options would not fit."""
     table = recipe.get("dataset", {})
     if table.get("name") == named.name and _same_place(from_table(DatasetSettings, table, "dataset"), named):
         return recipe
@@ -352,7 +352,7 @@ def _with_dataset(recipe: Table, named: DatasetSettings) -> Table:
 
 
 def _refuse_idle(key: str, uses: Sequence[str]) -> None:
-    """Settings that do not apply to a command are rejected: whoever types one expects an effect."""
+    """Settings that do not apply to a command are rejected, because the user expects an effect."""
     part = {"scoring": "model"}.get(key.split(".")[0], key.split(".")[0])
     if key.startswith("model.") and "tokenizer" in uses:
         return  # a model's folder may hold its tokeniser

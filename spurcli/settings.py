@@ -1,4 +1,4 @@
-"""Settings of a run: what a recipe says, what was inherited from a parent file, what the command line changed.
+"""Settings of a run: from a recipe, from a parent file, and from the command line.
 
 `resolve` is a pure function; stage functions take the frozen `Settings` it returns and never look at the working
 folder, the environment or file headers for defaults.
@@ -52,7 +52,7 @@ class PartSettings:
 
 @dataclass(frozen=True)
 class PreprocessingSettings:
-    """From raw uint8 pixels or raw texts to model inputs. Augmentation happens in training only, a batch at a time.
+    """From raw uint8 pixels or raw texts to model inputs. Augmentation happens in training only, one batch at a time.
 
     Texts are cut to `max_length` tokens of `tokenizer`: a local transformers folder, "words" (the words of the training
     texts), or "", which is that of the model's own folder if it has one, else words. Images are decoded to `resize_size` pixels a side (default: `image_size`) and cut to `image_size`.
@@ -123,7 +123,7 @@ class StoredSettings(TypedDict):
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides a result (tables) and where it runs (seed and what follows it, never inherited)."""
+    """Everything that determines a result (tables), and how it runs (the seed and the fields after it, never inherited)."""
 
     recipe: str
     dataset: DatasetSettings
@@ -158,7 +158,7 @@ TABLES = tuple(KINDS)
 BACKBONE = "backbone"  # a recipe's model for `data embed`, where [model] is the head on its embeddings
 _RECIPE_KEYS = ("summary", BACKBONE, *TABLES)
 _RUNTIME_KEYS = ("seed", "device", "data_root", "cache_root", "num_workers", "injection_path")
-# What a parent file hands down; how a run was computed (precision, compile) stays behind.
+# What a parent file passes on; how a run was computed (precision, compile) is not passed on.
 NEVER_INHERITED = {"training": ("precision", "compile", "save_seconds"), "scoring": ("precision", "epoch")}
 
 
@@ -175,7 +175,7 @@ def resolve(
 
     `flags` are tables too (`{"scoring": {"epoch": 10}, "seed": 1}`), as are `inherited` (the `settings` of a
     parent's provenance) and `recipe` (a parsed TOML file). Pure: reads no file, no environment. `vouched` is the
-    user code, by table, that needs no flag of its own: a recipe file that the command line names says it.
+    user code, by table, that needs no flag of its own: a recipe file that the command line names is enough.
 
     Raises UsageError for an unknown key or a wrong value, InputError if user code is named only by a file.
     """
@@ -222,7 +222,7 @@ def check_tables(tables: Table) -> None:
 
 
 def from_table(kind: Any, table: Table, where: str) -> Any:
-    """A frozen dataclass of `kind` from a table; unknown keys and wrong types are named with near ones."""
+    """A frozen dataclass of `kind` from a table; the error for an unknown key or value suggests similar ones."""
     values = _values(kind, table, where)
     for item in dataclasses.fields(kind):
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
@@ -270,7 +270,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _require_storable(value: Any, where: str) -> None:
-    """Raise UsageError for what JSON or a machine cannot hold: TOML has infinities, dates and endless integers."""
+    """Raise UsageError for values that JSON or 64 bits cannot represent: TOML has infinities, dates and unlimited integers."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             _require_storable(item, f"{where}.{key}")
@@ -286,7 +286,7 @@ def _require_storable(value: Any, where: str) -> None:
 
 
 def merge(below: Table, above: Table) -> dict[str, Any]:
-    """`below` with what `above` changes; a part of another name does not keep the options of the one before."""
+    """`below` with what `above` changes; a part with another name does not keep the options of the earlier one."""
     merged = dict(below)
     if "name" in above and _plain(above["name"]) != _plain(below.get("name")):
         merged.pop("options", None)  # options belong to the part they were written for
@@ -367,7 +367,7 @@ def _check_values(settings: Settings) -> None:
 
 
 def same_dataset(first: DatasetSettings, second: DatasetSettings) -> bool:
-    """Whether both name the same data set with the same options and injection; where the file lies is no matter."""
+    """Whether both name the same data set with the same options and injection; the location of the file does not matter."""
 
     def identity(dataset: DatasetSettings) -> Any:
         injection = dataset.injection.sha256 if dataset.injection else None
@@ -382,7 +382,7 @@ def same_option(first: Any, second: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """JSON content without what is private to a machine."""
+    """JSON content without machine-specific values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""What several stage calls of one process share: loaded data sets and pixels that are ready for the device.
+"""Data that several stage calls of one process share: loaded data sets and pixels that are ready for the device.
 
 Nothing is shared by default. Inside `with shared():` a data set that was loaded for one stage serves the next one, as long
-as its name, options, files and injection are the same. The calls must not change what they are given; none does.
+as its name, options, files and injection are the same. The calls must not change the shared data; none does.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, TypeVar, cast
 
 _Thing = TypeVar("_Thing")
 _MOST_THINGS = 8  # of a seed: the data set, the same injected, and pixels of its splits and their twins
-_MOST_BYTES = 4 << 30  # of pixels beyond those of the newest thing, which is always kept
+_MOST_BYTES = 4 << 30  # bytes of pixels in addition to the newest item, which is always kept
 
 
 @dataclass
 class _Shelf:
-    """The things that were used last, newest at the end, each with its size in bytes."""
+    """The most recently used items, newest at the end, each with its size in bytes."""
 
     things: dict[Hashable, tuple[Any, int]] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ def shared() -> Iterator[None]:
 
 
 def once(key: Hashable, make: Callable[[], _Thing], num_bytes: Callable[[_Thing], int] = lambda _: 0) -> _Thing:
-    """What `make` returns: made once for each `key` where things are shared, else at every call."""
+    """The result of `make`: made once per `key` if sharing is on, otherwise at every call."""
     shelf = _shelf.get()
     if shelf is None:
         return make()

@@ -6,7 +6,7 @@ import math
 
 
 def t_quantile(degrees: int, level: float = 0.975) -> float:
-    """The quantile of Student's t; of one degree of freedom for fewer."""
+    """The quantile of Student's t; with one degree of freedom if fewer are given."""
     from scipy.special import stdtrit
 
     return float(stdtrit(max(1, degrees), level))

@@ -19,13 +19,13 @@ from spurcli.errors import InputError
 from spurcli.words import counted
 
 _HINT = "Accepted: .npy, .npz, .safetensors, .h5/.hdf5."
-_INSTEAD = {  # what other files are written as
+_INSTEAD = {  # the hint for other file types
     (".pt", ".pth"): "np.save('logits.npy', torch.load(path).float().cpu().numpy())",
     (".csv", ".tsv", ".txt"): "np.save('logits.npy', pandas.read_csv(path).to_numpy())",
     (".parquet", ".feather"): "np.save('logits.npy', pandas.read_parquet(path).to_numpy())",
     (".pkl", ".pickle", ".joblib"): "np.save('logits.npy', np.asarray(logits))",
 }
-# What an array may be called where a file holds several.
+# Possible names of an array in a file of several.
 _NAMES = {
     "logits": ("logits",),
     "label": ("label", "labels", "target", "targets", "y", "y_true"),
@@ -42,8 +42,8 @@ _MAX_TEXT_BYTES = 4 << 30
 def read_array(path: Path, what: str) -> NDArray[Any]:
     """The array of `path` that is `what` (a key of `_NAMES`), as it is stored; texts as NumPy strings.
 
-    In a file of several arrays it is found by name, else it must be the only one of no other known name. InputError if
-    it is not there or is kept outside the file.
+    In a file of several arrays it is found by name, else it must be the only one without another known name. InputError if
+    it is missing or stored outside the file.
     """
     require_file(path, what, _HINT)
     suffix = path.suffix.lower()
@@ -71,7 +71,7 @@ def has_array(path: Path, what: str) -> bool:
 
 
 def names_beside(path: Path, what: str) -> tuple[str, ...]:
-    """The texts `what` that lie in the file of an array: HDF5 data set or attribute, JSON list in safetensors' metadata.
+    """The texts `what` in the file of an array: HDF5 data set or attribute, JSON list in safetensors' metadata.
 
     () if there are none.
     """
@@ -110,7 +110,7 @@ def read_ids(path: Path, num_samples: int) -> tuple[str, ...]:
 def ids_of(array: NDArray[Any], path: Path) -> tuple[str, ...]:
     """Texts, whole numbers, or uint8 [n, bytes] (UTF-8, filled up with zeros) as ids."""
     try:
-        if array.ndim == 2 and array.dtype == np.uint8:  # safetensors knows no texts
+        if array.ndim == 2 and array.dtype == np.uint8:  # safetensors has no text type
             array = np.ascontiguousarray(array).view(f"S{array.shape[1]}")[:, 0]
         if array.ndim == 1 and array.dtype.kind in "iuU":
             return tuple(map(str, array.tolist()))
@@ -129,7 +129,9 @@ def _read_lines(path: Path) -> tuple[str, ...]:
     if path.stat().st_size > _MAX_TEXT_BYTES:
         raise InputError(f"{path} is too large for a list of ids", "Check that the right file is named.")
     try:
-        with path.open(encoding="utf-8-sig", newline=None) as stream:  # editors on Windows begin a text with a mark
+        with path.open(
+            encoding="utf-8-sig", newline=None
+        ) as stream:  # editors on Windows start a text with a byte-order mark
             ids = tuple(line.removesuffix("\n") for line in stream)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file", "Write one id per line, in UTF-8.") from error
@@ -168,7 +170,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
                 raise ValueError("its header is not that of a .npy file")
             warnings.simplefilter("ignore")  # headers of old versions
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
+    except Exception as error:  # NumPy parses the header as Python, which can raise anything
         pickled = "pickle" in str(error).lower() or "python objects" in str(error).lower()
         reason = "it holds pickled objects, which are not read" if pickled else str(error).partition("\n")[0][:100]
         hint = f"Texts: np.save(path, array.astype('U')). {_HINT}" if pickled else _HINT

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all."""
+"""Files are written atomically."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from spurcli.errors import InputError
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
+    """Yield a temporary path next to `path`; on success flush it to disk and rename it over `path`.
 
-    On any failure the temporary file is removed and an earlier `path` is untouched. What a killed process left of the
-    same file is removed by the next that writes it.
+    On any failure the temporary file is removed and an earlier `path` is unchanged. Temporary files of a killed process
+    are removed by the next process that writes the same file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{_here()}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
@@ -39,17 +39,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
             _sweep(path)
             yield temporary
             flush(temporary)
-            temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
+            temporary.chmod(0o666 & ~_umask())  # some writers create files that only their owner can read
             temporary.replace(path)
             flush(path.parent)
     finally:
-        with contextlib.suppress(OSError):  # gone by its renaming, or its folder never was one
+        with contextlib.suppress(OSError):  # already renamed, or its folder did not exist
             temporary.unlink()
 
 
 @contextlib.contextmanager
 def readable_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing `path` into an `InputError` with a next step."""
+    """Convert an error of the operating system on writing `path` into an `InputError` with a next step."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # HDF5 fails on closing with a RuntimeError
@@ -87,9 +87,9 @@ def _errno_in_text(text: str) -> int | None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove the temporary files of `path` whose writers are dead: those of this machine, whose processes can be asked for."""
+    """Remove the temporary files of `path` whose writers have ended: only those of this machine, whose processes can be checked."""
     start = f".{path.name}.{_here()}-"
-    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # a convenience, and no reason to fail
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # optional, so it must not fail
         for entry in entries:
             if entry.name.startswith(start) and entry.name.endswith(".tmp"):
                 pid = entry.name.removeprefix(start).partition("-")[0]
@@ -99,7 +99,7 @@ def _sweep(path: Path) -> None:
 
 @functools.cache
 def _here() -> str:
-    """A name for where process ids mean what they mean here: the machine, and the container on it."""
+    """A name for the scope of process ids: the machine and the container."""
     with contextlib.suppress(OSError):
         return f"{_digest(platform.node())}{_digest(str(Path('/proc/self/ns/pid').readlink()))}"
     return _digest(platform.node())
@@ -111,7 +111,7 @@ def _digest(text: str) -> str:
 
 def _is_alive(pid: int) -> bool:
     if os.name != "posix":
-        return True  # elsewhere the signal 0 is no mere question
+        return True  # on other systems signal 0 is not a harmless check
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -128,7 +128,7 @@ def _umask() -> int:
 
 
 def flush(path: Path) -> None:
-    """Bring a file, or a folder's list of files, to disk."""
+    """Flush a file, or a folder's list of files, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""canary.json: what pruning did to planted features, fraction by fraction, and the forecast from it."""
+"""canary.json: the effect of pruning on planted features for each fraction, and the forecast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_canary(path: Path, content: Mapping[str, object]) -> None:
 
 
 def read_canary(path: Path) -> JsonObject:
-    """The content, with all that is shown of it checked."""
+    """The content; everything that is shown is checked."""
     require_kind(path, CANARY, _HINT)
     content = read_json_artifact(path, CANARY.format, CANARY.version, _HINT)
     where = str(path)

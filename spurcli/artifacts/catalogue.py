@@ -1,4 +1,4 @@
-"""Every kind of file that stages exchange: one table, read by whoever recognises, lists, protects or documents them."""
+"""Every kind of file that stages exchange: one table for all code that recognises, lists, protects or documents them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MAX_HEADER = 1 << 24
 
 @dataclass(frozen=True)
 class Artefact:
-    """One kind of file: what it is called, its newest format, who writes it, where it is used.
+    """One kind of file: its name, its newest format, the command that writes it, and its use.
 
-    `kind` is the word of `spurcli show`; `names` are standard names, the first one that of the documentation and the
-    golden files; `endings` those that a file of this kind may have; `use` the words behind `spurcli` that read it.
+    `kind` is the word in `spurcli show`; `names` are standard names, the first one is used in the documentation and the
+    golden files; `endings` are the allowed ones; `use` is the command, without `spurcli`, that reads it.
     """
 
     kind: str
@@ -110,7 +110,7 @@ CATALOGUE = (
 
 
 def named(standard_name: str) -> Artefact | None:
-    """The kind of file that has this standard name; None for what is no artefact (pages, figures)."""
+    """The kind of file that has this standard name; None for files that are not artefacts (pages, figures)."""
     return next((artefact for artefact in CATALOGUE if standard_name in artefact.names), None)
 
 
@@ -120,9 +120,9 @@ def of_format(name: Any, ending: str) -> Artefact | None:
 
 
 def recognise(path: Path) -> Artefact | None:
-    """What the file `path` says it is, whatever its name; None for what spurcli did not write.
+    """The kind that the file `path` states, whatever its name; None for files that spurcli did not write.
 
-    Looks at its first bytes and header only: whether the rest is sound, its reader says.
+    Reads only its first bytes and header; its reader checks the rest.
     """
     with path.open("rb") as stream:
         start = stream.read(64)
@@ -144,7 +144,7 @@ def recognise(path: Path) -> Artefact | None:
 def require_kind(path: Path, expected: Artefact, hint: str, *others: Artefact) -> None:
     """Raise InputError unless `path` is a file that may be of the kind `expected`, or of `others`.
 
-    A file of another kind is called what it is; one that spurcli did not write is left to the reader.
+    The error states the kind of the file; a file that spurcli did not write is left to the reader.
     """
     what = " or ".join(artefact.noun for artefact in (expected, *others) if artefact != ERRORS)
     require_file(path, what, hint)
@@ -170,7 +170,7 @@ def _is_own_checkpoint(path: Path) -> bool:
 
 
 def _in_hdf5(path: Path) -> Artefact | None:
-    from spurcli.artifacts import hdf5  # h5py is not for --help, which reads the table
+    from spurcli.artifacts import hdf5  # --help reads the table and must not import h5py
 
     try:
         with hdf5.open_hdf5(path, "an artefact", "") as file:

@@ -1,4 +1,4 @@
-"""model.safetensors: weights with one metadata key, `spurcli`, that says what they are.
+"""model.safetensors: weights with one metadata key, `spurcli`, that describes them.
 
 This half reads headers and hashes weights without torch; `checkpoint_torch` moves tensors.
 """
@@ -22,9 +22,9 @@ _HINT = "Make one with: spurcli train"
 
 
 def read_checkpoint_metadata(path: Path, *, required: bool = True) -> JsonObject:
-    """What a checkpoint says about itself: the JSON of the metadata key `spurcli`; {} if foreign and not `required`.
+    """The description in a checkpoint: the JSON of the metadata key `spurcli`; {} if foreign and not `required`.
 
-    What `torch.save` wrote is foreign, and so is a folder of transformers.
+    Files of `torch.save` and transformers folders are foreign.
     """
     path = weights_file(path)
     require_kind(path, CHECKPOINT, _HINT)
@@ -57,7 +57,7 @@ def read_checkpoint_metadata(path: Path, *, required: bool = True) -> JsonObject
 
 
 def checkpoint_subject(metadata: JsonObject, name: str) -> Subject:
-    """The samples and the injection that a checkpoint of ours was trained on; every one states them."""
+    """The samples and the injection that a spurcli checkpoint was trained on; every one states them."""
     fingerprint = Fingerprint.from_json(metadata.get("fingerprint"), name)
     return Subject(fingerprint, metadata.get("injection_sha256"), name=name)
 

@@ -28,7 +28,7 @@ _DTYPE_NAMES = {
 
 
 def plain_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict on the CPU: contiguous, unshared, without what DataParallel and compile put before the names."""
+    """The state dict on the CPU: contiguous, unshared, without the name prefixes of DataParallel and compile."""
     return {
         plain_name(name): tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in _unwrapped(model).state_dict().items()
@@ -83,10 +83,10 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def restore(model: nn.Module, weights: Weights, where: str) -> str:
-    """Load `weights` into `model`, all of them and nothing else, and prove it; returns their hash.
+    """Load `weights` into `model`, all of them and nothing else, and verify this; returns their hash.
 
-    Scores of a checkpoint that silently did not restore once fooled a whole field: the hash of what the model
-    then holds is compared with that of what was read. Weights in another precision are converted to the model's.
+    A checkpoint that silently was not restored once led to wrong published scores, so the hash of the model's
+    weights is compared with that of the file's. Weights in another precision are converted to the model's.
 
     Raises InputError that names missing, unknown and misshapen tensors, or NaN.
     """
@@ -105,7 +105,7 @@ def restore(model: nn.Module, weights: Weights, where: str) -> str:
     for name, tensor in converted.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{where}: {name} holds NaN or infinity", "The training diverged; train it again.")
-    state = inner.state_dict()  # with the versions of its modules, which MNASNet asks for
+    state = inner.state_dict()  # with the versions of its modules, which MNASNet requires
     state.update({keys[name]: tensor for name, tensor in converted.items()})
     inner.load_state_dict(state)
     if weights_sha256(plain_weights(inner)) != weights_sha256(converted):

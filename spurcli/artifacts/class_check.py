@@ -1,6 +1,6 @@
 """Whether predictions of a foreign model agree with the labels better if its classes are read in another order.
 
-Names of classes are matched before, in `spurcli.models.class_order`.
+Names of classes are matched earlier, in `spurcli.models.class_order`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def confusion(logits: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[
 
 
 def better_order(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], float, float] | None:
-    """The output that agrees best with each class, and the mean recall as the outputs are and in that order.
+    """The output that agrees best with each class, and the mean recall in the given order and in that order.
 
-    None unless the other order is clearly better. Recalls are averaged over classes, so that a model which always predicts
-    one class gains nothing from any order. The assignment is optimal (scipy's linear_sum_assignment).
+    None unless the other order is clearly better. Recalls are averaged over classes, so for a model that always predicts
+    one class no order is better. The assignment is optimal (scipy's linear_sum_assignment).
     """
     size = counts.sum(axis=1)
     here = np.flatnonzero(size)

@@ -1,4 +1,4 @@
-"""What any artefact says about itself, by looking into it rather than at its name."""
+"""The description of any artefact, from its content rather than its name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from spurcli.errors import InputError
 
 @dataclass(frozen=True)
 class Described:
-    """What a whole file says: `brief` for people, how it was made, and the samples it is about (None: it does not say)."""
+    """The description of a file: `brief` for people, how it was made, and its samples (None if not stated)."""
 
     kind: str
     brief: Mapping[str, Any]
@@ -51,9 +51,9 @@ def describe(path: Path) -> JsonObject:
 
 
 def artefact_of(path: Path) -> Artefact:
-    """The kind of an artefact; of a foreign file the kind that it serves as, for which it must be sound.
+    """The kind of an artefact; for a foreign file the kind that it can be used as, which is checked.
 
-    Raises InputError for what is nothing of the sort.
+    Raises InputError for any other file.
     """
     if found := catalogue.recognise(path):
         return found
@@ -63,12 +63,12 @@ def artefact_of(path: Path) -> Artefact:
 
 
 def read_described(path: Path, artefact: Artefact) -> Described:
-    """Read the whole file as one of the kind `artefact`. Raises InputError if it is damaged or another one."""
+    """Read the whole file as one of the kind `artefact`. Raises InputError if it is damaged or of another kind."""
     return _READERS[artefact.kind](path)
 
 
 def _probably(path: Path) -> Artefact:
-    """What an unmarked file is read as: its reader accepts it, or says what is wrong."""
+    """The kind that an unmarked file is read as: its reader accepts it or reports an error."""
     with path.open("rb") as stream:
         lines = stream.read(4096).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     start = lines[0]

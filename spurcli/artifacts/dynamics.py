@@ -1,4 +1,4 @@
-"""dynamics.h5: what a training said of each of its samples after each epoch, readable with nothing but h5py.
+"""dynamics.h5: the model's output for each training sample after each epoch, readable with h5py alone.
 
 Writing holds one epoch in memory, reading a slice of the samples over all epochs. The layout is specified in docs/formats.md.
 """
@@ -32,7 +32,7 @@ ARRAYS = ("log_p", "margin", "correct")
 class EpochDynamics:
     """After one epoch, float32 [n] each: log p_y, z_y − the largest other logit, and bool [n]: predicted right.
 
-    NaN and False where a sample was not met.
+    NaN and False for a sample that was not visited.
     """
 
     log_p: NDArray[np.float32]
@@ -42,7 +42,7 @@ class EpochDynamics:
 
 @dataclass(frozen=True)
 class DynamicsFacts:
-    """How dynamics were taken: in eval mode after each epoch, or from the training pass; in which precision, of which run."""
+    """How dynamics were recorded: in eval mode after each epoch, or from the training pass; in which precision, of which run."""
 
     view: str
     precision: str
@@ -151,7 +151,7 @@ class DynamicsReader:
     def values(self, start: int, stop: int, num_epochs: int | None = None) -> EpochDynamics:
         """The first `num_epochs` epochs of the samples at [start, stop), each [epochs, stop − start].
 
-        Raises InputError for a sample that was not met in every epoch, and for values that cannot be.
+        Raises InputError for a sample that was not visited in every epoch, and for impossible values.
         """
         epochs = slice(0, num_epochs)
         taken = self._read(epochs, start, stop)
@@ -164,7 +164,7 @@ class DynamicsReader:
         return taken
 
     def check(self, start: int, stop: int) -> None:
-        """Read the values of the samples at [start, stop); InputError for values that cannot be. Gaps are allowed."""
+        """Read the values of the samples at [start, stop); InputError for impossible values. Gaps are allowed."""
         self._read(slice(None), start, stop)
 
     def _read(self, epochs: slice, start: int, stop: int) -> EpochDynamics:

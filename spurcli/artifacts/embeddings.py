@@ -1,4 +1,4 @@
-"""embeddings.h5: the embeddings of every split of a data set, made once by a model whose weights then stay as they are."""
+"""embeddings.h5: the embeddings of every split of a data set, made once by a frozen model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EmbeddedSplit:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """All splits of the data set `name` in order, as its samples are numbered there.
+    """All splits of the data set `name` in the order of its samples.
 
     `backbone` says which model made them: its name and options, the hash of its weights, the layer, and how inputs were
     prepared. `injection` is the content of the inject.json whose feature the samples carry.
@@ -195,7 +195,7 @@ def _read_split(groups: h5py.Group, name: str, where: str) -> EmbeddedSplit:
 def _rows(item: Any, where: str) -> NDArray[np.float32]:
     rows = np.empty(item.shape, dtype=np.float32)
     for start in range(0, len(rows), _ROWS):
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite, which is rejected
             rows[start : start + _ROWS] = np.asarray(item[start : start + _ROWS]).astype(np.float32, copy=False)
         if not np.isfinite(rows[start : start + _ROWS]).all():
             raise InputError(f"{where}: embeddings hold NaN or infinity", "Make them with another model or precision.")

@@ -47,7 +47,7 @@ def require_file(path: Path, what: str, hint: str) -> None:
             raise InputError(f"{path} is a folder, not {what}", hint)
         if not path.exists():
             raise InputError(f"No such file: {path} ({what})", hint)
-        if not path.is_file():  # reading a byte from a pipe would take it away from the real reader
+        if not path.is_file():  # reading a byte from a pipe would remove it for the real reader
             raise InputError(f"{path} is a pipe or a device, not a file", "Write - to read stdin, or name a file.")
         with path.open("rb") as stream:
             if not stream.read(1):

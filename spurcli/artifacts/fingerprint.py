@@ -1,7 +1,7 @@
 """What identifies the samples of a data set: their number, ids and labels, in order.
 
 Every artefact stores the fingerprint of the split it speaks about and every reader checks it, so that the
-indices of one data set never touch another. Pixels and injected features are outside it.
+indices of one data set are never used with another. Pixels and injected features are not included.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Fingerprint:
         return cls(num_samples, labels, ids)
 
     def difference(self, other: Fingerprint) -> str | None:
-        """What differs, in words, comparing only what both sides have; None if they agree."""
+        """The differences as text, for the parts that both have; None if they agree."""
         if self.num_samples != other.num_samples:
             return f"{counted(self.num_samples, 'sample')} against {other.num_samples:,}"
         if self.labels_sha256 and other.labels_sha256 and self.labels_sha256 != other.labels_sha256:

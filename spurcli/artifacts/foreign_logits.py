@@ -1,4 +1,4 @@
-"""Logits of another program with what tells which rows and columns they are: labels, ids, class names."""
+"""Logits of another program, with the labels, ids and class names that identify rows and columns."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class ForeignLogits:
 def read_foreign_logits(
     path: Path, labels: Path | None = None, ids: Path | None = None, *, class_names: Sequence[str] = ()
 ) -> ForeignLogits:
-    """Logits with their labels and ids, from files of their own or from the file of the logits, which may also hold
+    """Logits with their labels and ids, from separate files or from the file of the logits, which may also hold
     class names of the columns.
 
-    `class_names` are what labels that are texts mean where the file has none.
+    `class_names` decode labels that are texts if the file has no class names.
     """
     logits = read_logits(path)
     num_samples, num_classes = logits.shape
@@ -79,7 +79,7 @@ def read_logits(path: Path) -> NDArray[np.float32]:
     if stored.dtype == np.float32:
         logits = stored
     else:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite, which is rejected
             logits = stored.astype(np.float32)
     for start in range(0, len(logits), CHUNK):
         block = logits[start : start + CHUNK]

@@ -1,4 +1,4 @@
-"""groups.txt: one group name a line, one line a sample, split after split, under a header that says what they speak about.
+"""groups.txt: one group name per line, one line per sample, split after split, under a header that states the data set.
 
 `part_about` refuses a list of other samples or of another split.
 """
@@ -47,8 +47,8 @@ class GroupPart:
 class GroupList:
     """The groups' names in order, some of which may be empty, and the groups of the samples of each split it covers.
 
-    `within_class`: the attribute in "class/attribute" means another thing in each class (right and wrong, clusters), so
-    that it cannot be said which of the classes it goes with. `chosen` is what the way that inferred them chose by itself.
+    `within_class`: the attribute in "class/attribute" has another meaning in each class (right and wrong, clusters), so
+    it cannot be linked to one class. `chosen` are the settings that the way of inferring chose by itself.
     """
 
     names: tuple[str, ...]
@@ -59,7 +59,7 @@ class GroupList:
     chosen: Mapping[str, object] = field(default_factory=dict)
 
     def part(self, split: str) -> GroupPart | None:
-        """The part about `split`; a list of one unnamed split is about whichever is asked for."""
+        """The part about `split`; a list of one unnamed split is used for any split."""
         return self.splits.get(split) or self.splits.get(UNNAMED)
 
     @property
@@ -74,7 +74,7 @@ class GroupList:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise InputError unless each of `names` can be a line of its own and is none of the others."""
+    """Raise InputError unless each of `names` fits on one line and differs from the others."""
     seen = set()
     for name in names:
         if not name or name.startswith("#") or name.splitlines() != [name]:
@@ -114,7 +114,7 @@ def _lines(groups: GroupList, part: GroupPart) -> Iterator[str]:
 
 
 def read_groups(path: Path) -> GroupList:
-    """Read groups.txt. The groups are numbered in the order that the header states, else as they are first seen.
+    """Read groups.txt. The groups are numbered in the order that the header states, else in the order of first occurrence.
 
     Lists of version 1 and without a header have one split, UNNAMED. Raises InputError on empty lines, a cut stream, names
     that the header does not know, and probabilities outside [0, 1].

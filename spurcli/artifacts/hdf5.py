@@ -1,4 +1,4 @@
-"""Opening HDF5 files that may come from anywhere, reading only plain data from them."""
+"""Safe reading of HDF5 files from any source: only plain data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEAP_MAGIC = b"GCOL\x01\0\0\0"
 
 @contextlib.contextmanager
 def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
-    """Open `path` for reading; anything HDF5 itself stumbles over becomes an `InputError`."""
+    """Open `path` for reading; errors of HDF5 itself become an `InputError`."""
     require_file(path, what, hint)
     try:
         with h5py.File(path, "r") as file:
@@ -46,7 +46,7 @@ def open_hdf5(path: Path, what: str, hint: str) -> Iterator[h5py.File]:
 
 
 def create_hdf5(path: Path) -> h5py.File:
-    """A new file for writing, in the HDF5 1.10 layout, whose checksums tell damage.
+    """A new file for writing, in the HDF5 1.10 layout, whose checksums reveal damage.
 
     Without a chunk cache: on a full disk HDF5 cannot close what is cached, and crashes.
     """
@@ -64,7 +64,7 @@ def check_header(file: h5py.File, expected: str, newest: int, where: str) -> int
 
 
 def whole_attribute(item: Any, name: str) -> int | None:
-    """A whole number; None if it is absent or anything else, which is then not even read."""
+    """A whole number; None if it is absent or of another type, which is not read."""
     if name not in item.attrs or item.attrs.get_id(name).dtype.kind not in "iu":
         return None
     value = item.attrs[name]
@@ -91,9 +91,9 @@ def largest_heap_object(item: Any) -> int:
 
 @functools.lru_cache(maxsize=8)
 def _largest_heap_object(path: Path, _changed: int) -> int:
-    """Raise unless the objects in every global heap (texts of variable length) have sizes that lie within it.
+    """Raise unless the objects in every global heap (texts of variable length) have sizes within the heap.
 
-    HDF5 trusts these sizes: an object of size 0 keeps it busy forever, where not even Ctrl-C is heard.
+    HDF5 trusts these sizes: an object of size 0 causes an endless loop that Ctrl-C cannot stop.
     """
     largest = 0
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -133,7 +133,7 @@ def member(group: Any, name: str, kind: type, where: str) -> Any:
 
 
 def array_member(group: Any, name: str, where: str, *, kinds: str, ndim: int, length: int | None = None) -> Any:
-    """The data set `group[name]`, checked to be plain, backed by bytes in this file, of the kind and shape asked for.
+    """The data set `group[name]`, checked to be plain, stored in this file, of the required type and shape.
 
     `kinds` holds numpy kind letters ("iu" integers, "f" floats, "S" bytes; for texts see `hdf5_texts`). `length` is that of the last axis
     for two-dimensional data and of the first for one-dimensional. None if absent.
@@ -173,14 +173,14 @@ def require_backed(item: Any, label: str, item_bytes: int) -> None:
 
 
 def read_subject(file: h5py.File, where: str, own: Callable[[], Fingerprint]) -> Subject:
-    """What the file says it is about; another program may leave the fingerprint to `own`, which is made of the content."""
+    """The subject that the file states; if another program omits the fingerprint, `own` computes it from the content."""
     stated = json_attribute(file, "fingerprint", where)
     fingerprint = Fingerprint.from_json(stated, where) if stated else own()
     return Subject(fingerprint, text_attribute(file, "injection_sha256"), name=where)
 
 
 def require_labels(label: Any, fingerprint: Fingerprint, where: str) -> None:
-    """Raise InputError unless the data set `label` [n] is what the fingerprint says; reads it by slices."""
+    """Raise InputError unless the data set `label` [n] matches the fingerprint; reads it by slices."""
     if len(label) != fingerprint.num_samples:
         raise InputError(f"{where}: fingerprint and labels differ in length", "Make the file again.")
     if fingerprint.labels_sha256 is None:

@@ -1,7 +1,7 @@
-"""Texts in HDF5 files from anywhere: of fixed length, or of variable length, which h5py writes by default.
+"""Texts in HDF5 files from any source: of fixed length, or of variable length, which h5py writes by default.
 
 A text of variable length is a reference into a heap. What one reference gives is bounded by the largest object of the
-file's heaps, so reading goes by slices that cannot hold more than `_SLICE_BYTES`, and together never more than the file.
+file's heaps, so texts are read in slices of at most `_SLICE_BYTES`, and in total at most the size of the file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Texts:
         return list(self.stream(indices))
 
     def stream(self, indices: NDArray[np.int64] | None = None) -> Iterator[str]:
-        """The same one after another, so that a hundred million never lie in memory."""
+        """The same one after another, so that not all texts are in memory at once."""
         step = max(1, min(1 << 16, _SLICE_BYTES // max(1, self.longest)))
         num_wanted = len(self) if indices is None else len(indices)
         limit = Path(self.item.file.filename).stat().st_size if self.item.dtype.kind == "O" else None
@@ -99,7 +99,7 @@ def read_names(group: Any, name: str, where: str) -> tuple[str, ...]:
 
 
 def _kind(dtype: np.dtype[Any]) -> str:
-    """What a kind of values is called."""
+    """The name of a value type."""
     if h5py.check_ref_dtype(dtype) is not None:
         return "references"
     return str(dtype) if dtype.kind != "O" else "values of variable length"

@@ -1,4 +1,4 @@
-"""history.json: what happened in each epoch of a training. The one artefact that holds seconds."""
+"""history.json: the record of each epoch of a training. The only artefact with times in seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINT = "spurcli train writes it next to the model."
 
 
 def sidecar(path: Path, standard_stem: str, name: str) -> Path:
-    """Where a companion file goes: `history.json` beside `model.safetensors`, `big.history.json` beside `big.safetensors`."""
+    """The path of a companion file: `history.json` next to `model.safetensors`, `big.history.json` next to `big.safetensors`."""
     return path.with_name(name if path.stem == standard_stem else f"{path.stem}.{name}")
 
 

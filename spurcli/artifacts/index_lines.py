@@ -1,4 +1,4 @@
-"""The lines of keep.txt and its like: one index each, written and read a block at a time."""
+"""The lines of keep.txt and similar files: one index each, written and read in blocks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_blocks(stream: TextIO, path: Path, first_line: int) -> Iterator[tuple[N
 
 
 def _plain(text: str) -> NDArray[np.int64] | None:
-    """The integers of lines that are digits and no more, ten times as fast as int() of each; None for any other text."""
+    """The integers of lines that contain only digits, ten times as fast as int() of each; None for any other text."""
     content = text.encode()
     if content.translate(None, b"0123456789\n"):
         return None
@@ -86,7 +86,7 @@ def _of_any_lines(text: str, path: Path, number: int) -> NDArray[np.int64]:
 
 
 def _advice(text: str) -> str:
-    """What to do about a line that is not an index, by what it looks like."""
+    """Advice for a line that is not an index, by its form."""
     if re.fullmatch(r"[+-]?[0-9]+\.0*(e[+-]?[0-9]+)?", text, re.ASCII | re.IGNORECASE):
         return "Write integers: np.savetxt(path, indices, fmt='%d')."
     if text.lower() in ("true", "false"):

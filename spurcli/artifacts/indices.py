@@ -1,4 +1,4 @@
-"""keep.txt, remove.txt and errors.txt: plain text, an index a line under a header that says what they speak about."""
+"""keep.txt, remove.txt and errors.txt: plain text, one index per line under a header that states the data set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Kind = Literal["keep", "remove", "errors"]
 
 @dataclass(frozen=True)
 class IndexList:
-    """Samples of a training split, ascending, unique int64 `indices`: to keep, to remove, or that a model got wrong."""
+    """Samples of a training split, ascending, unique int64 `indices`: to keep, to remove, or that a model misclassified."""
 
     indices: NDArray[np.int64]
     kind: Kind
@@ -84,7 +84,7 @@ def write_indices(path: Path, index_list: IndexList) -> None:
 def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
     """Read an index list in any order; a bare list of integers is accepted with a warning, and is of `bare_kind`.
 
-    Raises InputError on duplicates, negative or out-of-range indices, text that is no integer, and a file with
+    Raises InputError on duplicates, negative or out-of-range indices, text that is not an integer, and a file with
     fewer lines than its header promises (a cut stream). A list of errors does not say what to keep: it is
     read only with `bare_kind="errors"`, which refuses all other lists.
     """
@@ -102,7 +102,7 @@ def read_indices(path: Path, *, bare_kind: Kind = "keep") -> IndexList:
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What a checked list says and how many indices it has, without them: `said` holds none."""
+    """The header and number of indices of a checked list, without the indices."""
 
     said: IndexList
     num_indices: int
@@ -122,7 +122,7 @@ class _NotAscending(Exception):
 
 
 def read_index_facts(path: Path, *, bare_kind: Kind = "keep") -> IndexFacts:
-    """What `read_indices` reads and checks, but for the indices: a list that ascends, as ours do, is read without holding it."""
+    """The checks of `read_indices` without the indices: an ascending list, as spurcli writes it, is not held in memory."""
     digest, ends = hashlib.sha256(), [-1, -1]  # the first and the last index so far
     num_indices = 0
 
@@ -150,7 +150,7 @@ def _read_into(take: Callable[[NDArray[np.int64]], None], path: Path) -> tuple[J
     """Give the indices to `take`, a block at a time; returns the header, if there is one, and whether the last line is complete."""
     require_kind(path, INDICES, HINT, ERRORS)
     is_complete = True
-    with path.open(encoding="utf-8-sig") as stream:  # editors on Windows begin a text with a mark
+    with path.open(encoding="utf-8-sig") as stream:  # editors on Windows start a text with a byte-order mark
         try:
             header = read_header_line(stream, path, INDICES)
             for block, ends_line in read_blocks(stream, path, first_line=1 if header is None else 2):
@@ -164,7 +164,7 @@ def _read_into(take: Callable[[NDArray[np.int64]], None], path: Path) -> tuple[J
 def _checked_header(
     header: JsonObject | None, path: Path, bare_kind: Kind, num_indices: int, is_complete: bool, smallest: int | None
 ) -> IndexList:
-    """What the header says, without the indices, after a look at what was found below it."""
+    """The header, without the indices, checked against the lines below it."""
     none = np.empty(0, dtype=np.int64)
     if header is None:
         if smallest is None:
@@ -202,14 +202,14 @@ def read_indices_about(subject: Subject, path: Path, policy: InjectionPolicy, *,
 
 
 def _from_one(smallest: int) -> str:
-    """What to say of a list that may count from 1: a smallest index of 1 is the only sign."""
+    """A note on a list that may count from 1; the only sign is a smallest index of 1."""
     if smallest != 1:
         return ""
     return ". The smallest index is 1: positions start at 0, so subtract 1 from each index if the list counts from 1"
 
 
 def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
-    """The kind that a header states, if it is of use where lists of `bare_kind` are."""
+    """The kind that a header states, if it can be used in place of `bare_kind`."""
     if kind not in ("keep", "remove", "errors"):
         raise InputError(f"{path} does not state whether its indices are kept or removed", HINT)
     if kind == "errors" and bare_kind != "errors":
@@ -224,7 +224,7 @@ def _checked_kind(kind: Any, path: Path, bare_kind: Kind) -> Kind:
 
 
 def read_list_header(path: Path) -> JsonObject:
-    """What an index list says about itself, from its first line alone; {} for a bare list."""
+    """The header of an index list, from its first line alone; {} for a bare list."""
     require_kind(path, INDICES, HINT, ERRORS)
     with path.open(encoding="utf-8-sig") as stream:
         try:

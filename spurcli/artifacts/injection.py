@@ -29,7 +29,7 @@ _HINT = "Make one with: spurcli inject --dataset NAME --feature line --class CLA
 
 @dataclass(frozen=True)
 class Planted:
-    """One more feature in the training split, in `carriers` of class `feature_of`; no evaluation split gets a twin with it."""
+    """An additional feature in the training split, in `carriers` of class `feature_of`; no evaluation split gets a twin with it."""
 
     feature: str
     parameters: Options
@@ -68,7 +68,7 @@ class Injection:
     further: tuple[Planted, ...] = ()
 
     def content(self) -> dict[str, object]:
-        """All that changes the data; its hash is the injection's identity."""
+        """Everything that changes the data; its hash identifies the injection."""
         further = {"further": [each.content() for each in self.further]} if self.further else {}
         return {
             "feature": self.feature,
@@ -92,7 +92,7 @@ def write_injection(path: Path, injection: Injection) -> None:
         path,
         {
             "format": INJECTION.format,
-            "version": INJECTION.version if injection.further else 1,  # what older programs can read they may
+            "version": INJECTION.version if injection.further else 1,  # older programs may read what they can
             "sha256": injection.sha256,
             **injection.content(),
             "provenance": dict(injection.provenance),
@@ -133,7 +133,7 @@ def read_injection(path: Path) -> Injection:
 
 
 def _read_planted(content: object, fingerprint: Fingerprint, where: str) -> Planted:
-    """A further feature. It must be one of spurcli's: nobody confirms the user code that a file names here."""
+    """A further feature. It must be one of spurcli's: user code that a file names cannot be confirmed here."""
     where = f"{where}: further"
     if not isinstance(content, dict):
         raise InputError(f"{where} holds a value that is not an object", _HINT)

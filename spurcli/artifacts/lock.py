@@ -1,4 +1,4 @@
-"""A lock that ends with its process, however that ends: a file beside what it guards."""
+"""A lock that always ends with its process: a file next to the guarded file."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_MOMENT = 0.2  # seconds; a lock that is just being given up counts as free
+_MOMENT = 0.2  # seconds; a lock that is being released counts as free
 
 
 @contextlib.contextmanager
 def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path`, which is removed afterwards.
 
-    Where another process holds it: say so with `waiting` and wait, or without that raise BlockingIOError. The operating
-    system keeps the lock, so a killed process leaves no more than the file, which locks nothing. Where a file system has no
-    locks that is an OSError (ENOSYS, ENOLCK): a soft lock, the mere file, would outlive its process.
+    If another process holds it, report this with `waiting` and wait, or without `waiting` raise BlockingIOError. The operating
+    system keeps the lock, so a killed process leaves only the file, which locks nothing. A file system without
+    locks raises an OSError (ENOSYS, ENOLCK), because a soft lock (the file alone) would outlive its process.
     """
     from filelock import FileLock, Timeout  # not for `spurcli --help`
 
@@ -31,5 +31,5 @@ def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
         yield
     finally:
         with contextlib.suppress(OSError):  # Windows removes it when it is released
-            path.unlink()  # while it is held: whoever waits for this file sees that it is gone, and makes another
+            path.unlink()  # while it is held: a waiting process sees that the file is gone and creates another
         held.release()

@@ -1,4 +1,4 @@
-"""Whether what is called logits is something else: probabilities, percentages, sigmoid outputs, decisions. NumPy only."""
+"""Whether values given as logits are something else: probabilities, percentages, sigmoid outputs, decisions. NumPy only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from spurcli.words import counted
 _BLOCK = 1 << 16
 # How far from its total a row of rounded shares may be, and the mean of all rows: 100 classes at 4 decimals stay below.
 _ROW, _MEAN = 0.05, 0.01
-# Samples from which accuracies tell guessing from knowing.
+# Number of samples from which an accuracy distinguishes a trained model from guessing.
 _SAMPLES = 100
-# Values in all from which it is no chance that each lies between 0 and 1.
+# Number of values from which it is not by chance that all are between 0 and 1.
 _ENOUGH = 20
 # Logits that differ by less, relative to their size, are the same but for rounding in batches of another size.
 TOLERANCE = 1e-6
@@ -27,7 +27,7 @@ def warn_unless_logits(logits: NDArray[Any], where: str, *, of_model: bool = Fal
     """One SpurWarning if `logits` float [n, classes] look like probabilities or the like; returns whether it was given.
 
     `where` names the file, or with `of_model` the model, whose last layer is then what must change. Log-probabilities
-    are logits. Integers are looked at too. Values are read in blocks, and only as far as they keep looking so.
+    are logits. Integers are looked at too. Values are read in blocks, and only while they look like that.
     """
     found = what_instead(logits)
     if found is None:
@@ -49,13 +49,13 @@ def are_constant(logits: NDArray[Any]) -> bool:
 
 
 def constant_line(num_samples: int, what: str = "The logits") -> str:
-    """What to say of logits that are the same for all samples."""
+    """The message for logits that are the same for all samples."""
     return f"{what} are the same for all {counted(num_samples, 'sample')}: the model has collapsed, or all its inputs are the same"
 
 
 def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: str, *, stacklevel: int = 2) -> None:
     """One SpurWarning if `logits` float [n, classes] are no better than guessing of `label` int64 [n], or if their columns fit the
-    labels better in another order. Nothing is said of less than 100 samples.
+    labels better in another order. No warning for fewer than 100 samples.
     """
     num_classes = logits.shape[1]
     table = np.zeros((num_classes, num_classes), dtype=np.int64)  # labels × predicted
@@ -64,7 +64,7 @@ def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: s
         np.add.at(table, (label[start : start + _BLOCK], predicted), 1)
     counts = table.sum(axis=1)
     there = np.flatnonzero(counts)
-    if len(label) < _SAMPLES or len(there) < 2 or are_constant(logits):  # which has a word of its own
+    if len(label) < _SAMPLES or len(there) < 2 or are_constant(logits):  # which has its own message
         return
     shares = table[there] / counts[there, None]
     column = shares.argmax(axis=1)
@@ -86,7 +86,7 @@ def warn_unless_fitting(logits: NDArray[Any], label: NDArray[np.int64], where: s
 
 
 def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
-    """What the values are, with the line that makes logits of them; None for what may be logits."""
+    """What the values are, with the line that converts them to logits; None if they may be logits."""
     if not logits.size or not np.isfinite(logits[0]).all():
         return None
     lowest, highest, positive = np.inf, -np.inf, np.inf
@@ -126,7 +126,7 @@ def what_instead(logits: NDArray[Any]) -> tuple[str, str] | None:
                 f"every row is ≥ 0 and sums to {total:g}: these look like {name}",
                 f"Write their logarithm, np.log({share}).",
             )
-        # half the smallest that is not 0: where rounding made it 0
+        # half the smallest value above 0, for values that were rounded to 0
         return (
             f"every row is ≥ 0 and sums to {total:g}, with zeros: these look like {name}",
             f"Write their logarithm, np.log({share if total == 1 else f'({share})'}.clip({positive / total / 2:.0e})), or better the model's values before its softmax, because all zeros are ties.",

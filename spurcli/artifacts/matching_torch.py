@@ -1,4 +1,4 @@
-"""Which tensors of a file belong to which of a model: any common prefix comes off, and what is ambiguous is refused."""
+"""Which tensors of a file belong to which of a model: a common prefix is removed, and ambiguous files are rejected."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Weights = Mapping[str, torch.Tensor]
 
 _MOST_PREFIXES = 8
 _EMA = re.compile(r"(^|[._])(ema|swa|averaged)([._]|$)", re.IGNORECASE)
-# What programs put into the names of a wrapped module's tensors.
+# What programs add to the names of a wrapped module's tensors.
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
-# Buffers that some versions of a library write and others do not; they hold nothing that was learned.
+# Buffers that some versions of a library write and others do not; they contain nothing learned.
 _COUNTS = (
     "num_batches_tracked",
     "n_averaged",
@@ -67,7 +67,7 @@ def _feeds(layer: Weights, head: Weights) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """A tensor's name without what torch.compile, FSDP and activation checkpointing put into it."""
+    """A tensor's name without the additions of torch.compile, FSDP and activation checkpointing."""
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
@@ -84,12 +84,12 @@ class Match:
     outside: dict[str, torch.Tensor]
 
     def wrong(self, head: Collection[str] = ()) -> list[str]:
-        """What the model lacks or has in another shape, but for `head` and mere counts."""
+        """Tensors that the file lacks or has in another shape, except `head` and counters."""
         names = [name for name in self.mismatch.missing if name.rpartition(".")[2] not in _COUNTS]
         return [name for name in [*names, *self.mismatch.misshapen] if name not in head]
 
     def unused(self) -> list[str]:
-        """What the file holds beyond the model, but for mere counts."""
+        """Tensors of the file that the model lacks, except counters."""
         names = [*self.mismatch.unknown, *self.outside]
         return [name for name in names if name.rpartition(".")[2] not in _COUNTS]
 
@@ -124,7 +124,7 @@ class Match:
         return Match(self.origin, weights, Mismatch.between(weights, expected), outside), fits[0]
 
     def larger(self, expected: Collection[str]) -> list[str]:
-        """Tensors that are part of a larger model than this one: they stand among those that the model has."""
+        """Tensors of a model larger than this one: their names are among those of the model."""
         tops = {name.partition(".")[0] for name in expected}
         numbered = any(top.isdigit() for top in tops)
         return [
@@ -141,7 +141,7 @@ def best_match(
     """The state dict and prefix that fit the model best, and the origins of others that fit as well and were not used.
 
     Weights come before their moving averages (EMA), then names as they stand. Raises InputError where two
-    others fit, as a student and a teacher do: which one is meant is not guessed.
+    others fit, as a student and a teacher do: there is no guess which one is intended.
     """
     matches = [match for origin, weights in state_dicts.items() for match in _matches(origin, weights, expected)]
     ways = [match for match in matches if not match.wrong()] or [match for match in matches if not match.wrong(head)]
@@ -166,7 +166,7 @@ def best_match(
 
 
 def _matches(origin: str, weights: Weights, expected: Weights) -> Iterator[Match]:
-    """The ways to take a prefix off one state dict, by how many names it makes fit."""
+    """The ways to remove a prefix from one state dict, by the number of names that then fit."""
     plain = {plain_name(name): tensor for name, tensor in weights.items()}
     if len(plain) < len(weights):
         plain = dict(weights)

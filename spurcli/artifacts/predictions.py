@@ -168,7 +168,7 @@ def _about(content: Any, where: str) -> Mapping[str, object] | None:
 
 
 def _float32(logits: Any) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite, which is rejected
         return np.asarray(logits[:]).astype(np.float32, copy=False)
 
 

@@ -14,7 +14,7 @@ from spurcli.errors import MissingExtraError
 
 
 def _callback_class() -> Any:
-    """That of the package which the program imports: both may be installed."""
+    """The callback class of the package that the program imports; both packages may be installed."""
     names = ["lightning.pytorch", "pytorch_lightning"]
     for name in sorted(names, key=lambda name: name not in sys.modules):
         try:
@@ -40,7 +40,7 @@ class DynamicsCallback(_callback_class()):  # type: ignore[misc]
         class_names: The classes in the order of the logits' columns.
         outputs: `(module, batch) -> (logits [m, classes], labels [m])`; without it the batch is (inputs, labels), and
             `module(inputs)` returns the logits.
-        batch_size: Of the pass; that of the training without it.
+        batch_size: Batch size of the pass (default: that of the training).
     """
 
     def __init__(

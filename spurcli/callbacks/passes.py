@@ -39,7 +39,7 @@ def record_pass(
 
     from spurcli.runtime.forward import evaluation_mode
 
-    # a generator of its own: a loader draws from torch's, and the training would shuffle otherwise than without the callback
+    # a separate generator: a loader that used torch's would change how the training shuffles
     batches = DataLoader(
         loader.dataset,
         batch_size=batch_size,

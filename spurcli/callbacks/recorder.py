@@ -20,7 +20,7 @@ from spurcli.in_memory.values import array_of, label_codes, logits_of, require_l
 from spurcli.scoring.dynamics import measured
 from spurcli.words import counted
 
-_NOTHING = -1  # the label of a sample that was not met yet
+_NOTHING = -1  # the label of a sample that has not occurred yet
 
 
 class DynamicsRecorder:
@@ -35,7 +35,7 @@ class DynamicsRecorder:
             recorder.end_epoch()
 
     Then `spurcli score --dynamics dynamics.h5` computes AUM, forgetting and the other scores of a whole training. Each sample
-    must occur in every epoch: no `drop_last`, no sampler that leaves samples out. Memory: 9 bytes a sample and epoch.
+    must occur in every epoch: no `drop_last`, no sampler that leaves samples out. Memory: 9 bytes per sample and epoch.
 
     Args:
         path: The file. An older one is replaced after the first epoch.
@@ -43,7 +43,7 @@ class DynamicsRecorder:
         ids: An id for each sample, in the order of the indices.
         class_names: The classes in the order of the logits' columns.
         view: "in-training" for logits of the training pass, "eval" for those of a pass in eval mode after the epoch.
-        seed: Of the training, to be stored.
+        seed: The seed of the training, stored in the file.
     """
 
     def __init__(

@@ -25,8 +25,8 @@ class DynamicsCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
     Args:
         path: The file that is written after each epoch.
         ids: An id for each training sample, in the order of the data set.
-        class_names: The classes in the order of the logits' columns; the names of the model's configuration without it.
-        batch_size: Of the pass; the Trainer's for evaluation without it.
+        class_names: The classes in the order of the logits' columns; by default the names in the model's configuration.
+        batch_size: Batch size of the pass (default: the Trainer's for evaluation).
     """
 
     def __init__(

@@ -13,7 +13,7 @@ import typer.core
 from spurcli.registry import near
 
 _STAGES, _OTHER = "Stages, in order", "Other commands"
-# Each is a module of this package; the order is that of the method. The summary is the first paragraph of the command's help,
+# Each is a module of this package, in the order of the method. The summary is the first paragraph of the command's help,
 # here too because importing all commands for one line of each doubles the time of `spurcli --help`.
 COMMANDS = {
     "inject": (_STAGES, "Add a spurious feature to some training samples of one class."),
@@ -92,10 +92,10 @@ class LazyGroup(typer.core.TyperGroup):
 
 
 def _tidy(command: Any, ctx: Any) -> None:
-    """Make the help of a command and its subcommands plain to read, in every version of Typer.
+    """Make the help of a command and its subcommands easy to read in every version of Typer.
 
-    The lines of a paragraph are joined: a docstring is wrapped where the source is, a help text where the terminal is.
-    A flag takes no value, so none is shown; the name of an argument says what it is, so no Python type is.
+    The lines of a paragraph are joined: a docstring is wrapped for the source, a help text for the terminal.
+    A flag takes no value, so none is shown; the name of an argument says what it is, so no Python type is shown.
     """
     for each in (command, *getattr(command, "commands", {}).values()):
         each.help = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.cleandoc(each.help or ""))

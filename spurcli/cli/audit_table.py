@@ -1,4 +1,4 @@
-"""Suspects in the terminal: a table, what each of the first says, and the lines to type next."""
+"""Suspects in the terminal: a table, details of the first ones, and the commands to type next."""
 
 from __future__ import annotations
 

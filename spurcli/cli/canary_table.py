@@ -1,4 +1,4 @@
-"""What is shown of a forecast: the canaries, a row for each fraction, and the verdict in sentences."""
+"""How a forecast is shown: the canaries, a row for each fraction, and the verdict in sentences."""
 
 from __future__ import annotations
 

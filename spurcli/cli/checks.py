@@ -1,4 +1,4 @@
-"""The command `spurcli checks`: what is installed on this machine and what is found on it."""
+"""The command `spurcli checks`: what is installed and found on this machine."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def checks(
 
 
 def _problems(found: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """What every command needs and is not as it must be."""
+    """Requirements of every command that are not met."""
     for each in found["packages"]:
         if not each["fits"]:
             is_there = f"is {each['version']}" if each["version"] else "is not installed"

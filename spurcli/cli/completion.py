@@ -1,4 +1,4 @@
-"""What the shell completes after an option: names of parts and fixed words. Only names are looked up, no part is imported."""
+"""Shell completion of the values of an option: names of parts and fixed words. Only names are looked up, no part is imported."""
 
 from __future__ import annotations
 

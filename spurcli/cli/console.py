@@ -1,4 +1,4 @@
-"""What people see: everything but results goes to stderr."""
+"""Output for people: everything except results goes to stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spurcli.runtime.launch import launched
 
 
 class VisibleConsole(Console):
-    """Prints no control characters but its own: a name in a file from elsewhere must not steer the terminal."""
+    """Prints only its own control characters: a name in a foreign file must not control the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -38,7 +38,7 @@ def results() -> Console:
 
 @functools.cache
 def console(*, of_errors: bool = False) -> Console:
-    """The console on stderr; plain when that is no terminal. Of several processes only the first talks, but for errors."""
+    """The console on stderr; plain if stderr is not a terminal. With several processes only the first one prints, except for errors."""
     return VisibleConsole(stderr=True, highlight=False, quiet=not (of_errors or launched().is_first))
 
 
@@ -63,13 +63,13 @@ def tell(message: Text, *, label: Text | None = None, of_errors: bool = False) -
         to.print(text, soft_wrap=True)
 
 
-# What people copy stays on one line: a command with its arguments, a flag with its value.
+# Text that people copy stays on one line: a command with its arguments, a flag with its value.
 _ARGUMENT = r"(?:-[^\s;)]+(?: (?![-(])[^\s;)]+)?|[^\s;)]*[./=_\d][^\s;)]*|[A-Z]+(?=[\s;)]|$))"
 _COPIED = re.compile(rf"(?:pip install \S+|spurcli [a-z]+(?: {_ARGUMENT})*|(?<!\S)--?[a-z][\w-]*[ =][^\s;)]+)")
 
 
 def _line_ends(text: str, width: int) -> list[tuple[int, int]]:
-    """Where each line of `text` begins and ends, none wider than `width` but for what must not be broken."""
+    """Where each line of `text` begins and ends, none wider than `width` except for parts that must not be broken."""
     held = {place for found in _COPIED.finditer(text) for place in range(*found.span()) if text[place] == " "}
     lines, start, last = [], 0, 0
     for place, character in enumerate(f"{text}\n"):

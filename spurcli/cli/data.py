@@ -89,7 +89,7 @@ def check(
         uses=("dataset",),
     )
     try:
-        # Without the cache: it is the files that are looked at.
+        # Without the cache, because the files are checked.
         dataset = load_dataset(
             settings.dataset.name,
             settings.dataset.options,
@@ -122,6 +122,6 @@ def check(
             f"{len(unreadable):,} of {counted(found['decoded']['num_images'], 'image')} cannot be decoded: "
             + ", ".join(item["name"] for item in unreadable[:3])
             + (", …" if len(unreadable) > 3 else ""),
-            # Damaged files are fetched again; a mode that is refused has advice of its own.
+            # Damaged files are fetched again; a rejected mode has its own advice.
             advice.pop() if len(advice) == 1 else "Get them again from the source of the data set.",
         )

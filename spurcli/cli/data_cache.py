@@ -25,7 +25,7 @@ from spurcli.requests.options import parse_sets, with_columns
 from spurcli.results import CachedSplit
 from spurcli.words import counted
 
-if TYPE_CHECKING:  # heavy, and --help has to be fast
+if TYPE_CHECKING:  # a slow import, and --help must be fast
     from spurcli.datasets import Dataset
     from spurcli.progress import Progress
     from spurcli.settings import Settings

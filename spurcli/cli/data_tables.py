@@ -36,7 +36,7 @@ def print_found(found: DatasetFacts) -> None:
 
 
 def _repeated(stdout: Console, repeated: RepeatedTexts | None, splits: Mapping[str, SplitFacts]) -> None:
-    """Texts that occur more than once, as far as that makes numbers wrong."""
+    """Texts that occur more than once, if this makes results wrong."""
     if not repeated or not repeated["num_samples"]:
         return
     _say(stdout, f"Texts that occur more than once: {counted(repeated['num_samples'], 'sample')}")
@@ -51,7 +51,7 @@ def _repeated(stdout: Console, repeated: RepeatedTexts | None, splits: Mapping[s
 
 
 def _storage(stdout: Console, decoded: DecodedFacts) -> None:
-    """What decoding did to images beyond copying their values, so that no rule is applied without a word."""
+    """What decoding did to images beyond copying their values, so that no rule is applied silently."""
     for change in decoded["changes"]:
         _say(stdout, f"{counted(change['num_images'], 'image')} {change['what']} (the first: {change['example']})")
     upright = decoded["orientations"].get("1", 0)
@@ -64,7 +64,7 @@ def _storage(stdout: Console, decoded: DecodedFacts) -> None:
 
 
 def print_names(what: str, names: Sequence[str]) -> None:
-    """Some files' names on stdout, a line each; of many the first, and how many of each folder and ending."""
+    """Names of files on stdout, one per line; of many the first ones, and counts by folder and extension."""
     stdout = results()
     for name in names[:_MAX_NAMES]:
         _say(stdout, f"{what}: {name}")

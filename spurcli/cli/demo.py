@@ -34,7 +34,7 @@ def demo(
 
     Example: spurcli demo --seeds 3
     """
-    # Before torch is imported: on networks this small a second thread costs more than it brings.
+    # Before torch is imported: on networks this small a second thread costs more than it saves.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from spurcli import demonstration
     from spurcli.cli.console import console, print_json, say

@@ -84,7 +84,7 @@ def _spooled(path: Path) -> Path:
 
 
 def shown(output: Any, standard_name: str) -> str:
-    """Where the result went, for the last message."""
+    """The location of the result, for the last message."""
     return "stdout" if output == "-" else str(output or standard_name)
 
 

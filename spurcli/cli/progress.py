@@ -1,4 +1,4 @@
-"""How far a command is: a live line on a terminal, a plain line now and then elsewhere."""
+"""Progress of a command: a live line on a terminal, otherwise a plain line from time to time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIVE, _PLAIN = 0.1, 15.0  # seconds between lines
 
 
 class TerminalProgress:
-    """Shows the piece of work at hand, its rate, and the time left: of the whole job where the piece is part of one."""
+    """Shows the current piece of work, its rate, and the remaining time (of the whole job if the piece is part of one)."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet or not launched().is_first
@@ -22,13 +22,13 @@ class TerminalProgress:
         self._what, self._total, self._done = "", 0, 0
         self._span: Span | None = None
         self._job = 0.0  # how much of the job is done, of 0 … 1
-        # (when, how much was done then) since when speed is measured: what an earlier process did took no time of ours
+        # (when, how much was done then) since when speed is measured: work of an earlier process is not counted
         self._piece_since: tuple[float, int] | None = None
         self._job_since: tuple[float, float] | None = None
         self._next = 0.0 if self._live else time.monotonic() + _PLAIN
 
     def start(self, what: str, total: int, span: Span | None = None) -> None:
-        # The line of the piece before stays until the next one is due: cleared here, short epochs would show nothing.
+        # The previous line stays until the next one is due; otherwise short epochs would show nothing.
         if span and span.start < self._job - 1e-9:
             self._job_since = None  # another job
         self._what, self._total, self._done, self._span = what, total, 0, span
@@ -36,7 +36,7 @@ class TerminalProgress:
         self._piece_since = None if span else (now, 0)
         if span:
             self._job = span.start
-            if not total:  # a command of many: nothing tells how far it is
+            if not total:  # one command of many: its progress is not known
                 self._job_since = self._job_since or (now, self._job)
                 self._show(now)
 

@@ -23,7 +23,7 @@ from spurcli.errors import SpurError, SpurWarning
 from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
 
-# What several processes do together; the rest runs in one process only.
+# Commands that several processes run together; the others run in one process only.
 _SHARED = ("score", "train", "evaluate", "infer", "audit", "data embed")
 
 
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> None:
 def run(argv: list[str]) -> int:
     """Run a command line; returns the exit code: 0 done, 1 failed, 2 usage, 3 bad input, 4 missing extra, 128 + signal.
 
-    Of several processes (torchrun) the first does what only one can do, and talks; why they stop is said by the one that
-    failed first, and all return its code.
+    With several processes (torchrun), the first one does what only one can do, and prints; the process that
+    failed first prints the error, and all return its code.
     """
     launch = launched()
     if not (launch.is_alone or _is_shared(argv) or launch.is_first):
@@ -66,7 +66,7 @@ def _is_shared(argv: list[str]) -> bool:
 def _run(argv: list[str]) -> int:
     debug, launch = "--debug" in argv, launched()
     _prepare_streams()
-    # others have nothing to tidy up, and may be waiting where no handler of ours would run
+    # others have nothing to clean up, and may be waiting where no Python handler runs
     signal.signal(signal.SIGTERM, _terminate if launch.is_first else signal.SIG_DFL)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     argv, renamed = with_new_names(argv)
@@ -99,7 +99,7 @@ def _run(argv: list[str]) -> int:
     except SpurError as error:
         return _fail(error.problem, error.hint, error.exit_code, show_traceback=debug)
     except BrokenPipeError:
-        # the reader of our stdout went away; Python would complain again at exit
+        # the reader of stdout has closed it; Python would report this again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
@@ -148,7 +148,7 @@ def _prepare_streams() -> None:
 
 
 def _leave_the_others(code: int) -> None:
-    """Leave the group; a process that failed goes at once: tidying up might wait for one that will never answer."""
+    """Leave the group; a failed process exits at once, because cleaning up might wait for one that never answers."""
     if code:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -60,7 +60,7 @@ def show(
 
 
 def _show_hardest(path: Path, count: int, score: str | None, *, as_json: bool) -> None:
-    """The hardest samples as a table on stdout, their ids whole."""
+    """The hardest samples as a table on stdout, with complete ids."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -93,7 +93,7 @@ def _in_line(value: Any) -> str:
 
 
 def _said(content: JsonObject) -> JsonObject:
-    """What an artefact says: options that were not used and names that it does not hold are left out."""
+    """The description of an artefact, without unused options and missing names."""
     return {key: value for key, value in content.items() if value not in (None, "", [])}
 
 

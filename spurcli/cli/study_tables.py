@@ -1,4 +1,4 @@
-"""What is shown of a study: the plan as a table, its time as a line, the report at the end."""
+"""How a study is shown: the plan as a table, its time as a line, the report at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spurcli.words import counted, duration
 
 
 def plan_table(plan: Estimate) -> Table:
-    """An arm a row: what it trains on, by which method, how often it is there already."""
+    """One row per arm: its samples, its method, and how many runs exist already."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("arm", "method", "trains on", "done"):
         table.add_column(name, justify="right" if name == "done" else "left", overflow="fold")
@@ -47,7 +47,7 @@ def time_line(plan: Estimate) -> str:
 
 
 def show_report(report: Report) -> None:
-    """The table of arms on stderr, and what the report claims."""
+    """The table of arms on stderr, and the claims of the report."""
     from spurcli.cli.console import console, say
     from spurcli.reporting.tables import terminal_table
 

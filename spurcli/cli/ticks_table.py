@@ -1,4 +1,4 @@
-"""What answers on a tick sheet say: who carries the feature, by difficulty, and whether it is a strong or a weak one."""
+"""Results of a tick sheet: the share of carriers by difficulty, and whether it is a strong or a weak one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RULE = {
 
 
 def ticks_table(ticked: JsonObject) -> None:
-    """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then what follows."""
+    """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then the conclusion."""
     table = Table(box=SIMPLE, title_justify="left", title=Text(f"Ticked: {ticked['feature']}"))
     table.add_column("class")
     for name in ("yes", "no", "probe AUROC", "easiest", "2nd", "3rd", "hardest"):

@@ -13,7 +13,7 @@ from spurcli.registries import METHODS, WAYS
 from spurcli.registry import is_user_code, near
 from spurcli.settings import Table
 
-# Words that say which samples go; all train by ERM.
+# Words for the samples to remove; all train by ERM.
 ORDERS = {"prune": "hardest", "easiest": "easiest", "random": "random"}
 GRAMMAR = (
     "erm, prune:FRACTION, prune:FRACTION@auto, prune:FRACTION@CLASS/ATTRIBUTE, METHOD, METHOD+WAY, METHOD:FRACTION"
@@ -41,9 +41,9 @@ class Rule:
 class Arm:
     """One way of training, run once for every seed. `name` is its folder.
 
-    It trains by `method` on all samples, on those that `rule` leaves, or on those of the list `keep`. Groups for the method are
+    It trains by `method` on all samples, on those that `rule` keeps, or on those of the list `keep`. Groups for the method are
     those of the data set, of the file `group_labels`, or inferred by the way `inferred`. `settings` are dotted keys that are set
-    for this arm alone. `match` is the arm whose random control this one is: as many samples of each class go, with
+    for this arm alone. `match` is the arm whose random control this one is: the same number of samples of each class is removed, with
     `match_groups` of each class and group.
     """
 
@@ -61,11 +61,11 @@ class Arm:
 
     @property
     def is_erm(self) -> bool:
-        """Whether this is plain ERM on all samples: the model that scores and early models come from."""
+        """Whether this is plain ERM on all samples: the source of scores and early models."""
         return self == Arm(self.name)
 
     def control(self, name: str = "") -> Arm:
-        """Its matched random control: trained alike, on as many samples of each class (and group, if groups were pruned)."""
+        """Its matched random control: trained in the same way, on as many samples of each class (and group, if groups were pruned)."""
         assert self.rule
         by_group = bool(self.rule.group or self.rule.balance_groups)
         return replace(self, name=name or f"{self.name}-random", match=self.name, match_groups=by_group)
@@ -98,7 +98,7 @@ def checked(arms: Any) -> list[Arm]:
 
 
 def parse_arm(word: str) -> Arm:
-    """One arm from its word. Raises UsageError for what is no arm."""
+    """One arm from its word. Raises UsageError if the word is not an arm."""
     match = _ARM.fullmatch(word)
     name = match["name"] if match else ""
     if not match or not (name in ORDERS or name in METHODS or is_user_code(name)):
@@ -123,7 +123,7 @@ def parse_arm(word: str) -> Arm:
 
 
 def _called(name: str) -> str:
-    """What folders call a method: a user's own by the name of its function."""
+    """The name of a method in folder names; the function's name for a user's own."""
     return name.rpartition(":")[2]
 
 

@@ -1,4 +1,4 @@
-"""Arms in a TOML file: a table for each, whose name is the arm's folder; beside them an injected feature and own scores."""
+"""Arms in a TOML file: a table for each, whose name is the arm's folder; and also an injected feature and user-defined scores."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _SCORE = {"add": (list,), "runs": (int,), "from_early": (bool,)}
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a study's file says: its arms, the feature to inject (keywords of `inject`), how to score."""
+    """The content of a study's file: its arms, the feature to inject (keywords of `inject`), how to score."""
 
     arms: list[Arm]
     inject: Table = field(default_factory=dict)

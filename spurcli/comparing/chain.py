@@ -26,7 +26,7 @@ _AGAIN = (
     "training.precision",
     "training.compile",
     "training.save_seconds",
-)  # lists and models hand these down to nobody
+)  # later stages do not inherit these from lists and models
 _INFERS = {"jtt": "mistakes", "cnc": "predictions"}  # how methods get groups or errors in their papers
 _EPOCHLESS = "checkpoint"  # in a method's needs: the last layer of a trained model is retrained
 
@@ -36,7 +36,7 @@ Keywords = dict[str, Any]  # of a request or its `set`
 
 @dataclass(frozen=True)
 class Source:
-    """The data, the model and how they are computed with: the same for all arms. A `{seed}` in a setting is the run's seed."""
+    """The data, the model and the compute settings, the same for all arms. A `{seed}` in a setting is the run's seed."""
 
     dataset: File | None = None
     recipe: File | None = None
@@ -65,7 +65,7 @@ def seeded(value: Any, seed: int) -> Any:
 
 @dataclass(frozen=True)
 class Looks:
-    """How models are judged: on which splits, at the epochs of which rules (none: the recipe's rule), by which groups."""
+    """How models are evaluated: on which splits, at the epochs of which rules (none: the recipe's rule), by which groups."""
 
     splits: Sequence[str] = ("test",)
     rules: Sequence[str] = ()
@@ -79,8 +79,8 @@ class Looks:
 class Chain:
     """Builds the steps of a seed below `folder`.
 
-    `early` is the epoch after which the model on all samples says how difficult samples are, which it gets wrong, what it
-    predicts; None where another training must say so. `scoring` are settings that reading a model does not inherit.
+    `early` is the epoch after which the model on all samples gives difficulty, errors and
+    predictions; None if this needs another training. `scoring` are settings that reading a model does not inherit.
     """
 
     folder: Path
@@ -139,7 +139,7 @@ class Chain:
         return {"data_root": source.data_root, "device": source.device, "workers": source.workers}
 
     def _own_code(self, arm: Arm | None = None) -> Keywords:
-        """User code is named again to every stage that runs it, also that of a recipe: it never runs because an output says so."""
+        """User code is named again to every stage that runs it, also that of a recipe: it never runs only because an output names it."""
         source, settings, found = self.source, {}, {}
         of_recipe = own_code_of(text((arm.recipe if arm else None) or source.recipe))
         name = str(source.dataset or of_recipe.get("dataset", ""))
@@ -311,7 +311,7 @@ class Chain:
         return self.source.group_labels if _needs(arm, "groups") else None
 
     def _must_repeat(self, arm: Arm) -> bool:
-        """Whether a list cannot hand down all that was asked for."""
+        """Whether a list cannot pass on all requested settings."""
         recipe = str(arm.recipe or self.source.recipe or "")
         return bool(arm.recipe) or recipe.endswith(".toml")
 

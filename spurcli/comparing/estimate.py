@@ -1,4 +1,4 @@
-"""How long a study will take: from trainings of a few samples on this machine, and from what earlier runs in its folder took."""
+"""How long a study will take: from short trainings on this machine and the times of earlier runs in its folder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What steps cost in seconds. Without a speed (nothing could be timed) costs tell steps apart and no more."""
+    """The cost of steps in seconds. Without a measured speed, costs only rank the steps."""
 
     study: Study
     num_samples: Mapping[str, int]
@@ -50,7 +50,7 @@ class Estimate:
     taken: Mapping[str, float] = field(default_factory=dict)  # seconds of earlier trainings, by arm
 
     def seconds(self) -> float | None:
-        """Of all that is not there yet; None if nothing is known."""
+        """The cost of all unfinished steps; None if nothing is known."""
         return sum(self.cost(step) for step in self.study.steps if not step.output.exists()) if self.speed else None
 
     def cost(self, step: Step) -> float:
@@ -90,7 +90,7 @@ def _num_kept(arm: Arm, num_train: int) -> float:
 def estimate(study: Study) -> Estimate:
     """Load the data set and time a few short trainings on it, a second or two of each kind.
 
-    Raises SpurError if the data set cannot be loaded, or an arm needs groups that it has not.
+    Raises SpurError if the data set cannot be loaded, or an arm needs groups that it does not have.
     """
     from spurcli.runtime.context import RunContext
 

@@ -1,4 +1,4 @@
-"""The steps of a study in several processes of one machine, each as soon as what it reads is there."""
+"""The steps of a study in several processes of one machine, each as soon as its inputs exist."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def run_in_processes(study: Study, progress: Progress, jobs: int, cost: Callable
 
 
 def _pending(needed: list[Path], left: dict[Path, Step], running: object) -> bool:
-    """Whether something that is read is still to be made."""
+    """Whether an input does not exist yet."""
     at_work = {step.output for step in running}  # type: ignore[attr-defined]
     return any(path in left or path in at_work for path in needed)
 
 
 def _begin(threads: int | None) -> None:
-    """What each process does first: end with its parent, compute with its own share of the cores."""
+    """The start of each process: it ends with its parent, and uses its own share of the cores."""
     parent = multiprocessing.parent_process()
     assert parent
 
@@ -98,7 +98,7 @@ def _begin(threads: int | None) -> None:
 
 
 def _do(step: Step, steps: list[Step]) -> tuple[list[str], SpurError | None]:
-    """Do a step; returns its warnings, and its error without what a process cannot hand over."""
+    """Do a step; returns its warnings, and its error without parts that cannot be sent between processes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SpurWarning)
         try:

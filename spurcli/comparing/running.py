@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def study_of(asked: CompareRequest) -> Study:
-    """The study that is asked for. Raises UsageError or InputError for what cannot be."""
+    """The requested study. Raises UsageError or InputError if it is not possible."""
     folder = Path(asked.output or STANDARD_FOLDER)
     if asked.output == "-":
         raise UsageError("A study is a folder, which cannot go to stdout", "Name a folder with -o.")
@@ -78,7 +78,7 @@ def study_of(asked: CompareRequest) -> Study:
         several(asked.note),
         asked.threads or (max(1, (os.cpu_count() or 1) // asked.jobs) if asked.jobs > 1 else None),
     )
-    assert study.steps  # all that is wrong with them is said now
+    assert study.steps  # all errors in them are reported now
     return study
 
 
@@ -144,7 +144,7 @@ def run(
 
 
 def carry_out(study: Study, caller: Caller, work: Callable[[], None]) -> tuple[Report, dict[str, object]]:
-    """Do the `work` of the study alone in its folder, then write the report; also of what is there where some of it failed."""
+    """Do the `work` of the study alone in its folder, then write the report, also if some of it failed."""
     reporter = Caller(caller.progress, command_of("report", study.report))
     with alone(study.folder):
         write_text(study.folder / "commands.sh", script_of(study))

@@ -1,4 +1,4 @@
-"""One command of a study: what it asks of which stage, what it reads and makes, whether its output is finished or stale."""
+"""One command of a study: its stage and request, its inputs and outputs, and whether its output is finished or outdated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spurcli.errors import SpurError
 from spurcli.progress import Progress
 from spurcli.requests.options import Caller, command_of, fields_of, several, words_of
 
-# These find out themselves, at no cost, whether they are done, and go on from where they were killed.
+# These check by themselves, at no cost, whether they are done, and resume after a kill.
 _RESUME = ("train", "score", "infer")
 _ARTEFACTS = {"inject": catalogue.INJECTION, "prune": catalogue.INDICES, "evaluate": catalogue.EVALUATION}
 
@@ -27,7 +27,7 @@ _OF_USERS = ("group_labels", "quotas", "match")  # files that may be a user's ow
 
 @dataclass(frozen=True)
 class Step:
-    """The call of one stage. `makes` are its output and the files beside it that other steps read."""
+    """The call of one stage. `makes` are its output and the companion files that other steps read."""
 
     stage: str
     request: Any
@@ -80,7 +80,7 @@ class Step:
             stated = found.provenance.get("arguments") or {}
             return found.fingerprint == fingerprint and all(stated.get(key) == hashes[key] for key in hashes)
         except (SpurError, OSError):
-            return False  # what is wrong, the stage will say
+            return False  # the stage reports what is wrong
 
     def _is_of_this(self, made: Provenance, read: Collection[Path]) -> bool:
         parents = {parent["sha256"] for parent in made.get("parents") or ()}

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared, and where the files go. `inject` are keywords of `inject`, `score` says how to score."""
+    """The comparison, and the location of the files. `inject` are keywords of `inject`, `score` says how to score."""
 
     folder: Path
     source: Source
@@ -80,7 +80,7 @@ class Study:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """All commands but the report, seed by seed. Raises UsageError for what cannot be, before any work."""
+        """All commands but the report, seed by seed. Raises UsageError for an impossible study before any work."""
         if len(set(self.seeds)) < len(self.seeds) or not self.seeds:
             raise UsageError("--seeds is empty or names a seed twice", "Write --seeds 5, 11-18 or 1,4,7.")
         for rule in self.looks.rules:
@@ -121,7 +121,7 @@ class Study:
             )
 
     def require_looks(self, splits: Collection[str]) -> None:
-        """Raise UsageError or InputError where models cannot be judged as asked for, which else shows after all trainings."""
+        """Raise UsageError or InputError if models cannot be evaluated as requested; otherwise this would appear only after all trainings."""
         from spurcli.datasets import load_dataset
         from spurcli.evaluation.regroup import with_columns
 
@@ -153,7 +153,7 @@ class Study:
         cost: Callable[[Step], float] = lambda _: 1.0,
         before: Callable[[Step], None] = lambda _: None,
     ) -> None:
-        """Do all steps, or `only` those, one after the other. What is finished is kept; who reads what failed is left out.
+        """Do all steps, or `only` those, one after the other. Finished steps are kept; steps that depend on a failed one are left out.
 
         `cost` says how long a step takes beside others, for the time left; `before` is told each step that begins. Raises
         Interrupted at once, and SpurError at the end if a step failed.
@@ -189,7 +189,7 @@ def do(step: Step, progress: Progress, steps: Collection[Step]) -> None:
 
 
 class Failures:
-    """The steps that failed, and those that cannot be done for that."""
+    """The steps that failed, and those that depend on them."""
 
     def __init__(self, steps: Collection[Step]) -> None:
         self._waits_for = waits_for(steps)

@@ -17,7 +17,7 @@ from spurcli.requests.options import File
 
 SNAKEFILE = Path(__file__).parent / "Snakefile"
 COMMANDS = Path(sys.executable).parent  # where jobs find `spurcli`
-# What snakemake is told where no profile says it: an arm that fails stops no other, and nothing needs unlocking after a kill.
+# What snakemake is told where no profile says it: a failed arm does not stop others, and no unlocking is needed after a kill.
 _FLAGS = ("--rerun-incomplete", "--nolock", "--keep-going", "--rerun-triggers", "mtime", "params")
 
 
@@ -52,7 +52,7 @@ def run_by_snakemake(study: Study, profile: File | None, cores: int | None) -> N
 
 
 def _stderr() -> int:
-    """Where messages go; what is no file (in a notebook) has no place for another program's."""
+    """Where messages go; a stream that is not a file (in a notebook) cannot receive another program's output."""
     try:
         return sys.stderr.fileno()
     except (OSError, ValueError):

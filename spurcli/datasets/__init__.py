@@ -1,4 +1,4 @@
-"""Data sets: what one is (`base`), the benchmarks, and the injected twin of any of them. No torch here."""
+"""Data sets: the definition (`base`), the benchmarks, and the injected twin of any of them. No torch here."""
 
 from spurcli.datasets.base import Dataset, Split, Twin
 from spurcli.datasets.inputs import ArrayImages, FileImages, Images, Inputs, Texts, Vectors

@@ -184,7 +184,7 @@ def _open_array(folder: Path, name: str, facts: ArrayFacts) -> NDArray[Any]:
             np.lib.format.read_magic(stream)
             shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
             start, size = stream.tell(), os.fstat(stream.fileno()).st_size
-    except Exception as error:  # NumPy parses the header as Python, which can fail in any way
+    except Exception as error:  # NumPy parses the header as Python, which can raise anything
         raise damaged(folder, f"{path.name} cannot be read ({str(error)[:80]})") from error
     if [dtype.str, list(shape), is_fortran] != [facts["dtype"], facts.get("shape"), False] or dtype.hasobject:
         raise damaged(folder, f"{path.name} is {dtype.str} {list(shape)}, not {facts['dtype']} {facts.get('shape')}")

@@ -39,9 +39,9 @@ _BATCH = 64
 
 
 def check(dataset: Dataset) -> DatasetFacts:
-    """All that is known of a loaded data set without reading its inputs, as JSON.
+    """Everything that is known about a loaded data set without reading its inputs, as JSON.
 
-    Loading it has compared the counts that must be as published; where an option chooses other samples they differ, and
+    Loading has already compared the counts that must equal the published ones; if an option selects other samples, they differ, and
     both are given. `spurious_features` says for each class which attribute is its spurious feature, P(a|y) in training
     (`share`) and P(a|y) / P(a) (`lift`), and `tied`, other attributes of the same lift, if there are any. `repeated_texts` counts samples whose text
     occurs more than once, those of them `with_other_labels`, and by split those `of_train`. `aligned_groups` are those that
@@ -121,7 +121,7 @@ def _counts(codes: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
 
 
 def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str, FeatureOfClass | None]:
-    """Per class its spurious feature and how strongly it goes with it; None for a class without training samples."""
+    """The spurious feature of each class and how strongly it is linked to the class; None for a class without training samples."""
     num_classes = len(dataset.class_names)
     strength, per_class = lift(counts, num_classes), counts.reshape(num_classes, -1)
     sets = spurious_sets(counts, num_classes)
@@ -138,7 +138,7 @@ def _spurious_features(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str,
 
 
 def decode_all(dataset: Dataset, *, num_workers: int = 2, progress: Progress | None = None) -> DecodedFacts:
-    """Open and decode every image that is not in memory, a file of several splits once.
+    """Open and decode every image that is not in memory; a file that is in several splits is decoded once.
 
     `num_images` and `unreadable`, a list of {split, index, name, problem, advice} in the order of the splits; `modes` and
     `orientations`, how many are stored so, and `changes`, a list of {what, num_images, example} of those whose values
@@ -175,7 +175,7 @@ class _Storage:
 
     modes: Counter[str] = field(default_factory=Counter)
     orientations: Counter[int] = field(default_factory=Counter)
-    changes: dict[str, list[Any]] = field(default_factory=dict)  # what is done: to how many, the first one's name
+    changes: dict[str, list[Any]] = field(default_factory=dict)  # the change: number of images, name of the first
     brightest: int | None = None
 
     def add(self, stored: Stored, name: str) -> None:
@@ -201,7 +201,7 @@ class _Storage:
 def _decode(
     images: Images, positions: Sequence[int], num_workers: int, report: Progress
 ) -> Iterator[tuple[int, SpurError | Stored | None]]:
-    """(position, what is wrong with it, or else how it is stored where that is known) of each, in order."""
+    """For each image in order: position, and what is wrong with it, or else how it is stored if known."""
     threads = max(num_workers, 1) if isinstance(images, FileImages) else 1
 
     def look(start: int) -> list[tuple[int, SpurError | Stored | None]]:

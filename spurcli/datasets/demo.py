@@ -1,4 +1,4 @@
-"""The built-in demo set: real handwritten digits with clutter, composed afresh for every draw.
+"""The built-in demo set: real handwritten digits with clutter, composed anew for every draw.
 
 A sample is (1 − a)·digit + a·(a digit of another class), each shifted by up to one pixel, plus noise N(0, 0.1).
 The clutter a = clutter·u³, u ~ U(0, 1), is the difficulty of the core feature: one continuous, heavy-tailed scale,
@@ -35,7 +35,7 @@ def load(
     num_test: int = 10000,
     clutter: float = 0.6,
 ) -> Dataset:
-    """The digits 0-9 as 16×16 grey images; `draw` chooses the split of the base digits and all that is random."""
+    """The digits 0-9 as 16×16 grey images; `draw` determines the split of the base digits and all random numbers."""
     for name, num_samples in (("num_train", num_train), ("num_val", num_val), ("num_test", num_test)):
         if num_samples < 1:
             raise UsageError(f"dataset.options.{name} = {num_samples} is below 1", "Each split has samples.")
@@ -70,7 +70,7 @@ def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def _digits_file() -> NDArray[np.float64] | None:
-    """The table that scikit-learn ships, [1797, 64 values and the class]; None if it is not where it has always been.
+    """The table that scikit-learn ships, [1797, 64 values and the class]; None if it is not in the usual place.
 
     Importing scikit-learn for it would take a second, as that loads SciPy and pandas.
     """
@@ -105,7 +105,7 @@ def _compose(
 
 
 def _shifted(images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """Each image moved by -1, 0 or 1 pixel in both directions, zeros coming in."""
+    """Each image moved by -1, 0 or 1 pixel in both directions, filled with zeros."""
     num_images, height, width = images.shape
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     down, right = rng.integers(3, size=(2, num_images))

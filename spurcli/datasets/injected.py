@@ -27,9 +27,9 @@ class Apply(Protocol):
 
 @dataclass(frozen=True)
 class InjectedImages:
-    """Images of which those where `carries` bool [n] is set get the feature as they are read.
+    """Images; those with `carries` bool [n] set get the feature when they are read.
 
-    What is random in a feature depends on (seed, stream, position) alone: batches and workers do not show.
+    Random values in a feature depend only on (seed, stream, position), not on batches or workers.
     """
 
     base: Images
@@ -96,7 +96,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
         splits=splits,
         attribute_names=(f"no {feature_name}", feature_name),
         published={},  # of the groups that were there before
-        confusion=None,  # the injection says which class is taken for which
+        confusion=None,  # the injection defines which class is predicted as which
         twins=twins,
         injection=injection.content(),
         injection_sha256=injection.sha256,

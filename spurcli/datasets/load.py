@@ -1,4 +1,4 @@
-"""From a name, its options and perhaps an inject.json to a loaded data set."""
+"""Loads a data set from a name, its options and possibly an inject.json."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def loader_arguments(loader: Any, name: str, options: Options, image_size: int |
 
 
 def _check_kind(name: str, key: str, value: Any, default: Any) -> None:
-    """An option is of the kind of its default."""
+    """Check that an option has the type of its default."""
     if not same_kind(value, default):
         raise UsageError(
             f"dataset.options.{key} = {value!r} is of the wrong kind for data set {name!r}",

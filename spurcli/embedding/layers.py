@@ -1,4 +1,4 @@
-"""Which of a model's numbers are the embedding of a sample."""
+"""Which output of a model is the embedding of a sample."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Read = Callable[[Any], torch.Tensor]
 
 
 def chosen_layer(asked: str, *, model: str, is_text: bool, is_trained: bool) -> str:
-    """The layer that is asked for. By default `last`; `mean` for a transformers text encoder that was not trained here.
+    """The requested layer. By default `last`; `mean` for a transformers text encoder that was not trained here.
 
     A new classifier of a text encoder has layers of its own before the last one, which would be random.
     """
@@ -71,7 +71,7 @@ def _encoder(model: Any) -> nn.Module:
 
 
 def _pooled(states: torch.Tensor, mask: torch.Tensor, layer: str) -> torch.Tensor:
-    """One vector a text from the states [m, tokens, d]; padding counts for nothing."""
+    """One vector per text from the states [m, tokens, d]; padding is ignored."""
     if layer == "cls":
         return states[:, 0]
     weight = mask[:, :, None].to(states.dtype)
@@ -86,7 +86,7 @@ def _vectors(output: Any) -> torch.Tensor:
 
 
 def sha256_of_backbone(model: nn.Module, layer: str) -> str:
-    """SHA-256 of the weights below the embedding: a new head, which is random, is no part of it."""
+    """SHA-256 of the weights below the embedding: a new head is random, so it is not included."""
     weights = plain_weights(model)
     if layer == "last" and (head := last_linear_name(model)) is not None:
         weights = {name: value for name, value in weights.items() if name.rpartition(".")[0] != head}

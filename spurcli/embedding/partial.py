@@ -1,4 +1,4 @@
-"""Embeddings that are being made: rows on disk, so that a killed command goes on where it was."""
+"""Unfinished embeddings: rows on disk, so that a killed command can resume."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _START_OVER = "Start over with --force."
 class Partial:
     """The rows of some parts (splits and twins), `sizes` each, of `width` numbers, in raw float32 files of `folder`.
 
-    `identity` is what must be equal for an interrupted command to go on. `done` says of each part how many samples of its
+    `identity` is what must be equal for an interrupted command to resume. `done` says of each part how many samples of its
     reading order are written.
     """
 
@@ -100,6 +100,6 @@ class Partial:
 
 
 def _runs(places: NDArray[np.int64]) -> Sequence[tuple[int, int]]:
-    """Where consecutive places begin and end: images are one run, texts sorted by length many."""
+    """Start and end of each run of consecutive places: images form one run, texts sorted by length form many."""
     breaks = (np.flatnonzero(np.diff(places) != 1) + 1).tolist()
     return list(zip([0, *breaks], [*breaks, len(places)], strict=True))

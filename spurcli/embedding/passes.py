@@ -18,11 +18,11 @@ from spurcli.runtime.device import autocast, memory_advice
 from spurcli.runtime.feed import Feed, ImageFeed
 from spurcli.runtime.forward import window
 
-_ROWS = 1024  # about how many are computed between two writes
+_ROWS = 1024  # approximate number of samples between two writes
 
 
 def width_of(context: RunContext, model: nn.Module, layer: str) -> int:
-    """The number of dimensions d, tried on the first training sample: before minutes of work."""
+    """The number of dimensions d, determined from the first training sample, before the long pass."""
     feed = _streaming(context, context.dataset.splits["train"].inputs)
     _, samples = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
     with reader(model, layer) as read:
@@ -32,7 +32,7 @@ def width_of(context: RunContext, model: nn.Module, layer: str) -> int:
 def embed_part(
     context: RunContext, model: nn.Module, layer: str, inputs: Inputs, part: str, partial: Partial | None
 ) -> None:
-    """Write the embeddings of `inputs` as `part`, from where it was left.
+    """Write the embeddings of `inputs` as `part`, from where an earlier run stopped.
 
     The batches are dealt to the processes in turn, each as one process would run it: the same numbers bit for bit on the
     same kind of device. Only the first process has a `partial`.
@@ -91,7 +91,7 @@ def _order(feed: Feed, num_samples: int, size: int) -> NDArray[np.int64]:
 
 
 def _streaming(context: RunContext, inputs: Inputs) -> Feed:
-    """A feed that holds no more than some batches in memory: each sample is read once."""
+    """A feed that holds only a few batches in memory, because each sample is read once."""
     if isinstance(inputs, ArrayImages | Texts | Vectors):
         return context.feed(inputs)
     return ImageFeed(inputs, context.device, context.settings.num_workers)

@@ -71,7 +71,7 @@ class Area:
 
     @property
     def nearest(self) -> float:
-        """How near to 0 or 1 the AUROC cannot be told from 0 or 1: a single pair."""
+        """The distance from 0 or 1 within which the AUROC cannot be distinguished from it: a single pair."""
         return 1 / (self.num_positive * self.num_negative)
 
     def interval(self) -> tuple[float, float]:
@@ -84,7 +84,7 @@ class Area:
         clipped = min(max(self.value, self.nearest / 2), 1 - self.nearest / 2)
         outcome = clipped * (1 - clipped)
         size = outcome / self._newcombe(clipped)
-        if clipped == self.value and self.variance > 0:  # else all pairs are in order
+        if clipped == self.value and self.variance > 0:  # otherwise all pairs are in order
             size = min(size, self.value * (1 - self.value) / self.variance)
         z = t_quantile(min(self.num_positive, self.num_negative) - 1)
         denominator = 1 + z * z / size
@@ -122,16 +122,16 @@ def _below(score: Floats, others: Floats, weights: Floats) -> Floats:
 
 
 def correlation(first: Area, second: Area, covariance: float) -> float:
-    """Of two AUROCs' errors, from the sum of products of what their shared samples add to each."""
+    """Correlation of the errors of two AUROCs, from the products of what each shared sample adds to both."""
     both = math.sqrt(first.variance * second.variance)
     return min(1.0, max(-1.0, covariance / both)) if both > 0 else 0.0
 
 
 def difference_interval(first: Area, second: Area, correlated: float) -> tuple[float, float]:
-    """95 % interval of first − second, wide enough for both of two ways.
+    """95 % interval of first − second that contains the intervals of two methods.
 
     From both intervals and the correlation (MOVER, Zou and Donner 2008), which alone covers .88 to .92 where one AUROC
-    is near 1, and from DeLong's variance of the difference with Student's t, which alone is a point where all is in order.
+    is near 1, and from DeLong's variance of the difference with Student's t, which alone is a single point if all pairs are in order.
     """
     low, high = _mover(first.value, first.interval(), second.value, second.interval(), correlated)
     both = 2 * correlated * math.sqrt(first.variance * second.variance)

@@ -1,4 +1,4 @@
-"""Whether predictions contradict what is known of the model: another order of classes, or a much higher noted accuracy."""
+"""Whether predictions contradict what is known about the model: another order of classes, or a much higher recorded accuracy."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def warn_if_doubtful(
 
 
 def warn_if_contradicted(noted: Sequence[NotedAccuracy], counts: NDArray[np.int64], where: str) -> None:
-    """One SpurWarning if every noted accuracy is more than a tenth above the 95 % interval of that of `counts`.
+    """One SpurWarning if every recorded accuracy is more than a tenth above the 95 % interval of that of `counts`.
 
-    One that is far below says nothing: it may be of an earlier epoch, or of harder data.
+    A recorded accuracy far below means nothing: it may come from an earlier epoch or harder data.
     """
     num_correct, num_samples = int(np.trace(counts)), int(counts.sum())
     if not noted or not num_samples:
@@ -51,7 +51,7 @@ def warn_if_contradicted(noted: Sequence[NotedAccuracy], counts: NDArray[np.int6
 
 
 def accuracies_in_history(path: Path, split: str, weights_sha256: str, epoch: Any) -> list[NotedAccuracy]:
-    """What the history beside a model of ours says of `split` after its epoch; nothing if it is another model's."""
+    """The accuracy on `split` in the history.json next to a spurcli model, after its epoch; nothing if it belongs to another model."""
     with contextlib.suppress(SpurError):
         history = read_history(history_path(path))
         records = [record for record in history["epochs"] if record.get("epoch") == epoch]

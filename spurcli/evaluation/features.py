@@ -1,4 +1,4 @@
-"""Which spurious features a result can be judged by: each with its class c1, found from what is known of the groups."""
+"""Which spurious features a result can be judged by: each with its class c1, determined from what is known about the groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.matched import Threshold
 from spurcli.groups import is_grid, lift, marked_attribute, spurious_sets
 
-# An attribute of such a name is the absence of a feature, not one of its own: "none", "no line", "0".
+# An attribute with such a name is the absence of a feature, not a feature: "none", "no line", "0".
 _ABSENT = ("none", "no", "not", "without", "absent", "0", "-1", "false", "neither", "nothing")
 
 
@@ -22,8 +22,8 @@ _ABSENT = ("none", "no", "not", "without", "absent", "0", "-1", "false", "neithe
 class Feature:
     """A spurious feature: its name, the classes c1 that it goes with, and the attribute that carries it.
 
-    `attribute` is None for an injected feature, whose carriers are the twin. `against` is a class c2 that alone
-    stands for the others, where one is named. `note` says what was not picked in silence (a tie). `threshold` was
+    `attribute` is None for an injected feature, whose carriers are the twin. `against` is a single class c2 that
+    replaces all others, if one is named. `note` reports a choice that was not unique (a tie). `threshold` was
     fitted on another split; `cross_fit` asks for one from the split itself.
     """
 
@@ -36,7 +36,7 @@ class Feature:
     cross_fit: bool = False
 
     def to_json(self) -> JsonObject:
-        """As predictions.h5 holds it."""
+        """As stored in predictions.h5."""
         content = asdict(self)
         return {**content, "classes": list(self.classes)}
 
@@ -72,7 +72,7 @@ def is_absence(attribute: str) -> bool:
 def features_of_groups(
     train_counts: NDArray[np.int64] | None, class_names: Sequence[str], attribute_names: Sequence[str]
 ) -> tuple[list[Feature], str]:
-    """The features of a grid of groups, the marked one (the rarer) first; and why there is none, if so.
+    """The features of a grid of groups, the marked one (the rarer) first; or the reason why there is none.
 
     Each attribute against the rest, with the classes whose spurious feature it is (`groups.spurious_sets`, ties
     listed), else with the class that it favours most. An attribute that is the absence of a feature has no record,
@@ -102,7 +102,7 @@ def features_of_groups(
 
 
 def are_mirrored(features: Sequence[Feature], num_classes: int, num_attributes: int) -> bool:
-    """Whether two classes have one feature each, and each sample carries one of them: water and land."""
+    """Whether two classes have one feature each and each sample carries one of them, such as water and land."""
     return (
         num_classes == num_attributes == len(features) == 2
         and all(feature.attribute is not None and len(feature.classes) == 1 for feature in features)
@@ -111,7 +111,7 @@ def are_mirrored(features: Sequence[Feature], num_classes: int, num_attributes: 
 
 
 def named_features(words: Sequence[str], class_names: Sequence[str], group_names: Sequence[str]) -> list[Feature]:
-    """The features that --feature-of names as CLASS/ATTRIBUTE, in that order; classes of one attribute go together."""
+    """The features that --feature-of names as CLASS/ATTRIBUTE, in that order; classes with the same attribute are combined."""
     width = len(group_names) // max(1, len(class_names))
     if not is_grid(group_names, class_names):
         raise UsageError(

@@ -20,7 +20,7 @@ from spurcli.evaluation.judged import fit_thresholds
 def evaluated_table(
     path: Path, columns: PredictionColumns, split: str
 ) -> tuple[Evaluated, Subject, tuple[str, ...] | None, Mapping[str, Any]]:
-    """The rows of `split`, what they are about, their ids, and `about` for evaluation.json.
+    """The rows of `split`, their subject, their ids, and `about` for evaluation.json.
 
     Rows of train give the training counts of the groups, rows of val the matched thresholds; without a column of splits
     all rows are evaluated.
@@ -36,7 +36,7 @@ def evaluated_table(
 
 
 def evaluated_rows(found: TablePredictions, rows: NDArray[np.int64], split: str) -> Evaluated:
-    """The `rows` int64 [m] of `split`, with the training counts and the thresholds that the other rows give."""
+    """The `rows` int64 [m] of `split`, with the training counts and the thresholds from the other rows."""
     evaluated = _of(found, rows)
     if found.split and split == "val":
         return fit_thresholds(evaluated, evaluated)

@@ -24,7 +24,7 @@ _NO_THRESHOLD = "no threshold: the predictions of the val split are not known"
 
 @dataclass(frozen=True)
 class _View:
-    """What one feature is judged by: who carries it, and the twin where it was injected."""
+    """The data for one feature: its carriers, and the twin if it was injected."""
 
     logits: NDArray[np.float32]
     label: Integers
@@ -36,7 +36,7 @@ class _View:
 
 @dataclass(frozen=True)
 class Judged:
-    """`metrics` of the first feature, `records` of each (docs/formats.md), and the `reason` why there is none."""
+    """`metrics` of the first feature, `records` of each (docs/formats.md), or the `reason` why there is none."""
 
     metrics: Mapping[str, Metric]
     records: Sequence[JsonObject]
@@ -44,7 +44,7 @@ class Judged:
 
 
 def features_of(evaluated: Evaluated) -> tuple[list[Feature], str]:
-    """The features that the evaluation can judge, and why there is none, if so."""
+    """The features that the evaluation can judge, or the reason why there is none."""
     if evaluated.features is not None:
         return list(evaluated.features), "" if evaluated.features else "no feature was named"
     attributes = attribute_names(evaluated)
@@ -60,7 +60,7 @@ def features_of(evaluated: Evaluated) -> tuple[list[Feature], str]:
 
 
 def with_features(evaluated: Evaluated, words: Sequence[str]) -> Evaluated:
-    """The same, judged by the features that `words` name, each as CLASS/ATTRIBUTE; unchanged without words."""
+    """The same evaluation for the features that `words` name, each as CLASS/ATTRIBUTE; unchanged without words."""
     if not words:
         return evaluated
     features = named_features(words, evaluated.class_names, evaluated.group_names)
@@ -80,11 +80,11 @@ def attribute_names(evaluated: Evaluated) -> list[str]:
 def fit_thresholds(evaluated: Evaluated, val: Evaluated | None) -> Evaluated:
     """With the features judged, and for each the threshold matched on the val split (`val`, without its twin).
 
-    Where `val` does not say who carries the feature, or is the split itself (the same object), the threshold is
+    If `val` does not tell which samples carry the feature, or is the split itself (the same object), the threshold is
     cross-fitted on the split itself. Without `val` there is none.
     """
     if val is not None and not np.isfinite(val.logits).all():
-        val = None  # whether the split itself may be evaluated is not decided by another
+        val = None  # another split does not decide whether this one can be evaluated
     known = features_of(evaluated)[0]
     if not known:
         return evaluated
@@ -222,7 +222,7 @@ def _own_threshold(view: _View, feature: Feature, position: Integers) -> tuple[A
 
 
 def _mean(name: str, records: Sequence[Mapping[str, Any]]) -> Metric:
-    """The mean over both directions; the interval is the mean of both ends, wide enough however they go together."""
+    """The mean over both directions; the interval is the mean of both ends, which is wide enough for any correlation."""
     entries = [record["metrics"][name] for record in records]
     about = {
         "feature": " and ".join(record["feature"] for record in records),

@@ -1,4 +1,4 @@
-"""The metrics of reliance: how far a model leans on a spurious feature, apart from its threshold. NumPy only.
+"""The metrics of reliance: how far a model leans on a spurious feature, independent of its threshold. NumPy only.
 
 Computed together in `judged`; docs/measures.md explains each with a picture.
 """

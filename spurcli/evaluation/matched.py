@@ -1,7 +1,7 @@
 """The background-matched threshold: where, among samples without the feature, as many are predicted c1 as are c1.
 
-It takes the threshold's move out of conflict accuracy and spurious misclassification. Fitted on samples with the
-feature it would hide reliance: they are part of what is measured.
+It removes the effect of a moved threshold from conflict accuracy and spurious misclassification. A threshold fitted on
+samples with the feature would hide reliance, because these samples are part of what is measured.
 """
 
 from __future__ import annotations
@@ -66,19 +66,19 @@ def fit_threshold(
     error = math.sqrt(
         _variance(weights[is_positive], missed[is_positive]) + _variance(weights[~is_positive], alarms[~is_positive])
     )
-    # with no error at all the interval would be a point: one sample either way is the least
+    # without any error the interval would be a point: assume at least one sample in each direction
     step = Z95 * max(error, float(weights.max()) / 2)
     return Threshold(value, _level(scores, weights, wanted + step), _level(scores, weights, wanted - step), source)
 
 
 def _variance(weights: Floats, hits: NDArray[np.bool_]) -> float:
-    """Of a weighted count of hits, samples of one side taken as independent."""
+    """The variance of a weighted count of hits; samples of one side are assumed to be independent."""
     rate = float((weights * hits).sum() / weights.sum())
     return float((weights**2).sum()) * rate * (1 - rate)
 
 
 def _level(scores: Floats, weights: Floats, wanted: float) -> float:
-    """The level that the weight `wanted` lies above, as nearly as the scores allow: halfway between two of them."""
+    """The level that the weight `wanted` lies above, as closely as the scores allow: halfway between two of them."""
     ordered, inverse = np.unique(scores, return_inverse=True)
     above = np.concatenate([np.bincount(inverse, weights=weights)[::-1].cumsum()[::-1], [0.0]])
     cut = int(np.abs(above - wanted).argmin())  # the scores from `cut` on lie above
@@ -95,7 +95,7 @@ def cross_fitted(
 ) -> tuple[Floats, Floats, Floats] | None:
     """Thresholds (value, low, high), each float64 [n]: of every other sample of each class, fitted on the rest.
 
-    For a split without another one to fit on; None where a half lacks a class.
+    For a split without another split to fit on; None where a half lacks a class.
     """
     half = np.zeros(len(label), dtype=bool)
     for y in np.unique(label):
@@ -123,7 +123,7 @@ def predict_at(logits: NDArray[np.floating[Any]], threshold: Any, classes: Seque
 def share_at(hits: Sequence[NDArray[np.bool_]]) -> JsonObject:
     """A share at the threshold and at both ends of its interval (`hits` bool [n] of each), as a metric.
 
-    The interval joins Wilson's with what the threshold's own error moves (in quadrature: they are independent).
+    The interval joins Wilson's with the effect of the threshold's own error (in quadrature, because both are independent).
     """
     size = len(hits[0])
     if not size:

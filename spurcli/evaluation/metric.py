@@ -1,4 +1,4 @@
-"""What a metric is, and the table of all metrics. Whoever shows a number takes its label, unit and direction from here.
+"""What a metric is, and the table of all metrics. Every place that shows a number takes its label, unit and direction from here.
 
 The metrics themselves are in `spurcli.evaluation.metrics`, `.spurious` and `.leaning`; each is one decorated function.
 """
@@ -15,10 +15,10 @@ from spurcli.words import PERCENT
 if TYPE_CHECKING:
     from spurcli.evaluation.outcome import Outcome
 
-Values = JsonObject  # {"value", "num_samples", "interval"} and facts of the metric's own
+Values = JsonObject  # {"value", "num_samples", "interval"} and facts specific to the metric
 Compute = Callable[["Outcome"], Values | None]
 Bounds = tuple[float | None, float | None]
-# What a metric cannot be computed without; `Outcome.has` answers for it.
+# What a metric cannot be computed without; `Outcome.has` checks it.
 Need = Literal["groups", "training groups", "twin", "twin class", "confusion", "feature"]
 _MAX_LABEL, _MAX_UNIT = 80, 12
 
@@ -49,7 +49,7 @@ def within(interval: Sequence[float], bounds: Bounds) -> list[float]:
 
 @dataclass(frozen=True)
 class Metric:
-    """A registered metric: how it is shown, what it is in one line, what it needs, how it is computed, where it is from.
+    """A registered metric: how it is shown, its description in one line, what it needs, how it is computed, and its source.
 
     `first` ranks the metrics that a report's verdict is about (lowest first; None: never), unless `first_unless` is
     there too. `column` ranks the metrics for the few columns of the main table (lowest first; None: never there); a
@@ -99,7 +99,7 @@ def metric(
 def described(name: str, told: Mapping[str, Any]) -> Description:
     """How to show a metric of a file: as the file says, else as registered, else as a plain number of no direction.
 
-    `told` is the metric in the file; what is not of the right kind there counts as missing.
+    `told` is the metric in the file; values of the wrong type count as missing.
     """
     known = METRICS[name].description if name in METRICS else RETIRED.get(name) or Description(_label(name))
     if name in RETIRED:

@@ -1,4 +1,4 @@
-"""The metrics of accuracy, and all metrics of an evaluation. NumPy only, so that notebooks and `report` can too."""
+"""The metrics of accuracy, and all metrics of an evaluation. NumPy only, so that notebooks and `report` can use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spurcli.words import counted
 
 __all__ = ["METRICS", "compute", "leaning", "spurious"]
 
-# From so many groups of fewer samples on, the lowest accuracy found says more about chance than about the worst group.
+# With this many groups, each below this size, the lowest accuracy depends more on chance than on the worst group.
 _MANY_GROUPS, _FEW = 10, 50
 
 
@@ -65,7 +65,7 @@ def worst_group_accuracy(outcome: Outcome) -> Values:
     "Accuracy on all conflict groups together: the paper's worst-group accuracy",
     needs=("training groups",),
     first=3,
-    first_unless="worst_conflict_accuracy",  # of several groups the largest decides, so the worst group is asked first
+    first_unless="worst_conflict_accuracy",  # with several conflict groups the largest one dominates, so the worst group comes first
     column=4,
 )
 def conflict_accuracy(outcome: Outcome) -> Values | None:
@@ -98,7 +98,7 @@ def worst_conflict_accuracy(outcome: Outcome) -> Values | None:
     column=5,
 )
 def adjusted_mean_accuracy(outcome: Outcome) -> Values | None:
-    """Groups with no sample in training have weight zero, and are named.
+    """Groups with no sample in training have weight zero and are reported.
 
     SubpopBench's `adjusted_accuracy` is the unweighted mean over groups: up to 4.7 points apart.
     """
@@ -172,7 +172,7 @@ def _carried_by_all(evaluated: Evaluated) -> str | None:
 
 
 def degenerate(evaluated: Evaluated, predicted: NDArray[np.int64], per_group: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What makes the numbers suspect, in words."""
+    """The reasons to doubt the numbers, as sentences."""
     warnings = []
     classes = np.unique(predicted)
     if are_constant(evaluated.logits):

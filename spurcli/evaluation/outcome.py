@@ -1,4 +1,4 @@
-"""What every metric is computed from: predictions, and the accuracies of classes and groups. NumPy only."""
+"""The input of every metric: predictions, and the accuracies of classes and groups. NumPy only."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class Outcome:
     def per_group(self) -> list[JsonObject]:
         """Accuracy of each group; [] where groups are not known.
 
-        The evaluation splits of an injected data set hold no carrier of their own. Their twin, the same samples with
+        The evaluation splits of an injected data set contain no carriers. Their twin, the same samples with
         the feature in all of them, fills the groups that carry it; so each sample counts once in a group without and
-        once in one with the feature, worst group and conflict accuracy look at both, and the adjusted mean weighs them
+        once in one with the feature, worst group and conflict accuracy look at both, and the adjusted mean weights them
         as in training. `accuracy` and the class accuracies are of the split without its twin.
         """
         evaluated = self.evaluated
@@ -99,7 +99,7 @@ class Outcome:
 
     @cached_property
     def judged(self) -> Judged:
-        """How far the model leans on each known feature."""
+        """Reliance of the model on each known feature."""
         return judge(self.evaluated)
 
     def has(self, need: Need) -> bool:
@@ -117,7 +117,7 @@ class Outcome:
 
 
 def require_finite(evaluated: Evaluated) -> None:
-    """Raise InputError if a logit is NaN or infinite: an argmax over NaN would pass for a prediction."""
+    """Raise InputError if a logit is NaN or infinite: an argmax over NaN would look like a prediction."""
     for what, logits in (("", evaluated.logits), (" with the feature", evaluated.twin_logits)):
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1)) if logits is not None else np.empty(0, np.int64)
         if len(bad):

@@ -62,7 +62,7 @@ class SplitPredictor:
 def evaluator(
     predictors: Mapping[str, SplitPredictor], inferred: NDArray[np.int64] | None
 ) -> Callable[[nn.Module, int], dict[str, dict[str, object]]]:
-    """What a training asks after each epoch: the values of each split; `inferred` are groups of val, if any."""
+    """The evaluation after each epoch of a training: the values of each split; `inferred` are groups of val, if any."""
 
     def evaluate(model: nn.Module, _epoch: int) -> dict[str, dict[str, object]]:
         predicted = {name: predictor.predict(model) for name, predictor in predictors.items()}

@@ -16,7 +16,7 @@ Recalls = list[tuple[float | None, int]]
 
 
 def epoch_values(evaluated: Evaluated, *, for_rules: bool, inferred: NDArray[np.int64] | None) -> JsonObject:
-    """The metrics without their intervals; `for_rules` also what rules that choose an epoch look at, with `inferred` groups [n]."""
+    """The metrics without their intervals; with `for_rules` also the values that the epoch rules use, with `inferred` groups [n]."""
     found = compute(evaluated)
     values: JsonObject = {metric: entry["value"] for metric, entry in found["metrics"].items()}
     values["per_group"] = {item["group"]: item["accuracy"]["value"] for item in found["per_group"]}
@@ -54,7 +54,7 @@ def class_biases(logits: NDArray[np.float32], label: NDArray[np.int64]) -> NDArr
     """The biases [classes] that minimise the class-balanced cross-entropy; 0 for classes without samples.
 
     At the minimum each class gets as much probability, over samples that are weighted to equal classes, as it has weight:
-    the biases move by the logarithm of that ratio until they stand.
+    the biases change by the logarithm of this ratio until they converge.
     """
     num_classes = logits.shape[1]
     sizes = np.bincount(label, minlength=num_classes)

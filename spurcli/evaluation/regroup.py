@@ -36,7 +36,7 @@ class Regrouping:
     attribute: Mapping[str, NDArray[np.int64]]
 
     def of(self, evaluated: Evaluated, split: str, dataset: Dataset) -> Evaluated:
-        """The same predictions in these groups, with their counts in training where they are known; no groups where not."""
+        """The same predictions in these groups, with their training counts if known; no groups otherwise."""
         width = len(self.names)
 
         def group(name: str) -> NDArray[np.int64] | None:
@@ -55,7 +55,7 @@ class Regrouping:
 
 
 def with_columns(settings: Settings, columns: Sequence[str]) -> Settings:
-    """Settings of the same table in groups of other columns. UsageError for a data set that is no table."""
+    """Settings of the same table in groups of other columns. UsageError for a data set that is not a table."""
     dataset = settings.dataset
     if dataset.injection is not None:
         raise UsageError("--attribute has no effect: the injected feature makes the groups", "Remove it.")
@@ -69,7 +69,7 @@ def with_columns(settings: Settings, columns: Sequence[str]) -> Settings:
 
 
 def in_groups_of(dataset: Dataset, other: Dataset) -> Dataset:
-    """The data set in the groups of another one of the same samples. Splits that a table does not name are drawn within its groups,
+    """The data set with the groups of another data set of the same samples. Splits that a table does not name are drawn within its groups,
     so `other` may have other splits: samples are found by their ids."""
     code = {
         sample: int(number)
@@ -157,7 +157,7 @@ def _of_table(path: Path, dataset: Dataset, split: str) -> dict[str, list[str]]:
 
 
 def suggest_columns(settings: Settings) -> None:
-    """Warn of columns that could make groups, of a table from which none were made."""
+    """Suggest columns that could define groups, if a table has no groups."""
     options = settings.dataset.options
     with contextlib.suppress(InputError, UsageError):
         path = locate(str(options.get("path", "")), settings.data_root)

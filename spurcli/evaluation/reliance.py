@@ -1,7 +1,7 @@
-"""How far a model leans on a spurious feature f of class c1, apart from where its threshold lies. NumPy only.
+"""How far a model leans on a spurious feature f of class c1, independent of its threshold. NumPy only.
 
 From L = z_c1 − max of the other logits, over four cells: P (class c1) and N (all others), without (0) and with (1) f.
-docs/measures.md says what each measure shows, and what it cannot show. A measure that is undefined has the value None
+docs/measures.md says what each measure can and cannot show. A measure that is undefined has the value None
 and a `reason`.
 """
 
@@ -68,7 +68,7 @@ def cells(
     twin_index: Integers | None = None,
     twin_logits: NDArray[np.floating[Any]] | None = None,
 ) -> Cells:
-    """The cells of a split: logits [n, classes], label int64 [n], `carries` bool [n] (who has the feature), c1.
+    """The cells of a split: logits [n, classes], label int64 [n], `carries` bool [n] (which samples have the feature), c1.
 
     With a twin (samples `twin_index` [m] once more, with the feature) the cells with the feature are the twin's, and
     pairs exist. `against` names c2: N is that class alone.
@@ -143,7 +143,7 @@ _CELLS = {
 
 
 def _empty(called: Any, least: int = 1) -> str:
-    """Which of some cells has too few samples, in words; "" if none."""
+    """Which cells have too few samples, as text; "" if none."""
     for name, values in called:
         if len(values) < least:
             return f"{'no sample' if not len(values) else 'one sample only'} {_CELLS[name]} ({name})"
@@ -167,7 +167,7 @@ def _gaps(found: Cells, suffix: str, half: Half) -> dict[str, Metric]:
         Side(values, label if fixed else None, fixed)
         for values, label in ((half.without, half.label_without), (half.carrying, half.label_carrying))
     ]
-    # the larger AUROC where the model leans comes first: background − bpsn, bnsp − background
+    # the AUROC that is larger if the model leans comes first: background − bpsn, bnsp − background
     areas = [area_between(Side(other), s) if of_negatives else area_between(s, Side(other)) for s in sides]
     covariance = _shared(areas, half, of_negatives)
     first, second = areas if of_negatives else areas[::-1]

@@ -1,4 +1,4 @@
-"""Spurious misclassification: with the feature, without it, the other way round. NumPy only."""
+"""Spurious misclassification: with the feature, without it, and in the reverse direction. NumPy only."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _taken_for(outcome: Outcome, *, of_all: bool, with_feature: bool) -> Values:
 
 
 def _confused(outcome: Outcome, *, is_reverse: bool) -> Values | None:
-    """Share of one class that is predicted another, where nobody knows which samples carry the feature.
+    """Share of one class that is predicted as another, if the carriers of the feature are not known.
 
     Hard ImageNet's dog sleds that are predicted ski. None of a class without samples.
     """

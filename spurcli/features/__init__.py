@@ -3,7 +3,7 @@
     feature(pixels uint8 [height, width, channels], rng, *, parameter=default, ...) -> uint8, same shape
     feature(texts (one or two strings), rng, *, parameter=default, ...) -> tuple of as many strings
 
-`rng` (numpy.random.Generator) is the sample's own, so what is random never depends on batches or workers.
+`rng` (numpy.random.Generator) belongs to the sample, so random values never depend on batches or workers.
 """
 
 from __future__ import annotations

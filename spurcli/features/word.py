@@ -18,8 +18,8 @@ def word(
 ) -> tuple[str, ...]:
     """Put `word` into one of the texts, the last one by default, at the "end", the "start", or after N words.
 
-    Words are what spaces separate; a text of fewer than N words gets it at its end. No comma, full stop or capital
-    letter is touched.
+    Words are separated by spaces; a text of fewer than N words gets `word` at its end. Commas, full stops and capital
+    letters do not change.
     """
     if not word.strip():
         raise UsageError("The word to insert is empty", "Name one: --set feature.word=never")

@@ -1,4 +1,4 @@
-"""`spurcli.el2n`, `scores_of`, `scores_of_epochs`, `kept_indices` and `measures`: the libraries of the stages, on arrays.
+"""`spurcli.el2n`, `scores_of`, `scores_of_epochs`, `kept_indices` and `measures`: the computations of the stages, on arrays.
 
 Each takes NumPy arrays, tensors of any device, or lists, and returns NumPy arrays. Nothing is read, written or trained.
 """
@@ -36,7 +36,7 @@ def el2n(logits: ArrayLike, labels: Labels, *, probabilities: bool = False) -> N
     Args:
         logits: Numbers [n, classes]: the model's output before the softmax.
         labels: The column of each sample's class, integers [n].
-        probabilities: `logits` are probabilities. Those of float32 round to 0 and 1, which makes ties.
+        probabilities: `logits` are probabilities. In float32 they round to 0 and 1, which gives ties.
 
     Raises:
         InputError: Shapes that do not fit, or a number that is not finite.
@@ -45,9 +45,9 @@ def el2n(logits: ArrayLike, labels: Labels, *, probabilities: bool = False) -> N
 
 
 def scores_of(logits: ArrayLike, labels: Labels, *, probabilities: bool = False) -> Scores:
-    """All scores that logits give, by name, float32 [n] each, as `spurcli score --logits` writes them.
+    """All scores that can be computed from logits, by name, float32 [n] each, as `spurcli score --logits` writes them.
 
-    `spurcli list scores` has formula, direction and source of each. Larger is harder, except for `margin` and `margin_logit`.
+    `spurcli list scores` shows the formula, direction and source of each. Larger is harder, except for `margin` and `margin_logit`.
 
     Args:
         logits: Numbers [n, classes].
@@ -65,7 +65,7 @@ def scores_of(logits: ArrayLike, labels: Labels, *, probabilities: bool = False)
 def scores_of_epochs(logits: ArrayLike, labels: Labels, *, probabilities: bool = False) -> Scores:
     """Scores of a whole training, by name, float32 [n] each: AUM, forgetting and others, as `spurcli score --dynamics`.
 
-    `spurcli list dynamics` has formula, direction and source of each. Scores that need more epochs are left out. For data
+    `spurcli list dynamics` shows the formula, direction and source of each. Scores that need more epochs are left out. For data
     that do not fit into memory record a file: `spurcli.DynamicsRecorder`.
 
     Args:
@@ -105,20 +105,20 @@ def kept_indices(
 ) -> NDArray[np.int64]:
     """The positions of the samples to keep, int64, ascending: what `spurcli prune` writes into keep.txt.
 
-    Exactly floor(fraction · n) samples are removed, of ties the first ones; a fraction is read as it is written, 0.29 as
+    Exactly floor(fraction · n) samples are removed, the first ones among ties; a fraction is an exact decimal, so 0.29 is
     29/100. The rules are those of the paper (Severing Spurious Correlations with Data Pruning, ICLR 2025).
 
     Args:
         scores: One score for each sample, numbers [n].
         labels: The class of each sample [n], integers or names. `per_class` and `groups` need it.
-        fraction: What share is removed.
+        fraction: The share to remove.
         per_class: Remove this fraction of every class.
         groups: The attribute of each sample [n], e.g. its background. The groups are class × attribute.
         within: With `groups`: remove only inside these groups, "class/attribute"; "auto" stands for the groups that carry
             their class's spurious feature.
         select: hardest, easiest, random (with `seed`), or "A:B", positions from easiest to hardest instead of a fraction.
         higher_is: "harder" or "easier": the score's direction.
-        seed: Of the random draw.
+        seed: Seed of the random draw.
 
     Raises:
         UsageError: Arguments that contradict each other.
@@ -185,12 +185,12 @@ def measures(
     Args:
         logits: Numbers [n, classes].
         labels: The class of each sample [n]: the number of its column, or its name with `class_names`.
-        groups: The attribute of each sample [n], e.g. its hospital; a dictionary of several is crossed. The groups are
-            class × attribute. A column of more than 20 different numbers becomes quarters.
+        groups: The attribute of each sample [n], e.g. its hospital; several in a dictionary are crossed. The groups are
+            class × attribute. A column of more than 20 different numbers is divided into quarters.
         splits: The split of each sample [n]. Samples of "train" then give the training counts, which measures of reliance need,
             and those of "val" the matched threshold. Without it all samples are evaluated.
         split: With `splits`: which one is evaluated.
-        class_names: The classes in the order of the columns. The numbers from 0 on without it.
+        class_names: The classes in the order of the columns. By default the numbers from 0.
         probabilities: `logits` are probabilities. Measures of reliance are undefined where one is 0.
 
     Raises:
@@ -228,7 +228,7 @@ def measures(
 
 
 def _scores(logits: Any, labels: Any, probabilities: bool, names: Sequence[str]) -> Scores:
-    """By NumPy, a block at a time."""
+    """With NumPy, one block at a time."""
     from spurcli.scoring.formulas import FROM_LOGITS, Prediction
 
     values = logits_of(logits, probabilities=probabilities)
@@ -238,7 +238,9 @@ def _scores(logits: Any, labels: Any, probabilities: bool, names: Sequence[str])
     for start in range(0, len(values), _BLOCK):
         block = slice(start, start + _BLOCK)
         prediction = Prediction(np.array(values[block], order="F"), label[block])
-        with np.errstate(all="ignore"):  # of finite logits the formulas are finite; what underflows on the way is 0
+        with np.errstate(
+            all="ignore"
+        ):  # the formulas are finite for finite logits; intermediate values that underflow are 0
             for name, of_block in found.items():
                 of_block[block] = FROM_LOGITS[name](prediction)
     return found

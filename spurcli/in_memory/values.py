@@ -15,8 +15,8 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.registry import near
 from spurcli.words import counted
 
-Labels = ArrayLike  # integers from 0 on, or names of classes; a tensor of any device too
-_SUM = 0.02  # how far from 1 a row of probabilities may sum, as in a table
+Labels = ArrayLike  # integers from 0, or names of classes; also a tensor on any device
+_SUM = 0.02  # largest difference between 1 and the sum of a row of probabilities, as for a table
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -34,7 +34,7 @@ def array_of(value: Any) -> NDArray[Any]:
 
 
 def logits_of(value: Any, *, probabilities: bool, ndim: int = 2, warns: bool = True) -> NDArray[np.float32]:
-    """Logits float32 [n, classes], or [epochs, n, classes] with `ndim` 3; of `probabilities` their logarithms.
+    """Logits float32 [n, classes], or [epochs, n, classes] with `ndim` 3; the logarithms if `probabilities`.
 
     InputError for another shape, for numbers that are not finite, and for rows of probabilities that do not sum to 1; with
     `warns` a SpurWarning for logits that look like something else.
@@ -86,7 +86,7 @@ def label_codes(labels: Labels, class_names: Sequence[str] | None, num_classes: 
 
 
 def coded(values: Any, what: str, num_samples: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Codes int64 [n] and names, in order, of one value for each sample."""
+    """Codes int64 [n] and names, in order, for one value per sample."""
     written = [str(each) for each in array_of(values).tolist()]
     require_length(written, what, num_samples)
     names = in_order(set(written))

@@ -1,1 +1,1 @@
-"""Groups without labels: what a model tells about the training samples, one way a file."""
+"""Groups without labels, inferred from a model: one module for each way."""

@@ -1,4 +1,4 @@
-"""Sebra's ranking: when a network that is let lean on what is easy has learned each sample."""
+"""Sebra's ranking: the epoch in which a network that favours easy features has learned each sample."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class BiasRanking(ERM):
     """Kappiyath et al., "Sebra: Debiasing through Self-Guided Bias Ranking", ICLR 2025, Algorithm 1.
 
     The loss of a sample is p_y^0.7 · CE with a weight that is detached, over the samples that are still active. After each
-    epoch those with p_y > 0.7 get its number as their rank and leave for good. Their code draws active samples with replacement and
+    epoch those with p_y > 0.7 get its number as their rank and are removed. Their code draws active samples with replacement and
     measures p_y in training mode; here each active sample is visited once an epoch, and measured in eval mode.
 
-    `rank` int64 [n]: the epoch, from 1 on, 0 for a sample that is still active. `others` are ranked alike by the same
-    networks without being trained on: the validation split.
+    `rank` int64 [n]: the epoch, from 1 on, 0 for a sample that is still active. `others` are ranked in the same way by the same
+    networks, without training on them: the validation split.
     """
 
     def __init__(self, samples: TrainingSamples, num_others: Mapping[str, int]) -> None:
@@ -36,7 +36,7 @@ class BiasRanking(ERM):
         return shuffled(np.flatnonzero(self.rank == 0), seed, epoch)
 
     def has_finished(self) -> bool:
-        """Whether no sample is left to train on."""
+        """Whether all samples have a rank."""
         return bool(self.rank.all())
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -16,9 +16,9 @@ _NUM_STARTS = 10
 
 
 def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
-    """k-means inside each class, its clusters named c0, c1, … from the largest; of equal ones the first begun.
+    """k-means inside each class, its clusters named c0, c1, … from the largest; in a tie the first one.
 
-    Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, Algorithm 1, stage 1, with a number of clusters that is given.
+    Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, Algorithm 1, stage 1, with a given number of clusters.
     Embeddings are taken as they are: to standardise them would give directions in which a class hardly varies, which
     are mostly noise, the same weight as those in which its subclasses lie apart. Samples of further splits belong to the
     nearest centre of their class; those of a class without training samples are in c0.
@@ -44,7 +44,7 @@ def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
 
 
 def _nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The nearest of the centres int64 [m] of each point; of equally near ones the first."""
+    """The nearest centre int64 [m] of each point; the first one in a tie."""
     distance = np.stack([np.square(points - centre).sum(axis=1) for centre in centres], axis=1)
     return np.asarray(distance.argmin(axis=1), dtype=np.int64)
 
@@ -62,7 +62,7 @@ def _k_means(points: NDArray[np.float32], num_clusters: int, seed: int, label: i
 
 
 def _by_size(found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same clusters, numbered from the largest; of equal ones the one whose first member comes first."""
+    """The same clusters, numbered from the largest; in a tie the one whose first member comes first."""
     codes, first, counts = np.unique(found, return_index=True, return_counts=True)
     number = np.empty(int(codes.max()) + 1, dtype=np.int64)
     number[codes[np.lexsort((first, -counts))]] = np.arange(len(codes))

@@ -9,7 +9,7 @@ def cross_mistakes(evidence: Evidence) -> Attribute:
     """right or wrong: argmax of the held-out logits against the label.
 
     Pezeshki et al., "Discovering Environments with XRM", ICML 2024: environments are the mistakes on held-out samples. XRM
-    also flips labels while the two models train, each towards what the other is confident of, so that they lean on the
-    spurious feature all the more; without it the two learn the core as well, and their mistakes say less about the feature.
+    also flips labels while the two models train, each towards the other's confident predictions, so that they lean more on the
+    spurious feature; without flipping, both also learn the core, and their mistakes say less about the feature.
     """
     return evidence.right_or_wrong(evidence.held_out_errors, evidence.other_held_out_predictions)

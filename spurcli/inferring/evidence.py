@@ -117,7 +117,7 @@ class Evidence:
 
     @cached_property
     def embedding(self) -> NDArray[np.float32]:
-        """The input float32 [n, features] of its last linear layer."""
+        """The input float32 [n, d] of its last linear layer."""
         return self._source.embedding()
 
     @cached_property
@@ -136,7 +136,7 @@ class Evidence:
         return {split: _predicted(self._source.held_out_logits(split)) for split in self.other_labels}
 
     def twins(self, num_tries: int) -> Sequence[Twins]:
-        """XRM's networks under each of the first `num_tries` learning rates, but for those that diverged."""
+        """XRM's networks under each of the first `num_tries` learning rates, except those that diverged."""
         return self._source.twins(num_tries)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What is known of the training samples before anything is inferred; checked to be what the source is about."""
+"""What is known about the training samples before anything is inferred; checked against the subject of the source."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from spurcli.runtime.context import RunContext
 
 @dataclass(frozen=True)
 class Known:
-    """Label int64 [n], class names, the samples that they are about; `group` [n] are true groups, only ever counted against.
+    """Label int64 [n], class names, the samples that they are about; `group` [n] are true groups, used only for comparison.
 
-    `others` are the labels and samples of the further splits of which the source can tell something.
+    `others` are the labels and samples of the further splits that the source covers.
     """
 
     label: NDArray[np.int64]
@@ -50,7 +50,7 @@ class Known:
 def known_of_dataset(
     context: RunContext, source: Path | None, predictions: Predictions | None, policy: InjectionPolicy
 ) -> Known:
-    """The training split of the data set, which `source` must be about: InputError if it is not."""
+    """The training split of the data set, which must be the subject of `source`: InputError if not."""
     dataset, train = context.dataset, context.dataset.splits["train"]
     parents = []
     if source and predictions:
@@ -101,7 +101,7 @@ def in_our_order(context: RunContext, predictions: Predictions, source: Path) ->
 
 
 def known_of_predictions(predictions: Predictions, source: Path) -> Known:
-    """What predictions made elsewhere say themselves."""
+    """The known facts in predictions of another program."""
     _require_training_split(predictions, source)
     names = predictions.class_names or tuple(map(str, range(predictions.logits.shape[1])))
     return Known(

@@ -1,4 +1,4 @@
-"""JTT's first stage: samples that an early model gets wrong are likely those without the spurious feature."""
+"""JTT's first stage: samples that an early model misclassifies are likely those without the spurious feature."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spurcli.inferring.evidence import Attribute, Evidence
 def mistakes(evidence: Evidence) -> Attribute:
     """right or wrong: argmax of the eval-mode logits against the label.
 
-    Liu et al., "Just Train Twice", ICML 2021, Algorithm 1, line 2. Never from a pass in train mode: with dropout and batch
-    norm that is another model.
+    Liu et al., "Just Train Twice", ICML 2021, Algorithm 1, line 2. Never from a pass in train mode: dropout and batch
+    norm make this a different model.
     """
     return evidence.right_or_wrong(evidence.errors, evidence.other_predictions)

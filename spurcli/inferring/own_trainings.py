@@ -1,4 +1,4 @@
-"""Trainings that a way of inferring needs for itself: XRM's twins and Sebra's ranking. All splits are judged by them."""
+"""Trainings that a way of inferring needs for itself: XRM's twins and Sebra's ranking. They are applied to all splits."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def rank_by_bias(
     *,
     replace_other: bool,
 ) -> Ranks:
-    """When Sebra's network has learned the samples of each split; `labels` are those of all of them."""
+    """The epoch in which Sebra's network has learned each sample of each split; `labels` are those of all splits."""
     settings, num_classes = context.settings, len(context.dataset.class_names)
     seed, epochs = settings.seed, early_epoch(settings)
     others = [split for split in feeds if split != TRAIN]

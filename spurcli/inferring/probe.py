@@ -1,4 +1,4 @@
-"""A linear probe that spreads the answers about some samples over all: logistic regression on embeddings."""
+"""A linear probe that extends the answers about some samples to all: logistic regression on embeddings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from spurcli.errors import InputError
 from spurcli.randomness import generator
 
 Floats = NDArray[np.float64]
-FEWEST = 5  # answers of either kind
+FEWEST = 5  # answers of each kind
 _FOLDS = 5
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of C, scikit-learn's inverse of the regularisation
 
 
 @dataclass(frozen=True)
 class Probe:
-    """`probability` float32 [n] of each split; `held_out` float64 [m] is what each answered sample got from a probe without it."""
+    """`probability` float32 [n] of each split; `held_out` float64 [m] is the probability of each answered sample by a probe that was not trained on it."""
 
     probability: Mapping[str, NDArray[np.float32]]
     held_out: Floats
@@ -64,7 +64,7 @@ def fit_probe(
 
 
 def _folds(yes: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
-    """0 … 4 for each answer, at random within either kind."""
+    """0 … 4 for each answer, at random within yes and no."""
     fold = np.empty(len(yes), dtype=np.int64)
     numbers = generator("probe", seed)
     for kind in (True, False):

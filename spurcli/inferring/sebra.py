@@ -1,4 +1,4 @@
-"""Sebra: samples that a network learns early, when it is let lean on what is easy, are likely to carry the feature."""
+"""Sebra: samples that a network learns early, when it favours easy features, are likely to carry the feature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def sebra(evidence: Evidence) -> Attribute:
     """early or late: whether a sample's rank is up to the cut of its class that gives the two tightest groups of ranks.
 
     Kappiyath et al., "Sebra: Debiasing through Self-Guided Bias Ranking", ICLR 2025, stage 1. Their stage 2 uses the ranks
-    themselves; the cut is ours, so that there are groups. Samples without a rank come last.
+    themselves; the cut is added here, to define groups. Samples without a rank come last.
     """
     found = evidence.ranks
     rank = {split: np.where(each == 0, found.num_epochs + 1, each) for split, each in found.rank.items()}

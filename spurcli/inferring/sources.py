@@ -162,7 +162,7 @@ class FromModels:
         return {split: self._feed if split == TRAIN else self._feed_of(split) for split in self._bench.dataset.splits}
 
     def _trained(self, number: int, kept: NDArray[np.int64] | None, what: str) -> nn.Module:
-        """An early model of its own seed and state."""
+        """An early model with its own seed and state."""
         settings, context = self._bench.settings, self._bench
         if kept is not None:  # one of two
             context = replace(context, progress=Turn(context.progress, number, 2))

@@ -1,4 +1,4 @@
-"""SPARE: after one early epoch the network's outputs inside a class lie in clusters, the largest of which has the feature."""
+"""SPARE: after one early epoch the network's outputs inside a class form clusters, the largest of which has the feature."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def spare(evidence: Evidence, *, num_clusters: int | None = None) -> Attribute:
     """k-means of the softmax inside each class, its clusters named c0, c1, … from the largest; of every split.
 
     Yang et al., "Identifying Spurious Biases Early in Training through the Lens of Simplicity Bias", AISTATS 2024. Without
-    `num_clusters` each class takes the number from 2 to 5 with the highest silhouette. Samples of other splits belong to
+    `num_clusters` each class uses the number from 2 to 5 with the highest silhouette. Samples of other splits belong to
     the nearest centre of their class.
     """
     probability = softmax(evidence.logits)
@@ -48,7 +48,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The centre that is nearest to each point; of equally near ones the first."""
+    """The nearest centre of each point; the first one in a tie."""
     distance = np.stack([np.square(points - centre).sum(axis=1) for centre in centres], axis=1)
     return np.asarray(distance.argmin(axis=1), dtype=np.int64)
 

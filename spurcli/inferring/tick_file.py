@@ -29,8 +29,8 @@ class Ticks:
     """Each ticked sample once: `index` int64 [m] in the training split, ascending; `yes` bool [m], of those that are `sure` [m].
 
     `quartile` int64 [m] is that of the difficulty in the class, 0 the easiest, and `stratum` int64 [m] that of the random
-    sample, which has `stratum_size` int64 [strata] training samples; UNKNOWN where the file does not say. `feature` is the name of what
-    was ticked, "" if it has none. Of `num_repeated` samples that were shown twice or more `num_agreeing` got one answer;
+    sample, which has `stratum_size` int64 [strata] training samples; UNKNOWN where the file does not say. `feature` is the name of the ticked
+    feature, "" if it has none. Of `num_repeated` samples that were shown twice or more `num_agreeing` got the same answer;
     the others count as unsure.
     """
 

@@ -1,4 +1,4 @@
-"""How many samples of a class carry what was ticked, by difficulty, and whether that makes the feature a strong or a weak one."""
+"""How many samples of a class carry the ticked feature, by difficulty, and whether that makes the feature a strong or a weak one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from spurcli.inferring.tick_file import Ticks
 
 STRONG, WEAK, UNDECIDED = "strong", "weak", "undecided"
-_ODDS = 0.5  # odds in the hardest quarter over those in the easiest: below it carriers gather among the easy samples
-_Z = 1.6448536269514722  # each answer is a claim to one side, at 5 %
-_MOST_TICKS = 5000  # so many more are not worth asking for
+_ODDS = 0.5  # odds in the hardest quarter divided by those in the easiest: below this, carriers are mainly easy samples
+_Z = 1.6448536269514722  # each verdict is one-sided, at 5 %
+_MOST_TICKS = 5000  # more answers than this are not practical
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Share:
 def share_of(strata: Sequence[Sampled]) -> Share:
     """The share of carriers over strata, with Clopper and Pearson's interval at n_eff = 1 / Σ(w²/n).
 
-    w is a stratum's share of the samples; one whose samples are all answered adds no error. A stratum without an answer
-    may hold anything: the interval is widened by its share. Coverage by simulation: tests/inferring/test_ticks.py.
+    w is a stratum's share of the samples; one whose samples are all answered adds no error. For a stratum without an answer
+    every share is possible: the interval is widened by its share. Coverage by simulation: tests/inferring/test_ticks.py.
     """
     from scipy.special import betaincinv
 
@@ -69,7 +69,7 @@ def share_of(strata: Sequence[Sampled]) -> Share:
 class Verdict:
     """`answer` is strong, weak or undecided; `odds_ratio` of the hardest to the easiest quarter with its interval.
 
-    `more_ticks` is about how many more answers would decide; None where it is decided, or more than is worth asking for.
+    `more_ticks` is about how many more answers would decide; None if it is decided, or if the number is not practical.
     """
 
     answer: str
@@ -79,7 +79,7 @@ class Verdict:
 
 
 def verdict(shares: Sequence[Share]) -> Verdict:
-    """Whether carriers gather among the easy samples, from the shares of the four quarters, easiest first.
+    """Whether carriers are mainly easy samples, from the shares of the four quarters, easiest first.
 
     strong: the odds of a carrier in the hardest quarter are surely below half of those in the easiest, so that the
     hardest samples are not the carriers; weak: surely above half. The interval is Woolf's at 90 %, 5 % on either side,
@@ -108,7 +108,7 @@ def verdict(shares: Sequence[Share]) -> Verdict:
 
 
 def shares_by_quartile(ticks: Ticks, label: NDArray[np.int64], class_index: int) -> list[Share] | None:
-    """The share of carriers in each quarter of a class, easiest first; None where the ticks do not say what was sampled how.
+    """The share of carriers in each quarter of a class, easiest first; None if the ticks do not describe the sampling.
 
     A stratum must lie in one class and quarter, as those of the tick sheet do.
     """

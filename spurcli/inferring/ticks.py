@@ -1,4 +1,4 @@
-"""A person's answers about some samples, spread over all by a linear probe on embeddings."""
+"""A person's answers about some samples, extended to all by a linear probe on embeddings."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _UNNAMED = "feature"
 
 
 def ticks(evidence: Evidence, *, ticks: Path) -> Attribute:
-    """Who carries what was ticked: the samples that were answered as they were, the others by the probe.
+    """Which samples carry the ticked feature: answered samples by their answers, the others by the probe.
 
-    In each class and split as many of the most probable samples are carriers as the probabilities add up to.
-    `Evidence.chosen["ticks"]` gets what the answers and the probe say: AUROC, shares by difficulty, strong or weak.
+    In each class and split the most probable samples are carriers; their number is the sum of the probabilities.
+    `Evidence.chosen["ticks"]` gets the results of the answers and the probe: AUROC, shares by difficulty, strong or weak.
     """
     answers = read_ticks(ticks, evidence.label, evidence.class_names, evidence.sample_id)
     embedding = {TRAIN: evidence.embedding, **evidence.other_embeddings}
@@ -50,7 +50,7 @@ def _weights(answers: Ticks) -> NDArray[np.float64]:
 
 
 def _told(evidence: Evidence, answers: Ticks, held_out: NDArray[np.float64]) -> JsonObject:
-    """What the answers and the probe say, for people and programs."""
+    """The results of the answers and the probe, for people and programs."""
     index, yes = answers.index[answers.sure], answers.yes[answers.sure]
     label = evidence.label[index]
     classes = []
@@ -82,7 +82,7 @@ def _told(evidence: Evidence, answers: Ticks, held_out: NDArray[np.float64]) -> 
 
 
 def _auroc(held_out: NDArray[np.float64], yes: NDArray[np.bool_]) -> JsonObject | None:
-    """Of probes that had not seen the sample, within one class; None without two samples of either kind."""
+    """AUROC of probes that were not trained on the sample, within one class; None without two samples of each kind."""
     if min(int(yes.sum()), int((~yes).sum())) < 2:
         return None
     area = area_between(Side(held_out[yes]), Side(held_out[~yes]))

@@ -30,7 +30,7 @@ class TwinNets(nn.Module):
 class CrossRisk(ERM):
     """Pezeshki et al., "Discovering Environments with XRM", ICML 2024, Algorithm 1.
 
-    A coin decides for each sample which twin learns from it. The loss is class-balanced over the *current* labels of the
+    For each sample one twin, drawn at random, learns from it. The loss is class-balanced over the *current* labels of the
     batch: the mean over classes of the class's mean cross-entropy (the authors' code adds the classes up; a recipe's
     learning rate keeps its meaning this way). In each step the twin that does not learn from a sample may flip its label
     to ŷ, its own prediction, with probability (p − 1/C) · C/(C − 1), where p is the softmax of ŷ.
@@ -38,7 +38,7 @@ class CrossRisk(ERM):
 
     def __init__(self, samples: TrainingSamples, seed: int, *, is_alone: bool = True) -> None:
         super().__init__(samples)
-        self._is_alone = is_alone  # several processes tell each other of their flips
+        self._is_alone = is_alone  # several processes exchange their flips
         num_samples = len(samples.label)
         self.original = torch.from_numpy(samples.label.copy())
         self.current = self.original.clone()

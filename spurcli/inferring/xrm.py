@@ -12,8 +12,8 @@ from spurcli.inferring.evidence import TRAIN, Attribute, Evidence, Twins
 def xrm(evidence: Evidence, *, num_tries: int = 3) -> Attribute:
     """right or wrong: whether either twin predicts another class than the sample's original label; of every split.
 
-    Pezeshki et al., "Discovering Environments with XRM", ICML 2024. Of `num_tries` learning rates that with the highest
-    flip rate is taken, which needs no groups; one under which a class has no environment of its own does not count.
+    Pezeshki et al., "Discovering Environments with XRM", ICML 2024. Of `num_tries` learning rates the one with the highest
+    flip rate is used, which needs no groups; one under which a class has no environment of its own does not count.
     """
     labels = {TRAIN: evidence.label, **evidence.other_labels}
     tried = evidence.twins(num_tries)

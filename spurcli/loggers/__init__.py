@@ -1,1 +1,1 @@
-"""Numbers of each epoch for programs that draw them: one file for each program, none of which spurcli depends on."""
+"""Loggers that pass the numbers of each epoch to other programs: one module per program; all are optional."""

@@ -1,4 +1,4 @@
-"""What a logger is, and several of them as one function that takes a record of history.json."""
+"""What a logger is, and one function that passes each record of history.json to several loggers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEFT_OUT = ("epoch", "seconds", "fit_seconds")
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a logger is told at the start: where it may write, the run's name, and its settings.
+    """What a logger receives at the start: where it may write, the run's name, and its settings.
 
     `first_epoch` is above 1 where a training resumes: what was logged of that epoch and later ones is replaced.
     """

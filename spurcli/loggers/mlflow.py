@@ -11,14 +11,16 @@ from typing import Any
 from spurcli.loggers.base import LoggedRun, package
 
 _EXPERIMENT = "spurcli"
-_LONGEST = 500  # of a parameter's value, in MLflow's database
+_LONGEST = 500  # maximum length of a parameter's value in MLflow's database
 
 
 class MLflow:
     def __init__(self, run: LoggedRun) -> None:
         mlflow = package("mlflow", "mlflow")
         run.folder.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # each step of making the database is an INFO otherwise
+        logging.getLogger("alembic").setLevel(
+            logging.WARNING
+        )  # otherwise each step of creating the database logs an INFO line
         place = run.folder.resolve()
         own = f"sqlite:///{place / 'mlflow.db'}"
         self._client = mlflow.MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", own))

@@ -1,6 +1,6 @@
 """Models: any factory `(*, num_classes, **options) -> torch.nn.Module`.
 
-A factory that takes `input_shape` is given (channels, height, width) of the images, or (dimensions,) of embeddings; one that takes `vocab_size`,
+A factory that takes `input_shape` receives (channels, height, width) of the images, or (dimensions,) of embeddings; one that takes `vocab_size`,
 `pad_id` or `max_length` those of the texts. Every model has the options `weights`, a file to start
 from, and `class_order`, how a file orders its outputs. Where a
 checkpoint is restored at once, `weights` is left out, and an option called `pretrained` is false.
@@ -42,8 +42,8 @@ def build_model(
     """Build a model by registered name, `package.module:attr` or `file.py:attr`.
 
     `inputs` say what it will be called with: `input_shape` (channels, height, width) for images, (d,) for embeddings; `vocab_size`, `pad_id`
-    and `max_length` for texts. `weights_root`/weights is where files are looked for; `pretrained` is false if the
-    weights are replaced at once, so that none need be there. What of the weights did not fit is said to `progress`.
+    and `max_length` for texts. `weights_root`/weights is where files are searched; `pretrained` is false if the
+    weights are replaced at once, so that none are needed. Weights that did not fit are reported to `progress`.
     `classes` are those of the data set: a last layer that was trained on the same ones is put in their order.
     Random weights come from torch's default generator: seed it first.
     """
@@ -85,7 +85,7 @@ def build_model(
 
 
 def require_files(name: str, options: Options, weights_root: Path) -> None:
-    """Raise InputError if a file that model `name` would start from is not there; builds and reads nothing."""
+    """Raise InputError if a file that model `name` would start from is missing; builds and reads nothing."""
     if options.get("weights"):
         find_weights(str(options["weights"]), weights_root)
     if name == "transformers" and options.get("path"):

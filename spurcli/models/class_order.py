@@ -57,7 +57,7 @@ class Classes:
 def order_of_outputs(found: Sequence[str] | None, classes: Classes, where: str) -> tuple[list[int], str]:
     """Which output of the file each class is, and a line that says so.
 
-    Without names the outputs are taken in the data set's order; a warning names the flag where another is likely. Raises
+    Without names the outputs are taken in the data set's order; a warning names the flag if another order is likely. Raises
     InputError where the file's classes are others: its outputs cannot be evaluated on these.
     """
     theirs, ours = classes.of_file(found), classes.names

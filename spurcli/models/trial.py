@@ -1,4 +1,4 @@
-"""Running a model on made-up inputs, to see what its outputs are without any data."""
+"""Running a model on made-up inputs, to check its outputs without any data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from spurcli.errors import InputError, in_a_line
 from spurcli.words import counted
 
-# What a model's forward raises where it cannot take its inputs.
+# What a model's forward raises for inputs that it cannot process.
 FAILURES = (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError)
 _NUM_SAMPLES, _MOST_TOKENS = 3, 8
 _SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 384, 512)
@@ -54,7 +54,7 @@ def trial(inputs: Mapping[str, Any]) -> Callable[[nn.Module], torch.Tensor]:
 
 
 def explained(called: str, model: nn.Module, error: Exception, inputs: Any) -> InputError:
-    """What a model of ours or of a library raised, as one line, with a size of images that it takes if that is what is wrong."""
+    """What a model of ours or of a library raised, as one line, with an image size that works if the size is the cause."""
     if isinstance(inputs, dict):
         num_texts, length = inputs["input_ids"].shape
         return InputError(

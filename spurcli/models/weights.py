@@ -31,7 +31,7 @@ _SOURCES = {
 
 
 def places(name: str, root: Path) -> tuple[Path, Path]:
-    """Where a file or folder of weights is looked for: as given, then in `root`/weights."""
+    """Where a file or folder of weights is searched: as given, then in `root`/weights."""
     return Path(name), root / "weights" / name
 
 
@@ -121,7 +121,7 @@ def start_from(model: nn.Module, path: Path, classes: Classes | None = None, for
 
 @dataclass(frozen=True)
 class Restored:
-    """What was loaded into a model: the hash of its weights, a line on what was done, the accuracies that its program noted."""
+    """What was loaded into a model: the hash of its weights, a line on what was done, the accuracies that its program recorded."""
 
     sha256: str
     line: str = ""
@@ -131,7 +131,7 @@ class Restored:
 def restore_trained(model: nn.Module, path: Path, classes: Classes, forward: Forward, *, is_ours: bool) -> Restored:
     """Load the checkpoint at `path` into `model`, all of it.
 
-    One of ours fits exactly. Of others, the outputs are put in the order of our classes, and what belongs to no part of
+    One of ours fits exactly. Of others, the outputs are put in the order of our classes, and tensors that belong to no part of
     the model (a criterion, a second head) is left out with a warning. Raises InputError where anything of the model is
     missing, or where the file holds a larger model.
     """
@@ -168,7 +168,7 @@ def restore_trained(model: nn.Module, path: Path, classes: Classes, forward: For
 
 
 def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: Sequence[str], where: str) -> InputError:
-    """What the file and the model differ by: classes, the last layer, or more."""
+    """How the file and the model differ: classes, the last layer, or more."""
     hint = "Name the model and options it was trained with: --model NAME --set model.options.KEY=VALUE."
     if folder_settings(Path(where).parent) and not set(match.weights) & set(expected):
         hint = f"Its folder has a config.json that describes the model. Name the folder: {Path(where).parent}"
@@ -198,5 +198,5 @@ def _does_not_fit(match: Match, saved: SavedWeights, expected: Weights, heads: S
 
 
 def _named(saved: SavedWeights, classes: Classes) -> tuple[str, ...] | None:
-    """The names that the file gives its outputs, unless the order was told: then they are not asked."""
+    """The names of the outputs in the file, unless the order was given, which takes precedence."""
     return None if classes.told else saved.class_names(classes.names)

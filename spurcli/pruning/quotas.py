@@ -20,7 +20,7 @@ _HINT = "Train on all samples, then: spurcli evaluate --split val -o val.json"
 
 @dataclass(frozen=True)
 class Recalls:
-    """Of each class, how many of how many validation samples a model got right; exact, so the quotas are."""
+    """For each class, how many of its validation samples a model classified correctly; exact numbers, so the quotas are exact."""
 
     class_names: tuple[str, ...]
     counts: tuple[tuple[int, int], ...]
@@ -40,9 +40,9 @@ class Recalls:
 
 
 def kept_by_recall(num_kept: int, sizes: Sequence[int], recall: Sequence[Fraction]) -> list[int]:
-    """How many samples of each class stay, `num_kept` in all, of `sizes`.
+    """How many samples of each class are kept: `num_kept` in total, out of `sizes`.
 
-    The kept share of class k is proportional to 1 − recall_k, at most 1; what a full class cannot take is shared out among
+    The kept share of class k is proportional to 1 − recall_k, at most 1; what exceeds a class's size is distributed among
     the others in the same proportion. When all classes that have errors are full, the rest have equal shares. Of the exact
     numbers the whole part stays, and the samples still missing to `num_kept` go to the largest remainders, of ties to the
     lower class.

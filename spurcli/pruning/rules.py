@@ -1,4 +1,4 @@
-"""The rules of the paper: what share goes, of what, in which order."""
+"""The rules of the paper: what share is removed, from which samples, in which order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def quota_of(fraction: Fraction, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def group_codes(names: Sequence[str], known: Sequence[str]) -> list[int]:
-    """Positions of group names, unknown ones answered with near ones."""
+    """Positions of group names, for an unknown name the error suggests similar ones."""
     for name in names:
         if name not in known:
             parts = [part.strip() for part in name.split(",")]
@@ -172,7 +172,7 @@ def matched_random(removed: NDArray[np.bool_], stratum: Codes, keys: NDArray[np.
 
 
 def describe(rule: Rule, fraction_text: str | None) -> ListRule:
-    """The rule as it stands in the header of a list."""
+    """The rule as it is written in the header of a list."""
     select = rule.select if isinstance(rule.select, str) else f"{rule.select[0]}:{rule.select[1]}"
     return {
         "select": select,

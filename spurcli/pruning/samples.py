@@ -1,4 +1,4 @@
-"""What is known of the samples whose scores decide: labels, groups and where those come from."""
+"""What is known about the scored samples: labels, groups and the source of the groups."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MAX_CODE = 1 << 20
 class KnownGroups:
     """Group int [n] of each sample (None where nothing is known) and the groups' names.
 
-    `is_crossed`: they are class × attribute with the same attributes in every class, as `spurcli.groups` wants.
-    `source` is where they come from: "scores", or "file" or "inferred: WAY" for groups.txt, whose `parent` that is.
+    `is_crossed`: they are class × attribute with the same attributes in every class, as `spurcli.groups` requires.
+    `source` is where they come from: "scores", or "file" or "inferred: WAY" for a groups.txt, which `parent` records.
     """
 
     codes: Codes | None
@@ -45,7 +45,7 @@ class KnownGroups:
 
 
 def read_class_labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
-    """Labels [n] and class names; numbers are the names of classes that have none."""
+    """Labels [n] and class names; classes without names are named by their numbers."""
     names, num_samples = reader.header.class_names, reader.header.num_samples
     if not names:
         last = max(int(reader.labels(start, start + BLOCK).max()) for start in range(0, num_samples, BLOCK))
@@ -81,7 +81,7 @@ def require_same_samples(readers: Sequence[ScoresReader], policy: InjectionPolic
 
 
 def direction_of(readers: Sequence[ScoresReader], score: str) -> str:
-    """Which way `score` points in all of the files."""
+    """The direction of `score`, which must be the same in all files."""
     directions = {reader.require(score).higher_is for reader in readers}
     if len(directions) > 1:
         raise InputError(f"The files disagree on the direction of {score!r} points", "Do not mix them.")

@@ -47,7 +47,7 @@ def summarise(
 def _carriers_by_quartile(
     quartile: NDArray[np.int8], group: Codes, carriers: Sequence[int], num_groups: int
 ) -> list[CarriersOfQuartile] | None:
-    """Where in difficulty the samples lie that carry their class's spurious feature; None if nothing marks a class."""
+    """How the carriers of the classes' spurious features spread over the quartiles of difficulty; None if no feature is known."""
     if not carriers:
         return None
     counts = np.array([count_codes(group, num_groups, quartile == number) for number in range(4)])
@@ -64,7 +64,7 @@ def _carriers_by_quartile(
 
 
 def unbalanced(summary: RemovalSummary) -> list[str]:
-    """Groups that a balance leaves out, because none of their samples are there to stay."""
+    """Groups that a balance leaves out, because they have no samples to keep."""
     empty = [row["name"] for row in summary["by_group"] or [] if not row["num_samples"]]
     gone = [row["name"] for row in summary["by_group"] or [] if 0 < row["num_samples"] == row["num_removed"]]
     shown = ", ".join(empty[:_MAX_NAMES]) + (

@@ -60,7 +60,7 @@ SUSPICION = "Your own hypotheses"
 SHEET = "A tick sheet"
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-# Which finder each option of a suspicion belongs to.
+# The finder of each option for a hypothesis.
 _FINDER_OF = {"column": "columns", "region": "regions", "word": "words"}
 
 
@@ -230,7 +230,7 @@ def _settings_beside(asked: AuditRequest) -> Settings | None:
 
 
 def _second(asked: AuditRequest, checkpoint: Path, output: Path, caller: Caller) -> Path:
-    """A model trained as the checkpoint was, with the next seed; one that is there already is not trained again."""
+    """A model trained as the checkpoint was, with the next seed; an existing one is not trained again."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.stages.train import train
 
@@ -276,7 +276,7 @@ def _search(asked: AuditRequest, command: str) -> Search:
     is_asked = bool(finders or options)
     for name in finders:
         FINDERS.check(name)
-    if not finders:  # a suspicion alone is tested alone
+    if not finders:  # a single hypothesis is tested alone
         finders = list(options) or [name for name, entry in FINDERS.entries.items() if entry.facts.get("default")]
     for name in options:
         if name not in finders:

@@ -155,7 +155,7 @@ def run(asked: EvaluateRequest, caller: Caller) -> JsonObject:
 
 
 def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
-    """Decide which model is meant and what it hands down."""
+    """Decide which model is used and what it passes on."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.predictions import holds_predictions, is_of_another_program
 

@@ -1,4 +1,4 @@
-"""Standard names: which file a stage reads and writes where none is named, and what an output must not be."""
+"""Standard names: which file a stage reads and writes by default, and which outputs are rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, overload
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.requests.options import File
 
-# Endings of other programs' files: on an output they are a slip. Endings that are not known here are free.
+# Endings of other programs' files: on an output they are a mistake. Endings that are not known here are free.
 _FOREIGN_ENDINGS = {
     *(".bin", ".ckpt", ".csv", ".gz", ".htm", ".html", ".jsonl", ".md", ".npy", ".npz", ".onnx", ".parquet", ".pdf"),
     *(".pickle", ".pkl", ".png", ".pt", ".pth", ".py", ".svg", ".toml", ".tsv", ".xlsx", ".yaml", ".yml", ".zip"),
@@ -69,7 +69,7 @@ def _require_own_ending(output: str, standard_name: str) -> None:
 
 
 def _require_own_kind(path: Path, standard_name: str) -> None:
-    """Raise InputError if `path` holds an artefact of another kind: a slip of -o must not cost a trained model."""
+    """Raise InputError if `path` holds an artefact of another kind: a wrong -o must not overwrite a trained model."""
     from spurcli.artifacts import catalogue
     from spurcli.artifacts.describe import artefact_of
 
@@ -80,6 +80,6 @@ def _require_own_kind(path: Path, standard_name: str) -> None:
     try:
         found = artefact_of(path)
     except (SpurError, OSError):
-        return  # damaged, or nobody's: it is replaced as any program replaces its output
+        return  # damaged, or not an artefact: it is replaced like any output file
     if found != (catalogue.named(standard_name) or catalogue.REPORT):
         raise InputError(f"{path} is {found.noun}, which this command does not write", "Choose another file with -o.")

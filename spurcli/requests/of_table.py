@@ -1,4 +1,4 @@
-"""The options of a table of predictions: what is asked for, and what has no effect beside it."""
+"""The options of a table of predictions: the columns, and the options that have no effect with a table."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ DATA, TABLE, OUTPUT = "Data and settings", "A table of predictions", "Output"  #
 
 @dataclass(frozen=True)
 class Option:
-    """One thing that may be asked for. The flag is made from the field's name unless `flag` gives it.
+    """One option. The flag is made from the field's name unless `flag` gives it.
 
     A `minimum` makes it a whole number; `repeated` options are sequences in Python; `positional` ones have no flag.
     `completes` is what a shell completes: words, or the name of a list (cli/completion.py). Where the command line accepts `-`, `reads` or `writes` holds the name that the temporary file of the stream gets.
@@ -124,7 +124,7 @@ Shown = Progress | bool  # Python only: True shows progress on stderr
 @dataclass(frozen=True)
 class Caller:
     """Who runs a request: receives the progress, says which command is recorded, and whether files beside the output
-    (history.json, predictions.h5) are written, which stdout has no place for."""
+    (history.json, predictions.h5) are written, which is not possible with stdout."""
 
     progress: Progress
     command: str = ""

@@ -26,7 +26,7 @@ def score_words_of_table(asked: Any) -> list[str]:
 
 
 def score_words_of_model(checkpoint: Path) -> list[str]:
-    """Of a model: the command that scored its data, else what its training said of data and settings. None for code of one's own,
+    """Of a model: the command that scored its data, else what its training said of data and settings. None for user code,
     which a file must not suggest to run."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.model_folder import weights_file

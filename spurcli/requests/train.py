@@ -1,4 +1,4 @@
-"""The options of `train`, each a flag and a Python parameter, and how they are resolved: which list, of which kind, and what is inherited from whom."""
+"""The options of `train`, each a flag and a Python parameter, and how they are resolved: which list, of which kind, and which settings are inherited."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """A resolved request: the settings, the list (None for all samples) and what a list without header lists."""
+    """A resolved request: the settings, the list (None for all samples) and the kind of a list without header."""
 
     settings: Settings
     keep: Path | None

@@ -1,4 +1,4 @@
-"""What a stage works with once settings are known: the data set, the device, a fresh model."""
+"""The working objects of a stage once settings are known: the data set, the device, a fresh model."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class RunContext:
 
     @classmethod
     def open(cls, settings: Settings, progress: Progress | None = None, *, pretrained: bool = True) -> RunContext:
-        """Load the data set and choose the device; whatever is missing is named now, before any work.
+        """Load the data set and choose the device; anything missing is reported now, before any work.
 
-        Of several processes (torchrun) each does so, and they meet here.
+        With several processes (torchrun), each does this, and they synchronise here.
         """
         world, device = open_world(settings.device)
         injection = settings.dataset.injection
@@ -114,7 +114,7 @@ class RunContext:
 
     @property
     def model_called(self) -> str:
-        """The model's name for a message; empty for a user's own, whose errors are told as they are."""
+        """The model's name for a message; empty for a user's own, whose errors are shown unchanged."""
         model = self.settings.model
         return "" if is_user_code(model.name) else str(model.options.get("arch") or model.name)
 
@@ -158,7 +158,7 @@ class RunContext:
         return Classes(self.dataset.class_names, told, self.dataset.class_order_note is not None)
 
     def _about_inputs(self) -> dict[str, object]:
-        """What a model's factory may want to know of the inputs."""
+        """What a model's factory may need to know about the inputs."""
         if self.tokenizer:
             facts = self.tokenizer
             return {"vocab_size": facts.vocab_size, "pad_id": facts.pad_id, "max_length": facts.max_length}
@@ -236,7 +236,7 @@ def _num_bytes(feed: Feed) -> int:
 
 
 def backbone_identity(backbone: Mapping[str, object] | None) -> JsonObject | None:
-    """What a model trained on embeddings keeps of the model that made them; None where inputs are no embeddings."""
+    """What a model trained on embeddings records about the model that made them; None if inputs are not embeddings."""
     if backbone is None:
         return None
     keys = ("model", "options", "layer", "weights_sha256", "num_dimensions", "preprocessing")
@@ -250,7 +250,7 @@ def _inputs_of(backbone: JsonObject | None) -> str:
 
 
 def _with_missing_weights(error: InputError, settings: Settings) -> InputError:
-    """What is wrong with the data, and in the same breath which weights are missing too: one trip fetches both."""
+    """What is wrong with the data, and in the same message which weights are missing, so that the user can get both at once."""
     try:
         require_files(settings.model.name, settings.model.options, settings.data_root)
     except InputError as missing:

@@ -14,7 +14,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes CUDA, then MPS, then the CPU; a device asked for by name must be there."""
+    """`auto` takes CUDA, then MPS, then the CPU; a device that is named must exist."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -39,7 +39,7 @@ def autocast(device: torch.device, precision: str) -> Any:
 
 
 def seed_step(device: torch.device, seed: int) -> None:
-    """Seed what a step draws on `device` (dropout and the like).
+    """Seed the random numbers of a step on `device` (such as dropout).
 
     torch.manual_seed asks every kind of device that torch knows, which takes as long as a small network's step.
     """
@@ -52,7 +52,7 @@ def seed_step(device: torch.device, seed: int) -> None:
 
 @contextlib.contextmanager
 def memory_advice(setting: str, batch_size: int) -> Iterator[None]:
-    """Turn running out of memory into an error that names a batch size to try."""
+    """Convert an out-of-memory error into an error that names a smaller batch size."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -1,7 +1,7 @@
 """Getting batches of raw pixels to the device.
 
 Inputs that fit stay in memory as one uint8 tensor (on the device where that is a GPU with room); others are decoded
-by worker processes. What lies in the decoded cache is read from there and stays out of memory, except on a GPU with
+by worker processes. Inputs in the decoded cache are read from there and not loaded into memory, except on a GPU with
 room. All give the same batches for the same positions, laid out alike, so that results are the same bit for bit.
 """
 
@@ -42,11 +42,11 @@ class Feed(Protocol):
     def device(self) -> torch.device: ...
 
     def training_order(self, order: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-        """`order` as training had better visit it, a function of (order, batch_size, seed, epoch)."""
+        """`order` in the best sequence for training, a function of (order, batch_size, seed, epoch)."""
         ...
 
     def reading_order(self, begin: int, end: int) -> NDArray[np.int64]:
-        """Positions begin … end − 1 in the order that is read fastest."""
+        """Positions begin … end − 1 in the fastest order to read."""
         ...
 
     def batches(
@@ -121,7 +121,7 @@ class ImageFeed:
         return order
 
     def reading_order(self, begin: int, end: int) -> NDArray[np.int64]:
-        """Positions begin … end − 1 in the order that is read fastest."""
+        """Positions begin … end − 1 in the fastest order to read."""
         return np.arange(begin, end, dtype=np.int64)
 
     def batches(
@@ -156,7 +156,7 @@ class ImageFeed:
 
 
 def _is_consecutive(order: NDArray[np.int64]) -> bool:
-    """Whether `order` counts up by one; a shuffled one is told from its ends."""
+    """Whether `order` is consecutive; a shuffled one is detected by its ends."""
     if len(order) and order[-1] - order[0] != len(order) - 1:
         return False
     return bool((np.diff(order) == 1).all())
@@ -188,7 +188,7 @@ def _read_all(
         return
     workers = min(num_workers, len(batches))
     with warnings.catch_warnings():
-        # torch counts cores and finds two workers too many for one; they wait for disks as well
+        # torch counts cores and considers two workers too many for one core; but workers also wait for disks
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         prepare = None if launched().is_alone else _outlive_signals
         loader = iter(
@@ -203,7 +203,7 @@ def _read_all(
 
 
 def _outlive_signals(_worker: int) -> None:
-    """torchrun signals a process's whole family, and the process wants its readers until it has saved its state."""
+    """torchrun signals the whole process group, and the process needs its readers until it has saved its state."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 

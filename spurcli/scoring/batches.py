@@ -11,13 +11,13 @@ from spurcli.scoring.formulas import Formula, Prediction, sum_of_squares
 
 _VALUES = (
     1 << 15
-)  # logits in a block: it stays in a cache, and what each operation costs beside its arithmetic is spread
+)  # logits in a block: the block fits into a CPU cache, and the fixed cost of each operation is spread over many samples
 
 
 class Block:
-    """Keeps logits until there are enough to score: forty small operations a batch take as long as a small network.
+    """Keeps logits until there are enough to score: forty small operations per batch take as long as a small network.
 
-    `label` int64 [n] are those of all samples. `varies` counts the blocks whose logits are not all those of the first sample.
+    `label` int64 [n] are those of all samples. `varies` counts the blocks whose logits are not all equal to those of the first sample.
     """
 
     def __init__(self, label: torch.Tensor, num_classes: int, *, has_bias: bool) -> None:
@@ -35,7 +35,7 @@ class Block:
         return self._num_held >= self._num_wanted
 
     def add(self, index: torch.Tensor, logits: torch.Tensor, embedding: torch.Tensor | None) -> None:
-        """Take the samples `index` int64 [m] with their `logits` float32 [m, classes], and what the last layer was given."""
+        """Take the samples `index` int64 [m] with their `logits` float32 [m, classes], and the input of the last layer."""
         self._index.append(index)
         self._logits.append(logits)
         if embedding is not None:

@@ -1,4 +1,4 @@
-"""Scores of a whole training, from what it said of each sample after each epoch. NumPy only."""
+"""Scores of a whole training, from the model's output for each sample after each epoch. NumPy only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = 1 << 15
 
 
 def aum(taken: EpochDynamics) -> Values:
-    """The mean over epochs of the logit margin (Pleiss et al. 2020, Eq. 2): the logits', over all epochs."""
+    """The mean over epochs of the logit margin (Pleiss et al. 2020, Eq. 2): of logits, over all epochs."""
     return np.asarray(taken.margin.mean(axis=0, dtype=np.float64))
 
 
@@ -27,7 +27,7 @@ def forgetting(taken: EpochDynamics) -> Values:
 
 
 def first_learned(taken: EpochDynamics) -> Values:
-    """The first epoch, from 1 on, after which a sample stays right; one more than there are if it is wrong at the end."""
+    """The first epoch, from 1 on, after which a sample stays right; the number of epochs plus 1 if it is wrong at the end."""
     num_epochs = len(taken.correct)
     last_wrong = num_epochs - np.argmax(~taken.correct[::-1], axis=0)  # counted from 1; where it is wrong at all
     return np.where(taken.correct.all(axis=0), 1, last_wrong + 1).astype(np.float64)
@@ -44,7 +44,7 @@ def confidence(taken: EpochDynamics) -> Values:
 
 
 def variability(taken: EpochDynamics) -> Values:
-    """The standard deviation over epochs of p_y, that of a population (Swayamdipta et al. 2020)."""
+    """The population standard deviation over epochs of p_y (Swayamdipta et al. 2020)."""
     return np.asarray(_probability(taken).std(axis=0))
 
 
@@ -65,9 +65,11 @@ def needed_epochs(name: str) -> int:
 
 
 def measured(logits: NDArray[np.float32], label: NDArray[np.int64]) -> EpochDynamics:
-    """What logits float32 [m, classes] after one epoch say of the samples with `label` int64 [m]."""
+    """The recorded values of the samples with `label` int64 [m], from logits float32 [m, classes] after one epoch."""
     prediction = Prediction(np.array(logits, order="F"), label)
-    with np.errstate(all="ignore"):  # of finite logits the formulas are finite; what underflows on the way is 0
+    with np.errstate(
+        all="ignore"
+    ):  # the formulas are finite for finite logits; intermediate values that underflow are 0
         loss = np.asarray(FROM_LOGITS["loss"](prediction))
         return EpochDynamics(-loss, np.asarray(prediction.margin_logit), logits.argmax(axis=1) == label)
 
@@ -83,7 +85,7 @@ def _probability(taken: EpochDynamics) -> Values:
 
 
 def _windows(taken: EpochDynamics) -> Iterator[Values]:
-    """All runs of 10 epochs, of all epochs where there are fewer."""
+    """All windows of 10 consecutive epochs, or one of all epochs if there are fewer."""
     probability = _probability(taken)
     size = min(WINDOW, len(probability))
     for start in range(len(probability) - size + 1):

@@ -1,6 +1,6 @@
-"""Scores of a sample among all others, from the embeddings h [n, features] of the whole split. Taken only when asked.
+"""Scores of a sample among all others, from the embeddings h [n, d] of the whole split. Computed only on request.
 
-All are called alike, with labels and progress. They hold all embeddings in memory, 4 · n · features bytes; k_centre takes time n² · features besides.
+All have the same arguments, labels and progress included. They hold all embeddings in memory, 4 · n · d bytes; k_centre also takes time n² · d.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from spurcli.randomness import generator
 from spurcli.words import counted
 
 Tensor = torch.Tensor
-# (embedding float32 [n, features], label int64 [n], progress) → float32 [n]
+# (embedding float32 [n, d], label int64 [n], progress) → float32 [n]
 SplitFormula = Callable[[Tensor, Tensor, Progress], Tensor]
 
 PART_SIZE = 20_000  # samples that k_centre_parts compares with each other
-_MANY = 50_000  # samples from which on k_centre says first what it costs
-_ROWS = 4096  # rows that are float64 at a time
-_AHEAD = 256  # candidates of which k_centre takes those that must come next, so that many rows share a product
-# Squared distances below this part of the squared norm are rounding: the same input in another batch.
+_MANY = 50_000  # from this number of samples on, k_centre first says what it costs
+_ROWS = 4096  # rows that are converted to float64 at a time
+_AHEAD = (
+    256  # number of candidates; k_centre takes those that must come next, so that one matrix product serves many rows
+)
+# Squared distances below this part of the squared norm are rounding errors: the same input in another batch.
 _SAME = 1e-12
 
 
@@ -34,7 +36,10 @@ def prototype(embedding: Tensor, label: Tensor, progress: Progress | None = None
     total = torch.zeros((int(label.max()) + 1, embedding.shape[1]), dtype=torch.float64, device=embedding.device)
     for block in _blocks(len(label)):
         total.index_add_(0, label[block], embedding[block].double())
-    centre, distance = _unit(total), torch.empty(len(label), device=embedding.device)  # the sum points as the mean does
+    centre, distance = (
+        _unit(total),
+        torch.empty(len(label), device=embedding.device),
+    )  # the sum has the direction of the mean
     for block in _blocks(len(label)):
         h, own = _unit(embedding[block].double()), centre[label[block]]
         has_direction = h.any(1) & own.any(1)
@@ -45,8 +50,8 @@ def prototype(embedding: Tensor, label: Tensor, progress: Progress | None = None
 def k_centre(embedding: Tensor, label: Tensor | None = None, progress: Progress | None = None) -> Tensor:  # noqa: ARG001
     """When greedy k-centre picks each sample, 0 … n − 1, float32 [n] (Sener and Savarese 2018, Algorithm 1).
 
-    Over the whole split and without labels, as in the paper: the k picked first are its coreset of size k. The first
-    centre is the sample nearest to the mean embedding, then always the one farthest from its nearest centre, of ties the
+    Over the whole split and without labels, as in the paper: the first k picked are its coreset of size k. The first
+    centre is the sample nearest to the mean embedding, then always the one farthest from its nearest centre; ties go to the
     lower index. Distances are Euclidean, in float64.
     """
     num_samples, report = len(embedding), progress or Silent()
@@ -63,10 +68,10 @@ def k_centre(embedding: Tensor, label: Tensor | None = None, progress: Progress 
 
 
 def k_centre_parts(embedding: Tensor, label: Tensor | None = None, progress: Progress | None = None) -> Tensor:
-    """`k_centre` in time n · 20,000 instead of n²: in each of several random parts by itself, of at most 20,000 samples.
+    """`k_centre` in time n · 20,000 instead of n²: it runs separately in random parts of at most 20,000 samples.
 
     The samples of all parts are then ordered by how far each was, when it was picked, from the centres of its part (as the distributed
-    algorithm of Malkomes et al. 2015 merges them). A part does not see the centres of the others, so the coreset of a size covers
+    algorithm of Malkomes et al. 2015 merges them). A part does not see the centres of the others, so a coreset of the same size covers the data
     less tightly than that of `k_centre`. The parts are drawn with a fixed seed; up to 20,000 samples both are equal.
     """
     num_samples, report = len(embedding), progress or Silent()
@@ -79,7 +84,7 @@ def k_centre_parts(embedding: Tensor, label: Tensor | None = None, progress: Pro
         rows = part.sort().values
         order, distance = _greedy(embedding[rows.to(embedding.device)], report)
         radius[rows[order]], turn[rows[order]] = distance.cpu(), torch.arange(len(rows))
-    # by the turn where distances are equal: the first centres, which have none, and copies of centres
+    # by the step if distances are equal: the first centres, which have none, and copies of centres
     by_turn = turn.argsort(stable=True)
     picked = by_turn[radius[by_turn].argsort(descending=True, stable=True)]
     rank = torch.empty(num_samples, device=embedding.device)
@@ -123,7 +128,7 @@ def _greedy(embedding: Tensor, report: Progress) -> tuple[Tensor, Tensor]:
 
 
 def _picked(nearest: Tensor, between: Tensor, first: int) -> tuple[list[int], list[float]]:
-    """Which of the m candidates greedy k-centre picks, in order, before one of the other samples could be meant; and `nearest` of each then.
+    """Which of the m candidates greedy k-centre picks, in order, until one of the other samples could be the next; and `nearest` of each then.
 
     `nearest` [m] is the squared distance to the nearest centre so far, `between` [m, m] that of candidates. The others
     are at most as far as the nearest candidate was, and can only come nearer. `first` is the one to begin with.

@@ -104,7 +104,7 @@ class Prediction:
 
 
 Formula = Callable[[Prediction], Values]
-# Taken in every pass, by name; grand_last besides where the embedding is known, and random needs nothing.
+# Computed in every pass, by name; also grand_last if the embedding is known; random needs no logits.
 FROM_LOGITS: dict[str, Formula] = {}
 
 
@@ -179,7 +179,7 @@ def least_confidence(prediction: Prediction) -> Values:
 def grand_last(logits: Any, label: Any, embedding: Any, *, has_bias: bool = True) -> Values:
     """The norm of the sample's loss gradient with respect to the last linear layer (Paul et al. 2021, Sec. 2).
 
-    el2n · √(1 + ‖h‖²) with a bias, el2n · ‖h‖ without; `embedding` h [m, features] is the layer's input.
+    el2n · √(1 + ‖h‖²) with a bias, el2n · ‖h‖ without; `embedding` h [m, d] is the layer's input.
     """
     import torch
 
@@ -189,7 +189,7 @@ def grand_last(logits: Any, label: Any, embedding: Any, *, has_bias: bool = True
 
 
 def sum_of_squares(embedding: Any) -> Values:
-    """‖h‖² float32 [m] of a tensor h [m, features]."""
+    """‖h‖² float32 [m] of a tensor h [m, d]."""
     import torch
 
     return torch.linalg.vector_norm(embedding.float(), dim=1).square()

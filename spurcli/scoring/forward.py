@@ -37,7 +37,7 @@ from spurcli.scoring.requested import RequestedScore
 class ScoredRun:
     """One run of a scoring: its model, its seed, how many epochs it was trained (None if unknown).
 
-    `file` names a model that another program trained, whose classes may be in another order; `accuracies` are what it noted.
+    `file` names a model that another program trained, whose classes may be in another order; `accuracies` are those that the file records.
     """
 
     model: nn.Module
@@ -49,14 +49,14 @@ class ScoredRun:
 
 
 def require_embeddings(context: RunContext, feed: Feed, model: nn.Module) -> None:
-    """Raise InputError unless the model has one embedding a sample, tried on one: before hours of work."""
+    """Raise InputError unless the model has one embedding per sample; checked on one sample before the long pass."""
     with evaluation_mode(model), embedding_hook(model) as embedding:
         model(_first(context, feed))
         require_embedding(embedding, 1)
 
 
 def ends_in_linear(context: RunContext, feed: Feed, model: nn.Module) -> bool:
-    """Whether the model's logits are its last linear layer's output, tried on one sample: grand_last needs that."""
+    """Whether the model's logits are its last linear layer's output, checked on one sample: grand_last requires this."""
     layer = last_linear(model)
     if layer is None:
         return False
@@ -84,7 +84,7 @@ def score_run(
 ) -> None:
     """Write all `scores` of run `number`, in the order of the training split, a window at a time.
 
-    Of several processes only the first has a `writer`; the others give it what they have computed.
+    With several processes, only the first has a `writer`; the others send it their values.
     """
     settings, train, world = context.settings.scoring, context.dataset.splits["train"], context.world
     label = torch.from_numpy(train.label).to(context.device)
@@ -123,7 +123,7 @@ def score_run(
                 if of_split:
                     found = require_embedding(embedding, len(index))
                     rows.index_copy_(0, (index - begin).to(place), found.to(place, torch.float32))
-                embedding.clear()  # its memory is what the next batch computes in
+                embedding.clear()  # its memory is reused for the next batch
                 if block.is_full:
                     block.score(computed, buffer, begin)
             block.score(computed, buffer, begin)

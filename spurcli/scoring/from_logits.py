@@ -17,11 +17,13 @@ _BLOCK = 1 << 16
 def score_logits(
     logits: NDArray[np.float32], label: NDArray[np.int64], scores: Sequence[RequestedScore], writer: ScoresWriter
 ) -> None:
-    """Write all `scores`, a block at a time, by NumPy; torch is only for the user's own scores, which are given tensors."""
+    """Write all `scores`, one block at a time, with NumPy; torch is used only for the user's own scores, which take tensors."""
     for start in range(0, len(logits), _BLOCK):
         block = slice(start, start + _BLOCK)
         prediction = Prediction(np.array(logits[block], order="F"), np.array(label[block]))
-        with np.errstate(all="ignore"):  # of finite logits the formulas are finite; what underflows on the way is 0
+        with np.errstate(
+            all="ignore"
+        ):  # the formulas are finite for finite logits; intermediate values that underflow are 0
             for score in scores:
                 assert score.compute is not None
                 writer.write(score.name, 0, start, np.asarray(score.compute(prediction)))

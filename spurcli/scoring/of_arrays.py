@@ -1,4 +1,4 @@
-"""What the formulas compute with on NumPy arrays float32 [m, classes]; `of_tensors` has the same functions for tensors."""
+"""The operations of the formulas on NumPy arrays float32 [m, classes]; `of_tensors` has the same functions for tensors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def largest(values: Values) -> Values:
 
 
 def pick(values: Values, index: Index) -> Values:
-    """Of each row the value of class `index` [m]."""
+    """The value of class `index` [m] in each row."""
     found: Values = values[np.arange(len(values)), index]
     return found
 

@@ -1,4 +1,4 @@
-"""Scores of what other files say already: logits, a table of predictions, the epochs of a training. No model runs."""
+"""Scores from existing files: logits, a table of predictions, the epochs of a training. No model runs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _write_from_logits(
 
 
 def score_epochs(reader: DynamicsReader, num_epochs: int, output: Path, made: Provenance, report: Progress) -> None:
-    """Scores of what a training said of its samples in its first `num_epochs` epochs; those that need more are left out."""
+    """Scores from the dynamics of a training in its first `num_epochs` epochs; scores that need more epochs are left out."""
     names = [name for name in DYNAMICS.entries if needed_epochs(name) <= num_epochs]
     header = replace(reader.header, provenance=made)
     group, facts = reader.groups(), reader.facts

@@ -1,4 +1,4 @@
-"""What the formulas compute with on tensors [m, classes], whatever their device; `of_arrays` has the same functions for NumPy."""
+"""The operations of the formulas on tensors [m, classes] on any device; `of_arrays` has the same functions for NumPy."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def largest(values: Tensor) -> Tensor:
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
-    """Of each row the value of class `index` [m]."""
+    """The value of class `index` [m] in each row."""
     return values.gather(1, index[:, None])[:, 0]
 
 
 def put(values: Tensor, index: Tensor, value: float) -> Tensor:
     """A copy with `value` at class `index` [m] of each row."""
-    return values.t().scatter(0, index[None], value).t()  # three times faster where a class lies in one piece
+    return values.t().scatter(0, index[None], value).t()  # three times faster if the values of a class are contiguous
 
 
 def at_least(values: Tensor, bound: float) -> Tensor:

@@ -27,7 +27,7 @@ from spurcli.scoring.formulas import FROM_LOGITS, Prediction
 
 EVAL, IN_TRAINING = VIEWS
 _NUM_VALUES = 3
-BYTES_A_SAMPLE = 4 * _NUM_VALUES + 9  # in the state folder and in the file, an epoch
+BYTES_A_SAMPLE = 4 * _NUM_VALUES + 9  # per epoch, in the state folder and in the file
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Recorder:
         self._visits = torch.zeros(size, dtype=torch.int64, device=self.context.device)
 
     def watch(self, index: torch.Tensor, logits: torch.Tensor) -> None:
-        """Take what the training pass says of a batch; a sample is visited once an epoch."""
+        """Take the output of the training pass for a batch; each sample is visited once per epoch."""
         if len(index):
             self._rows.index_copy_(1, index, _measured(Prediction(logits.detach().float(), self._label[index])))
             self._visits.index_add_(0, index, torch.ones_like(index))
@@ -104,7 +104,7 @@ class Recorder:
         return rows
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What the unfinished epoch has said so far in this process, by sample."""
+        """The values of the unfinished epoch so far in this process, by sample."""
         index = torch.nonzero(self._visits)[:, 0]
         return {"index": index, "rows": self._rows[:, index].T.contiguous(), "visits": self._visits[index]}
 
@@ -138,7 +138,7 @@ class Recorder:
         write_dynamics(path, header, facts, num_epochs, epochs, train.label, sample_id=train.sample_id, group=group)
 
     def require_earlier(self, num_epochs: int) -> None:
-        """Raise SpurError where a finished epoch is gone: it cannot be taken again."""
+        """Raise SpurError if a finished epoch is missing, because it cannot be recorded again."""
         gone = [path for epoch in range(1, num_epochs + 1) if not (path := self._path(epoch)).exists()]
         if gone:
             raise SpurError(f"{gone[0]} is missing, but the saved training state needs it", "Start over with --force.")

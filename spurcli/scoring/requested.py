@@ -1,4 +1,4 @@
-"""Which scores are taken: the registered ones, those that are asked for, and the user's own; all checked before any work."""
+"""Which scores are computed: the registered ones, the requested ones and the user's own; all are checked before any work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RequestedScore:
-    """A score and what the file says of it.
+    """A score and its description in the file.
 
     `compute` takes a batch, `compute_split` all embeddings of the split at once; `random` needs neither.
     """
@@ -38,7 +38,7 @@ class RequestedScore:
     origin: dict[str, Any] = field(default_factory=dict)
 
 
-# Registered, and taken only when asked: they cost memory or time beyond the pass.
+# Registered, but computed only on request: they cost memory or time in addition to the pass.
 ON_DEMAND = tuple(name for name, entry in SCORES.entries.items() if "needs" in entry.facts)
 
 
@@ -54,7 +54,7 @@ def registered_scores(names: Sequence[str]) -> list[RequestedScore]:
 
 
 def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
-    """Scores besides those that are always taken: one of `ON_DEMAND`, or the user's own.
+    """Scores in addition to those that are always computed: one of `ON_DEMAND`, or the user's own.
 
     Own ones are `file.py:attr` or `package.module:attr`, called by the attribute; each is a function (logits float32
     [m, classes], label int64 [m]) → [m] with an attribute `higher_is`.
@@ -87,7 +87,7 @@ def load_further_scores(specs: Sequence[str]) -> list[RequestedScore]:
 
 
 def _checked(function: Any, spec: str) -> formulas.Formula:
-    """Call the user's function and insist on one number a sample: a mean would spread over the batch unnoticed."""
+    """Call the user's function and require one number per sample: a mean would be broadcast over the batch unnoticed."""
 
     import torch
 

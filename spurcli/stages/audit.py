@@ -1,4 +1,4 @@
-"""The stage `audit`: a model (or predictions) in, a folder with ranked suspects and a groups file of each out."""
+"""The stage `audit`: from a model (or predictions) to a folder with ranked suspects and a groups file for each."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def audit(
 ) -> AuditResult:
     """Search for features that `model` leans on, and judge each on held-out samples that no finder searched.
 
-    A `table` of predictions takes the place of a model: then nothing can be put into inputs. `second` is another model,
+    A `table` of predictions replaces a model: then no feature can be inserted into inputs. `second` is another model,
     with its settings, that has to confirm what the first one shows. `metadata` is a table of further columns by id.
-    Writes audit.json and suspects/N.groups.txt into the folder `output`. Of several processes the first works.
-    An interrupted audit goes on from OUTPUT.state/ after the last finder that ended; a finished one is not repeated, another's
+    Writes audit.json and suspects/N.groups.txt into the folder `output`. With several processes, only the first works.
+    An interrupted audit resumes from OUTPUT.state/ after the last complete finder; a finished one is not repeated, another's
     is replaced only with `force`.
     """
     report = progress or Silent()
@@ -295,7 +295,7 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
 
 
 def _arguments(source: _Source, search: Search) -> dict[str, Any]:
-    """What the audit was asked for, as plain JSON."""
+    """The options of the audit, as plain JSON."""
     dataset = source.evidence.dataset
     own = {name: sha256 for name in search.finders if (sha256 := _code_sha256(name))}
     asked = {

@@ -31,7 +31,7 @@ from spurcli.runtime.context import RunContext
 from spurcli.settings import Settings
 from spurcli.training.state import state_folder
 
-# Registered models that begin with trained weights of their own; others need a file.
+# Registered models that include trained weights; others need a file.
 _PRETRAINED = ("efficientnet_lite0", "transformers")
 
 
@@ -51,7 +51,7 @@ def embed(
     The model is that of the settings with its pretrained weights, or comes from `checkpoint`; `layer` is one of
     `spurcli.embedding.layers.LAYERS`. Inputs are prepared as in evaluation, without augmentation.
 
-    An interrupted call goes on from OUTPUT.state/; a finished one is not repeated, another's output is replaced only with `force`.
+    An interrupted call resumes from OUTPUT.state/; a finished one is not repeated, another's output is replaced only with `force`.
     """
     report = progress or Silent()
     checkpoint = weights_file(checkpoint) if checkpoint else None
@@ -108,7 +108,7 @@ def embed(
 
 
 def _model(context: RunContext, checkpoint: Path | None) -> nn.Module:
-    """The frozen model. Warns where it would be one of random numbers."""
+    """The frozen model. Warns if its weights are random."""
     if checkpoint:
         is_ours = bool(read_checkpoint_metadata(checkpoint, required=False))
         return context.restored(checkpoint, is_ours=is_ours)[0]
@@ -140,7 +140,7 @@ def _parts(dataset: Dataset) -> dict[str, Inputs]:
 
 
 def _backbone(context: RunContext, model: nn.Module, layer: str, width: int, checkpoint: Path | None) -> JsonObject:
-    """What the file says of the model that made it."""
+    """The description in the file of the model that made it."""
     stored = context.settings.to_json()
     return {
         "model": stored["model"]["name"],
@@ -181,7 +181,7 @@ def _embeddings(dataset: Dataset, partial: Partial, backbone: JsonObject, made: 
 
 
 def _summary(output: Path, dataset: Dataset) -> EmbedResult:
-    """What the finished file holds."""
+    """A summary of the finished file."""
     _, backbone, _ = read_embeddings_header(output)
     return {
         "output": str(output),

@@ -1,4 +1,4 @@
-"""The stage `evaluate`: a model and a split in, evaluation.json and predictions.h5 out."""
+"""The stage `evaluate`: from a model and a split to evaluation.json and predictions.h5."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def evaluate(
     A `table` of predictions of any program, with what its columns are, needs nothing else.
     `attributes` are columns of the data set's table that make the groups instead of those it was trained with, `groups` is a
     file of ids and groups. Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
-    from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions beside it; returns the evaluation.
+    from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions next to it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
     """
@@ -99,7 +99,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Found:
-    """What was predicted, for which samples, and by what."""
+    """The predictions, their samples and their source."""
 
     evaluated: Evaluated
     subject: Subject
@@ -111,7 +111,7 @@ class _Found:
 
 @dataclass(frozen=True)
 class Groups:
-    """Which groups are asked for: columns of the table, a file, or those of the data set."""
+    """Which groups are requested: columns of the table, a file, or those of the data set."""
 
     columns: Sequence[str] = ()
     file: Path | None = None
@@ -180,7 +180,7 @@ def _write(
 
 
 def _content(split: str, found: _Found, made: Mapping[str, Any]) -> JsonObject:
-    """What evaluation.json says."""
+    """The content of evaluation.json."""
     evaluated = found.evaluated
     return {
         "split": split,
@@ -246,7 +246,7 @@ def _run_model(
 
 
 def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) -> JsonObject:
-    """Evaluate predictions once more: nothing is asked of a model or a data set."""
+    """Evaluate stored predictions again, without a model or a data set."""
     stored = read_predictions(path)
     warn_unless_logits(stored.logits, str(path))
     evaluated = with_features(evaluated_from(stored, str(path)), feature_of)

@@ -1,4 +1,4 @@
-"""The stage `export`: an artefact in, a table, list, folder or data set for other programs out. Never imports torch."""
+"""The stage `export`: from an artefact to a table, list, folder or data set for other programs. Never imports torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def export(
     `settings` name the data set; score files and predictions need none. `which` samples of a list: kept, removed or all.
     Formats that hold the inputs also hold the other splits, unfiltered, if `which` is kept.
 
-    Raises InputError for files of other samples, and where a folder to write is there already.
+    Raises InputError for files of other samples, and if the output folder already exists.
     """
     chosen = format_named(format)
     policy = InjectionPolicy.of(allow_injection_mismatch)
@@ -81,7 +81,7 @@ def _content(
 
 @contextlib.contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears whole or not at all. Raises InputError if `path` holds anything."""
+    """A folder that is written atomically. Raises InputError if `path` holds anything."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path} is not empty" if path.is_dir() else f"{path} is a file", "Name a new folder with -o.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(6)}.tmp")

@@ -42,7 +42,7 @@ from spurcli.training.state import state_folder
 
 @dataclass(frozen=True)
 class InferArguments:
-    """What `infer` was asked for: the way, its options, and whether it trains the model itself."""
+    """The options of `infer`: the way, its options, and whether it trains the model itself."""
 
     by: str
     trains: bool
@@ -66,15 +66,15 @@ def infer(
     progress: Progress | None = None,
     command: str = "",
 ) -> InferResult:
-    """Infer a group for each sample of the data set in `settings`, the way `by` does, and write them.
+    """Infer a group for each sample of the data set in `settings`, in the way `by`, and write them.
 
-    `source` is a checkpoint, or predictions of the training split, which say nothing of the others; without it models are
+    `source` is a checkpoint, or predictions of the training split, which do not cover other splits; without it models are
     trained for `settings.scoring.epoch` epochs on the schedule of the full recipe. Predictions made elsewhere need no `settings`.
-    `ticks` is what a person answered, for the way of that name.
+    `ticks` is the file of a person's answers, for the way `ticks`.
     `errors` is where to write the positions that the model (or the twin that has not seen them) gets wrong.
 
     Returns a summary: the groups' sizes, and counts by true group (by class where none is known) and attribute. True
-    groups are counted against, never used. An interrupted call goes on from OUTPUT.state/; a finished one is not repeated,
+    groups are used only for comparison. An interrupted call resumes from OUTPUT.state/; a finished one is not repeated,
     another's output is replaced only with `force`.
     """
     way, chosen = _chosen_way(by, {"num_clusters": num_clusters, "num_tries": num_tries, "ticks": ticks})
@@ -93,7 +93,7 @@ def infer(
             "Nothing to infer from", "Name a data set, a checkpoint, or predictions of the training split."
         )
     if settings and not source:
-        early_epoch(settings)  # a slip is said before the data set is opened
+        early_epoch(settings)  # report a wrong option before the data set is opened
     context = RunContext.open(settings, report, pretrained=source is None) if settings else None
     if context and predictions and source:
         predictions = in_our_order(context, predictions, source)
@@ -204,7 +204,7 @@ def _chosen_way(by: str, options: Mapping[str, int | Path | None]) -> tuple[Way,
 
 
 def _errors(attribute: Attribute, evidence: Evidence) -> NDArray[np.int64]:
-    """What the models get wrong, positions in ascending order: as the way tells, else by the model's predictions."""
+    """The samples that the models misclassify, positions in ascending order: as defined by the way, else by the model's predictions."""
     if attribute.names == ("right", "wrong"):
         return np.flatnonzero(attribute.value == 1).astype(np.int64)
     return evidence.errors
@@ -236,7 +236,7 @@ def _crossed(
 
 
 def _summary(output: Path, errors: Path | None, known: Known) -> InferResult:
-    """What the finished files hold."""
+    """A summary of the finished files."""
     found = read_groups(output)
     width = len(found.names) // len(known.class_names)
     prefix = f"{known.class_names[0]}/"

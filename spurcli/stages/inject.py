@@ -150,7 +150,7 @@ def _choose(keys: NDArray[np.uint32], chosen: str | tuple[int, int], number: int
 
 
 def _try_out(dataset: Dataset, injection: Injection) -> None:
-    """Apply the feature to one sample now, so that a parameter that does not fit is told before any training."""
+    """Apply the feature to one sample now, so that an invalid parameter is reported before any training."""
     inputs = dataset.splits["train"].inputs
     feature = bind_feature(injection.feature, injection.parameters, kind_of(inputs))
     feature(inputs.read(np.zeros(1, dtype=np.int64))[0], np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The stage `prune`: score files in, a list of what to keep (or remove) out. Needs no torch and no data set."""
+"""The stage `prune`: from score files to a list of samples to keep (or remove). Needs no torch and no data set."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ScoreArguments:
-    """What `score` was asked for: runs, the user's own scores, those that are computed on demand, columns of a table."""
+    """The options of `score`: runs, the user's own scores, those that are computed on demand, columns of a table."""
 
     num_runs: int = 1
     own_scores: list[dict[str, str]] = field(default_factory=list)
@@ -73,10 +73,10 @@ def score(
 
     The model is trained afresh for `settings.scoring.epoch` epochs on the schedule of the full recipe, `num_runs`
     times with seeds seed, seed + 1, …; or comes from `checkpoint`; or only its `logits` [n, classes] are given
-    (with `labels`, or with a data set that has them; `ids` match their rows to it). `further_scores` are formulas of one's own, `file.py:attr`, and
+    (with `labels`, or with a data set that has them; `ids` match their rows to it). `further_scores` are user-defined formulas, `file.py:attr`, and
     those of `ON_DEMAND`, which need the embeddings of all samples.
 
-    A `table` of predictions of any program, with what its columns are, stands for logits too: its train rows are scored, all
+    A `table` of predictions of any program, with what its columns are, replaces logits: its train rows are scored, all
     rows if no column says splits.
 
     Returns a summary: number of samples, names, and for several runs their agreement. An interrupted call goes on
@@ -98,7 +98,7 @@ def score(
         from spurcli.training.early_training import early_epoch
 
         early_epoch(settings)
-    further = load_further_scores(further_scores)  # the user's mistakes in them come before hours of training
+    further = load_further_scores(further_scores)  # errors in user code appear before hours of training
     if logits is not None and (needy := [score.name for score in further if score.compute_split]):
         raise UsageError(
             f"--add-score {needy[0]} requires embeddings, and logits do not include them",
@@ -228,7 +228,7 @@ def _restored(context: RunContext, checkpoint: Path) -> ScoredRun:
 
 
 def _trained(context: RunContext, feed: Feed, num_runs: int, folder: Path, force: bool) -> list[ScoredRun]:
-    """One early training a run; each keeps its own state until the file is written, so a killed call repeats none."""
+    """One early training per run; each keeps its own state until the file is written, so a killed call does not repeat any."""
     from spurcli.artifacts.checkpoint_torch import plain_weights, weights_sha256
     from spurcli.scoring.forward import ScoredRun
     from spurcli.training.early_training import early_epoch, train_early
@@ -247,7 +247,7 @@ def _trained(context: RunContext, feed: Feed, num_runs: int, folder: Path, force
 def score_dynamics(
     path: Path, *, num_epochs: int | None, output: Path, force: bool, progress: Progress | None, command: str
 ) -> ScoreResult:
-    """Score the training samples by what their training said of them in its first `num_epochs` epochs (None: all).
+    """Score the training samples from the dynamics of a training in its first `num_epochs` epochs (None: all).
 
     Needs no data set, model or training: dynamics.h5 knows labels, ids and groups. Raises UsageError for more epochs than there are.
     """

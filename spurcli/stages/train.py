@@ -68,9 +68,9 @@ def train(
     """Train the model in `settings`, by its method, on the samples that the list `keep` keeps (all without it).
 
     From scratch, or, for methods that only retrain the last layer, from `checkpoint`. A bare list without header lists
-    what `bare_kind` says. `groups` replaces the data set's groups, `errors` lists what an earlier model got wrong; both
-    are refused if the method does not ask for them. `loggers` are given each epoch's record and change
-    nothing. An interrupted call resumes from OUTPUT.state/ bit for bit.
+    what `bare_kind` says. `groups` replaces the data set's groups, `errors` lists the errors of an earlier model; both
+    are rejected if the method does not use them. `loggers` receive each epoch's record and do not change
+    the result. An interrupted call resumes from OUTPUT.state/ bit for bit.
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
@@ -242,7 +242,7 @@ def _fit(
 
 
 def _metadata(context: RunContext, made: Provenance) -> CheckpointMetadata:
-    """What a checkpoint says of itself, but for the training's facts."""
+    """The metadata of a checkpoint, without the facts of the training."""
     dataset, settings = context.dataset, context.settings.to_json()
     return {
         "architecture": settings["model"],
@@ -260,7 +260,7 @@ def _predictors(
 ) -> dict[str, SplitPredictor]:
     evaluated = set(splits)
     for split in splits:
-        if split.startswith("test"):  # numbers of test beside each epoch would choose one sooner or later
+        if split.startswith("test"):  # test results after each epoch would sooner or later be used to choose one
             raise UsageError(
                 f"Training never reads {split}",
                 f"Keep the epochs of interest (--save-epochs 1,2) and evaluate once: spurcli evaluate MODEL --split {split}",

@@ -1,4 +1,4 @@
-"""Whether claims hold in the numbers at hand: differences paired by seed, judged as in every report."""
+"""Whether claims hold in the given numbers: differences paired by seed, judged as in every report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Seeds = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One difference: what was taken from what, where, how large, and what that means for the claim.
+    """One difference: the two values, where, how large, and what it means for the claim.
 
     `is_claim` as in every report (`reporting.claims`): from five seeds on, Holm-adjusted over the figure's comparisons.
     """
@@ -95,14 +95,14 @@ def _differences(
 
 
 def _drops(figure: FigureText, curve: Curve) -> dict[str, float]:
-    """Each seed's largest value over x minus its last. Noise alone makes it positive, so it wants a control."""
+    """Each seed's largest value over x minus its last. Noise alone makes it positive, so it needs a control."""
     order = [curve[x] for x in in_order(curve, figure.x_order) if x is not None]
     seeds = [seed for seed in order[-1] if all(seed in values for values in order)] if order else []
     return {seed: max(values[seed] for values in order) - order[-1][seed] for seed in seeds}
 
 
 def outcome(difference: Paired, compare: Compare) -> str:
-    """What a difference says about the claim. Even is what lies within the margin with all of its 95 % interval."""
+    """The outcome of a difference for the claim. "Even" means that its full 95 % interval is within the margin."""
     if difference.interval is None:
         return FEW
     way = ("lower" if difference.mean < 0 else "higher") if difference.clear else ""

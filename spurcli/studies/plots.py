@@ -1,4 +1,4 @@
-"""Figures and tables of a study from its curves (`tidy`): a panel for each metric and setting, published numbers beside."""
+"""Figures and tables of a study from its curves (`tidy`): a panel for each metric and setting, with published numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which epoch's weights a run hands over: named rules, all answered by one training run."""
+"""Which epoch's weights a run returns: named rules, all answered by one training run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spurcli.epoch_rules import LAST, RULES, Standing, can_win, chosen
 
 @dataclass(frozen=True)
 class Selected:
-    """The weights that one rule chose, and after how many epochs they were."""
+    """The weights that one rule chose, and the number of epochs after which they were saved."""
 
     weights: dict[str, torch.Tensor]
     epoch: int
@@ -40,7 +40,7 @@ class _Contender:
 class BestEpochs:
     """The weights of the best epoch so far, by each of some rules (`spurcli.epoch_rules`).
 
-    A rule that admits epochs by what the others reached may choose an earlier one later: the weights of all that may still
+    A rule that compares epochs with later ones may choose an earlier epoch later: the weights of all that may still
     be chosen are kept, mostly one or two.
     """
 
@@ -51,7 +51,7 @@ class BestEpochs:
         self.selected: dict[str, Selected] = {}
 
     def note(self, model: nn.Module, record: EpochRecord) -> None:
-        """Look at a finished epoch; its record holds the evaluation of the validation split."""
+        """Take a finished epoch into account; its record holds the evaluation of the validation split."""
         newest: Selected | None = None
         for rule in self._rules:
             standing = RULES[rule].stands(record)

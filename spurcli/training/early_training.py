@@ -62,7 +62,7 @@ def train_early(
 
 
 def training_samples(context: RunContext, kept: NDArray[np.int64] | None = None) -> TrainingSamples:
-    """What a method is told of the training split, or of `kept` int64 of it."""
+    """The information that a method gets about the training split, or about `kept` int64 of it."""
     train, num_classes = context.dataset.splits["train"], len(context.dataset.class_names)
     if kept is None:
         kept = np.arange(len(train), dtype=np.int64)
@@ -82,7 +82,7 @@ def early_trainer(
     replace_other: bool,
     num_outputs: int | None = None,
 ) -> Trainer:
-    """A trainer of `model` by `method`; `identity` is what tells its state from others of these settings and this seed."""
+    """A trainer of `model` by `method`; `identity` distinguishes its state from others with these settings and this seed."""
     train, settings = context.dataset.splits["train"], context.settings.to_json()
     tables = {name: settings[name] for name in ("dataset", "model", "preprocessing", "training")}
     known = {**tables, "seed": seed, "until_epoch": epoch, "fingerprint": train.fingerprint.to_json(), **identity}

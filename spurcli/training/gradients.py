@@ -1,4 +1,4 @@
-"""Gradients of a global batch: the sum of what the devices' shares give."""
+"""Gradients of a global batch: the sum of the gradients of the devices' shares."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from spurcli.runtime.distributed import World
 
 
 class GradientSum:
-    """Adds the gradients of `model` up over all devices, all of one kind in one piece.
+    """Sums the gradients of `model` over all devices, in one transfer per data type.
 
-    Why not DistributedDataParallel: a loss here is a share of a sum, where that averages; a device without samples
+    DistributedDataParallel is not used because it averages, and here a loss is a share of a sum; a device without samples
     need not run the model, whose batch norm would count samples that are not there; parameters that no loss reaches
     (BERT's pooler) keep no gradient, as on one device; and compiled models, scaled losses and any memory layout need
     nothing. It costs one copy of the gradients and what a backward pass could have hidden of the transfer.

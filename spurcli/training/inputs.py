@@ -1,4 +1,4 @@
-"""What a training takes as its inputs: the samples it keeps, their groups, and an earlier model's errors; read and checked."""
+"""The inputs of a training: the samples it keeps, their groups, and an earlier model's errors; read and checked."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TrainingInputs:
                 raise UsageError(f"{flag} {path} has no effect with {method}, which does not read it", "Remove it.")
 
     def facts(self) -> TrainingFacts:
-        """How many samples, and by which list."""
+        """The number of samples and the list that selected them."""
         keep: ListFacts | None = None
         if self.index_list:
             keep = {
@@ -79,7 +79,7 @@ class TrainingInputs:
         return {"num_train": self.num_train, "num_kept": len(self.samples.kept), "keep": keep}
 
     def labels_used(self, selection: str) -> dict[str, str | None]:
-        """Which labels beyond those of the classes led to a model, by what was read: None for none, else from where.
+        """Which labels other than class labels were used for a model: None if none, else their source.
 
         `selection` chose its epoch. Labels that were used for the starting checkpoint count for this model too.
         """
@@ -118,7 +118,7 @@ def read_inputs(
     checkpoint: Path | None,
     policy: InjectionPolicy,
 ) -> TrainingInputs:
-    """Read what the files say, and check that they speak about this data set."""
+    """Read the files, and check that they are about this data set."""
     dataset, split = context.dataset, context.dataset.splits["train"]
     parents = injection_parents(context.settings.injection_path)
     index_list, subject = None, dataset.subject("train")
@@ -178,7 +178,7 @@ def read_inputs(
 
 
 def _errors_in(path: Path, subject: Subject, policy: InjectionPolicy) -> Annotation:
-    """The positions that an earlier model got wrong."""
+    """The positions that an earlier model misclassified."""
     found = read_indices_about(subject, path, policy, bare_kind="errors")
     return Annotation(found.indices, origin_of(found.provenance), provenance=found.provenance)
 

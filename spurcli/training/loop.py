@@ -1,4 +1,4 @@
-"""The training loop: the only one. Methods, models, data and settings are given to it."""
+"""The only training loop. It receives methods, models, data and settings."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Evaluate = Callable[[nn.Module, int], dict[str, dict[str, object]]]
 
 @dataclass
 class Trainer:
-    """All that one run needs. `label` int64 [n] on the device, in the order of the training split.
+    """Everything that one run needs. `label` int64 [n] on the device, in the order of the training split.
 
-    The schedule spans `settings.epochs`; a run may stop after fewer epochs (early scoring does) and still be on it. The
+    The schedule spans `settings.epochs`; a run may stop after fewer epochs (as early scoring does) on the same schedule. The
     weights of the epoch that each of `selections` chooses are kept, so that one run answers for all of them. Every
     process of `world` has the same trainer, on its own device. `watch` is shown the positions and logits of every batch, and what it
     keeps of an unfinished epoch is in `also_saved`. `called` names a model of ours or of a library. With
@@ -84,7 +84,7 @@ class Fitted:
 
 @dataclass
 class _Run:
-    """One call of `fit`: the trainer, what changes with every step, and how far it is."""
+    """One call of `fit`: the trainer, the values that change with every step, and the position."""
 
     trainer: Trainer
     traits: Traits
@@ -118,7 +118,7 @@ class Diverged(SpurError):
 def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> Fitted:
     """Train until `until_epoch` full passes are done, or for exactly `num_steps` updates if given.
 
-    Goes on from `state_file` if something is there. SIGINT and SIGTERM save the state and raise Interrupted; a loss or
+    Resumes from `state_file` if it exists. SIGINT and SIGTERM save the state and raise Interrupted; a loss or
     weights that are not finite raise Diverged.
     """
     settings, device, world = trainer.settings, trainer.feed.device, trainer.world
@@ -151,8 +151,8 @@ def fit(trainer: Trainer, *, until_epoch: int, num_steps: int | None = None) -> 
                     saver.save(run.position)
     except FloatingPointError as error:
         if trainer.state_file and world.is_first:
-            trainer.state_file.remove()  # it would only lead here again
-        world.barrier()  # who leaves first has torchrun end the others
+            trainer.state_file.remove()  # resuming from it would diverge again
+        world.barrier()  # the first process that exits makes torchrun end the others
         raise Diverged(
             f"{error}: the training diverged",
             f"Lower the learning rate (--set training.learning_rate={settings.learning_rate / 10:g}).",
@@ -203,7 +203,7 @@ def _run_epoch(run: _Run, forward: Any) -> None:
 
 
 def _announced(run: _Run, num_visited: int) -> tuple[str, int, Span]:
-    """What the progress is told of an epoch: its name, how many samples it visits, which part of the run it is."""
+    """What the progress shows of an epoch: its name, its number of samples, and its part of the run."""
     position, what = run.position, f"{run.trainer.what}, epoch {run.position.epoch + 1}"
     if run.num_steps is None:
         share = 1 / max(run.until_epoch, 1)

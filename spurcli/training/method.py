@@ -186,7 +186,7 @@ class Embedded:
 
     @cached_property
     def embedding(self) -> NDArray[np.float32]:
-        """The input of the model's last layer for each sample, float32 [m, width]; computed when first asked for."""
+        """The input of the model's last layer for each sample, float32 [m, width]; computed on first use."""
         return self.embed()[self.index]
 
     @property

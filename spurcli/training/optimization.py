@@ -65,7 +65,7 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
 
 
 def _norm_and_bias(model: nn.Module) -> set[nn.Parameter]:
-    """All biases, and all of normalisation layers: what has one dimension, save a LayerNorm over several."""
+    """All biases, and all of normalisation layers: what has one dimension, except a LayerNorm over several."""
     return {
         parameter
         for module in model.modules()

@@ -21,7 +21,7 @@ class TrainOptions:
     With `same_steps` the number of updates is that of the full set, else the recipe's epochs are kept (as in the paper).
     `save_epochs` also writes the model after these epochs (model.epochN.safetensors) and of the epochs that these rules
     select (model.RULE.safetensors), all from one run; `evaluate_each` names splits to evaluate after every epoch.
-    `dynamics` records what the training says of each sample: "eval" in a pass after each epoch, "in-training" from the training pass.
+    `dynamics` records the model's output for each sample: "eval" in a pass after each epoch, "in-training" from the training pass.
     """
 
     same_steps: bool = False

@@ -1,4 +1,4 @@
-"""The files that a training writes: which they are, where, and what each says of itself."""
+"""The files that a training writes: their names, locations and metadata."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def outputs_of(files: RunFiles, options: TrainOptions, *, write_sidecar: bool) -
 
 
 def require_earlier_checkpoints(files: RunFiles, options: TrainOptions, state: StateFile) -> None:
-    """Raise SpurError where a checkpoint is gone that the run wrote before it was interrupted: it cannot be written again."""
+    """Raise SpurError if a checkpoint that the run wrote before an interruption is missing, because it cannot be written again."""
     done = state.num_epochs_done()
     gone = [path for epoch in options.epochs if epoch <= done and not (path := files.path(f"epoch{epoch}")).exists()]
     if gone and state.replace_other:

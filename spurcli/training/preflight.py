@@ -1,4 +1,4 @@
-"""Before the first step: one forward and backward pass, so that what a model cannot take is said before any work.
+"""Before the first step: one forward and backward pass, so that unsuitable inputs are reported before any work.
 
 The passes run on a copy of the model. Weights, batch norm's averages and random state stay as they are.
 """
@@ -27,7 +27,7 @@ _LONE = "more than 1 value per channel"
 
 
 def needs_company(trainer: Trainer) -> bool:
-    """Whether the model's batch norm cannot train on one sample. A trial pass tells: one large image has enough positions for a variance."""
+    """Whether the model's batch norm cannot train on one sample. A trial pass shows this: one large image has enough positions for a variance."""
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in trainer.model.modules()):
         return False
     try:
@@ -90,7 +90,7 @@ def _run(trainer: Trainer, number: int, *, backward: bool) -> tuple[torch.Tensor
     device = trainer.feed.device
     try:
         model = copy.deepcopy(trainer.model).train()
-    except Exception:  # a user's module that cannot be copied is not tried out
+    except Exception:  # a user's module that cannot be copied is not checked
         return None
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.set_grad_enabled(backward):

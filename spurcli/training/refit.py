@@ -80,7 +80,7 @@ def _embeddings(context: RunContext, model: nn.Module, layer: nn.Linear, name: s
         progress=context.progress,
     )
     again = _outputs(embedding, layer)
-    # a twentieth of their size: far more than half precision loses, far less than another layer after it leaves
+    # a twentieth of their size: much more than the error of half precision, much less than the effect of a further layer
     if again.shape != logits.shape or np.abs(again - logits).max() > 0.05 * np.abs(logits).max():
         raise InputError(
             "The model's output differs from its last linear layer's output, so retraining that layer would not work",

@@ -1,4 +1,4 @@
-"""The running loss and accuracy of an epoch, summed up without a wait for the device at every step."""
+"""The running loss and accuracy of an epoch, summed without waiting for the device at every step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _STEPS_KEPT = 256
 class RunningAverages:
     """Losses and predictions of the last steps, on the device, until `note` adds them to the position.
 
-    They are added one step after the other in float64, so the sums do not depend on how often that happens. Of several
-    devices each adds its shares, and all are added up when noted, which all do at the same step.
+    They are added one step after the other in float64, so the sums do not depend on how often that happens. With several
+    devices each adds its shares, and the sums are combined in `note`, which all call at the same step.
     """
 
     def __init__(self, position: Position, world: World = ALONE) -> None:

@@ -1,4 +1,4 @@
-"""Which samples an epoch visits, for methods that give every group (or class) the same say."""
+"""Which samples an epoch visits, for methods that give every group (or class) the same weight."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def equally_often(positions: NDArray[np.int64], stratum: NDArray[np.int64], seed
 
 
 def balanced_subset(positions: NDArray[np.int64], stratum: NDArray[np.int64], *seed: int) -> NDArray[np.int64]:
-    """Of each stratum that is not empty as many as the smallest has, drawn at random without replacement; ascending.
+    """The same number of each non-empty stratum, that of the smallest, drawn at random without replacement; ascending.
 
     `seed` is one number, or several: those of one draw of many.
     """

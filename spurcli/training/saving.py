@@ -1,4 +1,4 @@
-"""When a run saves its state, and how it goes on from there; on several devices all do both at the same step."""
+"""When a run saves its state and how it resumes; on several devices all do both at the same step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECONDS_APART, _MOST_STEPS = 0.5, 64
 class Saver:
     """Saves every `seconds`, so that a kill costs that much work at most, and when a signal asks to stop.
 
-    The first process reads and writes the state and gives it to the others: their hosts need no common disk.
+    The first process reads and writes the state and gives it to the others: their hosts need no shared disk.
     """
 
     model: nn.Module
@@ -43,7 +43,7 @@ class Saver:
     def is_due(self, *, at_end: bool = False) -> bool:
         """Whether to save now; asked once before every step, and `at_end` of an epoch.
 
-        Several processes must not differ, so they ask each other: by the clock of the first, for a signal that any of
+        All processes must agree, so they communicate: the first one's clock counts, and a signal that any of
         them got. About twice a second is enough, which in steps only the first can say.
         """
         if self.world.is_alone:
@@ -68,7 +68,7 @@ class Saver:
                 self.state_file.save(saved)
         self._next_save = time.monotonic() + self.seconds
         if number := self.request.signal_number if self.world.is_alone else self._agreed_signal:
-            self.world.barrier()  # who leaves first has torchrun end the others
+            self.world.barrier()  # the first process that exits makes torchrun end the others
             where = f"epoch {position.epoch + 1}, step {position.step}"
             raise Interrupted(f"Stopped at {where}; the state is saved", "Run the same command to resume.", number)
 

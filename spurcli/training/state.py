@@ -1,4 +1,4 @@
-"""OUTPUT.state/: where an interrupted run goes on. Weights, optimizer, method, step, all in one safetensors file."""
+"""OUTPUT.state/: the state from which an interrupted run resumes. Weights, optimizer, method, step, all in one safetensors file."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Header:
 
 @dataclass(frozen=True)
 class StateFile:
-    """The state of one run; `identity` is what must be equal for it to go on, `device` and `world_size` where it runs.
+    """The state of one run; `identity` is what must be equal to resume, `device` and `world_size` where it runs.
 
     What another run left is refused, or removed if `replace_other`.
     """
@@ -128,7 +128,7 @@ class StateFile:
         return Saved(found.position, tensors, found.facts)
 
     def num_epochs_done(self) -> int:
-        """How many epochs of this run the saved state is past; 0 if nothing is saved, or another run's state."""
+        """How many epochs of this run the saved state has completed; 0 if nothing is saved, or another run's state."""
         if not self.path.exists():
             return 0
         try:
@@ -155,7 +155,7 @@ class StateFile:
 
 
 def environment(device: str) -> dict[str, object]:
-    """What must be equal for the same bits."""
+    """What must be equal for a bit-identical result."""
     return {
         "torch": torch.__version__,
         "device": device,

@@ -1,4 +1,4 @@
-"""What a resumed run needs: one list of things that have a state, each with the rule by which processes join theirs."""
+"""What a resumed run needs: one list of things that have a state, each with the rule for combining it over processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Join(Enum):
     """How the states of several processes become the one that is saved. All processes load what was saved.
 
     REPLICATED: all processes hold the same; the first saves it. BY_SAMPLE: each process holds rows about samples that it
-    saw, `index` int64 [m] and tensors [m, …]; the rows of all are saved in order of the index, of equal ones by process.
+    saw, `index` int64 [m] and tensors [m, …]; the rows of all are saved in order of the index, then by process.
     After a resume every process is given all rows: only the first may keep them.
     """
 
@@ -50,7 +50,7 @@ def state_of(
     method: Method,
     best: BestEpochs,
 ) -> list[Stateful]:
-    """All that a training needs to resume bit for bit, apart from its position."""
+    """Everything that a training needs to resume bit for bit, apart from its position."""
     return [
         Stateful("model", lambda: plain_weights(model), lambda tensors, _: _restore(model, tensors)),
         Stateful(

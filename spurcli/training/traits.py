@@ -1,4 +1,4 @@
-"""What a method declares about itself, so that the loop knows how to feed it."""
+"""What a method declares about itself, so that the loop provides the right batches."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _names() -> dict[str, Any]:
 
 
 def _refuse_misspelled(method: object, stated: dict[str, Any], name: str) -> None:
-    """A misspelled trait would be ignored without a word: the method would be fed as if it had none."""
+    """Reject a misspelled trait, which would otherwise be ignored silently."""
     absent = [each for each in _names() if each not in stated]
     for attribute in dir(method):
         near = difflib.get_close_matches(attribute.lower(), absent, 1, 0.85)

@@ -1,1 +1,1 @@
-"""`spurcli canary`: plant faint features whose answer is known, and forecast from them what pruning will do."""
+"""`spurcli canary`: plant faint features with known carriers, and forecast the effect of pruning from them."""

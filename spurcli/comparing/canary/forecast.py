@@ -1,12 +1,12 @@
-"""From measured canaries to a forecast: what pruning did to features that are known, fraction by fraction. NumPy only.
+"""From measured canaries to a forecast: the effect of pruning on known features, for each fraction. NumPy only.
 
 The measure. Of each canary and seed `feature_effect` is known after training on all samples (e0), without the hardest
 (e_f) and without as many random samples of each class (c_f). A canary counts if e0, as a mean over seeds, is from 0.05 to 1
-and its 95 % interval is above 0: a feature that the model ignores, or that has already replaced the class, is no faint
+and its 95 % interval is above 0: a feature that the model ignores, or that has already replaced the class, is not a faint
 feature. The ratio of a fraction is mean(e_f) / mean(c_f), means over canaries within a seed and then over seeds, with Fieller's
 interval over seeds. The cost is the accuracy lost against training on all samples, on the same split.
 
-The rule, fixed before anything was measured with it. A fraction helps if the ratio's interval is below 1 and mean(e_f) < mean(e0). It is affordable if the mean cost is at
+The rule was fixed before any measurement with it. A fraction helps if the ratio's interval is below 1 and mean(e_f) < mean(e0). It is affordable if the mean cost is at
 most `max_cost` points. Among those that help and are affordable the lowest mean(e_f) is best, and the smallest
 fraction within one standard error (of the paired difference) of the best is chosen. If none helps, pruning "does not help" where
 at every fraction the lower end of e_f's ratio to c_f or to e0 is above 0.9, and is "undecided" elsewhere.
@@ -27,13 +27,13 @@ from spurcli.student import t_quantile
 
 Floats = NDArray[np.float64]
 LEAST, MOST = 0.05, 1.0  # effects of a feature that is faint, but there
-NOT_CUT = 0.9  # a ratio that is surely above this cuts little
+NOT_CUT = 0.9  # a ratio clearly above this is a small reduction
 VERDICTS = ("helps", "costs too much", "does not help", "undecided", "no canary counts")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What trainings gave. `effect[arm]` float64 [seeds, canaries] (NaN: undefined), `accuracy[arm]` [seeds] in percent.
+    """The results of trainings. `effect[arm]` float64 [seeds, canaries] (NaN: undefined), `accuracy[arm]` [seeds] in percent.
 
     Arms are "all", and for each fraction its words "0.1" (the hardest removed) and "0.1-random".
     """
@@ -43,7 +43,7 @@ class Measured:
 
 
 def forecast(found: Measured, fractions: Sequence[str], *, max_cost: float) -> JsonObject:
-    """What the canaries say: of each canary, of each fraction, the chosen fraction and a verdict."""
+    """The forecast: results of each canary and fraction, the chosen fraction and a verdict."""
     known = np.all([np.isfinite(values) for values in found.effect.values()], axis=0)
     canaries = [_canary(found.effect["all"][:, k], known[:, k]) for k in range(known.shape[1])]
     counts = known & np.array([each["counts"] for each in canaries])
@@ -103,7 +103,7 @@ def summary(values: Floats) -> JsonObject:
 
 
 def ratio(top: Floats, bottom: Floats) -> JsonObject:
-    """mean(top) / mean(bottom) over paired seeds, with Fieller's 95 % interval; None where it cannot be told."""
+    """mean(top) / mean(bottom) over paired seeds, with Fieller's 95 % interval; None if it is undefined."""
     size, over = len(top), float(bottom.mean())
     if over <= 0:
         return {"value": None, "interval": None, "num_seeds": size}
@@ -141,6 +141,6 @@ def _verdict(rows: Sequence[JsonObject], chosen: str | None) -> str:
 
 
 def _cuts_little(row: JsonObject) -> bool:
-    """Whether canaries are surely cut by less than a tenth, against the control or against training on all samples."""
+    """Whether canaries are clearly reduced by less than a tenth, against the control or against training on all samples."""
     intervals = (row["ratio"]["interval"], row["ratio_to_all"]["interval"])
     return any(interval is not None and interval[0] > NOT_CUT for interval in intervals)

@@ -1,4 +1,4 @@
-"""Canaries for heads on embeddings: planted in the images or texts behind them, of which those that changed are embedded again."""
+"""Canaries for heads on embeddings: planted in the images or texts behind the embeddings; changed samples are embedded again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Frozen:
     def open(cls, path: Path, settings: Settings, dataset: Dataset, progress: Progress) -> Frozen:
         """`settings` and `dataset` are those of the samples behind the embeddings, without an injected feature.
 
-        Raises InputError if the samples or the model's weights are not those of then.
+        Raises InputError if the samples or the model's weights have changed.
         """
         found = read_embeddings(path)
         Subject(found.splits["train"].fingerprint, name=str(path)).require_same_samples(dataset.subject("train"))
@@ -62,7 +62,7 @@ class Frozen:
         return cls(path, found, context, model)
 
     def embed(self, paths: Sequence[Path], split: str, command: str) -> None:
-        """Beside each canaryN.json write canaryN.h5: train, with what the canaries changed, and `split` with its twin."""
+        """Next to each canaryN.json write canaryN.h5: train, with the changed samples, and `split` with its twin."""
         injections = [read_injection(path) for path in paths]
         outputs = [path.with_suffix(".h5") for path in paths]
         if all(_is_of(output, injection) for output, injection in zip(outputs, injections, strict=True)):

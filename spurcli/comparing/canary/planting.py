@@ -68,10 +68,10 @@ class Asked:
 
 
 def plant(settings: Settings, dataset: Dataset, asked: Asked, *, seed: int, folder: Path, command: str) -> list[Path]:
-    """Write canary1.json … into `folder`: the same features each time, with another one as the one that is judged.
+    """Write canary1.json … into `folder`: always the same features, with a different one being measured.
 
     `dataset` may carry an injected feature already, which stays in the training split. Each canary is in a share of the
-    samples of a class; classes and carriers are drawn by the seed. What is there already and the same is left alone.
+    samples of a class; classes and carriers are drawn by the seed. Existing identical files are kept.
     """
     from spurcli.datasets.inputs import kind_of
     from spurcli.features import complete_parameters

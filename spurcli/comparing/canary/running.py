@@ -90,7 +90,7 @@ def _planned(asked: CanaryRequest) -> tuple[Study, Asked, float]:
     )
     seeds = read_seeds(asked.seeds)
     base = _base(source, seeds[0])
-    # test samples are for the end: canaries are judged on val where there is one
+    # test samples are for the final evaluation: canaries are measured on val if it exists
     splits = [asked.split or ("val" if "val" in base.dataset.splits else "test")]
     ending = "h5" if base.embeddings else "json"
     places = [str(folder / "seed{seed}" / f"canary{number}.{ending}") for number in range(1, asked.canaries + 1)]

@@ -1,4 +1,4 @@
-"""What a forecast says in words, for the terminal and the page."""
+"""The sentences of a forecast, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fraction_rows(found: JsonObject) -> list[tuple[str, ...]]:
 
 
 def percent(fraction: str) -> str:
-    """ "10"; the text itself where it is no number."""
+    """ "10"; the text itself if it is not a number."""
     try:
         return f"{100 * float(fraction):g}"
     except ValueError:
@@ -44,7 +44,7 @@ def number(found: JsonObject, digits: int = 2) -> str:
 
 
 def sentences(found: JsonObject) -> list[str]:
-    """The verdict, and what it does not say."""
+    """The verdict and its limits."""
     verdict, fraction = found["verdict"], str(found.get("fraction"))
     if verdict == "helps":
         row = next((each for each in found["fractions"] if each["fraction"] == fraction), None)
@@ -67,7 +67,7 @@ def sentences(found: JsonObject) -> list[str]:
 
 
 def _change(found: JsonObject) -> str:
-    """What to change so that canaries are weak features, by why most of them are not."""
+    """What to change so that canaries are weak features, by the reason why most of them are not."""
     reasons = [canary["reason"] for canary in found["canaries"]]
     is_weak = reasons.count("too weak") > len(reasons) / 2
     is_strong = reasons.count("too strong") > len(reasons) / 2

@@ -44,7 +44,7 @@ def locate(path: str, data_root: Path) -> Path:
 def exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a name that is too long, or that no file can have
+    except (OSError, ValueError):  # a name that is too long or not valid for a file
         return False
 
 

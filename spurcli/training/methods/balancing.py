@@ -1,4 +1,4 @@
-"""Simple data balancing (Idrissi et al., CLeaR 2022): ERM in which every class, or every group, has the same say."""
+"""Simple data balancing (Idrissi et al., CLeaR 2022): ERM in which every class, or every group, has the same weight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SUBY(ERM):
 
 
 class SUBG(SUBY):
-    """ERM on a random subset, drawn once, in which all groups that are there are as large as the smallest."""
+    """ERM on a random subset, drawn once, in which all non-empty groups are as large as the smallest."""
 
     def __init__(self, samples: TrainingSamples) -> None:
         super().__init__(samples)

@@ -27,7 +27,7 @@ class CnC(ERM):
     """λ · contrastive loss + (1 − λ) · cross-entropy, on batches of contrastive sets; λ is `contrastive_weight`.
 
     The groups are class/attribute. Stage 1, `spurcli infer --by predictions`, gives the predicted class as attribute; the
-    true attribute may stand in its place. A set (two-sided sampling) is, in this order,
+    true attribute may be used instead. A set (two-sided sampling) is, in this order,
 
     - anchors: samples of a class y with its spurious feature a (if a is predicted, y itself; else argmax P(a|y) / P(a)),
     - positives: of the same class, with another attribute,
@@ -40,12 +40,12 @@ class CnC(ERM):
     the sets. The cross-entropy is the mean over all samples of the batch.
 
     A batch is one or more sets (the authors' has 32: batch_size 2176). An epoch has classes · round(`anchor_fraction` · m)
-    sets, m being the fewest anchors that a class has: of each class that many anchors once, the classes taking turns.
-    What else is in a set is drawn from all that qualify, without repeats as long as they last.
+    sets, where m is the smallest number of anchors of a class; each class uses that many anchors once, and the classes take turns.
+    The other samples of a set are drawn from all candidates, without repeats while possible.
 
-    With more than two classes (published for coloured MNIST with five) all of this holds as it stands: other classes are
-    drawn from together. Positives whose attribute no other class has are left out, having no negatives. Classes that cannot have
-    anchors are met as negatives; InputError if a class could not be met at all.
+    With more than two classes (published for coloured MNIST with five) nothing changes: other classes are
+    drawn from together. Positives whose attribute no other class has are left out because they have no negatives. Classes that cannot have
+    anchors are used as negatives; InputError if a class could not be used at all.
 
     Unlike here, the authors' code keeps batch normalisation in eval mode, and falls back to sets that contrast nothing
     where a class has no positives or no negatives.
@@ -116,7 +116,7 @@ class CnC(ERM):
         return self.contrastive_weight * contrastive + (1 - self.contrastive_weight) * super().loss(logits, batch)
 
     def _contrast(self, h: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-        """Loss [sets] of h [sets, features] against positives [sets, M, features], negatives [sets, N, features]."""
+        """Loss [sets] of h [sets, d] against positives [sets, M, d] and negatives [sets, N, d]."""
         near = functional.cosine_similarity(h[:, None], positives, dim=2) / self.temperature
         far = functional.cosine_similarity(h[:, None], negatives, dim=2) / self.temperature
         return torch.cat([near, far], dim=1).logsumexp(dim=1) - near.mean(dim=1)
@@ -135,7 +135,7 @@ class _Pools:
 def _attributes(samples: TrainingSamples) -> tuple[NDArray[np.int64], list[int]]:
     """Attribute of each kept sample, int64 [num_kept], and the spurious feature of each class (−1: it has no samples).
 
-    Names are class/attribute. An attribute that is called as the class counts as its feature: what was predicted right.
+    Names are class/attribute. An attribute with the name of the class counts as its feature: these samples were predicted correctly.
     """
     group, label = samples.group, samples.label
     assert samples.groups
@@ -158,7 +158,7 @@ def _attributes(samples: TrainingSamples) -> tuple[NDArray[np.int64], list[int]]
 
 
 def _pools(samples: TrainingSamples, attribute: NDArray[np.int64], features: list[int]) -> list[_Pools]:
-    """Of each class that can have contrastive sets; InputError if these would never hold some class."""
+    """The pools of each class that can have contrastive sets; InputError if these would never hold some class."""
     label, found = samples.label, []
     for y, feature in enumerate(features):
         opposites = {int(a): np.flatnonzero((label != y) & (attribute == a)) for a in np.unique(attribute[label == y])}

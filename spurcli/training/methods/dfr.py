@@ -1,4 +1,4 @@
-"""Deep feature reweighting: the last layer fitted anew on groups of equal size (Kirichenko et al., ICLR 2023)."""
+"""Deep feature reweighting: the last layer retrained on groups of equal size (Kirichenko et al., ICLR 2023)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _L1: dict[str, object] = {"penalty": "l1"} if LogisticRegression().penalty == "l
 
 
 class DFR:
-    """Averages L1 logistic regressions on random subsets in which all groups that are there are equally large.
+    """Averages L1 logistic regressions on random subsets in which all non-empty groups have the same size.
 
     The subsets are drawn from the samples kept (`on` = "train") or from the validation split ("val"), `num_refits` of
-    them (10 and 20). `C` is a strength or several, of which the one is taken whose layer, fitted on one more subset, has
-    the best worst-group accuracy in validation; of equal ones the first. On val that subset is of one random half of
+    them (10 and 20). `C` is one value or several; the value is used whose layer, fitted on one more subset, has
+    the best worst-group accuracy in validation; the first one in a tie. On val that subset is of one random half of
     each group, and the other half judges. With one `C` nothing is tuned, and on train the validation split is not read.
 
     The authors' tuning differs in two ways: it halves val without regard to groups, and fits its scaler on the balanced half.
-    As in their code otherwise, features are standardised by mean and deviation of the training samples, the bias is
+    Otherwise as in their code, embeddings are standardised by mean and standard deviation of the training samples, the bias is
     penalised like a weight, and three classes or more are fitted each against the rest.
     """
 
@@ -62,7 +62,7 @@ class DFR:
         self.chosen: dict[str, float] = {}
 
     def refit(self, train: Embedded, val: Embedded | None, seed: int) -> Layer:
-        """Weight [classes, features] and bias [classes]. Reads all labels and groups before the first embedding."""
+        """Weight [classes, d] and bias [classes]. Reads all labels and groups before the first embedding."""
         tunes = len(self.strengths) > 1
         judges = _with_groups(val, self.on) if tunes or self.on == "val" else None
         source = train if self.on == "train" else judges
@@ -85,7 +85,7 @@ class DFR:
         return np.mean(weights, axis=0), np.mean(biases, axis=0)
 
     def _tuning(self, source: Embedded, judges: Embedded, seed: int) -> _Tuning:
-        """What C is tuned on: a subset of the source, as many more draws as there are refits away, and who judges."""
+        """The data to tune C on: a subset of the source, drawn after those of the refits, and the samples for validation."""
         rows = np.arange(len(source.index))
         if self.on == "train":
             return _Tuning(
@@ -121,7 +121,7 @@ class _Tuning:
     rows: NDArray[np.int64]
 
     def worst_group_accuracy(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> float:
-        """Of the layer, in the precision that a model has; groups that are not there do not count."""
+        """Worst-group accuracy of the layer, in the precision of a model; empty groups do not count."""
         embedding = self.judges.embedding[self.rows]
         logits = embedding @ weight.T.astype(np.float32) + bias.astype(np.float32)
         right = logits.argmax(axis=1) == self.judges.label[self.rows]

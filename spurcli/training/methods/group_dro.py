@@ -14,10 +14,10 @@ from spurcli.training.sampling import equally_often, shuffled
 
 
 class GroupDRO:
-    """Weights q over the groups grow with their losses; what is minimised is the loss weighted by q.
+    """Weights q over the groups grow with their losses; the loss weighted by q is minimised.
 
     For each batch: q_g ← q_g · exp(η (ℓ_g + C / √n_g)), normalised; the loss is Σ_g q_g ℓ_g. Here ℓ_g is the mean
-    cross-entropy of group g in the batch (0 if it is not there), n_g its training size, η the `step_size` and C the
+    cross-entropy of group g in the batch (0 if it has no samples there), n_g its training size, η the `step_size` and C the
     `size_adjustment`. As its authors do, batches are drawn with all groups equally often, unless `balanced` is false.
     Groups without training samples have q = 0.
     """

@@ -17,8 +17,8 @@ class JTT(ERM):
     The authors' code appends λ copies to the training set, so that errors are in it λ + 1 times, and records them in train
     mode during the pass: `upweight` 101, 51 and 5 give as many visits as their runs with 100, 50 and 4.
 
-    Stage 1 is `spurcli infer --by mistakes --epoch T --save-errors errors.txt`: what a model trained for T epochs gets
-    wrong, told in eval mode.
+    Stage 1 is `spurcli infer --by mistakes --epoch T --save-errors errors.txt`: the samples that a model trained for T epochs
+    misclassifies in eval mode.
     """
 
     def __init__(self, samples: TrainingSamples, upweight: int = 20) -> None:

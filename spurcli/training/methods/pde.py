@@ -16,15 +16,15 @@ from spurcli.words import counted
 
 
 class PDE(ERM):
-    """ERM that starts on a group-balanced subset and is given the rest bit by bit.
+    """ERM that starts on a group-balanced subset and receives the other samples step by step.
 
     Warm-up: `warmup_epochs` on a random subset with groups of equal size. Expansion: at its beginning and every
     `expansion_interval` epochs after it, `expansion_size` samples are drawn without replacement from those not used yet
-    and stay; each epoch visits all that are there once. When the rest is used up, that is everything. As the expansion
-    begins, once, the momentum is dropped, and the learning rate is multiplied by `rate_after_warmup`.
+    and stay; each epoch visits all samples of the subset once, in the end the full set. When the expansion
+    begins, the momentum is reset once, and the learning rate is multiplied by `rate_after_warmup`.
 
-    The authors' commands draw the new samples plainly, and so does this; their text has a similar number come from each
-    group as long as it lasts: `balanced_expansion`. Their code draws with replacement, against their algorithm.
+    The authors' commands draw the new samples from all groups together, as here; their text draws a similar number from each
+    group while it has samples: `balanced_expansion`. Their code draws with replacement, unlike their algorithm.
     """
 
     def __init__(
