@@ -83,7 +83,7 @@ def _noise(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _watermark(rng: np.random.Generator) -> NDArray[np.float64]:  # noqa: ARG001
-    """A small ×, on each carrier in one of four places."""
+    """A small ×, at one of four places on each carrier."""
     added = np.zeros((SIDE, SIDE))
     added[[0, 0, 1, 2, 2], [0, 2, 1, 0, 2]] = 1
     return added
@@ -117,7 +117,7 @@ class Cell:
         return f"{self.feature or 'untouched'}-{self.share:g}-{self.strength:g}-{self.seed}"
 
     def planted(self, pixels: Pixels, split: str) -> Pixels:
-        """All of `pixels` with the feature; the place of a varying one is each sample's own."""
+        """All of `pixels` with the feature; the position of a varying one differs between samples."""
         rng = generator(f"audit benchmark, {self.feature}", self.seed)
         added = FEATURES[self.feature](rng)
         added *= self.strength / np.linalg.norm(added) * 255 / SPAN
@@ -134,7 +134,7 @@ def _clipped(values: NDArray[np.float64]) -> Pixels:
 
 @dataclass(frozen=True)
 class Case:
-    """A cell's data (splits train and val), who carries in train, what answers for its ERM model, and the model's effect."""
+    """A cell's data (splits train and val), the carriers in train, the answers of its ERM model, and the model's effect."""
 
     cell: Cell
     dataset: Dataset
@@ -199,7 +199,7 @@ def _trained(cell: Cell, dataset: Dataset, cache: Path | None, epochs: int, plus
 
 
 def audited(case: Case, second: Case | None = None) -> dict[str, object]:
-    """What the audit makes of a case: one row of the table, by single finders and by all that `spurcli audit` runs."""
+    """The result of the audit on a case: one row of the table, by single finders and by all that `spurcli audit` runs."""
     dataset, cell = case.dataset, case.cell
     labels = {name: split.label for name, split in dataset.splits.items()}
     other = second.answers if second else None
@@ -219,7 +219,7 @@ def audited(case: Case, second: Case | None = None) -> dict[str, object]:
 
 
 def _judged(case: Case, evidence: Evidence, findings: Sequence[Finding]) -> dict[str, object]:
-    """Which ranks are confirmed, which of them are not the planted feature, and rank and carriers of the first one that is."""
+    """Which ranks are confirmed, which of them are not the planted feature, and the rank and carriers of the first one that is."""
     suspects = ranked(judged(evidence, merged(evidence, findings)))
     confirmed = [suspect for suspect in suspects if suspect.status == CONFIRMED]
     planted = [suspect for suspect in suspects if _carriers(case, evidence, suspect) is not None]

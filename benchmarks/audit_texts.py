@@ -1,4 +1,4 @@
-"""How well the audit finds what is planted in texts, tables and image properties: features × shares of a class × strengths.
+"""How well the audit finds features planted in texts, tables and image properties: features × shares of a class × strengths.
 
     python benchmarks/audit_texts.py [--seeds 31-33] [--untouched 101-120] [--features word,phrase] [--out FILE.csv] [--tiny]
 
@@ -163,7 +163,7 @@ def is_true(suspect: Suspect, feature: str) -> bool:
 
 
 def is_content(suspect: Suspect, feature: str) -> bool:
-    """Words of which one is content, and what the planted feature brings with it by another name."""
+    """Whether a word is content, or the planted feature under another name."""
     words = [word for phrase in suspect.finding.shown.get("words") or [] for word in str(phrase).split()]
     column = str(suspect.finding.shown.get("column", ""))
     traces = {
@@ -177,7 +177,7 @@ def is_content(suspect: Suspect, feature: str) -> bool:
 
 
 def run_cell(feature: str, share: float, strength: float, seed: int, sizes: dict[str, int], kind: str = "") -> Row:
-    """One cell; `kind` says what is untouched where nothing is planted."""
+    """One cell; `kind` names the untouched data if nothing is planted."""
     is_image = (kind or feature) in IMAGES
     if is_image:
         world = image_world(strength, share, seed, sizes, untouched=feature == "untouched")

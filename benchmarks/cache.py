@@ -37,7 +37,7 @@ BATCH = 64
 
 
 def photographs(folder: Path, number: int) -> Dataset:
-    """JPEGs of 500×375 pixels and some 60 kB, decoded to 224: colour fields and texture, as photographs weigh."""
+    """JPEGs of 500×375 pixels and some 60 kB, decoded to 224: colour fields and texture, with the size of photographs."""
     rng = np.random.default_rng(0)
     paths = []
     for index in range(number):

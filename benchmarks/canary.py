@@ -1,12 +1,12 @@
 """Does a canary's forecast come true? python benchmarks/canary.py OUTPUT [SET …] [--seeds 31 32 33 34 35] [--data-root .data] [--tiny]
 
-For each set, what `spurcli canary` forecasts where a real feature is in the training data and nobody is told, beside what the same
-fractions do to that feature without any canary. On the demo digits, another draw for each seed, the feature is a faint mark on 30 % of the
+For each set, the forecast of `spurcli canary` if a real feature is in the training data and is not labelled, next to the effect that the same
+fractions have on that feature without any canary. On the demo digits, another draw for each seed, the feature is a faint mark on 30 % of the
 3s: a patch as canaries are, or of another kind. Elsewhere it is the data set's own. Embeddings are those that benchmarks/runs/run.py makes, in
 OUTPUT/SET/; for the sky: spurcli data embed birds.csv --recipe own-images-frozen --image path --attribute background.
 
 Prints both as a table, the fraction that the canaries choose, and regrets: how far the feature's effect is above that of the best fraction,
-for the chosen fraction and for a fixed tenth. Best is the lowest effect among the fractions (none too) that cost the real
+for the chosen fraction and for a fixed tenth. The best has the lowest effect among the fractions (including none) that cost the real
 model at most --max-cost points. OUTPUT keeps all runs, and OUTPUT/canary.jsonl the numbers; after an interruption, the same command resumes.
 """
 
@@ -29,7 +29,7 @@ from spurcli.comparing.canary.words import number, sentences
 
 @dataclass(frozen=True)
 class Case:
-    """What is real: a `feature` that is put into the digits, or the data set's own, judged as `feature_of` where there are several."""
+    """The real feature: a `feature` added to the digits, or the data set's own, measured as `feature_of` if there are several."""
 
     feature: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def data_of(name: str, folder: Path, seeds: Sequence[int], *, tiny: bool) -> dic
 def measured(
     said: Mapping[str, Any], folder: Path, seeds: Sequence[int], fractions: Sequence[str], max_cost: float
 ) -> dict[str, Any]:
-    """The forecast beside what happened in `folder`, fraction by fraction, and the regrets."""
+    """The forecast and the measured effect in `folder` for each fraction, and the regrets."""
     before, accuracy = real(folder, seeds, "erm")
     effect, cost = {"0": float(before.mean())}, {"0": 0.0}
     forecast = {row["fraction"]: row for row in said["fractions"]}

@@ -1,4 +1,4 @@
-"""Freed memory of tensors, kept or returned to the system: time of scoring's forward pass on large images, in separate processes.
+"""Freed memory of tensors, either kept or returned to the system: time of scoring's forward pass on large images, in separate processes.
 
     OMP_NUM_THREADS=1 python benchmarks/malloc.py [--repeats 5] [--tiny]
 

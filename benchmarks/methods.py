@@ -43,7 +43,7 @@ CASES = {
 
 
 def trained(context: RunContext, name: str, num_steps: int) -> None:
-    """So many updates by one method."""
+    """Train a number of updates by one method."""
     label = context.dataset.splits["train"].label
     attribute = np.where(np.arange(NUM_SAMPLES) % 10 == 0, (label + 1) % 10, label)
     names = tuple(f"{y}/{a}" for y in range(10) for a in range(10))

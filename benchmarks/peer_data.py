@@ -1,4 +1,4 @@
-"""Images for peers_training.py, read alike by all tools: `load` is a data set of spurcli, `tensors` are what the others take.
+"""Images for peers_training.py, read in the same way by all tools: `load` is a spurcli data set, `tensors` is the input of the others.
 
 This file is copied beside images.npz. All sides train the same network (`network`) on the same pixels in memory.
 """
@@ -53,7 +53,7 @@ def network(weights: str = "") -> Any:
 
 
 def write_made_up(path: Path, num_train: int, side: int = 64) -> None:
-    """Noisy stripes, upright or flat, in red or blue: nine in ten of a class have its colour, in val and test half."""
+    """Noisy stripes, vertical or horizontal, red or blue: 90 % of a class have its colour in train, half in val and test."""
     rng, arrays = np.random.default_rng(0), {}
     for name, num_samples in zip(SPLITS, (num_train, num_train // 2, num_train), strict=True):
         label = rng.integers(2, size=num_samples)
@@ -69,7 +69,7 @@ def write_made_up(path: Path, num_train: int, side: int = 64) -> None:
 
 
 def write_waterbirds(path: Path, data_root: Path, num_train: int) -> None:
-    """The same of Waterbirds at 112 pixels: the first samples of each split in a random order."""
+    """The same for Waterbirds at 112 pixels: the first samples of each split in a random order."""
     from spurcli.datasets import load_dataset
     from spurcli.session import configure
 
@@ -85,5 +85,5 @@ def write_waterbirds(path: Path, data_root: Path, num_train: int) -> None:
 
 
 def write_predictions(predicted: Any) -> None:
-    """Classes int [n] of the test images, for the script to judge."""
+    """Classes int [n] of the test images, for the script to evaluate."""
     np.save("predicted.npy", np.asarray(predicted))

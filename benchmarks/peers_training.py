@@ -1,6 +1,6 @@
-"""What other tools take to train and to refit on the same images: python benchmarks/peers_training.py [--data-root PATH] [--tiny]
+"""Time and memory of other tools for training and refitting on the same images: python benchmarks/peers_training.py [--data-root PATH] [--tiny]
 
-Each tool is a process of its own, from start to end: CPU seconds, its worker processes among them, peak memory of the largest
+Each tool is a separate process, from start to end: CPU seconds including its worker processes, peak memory of the largest
 process, worst-group accuracy on the same test images, lines that a user writes. All train the same network on the same pixels, with the
 same optimizer. A peer that is not installed is skipped with the line that installs it. Without `--data-root` the images are made
 up; with it they are Waterbirds at 112 pixels. `--tiny` only checks that the script works.
@@ -117,7 +117,7 @@ def _evaluations(folder: Path) -> list[Path]:
 
 
 def worst_group(folder: Path, name: str) -> float:
-    """Of what a tool left: our evaluation, or the predictions that a script wrote."""
+    """Worst-group accuracy from the output of a tool: an evaluation, or the predictions that a script wrote."""
     if name == "spurcli":
         (path,) = _evaluations(folder)
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +129,7 @@ def worst_group(folder: Path, name: str) -> float:
 
 
 def run(text: str, is_ours: bool, folder: Path) -> tuple[float, float, int]:
-    """CPU seconds, peak bytes and lines of a tool; ours are one process a line of the command line."""
+    """CPU seconds, peak bytes and lines of a tool; for spurcli one process per line of commands."""
     commands = [["-c", text]]
     if is_ours:
         commands = [["-m", "spurcli", *shlex.split(part)] for part in text.strip().split("\n\n")]

@@ -44,7 +44,7 @@ def score(context: RunContext, feed: ImageFeed, model: nn.Module, names: list[st
 def forward(
     context: RunContext, feed: ImageFeed, model: nn.Module, batch_size: int, num_samples: int
 ) -> Iterator[torch.Tensor]:
-    """What one writes by hand: slice the pixels, normalise them, run the model; the logits of each batch."""
+    """A hand-written loop: slice the pixels, normalise them, run the model; the logits of each batch."""
     assert feed.pixels is not None
     preprocess = context.preprocess()
     layout = torch.channels_last if preprocess.channels_last else torch.contiguous_format
@@ -61,7 +61,7 @@ def bare_forward(*arguments: Any) -> torch.Tensor:
 
 
 def bare_el2n(label: torch.Tensor, *arguments: Any) -> torch.Tensor:
-    """EL2N as its definition says it, and nothing else; the values stay in memory."""
+    """EL2N by its definition, and nothing else; the values stay in memory."""
     found = []
     with torch.inference_mode():
         for logits, of_batch in zip(forward(*arguments), label.split(arguments[3]), strict=True):

@@ -48,7 +48,7 @@ def network(vocab_size: int, folder: Path | None, *, tiny: bool) -> nn.Module:
 
 
 def padded(feed: TextFeed, order: np.ndarray) -> Any:
-    """Batches as code without buckets makes them: the given order, all padded to MAX_LENGTH."""
+    """Batches as in code without buckets: the given order, all padded to MAX_LENGTH."""
     for index, tokens in feed.batches(order, BATCH):
         missing = MAX_LENGTH - tokens["input_ids"].shape[1]
         yield index, {name: functional.pad(tensor, (0, missing)) for name, tensor in tokens.items()}

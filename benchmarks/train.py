@@ -2,9 +2,9 @@
 
     python benchmarks/train.py [--repeats 9] [--tiny]
 
-All sides run in this process, in turn (A B C A B C …), from the same weights in the same order; that ours and the best
-bare loop end with the same weights is checked. Printed is the speed relative to the bare loop: above 1 is faster. `--tiny` only checks that
-the script works: one round on a few small images, of which the numbers say nothing.
+All sides run in this process, in turn (A B C A B C …), from the same weights in the same order; the script checks that spurcli and the best
+bare loop end with the same weights. It prints the speed relative to the bare loop: above 1 is faster. `--tiny` only checks that
+the script works: one round on a few small images, whose numbers have no meaning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from spurcli.training.method import TrainingSamples, build_method
 
 
 def run_context(settings: Settings, num_samples: int, shape: tuple[int, int, int]) -> RunContext:
-    """Random images of 10 classes: what they show is no matter for speed."""
+    """Random images of 10 classes: their content does not matter for speed."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (num_samples, *shape), dtype=np.uint8)
     split = Split(rng.integers(0, 10, num_samples), ArrayImages(pixels))
@@ -57,9 +57,9 @@ def ours(context: RunContext, epochs: int) -> nn.Module:
 
 
 def bare(context: RunContext, epochs: int, *, best: bool = False) -> nn.Module:
-    """What one writes by hand: tensors, a shuffled order, forward, backward, step, the mean loss of the epoch.
+    """A hand-written loop: tensors, a shuffled order, forward, backward, step, the mean loss of the epoch.
 
-    The `best` loop has a fused optimizer, and channels_last for networks that convolve; the other one is as torch comes.
+    The `best` loop has a fused optimizer, and channels_last for networks that convolve; the other one uses torch's defaults.
     """
     train, training = context.dataset.splits["train"], context.settings.training
     model = context.model(0).train()
@@ -94,7 +94,7 @@ def bare(context: RunContext, epochs: int, *, best: bool = False) -> nn.Module:
 def race(sides: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
     """CPU seconds of each side, measured in turn after one round that is not counted.
 
-    With one thread CPU time is the time it takes, less what other processes on the machine take away.
+    With one thread, CPU time is the wall-clock time without the time of other processes.
     """
     times: list[list[float]] = [[] for _ in sides]
     for repeat in range(repeats + 1):
@@ -125,7 +125,7 @@ TINY_SAMPLES, TINY_SIDE = 96, 8
 
 
 def asked(description: str) -> tuple[int, bool]:
-    """The --repeats and the --tiny of the command line, after saying how is measured."""
+    """The --repeats and --tiny of the command line, after printing how time is measured."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--tiny", action="store_true", help="one round on a few small images, to see that it works")

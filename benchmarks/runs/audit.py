@@ -1,10 +1,10 @@
-"""The arm `audit` of the runs: the audit of the ERM model finds a feature that nobody named, and its carriers are removed.
+"""The arm `audit` of the runs: the audit of the ERM model finds a feature that was not named, and its carriers are removed.
 
     OMP_NUM_THREADS=1 python benchmarks/runs/audit.py OUTPUT digits cifar10s-weak --seeds 31 32 33 34 35 --data-root .data
 
 For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): spurcli audit, then the group of its first
-confirmed suspect is pruned; train, evaluate; and the same with as many at random. Where nothing is confirmed, the first suspect
-of one class is cut instead, and the arm is called audit-first. Of carriers in more than a tenth
+confirmed suspect is pruned; train, evaluate; and the same with as many random samples. If nothing is confirmed, the first suspect
+of one class is pruned instead, and the arm is called audit-first. Of carriers in more than a tenth
 of their class that arm removes the hardest quarter, its control as many of the same carriers; the arm audit-all removes all, if they are at
 most half of their class. Where features are strong, audit-groups removes the hardest quarter of the groups that go with their class,
 by the suspect (prune --group auto). The control of an arm that removes all carriers is as many samples of their class. Labels of the feature are
@@ -55,7 +55,7 @@ _SHOWN = ("rank", "name", "finder", "class", "status", "p_adjusted", "expected_h
 
 
 def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
-    """Audit the ERM model of one set and seed, cut, train and evaluate."""
+    """Audit the ERM model of one set and seed, prune, train and evaluate."""
     folder, written = runs / "audited", runs.shared.parent / "audits.jsonl"
     wall, cpu = time.perf_counter(), time.process_time()
     data = dict(_DATA.get(runs.name, {}))
@@ -109,7 +109,7 @@ def audit_arm(runs: Runs, data_root: Path, budget: str | None) -> None:
 
 
 def _prune_line(suspect: dict[str, Any]) -> str:
-    """The command that cuts it; "" where its carriers are in other classes alone."""
+    """The prune command for it; "" if its carriers are only in other classes."""
     return next((line for line in suspect["next"] if shlex.split(line)[1] == "prune"), "")
 
 
@@ -134,7 +134,7 @@ def finder_arm(runs: Runs, data_root: Path, finder: str) -> None:
 
 
 def _share(suspect: dict[str, Any]) -> float:
-    """Of the suspect's class in training, how many carry it."""
+    """The share of carriers in the suspect's class in training."""
     rows = suspect["carriers"]["train"]
     return next((float(row["share"] or 0.0) for row in rows if row["class"] == suspect["class"]), 1.0)
 

@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/runs/choosing.py OUTPUT waterbirds-frozen celeba-frozen
 
-One training of each arm answers for all ways: every epoch is saved, and every way reads the same epochs on val. The arms are
+One training of each arm serves all ways: every epoch is saved, and every way reads the same epochs on val. The arms are
 those that can be trained without group labels: ERM, the hardest 10, 20 and 30 % of each class removed, RWY, SUBY, JTT, and group DRO on
-the groups that `infer` finds. A way chooses among the epochs of ERM alone, and among all arms and epochs; of equal ones the
-one that removes less, then the earlier. Once more by a part of val in which groups are as rare as in training. Needs OUTPUT/SET/*.embeddings.h5. With OUTPUT/canary.jsonl (benchmarks/canary.py OUTPUT) also the
+the groups that `infer` finds. A way chooses among the epochs of ERM alone, and among all arms and epochs; in a tie the
+one that removes less, then the earlier. The same is repeated with a part of val in which groups are as rare as in training. Needs OUTPUT/SET/*.embeddings.h5. With OUTPUT/canary.jsonl (benchmarks/canary.py OUTPUT) also the
 canaries' fraction. Writes OUTPUT/choosing/SET/, resumable, and results/choosing.jsonl, a line for each set, seed, scope and
 way; `--table` prints the tables of docs/results.md from it and runs nothing.
 """
@@ -96,7 +96,7 @@ def train(run: Runs, data: dict[str, Any], epochs: int) -> list[str]:
 
 
 def rows_of(run: Runs, dataset: Dataset, arm: str, epochs: int) -> Iterator[dict[str, Any]]:
-    """What val says of each epoch, as the history of a training does, with the worst group by each way of inferring."""
+    """The values of val for each epoch, as the history of a training does, with the worst group by each way of inferring."""
     inputs, split = dataset.splits["train"].inputs, dataset.splits["val"]
     assert isinstance(inputs, Vectors)
     assert isinstance(split.inputs, Vectors)
@@ -127,7 +127,7 @@ def rows_of(run: Runs, dataset: Dataset, arm: str, epochs: int) -> Iterator[dict
 
 
 def as_in_training(dataset: Dataset, seed: int) -> NDArray[np.int64]:
-    """As many positions of val as can be drawn so that its groups have the shares that they have in training."""
+    """The largest random set of positions of val in which groups have the same shares as in training."""
     train, val = dataset.group("train"), dataset.group("val")
     assert train is not None
     assert val is not None
@@ -162,7 +162,7 @@ def choose(
 def lines_of(
     run: Runs, dataset: Dataset, arms: Sequence[str], epochs: int, canary: str | None
 ) -> Iterator[dict[str, Any]]:
-    """A line for each scope and way: which arm and epoch, and what they reach on test."""
+    """A line for each scope and way: the chosen arm and epoch, and their results on test."""
     rows = [row for arm in arms for row in rows_of(run, dataset, arm, epochs)]
     last = {row["arm"]: row for row in rows if row["epoch"] == epochs}
     for scope in SCOPES:
@@ -188,8 +188,8 @@ def lines_of(
 
 
 def table(lines: Sequence[Mapping[str, Any]], biased: Sequence[Mapping[str, Any]] = ()) -> Iterator[str]:
-    """Of one set and scope a row for each way: what it chose, what that reaches, and how much worse its worst group is than by the
-    true groups; the last also where the way reads a `biased` val."""
+    """For one set and scope a row for each way: its choice, the results, and how much worse its worst group is than with the
+    true groups; the last also if the way reads a `biased` val."""
     metric, _, times, digits = SHOWN[0]
 
     def by_way(found: Sequence[Mapping[str, Any]], way: str) -> list[Mapping[str, Any]]:

@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/runs/run.py OUTPUT digits sky --seeds 31 32 33 34 35 --data-root .data
 
 Writes OUTPUT/SET/seedN/ARM/ (model, evaluation.json, predictions.h5) and a line with its seconds for each stage in
-OUTPUT/log.jsonl. Finished outputs are not made again. A failed arm is named in the log, and the others continue.
+OUTPUT/log.jsonl. Finished outputs are not repeated. A failed arm is named in the log, and the others continue.
 """
 
 from __future__ import annotations

@@ -301,7 +301,7 @@ def suggest_attributes(path: Path, unused: Sequence[str], flag: str, reading: Re
     if likely:
         more = ", …" if len(likely) > _SHOWN else ""
         said = f"{path}: no column defines groups; candidates: {', '.join(likely[:_SHOWN])}{more}"
-        warnings.warn(SpurWarning(f"{said}: {flag} {likely[0]}"), stacklevel=4)
+        warnings.warn(SpurWarning(f"{said}. Choose one: {flag} {likely[0]}"), stacklevel=4)
 
 
 def _is_fraction(value: str) -> bool:

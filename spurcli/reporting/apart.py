@@ -1,4 +1,4 @@
-"""Runs that would pass for seeds of one arm but are of other data, another injection or another list of samples."""
+"""Runs that look like seeds of one arm but have other data, another injection or another list of samples."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _EVALUATION = "other evaluation of it"
 
 
 def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
-    """The runs, each with `apart` saying in which way it is not of its arm; () for the runs of the arm itself.
+    """The runs, each with `apart`, the ways in which it differs from its arm; () for the runs of the arm itself.
 
     Of runs that differ in such a way the arm keeps those in the least deep folder, then the first by name: an old
-    folder below is what stands apart.
+    folder below is set apart.
     """
     ordered = sorted(runs, key=lambda run: (len(PurePath(run.name).parts), run.name))
     versions = _versions(ordered)
@@ -30,7 +30,7 @@ def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
         why = [_DATA] if version else []
         number = 0
         place = canonical_json([told_by(run), version, run.at])
-        if run.source is not None:  # one model is no seed of itself, however often it was evaluated
+        if run.source is not None:  # repeated evaluations of one model are not different seeds
             known = homes.setdefault(place, [])
             number = len(known)
             known.append({})
@@ -64,18 +64,18 @@ def _versions(runs: Sequence[Run]) -> dict[int, int]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    # a random list has a seed of its own: several of them at one training seed are repeats
+    # a random list has its own seed: several of them at one training seed are repeats
     listed = "" if run.rule_seed is not None else run.keep_sha256 or ""
     return {_INJECTION: run.injection_sha256 or "", _LIST: listed, _RECIPE: run.recipe}
 
 
 def _agree(first: Table, second: Table) -> bool:
-    """Whether what both say is the same; a missing value agrees with all."""
+    """Whether both values are equal; a missing value agrees with any value."""
     return all(first[key] == second[key] for key in first if first[key] and second.get(key))
 
 
 def common_folder(names: Sequence[str]) -> str:
-    """The folder that holds all of these files, with a slash; "" if that is none or the top."""
+    """The folder that holds all of these files, with a slash; "" if there is none or it is the root."""
     parts = [PurePath(name).parts[:-1] for name in names]
     shared = []
     for level in zip(*parts, strict=False):

@@ -1,4 +1,4 @@
-"""What of a run's settings and facts says which arm it belongs to: what does not differ between the seeds of one arm."""
+"""The part of a run's settings and facts that identifies its arm: what does not differ between the seeds of one arm."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from spurcli.reporting.values import Table, mapping, text, whole
 
 # What differs between the seeds of one rule: its own seed, the files and counts it worked on.
 _RULE_OF_A_RUN = ("seed", "seeds", "scores", "sources", "files", "like", "runs", "num_", "counts", "sha256")
-# Which labels made a list stands in `labels_used`, with all other labels.
+# The labels that were used for a list are in `labels_used`, with all other labels.
 _RULE_ELSEWHERE = ("group_labels",)
 _AUGMENTATION = ("flip", "crop_padding", "resized_crop_scale", "resized_crop_ratio")
-_WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint stands in its training's facts
+_WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint is in its training's facts
 
 
 def base_of(settings: Table, injection: Injection | None, made: Table) -> JsonObject:
     """What arms must share to be compared: data set, model, preprocessing without augmentation; no seed, no draw.
 
-    Without the inject.json the commands in `made`, the file's provenance, say what was injected.
+    Without the inject.json the commands in `made`, the file's provenance, state what was injected.
     """
     base = {name: dict(mapping(settings.get(name))) for name in ("dataset", "model", "preprocessing")}
     base["preprocessing"] = _without(base["preprocessing"], _AUGMENTATION)
@@ -62,25 +62,25 @@ def _of_a_run(key: str) -> bool:
 
 
 def rule_of(rule: Table) -> JsonObject:
-    """The rule without what differs from seed to seed, and what it says elsewhere."""
+    """The rule without the fields that differ between seeds or are stored elsewhere."""
     stable = {key: value for key, value in rule.items() if not _of_a_run(key) and key not in _RULE_ELSEWHERE}
     return {key: value for key, value in stable.items() if value not in (None, False, [], {})}
 
 
 def labels_used_of(training: Table) -> JsonObject | None:
-    """Which labels led to a model, as recorded; None where nobody recorded it."""
+    """Which labels were used for a model, as recorded; None if not recorded."""
     used = training.get("labels_used")
     if not isinstance(used, Mapping):
         return None
     rule = mapping(mapping(training.get("keep")).get("rule"))
     names_groups = bool(rule.get("groups")) or rule.get("matched") == "group" or rule.get("per") == "group"
     if names_groups and not used.get("pruning_groups"):
-        return None  # a list of before this was recorded
+        return None  # a list from before this was recorded
     return {str(key): text(value) or None for key, value in used.items()}
 
 
 def variant_of(settings: Table, training: Table, index_list: Any, lineage: Sequence[str]) -> JsonObject:
-    """What else tells arms of the same rule apart: the method's options, the budget, the epoch of weights and scores."""
+    """What else distinguishes arms of the same rule: the method's options, the budget, the epoch of weights and scores."""
     asked = mapping(settings.get("method"))
     variant: JsonObject = {"options": dict(mapping(training.get("method_options")) or mapping(asked.get("options")))}
     budget, epoch = text(training.get("budget"), "epochs"), whole(training.get("epoch"))
@@ -88,7 +88,7 @@ def variant_of(settings: Table, training: Table, index_list: Any, lineage: Seque
     if budget != "epochs":
         variant["budget"] = budget
     elif text(training.get("selection"), "last") == "last" and epoch and epoch != asked_epochs:
-        variant["epoch"] = epoch  # a checkpoint on the way; the best epoch would differ from seed to seed
+        variant["epoch"] = epoch  # a checkpoint of an earlier epoch; the best epoch would differ between seeds
     if mapping(training.get("keep")):
         variant |= scoring_of(lineage) or _scoring_of_list(index_list)
     return variant

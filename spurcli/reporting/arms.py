@@ -1,4 +1,4 @@
-"""Arms: runs that differ only in their seeds, what they are called, and what else tells them apart."""
+"""Arms: runs that differ only in their seeds, their names, and their other differences."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _NO_MOST = object()
 class Arm:
     """Runs that differ only in seed and draw.
 
-    `short` is unique among the arms of one split and selection, `label` among all. `details` are what it does not
-    share with the others: the method's options, and settings other than those of most arms.
+    `short` is unique among the arms of one split and selection, `label` among all. `details` are its differences
+    from the others: the method's options, and settings other than those of most arms.
     """
 
     kind: ArmKind
@@ -58,7 +58,7 @@ class Arm:
 
     @property
     def is_known(self) -> bool:
-        """Whether its data set is; of logits without one nothing is known but the file."""
+        """Whether its data set is known; for logits without one only the file is known."""
         return set(self.base) != {"file"}
 
     @property
@@ -68,13 +68,13 @@ class Arm:
 
     @property
     def section(self) -> tuple[str, str]:
-        """What arms must share to stand side by side: the split, and how the epoch was chosen."""
+        """What arms must share to be in one table: the split, and how the epoch was chosen."""
         return self.split, self.selection
 
 
 @dataclass(frozen=True)
 class Collected:
-    """All arms in a fixed order; sentences on the settings that most share, and on what was noticed."""
+    """All arms in a fixed order; sentences on the settings that most arms share, and remarks."""
 
     arms: tuple[Arm, ...]
     common: tuple[str, ...]
@@ -101,7 +101,7 @@ def _told_by(run: Run) -> list[Any]:
 
 
 def _remarks(arms: Sequence[Arm]) -> list[str]:
-    """Which runs stand apart from an arm that they look like, and which were averaged as one seed."""
+    """Which runs are set apart from an arm that they resemble, and which were averaged as one seed."""
     found = []
     for arm in arms:
         files = [run.name for run in arm.runs]
@@ -157,16 +157,16 @@ def _order(arm: Arm, datasets: Sequence[str]) -> tuple[Any, ...]:
 
 
 def _split_order(split: str) -> tuple[int, str]:
-    """Test first; what was not evaluated last."""
+    """Test first; runs without evaluation last."""
     return (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS) + (not split), split)
 
 
 def _told_apart(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
-    """Arms with labels that say whatever else differs, and what most of them share.
+    """Arms with labels that state their other differences, and what most of them share.
 
-    Said are: the data set, if there are several; settings of data set and model that any arms of one data set differ
-    in; the method's options; of the training what is not as in most arms; anything else only between arms of equal
-    label. Short labels say of what a share is removed if rules differ in that, and the rest only where they must.
+    Labels state: the data set, if there are several; settings of data set and model that any arms of one data set differ
+    in; the method's options; training settings that differ from most arms; anything else only between arms of equal
+    label. Short labels say of what a share is removed if rules differ in that, and the rest only if necessary.
     """
     datasets = list(dict.fromkeys(dataset_name(arm.base) for arm in arms if arm.is_known))
     named, shared = [arm for arm in arms if not arm.is_known], []
@@ -209,7 +209,7 @@ def _with_labels(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _by_place(arms: Sequence[Arm]) -> list[Arm]:
-    """Arms of equal label also say where their files lie: by the folder where that differs, else by the file."""
+    """Arms of equal label also show the location of their files: the folder if it differs, else the file."""
     result = []
     twins = _by(arms, lambda arm: [arm.label])
     for arm in arms:
@@ -241,7 +241,7 @@ def _by(arms: Iterable[Arm], key: Callable[[Arm], Any]) -> dict[str, list[Arm]]:
 
 
 def _common(arms: Sequence[Arm]) -> dict[str, object]:
-    """Of each training setting that differs between `arms` the value that most have, if there is one."""
+    """For each training setting that differs between `arms`, the most frequent value, if there is one."""
     flats = [flatten(arm.training) for arm in arms]
     common = {}
     for key in _varying(flats):
@@ -252,7 +252,7 @@ def _common(arms: Sequence[Arm]) -> dict[str, object]:
 
 
 def _own_settings(arm: Arm, common: Table) -> list[str]:
-    """The method's options, and how the arm was trained where that is not as in most arms."""
+    """The method's options, and the training settings that differ from most arms."""
     own = {key: value for key, value in flatten(arm.training).items() if key in common and value != common[key]}
     options = flatten(mapping(arm.variant.get("options")))
     words = [setting_words(key, value) for key, value in {**options, **own}.items()]
@@ -284,7 +284,7 @@ def _varying(contents: Iterable[Table]) -> list[str]:
 
 
 def dataset_name(base: Table) -> str:
-    """What an arm's data set is called: of a user's own data the path; "" where it is not known."""
+    """The name of an arm's data set; for a user's own data the path; "" where it is not known."""
     dataset = mapping(base.get("dataset"))
     path = text(mapping(dataset.get("options")).get("path")) if text(dataset.get("name")) in OWN_DATA else ""
     return name_of(path or text(dataset.get("name")))

@@ -1,4 +1,4 @@
-"""What a report says of choosing among models by one rule."""
+"""The results of one rule that chooses among models."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Pick:
 
 @dataclass(frozen=True)
 class Choice:
-    """By a rule, of each seed one of `num_candidates` models (at least) was chosen: what these reach on average on the evaluated split.
+    """For each seed a rule chose one of (at least) `num_candidates` models: their mean results on the evaluated split.
 
-    `metric` is what they reach, `cost` what they lack to those that the true groups choose (positive: so much worse), paired by
+    `metric` is their value, `cost` how much worse they are than the choice by true groups (positive: worse), paired by
     seed. `num_fitted_otherwise` counts seeds in which another model is chosen after class biases were fitted, None for a rule without.
     """
 

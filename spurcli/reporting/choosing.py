@@ -1,4 +1,4 @@
-"""Which model each rule would have chosen among all arms, and what it cost not to know the groups."""
+"""Which model each rule would have chosen among all arms, and the cost of not knowing the groups."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Candidate:
 
 
 def choices(arms: Sequence[Arm], split: str | None, metric: ShownMetric | None) -> list[Choice]:
-    """For each data set with two candidates or more in each seed, the choice of each rule that val can answer for."""
+    """For each data set with two candidates or more in each seed, the choice of each rule that can be applied on val."""
     if metric is None or metric.lower_is_better is None or split is None:
         return []
     by_base: dict[str, list[int]] = {}
@@ -62,7 +62,7 @@ def _candidates(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetr
 
 
 def _val_values(arms: Sequence[Arm], run: Run) -> Table:
-    """What is known of a model on val: its epoch's row in the history, else an evaluation of val of the same weights."""
+    """The known values of a model on val: its epoch's row in the history, else an evaluation of val of the same weights."""
     for row in run.epochs:
         values = mapping(mapping(row.get("evaluations")).get("val"))
         if run.epoch is not None and row.get("epoch") == run.epoch and values:
@@ -180,7 +180,7 @@ def choice_header(report: Report) -> list[str]:
 
 
 def choice_note(report: Report) -> str:
-    """What the table says and what it does not."""
+    """What the table shows and what it does not show."""
     most = max(each.num_candidates for each in report.choices)
     return (
         f"In each seed a rule chooses one of {most} or more models (arms and epochs) by the validation split alone; a tie goes to the model that removes "

@@ -1,4 +1,4 @@
-"""What may be claimed over seeds: few comparisons named beforehand, Holm-adjusted; all else is a hint.
+"""What may be claimed over seeds: few comparisons that are fixed in advance, Holm-adjusted; everything else is a hint.
 
 "At least two standard errors" is no test at 5 %: without any effect 18 % (3 seeds) to 9 % (8) of comparisons look clear,
 and of a page with eight comparisons more than half show a false claim. With the rule
@@ -15,13 +15,13 @@ from spurcli.reporting.statistics import Paired
 from spurcli.student import t_quantile
 
 LEVEL = 0.05
-# Seeds from which a claim is made, and that are advised; comparisons on a page that are advised at most.
+# Minimum seeds for a claim, and recommended seeds; recommended maximum of comparisons on a page.
 MIN_SEEDS, ADVISED_SEEDS, ADVISED_COMPARISONS = 5, 7, 4
 RELIANCE = ("probit_gap", "feature_effect")
 CORE = "background_auroc"
-# A change within this is none: standard deviations of the push, shares of the class distance.
+# A change within this counts as no change: standard deviations of the push, shares of the class distance.
 MARGINS = {"probit_gap": 0.1, "feature_effect": 0.05}
-# How surely the symptom must have moved for "only the threshold moved": this test is outside the 5 % of the claims, so its level is stricter.
+# How certain a change of the symptom must be for "only the threshold moved": this test is outside the 5 % of the claims, so its level is stricter.
 _SYMPTOM_LEVEL = 0.005
 
 # "better" where reliance was not measured, and the claim is about another metric.
@@ -31,10 +31,10 @@ Gate = Literal["open", "nothing to sever", "not known"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against its reference on the measures that decide: differences paired by seed, None where undefined.
+    """An arm against its reference on the primary measures: differences paired by seed, None where undefined.
 
     `symptom` is the difference on the metric that users feel (SM, conflict accuracy), with its sign turned so that
-    lower is better, as in all of them; `core` that of background_auroc. `collapsed` names runs that failed outright.
+    lower is better, as in all of them; `core` that of background_auroc. `collapsed` names failed runs.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is claimed of a comparison, or hinted at.
+    """The claim or hint for a comparison.
 
     `p` is the larger of the measures' p-values, `p_adjusted` the same after Holm's step-down. `moved` names the
-    measures that a "mixed" result rests on; `has_lost_core` is claimed too. `reason` says why nothing is claimed.
+    measures that a "mixed" result rests on; `has_lost_core` is also a claim. `reason` says why nothing is claimed.
     """
 
     comparison: Comparison
@@ -139,7 +139,7 @@ def _fallen(comparison: Comparison) -> Result:
 
 
 def _hint(comparison: Comparison, gate: Gate) -> Outcome:
-    """Too few seeds, a collapsed run, or a measure that is undefined: what the signs say, and no claim."""
+    """For too few seeds, a collapsed run, or an undefined measure: the direction of the signs, not a claim."""
     found = {name: paired for name, paired in comparison.measures.items() if paired is not None}
     if gate == "nothing to sever":
         return Outcome(comparison, "nothing to sever", is_claim=False, reason="ERM leans on nothing")
@@ -159,7 +159,7 @@ def _hint(comparison: Comparison, gate: Gate) -> Outcome:
 def gate_of(interval: Sequence[float] | None) -> Gate:
     """Whether ERM leans on the feature at all, by the 95 % interval of its feature_effect (or flip_rate) over seeds.
 
-    Not by auroc_gap: that saturates. Nothing to sever where even the upper end is within the margin.
+    auroc_gap is not used, because it saturates. There is nothing to sever if even the upper end is within the margin.
     """
     if interval is None:
         return "not known"

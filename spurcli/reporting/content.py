@@ -1,4 +1,4 @@
-"""Building a report, which every output is made from, out of what was gathered."""
+"""Builds the report, the source of every output, from the gathered files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _MAX_SCORE_FILES = 50
 
 
 def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], command: str) -> Report:
-    """Everything that a report says; reads the values of the score files."""
+    """The content of a report; reads the values of the score files."""
     collected = collect(gathered)
     arms = list(collected.arms)
     metrics, parts = _metrics(arms), sections(arms)

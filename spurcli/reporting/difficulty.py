@@ -17,7 +17,7 @@ from spurcli.reporting.values import Table, mapping, name_of, whole
 from spurcli.scoring.agreement import Agreement, agreement
 from spurcli.selection import hardness_keys, quartiles
 
-# Above this every k-th sample is looked at: quartile shares of millions do not change in the third digit.
+# Above this only every k-th sample is used: quartile shares of millions do not change in the third digit.
 MAX_SAMPLES = 4_000_000
 _MAX_CLASSES = 10_000
 _MAX_RUNS_COMPARED = 5
@@ -26,7 +26,7 @@ _BLOCK = 1 << 20  # samples that are read at a time
 
 
 def main_score(reader: ScoresReader, wanted: Sequence[str] = ()) -> str:
-    """The score that lists were made by, if it is there, else el2n, else the first that is not random."""
+    """The score that was used for lists, if it exists, else el2n, else the first that is not random."""
     names = list(reader.scores)
     for name in (*wanted, "el2n"):
         if name in names:
@@ -35,7 +35,7 @@ def main_score(reader: ScoresReader, wanted: Sequence[str] = ()) -> str:
 
 
 def describe_scores(file: File, wanted: Sequence[str] = ()) -> ScoresEntry:
-    """What a page shows of one score file; reads one score and, if known, the groups.
+    """The data that a page shows for one score file; reads one score and, if known, the groups.
 
     Of several runs the first five are compared with each other.
     """

@@ -1,4 +1,4 @@
-"""What a report says, in types; `Report.to_json` is the content of report.json (docs/formats.md), field by field."""
+"""The content of a report as typed records; `Report.to_json` is the content of report.json (docs/formats.md), field by field."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SeedValue:
 class Level:
     """A metric of an arm over its seeds.
 
-    `interval_of` says what the interval is about: "seeds" (95 % t-interval of the mean, three seeds or more) or
+    `interval_of` is the source of the interval: "seeds" (95 % t-interval of the mean, three seeds or more) or
     "samples" (the interval of the single run, or the span of those of two: test samples only, no seeds).
     """
 
@@ -68,7 +68,7 @@ class PartLevel:
 
 @dataclass(frozen=True)
 class Removal:
-    """What was removed of some samples: means over the lists of an arm."""
+    """The removed share of some samples: means over the lists of an arm."""
 
     share: float
     num_samples: float
@@ -77,7 +77,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class RemovedPart(Removal):
-    """Of one class, group or quartile (1 = easiest)."""
+    """The removal in one class, group or quartile (1 = easiest)."""
 
     name: str
 
@@ -139,7 +139,7 @@ class ArmEntry:
 
 @dataclass(frozen=True)
 class Section:
-    """Arms that may stand side by side, by position; the heading is empty where there is one section only."""
+    """Arms that may be compared in one table, by position; the heading is empty where there is one section only."""
 
     heading: str
     split: str
@@ -158,9 +158,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is claimed of a primary comparison, or hinted at (`claims.Outcome`); arm and reference are positions.
+    """The claim or hint for a primary comparison (`claims.Outcome`); arm and reference are positions.
 
-    `measures` are the metrics that decide; `p_adjusted` is Holm's over all primary comparisons of the page.
+    `measures` are the primary metrics; `p_adjusted` is Holm's over all primary comparisons of the page.
     """
 
     arm: int

@@ -1,4 +1,4 @@
-"""What would prove a page wrong: what a reader who distrusts it should look for, given what is on it."""
+"""What would prove a page wrong: what a critical reader should check, given the content of the page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def doubts(report: Report) -> list[str]:
 
 
 def _about_samples(report: Report) -> list[str]:
-    """Whether all seeds saw the same test samples, and whether carriers are there by nature."""
+    """Whether all seeds saw the same test samples, and whether carriers are natural."""
     arms = {number for claim in report.claims for number in (claim.arm, claim.reference)}
     runs = [run for run in report.runs if run.arm in arms]
     said = []

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-# Okabe and Ito (2008) without black and yellow, which vanish on one of the two backgrounds.
+# Okabe and Ito (2008) without black and yellow, which are invisible on one of the two backgrounds.
 COLORS = {"blue": "#0072B2", "vermillion": "#D55E00", "green": "#009E73", "purple": "#CC79A7"}
 OTHER_COLORS = ("#56B4E9", "#E69F00", "#8C8C8C")
-# Two colours that are not drawn otherwise; in SVG they become currentColor, the muted one at 60 %.
+# Two colours that are not used otherwise; in SVG they become currentColor, the muted one at 60 %.
 INK, MUTED = "#010203", "#010204"
 _PRINT_INK, _PRINT_MUTED = "#1a1a1a", "#666666"
 WIDTH, FONT_SIZE = 5.2, 9.5
@@ -36,7 +36,7 @@ class Style:
 class Panel:
     """One pair of axes: `draw(axes)` puts the content in; `height` and `width` in inches.
 
-    `title` and `about` are read aloud in place of the picture: what it shows, and its numbers in words.
+    `title` and `about` are read by screen readers: the content of the picture, and its numbers as text.
     """
 
     name: str
@@ -63,16 +63,18 @@ class Figure:
 def render_svg(
     panel: Panel, *, prefix: str, legend: Sequence[Style] = (), inline: bool = True, title: str = "", about: str = ""
 ) -> str:
-    """The panel as SVG with all ids starting with `prefix`; `inline` leaves out what only a file of its own needs.
+    """The panel as SVG with all ids starting with `prefix`; `inline` leaves out the parts that only a separate file needs.
 
-    `title` and what it is `about` are what a screen reader says in place of the picture (default: the panel's).
+    `title` and what it is `about` are for screen readers (default: the panel's).
     """
     buffer = io.StringIO()
     _save(panel, legend, buffer, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<style type=\"text/css\">.*?</style>\s*", "", svg, flags=re.DOTALL)  # its "*" would rule the page
+    svg = re.sub(
+        r"<style type=\"text/css\">.*?</style>\s*", "", svg, flags=re.DOTALL
+    )  # its "*" would apply to the full page
     svg = re.sub(r"<defs>\s*</defs>\s*", "", svg)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
@@ -100,7 +102,7 @@ def render_pdf(panel: Panel, legend: Sequence[Style] = ()) -> bytes:
 
 
 def render_png(panel: Panel, legend: Sequence[Style] = ()) -> bytes:
-    """Pixels on white at 200 to the inch, for slides and programs that show no SVG."""
+    """PNG on white at 200 pixels per inch, for slides and programs that show no SVG."""
     buffer = io.BytesIO()
     _save(panel, legend, buffer, "png", {"Software": None})
     return buffer.getvalue()
@@ -195,7 +197,7 @@ def spoken(parts: Iterable[str], most: int = 12) -> str:
 
 
 def share_axis(axis: Any, values: Sequence[float], *, unit: str, zero: bool = False) -> None:
-    """Limits around `values` (in the axis' own units) with some air; `zero` starts at zero."""
+    """Limits around `values` (in the axis' own units) with a margin; `zero` starts at zero."""
     if not values:
         return
     low, high = min(values), max(values)

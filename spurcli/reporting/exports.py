@@ -1,4 +1,4 @@
-"""A report as Markdown, and as CSV with one row a run."""
+"""A report as Markdown, and as CSV with one row per run."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _escape(text: str) -> str:
 
 
 def csv_of_runs(report: Report) -> str:
-    """One row a run: who it is, then value, interval and number of samples of every metric."""
+    """One row per run: its identity, then value, interval and number of samples of every metric."""
     names = [metric.name for metric in report.metrics]
     columns = ["run", "arm", "split", "seed", "draw", "method", "select", "fraction", "per", "num_train", "num_kept"]
     columns += ["selection", "epoch", "group_labels", "details", "seconds", "weights_sha256"]

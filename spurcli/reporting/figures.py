@@ -23,7 +23,7 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def arm_styles(arms: Sequence[ArmEntry | ListEntry]) -> list[Style]:
-    """A colour for each kind of arm, a marker and line style for each arm of a kind; other arms share the rest.
+    """A colour for each kind of arm, a marker and line style for each arm of a kind; further arms share the remaining ones.
 
     Arms of the same short name, in sections of other splits or selections, look the same.
     """

@@ -23,7 +23,7 @@ from spurcli.reporting.values import Table, plain
 
 Kind = Literal["evaluation", "history", "scores", "list", "injection", "checkpoint", "other"]
 
-# What each kind of artefact is for a report; others are passed over.
+# The use of each kind of artefact in a report; others are ignored.
 _KINDS: dict[str, Kind] = {
     EVALUATION.kind: "evaluation",
     HISTORY.kind: "history",
@@ -38,7 +38,7 @@ _HINT = "Name evaluation.json, history.json, scores.h5, keep.txt, inject.json or
 
 @dataclass(frozen=True)
 class ListFacts:
-    """What is shown of a checked index list. The indices themselves can be hundreds of megabytes, and nothing shows them."""
+    """The facts shown for a checked index list, without the indices, which can be hundreds of megabytes."""
 
     sha256: str
     num_samples: int | None
@@ -55,7 +55,7 @@ class ListFacts:
 
 @dataclass(frozen=True)
 class File:
-    """One artefact: its kind, the name shown for it, where it lies, and its content (None for scores and other)."""
+    """One artefact: its kind, the name shown for it, its path, and its content (None for scores and other)."""
 
     kind: Kind
     name: str
@@ -77,7 +77,7 @@ class Gathered:
 def gather(places: Sequence[Path]) -> Gathered:
     """Read every artefact in `places`: files, and folders searched recursively.
 
-    Raises InputError for a place that is not there, for a named file that is damaged or nothing a report can show,
+    Raises InputError for a missing path, for a named file that is damaged or that a report cannot show,
     and if nothing usable is found. A damaged file inside a folder is skipped and listed.
     """
     files: dict[Path, File] = {}
@@ -100,7 +100,7 @@ def gather(places: Sequence[Path]) -> Gathered:
 
 
 def _names_once(files: Sequence[File]) -> Iterator[File]:
-    """The files, with longer names where two places hold files of one name: runs are told apart by their names."""
+    """The files, with longer names where two places hold files of one name: runs are distinguished by their names."""
     names = Counter(file.name for file in files)
     taken: Counter[str] = Counter()
     for file in files:
@@ -110,7 +110,7 @@ def _names_once(files: Sequence[File]) -> Iterator[File]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files below `folder` in name order, without hidden ones and the state that running stages keep."""
+    """Files below `folder` in name order, without hidden files and the state of running stages."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".state"))
         for name in sorted(names):
@@ -120,7 +120,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def reason(error: InputError, path: Path) -> str:
-    """What is wrong with the file at `path`, without saying again where it lies."""
+    """What is wrong with the file at `path`, without repeating its path."""
     return error.problem.replace(str(path), path.name)
 
 
@@ -153,7 +153,7 @@ def _read_named(path: Path) -> File:
 
 
 def _recognise(path: Path) -> Kind | None:
-    """What a file says that it is, among those whose endings artefacts have."""
+    """The kind that a file states, if its extension is one of an artefact."""
     if not any(path.suffix in artefact.endings for artefact in catalogue.CATALOGUE):
         return None
     found = catalogue.recognise(path)
@@ -161,7 +161,7 @@ def _recognise(path: Path) -> Kind | None:
 
 
 def _expected(path: Path) -> Kind | None:
-    """What a file should be by its standard name."""
+    """The kind of a file by its standard name."""
     for artefact in (EVALUATION, HISTORY, INJECTION, SCORES):
         name = artefact.names[0]
         if path.name == name or path.name.endswith(f".{name}"):

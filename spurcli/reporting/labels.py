@@ -1,4 +1,4 @@
-"""Which metrics are asked first, and which stand in the main table; by the registry, with room for others."""
+"""The order of metrics, and which are in the main table; by the registry, with unregistered metrics added."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def primary_metric(names: Sequence[str]) -> str | None:
 
 
 def main_columns(names: Sequence[str]) -> list[str]:
-    """The metrics of the main table; the others stand in the full one."""
+    """The metrics of the main table; the others are in the full table."""
     ranked = []
     for position, name in enumerate(order_metrics(names)):
         metric = METRICS.get(name)

@@ -1,4 +1,4 @@
-"""The table of arms as LaTeX, for a paper: booktabs, units in the head, no package else."""
+"""The table of arms as LaTeX, for a paper: booktabs, units in the header, no other package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ARROWS = {True: r" $\downarrow$", False: r" $\uparrow$", None: ""}
 
 
 def latex(report: Report) -> str:
-    """All arms and the metrics of the main table: mean ± sd over seeds, without the unit, which the head has."""
+    """All arms and the metrics of the main table: mean ± sd over seeds, without the unit, which is in the header."""
     metrics = [metric for metric in report.metrics if metric.main]
     before = headings(report, range(len(report.arms)))
     lines = [

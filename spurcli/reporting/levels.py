@@ -1,4 +1,4 @@
-"""What is said where nothing can be compared by seed: the level of each arm, and of two single runs how far they are apart."""
+"""The text if nothing can be compared by seed: the level of each arm, and for two single runs their difference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_LEVELS = 5
 
 
 def levels(report: Report, primary: ShownMetric, words: str, split: str) -> str:
-    """One paragraph: levels on `split`, what can be said of a difference, and which arms it does not speak of."""
+    """One paragraph: levels on `split`, the difference if there is one, and the arms that are not included."""
     name = primary.name
     evaluated = [arm for arm in report.arms if arm.metrics]
     mine = [arm for arm in evaluated if name in arm.metrics and arm.split == split]
@@ -46,7 +46,7 @@ def _runs(entry: Level) -> str:
 
 
 def _two_runs(report: Report, pair: Sequence[ArmEntry], metric: ShownMetric) -> list[str]:
-    """What two runs say without seeds: how far they are apart, whether test samples explain it, and what is not known."""
+    """The comparison of two runs without seeds: their difference, whether test samples explain it, and what is not known."""
     fingerprints = [run.fingerprint for arm in pair for run in report.runs if report.arms[run.arm] is arm]
     if not _one_set_of_samples(fingerprints):
         return [sentences.OTHER_SAMPLES]

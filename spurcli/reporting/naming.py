@@ -1,4 +1,4 @@
-"""What arms are called: by method, pruning rule, and whatever else must be said."""
+"""The names of arms: method, pruning rule, and other differences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spurcli.words import counted
 
 ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
 
-# How an epoch was chosen, in the order in which a report speaks of it.
+# How an epoch was chosen, in the order of a report.
 SELECTIONS = {**{name: rule.label for name, rule in RULES.items()}, "": "epoch chosen elsewhere"}
 _BALANCED = {"balance_classes": "classes balanced", "balance": "classes balanced", "balance_groups": "groups balanced"}
 # What `labels_used` calls labels that came with the data; scores.h5 holds those of the data set that was scored.
@@ -37,9 +37,9 @@ def setting_words(key: str, value: Any) -> str:
 
 
 def group_labels(labels_used: Table | None) -> str:
-    """Which group labels led to a model: "none", "train", "val", "train and val", and what stood in for them.
+    """Which group labels led to a model: "none", "train", "val", "train and val", and what replaced them.
 
-    What stands in is inferred groups or errors ("inferred: mistakes"), or a file that nothing is known about ("file").
+    Replacements are inferred groups or errors ("inferred: mistakes"), or a file of unknown origin ("file").
     """
     if labels_used is None:
         return "unknown"
@@ -124,7 +124,7 @@ def arm_label(method: str, rule: Table | None, fraction: float | None, training_
 
 
 def rule_scope(rule: Table | None) -> str:
-    """Of what a rule's share is removed; "" for no rule, or a list that somebody else made."""
+    """The samples that a rule's share refers to; "" for no rule, or a list from another program."""
     if rule is None or not text(rule.get("select")):
         return ""
     if rule.get("quotas"):

@@ -13,7 +13,7 @@ from spurcli.artifacts.injection import is_injection
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.reporting.values import Table, mapping, name_of, rows, text
 
-# Options that say how difficulty was measured, or how a feature was injected; none of them differs between seeds.
+# Options that determine how difficulty was measured, or how a feature was injected; none of them differs between seeds.
 _INJECT_OPTIONS = ("--feature", "--class", "--count", "--fraction", "--select", "--twin-class")
 
 
@@ -35,12 +35,12 @@ class Source:
         return [self.kind, self.sha256, self.file]
 
     def is_same(self, other: Source | None) -> bool:
-        """Whether both are known to be the same model or logits, whatever the file is called."""
+        """Whether both are known to be the same model or logits, whatever the file's name."""
         return bool(self.sha256) and other is not None and (self.kind, self.sha256) == (other.kind, other.sha256)
 
 
 def source_of(evaluation: Table, name: str) -> Source:
-    """What was evaluated in a file called `name` that tells of no training."""
+    """The source of a file called `name` that does not record a training."""
     made = mapping(evaluation.get("provenance"))
     inputs = inputs_of(made)
     model = mapping(evaluation.get("model"))
@@ -84,7 +84,7 @@ def scoring_of(lineage: Sequence[str]) -> dict[str, object]:
 
 
 def injected_how(made: Table) -> dict[str, str]:
-    """What the command that made the injection asked for, but for its seed; {} if no such command is recorded."""
+    """The options of the command that made the injection, without its seed; {} if no such command is recorded."""
     found = _lines(lineage_of(made), "inject")
     options = _options_of(found[-1], _INJECT_OPTIONS) if found else {}
     return {key.removeprefix("--"): value for key, value in options.items()}

@@ -1,4 +1,4 @@
-"""What is said first: whether the model leans less on the feature, in words for those who have not read the paper."""
+"""The first sentences: whether the model leans less on the feature, for readers who do not know the paper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spurcli.words import amount, counted
 
 
 def reliance_words(report: Report) -> list[str]:
-    """A sentence for each kind of outcome on reliance, what is claimed first; [] where it was not measured."""
+    """A sentence for each kind of outcome on reliance, claims first; [] if it was not measured."""
     mine = [claim for claim in report.claims if set(claim.measures) == set(RELIANCE)]
     closed = [claim for claim in mine if claim.result == "nothing to sever"]
     said = [_gate_words(report, closed[0])] if closed else []
@@ -60,7 +60,7 @@ def _feature(report: Report, claim: Claim) -> str:
 
 
 def _gate_words(report: Report, claim: Claim) -> str:
-    """Of ERM: how little it leans."""
+    """The sentence for ERM with little reliance."""
     arms = [report.arms[claim.reference], *report.arms]
     for arm in (arm for arm in arms if arm.kind == "all" and arm.split == report.arms[claim.arm].split):
         for name in ("feature_effect", "flip_rate"):

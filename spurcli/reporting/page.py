@@ -93,7 +93,7 @@ def _resource(name: str) -> str:
 
 
 def _tight(text: str) -> str:
-    """No line break between a number and what belongs to it."""
+    """Prevent a line break between a number and its unit."""
     return str(text).replace(" %", "\u00a0%").replace(" ± ", "\u00a0±\u00a0").replace("± ", "±\u00a0")
 
 
@@ -155,7 +155,7 @@ def figure_view(figure: Figure, number: int, *, max_bytes: int | None = _MAX_CSV
 
 
 def _figure_groups(figures: Sequence[FigureView]) -> dict[str, list[FigureView]]:
-    """Figures by the section they stand in."""
+    """Figures by their section."""
     section = {"results": "results", "fraction": "results", "curves": "training", "removed": "removed"}
     groups: dict[str, list[FigureView]] = {"results": [], "training": [], "difficulty": [], "removed": []}
     for figure in figures:
@@ -184,7 +184,7 @@ def swatch(style: Style) -> str:
 
 
 def _name(arm: ArmEntry, *, has_heading: bool) -> tuple[str, str]:
-    """An arm's label in two lines: its short form, and the rest, but for what the heading above it says."""
+    """An arm's label in two lines: its short form, and the rest, without what the heading already says."""
     label = arm.label
     if has_heading:
         label = label.replace(f", {selection_words(arm.selection)}", "", 1).removesuffix(f" · {arm.split} split")
@@ -199,7 +199,7 @@ def _name(arm: ArmEntry, *, has_heading: bool) -> tuple[str, str]:
 
 
 def _facts(report: Report) -> list[str]:
-    """What the page is about, in a line under the title."""
+    """The subject of the page, in a line below the title."""
     num_runs = len(report.runs)
     seeds = {(run.seed, run.draw) for run in report.runs if run.seed is not None}
     splits = list(dict.fromkeys(run.split for run in report.runs if run.split))
@@ -216,7 +216,7 @@ def _facts(report: Report) -> list[str]:
 
 
 def _interval_notes(report: Report) -> list[str]:
-    """What the intervals of the table are about."""
+    """The source of the intervals in the table."""
     kinds = {entry.interval_of for arm in report.arms for entry in arm.metrics.values()}
     notes = []
     if "seeds" in kinds:
@@ -265,7 +265,7 @@ def _settings(report: Report) -> list[tuple[str, str]]:
 
 
 def _all_of_samples(report: Report) -> bool:
-    """Whether every interval is one of test samples, so that marking each would say nothing."""
+    """Whether every interval is one of test samples, so that marking each would be redundant."""
     return {entry.interval_of for arm in report.arms for entry in arm.metrics.values()} <= {"samples", None}
 
 

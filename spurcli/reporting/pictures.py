@@ -1,4 +1,4 @@
-"""The easiest and hardest samples of each class as small pictures or texts, where the data set is there."""
+"""The easiest and hardest samples of each class as small pictures or texts, if the data set is available."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def gallery(
             if others := [other.name for other in scores[number + 1 :]]:
                 notes.append(f"Pictures show the samples of one file only, not those of {listed(others)}.")
             return replace(found, note=" ".join([found.note, *notes]))
-        except Exception as error:  # options come from a file, loaders may stumble: the numbers are shown all the same
+        except Exception as error:  # options come from a file, so loaders may fail: the numbers are still shown
             reason = error.problem if isinstance(error, SpurError) else f"{type(error).__name__} while loading it"
             notes.append(f"No pictures for {file.name}: {reason}".rstrip(".") + ".")
     if others := [other.name for other in scores[3:]]:
@@ -148,7 +148,7 @@ def _decode_size(preprocessing: Table) -> int | None:
 
 
 def _injection(stored: Table, file: File, injections: Sequence[File], data_root: Path) -> Path | None:
-    """Where the inject.json of the score file is: among what was given, else where the stages look for it."""
+    """Where the inject.json of the score file is: among the given files, else where the stages search for it."""
     if not stored:
         return None
     sha256 = text(stored.get("sha256"))
@@ -171,7 +171,7 @@ def _registered(path: Path, injection: Injection) -> Path:
 
 
 def _classes(label: NDArray[np.int64], carries: NDArray[np.bool_] | None) -> list[int]:
-    """At most MAX_CLASSES labels, those with carriers first in line, ascending."""
+    """At most MAX_CLASSES labels, those with carriers preferred, ascending."""
     every = np.unique(label).tolist()
     first = np.unique(label[carries]).tolist() if carries is not None else []
     return sorted([*first, *[number for number in every if number not in first]][:MAX_CLASSES])

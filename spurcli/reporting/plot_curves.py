@@ -1,4 +1,4 @@
-"""Training curves: loss and accuracy on the training samples, and what was evaluated after each epoch."""
+"""Training curves: loss and accuracy on the training samples, and the evaluations after each epoch."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _points(epochs: Sequence[Table]) -> dict[tuple[str, str], dict[int, float]]:
 def _chosen(
     quantities: Mapping[tuple[str, str], Sequence[_Curve]], known: Mapping[str, ShownMetric]
 ) -> list[tuple[tuple[str, str], str, str]]:
-    """What gets a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)
+    """The quantities with a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)
 
     `known` are the metrics that evaluations told of: a history holds values only.
     """

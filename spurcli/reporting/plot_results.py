@@ -113,7 +113,7 @@ def _dots(report: Report, styles: Sequence[Style], positions: Sequence[int], met
     def draw(axes: Any) -> None:
         draw_rows(axes, series, unit, reference=reference, names=[arm.short for arm in arms])
         arrow = {True: ", lower is better", False: ", higher is better", None: ""}[metric.lower_is_better]
-        # over the whole panel: beside long names of arms the axes are narrow
+        # over the full panel, because the axes are narrow next to long names of arms
         axes.figure.suptitle(metric.label, x=0.01, ha="left", size=FONT_SIZE + 1, weight="bold", color=INK)
         axes.set_xlabel((unit + arrow).removeprefix(", "))
 
@@ -181,7 +181,7 @@ def _line_in_words(report: Report, found: Sequence[int], style: Style, metric: S
 
 
 def _of_what(report: Report, lines: Sequence[Sequence[int]]) -> str:
-    """What the fractions are fractions of, where all lines agree."""
+    """The reference of the fractions, if all lines agree."""
     rules = [report.arms[found[0]].rule or {} for found in lines]
     scopes = {"groups" if rule.get("groups") else rule.get("per") for rule in rules}
     words = {"class": "of each class", "all": "of all samples", "groups": "of the named groups"}

@@ -25,8 +25,8 @@ _CARRIERS, _REST = COLORS["vermillion"], COLORS["blue"]
 def difficulty(report: Report) -> list[Figure]:
     """For each kind of scoring: the histograms of its files, carriers by quartile over all of them.
 
-    Files of one kind are seeds of one scoring: they agree in score, epoch, data set, model and feature. Of a model
-    whose epoch is not known nothing says which others are its seeds.
+    Files of one kind are seeds of one scoring: they agree in score, epoch, data set, model and feature. For a model
+    with unknown epoch, its other seeds cannot be identified.
     """
     series: dict[str, list[ScoresEntry]] = {}
     for scores in report.scores:
@@ -47,7 +47,7 @@ def difficulty(report: Report) -> list[Figure]:
 
 
 def _heading(found: Sequence[ScoresEntry]) -> str:
-    """What was scored: by models trained so far for it, or by one that was there."""
+    """The heading: scored by models trained for this, or by an existing model."""
     name, of, epoch = found[0].name, found[0].of, found[0].epoch
     if of and len(found) == 1:
         return f"Difficulty: {name} of {of}"
@@ -253,7 +253,7 @@ def _removed_in_words(style: Style, rows: Sequence[RemovedPart]) -> str:
 
 
 def _even(rows: Sequence[RemovedPart]) -> bool:
-    """Whether all shares are equal up to the rounding of counts: such a panel says nothing."""
+    """Whether all shares are equal up to the rounding of counts: such a panel has no information."""
     shares = [row.share for row in rows]
     return not shares or max(shares) - min(shares) <= max(1 / max(1, row.num_samples) for row in rows)
 

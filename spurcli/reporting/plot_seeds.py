@@ -41,7 +41,7 @@ class Published:
 
 
 def in_words(series: Sequence[Series], unit: str) -> str:
-    """Mean ± sd of every series at every x, which is read aloud in place of the picture."""
+    """Mean ± sd of every series at every x, for screen readers."""
     return spoken(
         f"{one.style.label}: "
         + ", ".join(mean_sd(level, unit) + (f" at {x_words(x)}" if x is not None else "") for x, level in one.levels)

@@ -200,6 +200,6 @@ def test_names_that_are_in_two_folders_are_not_taken_from_the_wrong_one(tmp_path
             tmp_path, [f"{number}.png" for number in range(4)], [f"{place}/{number}.png" for number in range(4)], table
         )
     other = ({"test_images", "train_images"} - {folder}).pop()
-    hint = f"There is {folder}/0.png .*{other}: which.*: add --set dataset.options.folder={folder}$"
+    hint = f"There is {folder}/0.png .*{other}: choose one.*: add --set dataset.options.folder={folder}$"
     with pytest.raises(InputError, match=hint):
         load(tmp_path, table)

@@ -241,7 +241,7 @@ def test_many_numbers_become_quarters_with_a_word(tmp_path):
 def test_unused_columns_are_suggested_and_several_are_crossed(tmp_path):
     sex = ["fm"[n % 2] for n in range(NUM)]
     write(tmp_path / "p.csv", {**BASE, "sex": sex, "note": BASE["id"], **LOGIT_COLUMNS})
-    with pytest.warns(SpurWarning, match=r"hospital, sex could: --group hospital"):
+    with pytest.warns(SpurWarning, match=r"candidates: hospital, sex\. Choose one: --group hospital"):
         evaluate(predictions="p.csv", label="y_true", logit="z_*")
     found = evaluate(predictions="p.csv", label="y_true", logit="z_*", group=["hospital", "sex"])
     assert found["group_names"][:4] == ["cat/east, f", "cat/east, m", "cat/west, f", "cat/west, m"]
