@@ -1,1 +1,1 @@
-"""What a model leans on, when nobody has labelled it: finders propose features, all are judged by the same statistics."""
+"""Which unlabelled features a model leans on: finders propose features, and the same statistics test all of them."""

@@ -38,7 +38,9 @@ class ModelAnswers:
     @property
     def ask(self) -> Ask | None:
         train = self._context.dataset.splits["train"].inputs
-        return None if isinstance(train, Vectors) else self._ask  # a change of a vector shows no change of a sample
+        return (
+            None if isinstance(train, Vectors) else self._ask
+        )  # a change of a vector does not correspond to a change of a sample
 
     def _passed(self, split: str) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
         if split not in self._kept:

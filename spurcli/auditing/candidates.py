@@ -1,4 +1,4 @@
-"""Features that a column of values gives (one value, or a range of numbers), and the search for those worth a test."""
+"""Candidate features from a column of values (one value, or a range of numbers), and the search for the promising ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_VALUES = 50  # values of a column that are examined
 _LEAST = 10  # training samples with a value
 _NUMBERS = 10  # more different numbers than this are ranges
 _LEVELS = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
-_PROMISING = 2.0  # z of the association on half 0 from which a candidate is looked at
+_PROMISING = 2.0  # minimum z of the association on half 0 for a candidate
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Hit:
 def of_texts(
     column: str, values: Mapping[str, Sequence[str]], source: str, say: Callable[[str], None]
 ) -> list[Candidate]:
-    """The candidates of a column of texts, by split, counted in `source`; `say` gets a line where it is not examined as it is."""
+    """The candidates of a column of texts, by split, counted in `source`; `say` gets a line if not all values are examined."""
     clean = {split: [canonical(value) for value in part] for split, part in values.items()}
     counts = Counter(clean[source])
     filled = [value for value in counts if value]
@@ -92,7 +92,7 @@ def _empty(column: str, clean: Mapping[str, Sequence[str]], counts: Mapping[str,
 
 
 def of_numbers(column: str, values: Mapping[str, NDArray[np.float64]], source: str) -> list[Candidate]:
-    """Ranges of a number: fifths of the training samples and both tails; NaN where it is not known."""
+    """Ranges of a number: fifths of the training samples and both tails; NaN if the number is not known."""
     train = values[source][np.isfinite(values[source])]
     if len(train) < 2 * _LEAST:
         return []
@@ -125,7 +125,7 @@ def search(evidence: Evidence, candidates: Iterable[Candidate], most: int) -> li
     """The `most` promising candidates by half 0, each column and class once, the strongest first.
 
     Promising: the class has more carriers than the others have, and carriers have a higher L than the others within
-    the classes, in its own class and in others where both have enough of them.
+    its own class, and within other classes that have enough carriers and others.
     """
     classes = evidence.classes(MOST_CLASSES)
     split = evidence.held_out

@@ -32,7 +32,7 @@ def detectability(evidence: Evidence, finding: Finding) -> Metric:
     if embedding is None:
         return undefined("there are no embeddings", len(rows))
     numbers = generator("audit probe", evidence.seed)
-    if len(rows) > _MOST:  # carriers and others in their shares, a tenth of either at least
+    if len(rows) > _MOST:  # carriers and others in their shares, at least a tenth of each
         rows = _stratified(rows, target, numbers)
         target = presence[rows] > 0.5
     score = _cross_validated(embedding[rows].astype(np.float64), target, numbers)
@@ -62,7 +62,7 @@ def _cross_validated(x: NDArray[np.float64], target: NDArray[np.bool_], numbers:
 def ridge(x: NDArray[np.float64], target: NDArray[np.bool_]) -> Any:
     """A function that scores embeddings [m, d]: ridge regression on ±1, both sides of equal weight, standardised columns."""
     centre, spread = x.mean(axis=0), x.std(axis=0)
-    spread[spread < 1e-12] = np.inf  # a constant column says nothing
+    spread[spread < 1e-12] = np.inf  # a constant column has no information
     weight = np.where(target, 0.5 / max(1, target.sum()), 0.5 / max(1, (~target).sum()))[:, None]
     z = (x - centre) / spread
     middle = (weight * z).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Near-duplicates across splits by perceptual hashes: a held-out image that training had too judges nothing."""
+"""Near-duplicates across splits by perceptual hashes: a held-out image that is also in the training data is not a valid test."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-_BITS = 6  # of 256 that may differ
-_BANDS = 8  # of 4 bytes each: what differs in 6 bits agrees in one band at least
+_BITS = 6  # bits of 256 that may differ
+_BANDS = 8  # bands of 4 bytes: hashes that differ in 6 bits agree in at least one band
 _MOST_ALIKE = 50  # images that agree in a band; more are plain images, not copies
 
 
 def near_duplicates(hashes: Mapping[str, NDArray[np.uint8]], source: str) -> dict[str, list[tuple[int, int]]]:
-    """For each other split pairs (its position, that in `source`) of images whose hashes differ in 6 bits at most."""
+    """For each other split pairs (its position, that in `source`) of images whose hashes differ in at most 6 bits."""
     bits = {split: np.unpackbits(part, axis=1).sum(axis=1) for split, part in hashes.items()}
     found: dict[str, list[tuple[int, int]]] = {}
     known = [_banded(hashes[source], band) for band in range(_BANDS)]
@@ -25,7 +25,7 @@ def near_duplicates(hashes: Mapping[str, NDArray[np.uint8]], source: str) -> dic
             for row, key in enumerate(_keys(part, band)):
                 for other in known[band].get(key, ()):
                     if row in pairs or min(bits[split][row], 256 - bits[split][row]) < 16:
-                        break  # a plain image: its hash says nothing
+                        break  # a plain image: its hash has no information
                     if int(np.unpackbits(part[row] ^ hashes[source][other]).sum()) <= _BITS:
                         pairs[row] = other
         found[split] = sorted(pairs.items())

@@ -169,14 +169,14 @@ class Evidence:
         return (time.monotonic() - began) / max(1, len(some))
 
     def once(self, what: str, split: str, compute: Callable[[], Any]) -> Any:
-        """What `compute` gives of a split, computed once and kept under the name `what`."""
+        """The result of `compute` for a split, computed once and kept under the name `what`."""
         if (what, split) not in self._kept:
             self._kept[what, split] = compute()
         return self._kept[what, split]
 
 
 def halves(label: NDArray[np.int64], purpose: str, seed: int) -> NDArray[np.int64]:
-    """0 or 1 for each sample, int64 [n]: a random half of each class, the odd sample of a class to either in turn."""
+    """0 or 1 for each sample, int64 [n]: a random half of each class, the odd sample of a class goes to each half in turn."""
     half = np.empty(len(label), dtype=np.int64)
     numbers, surplus = generator(purpose, seed), 0
     order = numbers.permutation(len(label))

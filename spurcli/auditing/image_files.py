@@ -1,4 +1,4 @@
-"""What an image's file says of where it comes from: its size, its camera, its orientation, its compression."""
+"""Facts from an image's file about its origin: its size, its camera, its orientation, its compression."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _facts(path: Path) -> dict[str, float | str]:
     from PIL import Image
 
     facts: dict[str, float | str] = {}
-    # a damaged file is the decoder's to report, not this one's; Pillow raises almost anything
+    # the decoder reports damaged files, not this function; Pillow raises almost anything
     with contextlib.suppress(Exception):
         facts["file size"] = path.stat().st_size
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""What each finder of an unfinished audit found, in OUTPUT.state/: an interrupted audit goes on after the last one that ended."""
+"""The results of the finders of an unfinished audit, in OUTPUT.state/: an interrupted audit resumes after the last finished one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PLAIN = (
 
 @dataclass(frozen=True)
 class Found:
-    """What one finder gave: its findings, the warnings that it added, and its seconds."""
+    """The result of one finder: its findings, the warnings that it added, and its seconds."""
 
     findings: Sequence[Finding]
     warnings: Sequence[str]
@@ -73,7 +73,7 @@ class Kept:
         write_found(self._file(number), found)
 
     def get(self, number: int) -> Found | None:
-        """None where the finder has not ended, or its file cannot be used: then it runs again."""
+        """None if the finder has not finished or its file cannot be used; then it runs again."""
         try:
             return read_found(self._file(number)) if self._file(number).is_file() else None
         except InputError:
@@ -108,7 +108,7 @@ def write_found(path: Path, found: Found) -> None:
 
 
 def read_found(path: Path) -> Found:
-    """Read it again. Raises InputError where it is damaged."""
+    """Read the result of a finder. Raises InputError if it is damaged."""
     names = set(npz_names(path))
     content: Any = parse_json(read_npz(path, _TEXT).tobytes(), str(path))
     where = str(path)

@@ -1,4 +1,4 @@
-"""Whether the values of a property fall into two lumps: content varies smoothly, what was added to some samples does not."""
+"""Whether the values of a property fall into two lumps: content varies smoothly, a feature added to some samples does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
     """Whether two normal distributions fit float64 [n] much better than one, and are clearly apart
     (Ashman et al. 1994), with a valley between them.
 
-    A smooth skewed tail is no second lump: its distributions overlap.
+    A smooth skewed tail is not a second lump: its distributions overlap.
     """
     values = values[np.isfinite(values)][:_MOST, None]
     if len(values) < 20 or values.std() < 1e-9:
@@ -26,7 +26,7 @@ def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
 
     scaled = (values - values.mean()) / values.std()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about convergence: a poor fit is no lump
+        warnings.simplefilter("ignore")  # about convergence: a poor fit is not a lump
         one, two = (GaussianMixture(k, random_state=seed, n_init=k, reg_covar=1e-4).fit(scaled) for k in (1, 2))
     if one.bic(scaled) - two.bic(scaled) < _GAIN or two.weights_.min() < _SMALLEST:
         return False
@@ -35,7 +35,7 @@ def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
 
 
 def has_valley(values: NDArray[np.float64], low: float, high: float) -> bool:
-    """Whether fewer than half as many values are half way between the two middles as around either of them."""
+    """Whether the density half-way between the two centres is less than half of that around each centre."""
     window = (high - low) / 8
     left, middle, right = (int((np.abs(values - place) < window).sum()) for place in (low, (low + high) / 2, high))
     return 2 * middle < min(left, right)

@@ -1,4 +1,4 @@
-"""Findings that are the same samples by another name: one of them is tested, the others are named with it."""
+"""Findings with the same samples under different names: one of them is tested, and the others are listed with it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.statistics import carries
 from spurcli.auditing.suspect import Finding
 
-_SAME = 0.9  # of those that carry either, the share that carries both
+_SAME = 0.9  # of the carriers of either, the share that carries both
 
 
 def merged(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings in order, of those of one class with the same carriers in training the one that can best be tested.
+    """The findings in order; of several in one class with the same training carriers, the one that can best be tested.
 
-    That is one without a doubt, whose carriers are not inferred, and that can be put into samples.
+    This is one without a doubt, whose carriers are not inferred, and that can be inserted into samples.
     """
     source = evidence.source
     kept: list[tuple[int, Finding]] = []

@@ -1,4 +1,4 @@
-"""Properties of images, computed from their pixels; some of them can be changed in an image, to ask the model what it thinks."""
+"""Properties of images, computed from their pixels; some of them can be changed in an image to test the model."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _saturation(values: Floats) -> Floats:
 
 
 def _hue(values: Floats) -> Floats:
-    """Mean hue in degrees: the direction of the mean colour, weighed by how colourful each pixel is."""
+    """Mean hue in degrees: the direction of the mean colour, weighted by the saturation of each pixel."""
     red, green, blue = np.moveaxis(values, 3, 0)
     across, along = np.sqrt(3) * (green - blue), 2 * red - green - blue
     angle = np.degrees(np.arctan2(across.mean(axis=(1, 2)), along.mean(axis=(1, 2))))

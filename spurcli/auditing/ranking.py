@@ -9,7 +9,7 @@ from spurcli.auditing.suspect import STATUSES, Suspect
 
 
 def ranked(suspects: Sequence[Suspect]) -> list[Suspect]:
-    """The suspects in order, numbered from 1. Those without a harm come last among their kind, by p-value."""
+    """The suspects in order, numbered from 1. Those without an expected harm come last within their status, by p-value."""
 
     def key(suspect: Suspect) -> tuple[int, float, float]:
         harm = suspect.expected_harm

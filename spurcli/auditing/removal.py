@@ -1,4 +1,4 @@
-"""Words taken out of the held-out texts that have them: does the model let go of the class?"""
+"""Words removed from the held-out texts that have them: does the model move away from the class?"""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LEAST = 20  # texts from which a removal counts
 def taken_out(
     evidence: Evidence, term: Term, y: int, presence: NDArray[np.float32]
 ) -> tuple[dict[str, object], float | None]:
-    """What taking the term out does to texts of half 1 that have it, as facts, and the p-value that it does nothing.
+    """The effect of removing the term from texts of half 1 that have it, as facts, and the p-value of no effect.
 
-    None for too few texts. Compared with as many other words taken out of the same text. With a second model the larger p-value counts.
+    None for too few texts. Compared with removing as many other words from the same text. With a second model the larger p-value counts.
     """
     split, inputs = evidence.held_out, evidence.inputs(evidence.held_out)
     if evidence.ask is None or not isinstance(inputs, Texts):

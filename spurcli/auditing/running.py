@@ -1,4 +1,4 @@
-"""Runs the finders of an audit one after the other: what each will take is said first, and what it found is kept."""
+"""Runs the finders of an audit one after the other: the estimated time is printed first, and the results are kept."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding]
 
 
 def _kind(name: str, evidence: Evidence) -> str:
-    """The kind of data that a finder is for; that at hand where it is for all, as a user's own."""
+    """The kind of data that a finder is for; for finders of all kinds, such as a user's own, the kind of the data."""
     return str(FINDERS.entries[name].facts.get("for", evidence.kind)) if name in FINDERS else evidence.kind
 
 
 def _announce(evidence: Evidence, names: Sequence[str], kept: Kept) -> None:
-    """One line with what the search will take, finder by finder, where its file has a function `seconds(evidence)`."""
+    """One line with the estimated time of the search by finder, for finders whose file has a function `seconds(evidence)`."""
     waiting = [name for number, name in enumerate(names) if kept.get(number) is None]
     known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
     if not known:
@@ -102,7 +102,7 @@ def _announce(evidence: Evidence, names: Sequence[str], kept: Kept) -> None:
 
 
 def _seconds(name: str, evidence: Evidence) -> float | None:
-    """What a finder will take by its own estimate; None where it makes none."""
+    """The time of a finder by its own estimate; None if it has none."""
     if name not in FINDERS:
         return None
     module = importlib.import_module(FINDERS.entries[name].target.partition(":")[0])

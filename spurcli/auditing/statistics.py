@@ -1,4 +1,4 @@
-"""The statistics that every finding gets, whatever found it, and whether they confirm it as a suspect. Effects and p-values are of half 1, which no finder searches.
+"""The statistics that every finding gets, regardless of the finder, and whether they confirm it as a suspect. Effects and p-values are of half 1, which no finder searches.
 
 docs/audit.md explains each. A statistic that is undefined has the value None and a reason.
 """
@@ -28,7 +28,7 @@ from spurcli.evaluation.trimmed import degrees_left, trimmed_mean, trimmed_sprea
 from spurcli.reporting.claims import LEVEL, holm
 from spurcli.student import two_sided_p
 
-SMALLEST_EFFECT = 0.1  # of the model's own class distance; less is not worth a cut
+SMALLEST_EFFECT = 0.1  # of the model's own class distance; a smaller effect is not worth pruning
 MIN_CARRIERS = 5  # in a class, to count as one that can be compared within
 _SHOWN = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
 _PAIRS, _GROUPS = "pairs", "groups"
@@ -52,12 +52,12 @@ def judged(evidence: Evidence, findings: Sequence[Finding]) -> list[Suspect]:
 
 
 def carries(presence: NDArray[np.float32]) -> Bools:
-    """Who carries the feature, more likely than not, bool [n]; not those of whom it is not known."""
+    """Which samples probably carry the feature (probability above ½), bool [n]; False if not known."""
     return np.asarray(np.nan_to_num(presence, nan=0.0) > 0.5)
 
 
 def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[CarrierRow]]:
-    """For each split and class: samples, of how many it is known, and how many carry the feature (the sum of probabilities)."""
+    """For each split and class: the number of samples, of known ones, and of carriers (the sum of probabilities)."""
     found: dict[str, list[CarrierRow]] = {}
     for split, presence in finding.presence.items():
         rows: list[CarrierRow] = []
@@ -141,9 +141,9 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
 
 
 def _tested(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
-    """Our p-value; the larger one where the finder has its own too; none for a finding that cannot be confirmed anyway.
+    """The p-value; the larger one if the finder also has its own; none for a finding that cannot be confirmed.
 
-    A finder's own test says that carriers exist. Only held-out samples with the feature put in say that the model moves.
+    A finder's own test says that carriers exist. Only held-out samples with the feature added show that the model moves.
     """
     if finding.doubt:
         return None, finding.doubt
@@ -188,7 +188,7 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], 
     elif twin is None and presence is None:
         reason = f"the carriers are not known for the split {split!r}"
     logits = evidence.logits(split)
-    if finding.inferred and twin is None:  # what the model gave must not judge the model
+    if finding.inferred and twin is None:  # outputs of the model must not be used to judge the model
         second = evidence.second_logits(split)
         if second is None and not reason:
             reason = "the carriers were inferred from the model itself: name another model with --second"

@@ -25,7 +25,7 @@ from spurcli.words import counted, listed
 MAX_CLASSES, PER_END, TEXTS_PER_END = 10, 6, 3
 _MAX_CHARACTERS = 180
 _MAX_SIDE = 56
-_SMALL = 40  # up to this many pixels a side, pixels are shown as squares
+_SMALL = 40  # up to this many pixels per side, pixels are shown as squares
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from spurcli.evaluation.reliance import margin
 _DOUBT = "from the model's own embeddings: look at the samples"
 _LARGEST = 8  # clusters of a class, before similar ones are merged
 _MOST = 4000  # samples of a class that are clustered
-_LEAST = 30  # samples of a class, below which it is not clustered
+_LEAST = 30  # minimum samples of a class for clustering
 _SILHOUETTE = 600  # samples for the silhouette
 _SMALLEST_SILHOUETTE = 0.1
 _DIMENSIONS = 32
@@ -24,7 +24,7 @@ _EASY, _HARD = 1.0, -1.0  # standard deviations of the class's margin
 
 
 def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
-    """The `most` clusters that are unusually compact and easy, or unusually hard; carriers in other classes by a probe.
+    """The `most` clusters that are unusually compact and easy, or unusually hard; a probe finds the carriers in other classes.
 
     As in GEORGE (Sohoni et al., NeurIPS 2020): the number of clusters is that of the best silhouette, up to 8 a class.
     """
@@ -44,7 +44,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take, roughly: k-means of some thousand samples takes seconds."""
+    """Approximate seconds of `find`: k-means of some thousand samples takes seconds."""
     counts = np.bincount(evidence.label(evidence.source))
     return float(sum(_SECONDS * min(size, _MOST) / _MOST for size in counts.tolist()))
 

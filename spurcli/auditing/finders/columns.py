@@ -1,4 +1,4 @@
-"""Columns of the user's table: does the model lean on what a value, or a range of numbers, stands for?"""
+"""Columns of the user's table: does the model lean on the feature behind a value or a range of numbers?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spurcli.registry import near
 
 
 def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> list[Finding]:
-    """The `most` suspicious columns, or those that are named. Numbers are cut into ranges by their quantiles."""
+    """The `most` suspicious columns, or the named ones. Numbers are divided into ranges by their quantiles."""
     columns = evidence.columns
     names = list(columns.get(evidence.source) or ())
     for name in column:
@@ -34,7 +34,7 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take: each value of each column is looked at once."""
+    """Estimated seconds of `find`: each value of each column is read once."""
     return 1e-5 * sum(len(column) for part in evidence.columns.values() for column in part.values())
 
 

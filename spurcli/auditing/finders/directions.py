@@ -1,4 +1,4 @@
-"""Directions of frozen embeddings: what a backbone sees apart, whatever the classes are, and a head moves along."""
+"""Directions of frozen embeddings: what a backbone separates, independent of the classes, and a head uses."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _SECONDS = 10.0
 def find(evidence: Evidence, *, most: int = 6) -> list[Finding]:
     """The `most` suspicious directions: the ends of the first principal components of all classes together, and clusters.
 
-    The embeddings come from a backbone that was not trained on these classes, so the head did not make them. That a head moves along a
-    direction is what it is for, and may be right: no direction is confirmed.
+    The embeddings come from a backbone that was not trained on these classes, so the head did not make them. A head is meant to
+    use directions, so this may be legitimate: no direction is confirmed.
     """
     if evidence.kind != "vectors":
         return []
@@ -31,7 +31,7 @@ def find(evidence: Evidence, *, most: int = 6) -> list[Finding]:
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take, roughly: k-means of some thousand samples takes seconds."""
+    """Approximate seconds of `find`: k-means of some thousand samples takes seconds."""
     return _SECONDS * min(1.0, len(evidence.label(evidence.source)) / (2 * _MOST))
 
 

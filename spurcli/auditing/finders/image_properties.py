@@ -1,4 +1,4 @@
-"""Properties of images: brightness, colour, border, sharpness, and what their files say (size, camera, compression)."""
+"""Properties of images: brightness, colour, border, sharpness, and facts from their files (size, camera, compression)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from spurcli.datasets import Images, Texts, Vectors
 from spurcli.words import counted
 
 _BATCH = 256
-_MOST_CHANGED = 2000  # held-out samples that are changed and asked again
+_MOST_CHANGED = 2000  # held-out samples that are changed and given to the model again
 _SMOOTH = "{} varies smoothly within the class, so it may be part of the class itself"
 _DOUBT = "{} cannot be changed separately in an image, so it was not tested"
 
 
 def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
-    """The `most` suspicious properties. Those that can be changed in an image are tested so; near-duplicates are named."""
+    """The `most` suspicious properties. Those that can be changed in an image are tested in this way; near-duplicates are reported."""
     if evidence.kind != "images":
         return []
     numbers, hashes = _of_pixels(evidence)
@@ -45,7 +45,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take, from some images that are measured, and what the model is asked again."""
+    """Estimated seconds of `find`, from some measured images and the number of model calls."""
     sizes = {split: len(label) for split, label in evidence.labels.items()}
     some = _images(evidence, evidence.held_out).read(np.arange(min(32, sizes[evidence.held_out]), dtype=np.int64))
     began = time.monotonic()
@@ -83,7 +83,7 @@ def _images(evidence: Evidence, split: str) -> Images:
 
 
 def _of_files(evidence: Evidence) -> list[Candidate]:
-    """Candidates from the images' files, where all splits have files."""
+    """Candidates from the images' files, if all splits have files."""
     paths: dict[str, Sequence[Path]] = {}
     for split in evidence.splits:
         own = getattr(_images(evidence, split), "paths", None)
@@ -132,7 +132,7 @@ def _finding(
 
 
 def _changed(evidence: Evidence, hit: Hit) -> Counterfactual | None:
-    """Held-out samples of other classes without the property, changed to the middle of what its carriers have."""
+    """Held-out samples of other classes without the property, changed to the median value of its carriers."""
     candidate, split = hit.candidate, evidence.held_out
     if evidence.ask is None:
         return None

@@ -1,4 +1,4 @@
-"""Marks over the whole image or at a fixed place: a tint, a frame, a line, noise, a watermark. What some images have added, does it move the model?"""
+"""Marks over the whole image or at a fixed place: a tint, a frame, a line, noise, a watermark. Does something added to some images move the model?"""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _CANDIDATES = 6  # of a class
 _RECIPIENTS, _PUSHERS = 20, 4
 _SHARE = 0.1  # of the passes that regions may take
 _SECONDS = 1.0  # for _MOST_DONORS samples of a class
-_LEAST_NULL = 60  # of three suspects none could be confirmed with fewer
-_TOLD_BY_PIXELS = 2.0  # separation from which carriers of other classes are told
+_LEAST_NULL = 60  # with fewer, none of three suspects could be confirmed
+_TOLD_BY_PIXELS = 2.0  # minimum separation to identify carriers of other classes
 _MOST_PLACE = 0.8  # of a mark's energy lies in the region that names it
 _CONTROLS, _PAIRS, _CHUNK = 8, 400, 1024
 
@@ -77,7 +77,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take: arithmetic in each class, and what the model is asked."""
+    """Estimated seconds of `find`: the computation in each class, and the model calls."""
     inputs = evidence.inputs("train") if evidence.source == "train" else None
     if evidence.ask is None or inputs is None:
         return 0.0
@@ -90,7 +90,7 @@ def seconds(evidence: Evidence) -> float:
 
 
 def _allowed(evidence: Evidence, inputs: Any) -> float:
-    """How often the model may be asked what donors push, by the size of the images and the budget."""
+    """The maximum number of model calls for donors, by the size of the images and the budget."""
     height, width, _ = inputs.shape
     return _SHARE * passes(height, width, evidence.left(), 1 / max(evidence.pace, 1e-9))
 
@@ -152,7 +152,7 @@ def _finding(
     null: Floats,
     means: Mapping[int, Floats],
 ) -> Finding:
-    """A finding of a mark, or of one at several places: the first of them is tested, the others need a valley too."""
+    """A finding of a mark, or of one at several places: the first of them is tested, the others must also have a valley."""
     first, y = group[0], group[0].label
     asked = [(mark, *_presence(evidence, squares, mark, means)) for mark in group]
     _, _, fitted, is_parted = asked[0]
@@ -203,10 +203,10 @@ def _finding(
 def _presence(
     evidence: Evidence, squares: Squares, mark: Mark, means: Mapping[int, Floats]
 ) -> tuple[dict[str, NDArray[np.float32]], Lumps, bool]:
-    """Who carries, in each split, the two lumps of half 1, and whether there is a valley between them. NaN where it is not known.
+    """The carriers in each split, the two lumps of half 1, and whether there is a valley between them. NaN if not known.
 
-    Samples among which the mark was searched keep what the other folds said of them: along the direction itself they
-    would lie too far apart.
+    Samples among which the mark was searched keep the values from the other folds: along the direction itself they
+    would be too far apart.
     """
     unseen = _along(evidence, squares, mark, means, "train", _half(evidence, mark.label, 1))
     fitted = lumps(unseen[None])
@@ -218,7 +218,7 @@ def _presence(
             continue
         for y in means if tells else [mark.label]:
             index = np.flatnonzero(evidence.label(split) == y)
-            # the mean of a class with carriers lies between both parts, that of another class where nobody carries
+            # the mean of a class with carriers lies between both parts, that of another class has no carriers
             offset = 0.0 if y == mark.label else float(fitted.low[0])
             along = _along(evidence, squares, mark, means, split, index) + offset
             presence[split][index] = fitted.of(along) if len(index) else []
@@ -229,7 +229,7 @@ def _presence(
 def _along(
     evidence: Evidence, squares: Squares, mark: Mark, means: Mapping[int, Floats], split: str, index: NDArray[np.int64]
 ) -> Floats:
-    """How far samples of one class go along the direction of a mark, from the mean of their class."""
+    """The projection of samples of one class on the direction of a mark, from the mean of their class."""
     parts = [np.empty(0)]
     for start in range(0, len(index), _CHUNK):
         chosen = index[start : start + _CHUNK]
@@ -250,7 +250,7 @@ def _place(pattern: Floats) -> tuple[str, Region]:
 
 
 def _pairs(evidence: Evidence, ask: Ask, y: int, added: Floats, pixels: Pixels, upper: Floats) -> Counterfactual | None:
-    """Held-out samples of half 1 with the mark, at one of its places, and as a control with how some random others differ from the rest."""
+    """Held-out samples of half 1 with the mark, at one of its places, and as a control with the difference of random other samples from the rest."""
     split, rng = evidence.held_out, generator("audit marks pairs", evidence.seed, y)
     without = pixels[upper < 0.5]
     size = min(int((upper > 0.5).sum()), len(without) // 2)

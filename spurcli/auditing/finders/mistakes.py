@@ -1,4 +1,4 @@
-"""Mistakes: samples of one class that are taken for another may carry what the model takes for the other class's feature."""
+"""Mistakes: samples of one class that are predicted as another may carry the feature that the model uses for the other class."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LEAST = 10  # mistakes of one kind
 
 
 def seconds(_: Evidence) -> float:
-    """What `find` will take: it only counts."""
+    """Estimated seconds of `find`, which only counts."""
     return 0.0
 
 
 def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
     """The `most` frequent kinds of mistakes, true class → predicted class, as carriers of the predicted class's feature.
 
-    CnC's idea (Zhang et al., ICML 2022): what the model predicts stands for the feature that it leans on. Training samples
-    are hardly mistaken by a model that fits them; then the held-out samples alone show the kinds.
+    CnC's idea (Zhang et al., ICML 2022): the prediction replaces the feature that the model leans on. A model that fits its training samples
+    makes few mistakes on them; then only the held-out samples show the kinds of mistakes.
     """
     num_classes = len(evidence.class_names)
     counts = np.zeros((num_classes, num_classes), dtype=np.int64)

@@ -28,7 +28,7 @@ _LEAST_CARRIERS = 4  # from which the region is put into held-out samples
 
 
 def find(evidence: Evidence, *, region: Sequence[tuple[int, int, int, int]] = (), most: int = 3) -> list[Finding]:
-    """The `most` suspicious regions, or of those that are named (top, left, bottom, right) what a class holds in them."""
+    """The `most` suspicious regions, or what a class has in the named ones (top, left, bottom, right)."""
     ask = evidence.ask
     if ask is None or evidence.kind != "images" or evidence.source != "train":
         return []
@@ -57,7 +57,7 @@ def find(evidence: Evidence, *, region: Sequence[tuple[int, int, int, int]] = ()
     if not region:
         chosen = [refined(ask, one, parts[0][one.label], _ignore) for one in chosen]
     null = _null(evidence, ask, tried, parts, plan, classes)
-    # class by class all samples are asked, with the recipients of both halves; of huge classes as many as the passes allow
+    # class by class all samples are evaluated, with the recipients of both halves; for very large classes as many as the passes allow
     per_class = max(2 * plan.donors, int(0.5 * allowed / max(len(chosen), 1) / (2 * plan.recipients)))
     return [_finding(evidence, ask, one, parts, null, classes, per_class) for one in chosen]
 
@@ -110,7 +110,7 @@ def _null(
     plan: Plan,
     classes: Sequence[int],
 ) -> NDArray[np.float64]:
-    """What regions of a class do to other classes, on half 1: strength times independence; empty for two classes."""
+    """The effect of regions of a class on other classes, on half 1: strength times independence; empty for two classes."""
     if len(classes) < 3:
         return np.empty(0)
     order = generator("audit regions null", evidence.seed).permutation(len(tried))[: plan.num_null]
@@ -133,7 +133,7 @@ def _finding(
     most: int,
 ) -> Finding:
     y, where = one.label, one.region.where
-    targets = list(classes) if len(classes) > 2 else [y]  # of two classes no recipient is of neither
+    targets = list(classes) if len(classes) > 2 else [y]  # with two classes there is no recipient of a third class
     strength, independence = confirmation(ask, one, parts[0][y], parts[1][y], targets, _ignore)
     k = targets.index(y)
     foreign = float(independence[k])
@@ -171,7 +171,7 @@ def _finding(
 
 
 def _pairs(evidence: Evidence, ask: Ask, one: Tried, who: Carriers) -> Counterfactual | None:
-    """Held-out samples of half 1 with the region of a carrier, and with that of a classmate that does not carry, as a control."""
+    """Held-out samples of half 1 with the region of a carrier, and, as a control, with that of a non-carrier of the same class."""
     split, y = evidence.held_out, one.label
     if evidence.inputs(split) is None:
         return None

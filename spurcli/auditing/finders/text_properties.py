@@ -41,7 +41,7 @@ _NAMES: Mapping[str, Callable[[str], str]] = {
     "begins with a capital": lambda text: "yes" if text[:1].isupper() else "no",
     "script": lambda text: _script(text),
 }
-# What can be changed in a text by itself: value of the property → the text with it.
+# Properties that can be changed separately in a text: value of the property → the changed text.
 _CHANGES: Mapping[str, Callable[[str, str], str]] = {
     "ends with": lambda text, value: text.rstrip(" .!?") + (value if value != "other" else ""),
     "begins with a capital": lambda text, value: (text[:1].upper() if value == "yes" else text[:1].lower()) + text[1:],
@@ -71,7 +71,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take, from some texts that are measured, and what the model is asked again."""
+    """Estimated seconds of `find`, from some measured texts and the number of model calls."""
     sizes = {split: len(label) for split, label in evidence.labels.items()}
     some = _texts(evidence, evidence.held_out).read(np.arange(min(100, sizes[evidence.held_out]), dtype=np.int64))
     began = time.monotonic()

@@ -1,5 +1,5 @@
-"""Words and short phrases: more frequent with a class than elsewhere; put into texts of other classes they pull the model to it, and
-taken out of texts that have them they let it go."""
+"""Words and short phrases: more frequent with a class than elsewhere; inserted into texts of other classes, they move the model towards the class, and
+removed from texts that have them, they move it away."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from spurcli.randomness import generator
 
 _LEAST = 10  # training texts that have it
 _PROMISING = 3.0  # z of p(y | word) against p(y) on half 0
-_TRIED = 60  # words that are put into texts of half 0, of all classes together
+_TRIED = 60  # number of words that are inserted into texts of half 0, over all classes
 _TEXTS = 64  # texts that each is put into then
 _MOST_CHANGED = 400  # texts for the test
 _NUM_CONTROLS = 8
 _MOST_COUNTED = 2000  # texts
 _MOST = 20  # words of all classes together
-_ALONE = 1.2  # a part of a phrase that has up to so many times as many texts is not there by itself
+_ALONE = 1.2  # a part of a phrase with up to this many times as many texts does not occur independently
 
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A term with the class that it goes with: z of p(y | term) against p(y), and how many texts of the class have it, in half 0."""
+    """A term with the class that it is linked to: z of p(y | term) against p(y), and how many texts of the class have it, in half 0."""
 
     term: Term
     label_index: int
@@ -46,8 +46,8 @@ class _Ranked:
 def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list[Finding]:
     """The `most` suspicious words of each class (or phrases of up to three words), or those that are named; tested by putting them into texts.
 
-    Gardner et al., "Competency Problems", EMNLP 2021: z of p(y | word) against p(y). Where a model can be asked, the words of
-    the highest z are put into texts of other classes, and those are kept whose pull times number of texts is largest.
+    Gardner et al., "Competency Problems", EMNLP 2021: z of p(y | word) against p(y). If a model is available, the words with
+    the highest z are inserted into texts of other classes, and those with the largest push times number of texts are kept.
     """
     if evidence.kind != "texts":
         if word:
@@ -72,7 +72,7 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
 
 
 def seconds(evidence: Evidence) -> float:
-    """What `find` will take, from some texts that are cut into words, and what the model is asked."""
+    """Estimated seconds of `find`, from some texts split into words and the number of model calls."""
     sizes = {split: len(label) for split, label in evidence.labels.items()}
     some = _texts(evidence, evidence.held_out).read(np.arange(min(100, sizes[evidence.held_out]), dtype=np.int64))
     began = time.monotonic()
@@ -128,8 +128,8 @@ def _z(share: float, expected: float, count: int) -> float:
 
 
 def _without_parts(found: list[_Ranked]) -> list[_Ranked]:
-    """One term for those that contain each other, for the same class: the one that ranks highest, but the longest of those that
-    nearly the same texts have."""
+    """One term for those that contain each other, for the same class: the one that ranks highest, or the longest of those that
+    occur in nearly the same texts."""
     kept: list[_Ranked] = []
     for each in found:
         near = [one for one in kept if (one.term.column, one.label_index) == (each.term.column, each.label_index)]
@@ -148,7 +148,7 @@ def _without_parts(found: list[_Ranked]) -> list[_Ranked]:
 
 
 def _of_each_class(ranked: Sequence[_Ranked], most: int) -> list[_Ranked]:
-    """The first of each class: what a text is rightly classified by ranks high too, and of one class it would hide the others'."""
+    """The first of each class: the content of a class also ranks high, and one class could otherwise hide the others."""
     seen: Counter[int] = Counter()
     chosen = []
     for each in ranked:
@@ -163,7 +163,7 @@ def _holds(words: Words, part: Words) -> bool:
 
 
 def _pulling(evidence: Evidence, ask: Ask, ranked: Sequence[_Ranked]) -> list[_Ranked]:
-    """The words by how far they pull texts of other classes, on half 0, times the number of texts that have them."""
+    """The words by how far they move texts of other classes, on half 0, times the number of texts that have them."""
     tried = [replace(each, term=_as_often(evidence, each.term)) for each in ranked[:_TRIED]]
     split = evidence.held_out
     label, half = evidence.label(split), evidence.half(split)
@@ -235,7 +235,7 @@ def _called(term: Term, inputs: Texts) -> str:
 
 
 def _counterfactual(evidence: Evidence, term: Term, y: int, presence: NDArray[np.float32]) -> Counterfactual | None:
-    """Texts of half 1 without the word, with it put in; the control has words put in that go with no class."""
+    """Texts of half 1 without the word, with the word inserted; the control has inserted words that are not linked to a class."""
     if evidence.ask is None:
         return None
     split = evidence.held_out
@@ -254,7 +254,7 @@ def _counterfactual(evidence: Evidence, term: Term, y: int, presence: NDArray[np
 
 
 def _neutral(evidence: Evidence, term: Term, y: int) -> list[Term]:
-    """Words about as frequent as `term`, as many words long, that go with the class no more than chance would have it."""
+    """Words about as frequent as `term`, of the same number of words, that are linked to the class only by chance."""
     label, half = evidence.label(evidence.source), evidence.half(evidence.source)
     texts = _tokens(evidence, evidence.source, term.column)
     rows = np.flatnonzero(half == 0).tolist()[:20_000]

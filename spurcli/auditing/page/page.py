@@ -1,4 +1,4 @@
-"""audit.html: the suspects of an audit with the samples that carry them, beside classmates that do not."""
+"""audit.html: the suspects of an audit with the samples that carry them, next to samples of the same class that do not."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ShareRow:
 
 @dataclass(frozen=True)
 class ValueTable:
-    """All values of a suspect's column: `heads` of the classes' shares, a row a value with its share of each, and the accuracy."""
+    """All values of a suspect's column: `heads` of the classes' shares, one row per value with its share of each class, and the accuracy."""
 
     heads: Sequence[str]
     rows: Sequence[tuple[str, bool, Sequence[str], tuple[str, str]]]
@@ -205,7 +205,7 @@ def _value(metric: JsonObject, unit: str) -> tuple[str, str, str]:
 
 
 def _unmeasured(measures: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, str]]:
-    """Why there is no value, and of which measures: each reason once."""
+    """The measures without a value and the reasons, each reason once."""
     found: dict[str, list[str]] = {}
     for label, value, _, reason in measures:
         if not value and reason:
@@ -218,7 +218,7 @@ def _p(value: float) -> str:
 
 
 def _shares(carriers: Mapping[str, Sequence[JsonObject]], splits: Sequence[str]) -> list[ShareRow]:
-    """A row a class, a column a split: the share of carriers with its interval."""
+    """One row per class, one column per split: the share of carriers with its interval."""
     found = {name: {row["class"]: row for row in carriers[name]} for name in splits}
     labels = list(dict.fromkeys(label for rows in found.values() for label in rows))
     return [ShareRow(label, [_share(found[name].get(label)) for name in splits]) for label in labels]

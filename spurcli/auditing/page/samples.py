@@ -16,8 +16,8 @@ from spurcli.artifacts.envelope import JsonObject
 from spurcli.datasets import Inputs, Texts
 from spurcli.errors import InputError
 
-_LOSSLESS = 96  # up to this many pixels a side an image is stored as PNG, else as JPEG
-_SMALL = 64  # up to this many pixels a side, pixels are shown as squares
+_LOSSLESS = 96  # up to this many pixels per side an image is stored as PNG, else as JPEG
+_SMALL = 64  # up to this many pixels per side, pixels are shown as squares
 _MAX_CHARACTERS = 1200
 _QUALITY = 88
 
@@ -43,7 +43,7 @@ class Shown:
 def show(
     inputs: Inputs, indices: NDArray[np.int64], *, max_side: int = 256, where: JsonObject | None = None
 ) -> list[Shown]:
-    """The samples at `indices`; `where` is what a finding says about where to look: {"box": …} or {"words": …}."""
+    """The samples at `indices`; `where` is the location in a finding: {"box": …} or {"words": …}."""
     where = where or {}
     if isinstance(inputs, Texts):
         words = [word for word in where.get("words") or [] if isinstance(word, str) and word]
@@ -83,7 +83,7 @@ def _cut(text: str) -> str:
 
 
 def _pieces(text: str, words: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, whole words (or phrases) of `words` marked, whatever their case."""
+    """The text in pieces, whole words (or phrases) of `words` marked, regardless of case."""
     if not words:
         yield text, False
         return

@@ -22,7 +22,7 @@ _SHARES = (
     0.125,
     0.125,
     0.375,
-)  # of a class's ticks by quarter: strong or weak is told from the first and the last
+)  # of a class's ticks by quarter: strong or weak is determined by the first and the last
 _NUM_REPEATED = 5
 _APART = 10  # a sample is shown again after at least so many others
 _NUM_TOP = 20  # the most probable carriers of a suspect that are all shown
@@ -51,7 +51,7 @@ def draw(
     """`num` different samples of `classes`, by class and quarter of `difficulty`, shuffled, and a few of them twice.
 
     With the `presence` of a suspect its most probable carriers are strata whose samples are all shown. The rest is a simple
-    random sample of each stratum, more of the easiest and the hardest quarter, since these tell strong from weak.
+    random sample of each stratum, more of the easiest and the hardest quarter, because these distinguish strong from weak.
     """
     numbers = generator("ticks", seed)
     drawn: list[Item] = []
@@ -73,7 +73,7 @@ def draw(
 
 
 def _allotted(sizes: Sequence[int], shares: Sequence[float], num: int) -> list[int]:
-    """How many of `num` each stratum gets: one after the other to the one that is furthest below its share and not used up."""
+    """How many of `num` each stratum gets: each next one goes to the stratum that is furthest below its share and not exhausted."""
     counts = [0] * len(sizes)
     for _ in range(min(num, sum(sizes))):
         open_ones = [place for place, size in enumerate(sizes) if counts[place] < size]
@@ -82,7 +82,7 @@ def _allotted(sizes: Sequence[int], shares: Sequence[float], num: int) -> list[i
 
 
 def _top(members: NDArray[np.int64], presence: NDArray[np.float32] | None, most: int) -> NDArray[np.int64]:
-    """The members most probably carriers, at most `most`, where that is between not and surely known."""
+    """The most probable carriers among the members, at most `most`, with a known probability above 0."""
     if presence is None:
         return members[:0]
     known = members[~np.isnan(presence[members])]
@@ -91,7 +91,7 @@ def _top(members: NDArray[np.int64], presence: NDArray[np.float32] | None, most:
 
 
 def _quarters(members: NDArray[np.int64], difficulty: NDArray[np.float32] | None) -> NDArray[np.int64]:
-    """The quarter of each member by difficulty, 0 the easiest; −1 where no difficulty is known. Ties by position."""
+    """The quarter of each member by difficulty, 0 the easiest; −1 if no difficulty is known. Ties are broken by position."""
     if difficulty is None:
         return np.full(len(members), -1, dtype=np.int64)
     quarter = np.empty(len(members), dtype=np.int64)
@@ -100,7 +100,7 @@ def _quarters(members: NDArray[np.int64], difficulty: NDArray[np.float32] | None
 
 
 def _with_repeats(items: list[Item], numbers: np.random.Generator) -> list[Item]:
-    """A few items once more, at least _APART others later."""
+    """The items with a few repeated, at least _APART items later."""
     if len(items) < 3 * _APART:
         return items
     early = numbers.permutation(len(items) - _APART)[:_NUM_REPEATED]
@@ -163,5 +163,5 @@ def _json(shown: Shown) -> object:
 
 
 def _script_json(data: object) -> str:
-    """JSON that no text in it can end the script element of."""
+    """JSON for a script element, with < escaped so that no text can end the element."""
     return json.dumps(data, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -13,7 +13,7 @@ from spurcli.reporting.values import printable
 
 
 def render(name: str, **values: Any) -> str:
-    """A template of this folder with these values; scripts and JSON are put in as they are, all other text is escaped."""
+    """A template of this folder with these values; scripts and JSON are inserted unchanged, all other text is escaped."""
     from markupsafe import Markup
 
     values = {key: Markup(value) if key in ("code", "json") else value for key, value in values.items()}
@@ -31,5 +31,5 @@ def source(name: str) -> str:
 
 
 def script_hash(code: str) -> str:
-    """What Content-Security-Policy calls a script that may run."""
+    """The hash by which Content-Security-Policy allows a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""Writes audit.html beside audit.json, and ticks.html where a tick sheet is asked for."""
+"""Writes audit.html next to audit.json, and ticks.html if a tick sheet is requested."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _inputs(evidence: Evidence) -> Inputs | None:
 
 
 def require_sheet(evidence: Evidence, plan: SheetPlan) -> None:
-    """Raise SpurError where the sheet could not be made, before the search begins."""
+    """Raise SpurError before the search if the sheet cannot be made."""
     if _inputs(evidence) is None:
         raise UsageError(
             "--sheet requires images or texts",

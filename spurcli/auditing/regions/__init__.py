@@ -1,1 +1,1 @@
-"""Regions of images, tested causally: put one of a training image into images of other classes, and ask the model."""
+"""Regions of images, tested causally: copy one from a training image into images of other classes, and apply the model."""

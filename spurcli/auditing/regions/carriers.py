@@ -1,4 +1,4 @@
-"""Who carries what a region of a class holds: a probability for every sample of every split."""
+"""Which samples carry the content of a region of a class: a probability for every sample of every split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spurcli.auditing.regions.templates import Whitening, along, crossed, templa
 
 Read = Callable[[str, NDArray[np.int64]], Pixels]
 _CHUNK = 2048
-_TOLD_BY_PIXELS = 2.0  # separation along the template from which it tells carriers of other classes
+_TOLD_BY_PIXELS = 2.0  # minimum separation along the template to identify carriers of other classes
 
 
 @dataclass(frozen=True)

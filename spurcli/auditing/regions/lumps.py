@@ -1,4 +1,4 @@
-"""Do some values form a lump of their own, as those of carriers do, or one smooth and perhaps skewed heap?
+"""Do some values form a separate lump, as those of carriers do, or one smooth and perhaps skewed distribution?
 
 For many series at once: `values` float64 [series, n]. BIC of a skew-normal less that of a mixture of two Gaussians.
 """
@@ -47,7 +47,7 @@ class Lumps:
 
     @property
     def separation(self) -> Floats:
-        """How far the parts are apart, in their mean standard deviations."""
+        """Distance of the parts, in units of their mean standard deviation."""
         return np.asarray((self.high - self.low) / np.sqrt((self.low_spread**2 + self.high_spread**2) / 2))
 
 
@@ -105,7 +105,7 @@ def _mixture(unit: Floats, start: float) -> tuple[Floats, ...]:
     )
     weight = np.where(swapped, 1 - weight, weight)
     upper = np.where(swapped[:, None], 1 - upper, upper)
-    # a wide part claims both tails: what is below the lower mean is not of the upper part, nor the other way round
+    # a wide part claims both tails: values below the lower mean are not in the upper part, and vice versa
     upper = np.where(unit < low[:, None], 0.0, np.where(unit > high[:, None], 1.0, upper))
     return either.sum(axis=1), weight, low, high, low_variance, high_variance, upper
 

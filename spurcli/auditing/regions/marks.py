@@ -1,7 +1,7 @@
-"""Marks: what is added to some samples of a class, anywhere in the image or all over it, seen as a lump along one direction of pixels.
+"""Marks: something added to some samples of a class, anywhere in the image or over the full image, detected as a lump along one direction of pixels.
 
 Content varies in many directions; a mark adds the same to each of its carriers. So the samples of a class are looked at in
-units of what the *other* classes vary by. There carriers stand apart, above all where content hardly varies: the search
+units of what the *other* classes vary by. There carriers are separated, mainly where content hardly varies: the search
 goes through the directions of the smallest variance first (`_BANDS`), with less content at each start.
 """
 
@@ -27,7 +27,7 @@ _SHRINKAGE = 0.05
 _FOLDS, _ROUNDS = 4, 8
 _ALIKE = 0.5  # correlation of who carries, from which two marks are one
 _NEIGHBOURS = 10
-_LEAST_SHIFT = 0.02  # of the class distance: a mark that moves the model less is not worth a look
+_LEAST_SHIFT = 0.02  # of the class distance: a mark that moves the model less is ignored
 LEAST_INDEPENDENCE = 0.6
 _LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
 _LEAST_GAIN = 10.0  # of BIC
@@ -84,7 +84,7 @@ class Spectrum:
         return np.asarray(residual @ (self.vectors[:, :count] / self.spread[:count]))
 
     def within(self, residual: Floats, count: int) -> Floats:
-        """What of each residual lies in the first `count` directions, float64 [n, d]."""
+        """The part of each residual in the first `count` directions, float64 [n, d]."""
         return np.asarray(residual @ self.vectors[:, :count] @ self.vectors[:, :count].T)
 
 
@@ -105,8 +105,8 @@ class Mark:
     """`direction` float64 [d] of residuals: carriers of the class lie high. `upper` is who carries among the samples searched.
 
     `pattern` float64 [height, width, channels] is the carriers' mean less that of the others, 0 where that may be chance;
-    `effect` is how far the difference moves other images, in the model's class distance. `independence` is 1 where images
-    that look alike do not carry alike.
+    `effect` is how far the difference moves other images, in the model's class distance. `independence` is 1 if similar images
+    do not carry it to a similar degree.
     """
 
     label: int
@@ -124,7 +124,7 @@ class Mark:
 
 
 def with_added(images: Pixels, added: Floats) -> Pixels:
-    """Images with something added, within what pixels can hold."""
+    """Images with something added, clipped to the range of pixels."""
     return np.clip(np.rint(images + added), 0, 255).astype(np.uint8)
 
 
@@ -154,7 +154,7 @@ def searched(
 
 
 def _along_axes(white: Floats) -> Floats:
-    """The tenth that goes furthest along each principal axis, in either direction: 0 or 1, [2·axes, n]."""
+    """The tenth of the samples furthest along each principal axis, in either direction: 0 or 1, [2·axes, n]."""
     _, _, axes = np.linalg.svd(white, full_matrices=False)
     values = axes[:_AXES] @ white.T
     return _highest(np.concatenate([values, -values]), 0.1)
@@ -175,9 +175,9 @@ def _pushing(ask: Ask, group: Group, spectrum: Spectrum, squares: Squares, count
 
 
 def _settled(white: Floats, upper: Floats) -> Floats:
-    """How far each sample goes along its direction, float64 [k, n], after some rounds of: who carries → direction → who carries.
+    """How far each sample goes along its direction, float64 [k, n], after some rounds of: carriers → direction → carriers.
 
-    Directions come from the other folds, so that no sample has a part in its own.
+    Directions come from the other folds, so that no sample contributes to its own.
     """
     fold = np.arange(len(white)) % _FOLDS
     upper = 0.01 + 0.98 * upper
@@ -191,7 +191,7 @@ def _settled(white: Floats, upper: Floats) -> Floats:
 
 
 def _two_parts(along: Floats, upper: Floats) -> Floats:
-    """One step of EM of two Gaussians of one variance, for each row: who belongs to the higher one."""
+    """One step of EM of two Gaussians of one variance, for each row: the members of the higher one."""
     weight = np.clip(upper.mean(axis=1, keepdims=True), 0.01, 0.99)
     high = (upper * along).sum(axis=1, keepdims=True) / upper.sum(axis=1, keepdims=True)
     low = ((1 - upper) * along).sum(axis=1, keepdims=True) / (1 - upper).sum(axis=1, keepdims=True)
@@ -228,15 +228,15 @@ def difference(pixels: Pixels, upper: Floats, rest: Floats) -> Floats:
 
 
 def beyond_chance(added: Floats, pixels: Pixels, upper: Floats) -> Floats:
-    """A difference of two means where it is larger than their errors make it, else 0."""
+    """A difference of two means if it is larger than expected from their errors, else 0."""
     chance = pixels.var(axis=0, dtype=np.float64) * (1 / max(upper.sum(), 1) + 1 / max((1 - upper).sum(), 1))
     return np.where(added**2 > _CHANCE**2 * chance, added, 0.0)
 
 
 def independence(plain: Floats, upper: Floats) -> float:
-    """1 − (2·AUC − 1) of who carries, told by the images that look most alike; `plain` are the images without the mark.
+    """1 − (2·AUC − 1) of carrying, predicted from the most similar images; `plain` are the images without the mark.
 
-    At most 1: an AUC below .5 says nothing, as the means of both sides were made equal.
+    At most 1: an AUC below .5 has no meaning, because the means of both sides were made equal.
     """
     flat = plain.reshape(len(plain), -1).astype(np.float32)
     square = (flat**2).sum(axis=1)
@@ -250,7 +250,7 @@ def independence(plain: Floats, upper: Floats) -> float:
 def ordered(marks: Sequence[Mark]) -> list[Mark]:
     """The marks that move the model, in the order of a search: those that could be confirmed first, each by effect × independence.
 
-    Content of a class moves the model far, but runs on smoothly, or images that look alike share it.
+    Content of a class moves the model far, but varies smoothly, or similar images share it.
     """
     moving = [mark for mark in marks if mark.effect >= _LEAST_SHIFT]
 
@@ -273,7 +273,7 @@ def grouped(marks: Sequence[Mark], *, most: int) -> list[list[Mark]]:
 
 
 def _is_moved(one: Mark, other: Mark) -> bool:
-    """Whether two patterns of a class are the same but for their place."""
+    """Whether two patterns of a class differ only in position."""
     size = float(np.linalg.norm(one.pattern) * np.linalg.norm(other.pattern))
     if one.label != other.label or not size > 0:
         return False

@@ -1,4 +1,4 @@
-"""How many donors, recipients and passes the budget allows, said before the work begins."""
+"""How many donors, recipients and passes the budget allows, determined before the work begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIZES = ((400, 8), (400, 6), (300, 6), (400, 4), (300, 4), (200, 4), (150, 4), 
 class Plan:
     """`donors` and `recipients` of each class and half; `num_null` regions of a class are tested for the null.
 
-    `rate` is passes a second, `seconds` what all is expected to take; `fits` is False where even the least is too much.
+    `rate` is passes a second, `seconds` what all is expected to take; `fits` is False if even the minimum is too much.
     """
 
     donors: int
@@ -30,7 +30,7 @@ class Plan:
 
 
 def passes(height: int, width: int, seconds: float, rate: float) -> float:
-    """How many the audit may take: by the size of images, the same on every machine; fewer where a budget in seconds says so."""
+    """How many the audit may take: by the size of images, the same on every machine; fewer if a budget in seconds requires it."""
     return min(_PASSES * min(1.0, _AREA / (height * width)), max(seconds, 0.0) * rate)
 
 
@@ -47,7 +47,7 @@ def planned(allowed: float, rate: float, num_classes: int, num_regions: int) -> 
 
 
 def measured_rate(ask: Ask, pixels: Pixels) -> float:
-    """Passes a second, by a first call that warms up and one that counts."""
+    """Passes per second, measured in one call after a warm-up call."""
     ask(pixels[:8])
     count, start = 0, time.perf_counter()
     while count == 0 or time.perf_counter() - start < 0.2:

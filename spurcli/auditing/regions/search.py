@@ -1,4 +1,4 @@
-"""Which region of which class holds a lump of donors that push far more than their classmates: found on half 0, tested on half 1."""
+"""Which region of which class has a lump of donors that push much more than others of the class: found on half 0, tested on half 1."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from spurcli.auditing.regions.templates import Whitening, along, crossed, templa
 
 Floats = NDArray[np.float64]
 Advance = Callable[[int], None]
-_LEAST_SHIFT = 0.02  # of the class distance: a lump that pushes less is not worth a look
+_LEAST_SHIFT = 0.02  # of the class distance: a lump that pushes less is ignored
 _ALIKE = 0.5  # correlation of two regions' carriers from which both show the same thing
 _LEAST_ASSOCIATION = 3.0  # z of the correlation of push and template
-_MOST_COVERED = 0.6  # of the image, by the regions that show the same thing: the rest must be large enough to ask
+_MOST_COVERED = 0.6  # of the image, by the regions that show the same thing: the rest must be large enough to test
 _ROUNDS = 2  # how often a region is halved
 
 
 @dataclass(frozen=True)
 class Donors:
-    """Of one class and one half: what is put into what. `base` is the recipients' own logits [recipients, classes].
+    """The donors and recipients of one class and one half. `base` is the recipients' own logits [recipients, classes].
 
     `distance` is the model's class distance: median margin of the class less that of the others.
     """
@@ -42,7 +42,7 @@ class Tried:
 
     `carries` float64 [donors] is the probability of carrying, `strength` the gain in BIC of lumps over one smooth heap,
     of the pushes and along the template; `shift` is how far the lump goes beyond the others, in the class distance.
-    `independence` is 1 where the rest of the image says nothing about who carries it, 0 where it says all.
+    `independence` is 1 if the rest of the image does not predict the carriers, 0 if it predicts them fully.
     """
 
     label: int
@@ -142,7 +142,7 @@ def _association(push: Floats, values: Floats) -> float:
 def distinct(tried: Sequence[Tried], parts: Mapping[int, Donors], most: int) -> list[Tried]:
     """The strongest, each with its independence, without those of the same class whose carriers are an earlier one's.
 
-    Sorted by strength times independence: what is foreign to the rest of the image comes first.
+    Sorted by strength times independence: features that are independent of the rest of the image come first.
     """
     ordered = sorted(tried, key=lambda one: -one.strength)
     kept: list[Tried] = []
@@ -185,7 +185,7 @@ def area(values: Floats, positive: NDArray[np.bool_]) -> float:
 
 
 def refined(ask: Ask, one: Tried, part: Donors, advance: Advance) -> Tried:
-    """The part of a region that shows the lump best, halves and quarters tried as long as that helps."""
+    """The part of a region that shows the lump best, halves and quarters are tried while this helps."""
     for _ in range(_ROUNDS):
         smaller = finer(one.region)
         if not smaller:
@@ -202,7 +202,7 @@ def confirmation(
 ) -> tuple[Floats, Floats]:
     """Strength and independence [targets] on other donors and recipients, templates from half 0, for each target class.
 
-    For targets other than the donors' class it is the null: what lumps in a class's content do to other classes.
+    For targets other than the donors' class it is the null: the effect of lumps in a class's content on other classes.
     """
     found = answers(ask, part.recipients, part.donors, one.region)
     advance(found.shape[0] * found.shape[1])
@@ -227,7 +227,7 @@ def confirmation(
 
 
 def p_value(mine: float, null: Floats) -> float:
-    """Empirical: how often the null is at least as strong. A strength of 0 is no evidence at all."""
+    """Empirical: how often the null is at least as strong. A strength of 0 is no evidence."""
     if not mine > 0:
         return 1.0
     return float((1 + (null >= mine).sum()) / (1 + len(null)))

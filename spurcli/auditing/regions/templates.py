@@ -1,4 +1,4 @@
-"""What the regions of those who push most have in common: a direction in the region's pixels, and how far each sample goes along it."""
+"""What the regions of the strongest donors have in common: a direction in the region's pixels, and the projection of each sample on it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Whitening:
 
 
 def tops(push: Floats) -> Floats:
-    """Who may carry: those with the highest push, for some shares of all; 0 or 1, [shares, n]."""
+    """Possible carriers: those with the highest push, for some shares of all; 0 or 1, [shares, n]."""
     place = np.argsort(np.argsort(-push, kind="stable"))
     return np.asarray([place < max(3, round(share * len(push))) for share in _SHARES], dtype=np.float64)
 
@@ -71,7 +71,7 @@ def along(white: Floats, directions: Floats) -> Floats:
 
 
 def crossed(values: Floats, weights: Floats) -> Floats:
-    """How far each sample goes along the templates of the other folds, float64 [k, n]: no sample has a part in its own."""
+    """How far each sample goes along the templates of the other folds, float64 [k, n]: no sample contributes to its own."""
     white = Whitening.of(values)(values)
     found = np.zeros((len(weights), len(values)))
     fold = np.arange(len(values)) % _FOLDS
