@@ -5,7 +5,7 @@
 SET.jsonl has a line for each evaluated model: all measures, those of each feature, and the accuracy of each group, as
 [value, lower end, upper end of the 95 % interval over test samples, samples], or why a measure is undefined. SET.lists.jsonl
 has a line for each list: how many samples of each group it removes, and which (`removed`: base64 of zlib of one bit a training
-sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was pruned.
+sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was cut.
 Lines of runs that are no longer in OUTPUT are kept.
 """
 
@@ -26,7 +26,7 @@ from spurcli.artifacts.indices import read_indices
 
 
 def models(folder: Path) -> Iterator[dict[str, Any]]:
-    """The committed part of each evaluation below OUTPUT/SET, by seed, arm and split."""
+    """Of each evaluation below OUTPUT/SET what is committed, by seed, arm and split."""
     for path in sorted(folder.glob("seed*/*/*evaluation.json")):
         found = read_evaluation(path)
         training = found["training"] or {}
@@ -51,7 +51,7 @@ def models(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def lists(folder: Path) -> Iterator[dict[str, Any]]:
-    """The samples that each list below OUTPUT/SET removes."""
+    """Of each list below OUTPUT/SET which samples it removes."""
     for path in sorted(folder.glob("seed*/*.txt")):
         if path.name.endswith((".errors.txt", ".groups.txt")):
             continue
@@ -79,7 +79,7 @@ def read_removed(line: dict[str, Any]) -> np.ndarray:
 
 
 def write_beside(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Write the lines in the order of their names; existing lines of other seeds, arms or lists are kept."""
+    """Write the lines in the order of their names; those of other seeds, arms or lists that the file has stay."""
     there = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     kept = {_name(line): line for line in (*map(json.loads, there), *lines)}
     if kept:
@@ -88,7 +88,7 @@ def write_beside(path: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 
 def _name(line: dict[str, Any]) -> tuple[str, int, str, str]:
-    """The name of a model, a list or an audit; if it was resumed, the last line counts."""
+    """Of a model, a list or an audit, of which the last line counts where it was resumed."""
     return line.get("set", ""), line["seed"], line.get("arm") or line.get("list", ""), line.get("split", "")
 
 
