@@ -1,11 +1,12 @@
 """Collects the results of run.py in small text files that can be committed: no weights, no logits, no pixels.
 
-    python benchmarks/runs/collect.py OUTPUT [benchmarks/runs/results] [SET …]
+    python benchmarks/runs/collect.py OUTPUT [benchmarks/runs/results] [--set SET]
 
 SET.jsonl has a line for each evaluated model: all measures, those of each feature, and the accuracy of each group, as
 [value, lower end, upper end of the 95 % interval over test samples, samples], or why a measure is undefined. SET.lists.jsonl
 has a line for each list: how many samples of each group it removes, and which (`removed`: base64 of zlib of one bit a training
-sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was cut.
+sample, most significant first; `sha256` is that of the kept list). audits.jsonl says what each audit suspected and what was cut,
+ticks.jsonl how well the ticks' carriers agree with the true ones.
 Lines of runs that are no longer in OUTPUT are kept.
 """
 
@@ -111,9 +112,10 @@ def main() -> None:
             continue
         for suffix, lines in (("", models(folder)), (".lists", lists(folder))):
             write_beside(asked.results / f"{folder.name}{suffix}.jsonl", lines)
-    audits = asked.output / "audits.jsonl"
-    if audits.is_file():
-        write_beside(asked.results / "audits.jsonl", map(json.loads, audits.read_text("utf-8").splitlines()))
+    for name in ("audits.jsonl", "ticks.jsonl"):
+        path = asked.output / name
+        if path.is_file():
+            write_beside(asked.results / name, map(json.loads, path.read_text("utf-8").splitlines()))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,16 @@ _FELT = (
 )
 _BY_FIRST = [(arm.replace("audit", "audit-first"), other.replace("audit", "audit-first")) for arm, other in _BY_AUDIT]
 
+# Arms of ticks.py, and those of the same rule with the true groups.
+_TICKED = {
+    "all": "ERM",
+    "ticks": "the rule with groups from ticks",
+    "ticks-random": "random, same counts of these groups",
+}
+_BALANCED = {"balanced": "the rule with the true groups", "balanced-random": "random, same counts of these"}
+_HALVES = {"group-0.5": "the rule with the true groups", "group-0.5-random": "random, same counts of these"}
+_CARRIERS = {"carriers-0.25": "the rule with the true groups", "carriers-random-0.25": "random, same counts of these"}
+
 
 def _pairs(*arms: tuple[str, str]) -> list[tuple[str, str]]:
     return [(arm, other) for arm, control in arms for other in (control, "all")]
@@ -147,6 +157,40 @@ PAGES = {
         "spurious_misclassification",
         _NO_VAL,
         erm="hardest",
+    ),
+    "cifar10s-carriers-epochs": Page(
+        "cifar10s-carriers",
+        {
+            f"{which}{epoch}": f"{'no line' if which == 'none' else f'the 100 {which}'}{epoch.replace('-', ', ').replace('epoch', 'epoch ')}"
+            for which in ("hardest", "easiest", "none")
+            for epoch in (*(f"-epoch{number}" for number in range(1, 6)), "")
+        },
+        (),
+        "spurious_misclassification",
+        ("spurious_misclassification", CORE, *RELIANCE),
+        erm="hardest",
+    ),
+    "celeba-fractions": Page(
+        "celeba",
+        {
+            "all": "ERM",
+            **{
+                f"{kind}{fraction}": f"{word} {100 * float(fraction):g} %{of}"
+                for fraction in ("0.1", "0.25", "0.5")
+                for kind, word, of in (
+                    ("hardest-", "hardest", " of each class"),
+                    ("random-", "random", ", same counts"),
+                    ("carriers-", "hardest", " of the men with glasses"),
+                    ("carriers-random-", "random", " of these"),
+                )
+            },
+        },
+        _pairs(
+            *((f"hardest-{fraction}", f"random-{fraction}") for fraction in ("0.1", "0.25", "0.5")),
+            *((f"carriers-{fraction}", f"carriers-random-{fraction}") for fraction in ("0.1", "0.25", "0.5")),
+        ),
+        "conflict_accuracy",
+        _NATURAL,
     ),
     "celeba": Page(
         "celeba",
@@ -225,6 +269,32 @@ PAGES = {
         "worst_group_accuracy",
         ("worst_group_accuracy", *_NATURAL),
     ),
+    "waterbirds-frozen-fractions": Page(
+        "waterbirds-frozen",
+        {
+            "all": "ERM",
+            **{
+                f"balanced{part}{control}": f"{word} {share} %{of}"
+                for part, share in (("-0.1", 10), ("", 25), ("-0.5", 50))
+                for control, word, of in (
+                    ("", "hardest", " of the aligned groups, classes balanced"),
+                    ("-random", "random", ", same counts of each group"),
+                )
+            },
+        },
+        _pairs(*((f"balanced{part}", f"balanced{part}-random") for part in ("-0.1", "", "-0.5"))),
+        "worst_group_accuracy",
+        ("worst_group_accuracy", *_NATURAL),
+    ),
+    **{
+        f"{name}-ticks": Page(name, _TICKED | known, _pairs(("ticks", "ticks-random")), felt, shown)
+        for name, known, felt, shown in (
+            ("waterbirds-frozen", _BALANCED, "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
+            ("sky", _HALVES, "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
+            ("celeba-frozen", _CARRIERS, "conflict_accuracy", _NATURAL),
+            ("celeba", _CARRIERS, "conflict_accuracy", _NATURAL),
+        )
+    },
     "waterbirds-frozen-methods": Page(
         "waterbirds-frozen",
         {"all": "ERM", "balanced": "pruning: hardest of the aligned groups, balanced", **_METHODS},

@@ -12,8 +12,11 @@ import pytest
 import spurcli
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.indices import IndexList, write_indices
+from spurcli.artifacts.provenance import Provenance
+from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, write_scores
 from spurcli.artifacts.subject import Subject
 from spurcli.errors import Interrupted
+from spurcli.inferring.tick_file import read_ticks
 
 from .test_speed import FOLDER
 
@@ -22,7 +25,7 @@ from .test_speed import FOLDER
 def script(monkeypatch):
     """The scripts as modules, forgotten afterwards: their names are anyone's."""
     monkeypatch.syspath_prepend(str(FOLDER / "runs"))
-    names = ("sets", "run", "collect", "tables")
+    names = ("sets", "run", "collect", "tables", "ticks")
     for name in names:
         monkeypatch.delitem(importlib.sys.modules, name, raising=False)
     found = SimpleNamespace(**{name: importlib.import_module(name) for name in names})
@@ -68,11 +71,11 @@ def test_every_set_names_only_files_that_it_has_made_and_every_page_only_arms_of
     script.run.main([str(tmp_path), *script.sets.SETS, "--seeds", "7"])
     assert "failed" not in (tmp_path / "log.jsonl").read_text(encoding="utf-8")
     assert {words["seed"] for name, words in stages if name == "train"} == {7}
-    by_audit = ("audit", "marks-")  # arms that audit.py makes
+    made_later = ("audit", "marks-", "ticks")  # by audit.py and ticks.py
     for page in script.tables.PAGES.values():
         arms = {path.parent.name for path in (tmp_path / page.set / "seed7").glob("*/evaluation.json")}
         named = {*page.arms, *(arm for pair in page.primary for arm in pair)}
-        assert {name for name in named if not name.startswith(by_audit)} <= arms
+        assert {name for name in named if not name.startswith(made_later)} <= arms
 
 
 def test_what_is_there_is_not_made_again_and_a_failed_arm_does_not_stop_the_others(
@@ -113,6 +116,24 @@ def test_the_committed_list_says_which_samples_went(script, tmp_path):
     (line,) = script.collect.lists(tmp_path / "digits")
     assert (line["seed"], line["list"], line["num_removed"]) == (7, "hardest", 3)
     assert script.collect.read_removed(json.loads(json.dumps(line))).tolist() == [0, 3, 20]
+
+
+def test_ticks_answer_by_the_true_groups_of_the_drawn_samples_only(script, tmp_path):
+    label, attribute = np.repeat([0, 1], 200), np.tile([0, 0, 1, 0], 100)
+    names = ("cat/none", "cat/logo", "dog/none", "dog/logo")
+    header = ScoresHeader(Subject(Fingerprint.of(label, None)), ("cat", "dog"), names, Provenance())
+    scores, path = tmp_path / "scores.h5", tmp_path / "ticks.csv"
+    with write_scores(scores, header, label, group=2 * label + attribute) as writer:
+        writer.add_score(ScoreInfo("el2n", "harder"))
+        writer.write("el2n", 0, 0, np.linspace(0, 1, 400, dtype=np.float32))
+    known = script.ticks.known_of(scores, "logo")
+    items = script.ticks.draw(label, known.class_names, known.difficulty, classes=[1], num=40, seed=5)
+    script.ticks.write_ticks(path, items, known, "logo")
+    found = read_ticks(path, label, known.class_names, None)
+    assert (len(found.index), found.feature, found.sure.all()) == (40, "logo", True)
+    assert (label[found.index] == 1).all()
+    assert found.yes.tolist() == (attribute[found.index] == 1).tolist()
+    assert 0 < found.yes.sum() < 40
 
 
 def test_results_of_runs_that_are_no_longer_there_stay(script, tmp_path):
