@@ -1,6 +1,6 @@
 """Rows and columns of foreign logits, brought into the order of a data set: by ids and class names where they exist.
 
-Our order never changes. What could not be compared is said, and a likely other order is warned of.
+The data set's order never changes. Messages state what could not be compared, and warn of a likely different order.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _SHOWN = 3
 def align(
     foreign: ForeignLogits, dataset: Dataset, split_name: str, *, is_image_folder: bool = False
 ) -> tuple[NDArray[np.float32], str]:
-    """Logits float32 [n, classes] of a split in our order, and one sentence on how the rows were matched.
+    """Logits float32 [n, classes] of a split in the data set's order, and one sentence on how the rows were matched.
 
-    Columns go by class names and rows by ids, where the file has them; labels are compared where it has them. InputError
-    if rows, columns or labels do not fit. Without ids a SpurWarning is given where another program's order is likely to
-    be another: in an image folder (`is_image_folder`), and for classes that are numbers.
+    Columns are matched by class names and rows by ids if the file has them; labels are compared if it has them. InputError
+    if rows, columns or labels do not fit. Without ids a SpurWarning is given if the order of other programs is likely to
+    differ: in an image folder (`is_image_folder`), and for classes that are numbers.
     """
     split, where = dataset.split(split_name), f"split {split_name!r} of {dataset.name!r}"
     if foreign.logits.shape == (len(dataset.class_names), len(split)) != (len(split), len(dataset.class_names)):
@@ -79,9 +79,9 @@ def read_aligned(
     *,
     is_image_folder: bool = False,
 ) -> tuple[ForeignLogits, str]:
-    """Logits, labels and ids from `paths`, with the labels and in the order of `dataset`, and what `align` says.
+    """Logits, labels and ids from `paths`, with the labels and in the order of `dataset`, and the sentence of `align`.
 
-    Without a data set they are as they are in the files, which must hold labels: UsageError otherwise.
+    Without a data set they stay as in the files, which must hold labels: UsageError otherwise.
     """
     foreign = read_foreign_logits(*paths, class_names=dataset.class_names if dataset else ())
     if dataset is None:
@@ -103,7 +103,7 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
     """For each of `ours` the position int64 [n] of its row among `foreign` ids.
 
     Ids are equal, or one is the end of the other's path: /data/d/train/cat/1.png and train/cat/1.png. InputError for a
-    sample without a row and an id that fits several; rows of no sample are left out with a SpurWarning.
+    sample without a row and an id that fits several; rows without a sample are left out with a SpurWarning.
     """
     found = np.full(len(ours), -1, dtype=np.int64)
     whole = {_plain(name): place for place, name in enumerate(ours)}
@@ -145,7 +145,7 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
 
 
 def _columns(foreign: ForeignLogits, dataset: Dataset, where: str) -> NDArray[np.int64] | None:
-    """For each class of ours the column of its name; None where the file names none."""
+    """For each class of the data set the column with its name; None if the file has no names."""
     num_columns, ours = foreign.logits.shape[1], [canonical(name) for name in dataset.class_names]
     theirs = [canonical(name) for name in foreign.class_names]
     numbered = list(map(str, range(num_columns)))  # what our own files say where nothing is known
@@ -193,7 +193,7 @@ def _require_same_labels(
 def _warn_of_image_folder(
     label: NDArray[np.int64] | None, split: Split, dataset: Dataset, foreign: ForeignLogits, where: str
 ) -> None:
-    """Warn if the rows may be in ImageFolder's order, and that is not ours."""
+    """Warn if the rows may be in ImageFolder's order, and this differs from the data set's."""
     order = image_folder_order(split, dataset.class_names)
     if order is None or split.sample_id is None:
         return
@@ -210,12 +210,12 @@ def _warn_of_image_folder(
 
 
 def ids_of_split(split: Split) -> Sequence[str]:
-    """The ids of a split; where it has none the index is the id."""
+    """The ids of a split, or the indices if it has none."""
     return split.sample_id if split.sample_id is not None else list(map(str, range(len(split))))
 
 
 def _plain(name: str) -> str:
-    """An id as it is compared: with / between folders, and accents composed."""
+    """An id in the form for comparison: with / between folders, and composed accents."""
     name = name if name.isascii() else unicodedata.normalize("NFC", name)
     return name.replace("\\", "/").removeprefix("./")
 

@@ -1,15 +1,15 @@
 """A store of named arrays on disk, memory-mapped later: decoded pixels, token ids.
 
-    open_cached(root, key)                 the arrays of `key`, or None if nobody wrote them
-    write_cached(root, key, arrays)        write them, unless they are there already
+    open_cached(root, key)                 the arrays of `key`, or None if they were not written
+    write_cached(root, key, arrays)        write them, unless they exist already
     verify_cached(root, key)               compare every byte with what was written
-    remove_cached(root, key)               so that they can be written anew
+    remove_cached(root, key)               so that they can be written again
     is_whole(root, key, check, progress)   verify, else remove
 
-`key` is a JSON object of all that the content depends on; its `kind` ("pixels", "tokens") begins the folder's name.
+`key` is a JSON object of everything that the content depends on; its `kind` ("pixels", "tokens") begins the folder's name.
 A folder below `root` holds one .npy file per array and cache.json, which states the key, kinds, shapes and hashes.
-It appears whole or not at all: it is written as NAME.tmp and renamed. NAME.lock is locked meanwhile, so a second
-builder waits for the first, and what a killed one left behind is known by its free lock and swept by the next.
+It is written atomically: as NAME.tmp, then renamed. NAME.lock is locked meanwhile, so a second
+builder waits for the first, and files of a killed builder are recognised by their free lock and removed by the next.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Key = Mapping[str, object]
 
 
 class ArrayFacts(TypedDict):
-    """What a manifest says of an array."""
+    """The description of an array in a manifest."""
 
     dtype: str
     shape: list[int]
@@ -50,7 +50,7 @@ class ArrayFacts(TypedDict):
 
 @dataclass(frozen=True)
 class Blocks:
-    """An array to be written: its kind, its shape, and its rows in consecutive blocks, asked for only when needed."""
+    """An array to be written: its type, its shape, and its rows in consecutive blocks, computed only when needed."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -63,15 +63,15 @@ class Blocks:
 
 
 def cached_folder(root: Path, key: Key) -> Path:
-    """Where the arrays of `key` lie, or would."""
+    """The folder of the arrays of `key`, whether it exists or not."""
     return Path(root) / f"{key['kind']}-{sha256_of_json(dict(key))[:32]}"
 
 
 def open_cached(root: Path, key: Key) -> dict[str, NDArray[Any]] | None:
     """The arrays of `key` by name, read-only and memory-mapped; None if there are none.
 
-    Raises InputError if files are missing, cut short or not what cache.json says of kind and shape. What the bytes
-    say is not looked at: see `verify_cached`.
+    Raises InputError if files are missing, truncated, or not of the type and shape in cache.json. The bytes
+    are not checked: see `verify_cached`.
     """
     folder = cached_folder(root, key)
     if not folder.is_dir():
@@ -81,7 +81,7 @@ def open_cached(root: Path, key: Key) -> dict[str, NDArray[Any]] | None:
 
 
 def write_cached(root: Path, key: Key, arrays: Mapping[str, Blocks], progress: Progress | None = None) -> bool:
-    """Write `arrays` under `key`; False if they are there already, by another process at the same time perhaps.
+    """Write `arrays` under `key`; False if they exist already, perhaps because another process wrote them meanwhile.
 
     Raises InputError if the disk is full or `root` cannot be written; nothing is left behind then.
     """
@@ -93,7 +93,7 @@ def write_cached(root: Path, key: Key, arrays: Mapping[str, Blocks], progress: P
             if folder.is_dir():
                 return False
             temporary = folder.with_suffix(".tmp")
-            shutil.rmtree(temporary, ignore_errors=True)  # left by a builder of the same that was killed just now
+            shutil.rmtree(temporary, ignore_errors=True)  # left by a builder of the same arrays that was just killed
             try:
                 temporary.mkdir()
                 facts = {name: _write_array(temporary / f"{name}.npy", blocks) for name, blocks in arrays.items()}
@@ -108,7 +108,7 @@ def write_cached(root: Path, key: Key, arrays: Mapping[str, Blocks], progress: P
 
 
 def verify_cached(root: Path, key: Key) -> None:
-    """Read all that was written under `key`; raise InputError if a byte is not what it was."""
+    """Read all that was written under `key`; raise InputError if any byte has changed."""
     folder = cached_folder(root, key)
     for name, facts in _read_manifest(folder, key).items():
         array = _open_array(folder, name, facts)
@@ -120,17 +120,17 @@ def verify_cached(root: Path, key: Key) -> None:
 
 
 def remove_cached(root: Path, key: Key) -> None:
-    """Remove what lies under `key`, if anything."""
+    """Remove the arrays of `key`, if any."""
     folder = cached_folder(root, key)
     with _readable_errors(Path(root)), _lock(folder, Silent()):
         if folder.is_dir():
             shutil.rmtree(folder.with_suffix(".tmp"), ignore_errors=True)
-            folder.rename(folder.with_suffix(".tmp"))  # swept later if this process dies halfway
+            folder.rename(folder.with_suffix(".tmp"))  # removed later if this process ends before it is done
             shutil.rmtree(folder.with_suffix(".tmp"))
 
 
 def is_whole(root: Path, key: Key, check: Callable[[], object], progress: Progress) -> bool:
-    """Whether what lies under `key` passes `verify_cached` and `check`, which raises InputError; else it is removed."""
+    """Whether the arrays of `key` pass `verify_cached` and `check`, which raises InputError; else it is removed."""
     try:
         verify_cached(root, key)
         check()
@@ -142,7 +142,7 @@ def is_whole(root: Path, key: Key, check: Callable[[], object], progress: Progre
 
 
 def require_space(root: Path, num_bytes: int) -> None:
-    """Raise InputError if fewer than `num_bytes` are free where `root` lies, or will."""
+    """Raise InputError if fewer than `num_bytes` are free on the disk of `root`."""
     there = next(folder for folder in (Path(root).absolute(), *Path(root).absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if free < num_bytes:
@@ -196,7 +196,7 @@ def _open_array(folder: Path, name: str, facts: ArrayFacts) -> NDArray[Any]:
 
 
 def _write_array(path: Path, blocks: Blocks) -> ArrayFacts:
-    """Write a .npy file block by block, through the file and not a map: a full disk is an error then, not a signal."""
+    """Write a .npy file block by block, through the file and not a memory map, so that a full disk is an error and not a signal."""
     digest, num_rows = hashlib.sha256(), 0
     with _flushed(path) as stream:
         header = {"descr": blocks.dtype.str, "fortran_order": False, "shape": tuple(blocks.shape)}
@@ -222,14 +222,14 @@ def _flushed(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what killed builders left: theirs are the locks that nobody holds."""
+    """Remove the files of killed builders, recognised by locks that no process holds."""
     for path in {found.with_suffix("") for ending in ("tmp", "lock") for found in root.glob(f"*.{ending}")}:
         with contextlib.suppress(OSError), lock(path.with_suffix(".lock")):  # one that is held, or another user's
             shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
 
 
 def _lock(folder: Path, progress: Progress) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of `folder`, waiting for whoever has it."""
+    """Hold the lock of `folder`, waiting until it is free."""
     return lock(
         folder.with_suffix(".lock"), lambda: progress.say(f"Another process is writing {folder.name}; waiting for it")
     )
@@ -237,7 +237,7 @@ def _lock(folder: Path, progress: Progress) -> contextlib.AbstractContextManager
 
 @contextlib.contextmanager
 def _readable_errors(root: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing below `root` into an InputError with a next step."""
+    """Convert an error of the operating system on writing below `root` into an InputError with a next step."""
     elsewhere = "set the environment variable SPURCLI_CACHE to another folder"
     try:
         yield

@@ -1,4 +1,4 @@
-"""CelebA, men against women, with eyeglasses that go with men in training: the subset that the paper uses."""
+"""CelebA, men against women, with eyeglasses linked to men in training: the subset that the paper uses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GROUP_NAMES = ("women without glasses", "women with glasses", "men without glas
 
 @dataclass(frozen=True)
 class Counts:
-    """Images per group that are published: in the official splits, and in the paper's subset."""
+    """Published numbers of images per group: in the official splits, and in the paper's subset."""
 
     official: Mapping[str, Sequence[int]]
     subset: Mapping[str, Sequence[int]]
@@ -67,10 +67,10 @@ def load(
 
     Training keeps the first `num_train_per_class` women, none with glasses, and as many men, a share of
     `glasses_share` of them with glasses; the women with glasses of the official training split go to val or test by a
-    coin that falls the same way every time. `test_official` is the part of `test` that is in the official test split.
+    fixed random draw. `test_official` is the part of `test` that is in the official test split.
 
-    With `available_only` rows without an image are passed over: training takes the first images that are there, val
-    and test those of the paper's images that are there (a split with none is left out).
+    With `available_only` rows without an image are skipped: training uses the first available images, val
+    and test the available ones of the paper's images (a split with none is left out).
 
     Raises InputError if images are missing, and for any count that is not the published one.
     """
@@ -120,7 +120,7 @@ def read_folder(
 
 
 def train_quota(num_per_class: int, glasses_share: float) -> tuple[int, int, int, int]:
-    """Training images of each group. The share is taken as the decimal number it is written as, and rounded down."""
+    """Training images of each group. The share is an exact decimal number, and the result is rounded down."""
     if num_per_class < 1:
         raise UsageError(f"dataset.options.num_train_per_class = {num_per_class} is below 1", "The paper's is 5000.")
     if not 0 <= glasses_share <= 1:
@@ -134,7 +134,7 @@ def choose(table: Table, quota: Sequence[int], there: Collection[str] | None = N
 
     Of the official training split the first `quota` rows of each group are kept; each woman with glasses takes one
     draw, above one half for val, else test. All official val and test rows are kept. With `there`, rows whose image
-    is not among these names are passed over, except that they still take their draw: so an image's place in val or
+    is not among these names are skipped, but their random number is still drawn: so an image's place in val or
     test does not depend on which others are there.
     """
     draws = random.Random(1)
@@ -156,7 +156,7 @@ def choose(table: Table, quota: Sequence[int], there: Collection[str] | None = N
 
 
 def _check_quota(table: Table, quota: Sequence[int], share: float, there: Collection[str] | None) -> None:
-    """Training needs its quota of each group; say which group is short, and what number could be had."""
+    """Training needs its quota of each group; the error states which group is too small, and the largest possible number."""
     here = table.official == 0
     if there is not None:
         here &= np.array([name in there for name in table.name])

@@ -1,4 +1,4 @@
-"""CelebA's files, shared by its tasks: where they lie, its two lists checked against each other, its images."""
+"""CelebA's files, shared by its tasks: their location, its two lists compared with each other, its images."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def find_folder(data_root: Path, recipe: str) -> Path:
 
 
 def read_table(folder: Path, label: str, attribute: str) -> Table:
-    """Both lists of `folder`, as published or as CSV files of the same names, with two attributes by their names there.
+    """Both lists of `folder`, as published or as CSV files of the same names, with two attributes by their names.
 
     Raises InputError if one is missing or damaged, or they name other images.
     """
@@ -85,7 +85,7 @@ def read_table(folder: Path, label: str, attribute: str) -> Table:
 
 
 def _list_file(folder: Path, name: str) -> Path:
-    """The list as published if it is there, or there is no CSV file either."""
+    """The list as published if it is there, or if there is no CSV file."""
     other = (folder / name).with_suffix(".csv")
     return other if other.is_file() and not (folder / name).is_file() else folder / name
 
@@ -171,7 +171,7 @@ def _say_difference(name: Sequence[str], listed: Sequence[str], attributes: Path
 
 
 def require_official(table: Table, published: Mapping[str, Sequence[int]], group_names: Sequence[str]) -> None:
-    """Raise InputError naming the first count of an official split that is off; `published` holds those of each group."""
+    """Raise InputError naming the first count of an official split that is wrong; `published` holds those of each group."""
     for number, (split, rights) in enumerate(published.items()):
         count = int((table.official == number).sum())
         if count != sum(rights):

@@ -1,4 +1,4 @@
-"""CelebA, blond hair against other hair, with the sex of the person, which goes with it: the official splits."""
+"""CelebA, blond hair against other hair, with the correlated sex of the person: the official splits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PUBLISHED: Mapping[str, Sequence[int]] = {
 def load(*, data_root: Path, image_size: int = 224, available_only: bool = False) -> Dataset:
     """CelebA's hair task from `celeba/` in `data_root`, or `data_root` itself: the official splits, in file order.
 
-    With `available_only` rows without an image are passed over (a split with none is left out).
+    With `available_only` rows without an image are skipped (a split with none is left out).
 
     Raises InputError if images are missing, and for any count that is not the published one.
     """

@@ -29,10 +29,10 @@ _FETCH_AGAIN = f"Unpack the archive again; it comes from {SOURCE} (SHA-256 {SHA2
 def load(*, data_root: Path) -> Dataset:
     """CIFAR-10 from `cifar-10-batches-bin/` or `cifar-10-batches-py/` in `data_root`, or `data_root` itself.
 
-    If both are there the binary batches are read: they are faster and no pickles. Splits train (50,000) and test
+    If both are there the binary batches are read: they are faster and not pickles. Splits train (50,000) and test
     (10,000), uint8 [n, 32, 32, 3], in the order of the batch files; the index is the sample's id.
 
-    Raises InputError if a file is missing, cut short or not of the published size and class balance.
+    Raises InputError if a file is missing, truncated or not of the published size and class balance.
     """
     return read_folder(find_folder(Path(data_root)))
 
@@ -123,7 +123,7 @@ def _read_python(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _check_class_names(folder: Path, is_binary: bool) -> None:
-    """The label numbers must mean what we call them; the file that says so may be absent."""
+    """Check the meaning of the label numbers; the file with the names may be absent."""
     path = folder / ("batches.meta.txt" if is_binary else "batches.meta")
     if not path.is_file():
         return

@@ -1,6 +1,6 @@
-"""Hashes of what a fingerprint leaves out: embeddings that may be made again, groups that a user may correct.
+"""Hashes of content that is not in a fingerprint: embeddings that may be made again, groups that a user may correct.
 
-A stage stores them as arguments, so that a result from older contents is not taken for the same run. Pixels and texts are not hashed.
+A stage stores them as arguments, so that a result from older contents does not count as the same run. Pixels and texts are not hashed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spurcli.registry import is_user_code
 
 
 def content_hashes(dataset: Dataset, name: str, *, groups: bool, embeddings: bool = True) -> dict[str, str]:
-    """The hashes of the data set called `name` in the settings; none of what it does not have or a user cannot change."""
+    """The hashes of the data set called `name` in the settings; without parts that it does not have or that a user cannot change."""
     found = {}
     if embeddings and dataset.backbone is not None:
         inputs = [split.inputs for split in dataset.splits.values()]

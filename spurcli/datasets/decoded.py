@@ -1,8 +1,8 @@
-"""The decoded cache: images once resized to uint8 pixels, so that no later stage decodes them again.
+"""The decoded cache: images decoded and resized once to uint8 pixels, so that later stages do not decode them again.
 
 Each split is stored on its own, under a key of its fingerprint, where its images come from and what was done to them. Loading
 uses what is there and compares a few images with what they are decoded to now, so that a cache of other images, of another Pillow or
-with damaged bytes is found and not believed.
+with damaged bytes is detected and not used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from spurcli.datasets.inputs import EncodedImages
 from spurcli.progress import Progress
 from spurcli.results import CachedSplit
 
-DECODER = 2  # of `decode_square`: a change of it that gives other pixels takes another number
+DECODER = 2  # of `decode_square`: a change that gives other pixels needs a new number
 _NUM_COMPARED = 5
 _BATCH = 64
 
@@ -56,18 +56,18 @@ class MappedImages:
         return len(self.pixels)
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """uint8 [m, height, width, channels]: a view of planes, which is how torch wants them."""
+        """uint8 [m, height, width, channels]: a view of planes, as torch requires."""
         batch = np.asarray(self.pixels)[indices].transpose(0, 2, 3, 1)
         owner = getattr(self.pixels, "_mmap", None)
         if owner is not None and hasattr(mmap, "MADV_DONTNEED"):
-            owner.madvise(mmap.MADV_DONTNEED)  # else all that was ever read would count as this process's memory
+            owner.madvise(mmap.MADV_DONTNEED)  # otherwise everything that was read would count as this process's memory
         return batch
 
 
 def use_cache(dataset: Dataset, data_root: Path, cache_root: Path) -> Dataset:
     """The data set with those splits mapped that are in the cache: the same pixels, bit for bit.
 
-    Raises InputError if what lies there is damaged, or is not what decoding gives.
+    Raises InputError if the cache is damaged, or differs from what decoding gives.
     """
     if not cache_root.is_dir():
         return dataset
@@ -112,7 +112,7 @@ def cache_images(
 
 
 def image_key(split: Split, data_root: Path) -> Key | None:
-    """All that a split's pixels depend on, as JSON; None unless they are decoded from something."""
+    """Everything that a split's pixels depend on, as JSON; None unless they are decoded from encoded images."""
     images = split.inputs
     if not isinstance(images, EncodedImages):
         return None
@@ -157,7 +157,7 @@ def _open(images: EncodedImages, cache_root: Path, key: Key) -> MappedImages | N
 
 
 def _require_whole(images: EncodedImages, cache_root: Path, key: Key) -> None:
-    """Raise InputError unless a few images are as in the cache, and all have the size of then."""
+    """Raise InputError unless a few images equal the cached ones, and all files have the same size as before."""
     _open(images, cache_root, key)
     sizes = (open_cached(cache_root, key) or {}).get("num_bytes")
     if sizes is None or not np.array_equal(sizes, images.num_bytes()):

@@ -1,7 +1,7 @@
-"""How any image becomes upright 8-bit RGB: one rule for each of Pillow's modes, or a refusal by name (docs/own-data.md).
+"""How any image becomes upright 8-bit RGB: one rule for each of Pillow's modes, or an error that names it (docs/own-data.md).
 
-Pillow's own `convert("RGB")` clips 16 bits at 255, drops transparency together with what it hid, and ignores the
-orientation that cameras write: each gives wrong pixels without an error. A change of any rule raises `decoded.DECODER`, so
+Pillow's own `convert("RGB")` clips 16 bits at 255, drops transparency and shows hidden pixels, and ignores the
+orientation that cameras write: each gives wrong pixels without an error. After a change of any rule, increase `decoded.DECODER`, so
 that caches of older pixels are not used.
 """
 
@@ -38,7 +38,7 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Stored:
-    """How an image is stored, as far as that decides its pixels.
+    """How an image is stored, as far as this affects its pixels.
 
     `mode` is Pillow's, `orientation` EXIF's 1…8 (1: upright). `alpha` is the range of its opacity (0…255) where a pixel
     is not opaque, `brightest` the largest value of greys of 16 bits; else they are None.
@@ -52,7 +52,7 @@ class Stored:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What is done to it beyond copying its values, in words; empty for plain 8-bit pictures."""
+        """The changes to its values on decoding, as text; empty for plain 8-bit images."""
         found = []
         if self.brightest is not None:
             found.append(f"of mode {self.mode} scaled by 1/257")
@@ -76,7 +76,7 @@ class RefusedMode(ValueError):
 def open_rgb(path: Path, *, at_least: int | None = None, content: bytes | None = None) -> Image.Image:
     """The first frame of an image file, upright, as an RGB picture of Pillow's.
 
-    `content` is the file's bytes, where they are at hand already; `path` only names it then. A JPEG may be decoded at
+    `content` is the file's bytes, if they were already read; then `path` is only used in errors. A JPEG may be decoded at
     a smaller scale that leaves `at_least` pixels on each side.
 
     Raises InputError that names the file if it is missing, cannot be decoded, or has a mode without a rule.
@@ -99,7 +99,7 @@ def open_rgb(path: Path, *, at_least: int | None = None, content: bytes | None =
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An opened picture as upright RGB: the one place that says what its pixels are.
+    """An opened picture as upright RGB: the only place that defines its pixels.
 
     Raises RefusedMode, and whatever the decoder raises.
     """
@@ -113,7 +113,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def look(path: Path, content: bytes | None = None) -> Stored:
-    """How an image that can be decoded is stored; decodes where the header does not say.
+    """How an image that can be decoded is stored; decodes it if the header is not enough.
 
     Raises whatever the decoder raises.
     """
@@ -190,7 +190,7 @@ def _may_be_transparent(image: Image.Image) -> bool:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the decoder finds the pixels, such as "L;4"; known before they are loaded."""
+    """How the decoder reads the pixels, such as "L;4"; known before they are loaded."""
     tiles: Any = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
@@ -205,10 +205,10 @@ def _num_frames(image: Image.Image) -> int:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation; 1 where there is none, or none that can be read, as viewers do."""
+    """EXIF's orientation; 1 if it is missing or cannot be read, as in image viewers."""
     try:
         return _valid(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged EXIF around a sound picture: the parser fails in any way
+    except Exception:  # damaged EXIF in a valid picture: the parser can raise anything
         return 1
 
 

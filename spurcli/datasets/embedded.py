@@ -14,7 +14,7 @@ from spurcli.registry import is_user_code
 
 
 def load(*, data_root: Path, path: str = "") -> Dataset:
-    """The file of embeddings `path`, looked for in the data root and the working folder.
+    """The file of embeddings `path`, searched in the data root and the working folder.
 
     Ids, order and fingerprints are those of the source data, so that lists, groups and scores of one fit the other.
     """
@@ -39,9 +39,9 @@ def load(*, data_root: Path, path: str = "") -> Dataset:
 
 
 def source_of(embedded: Dataset, path: str, data_root: Path, cache_root: Path | None = None) -> Dataset:
-    """The data set from which the embeddings in `path` were made, to show its samples. InputError where it is not at hand.
+    """The data set from which the embeddings in `path` were made, to show its samples. InputError if it is not found.
 
-    It is looked for in the data root, the working folder and beside the file. A user's own loader is not run: a file names no code.
+    It is searched in the data root, the working folder and next to the file. A user's own loader is not run, because a file must not name code.
     """
     from spurcli.datasets.load import load_dataset
 

@@ -1,4 +1,4 @@
-"""Hard ImageNet: 15 classes that hide behind what goes with them. Few dog sleds, without snow and people, and many skis."""
+"""Hard ImageNet: 15 classes with strong spurious cues. Training has few dog sleds, without snow and people, and many skis."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSES = (
 )  # fmt: skip
 CLASS_NAMES = tuple(name for _, _, name in CLASSES)
 DOG_SLED, SKI = CLASS_NAMES.index("dog sled"), CLASS_NAMES.index("ski")
-# The dog sleds that the paper keeps, n03218198_N: those with the least of the cue.
+# The dog sleds that the paper keeps, n03218198_N: those with the weakest cue.
 LISTED = (
     25473, 25440, 24698, 24493, 23919, 23675, 23027, 23029, 22686, 22351, 22159, 21039, 19583, 16165, 15489, 10906,
     10515, 10471, 10400, 10065, 8396, 8387, 8179, 8079, 7993, 7973, 7918, 7693, 230, 263, 736, 745, 945, 991, 1074, 1244,
@@ -38,14 +38,14 @@ LISTED = (
 )  # fmt: skip
 LISTED_FILES = tuple(f"{CLASSES[DOG_SLED][1]}_{number}.JPEG" for number in LISTED)
 
-_NOT_IMAGES = ("thumbs.db", "desktop.ini")  # what Windows leaves behind
+_NOT_IMAGES = ("thumbs.db", "desktop.ini")  # files that Windows creates
 _PART = "use the existing files, which are not the published set: --set dataset.options.available_only=true"
 Files = Mapping[str, Sequence[Sequence[str]]]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What is published: about how many training images there are before dog sleds and skis are cut, test images a class."""
+    """The published counts: the approximate number of training images before dog sleds and skis are reduced, and test images per class."""
 
     train: range
     test_per_class: int
@@ -65,11 +65,11 @@ def load(
 ) -> Dataset:
     """Hard ImageNet from `HardImageNet_Images/` in `data_root`, or `data_root` itself, in the paper's setting.
 
-    Training keeps the 59 dog sleds that the paper lists and `num_ski` skis drawn by `ski_seed`, all else as it is;
-    another `num_dog_sled` takes as many with the least of the cue, by the ranks in `hardImageNet/meta/`; 0 takes all.
+    Training keeps the 59 dog sleds that the paper lists and `num_ski` skis drawn by `ski_seed`, all other images unchanged;
+    another `num_dog_sled` uses that many with the weakest cue, by the ranks in `hardImageNet/meta/`; 0 takes all.
     The test split is the folder `val`; there is no split `val`.
 
-    With `available_only` an incomplete copy is read: what is there of the above; a warning says what is missing.
+    With `available_only` an incomplete copy is read: the available part of the above; a warning says what is missing.
 
     Raises InputError if images are missing or misplaced, and for any count that is not the published one.
     """
@@ -228,7 +228,7 @@ def _skis(names: Sequence[str], number: int, seed: int, *, whole: bool) -> Seque
 
 
 def _split(folder: Path, classes: Sequence[Sequence[str]], image_size: int) -> Split:
-    """Class by class; an image's id is its path, as the ranks write it."""
+    """Class by class; an image's id is its path, as in the ranks."""
     ids = [f"{wnid}/{name}" for (_, wnid, _), names in zip(CLASSES, classes, strict=True) for name in names]
     label = np.repeat(np.arange(len(CLASSES), dtype=np.int64), [len(names) for names in classes])
     inputs = FileImages([folder / name for name in ids], image_size)
@@ -236,7 +236,7 @@ def _split(folder: Path, classes: Sequence[Sequence[str]], image_size: int) -> S
 
 
 def _warn_of_part(folder: Path, train: Sequence[Sequence[str]], test: Sequence[Sequence[str]]) -> None:
-    """Warn of how much there is, and of the classes without an image."""
+    """Warn of the available numbers, and of the classes without an image."""
     parts = []
     for what, classes in (("training", train), ("test", test)):
         absent = [name for name, names in zip(CLASS_NAMES, classes, strict=True) if not names]

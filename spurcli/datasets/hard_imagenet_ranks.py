@@ -1,4 +1,4 @@
-"""Hard ImageNet's ranks: the training images of each class in the order of how much of the cue they show."""
+"""Hard ImageNet's ranks: the training images of each class ordered by the strength of the cue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spurcli.errors import InputError, SpurWarning
 from spurcli.words import counted
 
 RANKS = Path("hardImageNet") / "meta" / "paths_by_rank.pkl"
-# The listed images must lie this near an end, in the median, to say which end is free of the cue.
+# The listed images must lie this near an end, in the median, to identify the end that is free of the cue.
 _AN_END = 0.25
 
 
@@ -25,12 +25,12 @@ def choose_by_rank(
     *,
     whole: bool,
 ) -> list[str]:
-    """`number` of `names` with the least of the cue, in the order of `names`; a warning says from which end.
+    """`number` of `names` with the weakest cue, in the order of `names`; a warning says from which end.
 
-    The ranks lie beside the folder of images, or in it. `listed` are images known to be free of the cue: which end of
-    the ranks is free of it is documented nowhere, so it is the one where these lie.
+    The ranks are next to the folder of images, or in it. `listed` are images known to be free of the cue: which end of
+    the ranks is free of it is not documented, so it is the one where these are.
 
-    Raises InputError if there are no ranks, they do not tell, or (`whole`) hold fewer images than asked for.
+    Raises InputError if there are no ranks, if they do not show it, or (`whole`) if they hold too few images.
     """
     path = next((path for path in (folder.parent / RANKS, folder / RANKS) if path.is_file()), folder.parent / RANKS)
     ranked, at_front = cue_free_first(read_ranks(path, *index_and_wnid), listed, path)

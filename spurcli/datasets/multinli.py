@@ -1,4 +1,4 @@
-"""MultiNLI: does the first sentence contradict the second? Negation in the second goes with that in training."""
+"""MultiNLI: does the first sentence contradict the second? Negation in the second is correlated with this in training."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def load(
     """MultiNLI from `multinli_1.0/` (official JSONL or TXT), `MNLI/` or `glue/MNLI/` (GLUE TSV) in `data_root`.
 
     The split is that of `metadata_random.csv` (group DRO's), beside the files or in the data root. Without that file
-    the rows are split by `split_seed`: `train_share` of them (50 % as published), then val and test as 2 to 3, which is not
-    the published split: a warning says so. Without `negation` the rows whose second sentence negates are left out (App. A.4 of the paper). With `available_only` fewer
+    the rows are split by `split_seed`: `train_share` of them (50 % as published), then val and test in the ratio 2 to 3, which is not
+    the published split, with a warning. Without `negation` the rows whose second sentence negates are left out (App. A.4 of the paper). With `available_only` fewer
     rows than published are accepted.
 
     Raises InputError for damaged files, and for any count that is not the published one.
@@ -166,7 +166,7 @@ def published_split(rows: Rows, path: Path) -> NDArray[np.int64]:
 
 
 def seeded_split(num_rows: int, train_share: float) -> NDArray[np.int64]:
-    """Split numbers int64 [n], not yet mixed: `train_share` of the rows, then val and test as 2 to 3."""
+    """Split numbers int64 [n], not yet mixed: `train_share` of the rows, then val and test in the ratio 2 to 3."""
     if not 0 < train_share < 1:
         raise UsageError(f"dataset.options.train_share = {train_share} is not within 0..1", "The published one is 0.5.")
     num_train = int(train_share * num_rows)

@@ -34,7 +34,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class PredictionColumns:
-    """Which columns of a table are what. `proba` and `logit` are names or patterns (`p_*`), one column a class, the
+    """The roles of the columns of a table. `proba` and `logit` are names or patterns (`p_*`), one column a class, the
     matrix of an HDF5 file, or one column alone: that of the positive class; `predicted` holds classes. "" and () stand for none; `label`, `id` and
     `split` are the columns of these names unless others are named. `split_values` maps values of the split column to splits.
     """
@@ -184,7 +184,7 @@ def attribute_of(columns: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], NDA
 
 
 def quarters(values: Sequence[str], where: str) -> list[str]:
-    """The quarter of each number of a column, as in "Q2 > 30 and ≤ 45"; the edges are said in a warning.
+    """The quarter of each number of a column, as in "Q2 > 30 and ≤ 45"; a warning states the edges.
 
     Equal numbers stay together, so that there may be fewer than four.
     """
@@ -268,7 +268,7 @@ def _classes(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def _expanded(patterns: Sequence[str], known: Sequence[str], taken: Sequence[str], path: Path, flag: str) -> list[str]:
-    """The columns that names and patterns mean; those of a pattern in the order of the file, without what is `taken`."""
+    """The columns that names and patterns select; those of a pattern in the order of the file, without what is `taken`."""
     found: list[str] = []
     for pattern in patterns:
         mine = (
@@ -291,7 +291,7 @@ def suggest_attributes(path: Path, unused: Sequence[str], flag: str, reading: Re
     if not unused:
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpurWarning)  # given when the table was read
+        warnings.simplefilter("ignore", SpurWarning)  # this warning was given when the table was read
         table = read_table(path, unused, _WHAT, _HINT, reading=reading)
     likely = []
     for name in unused:
@@ -309,7 +309,7 @@ def _is_fraction(value: str) -> bool:
 
 
 def described(columns: PredictionColumns) -> Mapping[str, Any]:
-    """As provenance holds it: what was named."""
+    """The named columns, as stored in provenance."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(replace(columns, reading=Reading())).items()

@@ -68,7 +68,7 @@ def logits_of(
 ) -> NDArray[np.float32]:
     """Logits float32 [n, classes] of the columns in the order of the classes: log-probabilities of probabilities.
 
-    Rounded probabilities stay probabilities, by which `judge` knows that reliance cannot be told, and a warning says why.
+    Rounded probabilities stay probabilities, from which `judge` knows that reliance is undefined, and a warning says why.
     InputError that names the line of an empty cell, of what is no number, and of rows that do not sum to 1.
     """
     values = np.stack([_numbers(table, column) for column in columns], axis=1)
@@ -108,7 +108,7 @@ def logits_of(
 
 
 def _rounded(table: Table, columns: Sequence[str], values: NDArray[np.float64]) -> str:
-    """What makes differences between logits unknown, in words; "" for nothing."""
+    """The reason why differences between logits are unknown, as text; "" if there is none."""
     zeros = np.flatnonzero((values <= 0).any(axis=1))
     if len(zeros):
         return f"probabilities are 0 or 1 in {counted(len(zeros), 'row')}, first in {table.unit} {table.line[int(zeros[0])]:,}"
@@ -187,7 +187,7 @@ def _positive(column: str, labels: Collection[str], path: str, label: str) -> tu
 
 
 def _ends(columns: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """What tells the columns apart: what a pattern's * stands for, else their names without what all share."""
+    """The part of the names that distinguishes the columns: the match of a pattern's *, else the names without their common part."""
     if len(patterns) == 1 and patterns[0].count("*") == 1 and not re.search(r"[?\[]", patterns[0]):
         before, _, after = patterns[0].partition("*")
         return [canonical(name[len(before) : len(name) - len(after)]) for name in columns]
@@ -197,7 +197,7 @@ def _ends(columns: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 
 def _shared(columns: Sequence[str]) -> str:
-    """What all begin with, up to a separator, or to the numbers that follow (p0, p1)."""
+    """The common prefix, up to a separator, or to the numbers that follow (p0, p1)."""
     first, last = min(columns), max(columns)
     same = [one == other for one, other in zip(first, last, strict=False)]
     common = first[: (same.index(False) if False in same else len(same))]

@@ -1,6 +1,6 @@
-"""Tables from outside (CSV, TSV, JSON, Parquet, HDF5): the columns that are asked for, as text, with line numbers.
+"""Tables of other programs (CSV, TSV, JSON, Parquet, HDF5): the requested columns, as text, with line numbers.
 
-The one reader behind the benchmarks' metadata and a user's own table. What is wrong is named by line and column.
+The one reader behind the benchmarks' metadata and a user's own table. Errors name the line and column.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def read_table(
 ) -> Table:
     """Read `columns` of a .csv, .tsv, .txt (tabs), .jsonl, .ndjson, .json, .parquet or .h5 file; one that ends in "?" may be absent.
 
-    `what` and `hint` are said when there is no such file. Without `quoted` a quotation mark is a character like
+    `what` and `hint` are used in the error for a missing file. Without `quoted` a quotation mark is a character like
     others, as in the tab-separated files of MultiNLI and GLUE. With `reading` (a user's own table) the separator is
-    looked for in the header unless it says one, and a warning names what was found. Compressed text (.gz, .bz2, .xz), a
+    detected in the header unless it is given, and a warning names the detected one. Compressed text (.gz, .bz2, .xz), a
     byte-order mark and any line end are accepted.
 
     Raises InputError for a missing column, with near names, and for a bad row, with its line number.
@@ -128,7 +128,7 @@ def is_table_name(name: str) -> bool:
 
 
 def as_text(value: Any, where: str) -> str:
-    """A value that is no text, as one: labels may be numbers. None and NaN are "", as in an empty cell.
+    """A value of another type as text, because labels may be numbers. None and NaN are "", as in an empty cell.
 
     Raises InputError that begins with `where`, which names the column, for values of other types.
     """

@@ -22,7 +22,7 @@ _PLAIN = "iufb"  # NumPy's kinds of numbers that are read
 
 
 class Numbers(Sequence[str]):
-    """Numbers [n] that are text where they are asked for as text, as short as gives the same number again."""
+    """Numbers [n] that are converted to text on request, in the shortest form that gives the same number."""
 
     def __init__(self, values: NDArray[Any]) -> None:
         self.values = values
@@ -116,7 +116,7 @@ def _names(file: Any) -> list[str]:
 
 def _item(file: Any, name: str, path: Path) -> Any:
     item = hdf5.member(file, name, h5py.Dataset, str(path))
-    if item is None:  # the name is there, and where it is is damaged
+    if item is None:  # the name exists, but its data is damaged
         raise InputError(f"{path}: {name!r} cannot be read", "The file is damaged: write it again.")
     return item
 
@@ -128,7 +128,7 @@ def _is_column(item: Any) -> bool:
 
 
 def _columns(file: Any, matrix: str, path: Path) -> list[str]:
-    """What the columns of a matrix are called: by class_names, if the file has them, else by their numbers."""
+    """The names of the columns of a matrix: from class_names, if the file has them, else by their numbers."""
     item = _item(file, matrix, path)
     if item.ndim != 2:
         raise InputError(f"{path}: {matrix!r} has {counted(item.ndim, 'axis', 'axes')}, not 2", "Write [n, classes].")

@@ -1,4 +1,4 @@
-"""Tables as JSON: one object a line (.jsonl, .ndjson, .json), or an array of objects (.json). One object is held at a time."""
+"""Tables as JSON: one object per line (.jsonl, .ndjson, .json), or an array of objects (.json). One object is held at a time."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _lines(stream: Any, path: Path) -> Iterator[tuple[int, Any]]:
         try:
             record = json.loads(text)
             if "\\u" in text:
-                json.dumps(record, ensure_ascii=False).encode()  # half of a surrogate pair is no character
+                json.dumps(record, ensure_ascii=False).encode()  # half of a surrogate pair is not a character
         except (ValueError, RecursionError) as error:
             hint = _LINES if line == 1 and text.strip() in ("{", "[") else FIX
             raise InputError(f"{path}, line {line:,} is not JSON ({str(error)[:60]})", hint) from error
@@ -114,7 +114,9 @@ def _array(stream: Any, path: Path) -> Iterator[tuple[int, Any]]:
 
     def fill() -> bool:
         nonlocal buffer, place
-        block = stream.read(max(_BLOCK, len(buffer) - place))  # twice as much each time: an item is looked at few times
+        block = stream.read(
+            max(_BLOCK, len(buffer) - place)
+        )  # read twice as much each time, so that an item is parsed only a few times
         buffer, place = buffer[place:] + block, 0
         return bool(block)
 

@@ -1,4 +1,4 @@
-"""The rows of tables whose fields are separated by a character: what quotation marks mean, which rows are refused.
+"""The rows of tables whose fields are separated by a character: the meaning of quotation marks, and which rows are rejected.
 
 In CSV a quotation mark encloses a field, perhaps over several lines. In tab-separated files it is a character, unless
 the field is closed on its line, or only the reading over several lines gives complete rows.
@@ -32,7 +32,7 @@ _CLOSE = "A quotation mark may not be closed. For texts this long, use .jsonl or
 _QUOTING = "; if quotation marks are ordinary characters: --set dataset.options.quoting=none"
 _ESCAPED = '; if \\" is a quotation mark inside quotes: --set dataset.options.quoting=backslash'
 _CLOSED = re.compile(r'"((?:[^"\t]|"")*)"(?=\t|$)')
-_NUM_LINES, _EVERY, _MAX_VALUES = 5000, 16, 200  # what is looked at to tell rows from texts
+_NUM_LINES, _EVERY, _MAX_VALUES = 5000, 16, 200  # the part that is read to distinguish rows from texts
 Fields = tuple[int, list[str]]
 Lines = Iterator[tuple[int, str]]
 
@@ -143,7 +143,7 @@ def _plain_rows(lines: Lines, separator: str) -> Iterator[Fields]:
 
 
 def _csv_rows(lines: Lines, path: Path, form: dict[str, Any], own: bool, classes: _Classes | None) -> Iterator[Fields]:
-    """Rows of RFC 4180, or of what else `csv_format` says; with `classes`, a quoted text that has swallowed rows is an error."""
+    """Rows of RFC 4180, or in the format of `csv_format`; with `classes`, a quoted text that contains rows is an error."""
     taken: list[tuple[int, str]] = []
     start = 1
 
@@ -185,7 +185,7 @@ def _fix(own: bool, is_escaped: bool = False) -> str:
 
 
 class _Classes:
-    """The values of those columns that hold few different ones: they tell a row from a piece of a text.
+    """The values of those columns that hold few different ones: they distinguish a row from a part of a text.
 
     Taken from the lines without quotation marks, when it is first asked.
     """

@@ -1,4 +1,4 @@
-"""How the fields of a table are separated: looked for in its header and first rows, and said where it had to be guessed."""
+"""How the fields of a table are separated: detected in its header and first rows, and reported if it was guessed."""
 
 from __future__ import annotations
 

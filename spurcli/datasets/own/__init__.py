@@ -1,1 +1,1 @@
-"""A user's own data, no code needed: a folder of images, a table, a saved Hugging Face data set."""
+"""A user's own data without code: a folder of images, a table, a saved Hugging Face data set."""

@@ -1,4 +1,4 @@
-"""All columns of a user's own table, for each sample of its data set: what an audit looks through."""
+"""All columns of a user's own table, for each sample of its data set, as an audit searches them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Columns = dict[str, dict[str, Sequence[str]]]
 def columns_of(dataset: Dataset, options: Options, data_root: Path) -> Columns:
     """For each split the columns of the data set's own table that are neither input, label, split nor id: name → n values.
 
-    {} where the data set is no table that can be read again column by column (a saved Hugging Face data set).
+    {} if the data set is not a table that can be read again by column (a saved Hugging Face data set).
     """
     place = locate(str(options.get("path", "")), data_root)
     content = content_of(place)
@@ -61,7 +61,7 @@ def columns_of(dataset: Dataset, options: Options, data_root: Path) -> Columns:
         wanted.splits,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpurWarning)  # given when the data set was read
+        warnings.simplefilter("ignore", SpurWarning)  # this warning was given when the data set was read
         source = read_files(
             place, files, every, reading, Fence.around(place if place.is_dir() else place.parent, data_root)
         )

@@ -1,4 +1,4 @@
-"""Which columns of a user's table are what, and what their values say: classes, groups, splits, ids."""
+"""The roles of the columns of a user's table, and the meaning of their values: classes, groups, splits, ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import alike_key
 from spurcli.registry import Options, near
 
-# What columns of a role are often called, as `alike_key` writes it. The first ones hardly mean anything else: such a column is taken
+# Frequent names of columns of a role, as `alike_key` writes them. The first ones are unambiguous: such a column is used
 # where it is the only candidate. The others are only suggested.
 _TAKEN = {
     "image": ("image", "images", "img", "imagepath", "imgpath", "imagefile", "filepath", "filename", "file", "path", "imgfilename", "imageid"),
@@ -46,11 +46,11 @@ _SEPARATORS = "/_- "
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the options ask of a table: `roles` maps image, text, text_pair, label, split, group and id to columns, ""
+    """The options for a table: `roles` maps image, text, text_pair, label, split, group and id to columns, ""
     where nothing was said.
 
     `attributes` are columns; image paths are relative to `folder` and end in `suffix`. `split_values` maps values of the
-    split column to splits, and `splits` are those to take, all if it is empty.
+    split column to splits, and `splits` are those to use, all if it is empty.
     """
 
     roles: Mapping[str, str]
@@ -67,7 +67,7 @@ class Wanted:
 class Source:
     """What was read: `table` with the columns of `roles` and `attributes`, and the inputs at some rows.
 
-    `sample_id` [n] if no column is the id; `class_names` where the source has them; `splits` [n] where it names any: those of
+    `sample_id` [n] if no column is the id; `class_names` if the source has them; `splits` [n] if it names any: those of
     a column if there is a role split, else those of its files.
     """
 
@@ -81,9 +81,9 @@ class Source:
 
 
 def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[dict[str, str], list[str]]:
-    """The column of each role, and those of the attributes: as asked for, else those called like their role.
+    """The column of each role, and those of the attributes: as requested, else those named like their role.
 
-    Raises InputError for a column that is not there, with near names, or if nothing is the input or the label.
+    Raises InputError for a missing column, with similar names, or if there is no input or label.
     """
 
     def require(name: str, role: str) -> str:
@@ -128,7 +128,7 @@ def choose_columns(known: Sequence[str], wanted: Wanted, where: str) -> tuple[di
 
 
 def _candidates(roles: Sequence[str], known: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
-    """Columns that are called as those of `roles` often are, each with its role, in the order of the table; those that are `taken` left out."""
+    """Columns with frequent names of `roles`, each with its role, in the order of the table; those that are `taken` left out."""
     return {
         name: role
         for name in known
@@ -139,7 +139,7 @@ def _candidates(roles: Sequence[str], known: Sequence[str], taken: Mapping[str, 
 
 
 def _take(wanted: Sequence[str], known: Sequence[str], roles: dict[str, str], where: str) -> None:
-    """Take the column that is called as those of a wanted role often are, if no other column may be meant; a warning names it."""
+    """Use the column with a frequent name of the required role, if it is the only candidate; a warning names it."""
     likely = _candidates(wanted, known, roles)
     if len(likely) != 1:
         return
@@ -153,14 +153,14 @@ def _take(wanted: Sequence[str], known: Sequence[str], roles: dict[str, str], wh
 def _lacking(
     called: str, wanted: Sequence[str], known: Sequence[str], roles: Mapping[str, str], where: str
 ) -> InputError:
-    """That no column is called like its role: with those that may be meant, and the flag that chooses."""
+    """The error that no column has the name of its role: with the candidates and the flag to choose one."""
     likely = _candidates(wanted, known, roles)
     meant = f"; candidates: {', '.join(likely)}" if len(likely) > 1 else ""
     return InputError(f"{where} has no column {called}{meant}", _hint(known, wanted, likely))
 
 
 def _hint(known: Sequence[str], roles: Sequence[str], likely: Mapping[str, str] | None = None) -> str:
-    """The columns there are, and the flag to type for a role, with the column that is likely meant."""
+    """The columns there are, and the flag to type for a role, with the likely column."""
     likely = _candidates(roles, known, {}) if likely is None else likely
     first = {role: name for name, role in reversed(list(likely.items()))}
     flags = [option_flag(role, first.get(role, "COLUMN")) for role in roles if role in first or not first]
@@ -180,7 +180,7 @@ def _is_sample(names: Sequence[str]) -> bool:
 
 
 def option_flag(option: str, value: str) -> str:
-    """The flag that sets an option of the data set, quoted for a shell where it must be."""
+    """The flag that sets an option of the data set, quoted for a shell if necessary."""
     if option in _FLAGS:
         return f"{_FLAGS[option]} {shlex.quote(value)}"
     plain = f"dataset.options.{option}={value}"
@@ -217,7 +217,7 @@ def samples_of(source: Source, classes: Sequence[str], attributes: Sequence[str]
 
 
 def _read_as(source: Source) -> str:
-    """How a table was read, and which of its columns are what."""
+    """How a table was read, and the roles of its columns."""
     columns = [f"{role} {name}" for role, name in source.roles.items() if role != name]
     if source.attributes:
         columns.append(f"attribute {', '.join(source.attributes)}")
@@ -236,9 +236,9 @@ def texts_of(table: Table, roles: Mapping[str, str]) -> Callable[[NDArray[np.int
 
 
 def text_ids(table: Table, roles: Mapping[str, str]) -> list[str]:
-    """An id of each row whose texts have none: its line, and the start of a hash of what it says.
+    """An id for each row of texts without ids: its line, and the start of a hash of its content.
 
-    So a list is refused when rows have traded places since, though labels and their number are the same.
+    So a list is rejected if rows were reordered, even if labels and counts are the same.
     """
     columns = [table[roles[role]] for role in ("text", "text_pair") if role in roles]
     hashes = (hashlib.sha256("\n".join(texts).encode(errors="surrogatepass")) for texts in zip(*columns, strict=True))
@@ -248,7 +248,7 @@ def text_ids(table: Table, roles: Mapping[str, str]) -> list[str]:
 def _attribute_column(
     source: Source, class_names: Sequence[str], label: NDArray[np.int64], named: Sequence[str]
 ) -> tuple[Table, str] | None:
-    """The table and column whose values are the attribute of each row; None where there are no groups."""
+    """The table and column whose values are the attribute of each row; None if there are no groups."""
     table = source.table
     if source.attributes:
         name = ", ".join(source.attributes)
@@ -266,9 +266,9 @@ def _attribute_column(
 def within_class(
     group: Sequence[str], class_names: Sequence[str], label: NDArray[np.int64], where: str
 ) -> Sequence[str]:
-    """What each group is apart from its class: "man/dark" of class man is "dark", 3 of the groups 0 … 3 of two classes 1.
+    """The part of each group without its class: "man/dark" of class man is "dark", 3 of the groups 0 … 3 of two classes 1.
 
-    Groups that do not tell are taken as they are: one that several classes share is an attribute.
+    Other groups are used unchanged: a group that several classes share is an attribute.
     """
     codes = label.tolist()
     for separator in _SEPARATORS:

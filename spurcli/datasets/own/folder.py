@@ -59,7 +59,7 @@ def load(
     Without them the folders are the classes. Images may be deeper. Ids are paths in the folder. Classes are numbered in
     the order of their numbers or characters, or as the list `classes` says; "sorted" is the order of ImageFolder.
 
-    Raises InputError for a link that leads outside, a class without training images, and anything not laid out so.
+    Raises InputError for a link that leads outside, a class without training images, and any other layout.
     """
     folder = locate(path, data_root)
     if not folder.is_dir():
@@ -99,7 +99,7 @@ def load(
 
 @dataclass
 class _Tree:
-    """What the class folders hold: for each image its path, its class's folder and the number of its split."""
+    """What the class folders hold: for each image its path, the folder of its class and the number of its split."""
 
     names: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
@@ -162,7 +162,7 @@ def _collect(folder: Path, layout: Layout, listing: Listing) -> _Tree:
 
 
 def _images(folder: Path, start: str, listing: Listing, others: list[str]) -> list[str]:
-    """Paths below folder/start of all images there, in no order; one look into each folder, none at the files."""
+    """Paths below folder/start of all images there, in no order; reads each folder once and no files."""
     top, fence = f"{folder}/{start}", listing.fence
     found: list[str] = []
     waiting: list[tuple[str, tuple[str, ...]]] = [("", (fence.require(top, top.rstrip("/")),))]
@@ -183,7 +183,7 @@ def _images(folder: Path, start: str, listing: Listing, others: list[str]) -> li
 
 
 def _class_names(tree: _Tree, folder: Path, classes: Any) -> tuple[str, ...]:
-    """Names of the classes in their order: of numbers or characters, of ImageFolder ("sorted"), or as they are given."""
+    """Names of the classes in their order: of numbers or characters, of ImageFolder ("sorted"), or as given."""
     there = in_order(set(tree.folders))
     names = _named_once(there)
     if not all(names):
@@ -257,7 +257,7 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def _notes(tree: _Tree, layout: Layout, folder: Path, listing: Listing) -> list[str]:
-    """What was decided or passed over, a sentence each."""
+    """The decisions and the skipped files, one sentence each."""
     notes = [f"{folder.name}: {note}" for note in (*layout.notes, *tree.left_out)]
     notes += [f"{folder.name}: {what}" for split, what in tree.empty if split not in ("", "train")]
     same: dict[tuple[int, str], set[str]] = {}

@@ -1,6 +1,6 @@
-"""How other programs order classes and samples of the same data, where that is not our order.
+"""How other programs order classes and samples of the same data, if it differs from the order here.
 
-Our order stays (lists and scores are positions in it). Whoever reads foreign weights or logits of a data set says how the
+The order here does not change (lists and scores are positions in it). Code that reads foreign weights or logits reports how the
 order differs: from `Dataset.class_order_note`, and for an image folder from `image_folder_order`.
 """
 
@@ -19,7 +19,7 @@ SORTED = "sorted"  # the value of the option `classes` that asks for the order o
 def class_order_note(class_names: Sequence[str]) -> str | None:
     """One sentence if class names are numbers in their natural order, which is not the order of their characters.
 
-    None where both are the same. Loaders leave it in `Dataset.class_order_note`, unless the option `classes` gives the order.
+    None if both are the same. Loaders store it in `Dataset.class_order_note`, unless the option `classes` gives the order.
     """
     theirs = sorted(class_names)
     if list(class_names) == theirs:
@@ -34,7 +34,7 @@ def class_order_note(class_names: Sequence[str]) -> str | None:
 
 
 def image_folder_order(split: Split, class_names: Sequence[str]) -> NDArray[np.int64] | None:
-    """Positions int64 [n] of a split's samples in the order of torchvision's ImageFolder; None if that is our order.
+    """Positions int64 [n] of a split's samples in the order of torchvision's ImageFolder; None if it is the same.
 
     For a data set that is an image folder (`settings.dataset.name == "folder"`). Values that a program computed in
     ImageFolder's order belong to our samples `split.sample_id[position]` of these positions. There, classes come in the order

@@ -1,4 +1,4 @@
-"""Parquet files as the Hugging Face hub has them: images as bytes in a column, class names in the schema, shards."""
+"""Parquet files in the layout of the Hugging Face hub: images as bytes in a column, class names in the schema, shards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAVE = "Save it for reading from disk: datasets.load_dataset('parquet', data_fi
 
 
 def read_hub(place: Path, files: Sequence[tuple[str, Path]], wanted: Wanted) -> Source:
-    """What `wanted` asks of the Parquet `files`, each with its split ("" where there are none), in their order."""
+    """The content that `wanted` selects from the Parquet `files`, each with its split ("" where there are none), in their order."""
     by_split: dict[str, list[Any]] = {}
     paths: dict[str, list[Path]] = {}
     for split, path in files:
@@ -74,7 +74,7 @@ def _part(shards: Sequence[Any], paths: Sequence[Path]) -> StoredPart:
 
 
 def _as_struct(column: Any) -> Any:
-    """Bare bytes as the struct that images with a path are."""
+    """Plain bytes as the struct format of images with a path."""
     import pyarrow
 
     if pyarrow.types.is_struct(column.type):

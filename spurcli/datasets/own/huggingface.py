@@ -16,7 +16,7 @@ _AGAIN = "Save it again with save_to_disk."
 
 
 def read_saved(folder: Path, wanted: Wanted) -> Source:
-    """What `wanted` asks of the data set in a folder: splits of a DatasetDict, or a Dataset, perhaps with a split column.
+    """The content that `wanted` selects from the data set in a folder: splits of a DatasetDict, or a Dataset, perhaps with a split column.
 
     Raises InputError for a damaged folder, and for images that are not in its files.
     """

@@ -1,4 +1,4 @@
-"""What to do about images that a table names and that are not there, from what is there. Only names are looked at."""
+"""Hints for missing images of a table, from the files that exist. Only file names are read."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def look_around(
 
 @dataclass
 class _Below:
-    """What is in a folder and in those below it, each looked into once."""
+    """The content of a folder and its subfolders, each read once."""
 
     root: Path
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def same_place(self, path: str) -> str:
-        """A file of another ending, or spelled otherwise, where the path leads."""
+        """A file with another extension or spelling at the path."""
         if path.startswith("/"):
             return ""
         *folders, file = path.split("/")
@@ -86,7 +86,7 @@ class _Below:
         return ""
 
     def without_begin(self, path: str) -> str:
-        """The path without its first folders, if that is there."""
+        """The path without its first folders, if it exists."""
         parts = _parts(path)
         for start in range(len(parts)):
             rest = "/".join(parts[start:])
@@ -95,7 +95,7 @@ class _Below:
         return ""
 
     def in_folders(self, written: Sequence[str], table: str, begin: str, asked: str) -> str:
-        """The folders that hold all these images, perhaps without their ending; of several the one the table is about."""
+        """The folders that hold all these images, perhaps without their ending; of several the one that matches the table's name."""
         found: dict[str, tuple[str, str]] = {}  # the ending that is missing, and the first image
         for name in sorted(self._names(""))[:_NUM_FOLDERS]:
             for names in (written, [path.rpartition("/")[2] for path in written]):
@@ -121,7 +121,7 @@ class _Below:
         return f"There is {first}/{file}{ending}{which}: add {flags}"
 
     def _missing_ending(self, place: str, path: str) -> str | None:
-        """What to add to a path so that it is an image there; "" if it is one, None if nothing helps."""
+        """What to add to a path so that it is an image there; "" if it already is one, None if there is no hint."""
         if self._has(place + path):
             return ""
         above, _, file = path.rpartition("/")
@@ -132,7 +132,7 @@ class _Below:
         return path == "/".join(_parts(path)) and file in self._names(place) and not (self.root / path).is_dir()
 
     def _alike(self, place: str, name: str) -> str:
-        """The entry of a folder that is called so, in any case and Unicode form; "" if there is none."""
+        """The entry of a folder with this name, in any case and Unicode form; "" if there is none."""
         names = self._names(place)
         if name in names or name in ("", ".", ".."):
             return name if name in names else ""
@@ -140,7 +140,7 @@ class _Below:
         return min((there for there in names if canonical(there).casefold() == wanted), default="")
 
     def _ending(self, place: str, file: str) -> str | None:
-        """The ending of the first image that is called so but for its ending; None if there is none."""
+        """The extension of the first image with this name; None if there is none."""
         endings = (name[len(file) :] for name in self._names(place) if name.startswith(f"{file}.") and is_image(name))
         return min(endings, default=None)
 
@@ -149,11 +149,11 @@ class _Below:
             try:
                 with os.scandir(self.root / place) as entries:
                     self.seen[place] = frozenset(entry.name for entry in islice(entries, _NUM_NAMES))
-            except (OSError, ValueError):  # no folder, or a name that none can have
+            except (OSError, ValueError):  # not a folder, or an invalid name
                 self.seen[place] = frozenset()
         return self.seen[place]
 
 
 def _parts(path: str) -> list[str]:
-    """The names in a path, without a drive and what leads up."""
+    """The names in a path, without a drive and ".."."""
     return [part for part in re.sub(r"^[A-Za-z]:", "", path).split("/") if part not in ("", ".", "..")]

@@ -1,4 +1,4 @@
-"""The images that a table names: found below its folder as people write paths, and nothing outside is read."""
+"""The images that a table names: found below its folder in common spellings of paths; nothing outside is read."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 def image_paths(
     table: Table, column: str, folder: Path, prefix: Sequence[str], suffix: str, fence: Fence, *, asked: str = ""
 ) -> tuple[list[str], list[str]]:
-    """Paths in `folder` of the image of each row, all there and within the fence, and their ids.
+    """Paths in `folder` of the image of each row, all existing and within the fence, and their ids.
 
-    `asked` is the option that names `folder`, if it was given. `prefix` [n] is put before what the column holds, where it is not empty. A path is read as it is written if such a file
+    `asked` is the option that names `folder`, if it was given. `prefix` [n] is put before the value of the column, if it is not empty. A path is read as it is written if such a file
     is there; else without spaces around, with / for \\, or with its accents in another Unicode form. The id is the path with
     / and without spaces, in the Unicode form of the table. A path from the root of the file system counts if it leads into `folder`.
-    One look into each folder, none at the files.
+    Reads each folder once and no files.
     """
     there = _There(folder, fence)
     names, ids, missing = [], [], []
@@ -58,7 +58,7 @@ def image_paths(
 
 
 def _relative(name: str, folder: Path) -> str:
-    """A path from the root of the file system, as one from `folder` if it leads there; others as they are."""
+    """An absolute path as one relative to `folder` if it is below it; other paths unchanged."""
     if not name.startswith("/"):
         return name
     for base in (os.path.normpath(folder.absolute()), os.path.realpath(folder)):
@@ -77,7 +77,7 @@ def _plain(name: str) -> str:
 
 @dataclass
 class _There:
-    """What is in the folders below `folder` that were looked into."""
+    """The content of the folders below `folder` that were read."""
 
     folder: Path
     fence: Fence
@@ -86,7 +86,7 @@ class _There:
     places: dict[str, str | None] = field(default_factory=dict)
 
     def find(self, path: str, where: str) -> str | None:
-        """The path of a file as the file system spells it; None if it is not there."""
+        """The path of a file as the file system spells it; None if it does not exist."""
         if "//" in path or "./" in path:
             path = posixpath.normpath(path)  # one image has one name
         place, _, file = path.rpartition("/")

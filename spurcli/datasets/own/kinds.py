@@ -1,6 +1,6 @@
-"""What a path holds: a folder of images, a table, tables or Parquet files of splits, a data set that `save_to_disk` wrote.
+"""The kind of content at a path: a folder of images, a table, tables or Parquet files of splits, a data set that `save_to_disk` wrote.
 
-Decided here and nowhere else, from the names of files and folders. What fits two is refused.
+Only this module decides it, from the names of files and folders. Ambiguous content is rejected.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Kind = Literal["images", "table", "saved", "parquet", "tables"]
 def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
     """The settings of the data set that a path names: a folder of images, a table, a saved Hugging Face data set, embeddings.
 
-    None if `name` is no path. What lies in the data root is named from there, however it was typed (by links too),
+    None if `name` is not a path. Data in the data root is named relative to it, however it was typed (also by links),
     so that the same data has one name in every file.
     """
     found = next((path for path in (Path(name), data_root / name) if exists(path)), None)
@@ -59,7 +59,7 @@ def named_by_path(name: str, data_root: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Content:
-    """What a path holds. `parts` are pairs of a split (as it is written, "" where there is none) and a file, in order;
+    """The content of a path. `parts` are pairs of a split (as it is written, "" where there is none) and a file, in order;
     `passed_over` are tables in the folder that are not read.
     """
 
@@ -69,9 +69,9 @@ class Content:
 
 
 def content_of(path: Path) -> Content:
-    """What a file or folder that is there holds.
+    """The content of an existing file or folder.
 
-    Raises InputError for a folder of tables that does not say which is which, with the path to name instead.
+    Raises InputError for a folder of tables whose roles are not clear, with the path to name instead.
     """
     if not path.is_dir():
         return Content("table", (("", path),))
@@ -130,7 +130,7 @@ def _parquet_parts(folder: Path, entries: list[os.DirEntry[str]]) -> tuple[tuple
     """The Parquet files of each split, as in a snapshot from the Hugging Face hub; nothing if there are none.
 
     They are in the folder, in its folder `data`, or in the only one that has any, perhaps one deeper in a folder for each
-    split. Raises InputError for several such folders, a shard that is missing, or a name that says no split.
+    split. Raises InputError for several such folders, a shard that is missing, or a name without a split.
     """
     found = {"": _shards_of_splits(entries)}
     if not found[""]:
@@ -147,7 +147,7 @@ def _parquet_parts(folder: Path, entries: list[os.DirEntry[str]]) -> tuple[tuple
 
 
 def _shards_of_splits(entries: list[os.DirEntry[str]]) -> list[tuple[str, Path]]:
-    """The Parquet files there with their splits; if there are none, those in folders that are called like splits."""
+    """The Parquet files there with their splits; if there are none, those in folders named like splits."""
     return _shards(entries) or [
         (entry.name, file)
         for entry in entries
@@ -157,7 +157,7 @@ def _shards_of_splits(entries: list[os.DirEntry[str]]) -> list[tuple[str, Path]]
 
 
 def _shards(entries: list[os.DirEntry[str]]) -> list[tuple[str, Path]]:
-    """The split that the name of each Parquet file says, and the file."""
+    """The split in the name of each Parquet file, and the file."""
     found = []
     for entry in entries:
         if entry.name.lower().endswith(".parquet") and not entry.is_dir() and entry.name not in _METADATA:
@@ -174,7 +174,7 @@ def _word_of_split(name: str) -> str:
 
 
 def _without_number(name: str) -> str:
-    """What the parts of one table have in common: part-00000-1f2e of Spark and part-00001-1f2e."""
+    """The common name of the parts of one table: part-00000-1f2e of Spark and part-00001-1f2e."""
     return re.sub("[0-9]+", "", re.sub("-[0-9a-f-]{8,}", "", name))
 
 
@@ -198,7 +198,7 @@ def _in_order(shards: list[tuple[str, Path]], folder: Path) -> list[tuple[str, P
 
 
 def _tables(folder: Path, entries: list[os.DirEntry[str]]) -> Content:
-    """Tables that are called like splits (train.csv, imdb_test.csv), or metadata.csv in a folder for each split."""
+    """Tables that are named like splits (train.csv, imdb_test.csv), or metadata.csv in a folder for each split."""
     tables = [Path(entry.path) for entry in entries if not entry.is_dir() and is_table_name(entry.name)]
     named = [(_stem(path), path) for path in tables if split_name(_stem(path)) in _SPLITS]
     metadata = [

@@ -1,7 +1,7 @@
-"""What the folders of an image folder are: splits, classes, wrappers around them, or what systems leave behind.
+"""The roles of the folders of an image folder: splits, classes, wrappers around them, or system files.
 
-One place looks at all folders of the upper levels before it decides, and says what it took for what. It refuses folders that look
-like splits and cannot be read so: classes made of them would be wrong without an error.
+One place reads all folders of the upper levels before it decides, and reports its decisions. It rejects folders that look
+like splits and cannot be read as splits: classes made of them would be wrong without an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IMAGE_ENDINGS = frozenset(
     {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"}
 )
 _TABLE_ENDINGS = frozenset({"csv", "tsv", "jsonl", "json", "parquet"})
-# Names that no person gives: of file servers, of Windows, of disks. Those of the first line are passed over silently, as are names that begin with a dot.
+# Names that only systems create: file servers, Windows, disks. Those of the first line are skipped silently, like names that begin with a dot.
 _SILENT = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "__macosx", "icon\r"})
 _SYSTEM = frozenset({
     "lost+found", "msocache", "appledouble", "paxheader", "paxheaders", "onedrivetemp", "system volume information", "recycler", "lost.dir", "network trash folder", "temporary items",
@@ -66,13 +66,13 @@ def in_words(name: str) -> str:
 
 @dataclass
 class Listing:
-    """Looks into folders, each once or twice; counts what systems left there, to be said in the end."""
+    """Reads folders, each once or twice; counts system files, for a message at the end."""
 
     fence: Fence
     system: set[tuple[str, str]] = field(default_factory=set)  # folder and name
 
     def scan(self, folder: str) -> list[os.DirEntry[str]]:
-        """What a person put there. Raises InputError if it cannot be read."""
+        """The files of the user. Raises InputError if the folder cannot be read."""
         try:
             with os.scandir(folder) as entries:
                 return [entry for entry in entries if self._is_meant(folder, entry.name)]
@@ -101,7 +101,7 @@ class Listing:
 class Layout:
     """`places` are the folders that hold class folders, "train/" and so on, by split; {"": ""} where there are no splits.
 
-    `notes` say what was decided from the looks of names, and what is left out.
+    `notes` report decisions that depend on names, and skipped files.
     """
 
     places: Mapping[str, str]
@@ -113,7 +113,7 @@ class Layout:
 
 
 def split_look(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """The split that a folder's name looks like, and the other words in it; None if it looks like none, or like two.
+    """The split that a folder's name looks like, and the other words in it; None if there is none or more than one.
 
     training_set, Test, 1_train, seg_train and TrainImages look like splits; flowers_train has another word, "flowers".
     """
@@ -132,12 +132,12 @@ def split_look(name: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def find_layout(folder: Path, listing: Listing, asked: Sequence[str] = ()) -> Layout:
-    """What the folders in `folder` are; `asked` are the splits of the option `splits`, all if empty.
+    """The roles of the folders in `folder`; `asked` are the splits of the option `splits`, all if empty.
 
     They are splits if one is called train and holds folders, or if the names look like train and another split and the
     first holds folders. Classes may be called train, valid or 0 too, as long as they hold images and no folders.
 
-    Raises InputError for what looks like splits and cannot be read as such.
+    Raises InputError for folders that look like splits and cannot be read as splits.
     """
     top, notes = _unwrapped(folder, listing)
     places, files = listing.look(f"{folder}/{top}")
@@ -170,7 +170,7 @@ def _plain(name: str) -> frozenset[str]:
 
 
 def _inside(folder: Path, place: str, listing: Listing) -> str:
-    """The path of a folder that is looked into, once it is known to be inside."""
+    """The path of a folder to read, after the check that it is inside."""
     path = f"{folder}/{place}".rstrip("/")
     listing.fence.require(path, path)
     return path
@@ -335,7 +335,7 @@ def table_hint(folder: Path, places: Sequence[str], files: Sequence[Sequence[str
 
 
 def _is_table(path: Path) -> bool:
-    """Whether a file may be a table by its begin: objects of JSON that hold lists (COCO's annotations) are not."""
+    """Whether a file may be a table by its first bytes: objects of JSON that hold lists (COCO's annotations) are not."""
     if path.suffix.lower() != ".json":
         return True
     try:
@@ -352,7 +352,7 @@ def typed(folder: Path, name: str) -> str:
 
 
 def _image_column(path: Path) -> str:
-    """The column of a CSV that names images, by its look; "" if there is none."""
+    """The column of a CSV that seems to name images; "" if there is none."""
     if path.suffix.lower() not in (".csv", ".tsv"):
         return ""
     try:

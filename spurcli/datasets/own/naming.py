@@ -1,4 +1,4 @@
-"""A user's own data: found by its path, kept inside its folder, its values made into classes."""
+"""A user's own data: found by its path, restricted to its folder, its values converted to classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spurcli.errors import InputError, UsageError
 from spurcli.registry import near
 
 EMBEDDINGS = "embeddings"
-OWN_DATA = ("folder", "table", EMBEDDINGS)  # their names; what tells one from another is its path
+OWN_DATA = ("folder", "table", EMBEDDINGS)  # their names; the path distinguishes them
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BROKEN = re.compile(r"[\ud800-\udfff]")  # bytes of a file name that are not UTF-8
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def locate(path: str, data_root: Path) -> Path:
     """The file or folder `path` in the data root or in the working folder.
 
-    Raises InputError if it is nowhere, with near names, or another one in each.
+    Raises InputError if it is not found, with similar names, or if different ones exist in both.
     """
     if not path:
         raise UsageError("Your own data is not named", "Name it: --dataset photos/, --dataset birds.csv")
@@ -50,7 +50,7 @@ def exists(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Fence:
-    """What images may be read: what really lies in the data set's folder or in the data root."""
+    """Which images may be read: those with a real path in the data set's folder or in the data root."""
 
     roots: tuple[str, ...]
 
@@ -59,7 +59,7 @@ class Fence:
         return cls(tuple(os.path.realpath(folder) for folder in folders))
 
     def require(self, path: str, where: str) -> str:
-        """Where `path` really lies; InputError that begins with `where` if that is outside, or nowhere."""
+        """The real location of `path`; InputError that begins with `where` if it is outside or missing."""
         real = os.path.realpath(path)
         if not any(PurePath(real).is_relative_to(root) for root in self.roots):
             raise InputError(
@@ -95,7 +95,7 @@ def names_of(value: Any, option: str) -> tuple[str, ...]:
 
 
 def require_plain(sample_id: Sequence[str], where: str) -> None:
-    """Raise InputError for an id that is no line of UTF-8: ids are hashed and written as such."""
+    """Raise InputError for an id that is not one line of UTF-8: ids are hashed and written as such."""
     for identifier in sample_id:
         if _CONTROL.search(identifier) or _BROKEN.search(identifier):
             what = (

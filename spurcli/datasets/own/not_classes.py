@@ -1,4 +1,4 @@
-"""Folders and images that look like classes and samples but are pictures beside their masks, or copies: mostly refused."""
+"""Folders and images that look like classes and samples but are pictures with their masks, or copies: mostly rejected."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def require_no_inner_masks(class_names: Sequence[str], found: Mapping[str, Seque
 
 
 def require_no_copies(class_names: Sequence[str], found: Mapping[str, Sequence[str]], where: str) -> None:
-    """Raise InputError if a class folder holds folders called like the classes beside it, as an archive unpacked twice has."""
+    """Raise InputError if a class folder holds folders named like the other classes, as after unpacking an archive twice."""
     for name in class_names:
         inner = {path.partition("/")[0] for path in found.get(name, ()) if "/" in path}
         others = set(class_names) - {name}

@@ -1,4 +1,4 @@
-"""Which rows of a user's table are used: those of the splits that are asked for, without splits that have no labels."""
+"""Which rows of a user's table are used: those of the requested splits, without splits that have no labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def chosen_rows(
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Positions int64 [m] of the rows that are used, in their order, and the split of each; [] where there are no splits.
 
-    `splits` [n] are those that the source has outside columns; else the column of that role says them. A split in which no
+    `splits` [n] are those that the source has outside columns; else the column of that role states them. A split in which no
     row has a label is left out with a warning, unless the option `splits` names it; train never is.
     """
     if splits and "split" in roles:
@@ -50,7 +50,7 @@ def chosen_rows(
 
 
 def _compare(table: Table, column: str, splits: Sequence[str]) -> None:
-    """Warn if a column of splits says otherwise than the files or folders, which count."""
+    """Warn if a column of splits differs from the files or folders, which take precedence."""
     said = [split_name(value) for value in table[column]]
     differ = [row for row, (one, other) in enumerate(zip(said, splits, strict=True)) if one != other and one in KNOWN]
     if differ:

@@ -1,4 +1,4 @@
-"""What the values of a split column mean: words, 0/1/2, flags such as is_train, or what the option `split_values` says."""
+"""The meaning of the values of a split column: words, 0/1/2, flags such as is_train, or the option `split_values`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def splits_of(table: Table, column: str, meaning: Options) -> list[str]:
     """The split of each row by a column; `meaning` is the option split_values: from a value to a split's name.
 
     Words are read as `split_name` reads them; 0, 1 and 2 are train, val and test. In a column whose name says one split
-    (is_train) true and 1 are that split, and a warning gives the counts. Everything else that is not a word is refused:
+    (is_train) true and 1 are that split, and a warning gives the counts. All other values that are not words are rejected:
     only 0 and 1, folds, true and false of any other column.
 
     Raises InputError that names the line of an empty value, or the option that says what the values mean.
@@ -62,7 +62,7 @@ def splits_of(table: Table, column: str, meaning: Options) -> list[str]:
 
 
 def _as_told(table: Table, column: str, values: list[str], meaning: Options) -> dict[str, str]:
-    """By the option; a value that it does not list is an error with its line."""
+    """Splits by the option; a value that it does not list is an error with its line."""
     for value, name in meaning.items():
         if not isinstance(name, str) or not name:
             raise UsageError(
@@ -106,7 +106,7 @@ def _in_snakes(column: str) -> str:
 
 
 def _as_numbers(column: str, count: Counter[str], where: str) -> dict[str, str]:
-    """0, 1, 2 are train, val, test; nothing where the values are words."""
+    """0, 1, 2 are train, val, test; nothing if the values are words."""
     bare = [value for value in count if re.fullmatch(r"[+-]?[0-9.]+|true|false", value.lower())]
     if not bare:
         return {}
@@ -189,7 +189,9 @@ def warn_unused(known: Sequence[str], read: Callable[[str], Sequence[str]], wher
             continue
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SpurWarning)  # which were given when the table was read
+                warnings.simplefilter(
+                    "ignore", SpurWarning
+                )  # which were this warning was given when the table was read
                 values = set(canonical_values(read(column)).values())
         except InputError:
             continue

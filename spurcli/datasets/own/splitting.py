@@ -1,4 +1,4 @@
-"""Splits of a user's own data: those that it names, and seeded ones where it names none."""
+"""Splits of a user's own data: those that it names, and seeded ones otherwise."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _DEFAULT = {"val": 0.1, "test": 0.2}
 
 
 def split_name(written: str) -> str:
-    """`train`, `val` or `test` for what data sets write for them (valid, dev, Training, …); other names stay."""
+    """`train`, `val` or `test` for the names that data sets use (valid, dev, Training, …); other names stay."""
     lowered = canonical(written).lower()
     return next((name for name, spellings in _NAMES.items() if lowered in spellings), canonical(written))
 
 
 def chosen_splits(there: Iterable[str], asked: Sequence[str], where: str) -> list[str]:
-    """Those of the splits `there` (as the data writes them) that the option `splits` asks for; all if it asks for none.
+    """Those of the splits `there` (as the data writes them) that the option `splits` selects; all by default.
 
     Names are compared as `split_name` reads them, so that "val" takes a split that is written validation.
     Raises UsageError for a split that is not there, or if train is left out.
@@ -55,7 +55,7 @@ def chosen_splits(there: Iterable[str], asked: Sequence[str], where: str) -> lis
 
 @dataclass(frozen=True)
 class Shares:
-    """What share of the training samples goes to `val` and `test` where the data has no such split, by `seed`.
+    """The share of the training samples that goes to `val` and `test` if the data has no such split, by `seed`.
 
     None is 0.1 and 0.2 where the data has no splits at all, else 0.
     """
@@ -103,10 +103,10 @@ class Samples:
 
 
 def assemble(samples: Samples, shares: Shares) -> Dataset:
-    """The data set of all samples, split as they say and as `shares` asks; a warning says what was split here.
+    """The data set of all samples, split as stated and by `shares`; a warning reports splits that were made here.
 
-    Raises InputError for an id that is there twice, or a class without training samples; UsageError for a share of a
-    split that is there.
+    Raises InputError for a repeated id, or a class without training samples; UsageError for a share of an
+    existing split.
     """
     if len(set(samples.sample_id)) < len(samples.sample_id):
         twice, count = Counter(samples.sample_id).most_common(1)[0]

@@ -97,7 +97,7 @@ def read_stored(
     read_as: str,
     again: str,
 ) -> Source:
-    """What `wanted` asks of the rows of all splits, end to end; `parts` maps {"": …} where there are no splits.
+    """The content that `wanted` selects from the rows of all splits, concatenated; `parts` maps {"": …} where there are no splits.
 
     `rows_with(column, splits)` gives the images of some splits to `SavedImages`. Ids are split/row.
 

@@ -59,13 +59,13 @@ def load(
 ) -> Dataset:
     """The rows of the table `path` in the data root or the working folder, in their order.
 
-    Options called like a column say which column that is, if it has another name. `label` is the class; `classes` are
+    Options named like a column set the name of this column. `label` is the class; `classes` are
     names in the wanted order, or names for the numbers 0, 1, …, and `attributes` likewise. There is either `image`, a path
     below the table's folder, or below its folder `folder`, `suffix` added; or `text`, and perhaps `text_pair`. `attribute`
     (one or several) makes groups with the class; `group` names whole groups. Without `split` the split is seeded. Ids are
     the column `id`, else the images' paths, else the line and a hash of the texts.
 
-    Raises InputError that names the line of what cannot be used: no row is dropped.
+    Raises InputError that names the line of an unusable value: no row is dropped.
     """
     place = locate(path, data_root)
     roles = {
@@ -132,7 +132,7 @@ def _meaning(split_values: Any) -> Options:
 
 
 def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: Reading, fence: Fence) -> Source:
-    """What `wanted` asks of table `files`, one for each split ("" for the only one); images must be there and in `fence`.
+    """The content that `wanted` selects from table `files`, one for each split ("" for the only one); images must be there and in `fence`.
 
     Paths count from each file's folder. Where there are several files, ids of texts begin with their names.
     """
@@ -178,7 +178,7 @@ def read_files(place: Path, files: Mapping[str, Path], wanted: Wanted, reading: 
 
 
 def _joined(place: Path, tables: Mapping[str, Table]) -> Table:
-    """The rows of all tables, end to end, each knowing the file that it is from."""
+    """The rows of all tables, concatenated, each with the file that it is from."""
     first = next(iter(tables.values()))
     if len(tables) == 1 and not place.is_dir():
         return first
