@@ -1,4 +1,4 @@
-"""Folders that `save_pretrained` (or timm) wrote: which file holds the weights, and which model and pixels they want."""
+"""Folders that `save_pretrained` (or timm) wrote: which file holds the weights, and which model and pixels they require."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADAPTER = "adapter_config.json"
 def weights_file(path: Path) -> Path:
     """`path` itself, or the file of weights (or the index of several) in a folder that `save_pretrained` wrote.
 
-    Raises InputError for a folder without one; an adapter (LoRA) is no model by itself.
+    Raises InputError for a folder without one; an adapter (LoRA) is not a complete model.
     """
     if not path.is_dir():
         return path
@@ -50,7 +50,7 @@ def require_no_adapter(folder: Path) -> None:
 
 
 def folder_settings(folder: Path) -> dict[str, object]:
-    """What a folder says of its model and of its inputs, as dotted settings; {} if it has no config.json.
+    """The settings in a folder for its model and inputs, as dotted settings; {} if it has no config.json.
 
     The normalisation and size of images come from preprocessor_config.json, or from timm's pretrained_cfg.
     """
@@ -83,7 +83,7 @@ def folder_settings(folder: Path) -> dict[str, object]:
 
 
 def longest_text(folder: Path) -> int | None:
-    """How many tokens the model of a folder takes at most, as its tokeniser or else its positions say; None if unknown."""
+    """The maximum number of tokens of a folder's model, from its tokeniser or else its positions; None if unknown."""
     most = _read(folder / "tokenizer_config.json").get("model_max_length")
     if type(most) is not int or most > _UNLIMITED:
         most = _read(folder / "config.json").get("max_position_embeddings")

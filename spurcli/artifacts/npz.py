@@ -1,4 +1,4 @@
-"""Arrays in .npz files (np.savez): never pickled, and never larger than such a file can rightly be."""
+"""Arrays in .npz files (np.savez): never pickled, and never larger than a valid file can be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MIN_LIMIT, _MAX_RATIO, _MAX_ARRAYS = 1 << 28, 100, 1000
 
 
 def npz_names(path: Path) -> list[str]:
-    """The names of the arrays. Raises InputError if it is no such file."""
+    """The names of the arrays. Raises InputError if it is not such a file."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

@@ -29,12 +29,12 @@ _HINT = "spurcli evaluate writes it into the folder of evaluation.json."
 class Predictions:
     """Logits float32 [n, classes] and label int64 [n] of a split; the twin's logits [m, classes] at `twin_index` [m].
 
-    `train_group_counts` int64 [groups] are what adjusted mean and conflict groups come from; the twin carries the
+    `train_group_counts` int64 [groups] determine the adjusted mean and the conflict groups; the twin carries the
     feature of class `feature_of`, and `twin_class` (None = all others) is the class whose misclassification counts.
     `confusion` = (true, predicted) are the classes that a data set without attributes is about. `sample_id` [n] is given
     for logits made elsewhere, whose order must be matched with a data set's by name.
 
-    From version 2 on: `features` are the spurious features that were judged, each as JSON (docs/formats.md; None = to be
+    From version 2 on: `features` are the measured spurious features, each as JSON (docs/formats.md; None = to be
     found), with the thresholds matched on val; `about` = {"model", "training"} as in evaluation.json.
     """
 

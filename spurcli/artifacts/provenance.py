@@ -64,9 +64,9 @@ def provenance(
 ) -> Provenance:
     """The provenance of one artefact, ready for JSON.
 
-    `settings` are the resolved settings that downstream stages inherit, `arguments` what the stage itself was
-    asked for. `lineage` lists the commands that led here, oldest first, so that the last file of a pipe
-    still tells the whole chain.
+    `settings` are the resolved settings that downstream stages inherit, `arguments` the options of the stage
+    itself. `lineage` lists the commands that led here, oldest first, so that the last file of a pipe
+    still has the full history.
     """
     parents = tuple(parents)
     lineage: list[str] = []
@@ -108,7 +108,7 @@ def origin_of(content: Provenance) -> str:
 
 
 def versions() -> dict[str, str]:
-    import importlib.metadata  # a tenth of the time of `spurcli --help`, which has no use for it
+    import importlib.metadata  # a tenth of the time of `spurcli --help`, which does not need it
     import platform
 
     found = {"python": platform.python_version()}
@@ -121,7 +121,7 @@ def versions() -> dict[str, str]:
 
 
 def portable_path(text: str) -> str:
-    """A path without what is private to a machine: absolute paths are cut to their last part."""
+    """A path without machine-specific parts: absolute paths are cut to their last part."""
     private = PurePath(text).is_absolute() or text.startswith("~")
     return (PurePath(text).name or text) if private else text
 
@@ -136,7 +136,7 @@ def same_ending(first: str, second: str) -> bool:
 def portable_command(argv: Sequence[str]) -> str:
     """The command as typed, quoted for a shell, absolute paths cut, `--data-root` left out.
 
-    Bytes of a file name that are no UTF-8 become "?".
+    Bytes of a file name that are not UTF-8 become "?".
     """
     words: list[str] = ["spurcli"]
     skip = False

@@ -67,7 +67,7 @@ class RemovalSummary(TypedDict, total=False):
 
 
 class RecallOfClass(TypedDict):
-    """How many validation samples of a class a model got right."""
+    """How many validation samples of a class a model classified correctly."""
 
     name: str
     num_correct: int
@@ -75,7 +75,7 @@ class RecallOfClass(TypedDict):
 
 
 class ListRule(TypedDict, total=False):
-    """By which rule a list was made: see `spurcli prune --help`. A list of errors only says `by`."""
+    """The rule of a list: see `spurcli prune --help`. A list of errors only says `by`."""
 
     select: str
     fraction: str | None
@@ -102,7 +102,7 @@ class ListFacts(TypedDict):
 
 
 class TrainingFacts(TypedDict, total=False):
-    """What a training was: on which samples, by which method, which epoch was chosen and by which labels."""
+    """The facts of a training: its samples, its method, the chosen epoch and the labels used."""
 
     num_train: int
     num_kept: int
@@ -118,7 +118,7 @@ class TrainingFacts(TypedDict, total=False):
 
 
 class CheckpointMetadata(SubjectContent, total=False):
-    """What a checkpoint says of itself."""
+    """The metadata of a checkpoint."""
 
     architecture: JsonObject
     class_names: list[str]

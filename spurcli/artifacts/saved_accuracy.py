@@ -1,6 +1,6 @@
-"""Accuracies that programs note beside weights.
+"""Accuracies that programs store with weights.
 
-No torch here: what is searched are plain values and the stand-ins of `saved_torch`.
+No torch here: the search covers plain values and the stand-ins of `saved_torch`.
 """
 
 from __future__ import annotations

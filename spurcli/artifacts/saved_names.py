@@ -1,6 +1,6 @@
-"""The names of the classes that programs note beside weights, under whatever key, in the order of the model's outputs.
+"""The names of the classes that programs store with weights, under any key, in the order of the model's outputs.
 
-No torch here: what is searched are plain values (dicts, lists, texts) and the stand-ins of `saved_torch`.
+No torch here: the search covers plain values (dicts, lists, texts) and the stand-ins of `saved_torch`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from spurcli.errors import InputError
 from spurcli.names import matched
 
 _DEPTH, _MOST_ENTRIES, _MOST_CLASSES = 3, 256, 100_000
-# Keys that mean the classes, in lower case and without separators; what else is called so must have the same names to count.
+# Keys that mean the classes, in lower case and without separators; other lists under such a key count only with the same names.
 _LISTS = ("classnames", "classes", "labelnames", "labels", "categories", "targetnames")
 _CLASS = "(?:class|cls|label|category|cat|target|name)(?:e?s|ies)?(?:names?)?"
 _NUMBER = "(?:idx|index|indices|id|int|ix|num|number)s?"

@@ -1,4 +1,4 @@
-"""Weights as programs save them: state dicts under any key, in one file or several, beside whatever else they noted.
+"""Weights as programs save them: state dicts under any key, in one file or several, with any other stored values.
 
 Only tensors and plain values are read. Objects of other classes (settings, paths, numbers of numpy) become empty
 stand-ins of ours, so that nothing is imported and no code of a file is run.
@@ -24,7 +24,7 @@ from spurcli.artifacts.tensor_header import is_torch_file, read_safetensors_head
 from spurcli.errors import InputError
 from spurcli.words import counted
 
-# Where classes live that training scripts save as settings. Their objects are never made, so any class of these will do.
+# Modules with classes that training scripts save as settings. Their objects are never created, so any of their classes is allowed.
 _SETTINGS = (
     "argparse", "types", "pathlib", "collections", "datetime", "decimal", "enum", "uuid", "numpy", "omegaconf", "typing",
     "lightning", "lightning_fabric", "lightning_utilities", "pytorch_lightning", "easydict", "yacs", "addict", "fvcore",
@@ -41,7 +41,7 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """What a file or folder holds: its state dicts by the keys that lead there, and what may be the names of the classes.
+    """The content of a file or folder: its state dicts by their keys, and what may be the names of the classes.
 
     `holds` names the keys of the file for a message. `accuracies` are what its program noted.
     """
@@ -81,7 +81,7 @@ def read_saved(path: Path) -> SavedWeights:
 
 
 def _load(path: Path) -> Any:
-    """What `torch.save` wrote, tensors and plain values of it; raises InputError that names what else is in the way."""
+    """What `torch.save` wrote, tensors and plain values of it; raises InputError that names any other object."""
     allowed: dict[str, type] = {}
     for _ in range(_MOST_NAMES):
         try:
@@ -109,7 +109,7 @@ def _is_settings(name: str) -> bool:
 
 
 def _unreadable(path: Path, name: str, error: Exception) -> InputError:
-    """Why a file of `torch.save` is not read, and how to save it so that it is."""
+    """Why a file of `torch.save` cannot be read, and how to save a readable one."""
     if "TorchScript" in str(error):
         return InputError(
             f"{path} cannot be read as weights: it is a TorchScript program, and code in it is never run",
@@ -164,7 +164,7 @@ def _state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tuple[s
 
 
 def _metadata(path: Path) -> JsonObject:
-    """What a safetensors file notes about itself: ours under our key, others' texts by name, perhaps as JSON."""
+    """The metadata of a safetensors file: spurcli's under its own key, others' texts by name, perhaps as JSON."""
     if ours := read_checkpoint_metadata(path, required=False):
         return ours
     noted: JsonObject = {}

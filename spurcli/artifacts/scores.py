@@ -1,6 +1,6 @@
-"""scores.h5: one scoring of a training split, all scores of one pass, readable with nothing but h5py.
+"""scores.h5: one scoring of a training split, all scores of one pass, readable with h5py alone.
 
-Writing holds one slice in memory; reading is by slices too, so 100 million samples are no special case.
+Writing holds one slice in memory; reading is by slices too, so 100 million samples are not a special case.
 The layout is specified in docs/formats.md.
 """
 
@@ -33,7 +33,7 @@ Direction = Literal["harder", "easier"]
 
 @dataclass(frozen=True)
 class ScoreInfo:
-    """One score of a file: what it means and how it was taken."""
+    """One score of a file: its meaning and how it was computed."""
 
     name: str
     higher_is: Direction
@@ -49,7 +49,7 @@ class ScoreInfo:
 
 @dataclass(frozen=True)
 class ScoresHeader:
-    """What a score file says about itself, apart from the values."""
+    """The header of a score file, without the values."""
 
     subject: Subject
     class_names: tuple[str, ...]
@@ -88,7 +88,7 @@ class ScoresWriter:
             dtype="<f4",
             chunks=(1, min(hdf5.CHUNK, self._num_samples)),
             fletcher32=True,
-            fillvalue=np.nan,  # what is never written is refused by every reader
+            fillvalue=np.nan,  # every reader rejects values that were never written
         )
 
     def write(self, name: str, run: int, start: int, values: NDArray[np.float32]) -> None:
@@ -131,7 +131,7 @@ def write_scores(
 
 
 def read_samples(file: h5py.File, path: Path, kind: Artefact) -> tuple[Any, Any | None, Texts | None, ScoresHeader]:
-    """What scores.h5 and dynamics.h5 (`kind`) say about their samples: label [n], group [n], ids and header, checked; no values."""
+    """The samples of scores.h5 and dynamics.h5 (`kind`): label [n], group [n], ids and header, checked; no values."""
     where = str(path)
     hdf5.check_header(file, kind.format, kind.version, where)
     label = hdf5.array_member(file, "label", where, kinds="iu", ndim=1)
@@ -141,7 +141,7 @@ def read_samples(file: h5py.File, path: Path, kind: Artefact) -> tuple[Any, Any 
     sample_id = text_member(file, "sample_id", where, length=label.shape[0])
 
     def own_fingerprint() -> Fingerprint:
-        """Of the labels and ids, where another program wrote none: so a list made of them cannot fit other samples."""
+        """The fingerprint of the labels and ids, if another program wrote none, so that a list from them cannot be used with other samples."""
         return Fingerprint.of(np.asarray(label[:], dtype=np.int64), None if sample_id is None else sample_id.stream())
 
     header = ScoresHeader(

@@ -1,4 +1,4 @@
-"""Whether an output can be written and fits the disk; asked before the work."""
+"""Whether an output can be written and fits the disk; checked before the work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spurcli.errors import InputError
 
 
 def require_writable(output: Path, num_bytes: int) -> None:
-    """Raise InputError unless `output` can be written and `num_bytes` more fit beside it.
+    """Raise InputError unless `output` can be written and `num_bytes` more fit on the disk.
 
     Called before the work: hours of training must not end at a read-only or full folder.
     """
@@ -35,7 +35,7 @@ def bytes_while_training(weights: Mapping[str, Any]) -> int:
 
 
 def in_words(num_bytes: int) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes in a readable unit."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if num_bytes >= size:
             return f"{num_bytes / size:,.1f} {unit}"

@@ -19,10 +19,10 @@ def canary(asked: CanaryRequest, call: Call) -> None:
 
     Canaries are faint features that this command puts into a copy of your training data: a patch in a corner of some
     images of a class, or a word at the end of some texts. Models are trained on all samples, without the hardest samples
-    of each class, and without equally many random samples. The canary's place is known, so each model's reliance on it is measured.
+    of each class, and without equally many random samples. The carriers of a canary are known, so each model's reliance on it can be measured.
 
     For a head on embeddings, name the embeddings: canaries are planted in the images or texts that they were made from, and
-    the changed ones are embedded again.
+    the changed samples are embedded again.
 
     The forecast says whether pruning reduces the reliance on a weak feature in your data, at which fraction, and at which
     cost in accuracy. Files of the canaries are rejected for the data without canaries. A faint canary is not evidence about

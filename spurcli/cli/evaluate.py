@@ -14,8 +14,8 @@ app = typer.Typer(add_completion=False)
 def evaluate(asked: EvaluateRequest, call: Call) -> None:
     """Measure worst-group accuracy, reliance on a spurious feature, and more, with intervals.
 
-    The checkpoint sets the data set and architecture. predictions.h5 is written next to the evaluation; from this file,
-    evaluate recomputes every metric without model or data. docs/measures.md explains each metric.
+    The checkpoint sets the data set and architecture. predictions.h5 is written next to the evaluation;
+    evaluate can recompute every metric from this file, without the model or the data. docs/measures.md explains each metric.
 
     Example: spurcli evaluate model.safetensors --split test
 

@@ -1,7 +1,7 @@
-"""Several devices as one: what the processes that torchrun started agree on, add up and give each other.
+"""Several devices as one: communication between the processes that torchrun started.
 
 All of it is a no-op in a process that runs alone. Numbers on the device go through NCCL (or gloo, on a CPU); what the
-hosts must agree on goes through gloo, so that no GPU is waited for.
+hosts must agree on goes through gloo, so that no process waits for a GPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from spurcli.words import counted
 
 T = TypeVar("T")
 
-# Others may wait for hours while the first process works alone. None waits for one that died: its connections close.
+# Others may wait for hours while the first process works alone. No process waits for one that ended, because its connections close.
 _PATIENCE = timedelta(days=7)
 
 
@@ -42,13 +42,13 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that reads state, writes files and talks."""
+        """Whether this is the process that reads state, writes files and prints."""
         return self.rank == 0
 
     def share(self, batch_size: int, unit: int = 1) -> slice:
         """Which places of a whole batch are this process's: contiguous, as equal as whole `unit`s allow.
 
-        A last, smaller batch leaves later places empty, so that no batch norm sees a batch cut into single samples.
+        A last, smaller batch leaves later places empty, so that batch norm never gets single samples of a divided batch.
         Raises UsageError if a whole batch already would leave processes without work.
         """
         num_units = batch_size // unit
@@ -85,7 +85,7 @@ class World:
         return total
 
     def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Give all processes what `tensors` hold in the first."""
+        """Copy `tensors` from the first process to all."""
         if self.is_alone:
             return
         for tensor in tensors:
@@ -97,7 +97,7 @@ class World:
                     tensor.copy_(content)
 
     def agree(self, *numbers: int) -> tuple[int, ...]:
-        """The largest of each of `numbers` in any process. The hosts wait for each other, no device is waited for."""
+        """The largest of each of `numbers` in any process. The hosts wait for each other, but not for devices."""
         if self.is_alone:
             return numbers
         largest = torch.tensor(numbers, dtype=torch.int64)
@@ -110,7 +110,7 @@ class World:
         self.agree(0)
 
     def first(self, work: Callable[[], T]) -> T:
-        """What `work` returns in the first process, which alone does it; given to all. It must be plain JSON."""
+        """The result of `work`, which only the first process runs, in all processes. It must be plain JSON."""
         if self.is_alone:
             return work()
         content = json.dumps(work()).encode() if self.is_first else b""
@@ -149,7 +149,7 @@ def open_world(device_name: str) -> tuple[World, torch.device]:
 
 
 def close_world() -> None:
-    """Leave the others in peace, at the end of all work."""
+    """Leave the process group cleanly at the end of all work."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -173,7 +173,7 @@ def _own_device(name: str, launch: Launch) -> torch.device:
 
 @functools.cache
 def _joined(launch: Launch, device: torch.device) -> World:
-    """Join the group, once a process; a program that has joined already keeps its group."""
+    """Join the group, once per process; a program that has joined already keeps its group."""
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)
@@ -194,7 +194,7 @@ def _joined(launch: Launch, device: torch.device) -> World:
 
 @contextlib.contextmanager
 def _peers() -> Iterator[None]:
-    """Turn what the backends say when a process is gone into one line."""
+    """Convert the errors of the backends for a lost process into one line."""
     try:
         yield
     except torch.OutOfMemoryError:

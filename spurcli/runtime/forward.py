@@ -39,7 +39,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def embedding_hook(model: nn.Module, *, wanted: bool = True) -> Iterator[list[torch.Tensor]]:
-    """A list that holds, after each forward pass, the input h [m, features] of the last linear layer, if `wanted`."""
+    """A list that holds, after each forward pass, the input h [m, d] of the last linear layer, if `wanted`."""
     caught: list[torch.Tensor] = []
     layer = last_linear(model)
     if layer is None or not wanted:
@@ -57,7 +57,7 @@ def embedding_hook(model: nn.Module, *, wanted: bool = True) -> Iterator[list[to
 
 
 def require_embedding(caught: list[torch.Tensor], num_samples: int) -> torch.Tensor:
-    """What `embedding_hook` caught, if that is one embedding a sample [m, features]."""
+    """The result of `embedding_hook`, if it is one embedding per sample [m, d]."""
     if not caught or caught[0].ndim != 2 or len(caught[0]) != num_samples:
         raise InputError(
             "The model has no last linear layer with one embedding a sample", "Use a model that ends in one."
@@ -80,11 +80,11 @@ def forward_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield (positions int64 [m], logits float32 [m, classes]) over all of 0 … num_samples − 1.
 
-    Within each WINDOW of positions they come in the order that is read fastest, and no batch lies in two of them. Call
+    Within each WINDOW of positions they come in the fastest order to read, and no batch is in two windows. Call
     inside `evaluation_mode`. `augment` = (seed, epoch) scores the augmented view instead of the plain one.
 
-    The batches are dealt to the processes of `world` in turn: each is what one process would run, so that the logits are
-    the same bit for bit on the same kind of device, and no sample is met twice.
+    The processes of `world` take the batches in turn: each batch is the same as with one process, so the logits are
+    the same bit for bit on the same kind of device, and no sample occurs twice.
     """
     report = progress or Silent()
     report.start(what, num_samples)
@@ -187,9 +187,9 @@ def embed(
     progress: Progress | None = None,
     world: World = ALONE,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embeddings h float32 [num_samples, features] (inputs of the last linear layer) and logits, in eval mode.
+    """Embeddings h float32 [num_samples, d] (inputs of the last linear layer) and logits, in eval mode.
 
-    All of them are held in memory, of every process: 4 · num_samples · features bytes. Raises InputError for a model
+    All of them are held in memory, of every process: 4 · num_samples · d bytes. Raises InputError for a model
     without such a layer.
     """
     layer = last_linear(model)
@@ -227,7 +227,7 @@ def embed(
 def _gathered(
     world: World, logits: NDArray[np.float32], embedding: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Of one window, what all processes have; one that had no batch does not even know the number of classes."""
+    """Of one window, what all processes have; a process without a batch does not know the number of classes."""
     (num_classes,) = world.agree(logits.shape[1])
     if not logits.shape[1]:
         logits = np.zeros((len(logits), num_classes), dtype=np.float32)

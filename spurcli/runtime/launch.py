@@ -24,7 +24,7 @@ class Launch:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def require_alone(self, what: str, hint: str = "Run it without torchrun.") -> None:
@@ -35,7 +35,7 @@ class Launch:
     def is_first_to_fail(self, code: int) -> tuple[bool, int]:
         """Whether no other process has failed before, and the exit code of the one that was first.
 
-        That one says why; what the others meet is that it is gone. They ask in the store that torchrun keeps.
+        That process reports the reason; the others only notice that it is gone. The exit codes are in torchrun's store.
         """
         if self.is_alone:
             return True, code
@@ -48,13 +48,13 @@ class Launch:
         try:
             store = TCPStore(place, port, is_master=False, timeout=timedelta(seconds=5))
             found = store.compare_set(f"spurcli/failed/{attempt}", "", mine).decode()
-        except RuntimeError:  # nobody keeps it any more: better said twice than not at all
+        except RuntimeError:  # the store is gone: an error printed twice is better than none
             return True, code
         return found == mine, int(found.split()[1])
 
 
 def launched() -> Launch:
-    """What torchrun's environment says; one process alone without it."""
+    """The launch from torchrun's environment; one process alone without it."""
     words = [os.environ.get(name, "") for name in _NAMES]
     if not all(word.isdecimal() for word in words) or not {"MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
         return Launch()

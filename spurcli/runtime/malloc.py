@@ -9,11 +9,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep the memory of freed tensors for the next ones; whether it does.
+    """Make glibc keep the memory of freed tensors for the next ones; returns whether it does.
 
-    glibc maps each block of more than 32 MiB afresh and gives it back when it is freed, so for large images the kernel fills
+    glibc maps each block of more than 32 MiB anew and returns it when it is freed, so for large images the kernel fills
     the same pages with zeros once per layer and batch. Results are the same bit by bit. Nothing is done where there is no
-    glibc, or where the user has said how malloc should behave.
+    glibc, or if the user has configured malloc.
     """
     if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -65,7 +65,7 @@ class Draws:
 
 
 class Preprocess(Protocol):
-    """Turns the samples that a feed reads into what a model takes."""
+    """Converts the samples that a feed reads into inputs of the model."""
 
     def evaluation(self, samples: Any) -> Any:
         """The plain view."""
@@ -77,7 +77,7 @@ class Preprocess(Protocol):
 
 
 class AsRead:
-    """Token ids and embeddings are what a model takes; neither has an augmented view."""
+    """Token ids and embeddings are model inputs unchanged; neither has an augmented view."""
 
     def evaluation(self, samples: Any) -> Any:
         return samples

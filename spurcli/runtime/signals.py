@@ -1,4 +1,4 @@
-"""Stopping cleanly: a first SIGINT or SIGTERM lets the work save itself, a second one stops at once."""
+"""Stopping cleanly: the first SIGINT or SIGTERM lets the work save its state, a second one stops at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class StopRequest:
-    """`signal_number` is 0 until someone asks to stop."""
+    """`signal_number` is 0 until a stop is requested."""
 
     signal_number: int = 0
 

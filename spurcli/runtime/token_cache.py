@@ -29,7 +29,7 @@ _NUM_COMPARED = 5
 
 
 def token_key(texts: Texts, tokenizer: TextTokenizer) -> Key:
-    """All that token ids depend on, as JSON: the texts, the tokeniser with its maximal length."""
+    """Everything that token ids depend on, as JSON: the texts, the tokeniser with its maximal length."""
     digest = hashlib.sha256()
     for column in texts.columns:
         digest.update(b"column\n")
@@ -40,9 +40,9 @@ def token_key(texts: Texts, tokenizer: TextTokenizer) -> Key:
 
 
 def cached_tokens(texts: Texts, tokenizer: TextTokenizer, cache_root: Path | None) -> Tokens | None:
-    """The token ids of `texts` if they are in the cache, a few compared with what the tokeniser gives now.
+    """The token ids of `texts` if they are in the cache, a few compared with the tokeniser's current output.
 
-    Raises InputError if what lies there is damaged or differs.
+    Raises InputError if the cache is damaged or differs.
     """
     if cache_root is None or not cache_root.is_dir():
         return None

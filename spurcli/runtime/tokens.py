@@ -76,7 +76,7 @@ class Tokens:
 
 
 def words_tokenizer(train: Texts, max_length: int) -> TextTokenizer:
-    """The lower-cased words that stand at least twice in the training texts, 20,000 at most; others are unknown.
+    """The lower-cased words that occur at least twice in the training texts, 20,000 at most; others are unknown.
 
     A function of the training texts: equal texts give equal ids, whatever the order.
     """
@@ -123,7 +123,7 @@ def folder_tokenizer(folder: Path, max_length: int) -> TextTokenizer:
 
 
 def padded_length(longest: int, most: int, device: torch.device) -> int:
-    """The width of a batch: on CUDA a multiple of 8, which tensor cores like, but within `most`, the longest of all texts.
+    """The width of a batch: on CUDA a multiple of 8, for tensor cores, but within `most`, the longest of all texts.
 
     A model has positions for max_length tokens and no more, which need not be a multiple of 8.
     """
@@ -152,7 +152,7 @@ class TextFeed:
         progress: Progress | None = None,
         tokens: Tokens | None = None,
     ) -> TextFeed:
-        """Tokenise `inputs`, unless their `tokens` are there already."""
+        """Tokenise `inputs`, unless their `tokens` exist already."""
         tokens = tokens or tokenizer.encode(inputs, progress)
         on_device = tuple(torch.from_numpy(array).to(device) for array in (tokens.ids, tokens.start, tokens.first))
         return cls(inputs, device, tokens, tokenizer.pad_id, on_device)  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ class TextFeed:
         """`order` rearranged so that batches hold texts of similar length: a function of (order, seed, epoch).
 
         Stretches of 50 batches (of a quarter of the order if that is less) are sorted by length and their batches
-        shuffled: texts of one length share a batch only if the shuffle brought them within reach, so no two epochs
+        shuffled: texts of one length share a batch only if they are in the same stretch, so no two epochs
         have the same batches. The last, smaller batch is drawn before any sorting and stays the last.
         """
         rng, length = generator("buckets", seed, epoch), self.length
@@ -180,7 +180,7 @@ class TextFeed:
         return np.concatenate([*pieces, order[num_full:]])
 
     def reading_order(self, begin: int, end: int) -> NDArray[np.int64]:
-        """Positions begin … end − 1 from the shortest text to the longest: where order is no matter, it costs least."""
+        """Positions begin … end − 1 from the shortest text to the longest: the cheapest order if order does not matter."""
         return begin + np.argsort(self.length[begin:end], kind="stable")
 
     def batches(

@@ -13,7 +13,7 @@ from spurcli.datasets.inputs import Vectors
 from spurcli.runtime.feed import WHOLE, batch_bounds, own_part
 
 _ROWS = 1 << 13
-# A dimension that varies less than this share of the one that varies most is constant but for rounding.
+# A dimension that varies less than this share of the one that varies most is constant except for rounding.
 _CONSTANT = 1e-6
 
 
@@ -29,7 +29,7 @@ class Standardisation:
 
     @classmethod
     def of(cls, train: Vectors) -> Standardisation:
-        """From all samples of the training split, whatever a list keeps of them; summed in float64, by blocks."""
+        """From all samples of the training split, independent of any list; summed in float64, by blocks."""
         blocks = [train.values[start : start + _ROWS] for start in range(0, len(train), _ROWS)]
         mean = sum(block.sum(0, dtype=np.float64) for block in blocks) / len(train)
         variance = sum(np.square(block - mean).sum(0) for block in blocks) / len(train)
