@@ -67,9 +67,13 @@ def find_own_data(table: Mapping[str, Any], named_in: Sequence[Path], data_root:
     if any(_is_there(place) for place in (data_root / path, Path(path))):
         return dict(table)
     found: dict[str, Path] = {}
-    for candidate in _candidates(path, named_in, data_root):
-        if _is_there(candidate):
-            found.setdefault(os.path.realpath(candidate), candidate)
+    # What lies beside a file's own folder counts only where nothing lies in it or above it: each seed of a study has its own copy.
+    for candidates in (_likely(path, named_in, data_root), _beside(path, named_in)):
+        for candidate in candidates:
+            if _is_there(candidate):
+                found.setdefault(os.path.realpath(candidate), candidate)
+        if found:
+            break
     if len(found) > 1:
         places = " and ".join(map(str, list(found.values())[:2]))
         raise InputError(
@@ -84,15 +88,21 @@ def find_own_data(table: Mapping[str, Any], named_in: Sequence[Path], data_root:
 def _candidates(name: str, named_in: Sequence[Path], data_root: Path) -> Iterator[Path]:
     """Possible locations of `name`, the most likely first, each once."""
     seen = set()
-    for place in itertools.chain(
-        (Path(name), data_root / name),
-        (base / tail for base in _folders(named_in) for tail in _tails(name)),
-        (data_root / tail for tail in _tails(name)),
-        (folder / tail for folder in _neighbours(named_in) for tail in _tails(name)),
-    ):
+    for place in itertools.chain(_likely(name, named_in, data_root), _beside(name, named_in)):
         if place not in seen:
             seen.add(place)
             yield place
+
+
+def _likely(name: str, named_in: Sequence[Path], data_root: Path) -> Iterator[Path]:
+    """As named, in the folder of each file or above it, and in the data root."""
+    yield from (Path(name), data_root / name)
+    yield from (base / tail for base in _folders(named_in) for tail in _tails(name))
+    yield from (data_root / tail for tail in _tails(name))
+
+
+def _beside(name: str, named_in: Sequence[Path]) -> Iterator[Path]:
+    return (folder / tail for folder in _neighbours(named_in) for tail in _tails(name))
 
 
 def _tails(name: str) -> list[PurePath]:

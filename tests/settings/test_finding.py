@@ -13,7 +13,7 @@ import pytest
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import Injection, read_injection, write_injection
 from spurcli.errors import InputError
-from spurcli.finding import find_injection, same_path
+from spurcli.finding import find_injection, find_own_data, same_path
 from spurcli.identity import RunIdentity
 from spurcli.session import configure
 
@@ -117,6 +117,19 @@ def test_of_two_places_none_is_taken(places, monkeypatch):
     root = {"data_root": project / "data"}
     found = stage(project / "deep/k.txt", inherited=inherited, inherited_from=str(project / "deep/scores.h5"), **root)
     assert found[0]["dataset"]["options"] == {"path": "photos"}
+
+
+def test_of_copies_in_the_folders_of_several_runs_that_of_the_own_run_is_taken(places, monkeypatch):
+    runs = places["project"] / "runs"
+    for seed in (1, 2):
+        (runs / f"seed{seed}" / "erm").mkdir(parents=True)
+        (runs / f"seed{seed}" / "photos").mkdir()
+    monkeypatch.chdir(runs / "seed1")
+    inherited, _ = stage(runs / "seed1/scores.h5", dataset="photos")
+    monkeypatch.chdir(places["away"])
+    model = runs / "seed1" / "erm" / "model.safetensors"
+    found = find_own_data(inherited["dataset"], [model], places["away"])
+    assert found["options"]["path"] == str(runs / "seed1" / "photos")
 
 
 def test_the_data_may_be_named_again_in_another_way(places, monkeypatch):
