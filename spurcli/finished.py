@@ -35,7 +35,7 @@ def is_complete(
 ) -> bool:
     """Whether all `outputs` of the run that `made` describes exist, are complete, and belong to this data; the first is the main one.
 
-    What an interrupted run left in OUTPUT.state/ is removed if everything is complete. If the main output is complete but another one is missing, the run is not complete: `say` is told what will be made again.
+    What an interrupted run left in OUTPUT.state/ is removed if everything is complete. If the main output is complete but another one is missing, the run is not complete: `say` reports what will be repeated.
     Raises SpurError unless `force` where a file of another run or a damaged one would be replaced.
     """
     for output in outputs:

@@ -56,7 +56,7 @@ def spurious_sets(train_counts: NDArray[np.int64], num_classes: int) -> list[tup
 
 
 def marked_attribute(train_counts: NDArray[np.int64], num_classes: int) -> int | None:
-    """Of the classes' spurious features the one that fewest training samples carry: glasses rather than no glasses.
+    """The spurious feature that the fewest training samples carry, among those of the classes: glasses rather than no glasses.
 
     None if every class favours the same attributes, because then no attribute marks a class.
     """

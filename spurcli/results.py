@@ -30,7 +30,7 @@ class AgreementOfRuns(TypedDict):
 
 
 class ScoreResult(TypedDict):
-    """Of `spurcli score`; `agreement` is None for a single run."""
+    """The result of `spurcli score`; `agreement` is None for a single run."""
 
     output: str
     num_samples: int
@@ -40,7 +40,7 @@ class ScoreResult(TypedDict):
 
 
 class EmbedResult(TypedDict):
-    """Of `spurcli data embed`; `backbone` as in embeddings.h5."""
+    """The result of `spurcli data embed`; `backbone` as in embeddings.h5."""
 
     output: str
     num_samples: int
@@ -50,7 +50,7 @@ class EmbedResult(TypedDict):
 
 
 class ExportResult(TypedDict):
-    """Of `spurcli export`: `num_samples` of the first of the `splits`; `columns` are the known facts of each sample."""
+    """The result of `spurcli export`: `num_samples` of the first of the `splits`; `columns` are the known facts of each sample."""
 
     output: str
     format: str
@@ -60,7 +60,7 @@ class ExportResult(TypedDict):
 
 
 class PruneResult(TypedDict):
-    """Of `spurcli prune`."""
+    """The result of `spurcli prune`."""
 
     output: str
     kind: str
@@ -73,7 +73,7 @@ class PruneResult(TypedDict):
 
 
 class TrainResult(TrainingFacts, total=False):
-    """Of `spurcli train`; a finished run that was not repeated has no `last` epoch."""
+    """The result of `spurcli train`; a finished run that was not repeated has no `last` epoch."""
 
     output: str
     last: EpochRecord
@@ -87,7 +87,7 @@ class CountsOfRow(TypedDict):
 
 
 class AuditResult(TypedDict):
-    """Of `spurcli audit`: `suspects` are those of audit.json, in order."""
+    """The result of `spurcli audit`: `suspects` are those of audit.json, in order."""
 
     output: str
     pages: list[str]
@@ -99,7 +99,7 @@ class AuditResult(TypedDict):
 
 
 class InferResult(TypedDict):
-    """Of `spurcli infer`."""
+    """The result of `spurcli infer`."""
 
     output: str
     by: str
@@ -173,14 +173,14 @@ class StorageFacts(TypedDict):
 
 
 class DecodedFacts(StorageFacts):
-    """Of `spurcli data check --decode-all`."""
+    """The result of `spurcli data check --decode-all`."""
 
     num_images: int
     unreadable: list[Unreadable]
 
 
 class DatasetFacts(TypedDict, total=False):
-    """Of `spurcli data check`; a key is absent if its value is not known."""
+    """The result of `spurcli data check`; a key is absent if its value is not known."""
 
     name: str
     read_as: str
@@ -194,7 +194,7 @@ class DatasetFacts(TypedDict, total=False):
 
 
 class CachedSplit(TypedDict, total=False):
-    """Of `spurcli data cache`, a split: `done` is "written", "there", "replaced" or "nothing"."""
+    """The result of `spurcli data cache`, a split: `done` is "written", "there", "replaced" or "nothing"."""
 
     num_samples: int
     done: str

@@ -255,7 +255,7 @@ def header_start(kind: Artefact) -> str:
 
 
 def read_header_line(stream: TextIO, path: Path, kind: Artefact) -> JsonObject | None:
-    """The JSON of the first line of a list of this kind; None, and nothing read, if there is no such line."""
+    """The JSON of the first line of a list of this kind; None if there is no such line, and then nothing is read."""
     magic = header_start(kind)
     start = stream.readline(_MAX_HEADER)
     if not start.startswith(magic):

@@ -52,7 +52,7 @@ class Injection:
     """A feature put into `carriers` (positions in `train`) of class `feature_of`.
 
     `twin_class` is the class whose test samples, given the feature, are counted as spurious misclassification
-    when predicted `feature_of`; None stands for all other classes. `further` features are put in before this one.
+    when predicted `feature_of`; None stands for all other classes. `further` features are added before this one.
     """
 
     feature: str

@@ -140,7 +140,7 @@ def best_match(
 ) -> tuple[Match, list[str]]:
     """The state dict and prefix that fit the model best, and the origins of others that fit as well and were not used.
 
-    Weights come before their moving averages (EMA), then names as they stand. Raises InputError where two
+    Weights come before their moving averages (EMA), then unchanged names. Raises InputError where two
     others fit, as a student and a teacher do: there is no guess which one is intended.
     """
     matches = [match for origin, weights in state_dicts.items() for match in _matches(origin, weights, expected)]

@@ -34,13 +34,13 @@ class Removed(TypedDict):
 
 
 class RemovedOfName(Removed):
-    """Of a class or group."""
+    """The removed samples of a class or group."""
 
     name: str
 
 
 class RemovedOfQuartile(Removed):
-    """Of a quarter by difficulty; 1 is the easiest."""
+    """The removed samples of a quarter by difficulty; 1 is the easiest."""
 
     quartile: int
 

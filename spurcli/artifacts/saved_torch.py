@@ -60,7 +60,7 @@ class SavedWeights:
 def read_saved(path: Path) -> SavedWeights:
     """Read a .safetensors file, a file of `torch.save` (.pth, .pt, .ckpt, .bin), or a folder that `save_pretrained` wrote.
 
-    Raises InputError that says what the file holds, if that is no state dict.
+    Raises InputError that says what the file holds, if it is not a state dict.
     """
     path = weights_file(path)
     beside, noted = (folder_namings(path.parent), _of_trainer(path.parent)) if path.name in STANDARD_FILES else ((), ())
@@ -190,7 +190,7 @@ def _of_trainer(folder: Path) -> tuple[NotedAccuracy, ...]:
 
 
 def _read_shards(index: Path) -> Tensors:
-    """All tensors of the files that an index lists; these lie beside it."""
+    """All tensors of the files that an index lists; these are next to it."""
     content = parse_json(index.read_bytes(), str(index))
     listed = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):

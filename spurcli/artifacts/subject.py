@@ -38,7 +38,7 @@ class Subject:
 
     @classmethod
     def unknown(cls, name: str = "") -> Subject:
-        """Of a file that says nothing about itself."""
+        """The subject of a file that does not state one."""
         return cls(None, None, states_injection=False, name=name)
 
     @classmethod

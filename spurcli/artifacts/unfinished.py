@@ -1,4 +1,4 @@
-"""OUTPUT.state/: where a stage keeps unfinished work, so that an interrupted one goes on. One process at a time uses it."""
+"""OUTPUT.state/: where a stage keeps unfinished work, so that an interrupted one can resume. One process at a time uses it."""
 
 from __future__ import annotations
 

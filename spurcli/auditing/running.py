@@ -42,14 +42,14 @@ class Search:
 
 
 def require_fitting_kinds(evidence: Evidence, search: Search) -> None:
-    """Raise UsageError for a finder of another kind of data that was asked for by name."""
+    """Raise UsageError for a requested finder of another kind of data."""
     for name in search.finders if search.is_asked else ():
         if (wanted := _kind(name, evidence)) != evidence.kind:
             raise UsageError(f"Finder {name} is for {wanted}", "Leave it out, or name the data set with --dataset.")
 
 
 def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding], list[JsonObject]]:
-    """What all finders propose, and what audit.json says of each of them."""
+    """The proposals of all finders, and the entry of each finder in audit.json."""
     findings: list[Finding] = []
     told: list[JsonObject] = []
     sizes = {split: len(label) for split, label in evidence.labels.items()}

@@ -1,4 +1,4 @@
-"""Words that follow each other: how texts are cut into them, where they are, and how they are put in and taken out."""
+"""Words that follow each other: how texts are split into them, where they are, and how they are inserted and removed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def times_in(words: Sequence[str], wanted: Words) -> int:
 
 
 def without(text: str, wanted: Words) -> str:
-    """The text with `wanted` taken out wherever it is."""
+    """The text without any occurrence of `wanted`."""
     places = list(_WORD.finditer(text))
     words, size = [place[0].lower() for place in places], len(wanted)
     kept, begin, at = [], 0, 0

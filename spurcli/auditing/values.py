@@ -1,4 +1,4 @@
-"""All values of a column beside the one that is suspected: how many of each class have it, and how often the model is right."""
+"""All values of a column, not only the suspected one: how many samples of each class have it, and how often the model is right."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST = 20  # values; the others are one row
 def value_rows(evidence: Evidence, candidates: Sequence[Candidate], column: str) -> list[JsonObject]:
     """A row for each value or range of `column`, ranges in order, then one of all other samples.
 
-    Of each class in training how many samples have it and which share that is; of the held-out samples that have it how many there
-    are, and how many the model predicts rightly.
+    For each class in training: the number and share of samples with it. For the held-out samples with it: their number, and
+    how many the model predicts correctly.
     """
     classes, source, held_out = evidence.classes(MOST_CLASSES), evidence.source, evidence.held_out
     if held_out not in evidence.splits or not candidates:
@@ -61,7 +61,7 @@ def value_rows(evidence: Evidence, candidates: Sequence[Candidate], column: str)
 
 
 def _apart(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Values as they are; of ranges those that hold no other range, in order."""
+    """Values unchanged; ranges that do not contain another range, in order."""
     ranges = [each for each in candidates if not math.isinf(each.low) or not math.isinf(each.high)]
     values = [each for each in candidates if math.isinf(each.low) and math.isinf(each.high)]
 

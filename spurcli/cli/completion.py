@@ -9,7 +9,7 @@ Names = dict[str, str]  # each with its description, which zsh and fish show
 
 
 def completes(what: str) -> Callable[[str], list[Any]] | None:
-    """What Typer asks for the names that an option takes: those of the list `what`, or its words; None for "", where files are completed."""
+    """The completion function of an option for Typer: names of the list `what`, or its words; None for "" (files are completed)."""
     if not what:
         return None
 

@@ -79,7 +79,7 @@ def cache(
         data_root=data_root,
         uses=("dataset", "tokenizer"),
     )
-    # Without its injection, if it has one: a feature is put in as pixels are read.
+    # Without its injection, if it has one: a feature is added when pixels are read.
     dataset = load_dataset(
         settings.dataset.name,
         settings.dataset.options,

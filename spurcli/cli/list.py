@@ -117,7 +117,7 @@ def _typed(value: Any) -> str:
 
 
 def _options(registry: Registry, name: str) -> dict[str, JsonObject]:
-    """Options and defaults of a data set or a feature, from its signature; of parts with torch only the summary tells."""
+    """Options and defaults of a data set or a feature, from its signature; for parts with torch only the summary has them."""
     import inspect
 
     from spurcli.registries import DATASETS, FEATURES

@@ -101,7 +101,9 @@ def estimate(study: Study) -> Estimate:
     taken = _taken(study)
     speed = None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpurWarning)  # of too few samples; what matters is said in the study itself
+        warnings.simplefilter(
+            "ignore", SpurWarning
+        )  # warnings from too few samples; the study itself gives the relevant ones
         with contextlib.suppress(SpurError), tempfile.TemporaryDirectory(prefix="spurcli-") as folder:
             speed = _timed(study, num_samples, Path(folder))
     return Estimate(study, num_samples, speed, taken)

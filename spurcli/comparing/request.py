@@ -119,7 +119,7 @@ class CompareRequest:
 
 
 class CompareResult(TypedDict):
-    """Of `spurcli compare`; `report` is what `spurcli report --format json` says, None for a plan."""
+    """The result of `spurcli compare`; `report` is what `spurcli report --format json` says, None for a plan."""
 
     output: str
     arms: list[str]

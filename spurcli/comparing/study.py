@@ -155,7 +155,7 @@ class Study:
     ) -> None:
         """Do all steps, or `only` those, one after the other. Finished steps are kept; steps that depend on a failed one are left out.
 
-        `cost` says how long a step takes beside others, for the time left; `before` is told each step that begins. Raises
+        `cost` is the relative time of a step, for the remaining time; `before` is called with each step that begins. Raises
         Interrupted at once, and SpurError at the end if a step failed.
         """
         steps = [step for step in self.steps if only is None or step in only]
@@ -249,7 +249,7 @@ def each_warning_once(told: set[str], where: str) -> Iterator[None]:
 
 
 def passed_on(messages: Sequence[str], told: set[str], where: str) -> None:
-    """Warn of what was not told yet."""
+    """Pass on warnings that were not given yet."""
     for message in messages:
         kind = re.sub(r"\S*[/\d]\S*", "#", message)
         if kind not in told:

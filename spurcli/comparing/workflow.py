@@ -17,7 +17,7 @@ from spurcli.requests.options import File
 
 SNAKEFILE = Path(__file__).parent / "Snakefile"
 COMMANDS = Path(sys.executable).parent  # where jobs find `spurcli`
-# What snakemake is told where no profile says it: a failed arm does not stop others, and no unlocking is needed after a kill.
+# Options for snakemake without a profile: a failed arm does not stop others, and no unlocking is needed after a kill.
 _FLAGS = ("--rerun-incomplete", "--nolock", "--keep-going", "--rerun-triggers", "mtime", "params")
 
 

@@ -148,7 +148,7 @@ def _columns(foreign: ForeignLogits, dataset: Dataset, where: str) -> NDArray[np
     """For each class of the data set the column with its name; None if the file has no names."""
     num_columns, ours = foreign.logits.shape[1], [canonical(name) for name in dataset.class_names]
     theirs = [canonical(name) for name in foreign.class_names]
-    numbered = list(map(str, range(num_columns)))  # what our own files say where nothing is known
+    numbered = list(map(str, range(num_columns)))  # the value in spurcli's own files if nothing is known
     if theirs == numbered and set(theirs) != set(ours):
         theirs = []
     if num_columns != len(ours):

@@ -12,7 +12,7 @@ from spurcli.errors import InputError, SpurWarning
 from spurcli.words import counted
 
 RANKS = Path("hardImageNet") / "meta" / "paths_by_rank.pkl"
-# The listed images must lie this near an end, in the median, to identify the end that is free of the cue.
+# The median of the listed images must be this near an end, to identify the end that is free of the cue.
 _AN_END = 0.25
 
 
@@ -67,7 +67,7 @@ def read_ranks(path: Path, index: int, wnid: str) -> list[str]:
 
 
 def cue_free_first(ranked: Sequence[str], listed: Collection[str], path: Path) -> tuple[list[str], bool]:
-    """The ranks from the end that is free of the cue, where the `listed` images lie, and whether that is the front."""
+    """The ranks from the end that is free of the cue, where the `listed` images are, and whether this is the front."""
     places = [place for place, name in enumerate(ranked) if name in listed]
     middle = median(places) / max(len(ranked) - 1, 1) if len(places) > len(listed) / 2 else 0.5
     if _AN_END < middle < 1 - _AN_END:

@@ -59,7 +59,7 @@ def load(
 ) -> Dataset:
     """MultiNLI from `multinli_1.0/` (official JSONL or TXT), `MNLI/` or `glue/MNLI/` (GLUE TSV) in `data_root`.
 
-    The split is that of `metadata_random.csv` (group DRO's), beside the files or in the data root. Without that file
+    The split is that of `metadata_random.csv` (group DRO's), next to the files or in the data root. Without that file
     the rows are split by `split_seed`: `train_share` of them (50 % as published), then val and test in the ratio 2 to 3, which is not
     the published split, with a warning. Without `negation` the rows whose second sentence negates are left out (App. A.4 of the paper). With `available_only` fewer
     rows than published are accepted.

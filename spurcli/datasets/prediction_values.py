@@ -69,7 +69,7 @@ def logits_of(
     """Logits float32 [n, classes] of the columns in the order of the classes: log-probabilities of probabilities.
 
     Rounded probabilities stay probabilities, from which `judge` knows that reliance is undefined, and a warning says why.
-    InputError that names the line of an empty cell, of what is no number, and of rows that do not sum to 1.
+    InputError that names the line of an empty cell, of a value that is not a number, and of rows that do not sum to 1.
     """
     values = np.stack([_numbers(table, column) for column in columns], axis=1)
     flag = "--proba" if is_proba else "--logit"

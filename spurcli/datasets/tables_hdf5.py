@@ -72,7 +72,7 @@ def open_hdf5_table(path: Path) -> Opened:
 
 
 def widened(path: Path, outputs: Sequence[str], patterns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The columns of the matrix that `outputs` name and the pattern that they follow; as they are if it is no matrix."""
+    """The columns of the matrix that `outputs` name and the pattern that they follow; unchanged if it is not a matrix."""
     if not is_hdf5_name(path):
         return list(outputs), list(patterns)
     with hdf5.open_hdf5(path, _WHAT, _HINT) as file:

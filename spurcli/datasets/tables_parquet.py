@@ -107,7 +107,7 @@ def class_names_of(file: Any) -> dict[str, tuple[str, ...]]:
 
 
 def image_columns_of(file: Any) -> frozenset[str]:
-    """The columns that hold images as bytes, bare or beside their path."""
+    """The columns that hold images as bytes, alone or with their path."""
     from pyarrow import types
 
     def holds_bytes(kind: Any) -> bool:

@@ -77,7 +77,7 @@ def _sample(path: Path, encoding: str) -> list[str]:
             sample.append(text)
             size += len(text)
             if len(sample) > _SAMPLE_LINES or size > _SAMPLE_CHARACTERS:
-                sample.pop()  # a record may go on after it
+                sample.pop()  # a record may continue after it
                 break
     return sample
 

@@ -1,6 +1,6 @@
 """Reading the pickles that a benchmark ships, without letting them run anything.
 
-A pickle is a program. Unpickling NumPy's own classes is no safe allow-list either: the state of a pickled dtype may
+A pickle is a program. Unpickling NumPy's own classes is not a safe allow-list either: the state of a pickled dtype may
 declare raw bytes to be object pointers. So no name in a file resolves to NumPy: each is answered with a stand-in
 from this module that makes one thing, an array of unsigned bytes, and checks what it is given.
 """

@@ -78,7 +78,7 @@ def _variance(weights: Floats, hits: NDArray[np.bool_]) -> float:
 
 
 def _level(scores: Floats, weights: Floats, wanted: float) -> float:
-    """The level that the weight `wanted` lies above, as closely as the scores allow: halfway between two of them."""
+    """The level with the weight `wanted` above it, as closely as the scores allow: halfway between two of them."""
     ordered, inverse = np.unique(scores, return_inverse=True)
     above = np.concatenate([np.bincount(inverse, weights=weights)[::-1].cumsum()[::-1], [0.0]])
     cut = int(np.abs(above - wanted).argmin())  # the scores from `cut` on lie above

@@ -104,7 +104,7 @@ def undefined(reason: str, num_samples: int = 0) -> Metric:
 
 
 def flip_rate(predicted: Integers, twin_predicted: Integers, classes: Sequence[int]) -> Metric:
-    """Of samples of N without the feature that are not predicted c1: the share that is once the feature is put in.
+    """Among the samples of N without the feature that are not predicted c1, the share that is predicted c1 with the feature added.
 
     `predicted` and `twin_predicted` int64 [m] are of the same samples, without and with it.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Format:
     """One format: where it goes if no output is named, and what it needs.
 
-    `writer` is "module:function" of `(content, path) -> None`. A `folder` is made anew. `needs_inputs`: the inputs of the
+    `writer` is "module:function" of `(content, path) -> None`. A `folder` must be new. `needs_inputs`: the inputs of the
     samples are written, so a data set is needed, and the other splits are written with the training split.
     """
 

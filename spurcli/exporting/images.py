@@ -79,7 +79,7 @@ def file_names(ids: Sequence[str], folders: Sequence[str]) -> list[str]:
 
 
 def encoded_images(content: Content) -> Iterator[tuple[str, bytes]]:
-    """The ending and the bytes of each image: as stored where it is stored encoded, else PNG of the pixels."""
+    """The ending and the bytes of each image: as stored if it is encoded, else PNG of the pixels."""
     assert content.dataset is not None
     inputs = content.dataset.split(content.split).inputs
     if isinstance(inputs, Texts | Vectors):

@@ -1,4 +1,4 @@
-"""Spurious features that can be put into images or texts. A feature is one function:
+"""Spurious features that can be added to images or texts. A feature is one function:
 
     feature(pixels uint8 [height, width, channels], rng, *, parameter=default, ...) -> uint8, same shape
     feature(texts (one or two strings), rng, *, parameter=default, ...) -> tuple of as many strings

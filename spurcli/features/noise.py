@@ -20,8 +20,8 @@ def noise(
 ) -> NDArray[np.uint8]:
     """Add Gaussian noise of standard deviation `amount` (pixel units of 0-255) to the whole image.
 
-    The same `pattern` on every carrier, which a network can learn as a template, or drawn afresh for each with
-    `fresh`. `noise` is the standard deviation of further noise of the feature's own.
+    Every carrier gets the same `pattern`, which a network can learn as a template, or new noise with
+    `fresh`. `noise` is the standard deviation of additional noise.
     """
     source = rng if fresh else generator("noise pattern", pattern)
     changed = pixels + gaussian(source, amount, pixels.shape)

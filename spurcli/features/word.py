@@ -1,4 +1,4 @@
-"""A word put into a text: "never" at the end of a contradiction's hypothesis (the paper, App. A.4)."""
+"""A word added to a text: "never" at the end of a contradiction's hypothesis (the paper, App. A.4)."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ def clusters(evidence: Evidence, *, num_clusters: int = 2) -> Attribute:
     """k-means inside each class, its clusters named c0, c1, … from the largest; in a tie the first one.
 
     Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, Algorithm 1, stage 1, with a given number of clusters.
-    Embeddings are taken as they are: to standardise them would give directions in which a class hardly varies, which
-    are mostly noise, the same weight as those in which its subclasses lie apart. Samples of further splits belong to the
+    Embeddings are not standardised: this would give directions in which a class hardly varies, which
+    are mostly noise, the same weight as those that separate its subclasses. Samples of further splits belong to the
     nearest centre of their class; those of a class without training samples are in c0.
     """
     value = np.zeros(len(evidence.label), dtype=np.int64)

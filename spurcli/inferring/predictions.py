@@ -1,4 +1,4 @@
-"""CnC's first stage: the class that an early model predicts stands for the spurious feature that it leans on."""
+"""CnC's first stage: the class that an early model predicts is used as the spurious feature that it leans on."""
 
 from __future__ import annotations
 

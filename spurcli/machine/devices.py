@@ -38,6 +38,6 @@ def devices() -> Devices:
             found.append(Device(name="mps", model="Apple GPU", memory=None))
         torch.ones(2).sum().item()
         return Devices(auto=choose_device("auto").type, found=found, threads=torch.get_num_threads(), problem="")
-    except Exception as error:  # whatever a broken installation raises is what is asked for
+    except Exception as error:  # report any error of a broken installation
         problem = f"torch does not run: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
         return Devices(auto="", found=[], threads=0, problem=problem)

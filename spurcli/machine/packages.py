@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from packaging.requirements import Requirement
 
-_FOR_DEVELOPERS = ("fuzz", "docs", "test", "dev")  # extras that no command asks for
+_FOR_DEVELOPERS = ("fuzz", "docs", "test", "dev")  # extras that no command requires
 
 
 class Package(TypedDict):

@@ -70,7 +70,7 @@ def find_folder(name: str, root: Path) -> Path:
 def start_from(model: nn.Module, path: Path, classes: Classes | None = None, forward: Forward | None = None) -> str:
     """Load all weights of `path` into `model`; a last layer that does not fit stays new. Returns what was done.
 
-    A last layer that fits is new too if the file names other classes, and is put in the order of ours if it names the
+    A last layer that fits is also new if the file names other classes, and is reordered to the data set's order if it names the
     same ones. Raises InputError that names what the file lacks or has in another shape, except for the last layer. What
     the file has beyond the model is reported only: heads of other tasks, mostly.
     """
@@ -131,7 +131,7 @@ class Restored:
 def restore_trained(model: nn.Module, path: Path, classes: Classes, forward: Forward, *, is_ours: bool) -> Restored:
     """Load the checkpoint at `path` into `model`, all of it.
 
-    One of ours fits exactly. Of others, the outputs are put in the order of our classes, and tensors that belong to no part of
+    A spurcli checkpoint fits exactly. For others, the outputs are reordered to the data set's classes, and tensors that belong to no part of
     the model (a criterion, a second head) is left out with a warning. Raises InputError where anything of the model is
     missing, or where the file holds a larger model.
     """

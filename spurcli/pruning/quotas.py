@@ -43,8 +43,8 @@ def kept_by_recall(num_kept: int, sizes: Sequence[int], recall: Sequence[Fractio
     """How many samples of each class are kept: `num_kept` in total, out of `sizes`.
 
     The kept share of class k is proportional to 1 − recall_k, at most 1; what exceeds a class's size is distributed among
-    the others in the same proportion. When all classes that have errors are full, the rest have equal shares. Of the exact
-    numbers the whole part stays, and the samples still missing to `num_kept` go to the largest remainders, of ties to the
+    the others in the same proportion. When all classes that have errors are full, the rest have equal shares. The exact
+    numbers are rounded down, and the remaining samples up to `num_kept` go to the largest remainders; ties go to the
     lower class.
     """
     need = [1 - each for each in recall]

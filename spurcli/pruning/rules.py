@@ -25,11 +25,11 @@ AUTO = "auto"
 class Rule:
     """What to remove.
 
-    `fraction` is an exact decimal, always what is **removed**: floor(fraction · n) of the whole set, of each class
+    `fraction` is an exact decimal, always the share that is **removed**: floor(fraction · n) of the whole set, of each class
     (`per` = class) or of each of the named `groups` (`per` = group). `select` is hardest, easiest, random, or a
     slice (start, stop) of the order from easiest to hardest, in which case `fraction` is None. With `balance` more of
-    the same goes until all classes (`class`) or groups (`group`) are as small as the smallest that has samples. With
-    `recall`, of each class, `fraction` of the whole set goes by class quotas (`spurcli.pruning.quotas`).
+    the same samples are removed until all classes (`class`) or groups (`group`) are as small as the smallest non-empty one. With
+    `recall` (of each class), `fraction` of the whole set is removed by class quotas (`spurcli.pruning.quotas`).
     """
 
     fraction: Fraction | None

@@ -56,7 +56,7 @@ def own_code_of(name: str | None) -> dict[str, str]:
 
 
 def found_again(name: str, named_in: Sequence[Path]) -> str | None:
-    """The user's own recipe that outputs (`named_in`) were made with: where the name says, else beside one of them. None where
+    """The user's own recipe that outputs (`named_in`) were made with: at its name's path, else next to one of them. None if
     there is none."""
     places = [Path(name), *(path.parent / name for path in named_in)] if is_own(name) else []
     return next((str(path) for path in places if path.is_file()), None)

@@ -47,7 +47,7 @@ def choices(arms: Sequence[Arm], split: str | None, metric: ShownMetric | None) 
 
 
 def _candidates(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetric) -> dict[Seed, list[_Candidate]]:
-    """Of each seed the evaluated models whose validation is known, those that remove least first."""
+    """For each seed the evaluated models with known validation, those that remove the fewest samples first."""
     found: dict[Seed, list[_Candidate]] = {}
     for position in sorted(positions, key=lambda place: arms[place].fraction or 0.0):
         for run in arms[position].runs:

@@ -1,6 +1,6 @@
 """What may be claimed over seeds: few comparisons that are fixed in advance, Holm-adjusted; everything else is a hint.
 
-"At least two standard errors" is no test at 5 %: without any effect 18 % (3 seeds) to 9 % (8) of comparisons look clear,
+"At least two standard errors" is not a test at 5 %: without any effect 18 % (3 seeds) to 9 % (8) of comparisons look clear,
 and of a page with eight comparisons more than half show a false claim. With the rule
 here at most 5 % of pages without an effect do, if no run collapsed (tests/reporting/test_claims.py; power in docs/measures.md).
 """

@@ -198,7 +198,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of one run, as its file has it: `told` how to show it, `facts` what it is about."""
+    """A metric of one run, as its file has it: `told` defines how to show it, `facts` its subject."""
 
     value: float | None
     num_samples: int | None

@@ -18,13 +18,13 @@ def reliance_words(report: Report) -> list[str]:
     mine = [claim for claim in report.claims if set(claim.measures) == set(RELIANCE)]
     closed = [claim for claim in mine if claim.result == "nothing to sever"]
     said = [_gate_words(report, closed[0])] if closed else []
-    alike: dict[tuple[Any, ...], list[Claim]] = {}  # of one arm against all references of which the same is said
+    alike: dict[tuple[Any, ...], list[Claim]] = {}  # references with the same outcome for one arm
     for claim in mine:
         if claim not in closed:
             order = (not claim.is_claim, claim.result == "undecided")
             facts = (claim.result, claim.has_lost_core, claim.reason, tuple(claim.moved))
             alike.setdefault((order, facts, claim.arm), []).append(claim)
-    kinds: dict[tuple[Any, ...], list[Claim]] = {}  # … and of all arms of which it is said against these
+    kinds: dict[tuple[Any, ...], list[Claim]] = {}  # … and all arms with this outcome against these references
     for (order, facts, _), found in alike.items():
         references = tuple(dict.fromkeys(report.arms[claim.reference].kind for claim in found))
         kinds.setdefault((order, facts, references), []).extend(found)

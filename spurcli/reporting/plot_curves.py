@@ -98,7 +98,7 @@ def _chosen(
 ) -> list[tuple[tuple[str, str], str, str]]:
     """The quantities with a panel: training loss and accuracy, then the first evaluated metrics. (key, label, unit)
 
-    `known` are the metrics that evaluations told of: a history holds values only.
+    `known` are the metrics that evaluations describe, because a history holds values only.
     """
     chosen = [(("training", "loss"), "Loss", "nats"), (("training", "accuracy"), "Accuracy", PERCENT)]
     chosen = [item for item in chosen if item[0] in quantities]

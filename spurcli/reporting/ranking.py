@@ -1,4 +1,4 @@
-"""Which methods are ahead, and which cannot be told from the one ahead: by seeds, or not at all."""
+"""Which method is best, and which methods are not statistically distinguishable from it, judged only over seeds."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Run:
     """One model: what was evaluated (`metrics` is empty if nothing was), and its training if known, else its `source`.
 
     `base` is what runs must share to be compared at all (data set, model, preprocessing), `training` how they were
-    trained (optimisation, augmentation), `variant` what else tells runs of one method and rule apart. `apart` and
+    trained (optimisation, augmentation), `variant` what else distinguishes runs of one method and rule. `apart` and
     `series` tell runs apart that would pass for seeds of one arm (reporting.apart).
     """
 
@@ -73,13 +73,13 @@ class Run:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the run failed outright: one class for all samples, or a loss that is no number."""
+        """Whether the run failed: one class for all samples, or a loss that is NaN."""
         diverged = any("loss" in epoch and number(epoch["loss"]) is None for epoch in self.epochs)
         return diverged or any("the model has collapsed" in line for line in self.warnings)
 
     @property
     def seconds(self) -> float | None:
-        """Of the whole training, whichever of its epochs was evaluated; None unless every epoch says."""
+        """The value for the whole training, whichever epoch was evaluated; None unless every epoch has one."""
         found = [number(epoch.get("seconds")) for epoch in self.epochs]
         known = [value for value in found if value is not None]
         return sum(known) if known and len(known) == len(found) else None
@@ -282,7 +282,7 @@ def _metrics(metrics: Table, per_group: Sequence[Table]) -> dict[str, Measured]:
         group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
         own = accuracies.get(group) if isinstance(group, str) else None
         is_of_group = own is not None and number(own.get("value")) == number(entry.get("value"))
-        is_bound = bool(text(entry.get("bound")))  # the true value lies beyond: in a mean it would be wrong
+        is_bound = bool(text(entry.get("bound")))  # the true value is beyond the bound, so a mean would be wrong
         read[name] = Measured(
             value=None if is_bound else number(entry.get("value")),
             num_samples=whole(entry.get("num_samples")),

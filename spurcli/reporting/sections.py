@@ -1,4 +1,4 @@
-"""Sections of a report: arms that may stand side by side, of one split and with epochs chosen by one rule."""
+"""Sections of a report: arms that may be compared, of one split and with epochs chosen by one rule."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from spurcli.reporting.naming import selection_words
 
 
 def sections(arms: Sequence[Arm]) -> list[Section]:
-    """Arms that may stand side by side: of one split, their epochs chosen by one rule, in the order of the arms.
+    """Arms that may be compared: of one split, their epochs chosen by one rule, in the order of the arms.
 
-    Logits made elsewhere, of which no rule is known, stand with the others where those have but one.
+    Logits made elsewhere, without a known rule, are in the section of the others if those have only one.
     """
     rules: dict[str, set[str]] = {}
     for arm in arms:
@@ -40,7 +40,7 @@ def section_name(report: Report, number: int) -> str:
 
 
 def headings(report: Report, positions: Sequence[int]) -> dict[int, str]:
-    """Headings that stand before rows about the arms at `positions`: row → heading of the section that begins there."""
+    """Headings before the rows about the arms at `positions`: row → heading of the section that begins there."""
     section_of = {n: section for section in report.sections for n in section.arms}
     found, last = {}, None
     for row, position in enumerate(positions):

@@ -34,7 +34,7 @@ _TIME_NOTE = (
 def by_seed(arm: Arm, metric: str) -> dict[Seed, float]:
     """The metric at each (seed, draw); runs that share one are averaged first, so that no seed counts twice.
 
-    Runs of unknown seed stand alone: each has a key of its own that pairs with nothing.
+    Runs of unknown seed are not paired: each has its own key.
     """
     values: dict[Any, list[float]] = {}
     for position, run in enumerate(arm.runs):
@@ -172,7 +172,7 @@ def shows_seconds(report: Report) -> bool:
 
 
 def table_notes(report: Report) -> list[str]:
-    """What stands below the table of arms: settings that most share, what the columns on labels and time are about."""
+    """The notes below the table of arms: settings that most arms share, and the meaning of the columns on labels and time."""
     notes = [f"Unless an arm says otherwise: {words}." for words in report.common_settings]
     if shows_labels(report):
         notes.append(_LABELS_NOTE)

@@ -40,7 +40,7 @@ def text(value: Any, default: str = "") -> str:
 
 
 def name_of(value: Any) -> str:
-    """A class or group name as one line of at most 60 characters, without characters that steer what stands around it."""
+    """A class or group name as one line of at most 60 characters, without characters that affect the surrounding text."""
     line = "".join(" " if _steers(character) else character for character in str(value))
     return line if len(line) <= 60 else f"{line[:59]}…"
 

@@ -1,4 +1,4 @@
-"""The first paragraph of a report: what the numbers say in plain words, and no more than they say."""
+"""The first paragraph of a report: the results in plain words, without overstatement."""
 
 from __future__ import annotations
 

@@ -263,7 +263,7 @@ def _settings(asked: AuditRequest, checkpoint: Path, *, next_seed: bool = False)
 
 
 def _search(asked: AuditRequest, command: str) -> Search:
-    """Which finders run with which options; UsageError for an option whose finder is not asked for."""
+    """Which finders run with which options; UsageError for an option whose finder is not requested."""
     from spurcli.auditing.running import Search
 
     options: dict[str, dict[str, Any]] = {}

@@ -196,7 +196,7 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
 
 
 def opened(asked: EvaluateRequest) -> tuple[Settings, LoadedDataset]:
-    """The settings of a model that is to be evaluated, and its data set in the groups that are asked for."""
+    """The settings of a model that is to be evaluated, and its data set in the requested groups."""
     from spurcli.stages.evaluate import Groups
 
     settings = plan(asked, lambda _: None).settings

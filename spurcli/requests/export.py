@@ -58,7 +58,7 @@ class ExportRequest:
     allow_injection_mismatch: AllowMismatch = False
     progress: Shown = False
 
-    # what every stage that loads a data set is asked for; nothing is computed or decoded here
+    # options of every stage that loads a data set; nothing is computed or decoded here
     @property
     def model(self) -> None:
         return None

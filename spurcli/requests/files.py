@@ -38,7 +38,7 @@ def input_file(
 def input_file(
     named: File | None, standard_name: str, say: Callable[[str], None], *, required: bool = True
 ) -> Path | None:
-    """The file to read: the named one, else the standard name if it is there, which `say` is told."""
+    """The file to read: the named one, else the standard name if it exists, reported by `say`."""
     if named is not None:
         return Path(named)
     path = Path(standard_name)

@@ -24,7 +24,7 @@ def refuse_columns(asked: Any) -> None:
 
 
 def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, PredictionColumns]:
-    """The table and its columns; UsageError for options beside them that have no effect, but those that are `allowed`."""
+    """The table and its columns; UsageError for other options that have no effect, except the `allowed` ones."""
     from spurcli.artifacts.catalogue import PREDICTIONS, recognise
     from spurcli.datasets.prediction_table import PredictionColumns
     from spurcli.datasets.tables import Reading

@@ -154,7 +154,7 @@ class Field:
 
 
 def fields_of(request: Any) -> Iterator[Field]:
-    """The options of a request or of its class, in order; what is no option (progress) is left out."""
+    """The options of a request or of its class, in order; fields that are not options (progress) are left out."""
     kind = request if isinstance(request, type) else type(request)
     hints = typing.get_type_hints(kind, include_extras=True)
     for item in dataclasses.fields(kind):
@@ -164,14 +164,14 @@ def fields_of(request: Any) -> Iterator[Field]:
 
 
 def command_of(stage: str, request: Any) -> str:
-    """The command line that asks for the same, for the provenance of what Python calls make."""
+    """The equivalent command line, for the provenance of files from Python calls."""
     from spurcli.artifacts.provenance import portable_command
 
     return portable_command(words_of(stage, request))
 
 
 def words_of(stage: str, request: Any) -> list[str]:
-    """The words of the command line that asks for the same, without `spurcli`."""
+    """The words of the equivalent command line, without `spurcli`."""
     placed, flags = [], []
     for field in fields_of(request):
         value = getattr(request, field.name)
@@ -235,7 +235,7 @@ def parse_sets(sets: Mapping[str, Any] | Sequence[str] | None) -> dict[str, Any]
 
 
 def with_columns(given: Mapping[str, Any], sets: Mapping[str, Any]) -> dict[str, Any]:
-    """`sets` with the options of a data set that the flags of columns stand for; UsageError if both say the same one."""
+    """`sets` with the options of a data set that the flags of columns stand for; UsageError if both set the same one."""
     found = {f"dataset.options.{role}": (name, given.get(name)) for name, role in ROLES.items() if given.get(name)}
     if twice := next((key for key in found if key in sets), None):
         flag = "--" + found[twice][0].replace("_", "-")

@@ -20,13 +20,13 @@ _SHARED = ("--dataset", "--recipe", "--model", "--set", "--data-root", *_COLUMNS
 
 
 def score_words_of_table(asked: Any) -> list[str]:
-    """Of a table of predictions: its columns."""
+    """The words for a table of predictions: its columns."""
     names = ("predictions", "label", "proba", "logit", "id", "split_column", "set")
     return words_of("score", ScoreRequest(**{name: getattr(asked, name) for name in names}))[1:]
 
 
 def score_words_of_model(checkpoint: Path) -> list[str]:
-    """Of a model: the command that scored its data, else what its training said of data and settings. None for user code,
+    """The words for a model: the command that scored its data, else the data and settings of its training. None for user code,
     which a file must not suggest to run."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.model_folder import weights_file

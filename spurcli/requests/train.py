@@ -172,7 +172,7 @@ def run(asked: TrainRequest, caller: Caller) -> TrainResult:
 
 
 def plan(asked: TrainRequest, say: Callable[[str], None], *, companions: bool = True) -> TrainPlan:
-    """Decide which list is meant and what the checkpoint or the list hands down; reads no more than their headers."""
+    """Decide which list is used and what the checkpoint or the list passes on; reads only their headers."""
     from spurcli.artifacts.checkpoint import read_checkpoint_metadata
     from spurcli.artifacts.indices import read_list_header
 

@@ -25,7 +25,7 @@ from spurcli.randomness import generator
 _LEAST = 10  # training texts that have it
 _PROMISING = 3.0  # z of p(y | word) against p(y) on half 0
 _TRIED = 60  # number of words that are inserted into texts of half 0, over all classes
-_TEXTS = 64  # texts that each is put into then
+_TEXTS = 64  # texts that each is inserted into
 _MOST_CHANGED = 400  # texts for the test
 _NUM_CONTROLS = 8
 _MOST_COUNTED = 2000  # texts

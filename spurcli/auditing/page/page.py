@@ -104,7 +104,7 @@ def examples_of(
 
 
 def audit_page(content: JsonObject, examples: Mapping[int, Examples], *, title: str, sheet: str = "") -> str:
-    """The page as text, from audit.json's content; `examples` by rank, `sheet` is the file name of the tick sheet beside it."""
+    """The page as text, from audit.json's content; `examples` by rank, `sheet` is the file name of the tick sheet next to it."""
     code = source("copy.js")
     suspects = [
         _view(entry, examples.get(entry["rank"], Examples()), content["held_out"]) for entry in content["suspects"]

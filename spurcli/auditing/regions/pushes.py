@@ -1,4 +1,4 @@
-"""Pushes: how far the region of a donor, put into a recipient, raises the margin of a class."""
+"""Pushes: how far the region of a donor, copied into a recipient, raises the margin of a class."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From measured canaries to a forecast: the effect of pruning on known features, for each fraction. NumPy only.
 
-The measure. Of each canary and seed `feature_effect` is known after training on all samples (e0), without the hardest
+The measure. For each canary and seed `feature_effect` is known after training on all samples (e0), without the hardest
 (e_f) and without as many random samples of each class (c_f). A canary counts if e0, as a mean over seeds, is from 0.05 to 1
 and its 95 % interval is above 0: a feature that the model ignores, or that has already replaced the class, is not a faint
 feature. The ratio of a fraction is mean(e_f) / mean(c_f), means over canaries within a seed and then over seeds, with Fieller's

@@ -133,7 +133,7 @@ def _is_of(output: Path, injection: Injection) -> bool:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Some images of others, decoded as they are read."""
+    """A subset of images, decoded when they are read."""
 
     base: Images
     index: NDArray[np.int64]

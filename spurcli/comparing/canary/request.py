@@ -73,7 +73,7 @@ class CanaryRequest:
 
 
 class CanaryResult(TypedDict):
-    """Of `spurcli canary`; `forecast` is the content of canary.json, None for a plan."""
+    """The result of `spurcli canary`; `forecast` is the content of canary.json, None for a plan."""
 
     output: str
     fractions: list[str]

@@ -310,7 +310,7 @@ def _require_no_splits(
 
 
 def table_hint(folder: Path, places: Sequence[str], files: Sequence[Sequence[str]]) -> str | None:
-    """What to type where tables are in a folder that is no image folder; None if there are none."""
+    """The command to type if a folder holds tables and is not an image folder; None if there are none."""
     tables = [
         f"{place}{name}"
         for place, names in zip(places, files, strict=True)

@@ -33,7 +33,7 @@ class StoredPart:
 
 @dataclass(frozen=True)
 class ArrowRows:
-    """What `SavedImages` reads from, where it is not a `datasets.Dataset`: a `pyarrow.Table`, and its files."""
+    """The source of `SavedImages` if it is not a `datasets.Dataset`: a `pyarrow.Table`, and its files."""
 
     data: Any
     cache_files: Sequence[Mapping[str, str]]
