@@ -1,6 +1,6 @@
 """Finds the files that an artefact names: artefacts hold no absolute paths, and stages run in any folder.
 
-A stored path is as typed, from the working folder of that command; of an absolute one only the last part is kept. It is
+A stored path is as typed, from the working folder of that command; only the last part of an absolute path is kept. It is
 searched in this order: unchanged, from the working folder and the data root; then, with or without its first parts, in
 the folder of the file that names it, in the folders above, in the data root, and in the folders next to these. The hash
 of an injection decides which file is the right one. Other data must be found in exactly one place, and its fingerprint is checked.

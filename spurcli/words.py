@@ -17,7 +17,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """The names joined by commas; of many the first `most` and how many more there are.
+    """The names joined by commas; if there are many, the first `most` and the number of the others.
 
     If one of them holds a comma all are quoted, as they would be on a command line.
     """

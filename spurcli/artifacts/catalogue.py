@@ -115,7 +115,7 @@ def named(standard_name: str) -> Artefact | None:
 
 
 def of_format(name: Any, ending: str) -> Artefact | None:
-    """The kind of file with this `format` among those that may end so; None for an unknown one."""
+    """The kind of file with this `format` among those with this extension; None for an unknown one."""
     return next((each for each in CATALOGUE if each.format == name and ending in each.endings), None)
 
 

@@ -80,7 +80,7 @@ def carrier_rows(evidence: Evidence, finding: Finding) -> dict[str, list[Carrier
 
 
 def utility(evidence: Evidence, finding: Finding) -> Metric:
-    """How the feature goes with its class among the training samples of half 1: P(a | y) / P(a), and a test of it."""
+    """How the feature is linked to its class among the training samples of half 1: P(a | y) / P(a), and a test of it."""
     split = evidence.source
     presence = finding.presence[split]
     known = ~np.isnan(presence) & (evidence.half(split) == 1)
@@ -220,7 +220,7 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], 
 
 
 def _beyond_control(evidence: Evidence, finding: Finding, effect: float | None) -> float | None:
-    """The feature effect less that of the control in its place; None without one."""
+    """The feature effect minus that of the control; None without one."""
     twin = finding.counterfactual
     if twin is None or twin.control is None or effect is None:
         return None

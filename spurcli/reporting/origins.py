@@ -27,7 +27,7 @@ class Source:
 
     @property
     def label(self) -> str:
-        """ "model mymodel.pt", "logits lg.npy", "predictions p.csv"; where the kind is unknown the name of the evaluation."""
+        """ "model mymodel.pt", "logits lg.npy", "predictions p.csv"; if the kind is unknown, the name of the evaluation."""
         return f"{self.kind} {name_of(self.file)}".strip()
 
     @property

@@ -28,7 +28,7 @@ class _Curve:
 
 
 def curves(report: Report, styles: Sequence[Style]) -> Figure | None:
-    """One panel a quantity; None without histories."""
+    """One panel per quantity; None without histories."""
     runs = _trained_once(report.runs)
     quantities: dict[tuple[str, str], list[_Curve]] = {}
     for run in runs:

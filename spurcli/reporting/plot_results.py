@@ -19,7 +19,7 @@ _MAX_PANELS = 4
 
 
 def results(report: Report, styles: Sequence[Style]) -> Figure | None:
-    """Each arm's seeds, mean and interval for the main metrics, one panel a metric; None for fewer than two arms."""
+    """Each arm's seeds, mean and interval for the main metrics, one panel per metric; None for fewer than two arms."""
     positions = first_section(report)
     metrics = _shown_metrics(report, positions)
     if not metrics or len(positions) < 2:
@@ -121,7 +121,7 @@ def _dots(report: Report, styles: Sequence[Style], positions: Sequence[int], met
 
 
 def against_fraction(report: Report, styles: Sequence[Style]) -> Figure | None:
-    """Metrics against the fraction removed, one line a rule; None unless a rule has two fractions."""
+    """Metrics against the fraction removed, one line per rule; None unless a rule has two fractions."""
     positions = first_section(report)
     series: dict[str, list[int]] = {}
     for position in positions:

@@ -91,9 +91,9 @@ def put_back(parts: Sequence[Stateful], saved: Saved) -> None:
 
 
 def joined_by_sample(rows: Tensors, world: World) -> dict[str, torch.Tensor]:
-    """The rows of all processes in order of `rows["index"]`, in the first process; the others get something of that shape.
+    """The rows of all processes in order of `rows["index"]`, in the first process; the others get arrays of that shape.
 
-    Each process has as many names, with the same kinds and the same shapes but for the number of rows.
+    Each process has as many names, with the same kinds and the same shapes except for the number of rows.
     """
     size = len(rows[INDEX])
     sizes = torch.zeros(world.size, dtype=torch.int64)

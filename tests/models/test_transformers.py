@@ -289,7 +289,7 @@ def test_a_last_layer_trained_on_the_same_classes_is_put_in_their_order(bert, li
     others = Classes(tuple(f"kind {number}" for number in range(7)))
     model = text_model(bert, 7, keywords={"progress": listener, "classes": others}).eval()
     assert not torch.equal(model.classifier.weight, original.classifier.weight)
-    assert "the last layer is new: it was trained on Class_3" in listener.said[1]
+    assert "the last layer is new, because the folder's was trained on Class_3" in listener.said[1]
 
 
 def test_an_adapter_is_no_model(tmp_path):

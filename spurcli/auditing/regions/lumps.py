@@ -34,7 +34,7 @@ class Lumps:
     upper: Floats
 
     def take(self, rows: NDArray[np.int64]) -> Lumps:
-        """Those of some series."""
+        """The fits of some series."""
         return Lumps(**{name: value[rows] for name, value in vars(self).items()})
 
     def of(self, values: Floats) -> Floats:
