@@ -10,7 +10,7 @@ import pytest
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders.marks import find
 from spurcli.auditing.regions.lumps import lumps
-from spurcli.auditing.regions.marks import Mark, Spectrum, Squares, are_parted, independence, ordered
+from spurcli.auditing.regions.marks import Mark, Spectrum, Squares, are_parted, grouped, independence, ordered
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
@@ -119,6 +119,22 @@ def test_content_that_moves_the_model_far_does_not_take_the_place_of_a_mark_that
 
     smooth, shared, weak, still = mark(0.5, 1.5, 0.9), mark(0.6, 5.0, 0.5), mark(0.15, 6.0, 0.95), mark(0.01, 6.0, 1.0)
     assert ordered([smooth, shared, weak, still]) == [weak, smooth, shared]
+
+
+def test_a_pattern_at_another_place_joins_its_mark_and_one_at_the_same_place_does_not():
+    nothing, pattern = np.zeros(1), np.zeros((8, 8, 1))
+    pattern[:3, :3, 0] = [[9, 0, 9], [0, 9, 0], [9, 0, 9]]
+
+    def mark(shown, label=0):
+        return Mark(label, nothing, nothing, 50.0, 5.0, shown, 0.5, 1.0)
+
+    stripes = np.zeros((8, 8, 1))
+    stripes[:, ::4] = 9
+    first, again, moved = mark(pattern), mark(0.8 * pattern), mark(np.roll(pattern, 5, axis=1))
+    other, elsewhere = mark(stripes), mark(pattern, label=1)
+    twice = mark(np.roll(pattern, 5, axis=1) * 0.5)
+    found = grouped([first, again, moved, other, twice, elsewhere], most=3)
+    assert [[id(one) for one in group] for group in found] == [[id(first), id(moved)], [id(other)], [id(elsewhere)]]
 
 
 @pytest.mark.parametrize(("added", "place"), [(border(), "border"), (noise(), "whole image")])

@@ -261,26 +261,35 @@ def ordered(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def grouped(marks: Sequence[Mark], *, most: int) -> list[list[Mark]]:
-    """The first marks, each with those of its class that show the same pattern at other places."""
+    """The first marks, each with those of its class that show the same pattern at other places.
+
+    What shows the pattern of an earlier one at its own place is left out: a lump of other samples that holds a part of its carriers.
+    """
     groups: list[list[Mark]] = []
     for mark in marks:
-        mine = next((group for group in groups if _is_moved(group[0], mark)), None)
-        if mine is not None:
-            mine.append(mark)
-        elif len(groups) < most:
+        mine, moved = next(
+            ((group, each) for group in groups if (each := _moved(group, mark)) is not None), (None, None)
+        )
+        if mine is None and len(groups) < most:
             groups.append([mark])
+        elif mine is not None and moved:
+            mine.append(mark)
     return groups
 
 
-def _is_moved(one: Mark, other: Mark) -> bool:
-    """Whether two patterns of a class differ only in position."""
-    size = float(np.linalg.norm(one.pattern) * np.linalg.norm(other.pattern))
-    if one.label != other.label or not size > 0:
-        return False
+def _moved(group: Sequence[Mark], other: Mark) -> bool | None:
+    """Whether a mark shows the pattern of the first one in the group at another place than all in it; None if it does not show it."""
+    one, sizes = group[0], [float(np.linalg.norm(mark.pattern) * np.linalg.norm(other.pattern)) for mark in group]
+    if one.label != other.label or not sizes[0] > 0:
+        return None
     first, second = (np.fft.rfft2(mark.pattern, axes=(0, 1)) for mark in (one, other))
     height, width, _ = one.pattern.shape
     alike = np.fft.irfft2(first * second.conj(), s=(height, width), axes=(0, 1)).sum(axis=2)
-    return bool(alike.max() > _MOVED * size)
+    if not alike.max() > _MOVED * sizes[0]:
+        return None
+    return not any(
+        float((mark.pattern * other.pattern).sum()) > _MOVED * size for mark, size in zip(group, sizes, strict=True)
+    )
 
 
 def are_parted(found: Lumps, values: Floats, seed: int) -> bool:
