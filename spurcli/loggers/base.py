@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,20 @@ class Logger(Protocol):
     def close(self) -> None: ...
 
 
+def require_installed(names: Sequence[str]) -> None:
+    """Raise if one of the loggers is unknown, its file cannot be imported (UsageError), or its package is missing (MissingExtraError).
+
+    No package is imported. The name of each registered logger is also that of its package and of its extra.
+    """
+    for name in names:
+        LOGGERS.load(name)
+        if name in LOGGERS and importlib.util.find_spec(name) is None:
+            raise _missing(name, name)
+
+
 @contextlib.contextmanager
 def open_loggers(names: Sequence[str], run: LoggedRun) -> Iterator[Callable[[EpochRecord], None]]:
-    """A function that gives each of the loggers a record; they are opened before the training, so a missing package is
-    noticed at once, and closed however it ends."""
+    """A function that gives each of the loggers a record; they are opened before the training, and closed however it ends."""
     with contextlib.ExitStack() as stack:
         loggers: list[Logger] = []
         for name in dict.fromkeys(names):
@@ -73,6 +84,8 @@ def package(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"--log {extra} needs the package {error.name!r}", f"Install it: pip install 'spurcli[{extra}]'"
-        ) from error
+        raise _missing(str(error.name), extra) from error
+
+
+def _missing(name: str, extra: str) -> MissingExtraError:
+    return MissingExtraError(f"--log {extra} needs the package {name!r}", f"Install it: pip install 'spurcli[{extra}]'")

@@ -26,12 +26,14 @@ from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.evaluation.predict import SplitPredictor, evaluator
 from spurcli.finished import is_complete
 from spurcli.identity import RunIdentity
-from spurcli.loggers.base import LoggedRun, open_loggers
+from spurcli.loggers.base import LoggedRun, open_loggers, require_installed
 from spurcli.progress import Progress
+from spurcli.registries import METHODS
 from spurcli.results import TrainResult
 from spurcli.runtime.context import RunContext, backbone_identity
 from spurcli.runtime.distributed import ALONE
 from spurcli.runtime.feed import batch_bounds
+from spurcli.runtime.launch import launched
 from spurcli.scoring.recording import BYTES_A_SAMPLE, EVAL, IN_TRAINING, Recorder
 from spurcli.settings import Settings
 from spurcli.training.best import Selected
@@ -74,6 +76,9 @@ def train(
 
     Returns the run's facts and last record. Raises InputError if list, groups and data set do not belong together.
     """
+    # before the data are read, which may take minutes; methods that train no epochs refuse every logger below
+    if launched().is_first and not hasattr(METHODS.load(settings.method.name), "refit"):
+        require_installed(loggers)
     context = RunContext.open(settings, progress, pretrained=checkpoint is None)
     inputs = read_inputs(
         context, keep, bare_kind, groups, errors, checkpoint, InjectionPolicy.of(allow_injection_mismatch)

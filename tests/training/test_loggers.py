@@ -76,11 +76,15 @@ def test_only_numbers_are_logged():
         (["--log", "wandb"], 4, "pip install 'spurcli[wandb]'"),
         (["--log", "mlflow"], 4, "pip install 'spurcli[mlflow]'"),
         (["--log", "tensorboard"], 4, "pip install 'spurcli[tensorboard]'"),
+        (["--log", "nowhere.py:Lines"], 2, "No such file: nowhere.py"),
     ],
 )
 def test_what_cannot_be_logged_is_said_in_a_line(words, code, said, in_tiny_run, spurcli, monkeypatch):
     for name in ("wandb", "mlflow", "tensorboard"):
         monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(
+        "spurcli.runtime.context.load_dataset", lambda *_, **__: pytest.fail("the data were read first")
+    )
     done = spurcli(
         "train", "--set", "training.epochs=1", *(["-o", "new.safetensors"] if "-o" not in words else []), *words
     )
