@@ -2,6 +2,8 @@
 
     make matrix                                     every interpreter found, lowest and newest dependencies
     python3 .ci/matrix.py 3.13:newest 3.10:lowest    these only
+    python3 .ci/matrix.py 3.13:newest --tests tests  and pytest with these words, of the installed wheel with its extra `test`
+    python3 .ci/matrix.py 3.13:newest --keep FOLDER  the environments stay in FOLDER, to look at what failed
 
 It needs no network but the package index, several GB of disk for one environment at a time, and some minutes for each. It is not part
 of CI. Interpreters are looked for in PATH and in pyenv's folder. `lowest` pins each dependency of pyproject.toml to the version after its >=.
@@ -9,6 +11,8 @@ of CI. Interpreters are looked for in PATH and in pyenv's folder. `lowest` pins 
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -37,26 +41,33 @@ SMOKE = (
 SHOWN = ("torch", "numpy", "typer", "transformers", "scikit-learn")
 
 
-def main(words: list[str]) -> int:
-    cells = [tuple(word.split(":")) for word in words] or [
-        *((version, "newest") for version in PYTHONS),
-        *((version, "lowest") for version in WITH_LOWEST),
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", help="PYTHON:newest or PYTHON:lowest")
+    parser.add_argument("--tests", nargs=argparse.REMAINDER, default=[], help="words for pytest; the last option")
+    parser.add_argument("--keep", type=Path, help="a folder in which the environments stay")
+    asked = parser.parse_args()
+    rows = [row.split(":") for row in asked.rows] or [
+        *([version, "newest"] for version in PYTHONS),
+        *([version, "lowest"] for version in WITH_LOWEST),
     ]
     print("| Python | dependencies | result | versions | seconds |\n|---|---|---|---|---|", flush=True)
     failed = 0
-    with tempfile.TemporaryDirectory(prefix="spurcli-matrix-") as folder:
-        wheel = build(Path(folder))
-        for version, choice in cells:
+    with contextlib.ExitStack() as stack:
+        folder = asked.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spurcli-matrix-")))
+        wheel = build(folder)
+        for version, choice in rows:
             begun = time.monotonic()
             python = interpreter(version)
             if python is None:
                 print(f"| {version} | {choice} | no such interpreter here | | |", flush=True)
                 continue
-            place = Path(folder) / f"{version}-{choice}"
-            result, versions = tried(python, place, wheel, choice)
-            failed += result != "passed"
-            print(f"| {version} | {choice} | {result} | {versions} | {time.monotonic() - begun:.0f} |", flush=True)
-            shutil.rmtree(place, ignore_errors=True)
+            place = folder.resolve() / f"{version}-{choice}"
+            result, installed = tried(python, place, wheel, choice, asked.tests)
+            failed += not result.startswith("passed")
+            print(f"| {version} | {choice} | {result} | {installed} | {time.monotonic() - begun:.0f} |", flush=True)
+            if not asked.keep:
+                shutil.rmtree(place, ignore_errors=True)
     return 1 if failed else 0
 
 
@@ -82,26 +93,33 @@ def lowest() -> str:
     return "".join(f"{name}=={number}\n" for name, number in re.findall(r'"([\w-]+)>=([\d.]+)', block))
 
 
-def tried(python: str, place: Path, wheel: Path, choice: str) -> tuple[str, str]:
+def tried(python: str, place: Path, wheel: Path, choice: str, tests: list[str]) -> tuple[str, str]:
     """What came of it, and the versions that were installed."""
-    subprocess.run([python, "-m", "venv", str(place)], check=True)
+    subprocess.run([python, "-m", "venv", "--clear", str(place)], check=True)
     work, programs = place / "work", place / "bin"
     work.mkdir()
     limits = place / "constraints.txt"
     limits.write_text(lowest() if choice == "lowest" else "", encoding="utf-8")
+    # the tests start what they find in PATH
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    clean["PATH"] = f"{programs}{os.pathsep}{clean.get('PATH', '')}"
+    install = [programs / "python", "-m", "pip", "install", "--quiet", "--constraint", limits]
     steps = [
-        [programs / "python", "-m", "pip", "install", "--quiet", "--constraint", limits, wheel],
-        [programs / "python", "-m", "pip", "check"],
-        *([programs / "spurcli", *words] for words in SMOKE),
+        (work, [*install, wheel]),
+        (work, [programs / "python", "-m", "pip", "check"]),
+        *((work, [programs / "spurcli", *words]) for words in SMOKE),
     ]
-    for words in steps:
-        done = subprocess.run(words, cwd=work, env=clean, capture_output=True, text=True, check=False)
+    if tests:
+        # `pytest` and not `python -m pytest`, which would import the package of this folder instead of the installed one
+        steps += [(work, [*install, f"{wheel}[test]"]), (ROOT, [programs / "pytest", "-q", *tests])]
+    for folder, words in steps:
+        done = subprocess.run(words, cwd=folder, env=clean, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(done.stdout[-1500:], done.stderr[-3000:], sep="\n", file=sys.stderr)
+            print(done.stdout[-30000:], done.stderr[-3000:], sep="\n", file=sys.stderr)
             shown = " ".join(map(str, words[1:])).replace(str(place), "…")
             return f"failed: {Path(words[0]).name} {shown}", versions(programs)
-    return "passed", versions(programs)
+    # pytest's last line counts what passed
+    return ": ".join(["passed", *done.stdout.splitlines()[-1:]]) if tests else "passed", versions(programs)
 
 
 def versions(programs: Path) -> str:
@@ -111,4 +129,4 @@ def versions(programs: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
