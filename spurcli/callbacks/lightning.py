@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spurcli.callbacks.passes import Outputs, record_pass, recorder_of
+from spurcli.callbacks.passes import Outputs, record_pass, recorder_of, require_full_weights
 from spurcli.callbacks.recorder import DynamicsRecorder
-from spurcli.errors import MissingExtraError
+from spurcli.errors import MissingExtraError, SpurError
 
 
 def _callback_class() -> Any:
@@ -56,13 +56,23 @@ class DynamicsCallback(_callback_class()):  # type: ignore[misc]
         self._outputs, self._batch_size = outputs or _of_pair, batch_size
         self._recorder: DynamicsRecorder | None = None
 
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        require_full_weights(trainer.strategy.model or pl_module)
+        problem = None
+        if trainer.is_global_zero:  # a new recorder for each training, also where several share the callback
+            try:
+                self._recorder = recorder_of(trainer.train_dataloader, self._path, self._ids, self._class_names)
+                self._recorder.resume(trainer.current_epoch)
+            except SpurError as error:
+                problem = error
+        # all processes raise it: the others would wait for the first, and end with an error of their connection
+        if problem := trainer.strategy.broadcast(problem):
+            raise problem
+
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
+        if self._recorder is None:
             return
         loader = trainer.train_dataloader
-        if self._recorder is None:
-            self._recorder = recorder_of(loader, self._path, self._ids, self._class_names)
-            self._recorder.resume(trainer.current_epoch)
         record_pass(
             self._recorder,
             loader,

@@ -24,6 +24,16 @@ def recorder_of(
     return DynamicsRecorder(path, len(dataset), ids=ids, class_names=class_names, view="eval")
 
 
+def require_full_weights(model: Any) -> None:
+    """UsageError if the model's weights are divided between processes: a pass in one process would wait for the others for ever."""
+    # by names: torch 2.4 has DTensor elsewhere, and DeepSpeed marks its parameters with `ds_id`
+    parts = [*model.modules(), *model.parameters()]
+    if any(type(part).__name__ in ("FullyShardedDataParallel", "DTensor") or hasattr(part, "ds_id") for part in parts):
+        raise UsageError(
+            "Dynamics of a model with sharded weights (FSDP, DeepSpeed stage 3) cannot be recorded", "Train with DDP."
+        )
+
+
 def record_pass(
     recorder: DynamicsRecorder,
     loader: Any,

@@ -148,7 +148,7 @@ class DynamicsRecorder:
             if reader.num_epochs < num_epochs:
                 raise InputError(
                     f"{self.path} has {counted(reader.num_epochs, 'epoch')}, and the training continues after epoch {num_epochs}",
-                    "Name the file of this training, or train from the start.",
+                    "Name the file of this training, resume from an earlier checkpoint, or train from the start.",
                 )
             label, ids = reader.labels(), reader.sample_ids()
             if len(label) != len(self._label) or (ids and self._ids and ids != self._ids):

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback  # type: ignore[attr-defined,unused-ignore]
 
-from spurcli.callbacks.passes import record_pass, recorder_of
+from spurcli.callbacks.passes import record_pass, recorder_of, require_full_weights
 from spurcli.callbacks.recorder import DynamicsRecorder
 
 
@@ -41,6 +41,7 @@ class DynamicsCallback(TrainerCallback):  # type: ignore[misc,unused-ignore]
         self._recorder: DynamicsRecorder | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:  # noqa: ARG002
+        require_full_weights(parts["model"])
         if state.is_world_process_zero:
             names = self._class_names or _class_names(parts["model"])
             self._recorder = recorder_of(parts["train_dataloader"], self._path, self._ids, names)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import spurcli as package
 from spurcli.artifacts.dynamics import open_dynamics
+from spurcli.callbacks.passes import require_full_weights
 from spurcli.errors import InputError, SpurWarning, UsageError
 
 NUM = 60
@@ -171,7 +172,7 @@ def test_a_trainer_of_transformers_writes_dynamics_and_trains_the_same(tmp_path)
     require_same(tmp_path / "dynamics.h5", np.concatenate([logits, more]))
 
 
-def trained_by_lightning(lightning, callbacks):
+def trained_by_lightning(lightning, callbacks, *, epochs=2, resume=None, **options):
     seen = []
 
     class Module(lightning.LightningModule):
@@ -196,10 +197,10 @@ def trained_by_lightning(lightning, callbacks):
     model = Module()
     torch.manual_seed(6)
     trainer = lightning.Trainer(
-        max_epochs=2, callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu",
+        max_epochs=epochs, callbacks=callbacks, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", **{"enable_checkpointing": False, **options},
     )  # fmt: skip
-    trainer.fit(model, loader)
+    trainer.fit(model, loader, ckpt_path=resume)
     return model, np.stack(seen)
 
 
@@ -213,6 +214,39 @@ def test_a_trainer_of_lightning_writes_dynamics_and_trains_the_same(tmp_path):
     plain, _ = trained_by_lightning(lightning, [])
     for name, value in plain.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_training_of_lightning_that_resumes_continues_the_file(tmp_path):
+    lightning = pytest.importorskip("lightning.pytorch")
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    from spurcli.callbacks.lightning import DynamicsCallback
+
+    after_each = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+    callback = DynamicsCallback("dynamics.h5", ids=IDS)
+    _, logits = trained_by_lightning(lightning, [callback, after_each], enable_checkpointing=True)
+    again = DynamicsCallback("dynamics.h5", ids=IDS)
+    _, more = trained_by_lightning(lightning, [again], epochs=3, resume=tmp_path / "epoch=1.ckpt")
+    assert len(more) == 1
+    require_same(tmp_path / "dynamics.h5", np.concatenate([logits, more]))
+    # from an earlier checkpoint: later epochs are replaced
+    _, more = trained_by_lightning(lightning, [again], epochs=3, resume=tmp_path / "epoch=0.ckpt")
+    assert len(more) == 2
+    require_same(tmp_path / "dynamics.h5", np.concatenate([logits[:1], more]))
+    # a second training with the same callback starts a new file
+    _, other = trained_by_lightning(lightning, [callback], epochs=1)
+    require_same(tmp_path / "dynamics.h5", other)
+    with pytest.raises(InputError, match="has 1 epoch, and the training goes on after epoch 2"):
+        trained_by_lightning(lightning, [callback], epochs=3, resume=tmp_path / "epoch=1.ckpt")
+
+
+def test_sharded_weights_are_refused():
+    model = network()
+    require_full_weights(model)
+    model[0].weight.ds_id = 0  # as DeepSpeed's stage 3 marks them
+    with pytest.raises(UsageError, match="sharded weights"):
+        require_full_weights(model)
 
 
 def test_without_lightning_its_callback_says_what_to_install(monkeypatch):
