@@ -5,8 +5,9 @@
     python3 .ci/matrix.py 3.13:newest --tests tests  and pytest with these words, of the installed wheel with its extra `test`
     python3 .ci/matrix.py 3.13:newest --keep FOLDER  the environments stay in FOLDER, to look at what failed
 
-It needs no network but the package index, several GB of disk for one environment at a time, and some minutes for each. It is not part
-of CI. Interpreters are looked for in PATH and in pyenv's folder. `lowest` pins each dependency of pyproject.toml to the version after its >=.
+It needs no network but the package index, several GB of disk for one environment at a time, and some minutes for each (much less
+with uv, which is used if it is in PATH). It is not part of CI. Interpreters are looked for in PATH and in pyenv's folder.
+`lowest` pins each dependency of pyproject.toml to the version after its >=.
 """
 
 from __future__ import annotations
@@ -100,13 +101,14 @@ def tried(python: str, place: Path, wheel: Path, choice: str, tests: list[str]) 
     work.mkdir()
     limits = place / "constraints.txt"
     limits.write_text(lowest() if choice == "lowest" else "", encoding="utf-8")
-    # the tests start what they find in PATH
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # the tests start what they find in PATH, and uv installs into VIRTUAL_ENV
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"VIRTUAL_ENV": str(place)}
     clean["PATH"] = f"{programs}{os.pathsep}{clean.get('PATH', '')}"
-    install = [programs / "python", "-m", "pip", "install", "--quiet", "--constraint", limits]
+    pip = ["uv", "pip"] if shutil.which("uv") else [programs / "python", "-m", "pip"]
+    install = [*pip, "install", "--quiet", "--constraint", limits]
     steps = [
         (work, [*install, wheel]),
-        (work, [programs / "python", "-m", "pip", "check"]),
+        (work, [*pip, "check"]),
         *((work, [programs / "spurcli", *words]) for words in SMOKE),
     ]
     if tests:
