@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs matrix clean
+.PHONY: demo test lint docs matrix release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/spurcli demo
@@ -27,6 +27,9 @@ docs: $(VENV)/.installed-docs
 matrix:
 	$(PYTHON) .ci/matrix.py
 
+release: $(VENV)/.installed-release
+	$(BIN)/python .ci/release.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -45,6 +48,10 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-release: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check 'build>=1.2' 'twine>=6'
+	@touch $@
 
 clean:
 	rm -rf build dist *.egg-info demo-run .pytest_cache .ruff_cache .mypy_cache

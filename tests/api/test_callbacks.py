@@ -237,7 +237,7 @@ def test_a_training_of_lightning_that_resumes_continues_the_file(tmp_path):
     # a second training with the same callback starts a new file
     _, other = trained_by_lightning(lightning, [callback], epochs=1)
     require_same(tmp_path / "dynamics.h5", other)
-    with pytest.raises(InputError, match="has 1 epoch, and the training goes on after epoch 2"):
+    with pytest.raises(InputError, match="has 1 epoch, and the training continues after epoch 2"):
         trained_by_lightning(lightning, [callback], epochs=3, resume=tmp_path / "epoch=1.ckpt")
 
 
