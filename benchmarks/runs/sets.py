@@ -169,6 +169,17 @@ def _methods(run: Any, data: Settings, **judged: Any) -> None:
     run.arm("pde", pde, keep="all", method="pde", **judged)
 
 
+def _early(run: Any, data: Settings, classes: tuple[str, str], **judged: Any) -> None:
+    """Two numbers a sample, no labels: the hardest half of those that Sebra finds early (easy to learn, so the feature is likely), by class."""
+    run.infer("sebra.groups.txt", by="sebra", **data)
+    groups = {"group_labels": run / "sebra.groups.txt"}
+    for name, balanced in (("early", False), ("early-balanced", True)):
+        run.prune(name, fraction="0.5", group=[f"{y}/early" for y in classes], balance_classes=balanced, **groups)
+        run.prune(f"{name}-random", match=name, match_groups=True, **groups)
+        run.arm(name, data, **judged)
+        run.arm(f"{name}-random", data, **judged)
+
+
 def waterbirds_frozen(run: Any) -> None:
     """A linear head on embeddings of EfficientNet-Lite0 at 112 pixels, whose weights stay those of ImageNet."""
     data: Settings = {
@@ -185,7 +196,18 @@ def waterbirds_frozen(run: Any) -> None:
         run.prune(f"{name}-random", match=name, match_groups=True)
     for name in ("all", *(f"{rule}{control}" for rule in ("class", "group", *balanced) for control in ("", "-random"))):
         run.arm(name, data)
+    _early(run, data, ("landbird", "waterbird"))
     _methods(run, data)
+
+
+def sky_frozen(run: Any) -> None:
+    """A linear head on embeddings of the sky's photographs (see `sky`). The arms of docs/results.md are of a study (`spurcli compare`)."""
+    columns = ["dataset.options.image=path", "dataset.options.attribute=background"]
+    asked: Settings = {"dataset": run.shared / "birds.csv", "recipe": "own-images-frozen", "set": columns}
+    data: Settings = {"dataset": run.embed("sky.embeddings.h5", **asked)}
+    run.score("scores.h5", **data)
+    run.arm("all", data)
+    _early(run, data, ("airplane", "bird"))
 
 
 def celeba_frozen(run: Any) -> None:
@@ -203,6 +225,7 @@ def celeba_frozen(run: Any) -> None:
     pruned = ("hardest-0.25", "random-0.25", "hardest-0.1", "random-0.1", "carriers-0.25", "carriers-random-0.25")
     for name in ("all", *pruned, "oracle"):
         run.arm(name, data, **judged)
+    _early(run, data, ("female", "male"), **judged)
     _methods(run, data, **judged)
 
 
@@ -234,6 +257,7 @@ SETS: dict[str, Callable[[Any], None]] = {
     "waterbirds": waterbirds,
     "waterbirds-frozen": waterbirds_frozen,
     "celeba-frozen": celeba_frozen,
+    "sky-frozen": sky_frozen,
     "celeba-finetuned": celeba_finetuned,
     "multinli-frozen": multinli_frozen,
     "cifar10s-carriers": cifar10s_carriers,

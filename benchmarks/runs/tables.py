@@ -87,6 +87,14 @@ _TICKED = {
 _BALANCED = {"balanced": "the rule with the true groups", "balanced-random": "random, same counts of these"}
 _HALVES = {"group-0.5": "the rule with the true groups", "group-0.5-random": "random, same counts of these"}
 _CARRIERS = {"carriers-0.25": "the rule with the true groups", "carriers-random-0.25": "random, same counts of these"}
+_BY_EARLY = (("early", "early-random"), ("early-balanced", "early-balanced-random"))
+_EARLY = {
+    "all": "ERM",
+    "early": "hardest half of the samples that Sebra finds early",
+    "early-random": "a random half of these",
+    "early-balanced": "the hardest half, classes balanced",
+    "early-balanced-random": "random, same counts",
+}
 
 
 def _pairs(*arms: tuple[str, str]) -> list[tuple[str, str]]:
@@ -293,6 +301,14 @@ PAGES = {
             ("sky", _HALVES, "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
             ("celeba-frozen", _CARRIERS, "conflict_accuracy", _NATURAL),
             ("celeba", _CARRIERS, "conflict_accuracy", _NATURAL),
+        )
+    },
+    **{
+        f"{name}-early": Page(name, _EARLY, _pairs(*_BY_EARLY), felt, shown)
+        for name, felt, shown in (
+            ("waterbirds-frozen", "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
+            ("sky-frozen", "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
+            ("celeba-frozen", "conflict_accuracy", _NATURAL),
         )
     },
     "waterbirds-frozen-methods": Page(

@@ -66,8 +66,9 @@ def stages(monkeypatch):
 
 
 def test_every_set_names_only_files_that_it_has_made_and_every_page_only_arms_of_its_set(script, stages, tmp_path):
-    (tmp_path / "sky").mkdir()
-    (tmp_path / "sky" / "birds.csv").touch()
+    for name in ("sky", "sky-frozen"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "birds.csv").touch()
     script.run.main([str(tmp_path), *script.sets.SETS, "--seeds", "7"])
     assert "failed" not in (tmp_path / "log.jsonl").read_text(encoding="utf-8")
     assert {words["seed"] for name, words in stages if name == "train"} == {7}
