@@ -10,7 +10,17 @@ import pytest
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders.marks import find
 from spurcli.auditing.regions.lumps import lumps
-from spurcli.auditing.regions.marks import Mark, Spectrum, Squares, are_parted, grouped, independence, ordered
+from spurcli.auditing.regions.marks import (
+    Mark,
+    Spectrum,
+    Squares,
+    additions,
+    are_parted,
+    difference,
+    grouped,
+    independence,
+    ordered,
+)
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
@@ -111,6 +121,23 @@ def test_a_few_far_away_are_parted_from_the_rest_and_the_tail_of_a_smooth_heap_i
         assert are_parted(lumps(values[None]), values, 0) == expected
 
 
+def test_what_two_marks_add_is_fitted_together_as_those_who_lack_one_may_carry_the_other():
+    rng = np.random.default_rng(4)
+    place = rng.choice(3, 400, p=[0.5, 0.4, 0.1])  # a tenth carries neither
+    uppers = np.stack([place == 0, place == 1]).astype(float)
+    pixels = 100 + rng.normal(0, 2, (400, 3, 3, 1))
+    pixels[place == 0, 0, 0] += 20
+    pixels[place == 1, 2, 2] += 20
+    added, error = additions(np.rint(pixels).astype(np.uint8), uppers)
+    expected = np.zeros((2, 3, 3, 1))
+    expected[0, 0, 0] = expected[1, 2, 2] = 20
+    np.testing.assert_allclose(added, expected, atol=2)
+    counts = np.bincount(place)
+    np.testing.assert_allclose(error, 1 / counts[:2] + 1 / counts[2])  # of a difference of two means
+    alone = difference(np.rint(pixels).astype(np.uint8), uppers[0], 1 - uppers[0])
+    assert alone[2, 2] < -10  # a difference of two means takes the other place for what is missing
+
+
 def test_content_that_moves_the_model_far_does_not_take_the_place_of_a_mark_that_moves_it_little():
     nothing = np.zeros(1)
 
@@ -152,11 +179,12 @@ def test_a_frame_and_noise_in_some_images_of_a_class_are_found_with_their_carrie
     assert first.inferred
 
 
-def test_a_mark_at_four_places_is_one_suspect():
+@pytest.mark.parametrize("share", [0.6, 0.9])
+def test_a_mark_at_four_places_is_one_suspect(share):
     cross = np.zeros((SIDE, SIDE))
     cross[[0, 0, 1, 2, 2], [0, 2, 1, 0, 2]] = 60
     places = np.stack([np.roll(cross, (down, right), (0, 1)) for down in (0, 9) for right in (0, 9)])
-    given, carries = evidence(places, share=0.6)
+    given, carries = evidence(places, share=share)
     first, *_ = find(given)
     assert first.details["num_places"] == 4
     mine = given.label("val") == MARKED

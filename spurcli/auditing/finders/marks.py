@@ -12,6 +12,7 @@ from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.regions.lumps import Lumps, lumps
 from spurcli.auditing.regions.marks import (
     LEAST_INDEPENDENCE,
+    LEAST_SEPARATION,
     Floats,
     Group,
     Mark,
@@ -152,11 +153,14 @@ def _finding(
     null: Floats,
     means: Mapping[int, Floats],
 ) -> Finding:
-    """A finding of a mark, or of one at several places: the first of them is tested, the others must also have a valley."""
+    """A finding of a mark, or of one at several places: the first is tested, the others, whose pattern is the same, must have two parts."""
     first, y = group[0], group[0].label
     asked = [(mark, *_presence(evidence, squares, mark, means)) for mark in group]
     _, _, fitted, is_parted = asked[0]
-    each = [asked[0][1], *(found for _, found, _, parted in asked[1:] if parted)]
+    each = [
+        asked[0][1],
+        *(found for _, found, fit, _ in asked[1:] if fit.gain[0] > 0 and fit.separation[0] > LEAST_SEPARATION),
+    ]
     presence = {split: 1 - np.prod([1 - one[split] for one in each], axis=0) for split in each[0]}
     index = np.flatnonzero(evidence.label("train") == y)
     sample = np.sort(generator("audit marks sample", evidence.seed, y).permutation(index)[: 2 * _MOST_DONORS])
@@ -164,7 +168,8 @@ def _finding(
     by_place = np.stack([one["train"][sample] for one in each]).astype(np.float64)
     added = np.stack([difference(pixels, mine, 1 - upper) for mine in by_place])
     foreign = independence(pixels - np.tensordot(by_place.T, added, 1), upper)
-    pattern = np.abs([beyond_chance(one, pixels, mine) for one, mine in zip(added, by_place, strict=True)]).max(axis=0)
+    error = 1 / np.maximum(by_place.sum(axis=1), 1) + 1 / max((1 - upper).sum(), 1)
+    pattern = np.abs([beyond_chance(one, pixels, each) for one, each in zip(added, error, strict=True)]).max(axis=0)
     place, region = _place(pattern)
     gain = float(fitted.gain[0])
     doubt = ""

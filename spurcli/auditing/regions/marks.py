@@ -29,7 +29,7 @@ _ALIKE = 0.5  # correlation of who carries, from which two marks are one
 _NEIGHBOURS = 10
 _LEAST_SHIFT = 0.02  # of the class distance: a mark that moves the model less is ignored
 LEAST_INDEPENDENCE = 0.6
-_LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
+LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
 _LEAST_GAIN = 10.0  # of BIC
 _NULL = 400
 _CHANCE = 3.0  # standard errors, from which a pixel belongs to the pattern of a mark
@@ -104,9 +104,9 @@ class Group:
 class Mark:
     """`direction` float64 [d] of residuals: carriers of the class lie high. `upper` is who carries among the samples searched.
 
-    `pattern` float64 [height, width, channels] is the carriers' mean less that of the others, 0 where that may be chance;
-    `effect` is how far the difference moves other images, in the model's class distance. `independence` is 1 if similar images
-    do not carry it to a similar degree.
+    `pattern` float64 [height, width, channels] is what carriers have in addition to samples without any mark, 0 where that
+    may be chance; `effect` is how far that moves other images, in the model's class distance. `independence` is 1 if similar
+    images do not carry it to a similar degree.
     """
 
     label: int
@@ -150,7 +150,9 @@ def searched(
     for one in found:
         if len(kept) < most and one[0] > _LEAST_GAIN and not any(_are_alike(one[2], other[2]) for other in kept):
             kept.append(one)
-    return [_mark(ask, group, *one) for one in kept], np.stack([one[1] for one in found])
+    added, error = additions(group.pixels, np.array([upper for _, _, upper, _ in kept]))
+    marks = [_mark(ask, group, *one, added[k], float(error[k])) for k, one in enumerate(kept)]
+    return marks, np.stack([one[1] for one in found])
 
 
 def _along_axes(white: Floats) -> Floats:
@@ -204,9 +206,29 @@ def _are_alike(one: Floats, other: Floats) -> bool:
     return bool(abs(np.corrcoef(one, other)[0, 1]) > _ALIKE)
 
 
-def _mark(ask: Ask, group: Group, gain: float, direction: Floats, upper: Floats, separation: float) -> Mark:
+def additions(pixels: Pixels, uppers: Floats) -> tuple[Floats, Floats]:
+    """What each of several marks adds, float64 [k, height, width, channels], and its variance in units of a pixel's, float64 [k].
+
+    `uppers` [k, n] is who carries each. Fitted together by least squares: who lacks one mark may carry another, above all
+    where one mark has several places.
+    """
+    flat = pixels.reshape(len(pixels), -1).astype(np.float64)
+    design = np.column_stack([np.ones(len(pixels)), *uppers])
+    inverse = np.linalg.pinv(design)
+    return (inverse @ flat)[1:].reshape(-1, *pixels.shape[1:]), (inverse**2).sum(axis=1)[1:]
+
+
+def _mark(
+    ask: Ask,
+    group: Group,
+    gain: float,
+    direction: Floats,
+    upper: Floats,
+    separation: float,
+    added: Floats,
+    error: float,
+) -> Mark:
     """The mark, turned so that it moves the model towards the class."""
-    added = difference(group.pixels, upper, 1 - upper)
     before = margins(group.base, group.label)
     effect = 0.0
     if group.distance > 0:
@@ -215,8 +237,10 @@ def _mark(ask: Ask, group: Group, gain: float, direction: Floats, upper: Floats,
         effect = max(shifts)
         if shifts[1] > shifts[0]:
             direction, upper, added = -direction, 1 - upper, -added
-    foreign = independence(group.pixels - upper[:, None, None, None] * added, upper)
-    pattern = beyond_chance(added, group.pixels, upper)
+    # the plain difference makes the means of both sides equal, as independence() wants them
+    plain = group.pixels - upper[:, None, None, None] * difference(group.pixels, upper, 1 - upper)
+    foreign = independence(plain, upper)
+    pattern = beyond_chance(added, group.pixels, error)
     return Mark(group.label, direction, upper, gain, separation, pattern, effect, foreign)
 
 
@@ -227,10 +251,9 @@ def difference(pixels: Pixels, upper: Floats, rest: Floats) -> Floats:
     return np.asarray(mean.reshape(pixels.shape[1:]))
 
 
-def beyond_chance(added: Floats, pixels: Pixels, upper: Floats) -> Floats:
-    """A difference of two means if it is larger than expected from their errors, else 0."""
-    chance = pixels.var(axis=0, dtype=np.float64) * (1 / max(upper.sum(), 1) + 1 / max((1 - upper).sum(), 1))
-    return np.where(added**2 > _CHANCE**2 * chance, added, 0.0)
+def beyond_chance(added: Floats, pixels: Pixels, error: float) -> Floats:
+    """An addition where it is larger than expected from its error, else 0; `error` is its variance in units of a pixel's."""
+    return np.where(added**2 > _CHANCE**2 * error * pixels.var(axis=0, dtype=np.float64), added, 0.0)
 
 
 def independence(plain: Floats, upper: Floats) -> float:
@@ -255,7 +278,7 @@ def ordered(marks: Sequence[Mark]) -> list[Mark]:
     moving = [mark for mark in marks if mark.effect >= _LEAST_SHIFT]
 
     def is_content(mark: Mark) -> bool:
-        return mark.independence < LEAST_INDEPENDENCE or mark.separation < _LEAST_SEPARATION
+        return mark.independence < LEAST_INDEPENDENCE or mark.separation < LEAST_SEPARATION
 
     return sorted(moving, key=lambda mark: (is_content(mark), -mark.rank_value))
 
@@ -297,7 +320,7 @@ def are_parted(found: Lumps, values: Floats, seed: int) -> bool:
 
     By the mixture that `lumps` found, which sees few carriers, or by `has_two_lumps`, which sees a wide upper part.
     """
-    if not (found.gain[0] > 0 and found.separation[0] > _LEAST_SEPARATION):
+    if not (found.gain[0] > 0 and found.separation[0] > LEAST_SEPARATION):
         return False
     return has_valley(values, float(found.low[0]), float(found.high[0])) or has_two_lumps(values, seed)
 
