@@ -43,7 +43,8 @@ def _check(suspect: JsonObject, where: str) -> None:
     if field(suspect, "status", str, where) not in _STATUSES:
         raise _wrong(f"{where}: unknown status {suspect['status'][:40]!r}")
     optional_field(suspect, "class", str, where)
-    optional_field(suspect, "groups", str, where)
+    for name in ("groups", "addition"):
+        optional_field(suspect, name, str, where)
     for name in ("p_value", "p_adjusted", "expected_harm"):
         optional_field(suspect, name, (int, float), where)
     for name in ("shown", "details", "carriers", "utility", "detectability", "reliance"):

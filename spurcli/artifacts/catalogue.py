@@ -92,6 +92,10 @@ AUDIT = Artefact(
     "audit", "an audit", "spurcli.audit", 1, ("audit.json",), "audit",
     "the features that a model may lean on: suspects with their carriers and statistics", "show {path}", _JSON,
 )  # fmt: skip
+ADDITION = Artefact(
+    "addition", "an addition of an audit", "spurcli.addition", 1, ("addition.h5",), "audit",
+    "what is added to a sample so that it carries the feature of a suspect", "show {path}", _HDF5,
+)  # fmt: skip
 CANARY = Artefact(
     "canary", "a forecast", "spurcli.canary", 1, ("canary.json",), "canary",
     "the effect of pruning on planted features, and the suggested fraction", "show {path}", _JSON,
@@ -105,7 +109,8 @@ REPORT = Artefact(
     "the content of the report page, for other programs", "show {path}", _JSON,
 )  # fmt: skip
 CATALOGUE = (
-    INJECTION, SCORES, DYNAMICS, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT, CANARY, EMBEDDINGS, REPORT,
+    INJECTION, SCORES, DYNAMICS, INDICES, ERRORS, GROUPS, CHECKPOINT, HISTORY, EVALUATION, PREDICTIONS, AUDIT,
+    ADDITION, CANARY, EMBEDDINGS, REPORT,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts import catalogue
+from spurcli.artifacts.addition import read_addition
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.canary import read_canary
 from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
@@ -216,6 +217,19 @@ def _audited_samples(found: JsonObject, path: Path) -> Fingerprint | None:
     return Fingerprint.from_json(stated, str(path)) if stated is not None else None
 
 
+def _describe_addition(path: Path) -> Described:
+    found = read_addition(path)
+    arrays = {name: " × ".join(map(str, values.shape)) for name, values in found.addition.arrays.items()}
+    brief = {
+        "name": found.name,
+        "class": found.label,
+        "adds": found.addition.kind,
+        "parameters": dict(found.addition.parameters),
+        "arrays": arrays,
+    }
+    return Described("addition", brief, found.provenance)
+
+
 def _describe_canary(path: Path) -> Described:
     found = read_canary(path)
     brief = {key: found.get(key) for key in ("dataset", "split", "verdict", "fraction")}
@@ -263,6 +277,7 @@ _READERS: dict[str, Callable[[Path], Described]] = {
     catalogue.EVALUATION.kind: _describe_json,
     catalogue.PREDICTIONS.kind: _describe_predictions,
     catalogue.AUDIT.kind: _describe_audit,
+    catalogue.ADDITION.kind: _describe_addition,
     catalogue.CANARY.kind: _describe_canary,
     catalogue.EMBEDDINGS.kind: _describe_embeddings,
     catalogue.REPORT.kind: _describe_json,

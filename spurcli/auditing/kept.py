@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.addition import Addition
 from spurcli.artifacts.atomic import atomic_path, readable_os_errors, write_json
 from spurcli.artifacts.envelope import field, optional_field, parse_json
 from spurcli.artifacts.npz import npz_names, read_npz
@@ -93,7 +94,11 @@ def write_found(path: Path, found: Found) -> None:
         for name in _TWIN if finding.counterfactual else ():
             if (values := getattr(finding.counterfactual, name)) is not None:
                 arrays[f"{number}/twin/{name}"] = values
-        entries.append({**{name: getattr(finding, name) for name in _PLAIN}, "splits": list(finding.presence)})
+        entry = {**{name: getattr(finding, name) for name in _PLAIN}, "splits": list(finding.presence)}
+        if (added := finding.addition) is not None:
+            arrays |= {f"{number}/addition/{name}": values for name, values in added.arrays.items()}
+            entry["addition"] = {"kind": added.kind, "parameters": dict(added.parameters), "arrays": list(added.arrays)}
+        entries.append(entry)
     content = {"findings": entries, "warnings": list(found.warnings), "seconds": found.seconds}
     try:
         text = json.dumps(content, allow_nan=False).encode()
@@ -135,8 +140,16 @@ def read_found(path: Path) -> Found:
                     for name in _TWIN
                 }  # type: ignore[arg-type]  # index and logits are always there
             )
+        added = None
+        if (said := optional_field(entry, "addition", dict, where)) is not None:
+            arrays = field(said, "arrays", list, where)
+            added = Addition(
+                field(said, "kind", str, where),
+                field(said, "parameters", dict, where),
+                {str(name): read_npz(path, f"{number}/addition/{name}") for name in arrays},
+            )
         field(entry, "values", list, where)
         plain = {name: entry.get(name) for name in _PLAIN}
-        findings.append(Finding(presence=presence, counterfactual=twin, **plain))  # type: ignore[arg-type]
+        findings.append(Finding(presence=presence, counterfactual=twin, addition=added, **plain))  # type: ignore[arg-type]
     warnings = [str(line) for line in field(content, "warnings", list, where)]
     return Found(findings, warnings, float(field(content, "seconds", (int, float), where)))

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.addition import Addition
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.auditing.evidence import Ask
 from spurcli.errors import InputError
@@ -54,7 +55,7 @@ class Finding:
     probability that a sample carries the feature; NaN if it is not known. `statement` is one plain sentence. `shown` is
     the location: {"box": [top, left, bottom, right]} in pixels, {"words": [...]}, or {"column": ..., "value": ...}.
 
-    `counterfactual` are held-out samples with the feature added. `p_value` is the finder's own p-value, from the half of
+    `counterfactual` are held-out samples with the feature added; `addition` is what was added, for other samples and models. `p_value` is the finder's own p-value, from the half of
     the data that it did not search; without it the audit tests the held-out samples of this half. `p_further` is the
     p-value of a further test on this half, which must also show the feature: the larger p-value counts. `doubt` is the
     reason why the feature cannot be confirmed, if there is one. `inferred` is true if carriers were inferred from a model's
@@ -76,6 +77,7 @@ class Finding:
     values: Sequence[JsonObject] = ()
     also: Sequence[str] = ()
     p_further: float | None = None
+    addition: Addition | None = None
 
     def require_fitting(self, sizes: Mapping[str, int], source: str, num_classes: int) -> None:
         """Raise InputError if a finder, for example a user's own, returns values that do not fit the data."""

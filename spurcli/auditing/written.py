@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from spurcli.artifacts.addition import StoredAddition, write_addition
 from spurcli.artifacts.atomic import readable_os_errors
-from spurcli.artifacts.catalogue import GROUPS, recognise
+from spurcli.artifacts.catalogue import ADDITION, GROUPS, recognise
 from spurcli.artifacts.envelope import JsonObject, sha256_of_file
 from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.provenance import Provenance
@@ -62,6 +63,7 @@ def write_suspects(
         entry = {
             "groups": name,
             "groups_sha256": sha256,
+            **_addition(place, suspect, provenance),
             "next": next_lines(place, evidence, suspect, place.output / name),
         }
         written.append({**suspect.to_json(), **entry})
@@ -69,11 +71,24 @@ def write_suspects(
 
 
 def remove_older(output: Path, num_suspects: int) -> None:
-    """Remove groups files that an older audit with more suspects left behind."""
-    for old in (output / FOLDER).glob("*.groups.txt"):
-        number = old.name.removesuffix(".groups.txt")
-        if number.isdecimal() and int(number) > num_suspects and old.is_file() and recognise(old) == GROUPS:
-            old.unlink()
+    """Remove files of suspects that an older audit with more suspects left behind."""
+    for ending, artefact in ((".groups.txt", GROUPS), (".addition.h5", ADDITION)):
+        for old in (output / FOLDER).glob(f"*{ending}"):
+            number = old.name.removesuffix(ending)
+            if number.isdecimal() and int(number) > num_suspects and old.is_file() and recognise(old) == artefact:
+                old.unlink()
+
+
+def _addition(place: Place, suspect: Suspect, provenance: Provenance) -> JsonObject:
+    """Write suspects/N.addition.h5 if the feature can be added to samples, and return its entries of audit.json."""
+    added, name = suspect.finding.addition, f"{FOLDER}/{suspect.rank}.addition.h5"
+    path = place.output / name
+    if added is None or suspect.label is None:
+        if path.is_file() and recognise(path) == ADDITION:
+            path.unlink()  # of an older audit
+        return {"addition": None, "addition_sha256": None}
+    write_addition(path, StoredAddition(added, suspect.finding.name, suspect.label, provenance))
+    return {"addition": name, "addition_sha256": sha256_of_file(path)}
 
 
 def _groups(evidence: Evidence, suspect: Suspect, subjects: Mapping[str, Subject], provenance: Provenance) -> GroupList:

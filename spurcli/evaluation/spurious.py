@@ -78,10 +78,9 @@ def _taken_for(outcome: Outcome, *, of_all: bool, with_feature: bool) -> Values:
     assert target is not None
     names = evaluated.class_names
     classes = [n for n in range(len(names)) if n != target] if of_all or twin is None else [twin]
-    label, predicted = (
-        (outcome.twin_label, outcome.twin_predicted) if with_feature else (evaluated.label, outcome.predicted)
-    )
-    hits = predicted[np.isin(label, classes)] == target
+    # without: of the same samples, which are all of an injected data set, and those that do not carry the feature of a suspect
+    predicted = outcome.twin_predicted if with_feature else outcome.predicted[evaluated.twin_index]
+    hits = predicted[np.isin(outcome.twin_label, classes)] == target
     true = "all others" if of_all else names[classes[0]]
     return share(int(hits.sum()), len(hits), true=true, predicted=names[target])
 

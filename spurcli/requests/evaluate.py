@@ -45,6 +45,7 @@ from spurcli.requests.options import (
 )
 
 if TYPE_CHECKING:
+    from spurcli.auditing.stored import StoredSuspect
     from spurcli.datasets import Dataset as LoadedDataset
     from spurcli.datasets.prediction_table import PredictionColumns
     from spurcli.settings import Settings
@@ -98,6 +99,14 @@ class EvaluateRequest:
         File | None,
         Option("Use the groups in this table (columns id and group) or in a groups.txt of the split.", "FILE"),
     ] = None
+    suspect: Annotated[
+        str | None,
+        Option(
+            "Add the feature of this suspect of an audit to the samples, as the audit inferred it, or use its groups if "
+            "it cannot be added: audit:1.",
+            "AUDIT:N",
+        ),
+    ] = None
     feature_of: Annotated[
         str | Sequence[str] | None,
         Option(
@@ -146,12 +155,22 @@ def run(asked: EvaluateRequest, caller: Caller) -> JsonObject:
         attributes=several(asked.attribute),
         groups=path(asked.group_labels),
         feature_of=several(asked.feature_of),
+        suspect=suspect_of(asked),
         output=found.output,
         write_logits=caller.companions,
         allow_injection_mismatch=asked.allow_injection_mismatch,
         progress=caller.progress,
         command=caller.command,
     )
+
+
+def suspect_of(asked: EvaluateRequest) -> StoredSuspect | None:
+    """The suspect that is requested."""
+    if asked.suspect is None:
+        return None
+    from spurcli.auditing.stored import read_suspect
+
+    return read_suspect(asked.suspect)
 
 
 def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
@@ -201,7 +220,7 @@ def opened(asked: EvaluateRequest) -> tuple[Settings, LoadedDataset]:
 
     settings = plan(asked, lambda _: None).settings
     assert settings
-    return settings, Groups(several(asked.attribute)).open(settings).dataset
+    return settings, Groups(several(asked.attribute), suspect=suspect_of(asked)).open(settings).dataset
 
 
 def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:
@@ -216,6 +235,7 @@ def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:
         "feature": asked.feature,
         "attribute": asked.attribute,
         "group-labels": asked.group_labels,
+        "suspect": asked.suspect,
         "split": asked.split != "test",
     }
     if wrong := next((name for name, value in given.items() if value), None):

@@ -330,17 +330,18 @@ def _finished(source: _Source, search: Search, output: Path, made: Provenance, *
     lacking = next((name for name in pages if not (output / name).is_file()), "")
     if not lacking and sheet != content.get("sheet"):
         lacking = SHEET_NAME
-    lacking = lacking or next((entry["groups"] for entry in content["suspects"] if not _is_whole(output, entry)), "")
+    files = ((entry, what) for entry in content["suspects"] for what in ("groups", "addition") if entry.get(what))
+    lacking = lacking or next((entry[what] for entry, what in files if not _is_whole(output, entry, what)), "")
     if lacking:
         say(f"{main.path} is complete, but {lacking} is not: the same audit is done again and replaces both")
         return None
     return _result(output, pages, content)
 
 
-def _is_whole(output: Path, entry: JsonObject) -> bool:
-    """Whether the groups file of a suspect is the one that was written."""
-    path = output / str(entry.get("groups"))
-    return path.is_file() and sha256_of_file(path) == entry.get("groups_sha256")
+def _is_whole(output: Path, entry: JsonObject, what: str) -> bool:
+    """Whether the file `what` of a suspect (groups, addition) is the one that was written."""
+    path = output / str(entry[what])
+    return path.is_file() and sha256_of_file(path) == entry.get(f"{what}_sha256")
 
 
 def _result(output: Path, pages: list[str], content: JsonObject) -> AuditResult:

@@ -20,12 +20,14 @@ from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
+from spurcli.auditing.stored import StoredSuspect
 from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.content import content_hashes
 from spurcli.datasets.prediction_table import PredictionColumns, described
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
+from spurcli.evaluation.features import Feature
 from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
@@ -52,6 +54,7 @@ def evaluate(
     attributes: Sequence[str] = (),
     groups: Path | None = None,
     feature_of: Sequence[str] = (),
+    suspect: StoredSuspect | None = None,
     output: Path = Path("evaluation.json"),
     write_logits: bool = True,
     allow_injection_mismatch: bool = False,
@@ -64,7 +67,8 @@ def evaluate(
     the features to judge, each as CLASS/ATTRIBUTE; else they are found from the injection or the training counts.
     A `table` of predictions of any program, with what its columns are, needs nothing else.
     `attributes` are columns of the data set's table that make the groups instead of those it was trained with, `groups` is a
-    file of ids and groups. Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
+    file of ids and groups. `suspect` of an audit makes the groups too, and its feature is added to samples that do not have it, if it can be
+    added. Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
     from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions next to it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
@@ -75,6 +79,9 @@ def evaluate(
         raise UsageError("Other groups need a data set", "Name the model, or add --dataset to --logits.")
     if attributes and groups:
         raise UsageError("--attribute and --group-labels both make the groups", "Remove one of them.")
+    if suspect is not None and (model is None or attributes or groups):
+        what = "--attribute and --group-labels make other groups" if model else "--suspect requires a model"
+        raise UsageError(what, "Remove --suspect, or name a model without other groups.")
     stated = with_columns(settings, attributes) if settings is not None and attributes else settings
     if table is not None:
         launched().require_alone("A table of predictions is evaluated by one process")
@@ -93,7 +100,8 @@ def evaluate(
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels requires --logits; a model requires a data set", "Leave --labels out.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
-    found, world = _run_model(settings, model, split, policy, progress, feature_of, Groups(attributes, groups))
+    asked = Groups(attributes, groups, suspect)
+    found, world = _run_model(settings, model, split, policy, progress, feature_of, asked)
     return world.first(lambda: _write(stated, split, found, output, command, write_logits=write_logits))
 
 
@@ -111,15 +119,27 @@ class _Found:
 
 @dataclass(frozen=True)
 class Groups:
-    """Which groups are requested: columns of the table, a file, or those of the data set."""
+    """Which groups are requested: columns of the table, a file, those of a suspect of an audit, or those of the data set."""
 
     columns: Sequence[str] = ()
     file: Path | None = None
+    suspect: StoredSuspect | None = None
+
+    @property
+    def other(self) -> Path | None:
+        """A file of groups that replace those of the data set."""
+        return self.suspect.groups if self.suspect and not self.suspect.addition else self.file
 
     def open(self, settings: Settings, progress: Progress | None = None) -> RunContext:
         """The run context with the data set in groups of the columns."""
         from spurcli.runtime.context import RunContext
 
+        if self.suspect:
+            context = RunContext.open(settings, progress, pretrained=False)
+            if self.suspect.addition:
+                return replace(context, dataset=self.suspect.put_into(context.dataset))
+            # its groups replace those of an injected feature
+            return replace(context, dataset=replace(context.dataset, twins=None, injection=None))
         if not self.columns:
             return RunContext.open(settings, progress, pretrained=False)
         other = RunContext.open(with_columns(settings, self.columns), progress, pretrained=False).dataset
@@ -130,13 +150,25 @@ class Groups:
 
     def about(self, settings: Settings) -> JsonObject:
         """Where the groups came from, for evaluation.json."""
+        if self.suspect is not None:
+            return {"suspect": self.suspect.about()}
         if self.file is not None:
             return {"groups_from": {"file": self.file.name, "columns": []}}
         file = Path(str(settings.dataset.options.get("path", ""))).name
         return {"groups_from": {"file": file, "columns": list(self.columns)}} if self.columns else {}
 
     def parents(self) -> list[Parent]:
+        if self.suspect is not None:
+            return self.suspect.parents()
         return [Parent.of(self.file)] if self.file is not None else []
+
+    def features(self, evaluated: Evaluated) -> Evaluated:
+        """The same evaluation, whose feature is that of a suspect that was added to samples."""
+        if self.suspect is None or self.suspect.addition is None:
+            return evaluated
+        assert evaluated.feature_of is not None
+        note = f"added to samples as suspect {self.suspect.rank} of {self.suspect.folder.name} infers it"
+        return replace(evaluated, features=(Feature(self.suspect.name, (evaluated.feature_of,), note=note),))
 
 
 def _write(
@@ -210,7 +242,7 @@ def _run_model(
     context = groups.open(settings, progress)
     dataset = context.dataset
     subject = dataset.subject(split)
-    others = read_regrouping(groups.file, dataset, split) if groups.file is not None else None
+    others = read_regrouping(groups.other, dataset, split) if groups.other is not None else None
     if others is None and not dataset.attribute_names and context.world.is_first:
         suggest_columns(settings)
     context.require_own(metadata, str(path), policy)
@@ -220,7 +252,7 @@ def _run_model(
         found = SplitPredictor.open(context, name, with_twin=with_twin).predict(model)
         return others.of(found, name, dataset) if others is not None else found
 
-    evaluated = with_features(predicted(split, with_twin=True), feature_of)
+    evaluated = with_features(groups.features(predicted(split, with_twin=True)), feature_of)
     if context.world.is_first:
         counts = confusion(evaluated.logits, evaluated.label)
         if metadata:

@@ -28,6 +28,7 @@ EXPECTED = {
     "canary-v1.json": {"kind": "canary", "verdict": "helps", "fraction": "0.2", "ratios": {"0.2": 0.75}},
     "evaluation-v1.json": {"kind": "evaluation", "metrics": {"accuracy": 0.75}, "num_samples": 4},
     "audit-v1.json": {"kind": "audit", "held_out": "val"},
+    "addition-v1.h5": {"kind": "addition", "name": "cat corner", "class": "cat", "adds": "stamp"},
     "report-v1.json": {"kind": "report", "title": "demo"},
 }
 

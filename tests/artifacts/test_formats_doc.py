@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spurcli.artifacts.addition import read_addition
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.describe import describe
@@ -65,6 +66,7 @@ def test_what_the_examples_write_is_what_spurcli_reads(written):
     assert (injection.sha256, injection.carriers.tolist()) == (written["sha256"], [2, 5])
     assert read_evaluation(Path("evaluation.json"))["metrics"]["accuracy"]["value"] == 0.75
     assert read_audit(Path("audit.json"))["suspects"] == [written["suspect"]]
+    assert read_addition(Path("addition.h5")).addition.arrays["colour"][0, 0, 0].tolist() == [255, 220, 0]
     assert read_predictions(Path("predictions.h5")).label.tolist() == [0, 1, 1, 1]
     assert read_embeddings(Path("embeddings.h5")).num_dimensions == 3
     assert read_logits(Path("logits.npy")).shape == (4, 2)

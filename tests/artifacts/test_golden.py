@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from spurcli.artifacts.addition import STAMP, read_addition
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha256_of_file
 from spurcli.artifacts.checkpoint_torch import load_tensors
@@ -161,6 +162,14 @@ def test_audit_v1(golden):
     assert suspect["reliance"]["feature_effect"]["interval"] == [0.25, None]
     assert suspect["shown"]["box"] == [0, 1, 4, 5]
     assert found["provenance"]["lineage"] == LINEAGE
+
+
+def test_addition_v1(golden):
+    found = read_addition(golden / "addition-v1.h5")
+    assert (found.name, found.label, found.addition.kind) == ("cat corner", "cat", STAMP)
+    assert found.addition.arrays["opacity"].tolist() == [[[1, 0.5], [0, 0]]]
+    assert found.addition.arrays["colour"][0, 0].tolist() == [[255, 128, 0], [8, 0, -8.5]]
+    assert found.provenance["lineage"] == LINEAGE
 
 
 def test_evaluation_v1(golden):

@@ -22,6 +22,7 @@ from spurcli.requests.score_words import words_of_lineage
 OWN = ("--dataset", "parts.py:load")  # code is never run because a file names it
 PARTS = '''
 import numpy as np
+from spurcli.artifacts.addition import STAMP, Addition
 from spurcli.auditing.suspect import Counterfactual, Finding
 from spurcli.datasets import ArrayImages, Dataset, Split
 
@@ -49,7 +50,11 @@ def corner(evidence, *, value=255):
     marked[:, :2, :2] = value
     second = evidence.second_ask(marked) if evidence.second_ask else None
     twin = Counterfactual(index, evidence.ask(marked), second)
-    return [Finding("corner", "corner", 1, presence, "A corner is white", {"box": [0, 0, 2, 2]}, counterfactual=twin)]
+    opacity = np.zeros((1, 6, 6), np.float32)
+    opacity[:, :2, :2] = 1
+    stamp = Addition(STAMP, arrays={"opacity": opacity, "colour": value * opacity[..., None]})
+    shown = {"box": [0, 0, 2, 2]}
+    return [Finding("corner", "corner", 1, presence, "A corner is white", shown, counterfactual=twin, addition=stamp)]
 
 def broken(evidence):
     return evidence.nothing
@@ -109,6 +114,51 @@ def test_from_a_model_to_a_cut_correlation(here):
     assert done.code == 0, done.err
     effect = [result["metrics"]["feature_effect"]["value"] for result in (before, done.json)]
     assert effect[0] > 0.3 > effect[1]
+
+
+def test_the_feature_is_added_to_the_test_split_for_any_model(here):
+    """The corner is painted into the test images of the other class, where the audit looked at val alone."""
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    done = here("evaluate", "model.safetensors", *OWN, "--suspect", "audit:1", "--json")
+    assert done.code == 0, done.err
+    assert done.json["suspect"] == {
+        "audit": "audit", "rank": 1, "name": "corner", "class": "b", "measured_by": "insertion"
+    }  # fmt: skip
+    (record,) = done.json["features"]
+    assert (record["feature"], record["classes"], record["is_injected"]) == ("corner", ["b"], True)
+    assert record["note"] == "added to samples as suspect 1 of audit infers it"
+    without = np.bincount(read_groups(Path("audit/suspects/1.groups.txt")).splits["test"].group)[0]
+    assert record["num_samples"]["N1"] == record["num_samples"]["N0"] == without  # each such image of class a twice
+    metrics = done.json["metrics"]
+    assert metrics["feature_effect"]["value"] > 0.3
+    rates = [metrics[f"spurious_misclassification_all{after}"]["value"] for after in ("_without", "")]
+    assert metrics["flip_rate"]["value"] > 0
+    assert rates[0] < rates[1]
+    again = here("evaluate", "predictions.h5", "-o", "again.json", "--json").json
+    assert again["features"] == done.json["features"]
+    assert again["suspect"] == done.json["suspect"]
+    # without the addition, the groups of the audit
+    entry = json.loads(Path("audit/audit.json").read_text())
+    entry["suspects"][0]["addition"] = None
+    Path("audit/audit.json").write_text(json.dumps(entry))
+    done = here("evaluate", "model.safetensors", *OWN, "--suspect", "audit", "--json")
+    assert done.json["suspect"]["measured_by"] == "groups"
+    assert done.json["features"][0]["num_samples"]["N1"] == 100 - without
+
+
+def test_a_suspect_that_is_not_there_is_named(here):
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    for words, says in (
+        (["--suspect", "audit:2"], "audit has no suspect 2 It has the suspects 1 to 1."),
+        (["--suspect", "nowhere"], "nowhere is not the folder of an audit"),
+        (["--suspect", "audit", "--group-labels", "audit/suspects/1.groups.txt"], "make other groups"),
+    ):
+        done = here("evaluate", "model.safetensors", *OWN, *words)
+        assert done.code in (2, 3)
+        assert says in " ".join(done.err.split()), done.err
+    Path("audit/suspects/1.addition.h5").write_bytes(b"nothing")
+    done = here("evaluate", "model.safetensors", *OWN, "--suspect", "audit")
+    assert (done.code, "1.addition.h5 is not the file that the audit wrote" in done.err) == (3, True)
 
 
 def test_a_second_model_confirms_or_does_not(here, monkeypatch):

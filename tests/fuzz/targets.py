@@ -21,6 +21,7 @@ import safetensors.numpy
 from PIL import Image
 
 from spurcli import recipes
+from spurcli.artifacts.addition import read_addition
 from spurcli.artifacts.arrays import read_ids
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.canary import read_canary
@@ -38,10 +39,11 @@ from spurcli.artifacts.injection import read_injection
 from spurcli.artifacts.predictions import read_predictions
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.artifacts.scores import open_scores
+from spurcli.auditing.additions import added_to
 from spurcli.auditing.kept import Found, read_found, write_found
 from spurcli.auditing.suspect import Counterfactual, Finding
 from spurcli.comparing.canary.words import canary_rows, fraction_rows, sentences
-from spurcli.datasets import load_dataset
+from spurcli.datasets import ArrayImages, load_dataset
 from spurcli.datasets.cache import Blocks, cached_folder, open_cached, verify_cached, write_cached
 from spurcli.datasets.celeba_files import read_table as read_celeba
 from spurcli.datasets.cifar10 import CLASS_NAMES as CIFAR10_CLASSES
@@ -206,6 +208,18 @@ def _make_state(folder: Path) -> None:
 
     position = Position(epoch=1, records=[{"epoch": 0, "loss": 0.5}])
     StateFile(folder, STATE_IDENTITY).save(Saved(position, {"model.weight": torch.zeros(2, 3)}, {"best": 0.5}))
+
+
+def _make_foreign_addition(path: Path) -> None:
+    with h5py.File(path, "w") as file:  # the old layout has no checksums
+        file.attrs.update({"format": "spurcli.addition", "version": 1, "kind": "stamp", "name": "a", "class": "b"})
+        file["opacity"], file["colour"] = np.ones((1, 2, 2), np.float32), np.zeros((1, 2, 2, 3), np.float32)
+
+
+def _add(path: Path) -> None:
+    addition = read_addition(path).addition
+    images = ArrayImages(np.zeros((3, 2, 2, 3), np.uint8))
+    added_to(addition, images, np.arange(3)).read(np.arange(3))
 
 
 def _make_found(path: Path) -> None:
@@ -496,6 +510,8 @@ def targets() -> dict[str, Target]:
         "injection-further": target("inject-v2.json", read_injection, describe),
         "canary": target("canary-v1.json", _read_canary, describe),
         "audit": target("audit-v1.json", read_audit, describe),
+        "addition": target("addition-v1.h5", read_addition, describe, _add),
+        "addition-foreign": target("foreign.addition.h5", read_addition, _add, make=_make_foreign_addition),
         "evaluation": target("evaluation-v1.json", read_evaluation, describe),
         "report-json": target("report-v1.json", describe),
         "report": Target(_make_runs, lambda folder: gather([folder / name.name for name in sorted(folder.iterdir())])),

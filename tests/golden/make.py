@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spurcli.artifacts.addition import STAMP, Addition, StoredAddition, write_addition
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.audit import write_audit
 from spurcli.artifacts.canary import write_canary
@@ -124,6 +125,15 @@ AUDIT = {
 }
 
 
+ADDITION = Addition(
+    STAMP,
+    arrays={
+        "opacity": np.array([[[1, 0.5], [0, 0]]], dtype=np.float32),
+        "colour": np.array([[[[255, 128, 0], [8, 0, -8.5]], [[0, 0, 0], [0, 0, 1e-45]]]], dtype=np.float32),
+    },
+)
+
+
 _OVER_SEEDS = {"value": 0.75, "interval": [0.5, 1.0], "num_seeds": 2}
 CANARY = {
     "dataset": "demo",
@@ -226,6 +236,7 @@ def make(folder: Path) -> None:
     }
     write_evaluation(folder / "evaluation-v1.json", evaluation)
     write_audit(folder / "audit-v1.json", AUDIT)
+    write_addition(folder / "addition-v1.h5", StoredAddition(ADDITION, "cat corner", "cat", PROVENANCE))
     write_canary(folder / "canary-v1.json", CANARY)
     facts = DynamicsFacts("eval", "float32", 7, "cd" * 32)
     write_dynamics(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.addition import IMAGE_PROPERTY, Addition
 from spurcli.auditing import pixels as of_pixels
+from spurcli.auditing.additions import AddedImages
 from spurcli.auditing.candidates import Candidate, Hit, of_numbers, of_texts, search
 from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
@@ -106,11 +108,11 @@ def _finding(
 ) -> Finding:
     """The finding; `values` are those of the property in training, None for what is known of the file."""
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
-    twin, doubt = None, ""
+    addition, doubt = None, ""
     if values is not None:
-        twin = _changed(evidence, hit)
+        addition = _addition(evidence, candidate)
         mine = evidence.label(evidence.source) == hit.label_index
-        if twin is None:
+        if addition is None:
             doubt = _DOUBT.format(candidate.column)
         elif not has_two_lumps(values[mine], evidence.seed):
             doubt = _SMOOTH.format(candidate.column)
@@ -125,27 +127,33 @@ def _finding(
             "z_association": round(hit.association, 2),
             "z_push": None if hit.push is None else round(hit.push, 2),
         },
-        counterfactual=twin,
+        counterfactual=_changed(evidence, hit, addition) if addition else None,
+        addition=addition,
         values=value_rows(evidence, candidates, candidate.column),
         doubt=doubt,
     )
 
 
-def _changed(evidence: Evidence, hit: Hit) -> Counterfactual | None:
-    """Held-out samples of other classes without the property, changed to the median value of its carriers."""
+def _addition(evidence: Evidence, candidate: Candidate) -> Addition | None:
+    """The change of the property to the median value of its carriers; None if it cannot be changed by itself."""
+    wanted = _middle(evidence, candidate)
+    if wanted is None or of_pixels.PROPERTIES[candidate.column].change is None:
+        return None
+    return Addition(IMAGE_PROPERTY, {"property": candidate.column, "value": wanted})
+
+
+def _changed(evidence: Evidence, hit: Hit, addition: Addition) -> Counterfactual | None:
+    """Held-out samples of other classes without the property, with the addition."""
     candidate, split = hit.candidate, evidence.held_out
     if evidence.ask is None:
         return None
-    wanted = _middle(evidence, candidate)
     label, presence = evidence.label(split), candidate.presence[split]
     index = np.flatnonzero((label != hit.label_index) & (presence < 0.5) & (evidence.half(split) == 1))[:_MOST_CHANGED]
-    if wanted is None or not len(index):
+    if not len(index):
         return None
-    inputs, first, second = _images(evidence, split), [], []
+    inputs, first, second = AddedImages(_images(evidence, split), index, addition), [], []
     for start in range(0, len(index), _BATCH):
-        changed = of_pixels.changed(inputs.read(index[start : start + _BATCH]), candidate.column, wanted)
-        if changed is None:
-            return None
+        changed = inputs.read(np.arange(start, min(start + _BATCH, len(index))))
         first.append(evidence.ask(changed))
         if evidence.second_ask is not None:
             second.append(evidence.second_ask(changed))

@@ -32,6 +32,7 @@ from spurcli.auditing.regions.plan import passes
 from spurcli.auditing.regions.pushes import Ask, Pixels, margins
 from spurcli.auditing.regions.search import p_value
 from spurcli.auditing.regions.shapes import Region, coarse
+from spurcli.auditing.stamps import stamp
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.randomness import generator
 
@@ -199,6 +200,7 @@ def _finding(
         counterfactual=_pairs(evidence, ask, y, added, pixels, upper)
         if evidence.inputs(evidence.held_out) is not None
         else None,
+        addition=stamp(pixels, by_place, 1 - upper),
         p_value=None if doubt else p_value(gain / fitted.upper.shape[1], null),
         doubt=doubt,
         inferred=True,

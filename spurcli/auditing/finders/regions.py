@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.addition import Addition
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.regions.carriers import Carriers, carriers
 from spurcli.auditing.regions.plan import Plan, measured_rate, passes, planned
 from spurcli.auditing.regions.pushes import Ask, Pixels, margins
 from spurcli.auditing.regions.search import Donors, Tried, confirmation, distinct, measured, p_value, refined
 from spurcli.auditing.regions.shapes import Region, coarse, rectangle
+from spurcli.auditing.stamps import stamp
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.errors import UsageError
 from spurcli.randomness import generator
@@ -24,6 +26,7 @@ _LEAST_DONORS = 20  # of a class and half; fewer show no lump
 _CANDIDATES = 12  # whose independence is measured
 _PAIRS = 400  # held-out samples that get the region of a carrier
 _LEAST_INDEPENDENCE = 0.5
+_MOST_STAMPED = 400  # carriers, and others, whose pixels are compared
 _LEAST_CARRIERS = 4  # from which the region is put into held-out samples
 
 
@@ -164,10 +167,22 @@ def _finding(
             "num_null": len(null),
         },
         counterfactual=_pairs(evidence, ask, one, who),
+        addition=_addition(evidence, one, who),
         p_value=p_value(float(strength[k]) * foreign, null) if len(null) else None,
         doubt=doubt,
         inferred=True,
     )
+
+
+def _addition(evidence: Evidence, one: Tried, who: Carriers) -> Addition | None:
+    """What carriers have in and next to the region: the search narrows the region, and the feature may reach beyond it."""
+    known = np.flatnonzero(evidence.label("train") == one.label)
+    carried = np.nan_to_num(who.presence["train"][known], nan=0.5)
+    rng = generator("audit regions stamp", evidence.seed, one.label)
+    with_it, without = (rng.permutation(known[chosen])[:_MOST_STAMPED] for chosen in (carried > 0.9, carried < 0.1))
+    index = np.concatenate([with_it, without])
+    mine = np.repeat([1.0, 0.0], [len(with_it), len(without)])
+    return stamp(_read(evidence, "train", index), mine[None], 1 - mine, one.region.mask)
 
 
 def _pairs(evidence: Evidence, ask: Ask, one: Tried, who: Carriers) -> Counterfactual | None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.addition import TEXT_PROPERTY, Addition
+from spurcli.auditing.additions import added_to
 from spurcli.auditing.candidates import Candidate, Hit, of_numbers, of_texts, search
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
@@ -42,7 +44,7 @@ _NAMES: Mapping[str, Callable[[str], str]] = {
     "script": lambda text: _script(text),
 }
 # Properties that can be changed separately in a text: value of the property → the changed text.
-_CHANGES: Mapping[str, Callable[[str, str], str]] = {
+CHANGES: Mapping[str, Callable[[str, str], str]] = {
     "ends with": lambda text, value: text.rstrip(" .!?") + (value if value != "other" else ""),
     "begins with a capital": lambda text, value: (text[:1].upper() if value == "yes" else text[:1].lower()) + text[1:],
     "markup": lambda text, value: f"<p>{text}</p>" if value == "yes" else _MARKUP.sub("", text),
@@ -104,7 +106,8 @@ def _texts(evidence: Evidence, split: str) -> Texts:
 
 def _finding(evidence: Evidence, hit: Hit, candidates: Sequence[Candidate]) -> Finding:
     candidate, label = hit.candidate, evidence.class_names[hit.label_index]
-    twin = _changed(evidence, hit)
+    addition = _addition(candidate)
+    twin = _changed(evidence, hit, addition) if addition else None
     return Finding(
         name=short_name(candidate.column, candidate.value.removeprefix("= ")),
         finder="text-properties",
@@ -117,25 +120,31 @@ def _finding(evidence: Evidence, hit: Hit, candidates: Sequence[Candidate]) -> F
             "z_push": None if hit.push is None else round(hit.push, 2),
         },
         counterfactual=twin,
+        addition=addition,
         values=value_rows(evidence, candidates, candidate.column),
         doubt="" if twin is not None else _DOUBT.format(candidate.column),
     )
 
 
-def _changed(evidence: Evidence, hit: Hit) -> Counterfactual | None:
-    candidate, split = hit.candidate, evidence.held_out
+def _addition(candidate: Candidate) -> Addition | None:
+    """The change of a text to the value of the candidate; None for a property that cannot be changed separately."""
     name, _, number = candidate.column.partition(" of text ")
-    change = _CHANGES.get(name)
-    if change is None or evidence.ask is None:
+    if name not in CHANGES:
         return None
-    column, value = int(number) - 1 if number else 0, candidate.value.removeprefix("= ")
+    value = candidate.value.removeprefix("= ")
+    return Addition(TEXT_PROPERTY, {"property": name, "value": value, "column": int(number) - 1 if number else 0})
+
+
+def _changed(evidence: Evidence, hit: Hit, addition: Addition) -> Counterfactual | None:
+    candidate, split = hit.candidate, evidence.held_out
+    if evidence.ask is None:
+        return None
     wanted = (evidence.label(split) != hit.label_index) & (candidate.presence[split] < 0.5)
     index = np.flatnonzero(wanted & (evidence.half(split) == 1))[:_MOST_CHANGED]
     if not len(index):
         return None
-    texts = [
-        (*sample[:column], change(sample[column], value), *sample[column + 1 :])
-        for sample in _texts(evidence, split).read(index)
-    ]
+    changed = added_to(addition, _texts(evidence, split), index)
+    assert isinstance(changed, Texts)
+    texts = changed.read(np.arange(len(index)))
     second = evidence.second_ask(texts) if evidence.second_ask is not None else None
     return Counterfactual(index, evidence.ask(texts), second)

@@ -8,10 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.addition import WORDS, Addition
+from spurcli.auditing.additions import with_words
 from spurcli.auditing.candidates import MOST_CLASSES
 from spurcli.auditing.evidence import Ask, Evidence
 from spurcli.auditing.removal import taken_out
@@ -199,15 +202,13 @@ def _other_texts(evidence: Evidence, y: int, index: NDArray[np.int64]) -> NDArra
 def _put(
     evidence: Evidence, texts: Sequence[tuple[str, ...]], index: NDArray[np.int64], term: Term
 ) -> list[tuple[str, ...]]:
-    """Each text with the words between two of its own, at random places that depend on the sample alone."""
-    changed = []
-    for number, sample in zip(index.tolist(), texts, strict=True):
-        words, numbers = sample[term.column].split(" "), generator("audit word place", evidence.seed, number)
-        for _ in range(term.times):
-            words.insert(int(numbers.integers(len(words) + 1)), term.text)
-        text = " ".join(words).strip()
-        changed.append((*sample[: term.column], text, *sample[term.column + 1 :]))
-    return changed
+    """Each text with the words between two of its own."""
+    said = _said(evidence, term)
+    return [with_words(sample, number, **said) for number, sample in zip(index.tolist(), texts, strict=True)]
+
+
+def _said(evidence: Evidence, term: Term) -> dict[str, Any]:
+    return {"text": term.text, "column": term.column, "times": term.times, "seed": evidence.seed}
 
 
 def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
@@ -227,6 +228,7 @@ def _finding(evidence: Evidence, ranked: _Ranked) -> Finding:
         details={"z": round(float(ranked.z), 2), "text": term.column + 1, **facts},
         p_further=p_taken_out,
         counterfactual=_counterfactual(evidence, term, y, presence[evidence.held_out]),
+        addition=Addition(WORDS, _said(evidence, term)),
     )
 
 
