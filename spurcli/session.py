@@ -19,9 +19,11 @@ from spurcli.datasets.own.naming import EMBEDDINGS, OWN_DATA
 from spurcli.default_recipe import called, default_recipe, path_of, with_backbone
 from spurcli.errors import InputError, UsageError
 from spurcli.finding import find_injection, find_own_data, same_path
+from spurcli.foreign_inputs import foreign_preprocessing
 from spurcli.registries import DATASETS, METHODS, MODELS
 from spurcli.registry import is_user_code, near
 from spurcli.settings import (
+    BACKBONE,
     NEVER_INHERITED,
     TABLES,
     DatasetSettings,
@@ -99,6 +101,11 @@ def configure(
         options = flags.get("dataset", {}).get("options")
         _refuse_other_dataset(named, dataset, parent, options, allow_injection_mismatch)
     switched = parent.dataset is not None and _other_inputs(parent.dataset, named)
+    if checkpoint is not None and not (recipe or parent.recipe or said) and _is_foreign(named, uses):
+        flags["preprocessing"] = foreign_preprocessing(
+            named, checkpoint, str(flags.get("model", {}).get("name", "")), flags, flags["data_root"]
+        )
+        said = flags["preprocessing"]
     recipe_name = recipe or ("" if switched else parent.recipe) or default_recipe(named, uses, flags["data_root"], said)
     if (
         checkpoint is not None
@@ -126,6 +133,16 @@ def configure(
     MODELS.check(settings.model.name)
     METHODS.check(settings.method.name)
     return settings
+
+
+def _is_foreign(named: DatasetSettings, uses: Sequence[str]) -> bool:
+    """Whether a checkpoint without settings is run on a user's own images or texts, and nothing is trained."""
+    return (
+        named.name in OWN_DATA
+        and named.name != EMBEDDINGS
+        and "model" in uses
+        and not {"training", BACKBONE} & set(uses)
+    )
 
 
 def find_data_root(given: Path | str | None = None) -> Path:

@@ -113,7 +113,9 @@ class FromModels:
             warnings.warn(constant_line(len(logits)), SpurWarning, stacklevel=2)
         if self._noted is not None:
             counts = confusion(logits, self._bench.dataset.splits["train"].label)
-            warn_if_doubtful(counts, self._bench.dataset.class_names, str(self._checkpoint), self._noted)
+            warn_if_doubtful(
+                counts, self._bench.dataset.class_names, str(self._checkpoint), self._noted, self._bench.pixels
+            )
         return logits
 
     def embedding(self, split: str = TRAIN) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,9 +138,25 @@ class RunContext:
         restored = restore_trained(model, checkpoint, self._classes(), forward, is_ours=is_ours)
         if restored.line:
             self.progress.say(restored.line)
+        if not is_ours and (pixels := self.pixels):
+            self.progress.say(
+                f"Images: {pixels}. If the model was trained with others: --set preprocessing.image_size=…, .mean=[…], .std=[…]"
+            )
         warn_unless_logits(forward(model).cpu().numpy(), f"The model of {checkpoint.name}", of_model=True)
         self.world.require_same(restored.sha256, "weights")
         return model, restored
+
+    @property
+    def pixels(self) -> str:
+        """The size and normalisation of the images that the model receives, as text; empty for other inputs."""
+        if self.tokenizer or len(self._shape) == 1:
+            return ""
+        _, height, width = self._about_inputs()["input_shape"]
+        mean, std = (
+            ", ".join(f"{value:g}" for value in (values[:1] if len(set(values)) == 1 else values))
+            for values in (self.settings.preprocessing.mean, self.settings.preprocessing.std)
+        )
+        return f"{width}×{height} pixels, mean {mean}, std {std}"
 
     def _words_of_others(self) -> tuple[str, str] | None:
         """What is wrong, and what to do, where a transformers model would be given numbers of words it was not trained with."""
@@ -157,7 +174,7 @@ class RunContext:
         told = self.settings.model.options.get(OPTION, "")
         return Classes(self.dataset.class_names, told, self.dataset.class_order_note is not None)
 
-    def _about_inputs(self) -> dict[str, object]:
+    def _about_inputs(self) -> dict[str, Any]:
         """What a model's factory may need to know about the inputs."""
         if self.tokenizer:
             facts = self.tokenizer

@@ -142,7 +142,7 @@ def score_run(
         warnings.warn(constant_line(len(train), what), SpurWarning, stacklevel=2)
     if run.file:
         table = counts.cpu().numpy().reshape(num_classes, num_classes)
-        warn_if_doubtful(table, context.dataset.class_names, run.file, run.accuracies)
+        warn_if_doubtful(table, context.dataset.class_names, run.file, run.accuracies, context.pixels)
     for name, compute_split in of_split.items():
         values = compute_split(embeddings, label.to(place), context.progress)
         writer.write(name, number, 0, values.cpu().numpy())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from spurcli.artifacts.arrays import read_array
 from spurcli.artifacts.audit import read_audit, write_audit
 from spurcli.artifacts.catalogue import AUDIT
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
+from spurcli.artifacts.class_check import confusion
 from spurcli.artifacts.envelope import JsonObject, sha256_of_file, sha256_of_json
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import check_names
@@ -22,6 +25,7 @@ from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.logit_checks import what_instead
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, Provenance, portable_word, provenance
+from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.artifacts.unfinished import unfinished
@@ -48,6 +52,7 @@ from spurcli.datasets.embedded import source_of
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
 from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, described, read_prediction_table
 from spurcli.errors import InputError, UsageError
+from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity
 from spurcli.progress import Progress, Silent
@@ -55,7 +60,14 @@ from spurcli.results import AuditResult
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
 
+if TYPE_CHECKING:
+    from spurcli.models.weights import Restored
+
 AUDIT_NAME = "audit.json"
+
+
+def _nothing() -> None:
+    """A model of spurcli needs no check of its preprocessing."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,7 @@ class _Source:
     arguments: Mapping[str, Any]
     parents: Sequence[Parent]
     place: Place
+    check: Callable[[], None] = _nothing  # warns of doubtful predictions before the search
 
 
 def audit(
@@ -106,20 +119,21 @@ def audit(
     model = weights_file(model)
     context = RunContext.open(settings, report, pretrained=False)
 
-    def answers(context: RunContext, path: Path) -> tuple[Answers, Parent, Mapping[str, Any]]:
+    def answers(context: RunContext, path: Path) -> tuple[Answers, Parent, Mapping[str, Any], Restored | None]:
         held = read_checkpoint_metadata(path, required=False)
         context.require_own(held, str(path), policy)
         network, restored = context.restored(path, is_ours=bool(held))
         facts = {"weights_sha256": restored.sha256, "architecture": held.get("architecture")}
-        return ModelAnswers(context, network, str(path)), Parent.of(path, held.get("provenance")), facts
+        parent = Parent.of(path, held.get("provenance"))
+        return ModelAnswers(context, network, str(path)), parent, facts, None if held else restored
 
-    first, parent, about = answers(context, model)
+    first, parent, about, foreign = answers(context, model)
     parents, other = [parent], None
     if second is not None:
         other_settings, path = second[0], weights_file(second[1])
         if other_settings.preprocessing.decode_size != settings.preprocessing.decode_size:
             raise InputError(f"{path} reads images of another size than {model}", "Use a model of the same recipe.")
-        other, parent, _ = answers(replace(context, settings=other_settings), path)
+        other, parent, _, _ = answers(replace(context, settings=other_settings), path)
         parents.append(parent)
     dataset = context.dataset
     columns = _columns(dataset, settings, metadata)
@@ -147,8 +161,21 @@ def audit(
         {"metadata": metadata.name if metadata else None},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
         Place(output, str(model), search.words, settings.dataset.injection is not None, search.score),
+        partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else _nothing,
     )
     return context.world.first(lambda: _run(source, search, output, force=force))
+
+
+def _warn_if_doubtful(evidence: Evidence, where: str, noted: Sequence[NotedAccuracy], used: str) -> None:
+    """Say and keep the doubt about a foreign model's predictions, if there is one: a search with them would be wasted."""
+    split = evidence.held_out
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        counts = confusion(evidence.logits(split), evidence.label(split))
+        warn_if_doubtful(counts, evidence.class_names, where, noted, used)
+    for each in caught:
+        evidence.warn(str(each.message))
+        evidence.progress.say(f"Warning: {each.message}")
 
 
 def _columns(
@@ -269,6 +296,7 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
         evidence.progress.say(f"{output} is already complete; nothing to do")
         return finished
     require_writable(output / AUDIT_NAME, 1 << 16)
+    source.check()
     identity = sha256_of_json([RunIdentity.of(made).to_json(), samples])
     with unfinished(output) as folder:
         kept = Kept.open(folder, identity, replace_other=force)

@@ -259,7 +259,7 @@ def _run_model(
             epoch = (metadata.get("training") or {}).get("epoch")
             warn_if_contradicted(accuracies_in_history(path, split, restored.sha256, epoch), counts, str(path))
         else:
-            warn_if_doubtful(counts, dataset.class_names, str(path), restored.accuracies)
+            warn_if_doubtful(counts, dataset.class_names, str(path), restored.accuracies, context.pixels)
     val = evaluated if split == "val" else None
     if val is None and "val" in dataset.splits and features_of(evaluated)[0]:
         val = predicted("val", with_twin=False)

@@ -11,7 +11,7 @@ import torch
 
 from spurcli.artifacts.saved_torch import read_saved
 from spurcli.errors import SpurWarning
-from spurcli.evaluation.doubts import warn_if_contradicted, warn_if_doubtful
+from spurcli.evaluation.doubts import warn_if_contradicted, warn_if_doubtful, warn_if_poor
 from spurcli.models.trial import require_logits
 
 WEIGHTS = {"fc.weight": torch.ones(2, 3)}
@@ -74,6 +74,25 @@ def test_another_order_explains_a_low_accuracy(tmp_path):
         warn_if_doubtful(counts, ("a", "b"), "w.pth", noted(tmp_path, {"acc": 99.0}))
     (message,) = [str(each.message) for each in caught]
     assert "class order" in message
+
+
+@pytest.mark.parametrize(
+    ("counts", "parts"),
+    [
+        ([[99, 1, 0], [92, 8, 0], [40, 30, 30]], ["45.7%", "300 samples", "b 8.0%"]),  # a class below half of chance
+        ([[40, 30, 30], [30, 40, 30], [30, 30, 40]], ["40.0%", "Used: 8×8 pixels"]),
+        ([[60, 20, 20], [20, 60, 20], [20, 20, 60]], []),
+        ([[99, 1, 0], [0, 99, 1], [3, 0, 0]], []),  # three samples say nothing
+        ([[1, 9], [9, 0]], []),
+    ],
+)
+def test_predictions_hardly_better_than_chance_question_the_preprocessing(counts, parts):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SpurWarning)
+        warn_if_poor(np.array(counts), "abc", "w.pth", "8×8 pixels")
+    messages = [str(each.message) for each in caught]
+    assert len(messages) == bool(parts)
+    assert all(part in messages[0] for part in parts)
 
 
 def test_one_output_for_two_classes_is_answered_with_the_line_that_makes_two():

@@ -21,6 +21,7 @@ NOT_RUN = {
     "reviews-kept": "the same",
     "prune --fraction 0.05": "the same",
     "resnet.pth": "tests/auditing: a checkpoint of another program",
+    "net.pt": "tests/settings/test_foreign_inputs.py",
     "cifar10": "tests/examples/test_runs.py: cifar10s.sh, with the data",
     "dataset inject.json": "the same",
     "audit/suspects/1.groups.txt": "tests/auditing: scans.sh",
