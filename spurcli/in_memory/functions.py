@@ -126,7 +126,7 @@ def kept_indices(
     """
     from spurcli.pruning.rules import AUTO, Rule, doubts_about, found_groups, removed_by
     from spurcli.pruning.samples import KnownGroups
-    from spurcli.pruning.summary import summarise, warnings_of
+    from spurcli.pruning.summary import one_class, summarise, warnings_of
 
     values = array_of(scores)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "fiub" or not np.isfinite(values).all():
@@ -161,7 +161,8 @@ def kept_indices(
     if removed.all():
         raise InputError("Nothing would be kept", "Remove a smaller fraction.")
     if labels is not None:
-        doubts += warnings_of(summarise(removed, quartile, label, class_names, known), class_names, known)
+        summary = summarise(removed, quartile, label, class_names, known)
+        doubts += [*one_class(summary, rule), *warnings_of(summary, class_names, known)]
     for doubt in doubts:
         warnings.warn(SpurWarning(doubt), stacklevel=2)
     return np.flatnonzero(~removed)

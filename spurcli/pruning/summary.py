@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.records import CarriersOfQuartile, RemovalSummary, RemovedOfName
 from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, named
+from spurcli.pruning.rules import Rule
 from spurcli.pruning.samples import KnownGroups
 from spurcli.selection import Codes, count_codes
 from spurcli.words import listed
 
 _MAX_NAMES = 10
+_CHANCE = 0.01  # that a random draw of as many samples hits one class alone; more is no reason for a warning
 
 
 def summarise(
@@ -72,6 +74,17 @@ def unbalanced(summary: RemovalSummary) -> list[str]:
     )
     found = [f"Not balanced, because they have no training samples: {shown}"] if empty else []
     return [*found, *[f"Group {name} loses all its samples, so the others are balanced without it" for name in gone]]
+
+
+def one_class(summary: RemovalSummary, rule: Rule) -> list[str]:
+    """That a rule over all samples takes from one class of several alone, by more than chance."""
+    removed = [row for row in summary["by_class"] if row["num_removed"]]
+    if rule.per != "all" or rule.groups or rule.balance or rule.recall or len(removed) != 1:
+        return []
+    (row,) = removed
+    if (row["num_samples"] / summary["total"]["num_samples"]) ** row["num_removed"] > _CHANCE:
+        return []
+    return [f"All {row['num_removed']:,} removed samples are of class {row['name']}; --per-class removes from each"]
 
 
 def warnings_of(summary: RemovalSummary, class_names: Sequence[str], groups: KnownGroups) -> list[str]:

@@ -28,7 +28,7 @@ from spurcli.pruning.rules import (
     within_class,
 )
 from spurcli.pruning.samples import direction_of, read_class_labels, read_known_groups, require_same_samples
-from spurcli.pruning.summary import summarise, unbalanced, warnings_of
+from spurcli.pruning.summary import one_class, summarise, unbalanced, warnings_of
 from spurcli.results import PruneResult
 from spurcli.selection import (
     count_codes,
@@ -143,6 +143,7 @@ def prune(
         *(recalls.warnings if recalls else ()),
         *doubts,
         *(unbalanced(summary) if rule.balance == "group" else ()),
+        *(one_class(summary, rule) if match is None else ()),
         *warnings_of(summary, class_names, known),
     ]
     if warnings:  # a report says them again beside what the list led to

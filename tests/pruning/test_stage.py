@@ -158,6 +158,23 @@ def test_warns_when_conflicting_groups_lose_more_than_their_share(score_file, tm
         assert prune([path], output=tmp_path / "other.txt", **options)["warnings"] == []
 
 
+def test_warns_when_all_removed_samples_are_of_one_class(score_file, tmp_path):
+    label = np.repeat([0, 1, 2], 40)
+    path = score_file(np.random.default_rng(1).random(120) + (label == 1), label, classes=["cat", "dog", "fox"])
+
+    def warned(**options):
+        return prune([path], output=tmp_path / "keep.txt", **options)["warnings"]
+
+    one = ["All 12 removed samples are of class dog; --per-class removes from each"]
+    assert warned(fraction="0.1") == warned(select="108:120") == one
+    assert read_indices(tmp_path / "keep.txt").summary["warnings"] == one  # a report says it again
+    assert warned(fraction="0.1", per_class=True) == []
+    assert warned(fraction="0.1", select="random") == []
+    assert warned(fraction="0.02") == []  # two samples of one class are no surprise
+    prune([path], fraction="0.1", output=tmp_path / "one.txt")
+    assert warned(match=tmp_path / "one.txt") == []  # a control copies the counts
+
+
 def test_groups_of_a_users_own_file(score_file, tmp_path):
     label = np.array([0, 0, 0, 1, 1, 1] * 10)
     names = ["young", "old", "old"] * 20  # span classes: no class/attribute grid, so nothing is said to conflict
