@@ -123,9 +123,12 @@ class Linear:
         return linear(self.weight)
 
 
-def evidence(*, marked: bool, num_classes: int = CLASSES) -> tuple[Evidence, np.ndarray]:
-    """Noise with a blob for each class; a tenth of class 2 has a mark in the corner, and the model leans on it."""
-    rng = np.random.default_rng(5)
+def evidence(*, marked: bool, num_classes: int = CLASSES, rare: bool = False) -> tuple[Evidence, np.ndarray]:
+    """Noise with a blob for each class; a tenth of class 2 (of two classes, 1) has a mark in the corner, and the model leans on it.
+
+    With `rare` the classes from 2 on have ten training samples each.
+    """
+    rng, mark = np.random.default_rng(5), 1 if rare or num_classes == 2 else MARKED
     blobs = np.zeros((num_classes, SIDE, SIDE))
     for y in range(num_classes):
         blobs[y, 4:8, 2 * y + 2 : 2 * y + 4] = 60
@@ -133,12 +136,14 @@ def evidence(*, marked: bool, num_classes: int = CLASSES) -> tuple[Evidence, np.
     splits, carries = {}, {}
     for name, size in (("train", 600), ("val", 300)):
         label = np.arange(size) % num_classes
+        if rare:
+            label[(np.arange(size) >= 10 * num_classes) & (label > 1)] %= 2
         pixels = 100 + blobs[label] + rng.normal(0, 12, (size, SIDE, SIDE))
-        carries[name] = (label == MARKED) & (rng.random(size) < 0.15) & marked
+        carries[name] = (label == mark) & (rng.random(size) < 0.15) & marked
         pixels[carries[name], :2, :2] += 80
         splits[name] = Split(label, ArrayImages(np.clip(pixels, 0, 255).astype(np.uint8)[..., None]))
     if marked:
-        weight.reshape(SIDE, SIDE, num_classes)[:2, :2, MARKED] = 3
+        weight.reshape(SIDE, SIDE, num_classes)[:2, :2, mark] = 3
     dataset = Dataset("blobs", tuple("abcd"[:num_classes]), splits)
     labels = {name: split.label for name, split in splits.items()}
     found = Evidence(labels, dataset.class_names, Linear(dataset, weight), held_out="val", dataset=dataset, budget=5.0)
@@ -171,9 +176,15 @@ def test_without_a_mark_nothing_is_significant():
     assert all(one.doubt or one.p_value * 3 > 0.05 for one in find(given))
 
 
-def test_two_classes_are_said_to_be_too_few_for_a_p_value():
-    given, _ = evidence(marked=False, num_classes=2)
-    assert all(one.p_value is None and "three classes" in one.doubt for one in find(given, region=[(0, 0, 12, 6)]))
+@pytest.mark.parametrize(
+    ("num_classes", "rare", "said"),
+    [(2, False, "2 classes: a region"), (4, True, "4 classes, of which 2 with at least 40 training samples: a region")],
+)
+def test_two_classes_are_said_to_be_too_few_for_a_p_value(num_classes, rare, said):
+    given, _ = evidence(marked=True, num_classes=num_classes, rare=rare)
+    found = find(given, region=[(0, 0, 4, 4)])
+    assert found
+    assert all(one.p_value is None and one.doubt.startswith(said) for one in found)
 
 
 def test_a_region_outside_the_image_is_refused():

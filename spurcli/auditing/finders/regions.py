@@ -145,7 +145,7 @@ def _finding(
     who = carriers(ask, partial(_read, evidence), labels, y, one.region, recipients, most=most)
     doubt = ""
     if not len(null):
-        doubt = "fewer than three classes: a region needs other classes for comparison"
+        doubt = _too_few(len(classes), len(evidence.class_names))
     elif foreign < _LEAST_INDEPENDENCE:
         doubt = "the rest of the image also identifies the carriers: the feature may belong to the object, or cover more than this region"
     called = evidence.class_names[y]
@@ -183,6 +183,12 @@ def _addition(evidence: Evidence, one: Tried, who: Carriers) -> Addition | None:
     index = np.concatenate([with_it, without])
     mine = np.repeat([1.0, 0.0], [len(with_it), len(without)])
     return stamp(_read(evidence, "train", index), mine[None], 1 - mine, one.region.mask)
+
+
+def _too_few(num_searched: int, num_classes: int) -> str:
+    """Why there is no null: too few classes, or too few of them with enough samples."""
+    enough = f", of which {num_searched} with at least {2 * _LEAST_DONORS} training samples" if num_classes > 2 else ""
+    return f"{num_classes} classes{enough}: a region needs two other classes for comparison"
 
 
 def _pairs(evidence: Evidence, ask: Ask, one: Tried, who: Carriers) -> Counterfactual | None:
