@@ -40,12 +40,13 @@ class ScoreResult(TypedDict):
 
 
 class EmbedResult(TypedDict):
-    """The result of `spurcli data embed`; `backbone` as in embeddings.h5."""
+    """The result of `spurcli data embed`; `backbone` as in embeddings.h5, `columns` of the table that the file keeps."""
 
     output: str
     num_samples: int
     num_dimensions: int
     splits: dict[str, int]
+    columns: list[str]
     backbone: JsonObject
 
 

@@ -14,7 +14,7 @@ from spurcli.artifacts.canary import read_canary
 from spurcli.artifacts.catalogue import CATALOGUE, EVALUATION, HISTORY, INJECTION, Artefact
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.dynamics import open_dynamics
-from spurcli.artifacts.embeddings import read_embeddings
+from spurcli.artifacts.embeddings import read_column_names, read_embeddings
 from spurcli.artifacts.envelope import (
     MAX_JSON_BYTES,
     JsonObject,
@@ -161,6 +161,7 @@ def _describe_embeddings(path: Path) -> Described:
         "has_twins": any(split.twin_index is not None for split in found.splits.values()),
         "classes": list(found.class_names),
         "attributes": list(found.attribute_names),
+        "columns": list(read_column_names(path)),
         "backbone": dict(found.backbone),
     }
     return Described("embeddings", brief, found.provenance, found.splits["train"].fingerprint)

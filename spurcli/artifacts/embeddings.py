@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from spurcli.words import counted
 _HINT = "Make one with: spurcli data embed DATASET"
 _ROWS = 1 << 13  # read and written at a time
 _MAX_SPLITS = 1000
+_MAX_COLUMNS = 10_000
+Columns = Mapping[str, Mapping[str, Sequence[str]]]
+"""For each split the columns of the source's table: name → n values as text, "" where a cell is empty."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Embeddings:
     """All splits of the data set `name` in the order of its samples.
 
     `backbone` says which model made them: its name and options, the hash of its weights, the layer, and how inputs were
-    prepared. `injection` is the content of the inject.json whose feature the samples carry.
+    prepared. `injection` is the content of the inject.json whose feature the samples carry. `columns` are written, all
+    splits with the same names; they are read by `read_columns` alone, since a training has no use for them.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Embeddings:
     confusion: tuple[int, int] | None = None
     injection: Mapping[str, Any] | None = None
     injection_sha256: str | None = None
+    columns: Columns = field(default_factory=dict)
 
     @property
     def num_dimensions(self) -> int:
@@ -84,6 +89,8 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
             hdf5.set_text(file, "injection_sha256", embeddings.injection_sha256)
         hdf5.write_names(file, "class_names", embeddings.class_names)
         hdf5.write_names(file, "attribute_names", embeddings.attribute_names)
+        names = list(next(iter(embeddings.columns.values()), {}))
+        hdf5.write_names(file, "column_names", names)
         checked: dict[str, object] = {"chunks": True, "fletcher32": True}
         if embeddings.confusion is not None:
             file.create_dataset("confusion", data=embeddings.confusion, dtype="<i8")
@@ -95,6 +102,9 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
                 group.create_dataset("attribute", data=split.attribute, dtype="<i8", **checked)
             if split.sample_id is not None:
                 group.create_dataset("sample_id", data=hdf5.fixed_utf8(list(split.sample_id)), **checked)
+            for number, column in enumerate(names):
+                values = hdf5.fixed_utf8(list(embeddings.columns[name][column]))
+                group.create_dataset(f"columns/{number}", data=values, compression="gzip", **checked)
             _write_rows(group, "embedding", split.embedding)
             if split.twin_index is not None and split.twin_embedding is not None:
                 group.create_dataset("injected/index", data=split.twin_index, dtype="<i8", **checked)
@@ -158,6 +168,49 @@ def read_embeddings(path: Path) -> Embeddings:
             injection_sha256=hdf5.text_attribute(file, "injection_sha256"),
         )
     _check(found, where)
+    return found
+
+
+def read_column_names(path: Path) -> tuple[str, ...]:
+    """The names of the columns that the file keeps of its source's table; () where there are none."""
+    require_kind(path, EMBEDDINGS, _HINT)
+    with hdf5.open_hdf5(path, EMBEDDINGS.noun, _HINT) as file:
+        return _column_names(file, str(path))
+
+
+def read_columns(path: Path) -> dict[str, dict[str, list[str]]]:
+    """The columns of every split; {} where the file keeps none. Raises InputError for a column that is not whole."""
+    where = str(path)
+    require_kind(path, EMBEDDINGS, _HINT)
+    with hdf5.open_hdf5(path, EMBEDDINGS.noun, _HINT) as file:
+        _header(file, where)
+        names = _column_names(file, where)
+        groups = hdf5.member(file, "split", h5py.Group, where)
+        if not names or groups is None:
+            return {}
+        return {split: _read_columns(groups, split, names, f"{where}, split {split!r}") for split in groups}
+
+
+def _column_names(file: h5py.File, where: str) -> tuple[str, ...]:
+    names = read_names(file, "column_names", where)
+    if len(names) > _MAX_COLUMNS or len(set(names)) < len(names) or "" in names:
+        raise InputError(f"{where}: the names of its columns cannot be used", "Make the file again.")
+    return names
+
+
+def _read_columns(groups: h5py.Group, split: str, names: Sequence[str], where: str) -> dict[str, list[str]]:
+    group = hdf5.member(groups, split, h5py.Group, where)
+    label = hdf5.array_member(group, "label", where, kinds="iu", ndim=1)
+    kept = hdf5.member(group, "columns", h5py.Group, where)
+    found: dict[str, list[str]] = {}
+    same: dict[str, str] = {}  # a value is one object, however many rows have it
+    for number, name in enumerate(names):
+        values = None
+        if label is not None and kept is not None:
+            values = text_member(kept, str(number), where, length=len(label))
+        if values is None:
+            raise InputError(f"{where}: column {name!r} is missing", "Make the file again.")
+        found[name] = [same.setdefault(value, value) for value in values.stream()]
     return found
 
 

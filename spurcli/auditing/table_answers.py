@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import ids_of_split, match_ids
-from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions
-from spurcli.datasets.tables import column_names, read_table
+from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, read_columns_quietly
+from spurcli.datasets.tables import column_names
 from spurcli.datasets.tables_hdf5 import columns_beside
-from spurcli.errors import InputError, SpurWarning
+from spurcli.errors import InputError
 from spurcli.names import NUMBER, canonical
 from spurcli.words import counted
 
@@ -115,9 +114,4 @@ def unused_columns(path: Path, wanted: PredictionColumns) -> dict[str, Sequence[
     taken = {wanted.label or "label", wanted.predicted, wanted.id or "id", wanted.split or "split"}
     outputs = [*wanted.proba, *wanted.logit]
     names = [name for name in known if name not in taken and not any(fnmatchcase(name, pattern) for pattern in outputs)]
-    if not names:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpurWarning)  # given when the predictions were read
-        table = read_table(path, names, "a table of predictions", "", reading=wanted.reading)
-    return {name: table[name] for name in names}
+    return dict(read_columns_quietly(path, names, wanted.reading))

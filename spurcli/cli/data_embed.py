@@ -6,7 +6,7 @@ import typer
 
 from spurcli.cli.command import Call, stage_command
 from spurcli.requests.embed import EmbedRequest, run
-from spurcli.words import counted
+from spurcli.words import counted, listed
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,5 +32,9 @@ def embed(asked: EmbedRequest, call: Call) -> None:
     say(
         f"Embedded {counted(result['num_samples'], 'sample')} ({sizes}) in {result['num_dimensions']:,} dimensions → {where}"
     )
+    if result["columns"]:
+        say(
+            f"It keeps the columns {listed(result['columns'])}: for --attribute, evaluate --attribute and audit --column"
+        )
     if asked.output != "-":
         say(f"Next: spurcli score --dataset {where}")

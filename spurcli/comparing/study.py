@@ -129,8 +129,15 @@ class Study:
             others = [name for name in splits if name != "train"]
             hint = f"Name an existing split: --split {others[0]}" if others else "Add a split to evaluate on."
             raise UsageError(f"The data set has no split {lacking[0]!r}; it has: {', '.join(splits)}", hint)
-        if self.looks.attributes and not self.inject:
-            dataset = with_columns(self.settings, self.looks.attributes).dataset
+        flags = [("--evaluate-attribute", self.looks.attributes), ("--evaluate-groups", self.looks.group_labels)]
+        given = [flag for flag, value in flags if value]
+        if len(given) == 2:
+            raise UsageError(f"{' and '.join(given)} both make the groups", "Remove one of them.")
+        if given and (self.inject or self.settings.dataset.injection):
+            raise UsageError(f"{given[0]} has no effect: the injected feature makes the groups", "Remove it.")
+        if self.looks.attributes:
+            named = {"flag": flags[0][0], "file_flag": flags[1][0]}
+            dataset = with_columns(self.settings, self.looks.attributes, **named).dataset
             size = self.settings.preprocessing.decode_size
             load_dataset(dataset.name, dataset.options, data_root=self.settings.data_root, image_size=size)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -52,7 +52,8 @@ class Dataset:
     `published` has the counts that the owners of the data set or the paper state, by split: one per group, or per class if
     there are no groups; None for a count that is not published. `confusion` = (true, predicted) is the pair of classes
     that counts as the spurious error if no attribute is known. `backbone` is set if the inputs are embeddings: the frozen
-    model that made them. `read_as` describes how a user's own files were read. `class_order_note` is a sentence on other
+    model that made them; `columns` then reads the columns of the table that they were made from, if the file keeps any: split → name
+    → n texts. `read_as` describes how a user's own files were read. `class_order_note` is a sentence on other
     programs that order these class names differently; it is shown when foreign weights or logits are read.
     """
 
@@ -68,6 +69,7 @@ class Dataset:
     class_order_note: str | None = None
     read_as: str = ""
     backbone: Mapping[str, object] | None = None
+    columns: Callable[[], Mapping[str, Mapping[str, Sequence[str]]]] | None = None
 
     def __post_init__(self) -> None:
         if "train" not in self.splits:

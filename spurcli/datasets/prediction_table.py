@@ -162,7 +162,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
         )
     if not wanted.groups:
         if suggests:
-            suggest_attributes(path, unused, "--group", wanted.reading)
+            suggest_attributes(path, read_columns_quietly(path, unused, wanted.reading), "--group")
         return found
     columns = []
     for column in wanted.groups:
@@ -286,17 +286,21 @@ def _no_column(path: Path, flag: str, name: str, known: Sequence[str]) -> InputE
     return InputError(f"{path} has no column {name!r} ({flag}){near(name, known)}", f"It has: {listed(known)}.")
 
 
-def suggest_attributes(path: Path, unused: Sequence[str], flag: str, reading: Reading) -> None:
-    """One warning that names columns which look like attributes and are not used, if there are such."""
-    if not unused:
-        return
+def read_columns_quietly(path: Path, names: Sequence[str], reading: Reading) -> Mapping[str, Sequence[str]]:
+    """Columns of a table that was read before: its warnings are not given again."""
+    if not names:
+        return {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpurWarning)  # this warning was given when the table was read
-        table = read_table(path, unused, _WHAT, _HINT, reading=reading)
+        warnings.simplefilter("ignore", SpurWarning)
+        return read_table(path, names, _WHAT, _HINT, reading=reading).columns
+
+
+def suggest_attributes(path: Path, unused: Mapping[str, Sequence[str]], flag: str) -> None:
+    """One warning that names columns which look like attributes and are not used, if there are such."""
     likely = []
-    for name in unused:
-        distinct = {canonical(value) for value in table[name]}
-        if 2 <= len(distinct) <= min(MANY, len(table) // 2) and not any(_is_fraction(value) for value in distinct):
+    for name, values in unused.items():
+        distinct = {canonical(value) for value in values}
+        if 2 <= len(distinct) <= min(MANY, len(values) // 2) and not any(_is_fraction(value) for value in distinct):
             likely.append(name)
     if likely:
         more = ", …" if len(likely) > _SHOWN else ""

@@ -11,13 +11,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.embeddings import read_columns
 from spurcli.artifacts.group_list import part_about, read_groups
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset
 from spurcli.datasets.alignment import ids_of_split, match_ids
+from spurcli.datasets.embedded import require_columns
 from spurcli.datasets.own.columns import within_class
-from spurcli.datasets.own.naming import OWN_DATA, locate
-from spurcli.datasets.prediction_table import MANY, attribute_of, group_values, names_in, suggest_attributes
+from spurcli.datasets.own.naming import EMBEDDINGS, locate
+from spurcli.datasets.prediction_table import (
+    MANY,
+    attribute_of,
+    group_values,
+    names_in,
+    read_columns_quietly,
+    suggest_attributes,
+)
 from spurcli.datasets.tables import Reading, column_names, is_table_name, read_table
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.evaluated import Evaluated
@@ -54,16 +63,22 @@ class Regrouping:
         )
 
 
-def with_columns(settings: Settings, columns: Sequence[str]) -> Settings:
-    """Settings of the same table in groups of other columns. UsageError for a data set that is not a table."""
+def with_columns(
+    settings: Settings, columns: Sequence[str], *, flag: str = "--attribute", file_flag: str = "--group-labels"
+) -> Settings:
+    """Settings of the same table, or its embeddings, in groups of other columns. UsageError for a data set that has none.
+
+    `flag` is the one that named the columns, `file_flag` the one that names a file of groups instead.
+    """
     dataset = settings.dataset
     if dataset.injection is not None:
-        raise UsageError("--attribute has no effect: the injected feature makes the groups", "Remove it.")
-    if dataset.name != "table":
-        raise UsageError(
-            f"--attribute names a column of a table, and the data set is {dataset.name!r}",
-            "Give groups as a file of ids and groups: --group-labels FILE.",
-        )
+        raise UsageError(f"{flag} has no effect: the injected feature makes the groups", "Remove it.")
+    instead = f"Give groups as a file of ids and groups: {file_flag} FILE."
+    if dataset.name == EMBEDDINGS:
+        file = locate(str(dataset.options.get("path", "")), settings.data_root)
+        require_columns(file, columns, flag, f"A file of ids and groups works too: {file_flag} FILE.")
+    elif dataset.name != "table":
+        raise UsageError(f"{flag} names a column of a table, and the data set is {dataset.name!r}", instead)
     kept = {key: value for key, value in dataset.options.items() if key not in ("attribute", "attributes", "group")}
     return replace(settings, dataset=replace(dataset, options={**kept, "attribute": list(columns)}))
 
@@ -161,9 +176,15 @@ def suggest_columns(settings: Settings) -> None:
     options = settings.dataset.options
     with contextlib.suppress(InputError, UsageError):
         path = locate(str(options.get("path", "")), settings.data_root)
-        if settings.dataset.name not in OWN_DATA or not path.is_file() or not is_table_name(path.name):
+        if settings.dataset.name == EMBEDDINGS:
+            kept: dict[str, list[str]] = {}
+            for part in read_columns(path).values():
+                for name, values in part.items():
+                    kept.setdefault(name, []).extend(values)
+            suggest_attributes(path, kept, "--attribute")
+        if settings.dataset.name != "table" or not path.is_file() or not is_table_name(path.name):
             return
         reading = Reading(*(str(options.get(name, "")) for name in ("separator", "quoting", "encoding")))
         used = {str(options.get(role) or role) for role in _ROLES}
         unused = [name for name in column_names(path, "a table", _HINT, reading) if name not in used]
-        suggest_attributes(path, unused, "--attribute", reading)
+        suggest_attributes(path, read_columns_quietly(path, unused, reading), "--attribute")

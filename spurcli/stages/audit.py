@@ -182,7 +182,9 @@ def _columns(
     dataset: Dataset, settings: Settings, metadata: Path | None
 ) -> Callable[[], Mapping[str, Mapping[str, Sequence[str]]]]:
     def read() -> Mapping[str, Mapping[str, Sequence[str]]]:
-        own = columns_of(dataset, settings.dataset.options, settings.data_root) if _is_table(settings) else {}
+        own: Mapping[str, Mapping[str, Sequence[str]]] = dataset.columns() if dataset.columns else {}
+        if _is_table(settings):
+            own = columns_of(dataset, settings.dataset.options, settings.data_root)
         beside = columns_beside(dataset, metadata, settings.data_root) if metadata else {}
         names = [name for name in dataset.splits if name in own or name in beside]
         return {name: {**own.get(name, {}), **beside.get(name, {})} for name in names}

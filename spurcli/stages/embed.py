@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.artifacts.catalogue import EMBEDDINGS
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
-from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, read_embeddings_header, write_embeddings
+from spurcli.artifacts.embeddings import (
+    Columns,
+    EmbeddedSplit,
+    Embeddings,
+    read_column_names,
+    read_columns,
+    read_embeddings,
+    read_embeddings_header,
+    write_embeddings,
+)
 from spurcli.artifacts.envelope import JsonObject, sha256_of_json
 from spurcli.artifacts.injection import injection_parents
 from spurcli.artifacts.model_folder import weights_file
@@ -19,6 +30,8 @@ from spurcli.artifacts.provenance import Parent, Provenance, portable_path, prov
 from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Inputs, Texts, Vectors
+from spurcli.datasets.own.all_columns import columns_of, short_columns
+from spurcli.datasets.tables import listed
 from spurcli.embedding.layers import LAYERS, chosen_layer, sha256_of_backbone
 from spurcli.embedding.partial import Partial
 from spurcli.embedding.passes import embed_part, width_of
@@ -83,7 +96,7 @@ def embed(
     outputs = [Output(output, EMBEDDINGS)]
     if world.first(lambda: is_complete(outputs, made, fingerprint, force=force, say=report.say)):
         world.first(lambda: _require_same_weights(output, _model(context, checkpoint), layer))
-        report.say(f"{output} is already complete; nothing to do")
+        world.first(lambda: _bring_up_to_date(output, dataset, _columns(context), report))
         return world.first(lambda: _summary(output, dataset))
     model = _model(context, checkpoint)
     if settings.training.channels_last:
@@ -102,7 +115,7 @@ def embed(
         for name, inputs in parts.items():
             embed_part(context, model, layer, inputs, name, partial)
         if partial:
-            write_embeddings(output, _embeddings(dataset, partial, backbone, made))
+            write_embeddings(output, _embeddings(dataset, partial, backbone, made, _columns(context)))
     world.barrier()
     return world.first(lambda: _summary(output, dataset))
 
@@ -127,6 +140,46 @@ def _require_same_weights(output: Path, model: nn.Module, layer: str) -> None:
         raise SpurError(
             f"{output} was made by a model with other weights", "Choose another with -o, or replace it with --force."
         )
+
+
+def _columns(context: RunContext) -> Columns:
+    """The columns of the data set's table that the file keeps, since it must be enough on another machine; {} of other data sets.
+
+    A warning names those that it does not keep: of many different texts, or long ones.
+    """
+    settings = context.settings
+    if settings.dataset.name != "table" or settings.dataset.injection is not None:
+        return {}
+    kept, others = short_columns(columns_of(context.dataset, settings.dataset.options, settings.data_root))
+    if others:
+        warnings.warn(
+            SpurWarning(f"The embeddings keep columns of numbers or few short values only, not: {listed(others)}"),
+            stacklevel=3,
+        )
+    return kept
+
+
+def _bring_up_to_date(output: Path, dataset: Dataset, columns: Columns, report: Progress) -> None:
+    """Write the groups and columns of a finished file again where the table has others now: the embeddings stay as they are."""
+    found = read_embeddings(output)
+    for name, split in dataset.splits.items():
+        if name not in found.splits or found.splits[name].fingerprint.difference(split.fingerprint):
+            raise SpurError(
+                f"{output} has other samples in split {name!r}", "Choose another with -o, or replace it with --force."
+            )
+    splits = {name: replace(found.splits[name], attribute=split.attribute) for name, split in dataset.splits.items()}
+    is_same = (found.attribute_names, read_columns(output)) == (dataset.attribute_names, columns) and all(
+        np.array_equal(_codes(split.attribute), _codes(found.splits[name].attribute)) for name, split in splits.items()
+    )
+    if is_same:
+        report.say(f"{output} is already complete; nothing to do")
+        return
+    write_embeddings(output, replace(found, splits=splits, attribute_names=dataset.attribute_names, columns=columns))
+    report.say(f"{output} is already complete; only its columns and groups were written again")
+
+
+def _codes(attribute: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64) if attribute is None else attribute
 
 
 def _twin_part(split: str) -> str:
@@ -154,7 +207,9 @@ def _backbone(context: RunContext, model: nn.Module, layer: str, width: int, che
     }
 
 
-def _embeddings(dataset: Dataset, partial: Partial, backbone: JsonObject, made: Provenance) -> Embeddings:
+def _embeddings(
+    dataset: Dataset, partial: Partial, backbone: JsonObject, made: Provenance, columns: Columns
+) -> Embeddings:
     twins = dataset.twins or {}
     return Embeddings(
         name=dataset.name,
@@ -177,6 +232,7 @@ def _embeddings(dataset: Dataset, partial: Partial, backbone: JsonObject, made: 
         confusion=dataset.confusion,
         injection=dataset.injection,
         injection_sha256=dataset.injection_sha256,
+        columns=columns,
     )
 
 
@@ -188,5 +244,6 @@ def _summary(output: Path, dataset: Dataset) -> EmbedResult:
         "num_samples": sum(len(split) for split in dataset.splits.values()),
         "num_dimensions": int(backbone["num_dimensions"]),
         "splits": {name: len(split) for name, split in dataset.splits.items()},
+        "columns": list(read_column_names(output)),
         "backbone": dict(backbone),
     }

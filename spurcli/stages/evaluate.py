@@ -35,6 +35,7 @@ from spurcli.evaluation.regroup import in_groups_of, in_quarters, read_regroupin
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
+from spurcli.sharing import shared
 
 if TYPE_CHECKING:
     from spurcli.runtime.context import RunContext
@@ -142,10 +143,11 @@ class Groups:
             return replace(context, dataset=replace(context.dataset, twins=None, injection=None))
         if not self.columns:
             return RunContext.open(settings, progress, pretrained=False)
-        other = RunContext.open(with_columns(settings, self.columns), progress, pretrained=False).dataset
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SpurWarning)  # which were given just now
-            context = RunContext.open(settings, progress, pretrained=False)
+        with shared():  # embeddings are read once for both
+            other = RunContext.open(with_columns(settings, self.columns), progress, pretrained=False).dataset
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SpurWarning)  # which were given just now
+                context = RunContext.open(settings, progress, pretrained=False)
         return replace(context, dataset=in_quarters(in_groups_of(context.dataset, other), self.columns))
 
     def about(self, settings: Settings) -> JsonObject:

@@ -1,4 +1,4 @@
-"""All columns of a user's own table, for each sample of its data set, as an audit searches them."""
+"""All columns of a user's own table, for each sample of its data set: searched by an audit, and kept by embeddings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from spurcli.datasets.own.naming import Fence, locate, names_of
 from spurcli.datasets.own.table import read_files
 from spurcli.datasets.tables import Reading, column_names, listed, read_table
 from spurcli.errors import InputError, SpurWarning
+from spurcli.names import NUMBER
 from spurcli.registry import Options, near
 
 _WHAT, _HINT = "a table", "Name a .csv, .tsv, .jsonl, .json or .parquet file."
 _ROLES = ("image", "text", "text_pair", "label", "split", "group", "id")
 _INPUTS = ("image", "text", "text_pair", "label", "split", "id")
+_MOST_VALUES, _LONGEST = (
+    500,
+    200,
+)  # of a column that can make groups: more different texts, or longer ones, are ids or remarks
 Columns = dict[str, dict[str, Sequence[str]]]
 
 
@@ -67,6 +72,20 @@ def columns_of(dataset: Dataset, options: Options, data_root: Path) -> Columns:
         )
     ids = source.table[source.roles["id"]] if "id" in source.roles else source.sample_id
     return _by_id(dataset, {name: source.table[name] for name in others}, {name: row for row, name in enumerate(ids)})
+
+
+def short_columns(columns: Columns) -> tuple[Columns, list[str]]:
+    """The columns of numbers or of few short values, which can make groups, and the names of the others."""
+    names = list(next(iter(columns.values()), {}))
+    others = [name for name in names if not _is_short({value for part in columns.values() for value in part[name]})]
+    kept = {split: {name: part[name] for name in names if name not in others} for split, part in columns.items()}
+    return kept, others
+
+
+def _is_short(values: set[str]) -> bool:
+    if max(map(len, values), default=0) > _LONGEST:
+        return False
+    return len(values) <= _MOST_VALUES or all(NUMBER.fullmatch(value) for value in values if value)
 
 
 def _by_id(dataset: Dataset, columns: Mapping[str, Sequence[str]], row_of: Mapping[str, int]) -> Columns:

@@ -251,16 +251,21 @@ def _attribute_column(
     """The table and column whose values are the attribute of each row; None if there are no groups."""
     table = source.table
     if source.attributes:
-        name = ", ".join(source.attributes)
-        columns = [named_values(table, column, named, "attributes") for column in source.attributes]
-        joined = [", ".join(values) for values in zip(*columns, strict=True)]
-        return replace(table, columns={name: joined}), name
+        return crossed_columns(table, source.attributes, named)
     if "group" not in source.roles:
         return None
     name = source.roles["group"]
     values = named_values(table, name, named, "attributes")
     within = within_class(values, class_names, label, f"{table.path}: {name}")
     return replace(table, columns={name: within}), name
+
+
+def crossed_columns(table: Table, columns: Sequence[str], named: Sequence[str]) -> tuple[Table, str]:
+    """A table with one column, called as `columns` together are, whose values are theirs: "dark, male". `named` are names that the
+    option `attributes` lists."""
+    name = ", ".join(columns)
+    values = [named_values(table, column, named, "attributes") for column in columns]
+    return replace(table, columns={name: [", ".join(each) for each in zip(*values, strict=True)]}), name
 
 
 def within_class(
