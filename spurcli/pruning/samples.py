@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from spurcli.artifacts.group_list import read_groups_about
+from spurcli.artifacts.envelope import JsonObject
+from spurcli.artifacts.fingerprint import Fingerprint
+from spurcli.artifacts.group_list import read_groups, read_groups_about
 from spurcli.artifacts.provenance import Parent, origin_of
 from spurcli.artifacts.scores import ScoresReader
-from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.errors import InputError
 from spurcli.groups import is_grid
 from spurcli.selection import BLOCK, Codes
@@ -42,6 +44,40 @@ class KnownGroups:
                 f"{instead}, or --group-labels FILE, or score a data set with groups.",
             )
         return self.codes
+
+
+@dataclass(frozen=True)
+class KnownSamples:
+    """The training samples of a list: who they are, label int [n], and the groups; the settings and parents of what said so."""
+
+    subject: Subject
+    label: Codes
+    class_names: tuple[str, ...]
+    groups: KnownGroups
+    settings: JsonObject
+    parents: Sequence[Parent]
+
+
+def samples_of_groups(path: Path) -> KnownSamples:
+    """The samples of a groups.txt whose groups are class/attribute: they say the class of each. InputError for other groups."""
+    found = read_groups(path)
+    part = found.main
+    class_names = tuple(dict.fromkeys(name.rpartition("/")[0] for name in found.names))
+    width = len(found.names) // len(class_names)
+    label = (part.group // max(width, 1)).astype(np.int32)
+    is_grid_of = is_grid(found.names, class_names) and not found.within_class
+    stated = part.subject.fingerprint
+    problem = stated and stated.difference(
+        Fingerprint(len(label), Fingerprint.of(label.astype(np.int64)).labels_sha256)
+    )
+    if not is_grid_of or stated is None or problem:
+        raise InputError(
+            f"{path} does not state the class of each sample, so scores are needed",
+            "Name them: spurcli prune scores.h5",
+        )
+    groups = KnownGroups(part.group.astype(np.int32), found.names, True, origin_of(found.provenance))
+    parents = [Parent.of(path, found.provenance)]
+    return KnownSamples(part.subject, label, class_names, groups, found.provenance.get("settings", {}), parents)
 
 
 def read_class_labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:

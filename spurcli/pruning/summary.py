@@ -20,26 +20,27 @@ _CHANCE = 0.01  # that a random draw of as many samples hits one class alone; mo
 
 def summarise(
     removed: NDArray[np.bool_],
-    quartile: NDArray[np.int8],
+    quartile: NDArray[np.int8] | None,
     label: Codes,
     class_names: Sequence[str],
     groups: KnownGroups,
 ) -> RemovalSummary:
-    """Counts for the list's header. `quartile` is that of `quartiles`; in the header 1 is the easiest."""
+    """Counts for the list's header. `quartile` is that of `quartiles`, None if difficulty is not known; in the header 1 is the easiest."""
+    by_quartile = _counts(quartile, removed, ("1", "2", "3", "4")) if quartile is not None else []
     summary: RemovalSummary = {
         "total": {"num_samples": len(removed), "num_removed": int(removed.sum())},
         "by_class": _counts(label, removed, class_names),
         "quartiles_of": "class",
         "by_quartile": [
             {"quartile": number + 1, "num_samples": row["num_samples"], "num_removed": row["num_removed"]}
-            for number, row in enumerate(_counts(quartile, removed, ("1", "2", "3", "4")))
+            for number, row in enumerate(by_quartile)
         ],
         "by_group": None,
         "carriers_by_quartile": None,
     }
     if groups.codes is not None:
         summary["by_group"] = rows = _counts(groups.codes, removed, groups.names)
-        if groups.is_crossed:
+        if groups.is_crossed and quartile is not None:
             counts = np.array([row["num_samples"] for row in rows], dtype=np.int64)
             codes = carrier_groups(counts, len(class_names))
             summary["carriers_by_quartile"] = _carriers_by_quartile(quartile, groups.codes, codes, len(groups.names))

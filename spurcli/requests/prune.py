@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from spurcli.errors import UsageError
@@ -31,7 +32,7 @@ class PruneRequest:
     scores: Annotated[
         File | Sequence[File] | None,
         Option(
-            "Score files, averaged. (default: scores.h5)",
+            "Score files, averaged. Not needed with --group-labels to remove a whole group. (default: scores.h5)",
             "SCORES",
             repeated=True,
             positional=True,
@@ -86,16 +87,27 @@ class PruneRequest:
 
 def run(asked: PruneRequest, caller: Caller) -> PruneResult:
     """Resolve the request and write the list."""
-    from spurcli.stages.prune import prune
+    from spurcli.stages.prune import needs_no_scores, prune
 
     if asked.kind not in ("keep", "remove"):
         raise UsageError(f"--kind {asked.kind} is unknown", "Use keep or remove.")
     output = output_file(asked.output, asked.standard_output)
+    groups = several(asked.group)
+    named = several(asked.scores)
+    is_free = asked.group_labels is not None and needs_no_scores(
+        asked.fraction,
+        groups,
+        asked.select,
+        path(asked.match),
+        balances=asked.balance_classes or asked.balance_groups,
+    )
+    if not named and not (is_free and (groups or not Path("scores.h5").is_file())):
+        named = [None]
     return prune(
-        [input_file(name, "scores.h5", caller.progress.say) for name in several(asked.scores) or [None]],
+        [input_file(name, "scores.h5", caller.progress.say) for name in named],
         fraction=asked.fraction,
         per_class=asked.per_class,
-        groups=several(asked.group),
+        groups=groups,
         groups_file=path(asked.group_labels),
         balance_classes=asked.balance_classes,
         balance_groups=asked.balance_groups,

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spurcli.artifacts.indices import IndexList, Kind, read_indices_about, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
@@ -27,7 +28,14 @@ from spurcli.pruning.rules import (
     removed_by,
     within_class,
 )
-from spurcli.pruning.samples import direction_of, read_class_labels, read_known_groups, require_same_samples
+from spurcli.pruning.samples import (
+    KnownSamples,
+    direction_of,
+    read_class_labels,
+    read_known_groups,
+    require_same_samples,
+    samples_of_groups,
+)
 from spurcli.pruning.summary import one_class, summarise, unbalanced, warnings_of
 from spurcli.results import PruneResult
 from spurcli.selection import (
@@ -63,7 +71,8 @@ def prune(
 ) -> PruneResult:
     """Choose what to remove from the training split that `scores` are about, and write the list.
 
-    Several score files are averaged. `fraction` is what is removed, an exact decimal: of the whole set, of each
+    Several score files are averaged. None are needed for a list that does not depend on difficulty, if `groups_file`, whose groups are
+    class/attribute, says which samples there are: then its summary has no quartiles. `fraction` is what is removed, an exact decimal: of the whole set, of each
     class (`per_class`), or inside the named `groups`; `auto` alone stands for the groups that carry their class's
     spurious feature (`spurcli.groups.aligned_groups` of the training counts), the rule of identifiable settings. More
     of the same goes with `balance_classes` or `balance_groups`, until all classes or groups are as small as the
@@ -76,8 +85,6 @@ def prune(
     Returns the list's rule, summary and warnings. Raises UsageError for contradicting options, InputError for files
     that do not belong together.
     """
-    if not scores:
-        raise UsageError("No score file is named", "Make one with: spurcli score --dataset NAME")
     resolved = [path.resolve() for path in scores]
     if twice := [path for path, place in zip(scores, resolved, strict=True) if resolved.count(place) > 1]:
         raise UsageError(f"{twice[0]} is named twice", "Name each score file once.")
@@ -85,35 +92,36 @@ def prune(
         raise UsageError("--match-groups requires --match", "Name a list with --match LIST.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
     rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, balance_groups, quotas, select, match)
-    with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(open_scores(path)) for path in scores]
-        header = readers[0].header
-        require_same_samples(readers, policy)
-        num_samples = header.num_samples
-        label, class_names = read_class_labels(readers[0])
-        known = read_known_groups(readers[0], groups_file, class_names, policy)
-        score = deciding_score(readers[0].scores, score)
-        higher_is = direction_of(readers, score)
-        keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
-        settings = header.provenance.get("settings", {})
-        parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
-
-    if known.parent:
-        parents.append(known.parent)
+    if scores:
+        known_samples, keys, score = _of_scores(scores, groups_file, score, policy)
+    elif groups_file is not None and needs_no_scores(
+        fraction, groups, select, match, balances=balance_classes or balance_groups
+    ):
+        known_samples, keys, score = samples_of_groups(groups_file), None, None
+    else:
+        raise UsageError("No score file is named", "Make one with: spurcli score --dataset NAME")
+    subject, label, class_names, known = (
+        known_samples.subject,
+        known_samples.label,
+        known_samples.class_names,
+        known_samples.groups,
+    )
+    num_samples, settings, parents = len(label), known_samples.settings, [*known_samples.parents]
+    del known_samples
     recalls = None
     if quotas is not None:
         sizes = count_codes(label, len(class_names)).tolist()
-        recalls = read_recalls(quotas, class_names, sizes, header.subject, policy)
+        recalls = read_recalls(quotas, class_names, sizes, subject, policy)
         parents.append(recalls.parent)
         rule = replace(rule, recall=tuple(recalls.recall))
     doubts: list[str] = []
     if AUTO in groups and AUTO not in known.names:
         rule = replace(rule, groups=found_groups(groups, known, len(class_names)))
         doubts = doubts_about(rule.groups, known, class_names)
-    quartile = quartiles(keys, label, len(class_names))
+    quartile = quartiles(keys, label, len(class_names)) if keys is not None else None
     if match is not None:
         del keys
-        other = read_indices_about(header.subject, match, policy)
+        other = read_indices_about(subject, match, policy)
         stratum = label
         rule_facts: ListRule = {**other.rule, "select": "random", "matched": "class"}
         if match_groups:
@@ -127,7 +135,7 @@ def prune(
         del stratum
         parents.append(Parent.of(match, other.provenance))
     else:
-        if rule.select == "random":
+        if rule.select == "random" or keys is None:  # without scores all of the groups are removed
             keys = random_keys(num_samples, seed, "prune")
         removed = removed_by(rule, keys, label, len(class_names), known)
         del keys
@@ -137,7 +145,7 @@ def prune(
             rule_facts["recall_counts"] = recalls.to_json()
     if removed.all():
         raise InputError("Nothing would be kept", "Remove a smaller fraction.")
-    rule_facts |= {"score": score, "seed": seed if rule_facts["select"] == "random" else None}
+    rule_facts |= {**({"score": score} if score else {}), "seed": seed if rule_facts["select"] == "random" else None}
     summary = summarise(removed, quartile, label, class_names, known)
     warnings = [
         *(recalls.warnings if recalls else ()),
@@ -156,7 +164,7 @@ def prune(
         IndexList(
             indices,
             kind,
-            header.subject,
+            subject,
             rule=rule_facts,
             summary=summary,
             provenance=made,
@@ -172,6 +180,33 @@ def prune(
         "summary": summary,
         "warnings": warnings,
     }
+
+
+def needs_no_scores(
+    fraction: str | float | None, groups: Sequence[str], select: str, match: Path | None, *, balances: bool
+) -> bool:
+    """Whether a list does not depend on difficulty: a random one, and one without all samples of some groups."""
+    takes_all = bool(groups) and not balances and fraction is not None and parse_fraction(str(fraction)) == 1
+    return match is not None or select == "random" or takes_all
+
+
+def _of_scores(
+    paths: Sequence[Path], groups_file: Path | None, score: str | None, policy: InjectionPolicy
+) -> tuple[KnownSamples, NDArray[np.uint32], str]:
+    """What score files say about their samples, their difficulty (larger is harder), and the score that decides."""
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(open_scores(path)) for path in paths]
+        header = readers[0].header
+        require_same_samples(readers, policy)
+        label, class_names = read_class_labels(readers[0])
+        known = read_known_groups(readers[0], groups_file, class_names, policy)
+        score = deciding_score(readers[0].scores, score)
+        higher_is = direction_of(readers, score)
+        keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
+        parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
+    parents += [known.parent] if known.parent else []
+    settings = header.provenance.get("settings", {})
+    return KnownSamples(header.subject, label, class_names, known, settings, parents), keys, score
 
 
 def _rule(

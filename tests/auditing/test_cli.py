@@ -146,6 +146,38 @@ def test_the_feature_is_added_to_the_test_split_for_any_model(here):
     assert done.json["features"][0]["num_samples"]["N1"] == 100 - without
 
 
+def test_all_carriers_are_removed_without_scores(here):
+    """The groups say which samples there are; what depends on difficulty still needs scores."""
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    groups = ["--group-labels", "audit/suspects/1.groups.txt"]
+    whole = ["--group", "b/corner", "--fraction", "1"]
+    done = here("prune", *groups, *whole, "--json")
+    assert done.code == 0, done.err
+    assert (done.json["summary"]["by_quartile"], done.json["summary"]["carriers_by_quartile"]) == ([], None)
+    found = read_indices(Path("keep.txt"))
+    assert here("prune", *groups, "--match", "keep.txt", "--seed", "4", "-o", "random.txt").code == 0
+    control = read_indices(Path("random.txt"))
+    assert len(control.indices) == len(found.indices)
+    assert not np.array_equal(control.indices, found.indices)
+    for words in ([*whole[:3], "0.25"], [*whole, "--balance-classes"], ["--per-class", "--fraction", "0.1"]):
+        done = here("prune", *groups, *words)
+        assert done.code != 0
+        assert "scores" in done.err
+    flags = ["--set", "training.epochs=1", "--set", "model.options.hidden=[16]"]
+    assert here("score", "--dataset", "parts.py:load", "--recipe", "demo", "--epoch", "1", *flags).code == 0
+    assert here("prune", "scores.h5", *groups, *whole, "-o", "scored.txt").code == 0
+    scored = read_indices(Path("scored.txt"))
+    assert np.array_equal(scored.indices, found.indices)
+    assert scored.subject == found.subject
+
+
+def test_groups_that_do_not_name_the_class_need_scores(here):
+    names = ["near", "far"]
+    Path("own.txt").write_text("".join(f"{names[number % 2]}\n" for number in range(400)))
+    done = here("prune", "--group-labels", "own.txt", "--group", "far", "--fraction", "1")
+    assert (done.code, "does not state the class of each sample" in done.err) == (3, True)
+
+
 def test_a_suspect_that_is_not_there_is_named(here):
     assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
     for words, says in (
