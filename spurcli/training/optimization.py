@@ -22,6 +22,9 @@ class _Eager(torch.optim.Optimizer):
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
+    def _patch_step_function(self) -> None:
+        """Nothing: torch would wrap `step` for its profiler and for hooks, which nothing here has."""
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients; torch's way zeroes them too and tells its profiler, which takes as long as a small layer."""
         assert set_to_none

@@ -179,3 +179,16 @@ def test_linear_rate_clipping_and_exempt_biases_against_a_slow_loop(build_traine
     assert 0 < sum(clipped) < len(clipped)
     for name, parameter in parameters.items():
         torch.testing.assert_close(mine.model.get_parameter(name), parameter, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_no_record_for_the_profiler_around_a_step(name):
+    """Torch wraps the step of each optimizer that it makes, which takes as long as a small layer."""
+    model = nn.Linear(2, 2)
+    optimizer = build_optimizer(model, recipe(optimizer=name))
+    model(torch.ones(1, 2)).sum().backward()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        optimizer.step()
+    events = {event.key for event in profile.key_averages()}
+    assert any("fused" in event for event in events)
+    assert not any(event.startswith("Optimizer.step") for event in events)
