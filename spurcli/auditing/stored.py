@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ class StoredSuspect:
             splits[name] = replace(split, attribute=carries.astype(np.int64))
             if name != "train":
                 index = np.flatnonzero(~carries)
-                twins[name] = Twin(index, added_to(self.addition, split.inputs, index))
+                twins[name] = Twin(index, partial(added_to, self.addition, split.inputs, index))
         return replace(
             dataset,
             splits=splits,

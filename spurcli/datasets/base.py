@@ -36,10 +36,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Twin:
-    """Copies of the samples `index` int64 [m] of a split, all with the injected feature."""
+    """Copies of the samples `index` int64 [m] of a split, all with the injected feature; made when first asked for."""
 
     index: NDArray[np.int64]
-    inputs: Inputs
+    make: Callable[[], Inputs]
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        return self.make()
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def _read(file: Path) -> Dataset:
     found = read_embeddings(file)
     kept = read_column_names(file)
     twins = {
-        name: Twin(split.twin_index, Vectors(split.twin_embedding))
+        name: Twin(split.twin_index, partial(Vectors, split.twin_embedding))
         for name, split in found.splits.items()
         if split.twin_index is not None and split.twin_embedding is not None
     }

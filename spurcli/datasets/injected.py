@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,7 +90,7 @@ def apply_injection(dataset: Dataset, injection: Injection) -> Dataset:
         if name != "train":
             index = np.arange(len(split), dtype=np.int64)
             everywhere = np.ones(len(index), dtype=bool)
-            twins[name] = Twin(index, _with_feature(split.inputs, everywhere, apply, injection.seed, stream))
+            twins[name] = Twin(index, partial(_with_feature, split.inputs, everywhere, apply, injection.seed, stream))
     feature_name = injection.feature.rpartition(":")[2]
     return replace(
         dataset,

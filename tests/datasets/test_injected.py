@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,6 +95,22 @@ def test_evaluation_splits_stay_clean_and_have_a_twin_that_carries_it_everywhere
     for row, pixels in enumerate(twin.inputs.read(everything)):
         np.testing.assert_array_equal(pixels, patch(clean[row], None, size=4, value=255))
     assert set(injected.twins) == {"val", "test"}
+
+
+def test_twins_are_made_when_asked_for_and_once(monkeypatch):
+    """Training reads none of them."""
+    calls = []
+
+    @functools.wraps(patch)
+    def feature(pixels, rng, **parameters):
+        calls.append(1)
+        return patch(pixels, rng, **parameters)
+
+    monkeypatch.setattr("spurcli.features.patch.patch", feature)
+    injected = apply_injection(dataset(), injection(**EXACT))
+    assert len(calls) == 4
+    assert injected.twins["val"].inputs is injected.twins["val"].inputs
+    assert len(calls) == 4 + 12
 
 
 def test_the_data_underneath_is_not_touched():
