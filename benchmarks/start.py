@@ -1,0 +1,58 @@
+"""What each stage of the demo takes as a process, beyond the import of torch: python benchmarks/start.py [--repeats 5] [--tiny]
+
+The first command of each stage of the demo's first seed, one process each, in the order of the study, then `import torch` alone, again and
+again in new folders. CPU seconds, so that other programs matter less: the median of the stage, the median of what is left without the
+import of that round, and peak memory. Training takes all 30 epochs. `--tiny` only checks that the script works: one epoch, one round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from large import measured  # the module beside this one
+
+from spurcli import demonstration
+
+TORCH, HELP, LOGITS = "import torch", "--help", "score --logits, 4,000 × 10"
+MADE = "import numpy as np; np.save('logits.npy', np.random.default_rng(0).normal(size=(4000, 10))); np.save('labels.npy', np.arange(4000) % 10)"
+
+
+def commands(*, tiny: bool) -> dict[str, list[str]]:
+    """What Python is told, by name; later ones read what earlier ones have made."""
+    ours = ["-m", "spurcli"]
+    found = {HELP: [*ours, "--help"]}
+    for step in demonstration.study("demo", [demonstration.FIRST_SEED]).steps:
+        few = ["--set", "training.epochs=2"] if tiny and step.stage == "train" else []
+        found.setdefault(step.stage, [*ours, *step.words, *few])
+    found["report"] = [*ours, "report", "demo", "-o", "demo/report.html"]
+    found[LOGITS] = [*ours, *["score", "--logits", "logits.npy", "--labels", "labels.npy", "-o", "of-logits.h5"]]
+    return {**found, TORCH: ["-c", "import torch"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="one round with little training, to see that it works")
+    arguments = parser.parse_args()
+    words = commands(tiny=arguments.tiny)
+    seconds: dict[str, list[float]] = {name: [] for name in words}
+    peak: dict[str, float] = {}
+    for _ in range(1 if arguments.tiny else arguments.repeats):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            measured([sys.executable, "-c", MADE], folder)
+            for what, of_python in words.items():
+                took, peak[what] = measured([sys.executable, *of_python], folder)
+                seconds[what].append(took)
+    print(f"{'':28}{'CPU s':>8}{'beyond torch':>14}{'peak MB':>9}")
+    for what, took in seconds.items():
+        beyond = statistics.median(mine - torch for mine, torch in zip(took, seconds[TORCH], strict=True))
+        print(f"{what:28}{statistics.median(took):>8.2f}{beyond:>14.2f}{peak[what] / 1e6:>9.0f}")
+
+
+if __name__ == "__main__":
+    main()
