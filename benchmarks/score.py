@@ -4,7 +4,7 @@
 
 All sides run alternately (A B C D, A B C D …) in this process, with the same model and pixels. spurcli computes and checks all scores and
 writes them to scores.h5; the plain loops keep their values in memory. Scores on request (--add-score k_centre
-takes time n²) are not included. `--tiny`: see train.py.
+takes time n²) are not included. All sides keep freed memory, as `spurcli score` does. `--tiny`: see train.py.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from spurcli.artifacts.scores import ScoreInfo, ScoresHeader, open_scores, write
 from spurcli.registries import SCORES
 from spurcli.runtime.context import RunContext
 from spurcli.runtime.feed import ImageFeed
+from spurcli.runtime.malloc import keep_freed_memory
 from spurcli.scoring.forward import ScoredRun, score_run
 from spurcli.scoring.requested import ON_DEMAND, registered_scores
 from spurcli.session import configure
@@ -87,6 +88,8 @@ def check(scores: Path, found: NDArray[np.float32], name: str) -> None:
 
 def main() -> None:
     repeats, tiny = asked(__doc__ or "")
+    if not tiny:
+        keep_freed_memory()
     taken = [name for name in SCORES.entries if name not in ON_DEMAND]
     print(f"{'':12}{'samples':>9}   speed (fastest, median of pairs) relative to")
     print(f"{'':12}{'a second':>9}   a bare EL2N loop   a bare forward   one image at a time")
