@@ -136,23 +136,32 @@ class ImageFeed:
         """Yield (index int64 [m], pixels) for consecutive batches of `order`, starting with batch number `first`."""
         bounds = batch_bounds(len(order), batch_size, joins_lone=joins_lone)[first:]
         parts = [own_part(begin, end, share, joins_lone=joins_lone) for begin, end in bounds]
+        # at once: a copy of one batch's positions from ordinary memory would wait for the device
+        positions = torch.from_numpy(order).to(self.device)
         if self.pixels is not None:
             there = self.pixels.device == self.device
+            rows, pinned = positions if there else torch.from_numpy(order), self.pixels.is_pinned()
             in_order = _is_consecutive(order)  # as in scoring: views then, no copies
-            positions = torch.from_numpy(order).to(self.pixels.device)
             for begin, end in parts:
-                index = positions[begin:end]
                 place = int(order[begin]) if begin < end else 0
-                pixels = self.pixels[place : place + len(index)] if in_order else self.pixels[index]
-                yield (index, pixels) if there else (index.to(self.device), pixels.to(self.device, non_blocking=True))
+                if in_order:
+                    pixels = self.pixels[place : place + end - begin]
+                else:
+                    pixels = _pinned(self.pixels, rows[begin:end]) if pinned else self.pixels[rows[begin:end]]
+                yield positions[begin:end], pixels.to(self.device, non_blocking=True)
             return
-        batches = [order[begin:end] for begin, end in parts]
-        read = [chosen for chosen in batches if len(chosen)]
+        read = [order[begin:end] for begin, end in parts if begin < end]
         pixels_of = _read_all(self.inputs, read, self.num_workers, pin=self.device.type == "cuda")
-        for chosen in batches:
-            pixels = next(pixels_of) if len(chosen) else torch.empty((0, *self.inputs.shape), dtype=torch.uint8)
-            index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
-            yield index, pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+        for begin, end in parts:
+            pixels = next(pixels_of) if begin < end else torch.empty((0, *self.inputs.shape), dtype=torch.uint8)
+            pixels = pixels.to(self.device, non_blocking=True)
+            yield positions[begin:end], pixels.permute(0, 3, 1, 2).contiguous()
+
+
+def _pinned(pixels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The pixels of `rows` in pinned memory, from where a copy does not wait for the device; indexing would leave it."""
+    out = torch.empty((len(rows), *pixels.shape[1:]), dtype=pixels.dtype, pin_memory=True)
+    return torch.index_select(pixels, 0, rows, out=out)
 
 
 def _is_consecutive(order: NDArray[np.int64]) -> bool:

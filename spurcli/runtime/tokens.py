@@ -195,11 +195,12 @@ class TextFeed:
         """Yield (index int64 [m], token ids) for consecutive batches of `order`, starting with batch number `first`."""
         length = self.length
         most = int(length.max())
+        positions = torch.from_numpy(order).to(self.device)  # at once: a batch's would wait for the device
         for bounds in batch_bounds(len(order), batch_size, joins_lone=joins_lone)[first:]:
             begin, end = own_part(*bounds, share, joins_lone=joins_lone)
-            chosen = order[begin:end]
-            index = torch.from_numpy(chosen).to(self.device, non_blocking=True)
-            yield index, self._padded(index, padded_length(int(length[chosen].max(initial=0)), most, self.device))
+            longest = int(length[order[begin:end]].max(initial=0))
+            index = positions[begin:end]
+            yield index, self._padded(index, padded_length(longest, most, self.device))
 
     def _padded(self, index: torch.Tensor, width: int) -> dict[str, torch.Tensor]:
         ids, start, first = self.on_device

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from operations import Counted  # the module is in tests/support
 from PIL import Image
 
 from spurcli.datasets import ArrayImages, FileImages
@@ -57,6 +58,37 @@ def test_resident_and_worker_batches_are_the_same(pixels):
         assert torch.cat(index).tolist() == order.tolist()
         assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 3]
         assert all(torch.equal(batch, wanted) for batch, wanted in zip(batches, expected, strict=True))
+
+
+@pytest.mark.parametrize("place", ["pinned", "workers"])
+def test_a_batch_is_one_copy_to_a_device_that_waits_for_none(pixels, place, monkeypatch):
+    """Positions go there once. Of pinned pixels the chosen ones are pinned too: copies from other memory wait."""
+    empty, pinned = torch.empty, []
+
+    def without_device(*size, pin_memory=False, **options):
+        if pin_memory:
+            pinned.append(size[0][0])
+        return empty(*size, **options)
+
+    order = np.random.default_rng(1).permutation(23).astype(np.int64)
+    in_memory = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous() if place == "pinned" else None
+    feed = ImageFeed(OnDemand(pixels), torch.device("meta"), 0, in_memory)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda _self: True)
+    monkeypatch.setattr(torch, "empty", without_device)
+    with Counted() as counted:
+        index, batches = collect(feed, order, 4)
+    assert counted.found["aten._to_copy.default"] == 1 + 6
+    assert pinned == ([4, 4, 4, 4, 4, 3] if place == "pinned" else [])
+    assert {tensor.device.type for tensor in (*index, *batches)} == {"meta"}
+
+
+def test_what_is_gathered_from_pinned_memory_are_the_pixels(pixels, monkeypatch):
+    empty, order = torch.empty, np.random.default_rng(1).permutation(23).astype(np.int64)
+    feed = ImageFeed.build(ArrayImages(pixels), CPU, 0)
+    expected = collect(feed, order, 4)[1]
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda _self: True)
+    monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **options: empty(*size, **options))
+    assert all(torch.equal(*both) for both in zip(collect(feed, order, 4)[1], expected, strict=True))
 
 
 @pytest.mark.parametrize("resident", [True, False])
