@@ -119,6 +119,7 @@ def test_recipes_hold_the_papers_numbers(name):
         preprocessing.flip,
     )  # fmt: skip
     assert (training.precision, settings.scoring.view, training.selection) == ("float32", "eval", "last")
+    assert training.channels_last == (name != "multinli")
     if training.optimizer == "sgd":
         assert training.momentum == 0.9
     if name == "cifar10":
@@ -131,6 +132,13 @@ def test_recipes_hold_the_papers_numbers(name):
         assert (preprocessing.mean, preprocessing.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     if name == "waterbirds":
         assert preprocessing.resized_crop_ratio == pytest.approx((3 / 4, 4 / 3))
+
+
+@pytest.mark.parametrize("name", ["own-images", "own-text"])
+def test_no_paper_says_how_your_own_data_is_computed(name):
+    """Training is in bf16; a score's ties and order need float32."""
+    settings = configure(recipe=name)
+    assert (settings.training.precision, settings.scoring.precision) == ("bf16", "float32")
 
 
 # method, its options, epochs, batch, learning rate, weight decay, as their authors publish them
