@@ -1,4 +1,4 @@
-"""Time and memory of other tools for the same task on the same files: python benchmarks/peers.py [--samples 1e6] [--tiny]
+"""Time and memory of other tools for the same task on the same files: python benchmarks/peers.py [TASK …] [--samples 1e6] [--tiny]
 
 Each tool runs in its own process, from start to end, including imports and files: CPU seconds, peak memory, lines that a user
 writes. A tool that is not installed is skipped, and the command that installs it is shown. `--tiny` only checks that the script works.
@@ -17,8 +17,12 @@ from pathlib import Path
 import numpy as np
 from large import measured, write_score_file  # the module beside this one
 
-SCORE = "how difficult each sample is, from logits of 10 classes"
-PRUNE = "a list without the hardest tenth of each of 100 classes"
+SCORE, PRUNE, EVALUATE = "score", "prune", "evaluate"
+TITLES = {
+    SCORE: "how difficult each sample is, from logits of 10 classes",
+    PRUNE: "a list without the hardest tenth of each of 100 classes",
+    EVALUATE: "how good logits of 10 classes are",
+}
 
 # task → name of the tool, what it must import, what a user writes: words of our command line, or Python.
 TASKS: dict[str, dict[str, tuple[str, str]]] = {
@@ -60,7 +64,8 @@ for c in range(label.max() + 1):
     of_class = np.flatnonzero(label == c)
     hardest = np.argsort(-score[of_class], kind="stable")[: len(of_class) // 10]
     keep[of_class[hardest]] = False
-np.savetxt("numpy.txt", np.flatnonzero(keep), fmt="%d")
+with open("numpy.txt", "w") as file:  # four times as fast as savetxt
+    file.write("\\n".join(map(str, np.flatnonzero(keep).tolist())) + "\\n")
 """,
         ),
         "pandas": (
@@ -72,6 +77,17 @@ with h5py.File("scores.h5") as file:
 rank = table.groupby("label").score.rank(method="first", ascending=False)
 keep = table[rank > table.groupby("label").score.transform("size") // 10]
 keep.index.to_series().to_csv("pandas.txt", index=False, header=False)
+""",
+        ),
+    },
+    EVALUATE: {
+        "spurcli (all measures)": ("", "evaluate --logits logits.npy --labels labels.npy -o evaluation.json"),
+        "NumPy (accuracy)": (
+            "numpy",
+            """
+import numpy as np
+logits, labels = np.load("logits.npy"), np.load("labels.npy")
+print((logits.argmax(1) == labels).mean())
 """,
         ),
     },
@@ -91,6 +107,7 @@ def write_inputs(folder: Path, num_samples: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)} (all)")
     parser.add_argument("--samples", type=float, default=1e6)
     parser.add_argument("--tiny", action="store_true", help="2,000 samples, to see that it works")
     parser.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
@@ -103,8 +120,9 @@ def main() -> None:
         folder = Path(name)
         # a process that is started from one which held the inputs would count them as its own memory
         measured([sys.executable, str(Path(__file__).resolve()), "--write", "--samples", str(num_samples)], folder)
-        for task, tools in TASKS.items():
-            print(f"{task}, {num_samples:,} samples\n{'':28}{'CPU s':>8}{'peak MB':>9}{'lines':>7}")
+        for task in arguments.tasks or TASKS:
+            tools = TASKS[task]
+            print(f"{TITLES[task]}, {num_samples:,} samples\n{'':28}{'CPU s':>8}{'peak MB':>9}{'lines':>7}")
             for tool, (needs, text) in tools.items():
                 if needs and not importlib.util.find_spec(needs):
                     print(f"{tool:28}  not installed: pip install {needs}")

@@ -144,7 +144,8 @@ def test_peers_make_the_same_list(script, capsys, monkeypatch, spurcli):
     module.main()
     out = capsys.readouterr().out
     assert "pip install cleanlab" in out
-    found = rows(out, ["spurcli (7 scores)", "NumPy (EL2N)", "spurcli  ", "NumPy  ", "pandas"])
+    evaluating = ["spurcli (all measures)", "NumPy (accuracy)"]
+    found = rows(out, ["spurcli (7 scores)", "NumPy (EL2N)", "spurcli  ", "NumPy  ", "pandas", *evaluating])
     assert all(numbers[-3:-1] == [1, 2] for numbers in found.values())
     assert len(lists) == 1
 
