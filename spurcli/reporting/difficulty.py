@@ -127,8 +127,8 @@ def feature_carriers(reader: ScoresReader, stride: int = 1) -> tuple[NDArray[np.
 
 
 def _strided(reader: ScoresReader, codes: Callable[[int, int], NDArray[np.int64]], stride: int) -> NDArray[np.int64]:
-    """Every `stride`-th of the labels or groups."""
-    return np.concatenate([codes(start, stop)[::stride] for start, stop in _bounds(reader, stride)])
+    """Every `stride`-th of the labels or groups; copied, as a view would keep those between them in memory."""
+    return np.concatenate([codes(start, stop)[::stride].copy() for start, stop in _bounds(reader, stride)])
 
 
 def _histogram(values: NDArray[np.float32], carries: NDArray[np.bool_] | None) -> Histogram:
