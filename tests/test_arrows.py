@@ -73,7 +73,7 @@ def test_no_file_is_longer_than_400_lines():
 
 
 def test_contributors_are_led_to_functions_that_exist():
-    contributing = (SOURCE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    contributing = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = contributing.partition("## Where decisions are made")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]+\.py)`((?:[:,] `[\w.]+`)*)", table)
     assert len(named) >= 10
