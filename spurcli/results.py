@@ -88,13 +88,14 @@ class CountsOfRow(TypedDict):
 
 
 class AuditResult(TypedDict):
-    """The result of `spurcli audit`: `suspects` are those of audit.json, in order."""
+    """The result of `spurcli audit`: `suspects` and `failing_groups` are those of audit.json, in order."""
 
     output: str
     pages: list[str]
     held_out: str
     num_confirmed: int
     suspects: list[JsonObject]
+    failing_groups: list[JsonObject]
     finders: list[JsonObject]
     warnings: list[str]
 

@@ -31,6 +31,8 @@ def read_audit(path: Path) -> JsonObject:
         if not isinstance(suspect, dict):
             raise _wrong(f"{where}: suspect {number} is not an object")
         _check(suspect, f"{where}: suspect {number}")
+    for entry in optional_field(content, "failing_groups", list, where) or []:
+        _check_failing(entry, f"{where}: failing_groups")
     for name in ("warnings", "finders"):
         optional_field(content, name, list, where)
     read_provenance(content.get("provenance"), where)
@@ -73,6 +75,21 @@ def _check(suspect: JsonObject, where: str) -> None:
     _names(optional_field(suspect, "also", list, where) or [], f"{where}: also")
     next_lines = optional_field(suspect, "next", list, where)
     _names(next_lines or [], f"{where}: next")
+
+
+def _check_failing(entry: object, where: str) -> None:
+    if not isinstance(entry, dict):
+        raise _wrong(f"{where} are not a list of objects")
+    for name in ("name", "column", "value", "class", "statement"):
+        field(entry, name, str, where)
+    for name in ("accuracy", "others"):
+        _check_metric(field(entry, name, dict, where), f"{where}: {name}")
+        field(entry[name], "num_samples", int, f"{where}: {name}")
+    field(entry, "p_adjusted", (int, float), where)
+    ranks = field(entry, "suspects", list, where)
+    if not all(type(rank) is int for rank in ranks):
+        raise _wrong(f"{where}: suspects are not whole numbers")
+    _names(field(entry, "next", list, where), f"{where}: next")
 
 
 def _check_value(row: object, where: str) -> None:

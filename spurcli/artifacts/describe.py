@@ -206,6 +206,7 @@ def _describe_audit(path: Path) -> Described:
     brief = {
         "held_out": found["held_out"],
         "suspects": [{key: suspect.get(key) for key in keys} for suspect in found["suspects"]],
+        "failing_groups": [entry["statement"] for entry in found.get("failing_groups") or []],
     }
     return Described("audit", brief, read_provenance(found.get("provenance"), str(path)), _audited_samples(found, path))
 

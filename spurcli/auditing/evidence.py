@@ -35,7 +35,7 @@ class Evidence:
     """The input of every finder. Values are computed on first access and then kept.
 
     `dataset` has the splits, or is None if only a table of predictions is known. `held_out` is the split on which
-    reliance is measured. Half 0 of each class (`half`) is for the search, half 1 for the confirmation: a finder
+    reliance is measured. `takes_second` is False for a table of predictions, which no second model can join. Half 0 of each class (`half`) is for the search, half 1 for the confirmation: a finder
     must choose by half 0 only.
     """
 
@@ -51,6 +51,7 @@ class Evidence:
         sample_id: Mapping[str, Sequence[str]] | None = None,
         columns: Callable[[], Mapping[str, Mapping[str, Sequence[str]]]] | None = None,
         source_of_embeddings: Callable[[], Dataset] | None = None,
+        takes_second: bool = True,
         seed: int = 0,
         budget: float | None = None,
         progress: Progress | None = None,
@@ -62,6 +63,7 @@ class Evidence:
         self.warnings: list[str] = []
         self._answers, self._second, self._columns = answers, second, columns
         self._source_of_embeddings = source_of_embeddings
+        self.takes_second = takes_second
         self._began = time.monotonic()
         self._half: dict[str, NDArray[np.int64]] = {}
         self._kept: dict[tuple[str, str], Any] = {}

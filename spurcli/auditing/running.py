@@ -27,7 +27,7 @@ Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
 class Search:
     """What is searched for: finders (those that do not fit the data are left out unless `is_asked`), each with its options; `held_out` is the split that judges reliance
     (None: chosen). `words` are those of the command line that later commands need too,
-    `score` those of the command that makes scores.h5."""
+    `score` those of the command that makes scores.h5, `evaluate` those that evaluate a table of predictions."""
 
     finders: Sequence[str]
     options: Options = field(default_factory=dict)
@@ -38,6 +38,7 @@ class Search:
     is_asked: bool = False
     words: Sequence[str] = ()
     score: Sequence[str] = ()
+    evaluate: Sequence[str] = ()
     sheet: SheetPlan | None = None
 
 

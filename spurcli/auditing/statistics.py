@@ -30,7 +30,7 @@ from spurcli.student import two_sided_p
 
 SMALLEST_EFFECT = 0.1  # of the model's own class distance; a smaller effect is not worth pruning
 MIN_CARRIERS = 5  # in a class, to count as one that can be compared within
-_SHOWN = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
+MEASURES = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
 _PAIRS, _GROUPS = "pairs", "groups"
 
 Bools = NDArray[np.bool_]
@@ -179,7 +179,7 @@ def _with_status(suspect: Suspect) -> Suspect:
 
 def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], str]:
     """The measures of docs/measures.md on the held-out samples of half 1, and whether from pairs or from groups."""
-    names, split, y = _SHOWN, evidence.held_out, finding.label_index
+    names, split, y = MEASURES, evidence.held_out, finding.label_index
     twin, presence = finding.counterfactual, finding.presence.get(evidence.held_out)
     judged_by = _PAIRS if twin is not None else _GROUPS
     reason = ""
@@ -191,7 +191,9 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], 
     if finding.inferred and twin is None:  # outputs of the model must not be used to judge the model
         second = evidence.second_logits(split)
         if second is None and not reason:
-            reason = "the carriers were inferred from the model itself: name another model with --second"
+            reason = "the carriers were inferred from the model itself" + (
+                ": name another model with --second" if evidence.takes_second else ""
+            )
         logits = logits if second is None else second
     if reason or y is None:
         return {name: undefined(reason) for name in names}, judged_by

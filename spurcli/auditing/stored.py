@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spurcli.artifacts.addition import Addition, read_addition
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.envelope import JsonObject, optional_field, sha256_of_file
 from spurcli.artifacts.group_list import part_about, read_groups
 from spurcli.artifacts.provenance import Parent, portable_path
-from spurcli.artifacts.subject import InjectionPolicy
+from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.auditing.additions import added_to
 from spurcli.datasets.base import Dataset, Twin
 from spurcli.errors import InputError, UsageError
@@ -89,6 +90,26 @@ class StoredSuspect:
             twins=twins,
             injection={"feature_of": dataset.class_names.index(self.label), "twin_class": None},
         )
+
+
+def read_presence(
+    folder: Path, entry: JsonObject, subject: Subject, num_classes: int, split: str
+) -> NDArray[np.float32] | None:
+    """The probability float32 [n] that each sample of a split carries the suspect `entry` of the audit in `folder`, as its groups file says.
+
+    NaN if not known; None if the file does not cover the split.
+    """
+    path = _whole(folder, entry, "groups")
+    if path is None:
+        return None
+    found = read_groups(path)
+    if split not in found.splits:
+        return None
+    part = part_about(found, path, subject, InjectionPolicy.ANY, split)
+    if part.probability is not None:
+        return part.probability
+    which = part.group % (len(found.names) // num_classes)
+    return np.where(which > 1, np.nan, which).astype(np.float32)
 
 
 def read_suspect(named: str) -> StoredSuspect:

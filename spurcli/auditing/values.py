@@ -48,7 +48,7 @@ def value_rows(evidence: Evidence, candidates: Sequence[Candidate], column: str)
             }
         )
 
-    for each in _apart([each for each in candidates if each.column == column])[:_MOST]:
+    for each in apart([each for each in candidates if each.column == column])[:_MOST]:
         if held_out not in each.presence:
             continue
         has = {split: carries(each.presence[split]) for split in rest}
@@ -60,7 +60,7 @@ def value_rows(evidence: Evidence, candidates: Sequence[Candidate], column: str)
     return rows
 
 
-def _apart(candidates: Sequence[Candidate]) -> list[Candidate]:
+def apart(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Values unchanged; ranges that do not contain another range, in order."""
     ranges = [each for each in candidates if not math.isinf(each.low) or not math.isinf(each.high)]
     values = [each for each in candidates if math.isinf(each.low) and math.isinf(each.high)]

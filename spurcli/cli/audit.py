@@ -29,7 +29,7 @@ def audit(asked: AuditRequest, call: Call) -> None:
 
     Example: spurcli audit --predictions preds.csv --label y_true --proba 'p_*'
     """
-    from spurcli.cli.audit_table import suspects_table
+    from spurcli.cli.audit_table import failing_lines, suspects_table
     from spurcli.cli.console import print_json, say, warn
 
     result = call(run, asked)
@@ -39,7 +39,9 @@ def audit(asked: AuditRequest, call: Call) -> None:
         print_json(result)
     else:
         suspects_table(result)
-    found = counted(len(result["suspects"]), "suspect")
+        failing_lines(result)
+    found, failing = counted(len(result["suspects"]), "suspect"), len(result["failing_groups"])
     folder = asked.output or STANDARD_FOLDER
-    say(f"{found}, {result['num_confirmed']} confirmed → {folder}")
+    more = f", {counted(failing, 'failing group')}" if failing else ""
+    say(f"{found}, {result['num_confirmed']} confirmed{more} → {folder}")
     say(f"Open in a browser: {', '.join(str(Path(folder) / name) for name in result['pages'])}")

@@ -14,6 +14,17 @@ from spurcli.words import amount
 _MAX_ROWS = 12
 
 
+def failing_lines(result: AuditResult) -> None:
+    """The failing groups, and for each of their columns the command that shows all groups."""
+    failing = result["failing_groups"]
+    for entry in failing[:_MAX_ROWS]:
+        say(entry["statement"])
+    if len(failing) > _MAX_ROWS:
+        say(f"… {len(failing) - _MAX_ROWS} more failing groups: --json shows all")
+    for line in dict.fromkeys(line for entry in failing[:_MAX_ROWS] for line in entry["next"]):
+        say(f"  {line}")
+
+
 def suspects_table(result: AuditResult) -> None:
     """The suspects in order, then why the unconfirmed ones are not confirmed, then the lines to type for the first."""
     suspects = result["suspects"]

@@ -47,7 +47,11 @@ from spurcli.requests.options import (
     path,
     several,
 )
-from spurcli.requests.score_words import score_words_of_model, score_words_of_table
+from spurcli.requests.score_words import (
+    evaluate_words_of_table,
+    score_words_of_model,
+    score_words_of_table,
+)
 from spurcli.results import AuditResult
 
 if TYPE_CHECKING:
@@ -162,7 +166,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
         if asked.second or asked.confirm:
             raise UsageError("--second and --confirm require a first model", "Name a model instead of --predictions.")
         table = prediction_table(asked, _BESIDE_TABLE)
-        search = replace(search, score=score_words_of_table(asked))
+        search = replace(search, score=score_words_of_table(asked), evaluate=evaluate_words_of_table(asked))
         settings = _settings_beside(asked)
         return audit(
             settings,

@@ -10,6 +10,7 @@ from typing import Any
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.recipes import is_own, read_recipe
 from spurcli.registry import is_user_code
+from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.options import ROLES, words_of
 from spurcli.requests.score import ScoreRequest
 from spurcli.settings import own_code
@@ -23,6 +24,12 @@ def score_words_of_table(asked: Any) -> list[str]:
     """The words for a table of predictions: its columns."""
     names = ("predictions", "label", "proba", "logit", "id", "split_column", "set")
     return words_of("score", ScoreRequest(**{name: getattr(asked, name) for name in names}))[1:]
+
+
+def evaluate_words_of_table(asked: Any) -> list[str]:
+    """The words that evaluate a table of predictions, without its groups."""
+    names = ("predictions", "label", "proba", "logit", "id", "split_column", "set")
+    return words_of("evaluate", EvaluateRequest(**{name: getattr(asked, name) for name in names}))
 
 
 def score_words_of_model(checkpoint: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,14 +31,17 @@ from spurcli.artifacts.space import require_writable
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.artifacts.unfinished import unfinished
 from spurcli.auditing.evidence import Answers, Evidence
+from spurcli.auditing.failing import failing_groups
 from spurcli.auditing.kept import Kept
 from spurcli.auditing.merging import merged
-from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, require_sheet, write_pages
+from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, Carried, SheetPlan, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.running import Search, found, require_fitting_kinds
 from spurcli.auditing.statistics import judged
-from spurcli.auditing.suspect import CONFIRMED
+from spurcli.auditing.stored import read_presence
+from spurcli.auditing.suspect import CONFIRMED, Suspect
 from spurcli.auditing.table_answers import (
+    ALL,
     TableAnswers,
     repeated,
     require_embedding,
@@ -81,6 +85,7 @@ class _Source:
     arguments: Mapping[str, Any]
     parents: Sequence[Parent]
     place: Place
+    evaluate: Callable[[str], Sequence[str]] = lambda _: ()  # words of the command that evaluates by a column
     check: Callable[[], None] = _nothing  # warns of doubtful predictions before the search
 
 
@@ -161,9 +166,19 @@ def audit(
         {"metadata": metadata.name if metadata else None},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
         Place(output, str(model), search.words, settings.dataset.injection is not None, search.score),
+        partial(_evaluate_words, settings, model, metadata, search.words),
         partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else _nothing,
     )
     return context.world.first(lambda: _run(source, search, output, force=force))
+
+
+def _evaluate_words(
+    settings: Settings, model: Path, metadata: Path | None, words: Sequence[str], column: str
+) -> list[str]:
+    """The words of `evaluate` by a column of the data set's own table; [] if the column may be of another table."""
+    if metadata is not None or settings.dataset.injection is not None:
+        return []
+    return ["evaluate", str(model), *words, "--attribute", column]
 
 
 def _warn_if_doubtful(evidence: Evidence, where: str, noted: Sequence[NotedAccuracy], used: str) -> None:
@@ -247,6 +262,7 @@ def _tabled(
         dataset=dataset,
         sample_id={name: part for name, part in ids.items() if part is not None},
         columns=lambda: _other_columns(path, wanted, rows, found, evidence.warn),
+        takes_second=False,
         seed=search.seed,
         budget=search.budget,
         progress=report,
@@ -259,6 +275,7 @@ def _tabled(
         {"columns": described(wanted), "embeddings": embeddings.name if embeddings else None},
         [Parent.of(path), *([Parent.of(embeddings)] if embeddings else [])],
         Place(output, words=search.words if settings else (), score=search.score if "train" in rows else ()),
+        lambda column: [*search.evaluate, "--group", column] if search.evaluate else (),
     )
 
 
@@ -295,7 +312,6 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
     )
     samples = {name: subject.to_json() for name, subject in source.subjects.items()}
     if finished := _finished(source, search, output, made, force=force):
-        evidence.progress.say(f"{output} is already complete; nothing to do")
         return finished
     require_writable(output / AUDIT_NAME, 1 << 16)
     source.check()
@@ -304,6 +320,7 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
         kept = Kept.open(folder, identity, replace_other=force)
         findings, told = found(evidence, search, kept)
         suspects = ranked(judged(evidence, merged(evidence, findings)))
+        failing = _failing(source, search, suspects)
         written = write_suspects(source.place, evidence, suspects, source.subjects, made)
         content = {
             "held_out": evidence.held_out,
@@ -314,14 +331,34 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
             "seed": search.seed,
             "finders": told,
             "suspects": written,
+            "failing_groups": failing,
             "sheet": search.sheet.to_json() if search.sheet else None,
             "warnings": evidence.warnings,
             "provenance": made,
         }
         write_audit(output / AUDIT_NAME, content)
         remove_older(output, len(written))
-        pages = write_pages(output, content, evidence, suspects, (source.place.model, *search.words), search.sheet)
+        carried = [
+            Carried(entry, suspect.finding.presence.get("train"))
+            for entry, suspect in zip(written, suspects, strict=True)
+        ]
+        pages = write_pages(output, content, evidence, carried, (source.place.model, *search.words), search.sheet)
     return _result(output, pages, content)
+
+
+def _failing(source: _Source, search: Search, suspects: Sequence[Suspect]) -> list[JsonObject]:
+    """The failing groups of the columns that were searched, each with the command that shows all groups of its column."""
+    if "columns" not in search.finders:
+        return []
+    evidence = source.evidence
+    names = search.options.get("columns", {}).get("column") or list(evidence.columns.get(evidence.held_out, {}))
+    split = [] if evidence.held_out in ("test", ALL) else ["--split", evidence.held_out]
+
+    def command(column: str) -> str:
+        words = source.evaluate(column)
+        return shlex.join(["spurcli", *words, *split]) if words else ""
+
+    return [each.to_json(suspects, command(each.column)) for each in failing_groups(evidence, names)]
 
 
 def _arguments(source: _Source, search: Search) -> dict[str, Any]:
@@ -355,17 +392,37 @@ def _finished(source: _Source, search: Search, output: Path, made: Provenance, *
     if not is_complete([main], made, samples, force=force, say=say):
         return None
     content = read_audit(main.path)
-    sheet = search.sheet.to_json() if search.sheet else content.get("sheet")
-    pages = [PAGE_NAME, *([SHEET_NAME] if sheet else [])]
-    lacking = next((name for name in pages if not (output / name).is_file()), "")
-    if not lacking and sheet != content.get("sheet"):
-        lacking = SHEET_NAME
     files = ((entry, what) for entry in content["suspects"] for what in ("groups", "addition") if entry.get(what))
-    lacking = lacking or next((entry[what] for entry, what in files if not _is_whole(output, entry, what)), "")
-    if lacking:
+    if lacking := next((entry[what] for entry, what in files if not _is_whole(output, entry, what)), ""):
         say(f"{main.path} is complete, but {lacking} is not: the same audit is done again and replaces both")
         return None
-    return _result(output, pages, content)
+    plan = search.sheet or _plan_of(content.get("sheet"))
+    pages = [PAGE_NAME, *([SHEET_NAME] if plan else [])]
+    if all((output / name).is_file() for name in pages) and content.get("sheet") == (plan.to_json() if plan else None):
+        say(f"{output} is already complete; nothing to do")
+        return _result(output, pages, content)
+    say(f"{main.path} is already complete; only {' and '.join(pages)} are written")
+    return _result(output, _pages_again(source, search, output, content, plan), content)
+
+
+def _pages_again(
+    source: _Source, search: Search, output: Path, content: JsonObject, plan: SheetPlan | None
+) -> list[str]:
+    """Write the pages of a finished audit again, with the sheet of `plan`: its suspects and their carriers are in its files."""
+    names, subject = content["class_names"], source.subjects.get("train")
+    carried = [
+        Carried(entry, read_presence(output, entry, subject, len(names), "train") if subject else None)
+        for entry in content["suspects"]
+    ]
+    content["sheet"] = plan.to_json() if plan else None
+    pages = write_pages(output, content, source.evidence, carried, (source.place.model, *search.words), plan)
+    write_audit(output / AUDIT_NAME, content)
+    return pages
+
+
+def _plan_of(stored: JsonObject | None) -> SheetPlan | None:
+    """The sheet of a finished audit."""
+    return SheetPlan(tuple(stored["classes"]), stored["num_samples"]) if stored else None
 
 
 def _is_whole(output: Path, entry: JsonObject, what: str) -> bool:
@@ -381,6 +438,7 @@ def _result(output: Path, pages: list[str], content: JsonObject) -> AuditResult:
         "held_out": content["held_out"],
         "num_confirmed": sum(entry["status"] == CONFIRMED for entry in content["suspects"]),
         "suspects": content["suspects"],
+        "failing_groups": content.get("failing_groups") or [],
         "finders": content["finders"],
         "warnings": content["warnings"],
     }

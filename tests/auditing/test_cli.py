@@ -355,7 +355,9 @@ def test_columns_beside_images_are_matched_by_id(here):
         csv.writer(file).writerows(rows[::-1] if rows[0] == rows[-1] else [rows[0], *rows[:0:-1]])
     done = here("audit", *OWN, "--metadata", "places.csv", "--column", "place", "--json")
     assert done.code == 0, done.err
-    assert done.json["warnings"] == ["place: no value is linked to a class and also moves the model towards this class"]
+    assert done.json["warnings"] == [
+        "place: no suspect; no value is linked to a class and also moves the model towards it"
+    ]
     done = here("audit", *OWN, "--metadata", "places.csv", "--column", "plaec", "--force")
     assert (done.code, "place" in done.err) == (3, True)
 

@@ -67,6 +67,32 @@ def test_from_a_sheet_to_carriers_of_every_split(in_tiny_run):
     assert not Path("audit/ticks.html").exists()
 
 
+def test_a_finished_audit_writes_its_sheet_without_another_search(in_tiny_run, monkeypatch):
+    Path("own.py").write_text(OWN)
+    words = ("audit", "model.safetensors", "--finder", "own.py:even", "--finder", "mistakes")
+    sheet = ("--sheet", "--sheet-size", "20")
+    assert in_tiny_run(*words, *sheet).code == 0
+    names = ("audit/ticks.html", "audit/audit.html")
+    expected = [Path(name).read_bytes() for name in names]
+    stored = json.loads(Path("audit/audit.json").read_text())
+    assert in_tiny_run(*words, "--force").code == 0
+    assert not Path("audit/ticks.html").exists()
+
+    def searched(*_, **__):
+        raise AssertionError("searched again")
+
+    monkeypatch.setattr("spurcli.stages.audit.found", searched)
+    done = in_tiny_run(*words, *sheet)
+    assert done.code == 0, done.err
+    assert "only audit.html and ticks.html are written" in done.err
+    assert [Path(name).read_bytes() for name in names] == expected
+    assert json.loads(Path("audit/audit.json").read_text())["sheet"] == stored["sheet"]
+    Path("audit/audit.html").unlink()
+    assert in_tiny_run(*words).code == 0  # a page that is missing is written again, and the sheet stays
+    assert [Path(name).read_bytes() for name in names] == expected
+    assert "nothing to do" in in_tiny_run(*words).err
+
+
 def test_the_sheet_of_embeddings_shows_the_images_from_which_they_were_made(in_tiny_run, monkeypatch):
     assert in_tiny_run("data", "embed", "--checkpoint", "model.safetensors").code == 0
     head = ("--dataset", "embeddings.h5", "--recipe", "own-images-frozen", "--set", "training.epochs=1")

@@ -85,7 +85,7 @@ def test_embeddings_are_grouped_evaluated_and_audited_by_the_columns_of_their_ta
         trained = spurcli("train", *data, "--keep", "all", "--set", "training.epochs=8")
         assert trained.code == 0, trained.err
         plain = spurcli("evaluate", "model.safetensors", "--json")
-        assert "hospital could: --attribute hospital" in plain.err
+        assert "hospital. Choose one: --attribute hospital" in plain.err
         found = spurcli("evaluate", "model.safetensors", "--attribute", "hospital", "--json")
         assert found.code == 0, found.err
         sizes = {entry["group"]: entry["accuracy"]["num_samples"] for entry in found.json["per_group"]}

@@ -29,7 +29,7 @@ def find(evidence: Evidence, *, column: Sequence[str] = (), most: int = 3) -> li
     hits = search(evidence, candidates, most)
     for name in column:
         if all(hit.candidate.column != name for hit in hits):
-            evidence.warn(f"{name}: no value is linked to a class and also moves the model towards this class")
+            evidence.warn(f"{name}: no suspect; no value is linked to a class and also moves the model towards it")
     return [_finding(evidence, hit, candidates) for hit in hits]
 
 

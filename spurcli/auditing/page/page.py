@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.auditing.page.samples import Shown, show
 from spurcli.auditing.page.template import render, script_hash, source
+from spurcli.auditing.statistics import MEASURES
 from spurcli.datasets import Inputs
 from spurcli.evaluation.intervals import wilson
 from spurcli.evaluation.metrics import METRICS
@@ -56,6 +57,17 @@ class ValueTable:
 
     heads: Sequence[str]
     rows: Sequence[tuple[str, bool, Sequence[str], tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class FailingRow:
+    """A failing group: its name, column and value, accuracy, that of the rest of the class, each with interval, and p-value."""
+
+    name: str
+    column: str
+    accuracy: tuple[str, str]
+    others: tuple[str, str]
+    p_value: str
 
 
 @dataclass(frozen=True)
@@ -116,18 +128,45 @@ def audit_page(content: JsonObject, examples: Mapping[int, Examples], *, title: 
         facts=_facts(content),
         suspects=suspects,
         shown=suspects[:MAX_SHOWN],
+        has_harm=any(view.entry["expected_harm"] is not None for view in suspects),
+        failing=[_failing(entry) for entry in content.get("failing_groups") or []],
+        failing_next=list(
+            dict.fromkeys(line for entry in content.get("failing_groups") or [] for line in entry["next"])
+        ),
         sheet=sheet,
         code=code,
         code_hash=script_hash(code),
     )
 
 
+def in_order(splits: Iterable[str]) -> list[str]:
+    """train, val, test, then the others by name: JSON does not keep the order of its keys."""
+    first = ("train", "val", "test")
+    return sorted(splits, key=lambda name: (first.index(name) if name in first else len(first), name))
+
+
+def _failing(entry: JsonObject) -> FailingRow:
+    ranks = ", ".join(f"suspect {rank}" for rank in entry["suspects"])
+    column = f"{entry['column']} {entry['value']}" + (f" (see {ranks})" if ranks else "")
+    return FailingRow(
+        entry["name"], column, _accuracy(entry["accuracy"]), _accuracy(entry["others"]), _p(entry["p_adjusted"])
+    )
+
+
+def _accuracy(metric: JsonObject) -> tuple[str, str]:
+    low, high = metric.get("interval") or (0.0, 1.0)
+    value = f"{metric['value']:.1%}".replace("%", " %") if metric.get("value") is not None else "–"
+    return value, f"{100 * low:.1f} to {100 * high:.1f} of {metric['num_samples']:,}"
+
+
 def _facts(content: JsonObject) -> list[str]:
     statuses = [entry["status"] for entry in content["suspects"]]
-    splits = [f"{counted(int(part['num_samples']), 'sample')} in {name}" for name, part in content["splits"].items()]
+    sizes = {name: int(content["splits"][name]["num_samples"]) for name in in_order(content["splits"])}
+    splits = [f"{counted(size, 'sample')} in {name}" for name, size in sizes.items()]
     return [
         counted(len(statuses), "suspect"),
         f"{statuses.count('confirmed')} confirmed",
+        *([counted(len(failing), "failing group")] if (failing := content.get("failing_groups")) else []),
         f"measured on {content['held_out']}",
         *splits,
     ]
@@ -135,7 +174,8 @@ def _facts(content: JsonObject) -> list[str]:
 
 def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
     measures = [("Association with the class (lift)", *_value(entry["utility"], ""))]
-    for name, metric in entry["reliance"].items():
+    for name in [*MEASURES, *sorted(set(entry["reliance"]) - set(MEASURES))]:
+        metric = entry["reliance"].get(name) or {}
         known = METRICS.get(name)
         label = known.description.label if known else _CALLED.get(name, name.replace("_", " "))
         measures.append((f"{label}, on {held_out}", *_value(metric, known.description.unit if known else "")))
@@ -149,7 +189,7 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
         facts.append("carriers are inferred")
     if entry.get("also"):
         facts.append(f"the same samples as {', '.join(entry['also'])}")
-    splits = [name for name, rows in entry["carriers"].items() if rows]
+    splits = [name for name in in_order(entry["carriers"]) if entry["carriers"][name]]
     return SuspectView(
         entry,
         _STATUS.get(entry["status"], ""),
@@ -218,9 +258,9 @@ def _p(value: float) -> str:
 
 
 def _shares(carriers: Mapping[str, Sequence[JsonObject]], splits: Sequence[str]) -> list[ShareRow]:
-    """One row per class, one column per split: the share of carriers with its interval."""
+    """One row per class whose carriers are known, one column per split: the share of carriers with its interval."""
     found = {name: {row["class"]: row for row in carriers[name]} for name in splits}
-    labels = list(dict.fromkeys(label for rows in found.values() for label in rows))
+    labels = list(dict.fromkeys(label for rows in found.values() for label, row in rows.items() if row["num_known"]))
     return [ShareRow(label, [_share(found[name].get(label)) for name in splits]) for label in labels]
 
 

@@ -15,7 +15,7 @@ from spurcli.artifacts.envelope import JsonObject
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.page.page import MAX_SHOWN, Examples, audit_page, examples_of
 from spurcli.auditing.page.sheet import NUM_TICKS, draw, sheet_page
-from spurcli.auditing.suspect import NOT_SUPPORTED, Suspect
+from spurcli.auditing.suspect import NOT_SUPPORTED
 from spurcli.datasets import Inputs
 from spurcli.datasets.inputs import kind_of
 from spurcli.errors import InputError, SpurError, UsageError
@@ -36,17 +36,26 @@ class SheetPlan:
         return {"classes": list(self.classes), "num_samples": self.num}
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A suspect as the pages need it: its `entry` of audit.json, and the probability float32 [n] that a training sample carries it, NaN
+    if not known; None without training samples."""
+
+    entry: JsonObject
+    presence: NDArray[np.float32] | None
+
+
 def write_pages(
     output: Path,
     content: JsonObject,
     evidence: Evidence,
-    suspects: Sequence[Suspect],
+    suspects: Sequence[Carried],
     audited: tuple[str, ...],
     plan: SheetPlan | None,
 ) -> list[str]:
     """The names of the pages written into the folder `output`. Samples that cannot be read are left out with a warning.
 
-    `audited` is the model as it was named ("" = none) and the words that later commands need too.
+    `suspects` are those of `content`, the content of audit.json, in order. `audited` is the model as it was named ("" = none) and the words that later commands need too.
     """
     model, *words = audited
     command = shlex.join(
@@ -72,23 +81,23 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _examples(evidence: Evidence, suspects: Sequence[Suspect]) -> dict[int, Examples]:
+def _examples(evidence: Evidence, suspects: Sequence[Carried]) -> dict[int, Examples]:
     inputs = _inputs(evidence)
     if inputs is None:
         return {}
     return {
-        suspect.rank: examples_of(
+        one.entry["rank"]: examples_of(
             inputs,
             evidence.label("train"),
-            suspect.finding.presence["train"],
+            one.presence,
             evidence.sample_id.get("train"),
-            class_index=suspect.finding.label_index,
-            where=suspect.finding.shown,
+            class_index=None if one.entry["class"] is None else evidence.class_names.index(one.entry["class"]),
+            where=one.entry["shown"],
             seed=evidence.seed,
-            number=suspect.rank,
+            number=one.entry["rank"],
         )
-        for suspect in suspects[:MAX_SHOWN]
-        if "train" in suspect.finding.presence
+        for one in suspects[:MAX_SHOWN]
+        if one.presence is not None
     }
 
 
@@ -114,17 +123,17 @@ def require_sheet(evidence: Evidence, plan: SheetPlan) -> None:
             )
 
 
-def _sheet(evidence: Evidence, suspects: Sequence[Suspect], command: str, plan: SheetPlan) -> str:
+def _sheet(evidence: Evidence, suspects: Sequence[Carried], command: str, plan: SheetPlan) -> str:
     inputs, label = _inputs(evidence), evidence.label("train")
     assert inputs is not None
     names = evidence.class_names
-    likely = [suspect for suspect in suspects if suspect.status != NOT_SUPPORTED and suspect.label is not None]
-    first = likely[0] if likely and (not plan.classes or likely[0].label in plan.classes) else None
-    wanted = plan.classes or ([str(first.label)] if first else names)
+    likely = [one for one in suspects if one.entry["status"] != NOT_SUPPORTED and one.entry["class"] is not None]
+    first = likely[0] if likely and (not plan.classes or likely[0].entry["class"] in plan.classes) else None
+    wanted = plan.classes or ([first.entry["class"]] if first else names)
     classes = [y for y, name in enumerate(names) if name in wanted and (label == y).any()]
     if not classes:
         raise InputError("No class of the sheet has training samples", "Name another one with --sheet-class.")
-    presence = first.finding.presence.get("train") if first else None
+    presence = first.presence if first else None
     items = draw(
         label,
         names,
@@ -141,7 +150,7 @@ def _sheet(evidence: Evidence, suspects: Sequence[Suspect], command: str, plan: 
         names,
         evidence.sample_id.get("train"),
         title=f"Tick samples of {names[classes[0]]}" if len(classes) == 1 else "Tick samples",
-        feature=first.finding.name if first else "",
+        feature=first.entry["name"] if first else "",
         command=command,
     )
 
