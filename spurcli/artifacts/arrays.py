@@ -169,7 +169,8 @@ def _read_npy(path: Path) -> NDArray[Any]:
             if stream.read(6) != b"\x93NUMPY":
                 raise ValueError("its header is not that of a .npy file")
             warnings.simplefilter("ignore")  # headers of old versions
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            # private and not read-only: NumPy's argmax copies an array that it may not write to
+            array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python, which can raise anything
         pickled = "pickle" in str(error).lower() or "python objects" in str(error).lower()
         reason = "it holds pickled objects, which are not read" if pickled else str(error).partition("\n")[0][:100]

@@ -165,7 +165,7 @@ def read_labels(path: Path, num_samples: int, num_classes: int, class_names: Seq
             f"{path}: label {int(stored[bad])} of sample {bad:,} is outside the {counted(num_classes, 'class')} of the logits",
             hint,
         )
-    labels = stored.astype(np.int64)
+    labels = stored.astype(np.int64, copy=False)
     if num_classes > 2 and set(np.unique(labels).tolist()) == set(range(1, num_classes)):
         warnings.warn(
             SpurWarning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import tracemalloc
 import zipfile
 
 import h5py
@@ -311,3 +312,16 @@ def test_numbers_as_texts_are_labels(tmp_path):
 def test_what_other_files_are_written_as(tmp_path, name, line):
     (tmp_path / name).write_bytes(b"1")
     refuse(read_logits, rf"unknown file type .*\n.*np\.save\('logits\.npy', .*{re.escape(line)}", tmp_path / name)
+
+
+def test_predictions_of_a_npy_file_need_no_copy_of_it(tmp_path):
+    """NumPy's argmax copies an array that it may not write to, as a map of the file for reading would be."""
+    np.save(tmp_path / "logits.npy", 9 * np.eye(10, dtype=np.float32).repeat(2000, axis=0) - 3)
+    logits = read_logits(tmp_path / "logits.npy")
+    tracemalloc.start()
+    logits.argmax(axis=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < logits.nbytes / 2
+    logits[0] = 5  # and nobody writes to the file
+    assert read_logits(tmp_path / "logits.npy")[0, 1] == -3
