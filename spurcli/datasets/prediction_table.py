@@ -63,6 +63,7 @@ class TablePredictions:
     attribute_names: tuple[str, ...] = ()
     sample_id: tuple[str, ...] | None = None
     split: tuple[str, ...] = ()
+    split_column: str = ""
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -151,6 +152,7 @@ def read_prediction_table(path: Path, wanted: PredictionColumns, *, suggests: bo
         classes,
         sample_id=tuple(_ids(table, identifier)) if identifier else None,
         split=tuple(_splits(table, split, wanted.split_values)) if split else (),
+        split_column=split,
     )
     unused = [name for name in columns_beside(path, known, label) if name not in roles]
     if not split:

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.subject import Subject
-from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, read_prediction_table
+from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, described, read_prediction_table
 from spurcli.evaluation.evaluated import Evaluated
 from spurcli.evaluation.judged import fit_thresholds
 
 
 def evaluated_table(
     path: Path, columns: PredictionColumns, split: str
-) -> tuple[Evaluated, Subject, tuple[str, ...] | None, Mapping[str, Any]]:
-    """The rows of `split`, their subject, their ids, and `about` for evaluation.json.
+) -> tuple[Evaluated, Subject, tuple[str, ...] | None, Mapping[str, Any], Mapping[str, Any]]:
+    """The rows of `split`, their subject, their ids, `about` for evaluation.json, and the columns for its provenance.
 
     Rows of train give the training counts of the groups, rows of val the matched thresholds; without a column of splits
     all rows are evaluated.
@@ -32,7 +32,8 @@ def evaluated_table(
     about: JsonObject = {"model": None, "training": None}
     if columns.groups:
         about["groups_from"] = {"file": path.name, "columns": list(columns.groups)}
-    return evaluated, Subject(Fingerprint.of(evaluated.label, ids)), ids, about
+    named = {**described(columns), **({"split": found.split_column} if found.split_column else {})}
+    return evaluated, Subject(Fingerprint.of(evaluated.label, ids)), ids, about, named
 
 
 def evaluated_rows(found: TablePredictions, rows: NDArray[np.int64], split: str) -> Evaluated:

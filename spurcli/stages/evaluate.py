@@ -23,7 +23,7 @@ from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.auditing.stored import StoredSuspect
 from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.content import content_hashes
-from spurcli.datasets.prediction_table import PredictionColumns, described
+from spurcli.datasets.prediction_table import PredictionColumns
 from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
@@ -31,7 +31,13 @@ from spurcli.evaluation.features import Feature
 from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
-from spurcli.evaluation.regroup import in_groups_of, in_quarters, read_regrouping, suggest_columns, with_columns
+from spurcli.evaluation.regroup import (
+    in_groups_of,
+    in_quarters,
+    read_regrouping,
+    suggest_columns,
+    with_columns,
+)
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
@@ -285,11 +291,12 @@ def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) ->
     warn_unless_logits(stored.logits, str(path))
     evaluated = with_features(evaluated_from(stored, str(path)), feature_of)
     about = stored.about or _about_beside(path, stored)
+    columns = (stored.provenance.get("arguments") or {}).get("columns")  # of the table that the predictions came from
     made = provenance(
         "evaluate",
         command=command,
         settings=stored.provenance.get("settings") or {},
-        arguments={"split": stored.split},
+        arguments={"split": stored.split, **({"columns": columns} if columns else {})},
         parents=[Parent.of(path, stored.provenance)],
     )
     content = _content(stored.split, _Found(evaluated, stored.subject, about, ()), made)
@@ -298,8 +305,8 @@ def _again(path: Path, output: Path, command: str, feature_of: Sequence[str]) ->
 
 
 def _tabled(path: Path, columns: PredictionColumns, split: str, feature_of: Sequence[str]) -> _Found:
-    evaluated, subject, sample_id, about = evaluated_table(path, columns, split)
-    arguments = {"columns": described(columns)}
+    evaluated, subject, sample_id, about, named = evaluated_table(path, columns, split)
+    arguments = {"columns": named}
     return _Found(with_features(evaluated, feature_of), subject, about, [Parent.of(path)], sample_id, arguments)
 
 
