@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spurcli.artifacts.atomic import write_json
 from spurcli.artifacts.catalogue import EVALUATION, require_kind
@@ -16,6 +17,14 @@ _HINT = "Make one with: spurcli evaluate"
 
 def predictions_path(evaluation_path: Path) -> Path:
     return sidecar(evaluation_path, "evaluation", "predictions.h5")
+
+
+def is_unsplit(content: Mapping[str, Any]) -> bool:
+    """Whether an evaluation is of all rows of a table of predictions, which has no column of splits."""
+    found: Any = content
+    for key in ("provenance", "arguments", "columns"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return isinstance(found, Mapping) and bool(found) and not found.get("split")
 
 
 def write_evaluation(path: Path, content: Mapping[str, object]) -> None:

@@ -47,11 +47,12 @@ def time_line(plan: Estimate) -> str:
 
 
 def show_report(report: Report) -> None:
-    """The table of arms on stderr, and the claims of the report."""
+    """The tables of arms on stderr, and the claims of the report."""
     from spurcli.cli.console import console, say
-    from spurcli.reporting.tables import terminal_table
+    from spurcli.reporting.terminal import terminal_tables
 
     if report.metrics:
-        console().print(terminal_table(report))
+        for table in terminal_tables(report):
+            console().print(table)
     for sentence in report.verdict:
         say(sentence)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spurcli.artifacts.envelope import JsonObject
+from spurcli.artifacts.evaluation import is_unsplit
 from spurcli.artifacts.records import Removed
 from spurcli.cli.console import console, say
 from spurcli.evaluation.metrics import METRICS
@@ -61,8 +62,9 @@ def inferred_table(result: InferResult) -> None:
 
 def metrics_table(result: JsonObject) -> None:
     """The metrics of an evaluation, then accuracy per group (or class)."""
-    title = Text(f"Split {result['split']}, {counted(result['num_samples'], 'sample')}")
-    table = Table(box=SIMPLE, title_justify="left", title=title)
+    samples = counted(result["num_samples"], "sample")
+    title = f"All {samples}" if is_unsplit(result) else f"Split {result['split']}, {samples}"
+    table = Table(box=SIMPLE, title_justify="left", title=Text(title))
     table.add_column("metric")
     for name in ("value", "95 % interval", "samples"):
         table.add_column(name, justify="right")

@@ -8,13 +8,14 @@ from typing import Any
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.injection import Injection
 from spurcli.reporting.origins import injected_how, scoring_of
-from spurcli.reporting.values import Table, mapping, text, whole
+from spurcli.reporting.values import Table, mapping, name_of, text, whole
 
 # What differs between the seeds of one rule: its own seed, the files and counts it worked on.
 _RULE_OF_A_RUN = ("seed", "seeds", "scores", "sources", "files", "like", "runs", "num_", "counts", "sha256")
 # The labels that were used for a list are in `labels_used`, with all other labels.
 _RULE_ELSEWHERE = ("group_labels",)
 _AUGMENTATION = ("flip", "crop_padding", "resized_crop_scale", "resized_crop_ratio")
+_GROUPS = ("attribute", "attributes", "group")  # options of a table: the columns that make the groups
 _WITHOUT_EFFECT = ("save_seconds", "selection")  # the selection of a checkpoint is in its training's facts
 
 
@@ -33,6 +34,27 @@ def base_of(settings: Table, injection: Injection | None, made: Table) -> JsonOb
     elif stored:
         dataset["injection"] = {"feature": text(stored.get("feature")) or "unknown", **injected_how(made)}
     return base
+
+
+def grouping_of(evaluation: Table) -> str:
+    """What the groups of an evaluation are made of beside the class: "hospital", "hospital × sex" (crossed), "groups.csv", "suspect
+    hat"; "" without groups, and where the data set makes them and no column is named.
+    """
+    if suspect := mapping(evaluation.get("suspect")):
+        return f"suspect {name_of(suspect.get('name'))}"
+    stated = mapping(evaluation.get("groups_from"))
+    dataset = mapping(mapping(mapping(evaluation.get("provenance")).get("settings")).get("dataset"))
+    columns: Any = stated.get("columns") or text(stated.get("file"))
+    if not columns and evaluation.get("per_group") and not mapping(dataset.get("injection")):
+        options = mapping(dataset.get("options"))
+        columns = next((options[key] for key in _GROUPS if options.get(key)), "")
+    return name_of(" × ".join(map(str, columns)) if isinstance(columns, list | tuple) else text(columns))
+
+
+def without_groups(base: Table) -> JsonObject:
+    """A base (`base_of`) without the columns that make the groups: they may be others than in training."""
+    dataset = dict(mapping(base.get("dataset")))
+    return {**base, "dataset": {**dataset, "options": _without(mapping(dataset.get("options")), _GROUPS)}}
 
 
 def training_of(settings: Table) -> JsonObject:

@@ -10,6 +10,7 @@ from typing import Any
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.reporting.apart import common_folder, set_apart
+from spurcli.reporting.arm_key import without_groups
 from spurcli.reporting.gather import Gathered
 from spurcli.reporting.naming import (
     SELECTIONS,
@@ -18,10 +19,12 @@ from spurcli.reporting.naming import (
     arm_label,
     fraction_of,
     group_labels,
+    grouping_words,
     lower_first,
     rule_scope,
     selection_words,
     setting_words,
+    split_words,
 )
 from spurcli.reporting.runs import Run, read_runs
 from spurcli.reporting.values import Table, flatten, mapping, name_of, text
@@ -55,6 +58,7 @@ class Arm:
     variant: Table
     runs: tuple[Run, ...]
     details: tuple[str, ...] = ()
+    grouping: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -67,9 +71,9 @@ class Arm:
         return self.runs[0].source is None
 
     @property
-    def section(self) -> tuple[str, str]:
-        """What arms must share to be in one table: the split, and how the epoch was chosen."""
-        return self.split, self.selection
+    def section(self) -> tuple[str, str, str]:
+        """What arms must share to be in one table: the split, how the epoch was chosen, and what makes the groups."""
+        return self.split, self.selection, self.grouping
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,24 @@ def collect(gathered: Gathered) -> Collected:
         members.setdefault(canonical_json([_told_by(run), run.series]), []).append(run)
     arms, common = _told_apart([_arm(mine) for mine in members.values()])
     datasets = list(dict.fromkeys(dataset_name(run.base) for run in runs))
-    arms.sort(key=lambda arm: _order(arm, datasets))
+    groupings = list(dict.fromkeys(run.grouping for run in runs))
+    arms.sort(key=lambda arm: _order(arm, datasets, groupings))
     return Collected(tuple(arms), tuple(common), (*remarks, *_remarks(arms)))
 
 
 def _told_by(run: Run) -> list[Any]:
     source = run.source.identity if run.source else None
-    facts = [run.split, run.selection, run.base, run.training, run.method, run.rule, run.labels_used, run.variant]
+    facts = [
+        run.split,
+        run.selection,
+        run.grouping,
+        run.base,
+        run.training,
+        run.method,
+        run.rule,
+        run.labels_used,
+        run.variant,
+    ]
     return [*facts, source]
 
 
@@ -139,18 +154,20 @@ def _arm(mine: Sequence[Run]) -> Arm:
         labels_used=first.labels_used,
         variant=first.variant,
         runs=tuple(sorted(mine, key=lambda run: (run.draw or 0, run.seed or 0, run.name))),
+        grouping=first.grouping,
     )
     if first.source is None:
         return arm
     return replace(arm, kind="other", label=first.source.label, short=first.source.label)
 
 
-def _order(arm: Arm, datasets: Sequence[str]) -> tuple[Any, ...]:
-    """By split, selection and data set; then plain training, pruning and other methods, the most usual settings first."""
+def _order(arm: Arm, datasets: Sequence[str], groupings: Sequence[str]) -> tuple[Any, ...]:
+    """By split, selection, grouping and data set; then plain training, pruning and other methods, the most usual settings first."""
     rules = list(SELECTIONS)
     return (
         *_split_order(arm.split),
         *(rules.index(arm.selection) if arm.selection in rules else len(rules), arm.selection),
+        groupings.index(arm.grouping),
         datasets.index(dataset_name(arm.base)),
         *(_KINDS.index(arm.kind), arm.fraction or 0, arm.short.partition(" · ")[0], len(arm.details), arm.label),
     )
@@ -192,15 +209,17 @@ def _told_apart(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
 def _with_labels(arms: Sequence[Arm]) -> list[Arm]:
     families = _by(arms, lambda arm: [arm.label, arm.details, arm.split])
     scopes = {rule_scope(arm.rule) for arm in arms} - {""}
+    groupings = {arm.grouping for arm in arms if arm.split}
     first_split = min((arm.split for arm in arms), key=_split_order, default="")
     result = []
     for family in families.values():
         for arm in family:
             several = len({other.selection for other in family}) > 1
             chosen = selection_words(arm.selection) if several or arm.selection not in ("", "last") else ""
-            split = (f"{arm.split} split" if arm.split else "not evaluated") if arm.split != first_split else ""
+            split = split_words(arm.split) if arm.split != first_split else ""
+            by = grouping_words(arm.grouping) if arm.grouping and len(groupings) > 1 else ""
             label = ", ".join(filter(None, [arm.label, chosen]))
-            label = " · ".join(filter(None, [label, _joined(arm.details), split]))
+            label = " · ".join(filter(None, [label, _joined(arm.details), by, split]))
             scope = rule_scope(arm.rule) if len(scopes) > 1 and not (arm.rule or {}).get("groups") else ""
             result.append(replace(arm, label=label, short=arm.short + scope))
     result = _by_place(result)
@@ -273,8 +292,9 @@ def _stated(content: Table, keys: Sequence[str]) -> list[str]:
 
 def _varying_settings(arms: Sequence[Arm]) -> list[str]:
     """The settings of data set, model and preprocessing in which arms that have such settings differ."""
-    parts = sorted({part for arm in arms for part in arm.base})
-    return [key for part in parts for key in _varying({part: arm.base[part]} for arm in arms if part in arm.base)]
+    parts = sorted({part for arm in arms for part in arm.base} - {"groups"})  # which stand in headings
+    bases = [without_groups(arm.base) if len({arm.grouping for arm in arms}) > 1 else arm.base for arm in arms]
+    return [key for part in parts for key in _varying({part: base[part]} for base in bases if part in base)]
 
 
 def _varying(contents: Iterable[Table]) -> list[str]:

@@ -12,6 +12,7 @@ from spurcli.epoch_rules import LAST, RECALLS, RULES, EpochRule, Standing, chose
 from spurcli.reporting.arms import Arm, dataset_name
 from spurcli.reporting.choice import Choice, Pick
 from spurcli.reporting.document import Report, ShownMetric
+from spurcli.reporting.naming import grouping_words
 from spurcli.reporting.runs import Run, Seed
 from spurcli.reporting.statistics import mean, paired
 from spurcli.reporting.tables import difference
@@ -34,6 +35,7 @@ def choices(arms: Sequence[Arm], split: str | None, metric: ShownMetric | None) 
     """For each data set with two candidates or more in each seed, the choice of each rule that can be applied on val."""
     if metric is None or metric.lower_is_better is None or split is None:
         return []
+    several = len({arm.grouping for arm in arms if arm.split == split}) > 1
     by_base: dict[str, list[int]] = {}
     for position, arm in enumerate(arms):
         if arm.is_known and arm.split == split:
@@ -42,7 +44,9 @@ def choices(arms: Sequence[Arm], split: str | None, metric: ShownMetric | None) 
     for positions in by_base.values():
         candidates = _candidates(arms, positions, metric)
         if len(candidates) and min(map(len, candidates.values())) > 1:
-            found += _of_data_set(arms, positions, candidates, metric)
+            name = dataset_name(arms[positions[0]].base)
+            name += f" {grouping_words(arms[positions[0]].grouping)}" if several else ""
+            found += _of_data_set(arms, positions, candidates, metric, name)
     return found
 
 
@@ -51,7 +55,7 @@ def _candidates(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetr
     found: dict[Seed, list[_Candidate]] = {}
     for position in sorted(positions, key=lambda place: arms[place].fraction or 0.0):
         for run in arms[position].runs:
-            measured, values = run.metrics.get(metric.name), _val_values(arms, run)
+            measured, values = run.metrics.get(metric.name), _val_values(arms, arms[position], run)
             if run.seed is None or measured is None or measured.value is None or not values:
                 continue
             row: EpochRecord = {"epoch": run.epoch or 0, "evaluations": {"val": dict(values)}}
@@ -61,13 +65,13 @@ def _candidates(arms: Sequence[Arm], positions: Sequence[int], metric: ShownMetr
     return found
 
 
-def _val_values(arms: Sequence[Arm], run: Run) -> Table:
+def _val_values(arms: Sequence[Arm], mine: Arm, run: Run) -> Table:
     """The known values of a model on val: its epoch's row in the history, else an evaluation of val of the same weights."""
     for row in run.epochs:
         values = mapping(mapping(row.get("evaluations")).get("val"))
         if run.epoch is not None and row.get("epoch") == run.epoch and values:
             return values
-    for other in (other for arm in arms if arm.split == "val" for other in arm.runs):
+    for other in (other for arm in arms if arm.split == "val" and arm.grouping == mine.grouping for other in arm.runs):
         if run.weights_sha256 and other.weights_sha256 == run.weights_sha256:
             values = {name: measured.value for name, measured in other.metrics.items()}
             return {**values, RECALLS: [[part.value, part.num_samples] for part in other.per_class]}
@@ -75,7 +79,11 @@ def _val_values(arms: Sequence[Arm], run: Run) -> Table:
 
 
 def _of_data_set(
-    arms: Sequence[Arm], positions: Sequence[int], candidates: Mapping[Seed, Sequence[_Candidate]], metric: ShownMetric
+    arms: Sequence[Arm],
+    positions: Sequence[int],
+    candidates: Mapping[Seed, Sequence[_Candidate]],
+    metric: ShownMetric,
+    dataset: str,
 ) -> list[Choice]:
     picked: dict[str, dict[Seed, _Candidate]] = {}
     otherwise: dict[str, int | None] = {}
@@ -104,7 +112,7 @@ def _of_data_set(
         counts = Counter(each.arm for each in of_seed.values())
         found.append(
             Choice(
-                dataset=dataset_name(arms[positions[0]].base),
+                dataset=dataset,
                 rule=name,
                 label=RULES[name].label if name else NONE_LABEL,
                 reads=_reads(name),

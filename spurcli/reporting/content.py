@@ -19,8 +19,6 @@ from spurcli.reporting.document import (
     ListEntry,
     Measured,
     Noticed,
-    PartAccuracy,
-    PartLevel,
     Report,
     RunEntry,
     ScoresEntry,
@@ -29,8 +27,10 @@ from spurcli.reporting.document import (
 )
 from spurcli.reporting.doubts import doubts
 from spurcli.reporting.gather import File, Gathered, reason
-from spurcli.reporting.labels import describe_metric, main_columns, order_metrics, primary_metric
-from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels
+from spurcli.reporting.labels import describe_metric, leading_metric, main_columns, order_metrics, primary_metric
+from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels, grouping_words
+from spurcli.reporting.outcomes import joined
+from spurcli.reporting.parts import part_levels, worst_group
 from spurcli.reporting.primary import claims_of, primary_comparisons
 from spurcli.reporting.ranking import rankings
 from spurcli.reporting.removed import removed_by
@@ -50,8 +50,10 @@ def build(gathered: Gathered, *, title: str | None, notes: Sequence[str], comman
     arms = list(collected.arms)
     metrics, parts = _metrics(arms), sections(arms)
     entries = [_arm(arm, metrics) for arm in arms]
-    primary = primary_metric(
-        [metric.name for metric in metrics if any(metric.name in entry.metrics for entry in entries)]
+    primary = leading_metric(
+        primary_metric([metric.name for metric in metrics if any(metric.name in entry.metrics for entry in entries)]),
+        [entry.metrics for entry in entries],
+        is_injected=any(mapping(mapping(arm.base.get("dataset")).get("injection")) for arm in arms),
     )
     remarks = [*_frozen(arms), *collected.remarks]
     skipped = [Skipped(name, reason) for name, reason in gathered.skipped]
@@ -125,27 +127,19 @@ def _arm(arm: Arm, metrics: Sequence[ShownMetric]) -> ArmEntry:
         devices=sorted({run.device for run in arm.runs if run.device}),
         metrics={name: level for name, level in levels.items() if level},
         facts={name: measured.facts for name, measured in arm.runs[0].metrics.items() if measured.facts},
-        per_class=_parts([run.per_class for run in arm.runs]),
-        per_group=_parts([run.per_group for run in arm.runs]),
+        per_class=part_levels(arm, [run.per_class for run in arm.runs]),
+        per_group=part_levels(arm, [run.per_group for run in arm.runs]),
         removed=removed_by([run.summary for run in arm.runs]),
         commands=arm.runs[0].lineage,
         versions=arm.runs[0].versions,
+        grouping=arm.grouping,
+        worst_group=worst_group(arm),
     )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known else None
-
-
-def _parts(items: Sequence[Sequence[PartAccuracy]]) -> list[PartLevel]:
-    """Mean and sd over runs of the accuracy of each class or group."""
-    values: dict[str, list[float]] = {}
-    for run in items:
-        for part in run:
-            if part.value is not None:
-                values.setdefault(part.name, []).append(part.value)
-    return [PartLevel(name, statistics.mean(found), statistics.sd(found), len(found)) for name, found in values.items()]
 
 
 def _run(run: Run, arm: int) -> RunEntry:
@@ -197,10 +191,20 @@ def _title(arms: Sequence[Arm], gathered: Gathered) -> str:
         model = _shared([name_of(text(mapping(base.get("model")).get("name"))) for base in bases])
         injections = [mapping(mapping(base["dataset"]).get("injection")) for base in bases]
         feature = _shared([name_of(text(injection.get("feature")).rpartition(":")[2]) for injection in injections])
-        return f"{datasets[0]}{f' with a {feature}' if feature else ''}{f', {model}' if model else ''}"
+        feature = f" with a {feature}" if feature else ""
+        return f"{datasets[0]}{feature}{_by(arms)}{f', {model}' if model else ''}"
     if not arms and gathered.of("scores"):
         return "Difficulty of the training samples"
-    return "What pruning removes" if not arms and gathered.of("list") else "spurcli report"
+    if not arms and gathered.of("list"):
+        return "What pruning removes"
+    files = list(dict.fromkeys(name_of(arm.runs[0].source.file) for arm in arms if arm.runs[0].source))
+    return f"{', '.join(files)}{_by(arms)}" if 0 < len(files) < 4 else "spurcli report"
+
+
+def _by(arms: Sequence[Arm]) -> str:
+    """ " by hospital and by sex": the columns that make the groups, as far as they are named."""
+    groupings = list(dict.fromkeys(arm.grouping for arm in arms if arm.grouping))
+    return f" {joined([grouping_words(name) for name in groupings])}" if 0 < len(groupings) < 4 else ""
 
 
 def _frozen(arms: Sequence[Arm]) -> list[str]:

@@ -58,11 +58,25 @@ class Level:
 
 @dataclass(frozen=True)
 class PartLevel:
-    """Accuracy of a class or group, mean and sd over runs."""
+    """Accuracy of a class or group over seeds, as `Level`; `num_samples` are those of the split, a mean over runs."""
 
     name: str
     mean: float
     sd: float | None
+    num_runs: int
+    num_samples: float | None
+    interval: Interval | None
+    interval_of: Literal["seeds", "samples"] | None
+
+
+@dataclass(frozen=True)
+class WorstGroup:
+    """The group of the lowest accuracy in most of an arm's runs: in `num_worst` of `num_runs`. Not the worst group of the
+    means, where seeds differ in it."""
+
+    name: str
+    num_samples: float | None
+    num_worst: int
     num_runs: int
 
 
@@ -135,6 +149,8 @@ class ArmEntry:
     removed: Removed | None
     commands: Sequence[str]
     versions: Mapping[str, str]
+    grouping: str
+    worst_group: WorstGroup | None
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,7 @@ class Section:
     heading: str
     split: str
     selection: str
+    grouping: str
     arms: Sequence[int]
 
 
@@ -218,6 +235,7 @@ class PartAccuracy:
     name: str
     value: float | None
     num_samples: int | None
+    interval: Interval | None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from spurcli.reporting.choosing import choice_header, choice_note, choice_rows
 from spurcli.reporting.document import ArmEntry, Level, ListEntry, Measured, Report, ShownMetric
 from spurcli.reporting.figures import csv_text
+from spurcli.reporting.levels import worst_part
 from spurcli.reporting.tables import (
     difference,
     interval_text,
@@ -43,7 +44,7 @@ def markdown(report: Report) -> str:
         body = [
             [
                 *[arm.label, *[arm.group_labels] * labels, str(arm.num_seeds)],
-                *[_cell(arm.metrics.get(m.name), m.unit) for m in metrics],
+                *[_cell(arm.metrics.get(m.name), m.unit) + worst_part(arm, m.name) for m in metrics],
                 *[duration(arm.seconds)] * seconds,
             ]
             for arm in report.arms[:MAX_ROWS]

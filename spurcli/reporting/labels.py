@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spurcli.evaluation.metric import RETIRED, described
 from spurcli.evaluation.metrics import METRICS
-from spurcli.reporting.document import ShownMetric
+from spurcli.reporting.document import Level, ShownMetric
 from spurcli.reporting.values import Table, name_of
 
 _MAX_COLUMNS = 8
+WORST = "worst_group_accuracy"
 _OTHERS = 100  # the column of metrics that are not registered
 
 
@@ -26,6 +27,18 @@ def primary_metric(names: Sequence[str]) -> str | None:
         if name in names and metric.first is not None and metric.first_unless not in names
     ]
     return min(ranked)[1] if ranked else names[0] if names else None
+
+
+def leading_metric(primary: str | None, arms: Sequence[Mapping[str, Level]], *, is_injected: bool) -> str | None:
+    """`primary`, or worst-group accuracy where accuracy on conflict groups hides a group that is worse.
+
+    Conflict accuracy is the headline of an injected feature, and where the conflict group is the worst group of every arm, so
+    that both are one number: which of them leads can favour no arm.
+    """
+    if primary != "conflict_accuracy" or is_injected:
+        return primary
+    pairs = [(arm[primary].mean, arm[WORST].mean) for arm in arms if primary in arm and WORST in arm]
+    return WORST if any(worst < conflict for conflict, worst in pairs) else primary
 
 
 def main_columns(names: Sequence[str]) -> list[str]:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from spurcli.reporting import sentences
 from spurcli.reporting.document import ArmEntry, Level, Report, ShownMetric
+from spurcli.reporting.labels import WORST
+from spurcli.reporting.naming import NO_SPLIT, grouping_words
+from spurcli.reporting.parts import worst_words
 from spurcli.reporting.tables import interval_text, mean_sd
 from spurcli.reporting.values import Table
 from spurcli.words import amount, counted, listed, unit_of_difference
@@ -13,32 +16,55 @@ from spurcli.words import amount, counted, listed, unit_of_difference
 _MAX_LEVELS = 5
 
 
-def levels(report: Report, primary: ShownMetric, words: str, split: str) -> str:
-    """One paragraph: levels on `split`, the difference if there is one, and the arms that are not included."""
+def levels(report: Report, primary: ShownMetric, words: str, split: str) -> list[str]:
+    """A paragraph for each way of making groups: levels on `split`, the difference if there is one, and the arms that are
+    not included."""
     name = primary.name
     evaluated = [arm for arm in report.arms if arm.metrics]
-    mine = [arm for arm in evaluated if name in arm.metrics and arm.split == split]
+    mine = [arm for arm in evaluated if arm.split == split]
+    groupings = list(dict.fromkeys(arm.grouping for arm in mine if name in arm.metrics))
+    paragraphs = []
+    for grouping in groupings:
+        arms = [arm for arm in mine if arm.grouping == grouping and name in arm.metrics]
+        by = grouping_words(grouping) if len(groupings) > 1 else ""
+        paragraphs.append(" ".join(_of_grouping(report, arms, primary, words, split, by)))
+    rest = []
+    if without := [arm.label for arm in mine if name not in arm.metrics]:
+        rest.append(sentences.WITHOUT_METRIC.format(arms=listed(without)))
+    if elsewhere := list(dict.fromkeys(arm.split for arm in evaluated if arm.split != split)):
+        rest.append(sentences.OTHER_SPLITS.format(splits=listed(elsewhere)))
+    return [*paragraphs[:-1], " ".join([*paragraphs[-1:], *rest])]
+
+
+def _of_grouping(
+    report: Report, mine: Sequence[ArmEntry], primary: ShownMetric, words: str, split: str, by: str
+) -> list[str]:
+    name = primary.name
     said = [
         sentences.LEVEL.format(
-            level=mean_sd(arm.metrics[name], primary.unit), arm=arm.label, runs=_runs(arm.metrics[name])
+            level=mean_sd(arm.metrics[name], primary.unit),
+            arm=arm.label.replace(f" · {by}", ""),
+            runs=_runs(arm.metrics[name]),
+            worst=worst_part(arm, name, "; {}"),
         )
         for arm in mine[:_MAX_LEVELS]
     ]
     said += [counted(len(mine) - _MAX_LEVELS, "more arm") + " below"] if len(mine) > _MAX_LEVELS else []
-    on_split = sentences.ON_SPLIT.format(split=split) if split else ""
-    metric = f"{words[0].upper()}{words[1:]}"
+    on_split = sentences.ON_SPLIT.format(split=split) if split not in ("", NO_SPLIT) else ""
+    start = f"{by}, {words}" if by else words
+    metric = f"{start[0].upper()}{start[1:]}"
     paragraph = [sentences.LEVELS.format(metric=metric, split=on_split, levels="; ".join(said))]
     if len(mine) == 2 and all(arm.metrics[name].num_seeds == 1 for arm in mine):
         paragraph += _two_runs(report, mine, primary)
     elif len(mine) > 1:
         paragraph.append(sentences.NO_PAIRS)
-    without = [arm.label for arm in evaluated if arm.split == split and name not in arm.metrics]
-    if without:
-        paragraph.append(sentences.WITHOUT_METRIC.format(arms=listed(without)))
-    elsewhere = list(dict.fromkeys(arm.split for arm in evaluated if arm.split != split))
-    if elsewhere:
-        paragraph.append(sentences.OTHER_SPLITS.format(splits=listed(elsewhere)))
-    return " ".join(paragraph)
+    return paragraph
+
+
+def worst_part(arm: ArmEntry, metric: str, shape: str = " ({})") -> str:
+    """ " (worst group: pneumonia/south, n = 57)" after the level of worst-group accuracy; "" after others."""
+    words = worst_words(arm) if metric == WORST else ""
+    return shape.format(sentences.WORST.format(group=words)) if words else ""
 
 
 def _runs(entry: Level) -> str:

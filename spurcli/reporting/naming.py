@@ -16,12 +16,23 @@ ArmKind = Literal["all", "hardest", "random", "easiest", "slice", "other"]
 # How an epoch was chosen, in the order of a report.
 SELECTIONS = {**{name: rule.label for name, rule in RULES.items()}, "": "epoch chosen elsewhere"}
 _BALANCED = {"balance_classes": "classes balanced", "balance": "classes balanced", "balance_groups": "groups balanced"}
+# In place of a split: every row of a table of predictions that has no column of splits.
+NO_SPLIT = "all samples"
 # What `labels_used` calls labels that came with the data; scores.h5 holds those of the data set that was scored.
 _REAL = ("data set", "scores")
 
 
 def selection_words(selection: str) -> str:
     return SELECTIONS.get(selection) or name_of(selection)
+
+
+def split_words(split: str) -> str:
+    return split if split == NO_SPLIT else f"{split} split" if split else "not evaluated"
+
+
+def grouping_words(grouping: str) -> str:
+    """ "by hospital": what groups are made of beside the class (`arm_key.grouping_of`)."""
+    return f"by {grouping}" if grouping else "groups of the data set, or none"
 
 
 def setting_words(key: str, value: Any) -> str:

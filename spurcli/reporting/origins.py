@@ -27,8 +27,9 @@ class Source:
 
     @property
     def label(self) -> str:
-        """ "model mymodel.pt", "logits lg.npy", "predictions p.csv"; if the kind is unknown, the name of the evaluation."""
-        return f"{self.kind} {name_of(self.file)}".strip()
+        """ "model mymodel.pt", "logits lg.npy", "preds.csv" of a table; if the kind is unknown, the name of the evaluation."""
+        kind = "" if self.kind == "predictions" else self.kind
+        return f"{kind} {name_of(self.file)}".strip()
 
     @property
     def identity(self) -> list[str]:

@@ -22,7 +22,7 @@ def reliance_words(report: Report) -> list[str]:
     for claim in mine:
         if claim not in closed:
             order = (not claim.is_claim, claim.result == "undecided")
-            facts = (claim.result, claim.has_lost_core, claim.reason, tuple(claim.moved))
+            facts = (claim.result, claim.has_lost_core, claim.reason, tuple(claim.moved), _feature(report, claim))
             alike.setdefault((order, facts, claim.arm), []).append(claim)
     kinds: dict[tuple[Any, ...], list[Claim]] = {}  # … and all arms with this outcome against these references
     for (order, facts, _), found in alike.items():
@@ -61,8 +61,9 @@ def _feature(report: Report, claim: Claim) -> str:
 
 def _gate_words(report: Report, claim: Claim) -> str:
     """The sentence for ERM with little reliance."""
+    mine = report.arms[claim.arm]
     arms = [report.arms[claim.reference], *report.arms]
-    for arm in (arm for arm in arms if arm.kind == "all" and arm.split == report.arms[claim.arm].split):
+    for arm in (arm for arm in arms if arm.kind == "all" and (arm.split, arm.grouping) == (mine.split, mine.grouping)):
         for name in ("feature_effect", "flip_rate"):
             metric = next((found for found in report.metrics if found.name == name), None)
             if metric is not None and (level := arm.metrics.get(name)):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from spurcli.reporting.choosing import choice_header, choice_note, choice_rows
-from spurcli.reporting.document import ArmEntry, PartLevel, Report
+from spurcli.reporting.document import ArmEntry, Report, ShownMetric
 from spurcli.reporting.drawing import Figure, Style, render_svg
 from spurcli.reporting.figures import all_figures, arm_styles, csv_text, slug
-from spurcli.reporting.naming import selection_words
+from spurcli.reporting.labels import WORST
+from spurcli.reporting.naming import NO_SPLIT, grouping_words, selection_words, split_words
+from spurcli.reporting.parts import PartTable, class_table, group_tables, worst_words
 from spurcli.reporting.pictures import Gallery
 from spurcli.reporting.sections import headings
 from spurcli.reporting.tables import (
@@ -45,7 +47,7 @@ def page(report: Report, gallery: Gallery | None) -> str:
         data=report,
         keys=[Markup(swatch(style)) for style in styles],
         names=[_name(arm, has_heading=len(report.sections) > 1) for arm in report.arms],
-        arm_headings=headings(report, range(len(report.arms))),
+        blocks=_blocks(report),
         pair_headings=headings(report, [entry.arm for entry in report.comparisons]),
         shows_labels=shows_labels(report),
         shows_seconds=shows_seconds(report),
@@ -55,12 +57,11 @@ def page(report: Report, gallery: Gallery | None) -> str:
         gallery=gallery,
         max_rows=MAX_ROWS,
         main=[metric for metric in report.metrics if metric.main],
+        first_main=sorted((m for m in report.metrics if m.main), key=lambda m: m.name != report.primary_metric),
         facts=_facts(report),
         splits=_interval_notes(report),
-        accuracies=[
-            _accuracies(report, "group", [arm.per_group for arm in report.arms]),
-            _accuracies(report, "class", [arm.per_class for arm in report.arms]),
-        ],
+        classes=class_table(report),
+        worst=WORST,
         commands=_commands(report),
         settings=_settings(report),
         all_of_samples=_all_of_samples(report),
@@ -83,7 +84,9 @@ def template(name: str) -> Any:
         loader=FunctionLoader(_resource),
     )
     environment.filters["tight"] = _tight
-    environment.globals.update(mean_sd=mean_sd, difference=difference, interval_text=interval_text)
+    environment.globals.update(
+        mean_sd=mean_sd, difference=difference, interval_text=interval_text, worst_words=worst_words
+    )
     environment.globals.update(amount=amount, duration=duration, counted=counted, css=Markup(_resource("style.css")))
     return environment.get_template(name)
 
@@ -112,13 +115,17 @@ class FigureView:
 
 
 @dataclass(frozen=True)
-class PartTable:
-    """Accuracy of each class or group: a row a name, a column an arm (position, label)."""
+class Block:
+    """The arms of one way of making groups: their table (a single arm has a row a metric), then the accuracy of each group.
 
-    what: str
-    arms: Sequence[tuple[int, str]]
-    rows: Sequence[tuple[str, Sequence[PartLevel | None]]]
-    hidden: int
+    `headings` stand before rows: row → heading of the section that begins there.
+    """
+
+    heading: str
+    arms: Sequence[int]
+    metrics: Sequence[ShownMetric]
+    headings: Mapping[int, str]
+    groups: Sequence[PartTable]
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,28 @@ class CommandsView:
     first: str
     others: Sequence[tuple[str, str]] = ()
     hidden: int = 0
+
+
+def _blocks(report: Report) -> list[Block]:
+    """A block for each way of making groups; arms that were not evaluated stand in the first one."""
+    groupings = list(dict.fromkeys(section.grouping for section in report.sections if section.split))
+    tables = group_tables(report)
+    found = []
+    for grouping in groupings or [""]:
+        arms = [
+            number
+            for section in report.sections
+            for number in section.arms
+            if (section.grouping == grouping if section.split else grouping == (groupings or [""])[0])
+        ][:MAX_ROWS]
+        by = grouping_words(grouping) if len(groupings) > 1 else ""
+        heading = f"{by[:1].upper()}{by[1:]}"
+        above = {row: words for row, words in headings(report, arms).items() if words != heading}
+        groups = [table for table in tables if any(number in arms for number, _ in table.arms)]
+        there = {name for number in arms for name in report.arms[number].metrics}
+        metrics = [metric for metric in report.metrics if metric.main and (metric.name in there or not by)]
+        found.append(Block(heading, arms, metrics, above, groups))
+    return found
 
 
 def figure_view(figure: Figure, number: int, *, max_bytes: int | None = _MAX_CSV_BYTES) -> FigureView:
@@ -187,8 +216,8 @@ def _name(arm: ArmEntry, *, has_heading: bool) -> tuple[str, str]:
     """An arm's label in two lines: its short form, and the rest, without what the heading already says."""
     label = arm.label
     if has_heading:
-        label = label.replace(f", {selection_words(arm.selection)}", "", 1).removesuffix(f" · {arm.split} split")
-        label = label.removesuffix(" · not evaluated")
+        label = label.replace(f", {selection_words(arm.selection)}", "", 1).removesuffix(f" · {split_words(arm.split)}")
+        label = label.removesuffix(f" · {grouping_words(arm.grouping)}")
     label, dot, suffix = label.partition(" · ")
     short = arm.short.partition(" · ")[0]
     if not label.lower().startswith(short.lower()):
@@ -200,16 +229,20 @@ def _name(arm: ArmEntry, *, has_heading: bool) -> tuple[str, str]:
 
 def _facts(report: Report) -> list[str]:
     """The subject of the page, in a line below the title."""
-    num_runs = len(report.runs)
+    labels = [arm.label.replace(f" · {grouping_words(arm.grouping)}", "") for arm in report.arms]
+    num_runs = len({(labels[run.arm], run.seed, run.draw, run.weights_sha256 or run.name) for run in report.runs})
     seeds = {(run.seed, run.draw) for run in report.runs if run.seed is not None}
-    splits = list(dict.fromkeys(run.split for run in report.runs if run.split))
+    splits = list(dict.fromkeys(run.split for run in report.runs if run.split not in ("", NO_SPLIT)))
+    groupings = list(dict.fromkeys(grouping_words(section.grouping) for section in report.sections if section.grouping))
     facts = []
     if num_runs:
-        facts += [counted(len(report.arms), "arm"), counted(num_runs, "run")]
+        facts += [counted(len(set(labels)), "arm"), counted(num_runs, "run")]
     if seeds:
         facts.append(counted(len(seeds), "seed"))
     if splits:
         facts.append(f"{', '.join(splits[:3])} split{'s' * (len(splits) != 1)}")
+    if groupings and not all(words in report.title for words in groupings):
+        facts.append(f"groups {' and '.join(groupings[:8])}")
     if report.scores:
         facts.append(counted(len(report.scores), "score file"))
     return facts
@@ -220,27 +253,11 @@ def _interval_notes(report: Report) -> list[str]:
     kinds = {entry.interval_of for arm in report.arms for entry in arm.metrics.values()}
     notes = []
     if "seeds" in kinds:
-        notes.append("Second line: 95 % t-interval of the mean over seeds.")
+        notes.append("The interval is the 95 % t-interval of the mean over seeds.")
     if "samples" in kinds:
-        which = "Second line" if len(kinds - {None}) == 1 else "Marked “samples”"
-        notes.append(f"{which}: 95 % interval of the test samples in the run, as there are fewer than three seeds.")
+        which = "The interval" if len(kinds - {None}) == 1 else "What is marked “samples”"
+        notes.append(f"{which} is that of the test samples in the run, at 95 %, as there are fewer than three seeds.")
     return notes
-
-
-def _accuracies(report: Report, what: str, parts: Sequence[Sequence[PartLevel]]) -> PartTable:
-    """Accuracy of each group or class by arm, the lowest first where there are too many to show."""
-    shown = [number for number, part in enumerate(parts) if part][:8]
-    values = [{item.name: item for item in parts[number]} for number in shown]
-    names = list(dict.fromkeys(name for found in values for name in found))
-    hidden = len(names) - MAX_ROWS
-    if hidden > 0:
-        names.sort(key=lambda name: min(found[name].mean for found in values if name in found))
-    return PartTable(
-        what=what,
-        arms=[(number, report.arms[number].label) for number in shown],
-        rows=[(name, [found.get(name) for found in values]) for name in names[:MAX_ROWS]],
-        hidden=max(0, hidden),
-    )
 
 
 def _commands(report: Report) -> list[CommandsView]:

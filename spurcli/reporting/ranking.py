@@ -11,6 +11,7 @@ from spurcli.reporting import sentences
 from spurcli.reporting.arms import Arm, dataset_name
 from spurcli.reporting.claims import best_of
 from spurcli.reporting.document import Ranking, Report, Section, ShownMetric, Standing
+from spurcli.reporting.levels import worst_part
 from spurcli.reporting.sections import section_name
 from spurcli.reporting.statistics import Paired
 from spurcli.reporting.tables import by_seed, difference, mean_sd, paired_arms
@@ -93,7 +94,7 @@ def _ranked(report: Report, entry: Ranking, metric: ShownMetric) -> str:
     assert entry.best is not None
     best = report.arms[entry.best]
     level, way = best.metrics[metric.name], "lowest" if metric.lower_is_better else "highest"
-    mean = mean_sd(level, metric.unit)
+    mean = mean_sd(level, metric.unit) + worst_part(best, metric.name)
     said = [sentences.BEST.format(arm=best.short, way=way, level=mean, seeds=level.num_seeds)]
     pairs = {other.difference.num_pairs for other in entry.others if other.difference}
     near: list[str] = []

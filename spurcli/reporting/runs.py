@@ -8,12 +8,22 @@ from pathlib import PurePath
 from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
+from spurcli.artifacts.evaluation import is_unsplit
 from spurcli.artifacts.injection import Injection
 from spurcli.artifacts.provenance import lineage_of
 from spurcli.evaluation.metric import described
-from spurcli.reporting.arm_key import base_of, labels_used_of, rule_of, training_of, variant_of
+from spurcli.reporting.arm_key import (
+    base_of,
+    grouping_of,
+    labels_used_of,
+    rule_of,
+    training_of,
+    variant_of,
+    without_groups,
+)
 from spurcli.reporting.document import Measured, PartAccuracy
 from spurcli.reporting.gather import File, Gathered
+from spurcli.reporting.naming import NO_SPLIT
 from spurcli.reporting.origins import Source, source_of
 from spurcli.reporting.values import Table, mapping, name_of, number, pair, rows, text, whole
 from spurcli.words import counted, listed
@@ -28,8 +38,9 @@ class Run:
     """One model: what was evaluated (`metrics` is empty if nothing was), and its training if known, else its `source`.
 
     `base` is what runs must share to be compared at all (data set, model, preprocessing), `training` how they were
-    trained (optimisation, augmentation), `variant` what else distinguishes runs of one method and rule. `apart` and
-    `series` tell runs apart that would pass for seeds of one arm (reporting.apart).
+    trained (optimisation, augmentation), `variant` what else distinguishes runs of one method and rule. `grouping` is what
+    the groups are made of beside the class. `apart` and `series` tell runs apart that would pass for seeds of one arm
+    (reporting.apart).
     """
 
     name: str
@@ -61,6 +72,7 @@ class Run:
     device: str = ""
     source: Source | None = None
     fingerprint: Table = field(default_factory=dict)
+    grouping: str = ""
     recipe: str = ""
     rule_seed: int | None = None
     apart: tuple[str, ...] = ()
@@ -111,7 +123,24 @@ def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
         else:
             shown.append(file)
             runs.append(_run(file, file.content, file, injections, lists))
-    return _one_unit(runs, remarks), [*remarks, *_of_bounds(gathered)]
+    return _one_unit(_in_groups(runs, remarks), remarks), [*remarks, *_of_bounds(gathered)]
+
+
+def _in_groups(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
+    """The runs without those that say nothing new: of a model that was evaluated by groups too, on the same split."""
+
+    def place(run: Run) -> tuple[object, ...]:
+        return run.weights_sha256, run.split, run.selection, canonical_json(run.fingerprint)
+
+    grouped = {place(run): run for run in runs if run.per_group and run.weights_sha256}
+    kept = []
+    for run in runs:
+        other = None if run.per_group or not run.metrics else grouped.get(place(run))
+        if other is not None and set(run.metrics) <= set(other.metrics):
+            remarks.append(f"{run.name} has no groups; the same model is shown by the groups of {other.name}.")
+        else:
+            kept.append(run)
+    return kept
 
 
 def _of_bounds(gathered: Gathered) -> list[str]:
@@ -147,13 +176,14 @@ def _history_of(file: File, histories: Sequence[File]) -> File | None:
         told = [other for other in holding if not training or _tells_of(other, training)] or holding
         return max(told, key=lambda other: _shared_folders(file.name, other.name))
     lineage = lineage_of(mapping(file.content.get("provenance")))
+    any_groups = bool(file.content.get("groups_from") or file.content.get("suspect"))
     found = [
         other
         for other in histories
         if training
         and _tells_of(other, training)
         and lineage_of(mapping(other.content.get("provenance")))[-1:] in [(line,) for line in lineage]
-        and _trained_with(other.content) == _trained_with(file.content)
+        and _trained_with(other.content, any_groups=any_groups) == _trained_with(file.content, any_groups=any_groups)
     ]
     return max(found, key=lambda other: _shared_folders(file.name, other.name), default=None)
 
@@ -167,9 +197,11 @@ def _training_facts(training: Table) -> Table:
     return {key: value for key, value in training.items() if key not in _OF_A_CHECKPOINT}
 
 
-def _trained_with(content: Table) -> str:
+def _trained_with(content: Table, *, any_groups: bool) -> str:
     settings = mapping(mapping(content.get("provenance")).get("settings"))
-    return canonical_json([base_of(settings, None, {}), training_of(settings), settings.get("seed")])
+    base = base_of(settings, None, {})
+    base = without_groups(base) if any_groups else base
+    return canonical_json([base, training_of(settings), settings.get("seed")])
 
 
 def _shared_folders(first: str, second: str) -> int:
@@ -185,17 +217,33 @@ def _same(first: Run, second: Run) -> bool:
     """
     if not (first.source.is_same(second.source) if first.source else first.weights_sha256):
         return False
-    facts = ("weights_sha256", "selection", "split", "metrics", "at", "method", "variant", "training", "base")
+    facts = (
+        "weights_sha256",
+        "selection",
+        "split",
+        "grouping",
+        "metrics",
+        "at",
+        "method",
+        "variant",
+        "training",
+        "base",
+    )
     return all(getattr(first, name) == getattr(second, name) for name in facts)
 
 
 def _evaluated(run: Run, file: File) -> Run:
     content = file.content
     backbone = mapping(mapping(content.get("model")).get("backbone"))
+    base = {**run.base, "backbone": backbone} if backbone else run.base
+    grouping = grouping_of(content)
+    if (content.get("groups_from") or content.get("suspect")) and "dataset" in base:
+        base = {**without_groups(base), "groups": grouping}
     return replace(
         run,
-        base={**run.base, "backbone": backbone} if backbone else run.base,
-        split=name_of(text(content.get("split"), "test")),
+        base=base,
+        grouping=grouping,
+        split=NO_SPLIT if is_unsplit(content) else name_of(text(content.get("split"), "test")),
         weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,
         metrics=_metrics(mapping(content.get("metrics")), rows(content.get("per_group"))),
         per_class=_accuracies(content.get("per_class"), "class"),
@@ -317,5 +365,6 @@ def _accuracies(items: Any, key: str) -> list[PartAccuracy]:
     for item in rows(items):
         accuracy = mapping(item.get("accuracy"))
         name = name_of(item.get(key, "?"))
-        found.append(PartAccuracy(name, number(accuracy.get("value")), whole(accuracy.get("num_samples"))))
+        num_samples, interval = whole(accuracy.get("num_samples")), pair(accuracy.get("interval"))
+        found.append(PartAccuracy(name, number(accuracy.get("value")), num_samples, interval))
     return found

@@ -1,4 +1,4 @@
-"""Sections of a report: arms that may be compared, of one split and with epochs chosen by one rule."""
+"""Sections of a report: arms that may be compared, of one split and grouping, with epochs chosen by one rule."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ from collections.abc import Sequence
 
 from spurcli.reporting.arms import Arm
 from spurcli.reporting.document import Report, Section
-from spurcli.reporting.naming import selection_words
+from spurcli.reporting.naming import grouping_words, selection_words, split_words
 
 
 def sections(arms: Sequence[Arm]) -> list[Section]:
-    """Arms that may be compared: of one split, their epochs chosen by one rule, in the order of the arms.
+    """Arms that may be compared: of one split and grouping, their epochs chosen by one rule, in the order of the arms.
 
     Logits made elsewhere, without a known rule, are in the section of the others if those have only one.
     """
     rules: dict[str, set[str]] = {}
     for arm in arms:
         rules.setdefault(arm.split, set()).add(arm.selection)
-    places: dict[tuple[str, str], list[int]] = {}
+    places: dict[tuple[str, str, str], list[int]] = {}
     for position, arm in enumerate(arms):
         known = rules[arm.split] - {""}
         selection = next(iter(known)) if len(known) == 1 else arm.selection
-        places.setdefault((arm.split, selection), []).append(position)
-    several = len({selection for split, selection in places if split}) > 1
+        places.setdefault((arm.split, selection, arm.grouping if arm.split else ""), []).append(position)
+    several = len({selection for split, selection, _ in places if split}) > 1
+    crossed = len({grouping for split, _, grouping in places if split}) > 1
     found = []
-    for (split, selection), positions in places.items():
-        about = [f"{split} split" if split else "not evaluated"] if len(rules) > 1 else []
-        words = ", ".join([*about, *([selection_words(selection)] if several and split else [])])
+    for (split, selection, grouping), positions in places.items():
+        about = [split_words(split)] if len(rules) > 1 else []
+        about += [selection_words(selection)] if several and split else []
+        words = ", ".join([*about, *([grouping_words(grouping)] if crossed and split else [])])
         heading = words[:1].upper() + words[1:]
-        found.append(Section(heading, split, selection, positions))
+        found.append(Section(heading, split, selection, grouping, positions))
     return found
 
 
 def section_name(report: Report, number: int) -> str:
-    """How a section's epochs were chosen, for a text that speaks of one split; "" where that split has one section."""
+    """What tells a section from others of its split, for a text that speaks of one split: what makes the groups, and how
+    epochs were chosen; "" where that split has one section."""
     section = report.sections[number]
     same_split = [other for other in report.sections if other.split == section.split]
-    return selection_words(section.selection) if len(same_split) > 1 else ""
+    by = [grouping_words(section.grouping)] if len({other.grouping for other in same_split}) > 1 else []
+    chosen = [selection_words(section.selection)] if len({other.selection for other in same_split}) > 1 else []
+    return ", ".join([*by, *chosen])
 
 
 def headings(report: Report, positions: Sequence[int]) -> dict[int, str]:

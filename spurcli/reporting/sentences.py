@@ -57,7 +57,8 @@ NOT_PLACED = "Too few seeds for a rank: {arms}."
 
 # Levels, where nothing can be compared by seed.
 LEVELS = "{metric}{split}: {levels}."
-LEVEL = "{level} for {arm} ({runs})"
+LEVEL = "{level} for {arm} ({runs}{worst})"
+WORST = "worst group: {group}"
 ON_SPLIT = " on the {split} split"
 NO_PAIRS = "No arms here can be paired by seed against a control, so no difference is claimed."
 WITHOUT_METRIC = "Only in the table, because they lack this metric: {arms}."

@@ -1,25 +1,20 @@
-"""Arms × metrics over seeds, differences paired by seed, and the table for the terminal."""
+"""Arms × metrics over seeds, and differences paired by seed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.evaluation.metric import Bounds, within
 from spurcli.reporting import statistics
 from spurcli.reporting.arms import Arm
-from spurcli.reporting.document import Comparison, Level, Report, SeedValue, ShownMetric
+from spurcli.reporting.document import Comparison, Level, PartLevel, Report, SeedValue, ShownMetric
 from spurcli.reporting.runs import Seed
-from spurcli.reporting.sections import headings
 from spurcli.reporting.statistics import Paired
-from spurcli.words import amount, counted
+from spurcli.words import amount
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-_TERMINAL_ARMS = 40
 _LABELS_NOTE = (
     "Group labels: recorded when they are read, not declared. “train”: pruning or training read the groups of training "
     "samples; “val”: those of validation samples chose the epoch or were learned from; “inferred: …” and “file”: groups, or "
@@ -130,7 +125,7 @@ def paired_arms(first: Arm, second: Arm, metric: ShownMetric) -> statistics.Pair
     return statistics.paired(*values, lower_is_better=metric.lower_is_better)
 
 
-def mean_sd(entry: Level | None, unit: str) -> str:
+def mean_sd(entry: Level | PartLevel | None, unit: str) -> str:
     """ "25.3 ± 1.2 %" over seeds, "25.3 %" for one."""
     if not entry:
         return "–"
@@ -155,7 +150,7 @@ def difference(entry: Paired | None, unit: str) -> str:
     return shown if entry.se is None else f"{shown} ± {amount(entry.se, unit, bare=True)}"
 
 
-def interval_text(entry: Level | None, unit: str) -> str:
+def interval_text(entry: Level | PartLevel | None, unit: str) -> str:
     if not entry or not entry.interval:
         return ""
     low, high = (amount(value, unit, bare=True) for value in entry.interval)
@@ -181,40 +176,3 @@ def table_notes(report: Report) -> list[str]:
         where = f" Devices differ ({', '.join(devices)}), so the times differ too." if len(devices) > 1 else ""
         notes.append(f"{_TIME_NOTE}{where}")
     return notes
-
-
-def terminal_table(report: Report) -> Table:
-    """The metrics asked first of a report's data (what `report` returns), in 80 columns for the terminal."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    metrics = _terminal_metrics(report)
-    table = Table(box=SIMPLE, title=Text(report.title), title_justify="left")
-    table.caption, table.caption_justify = _caption(report), "left"
-    table.add_column("arm", overflow="fold", min_width=16)
-    table.add_column("seeds", justify="right")
-    for metric in metrics:
-        table.add_column(Text(metric.label), justify="right", min_width=max(12, *map(len, metric.label.split())))
-    before = headings(report, range(len(report.arms)))
-    for number, arm in enumerate(report.arms[:_TERMINAL_ARMS]):
-        if number in before:
-            table.add_row(Text(before[number], style="bold"))
-        cells = [mean_sd(arm.metrics.get(metric.name), metric.unit) for metric in metrics]
-        # Text, not markup: a class called "[bold]" is a name, not a style
-        table.add_row(Text(arm.short), str(arm.num_seeds), *map(Text, cells))
-    return table
-
-
-def _terminal_metrics(report: Report) -> list[ShownMetric]:
-    """The primary metric, worst-group accuracy and accuracy where there, else the first of the table; three at most."""
-    wanted = [report.primary_metric, "worst_group_accuracy", "accuracy"]
-    there = {metric.name: metric for metric in report.metrics}
-    names = [*wanted, *[metric.name for metric in report.metrics if metric.main]]
-    return [there[name] for name in dict.fromkeys(names) if name in there][:3]
-
-
-def _caption(report: Report) -> str:
-    hidden = len(report.arms) - _TERMINAL_ARMS
-    more = f" In the report: {counted(hidden, 'more arm')}." if hidden > 0 else ""
-    return f"mean ± sd over seeds.{more}"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from spurcli.reporting import sentences
 from spurcli.reporting.claims import ADVISED_COMPARISONS, MIN_SEEDS
 from spurcli.reporting.document import ArmEntry, Comparison, Report, ShownMetric
-from spurcli.reporting.levels import levels
-from spurcli.reporting.naming import lower_first
+from spurcli.reporting.levels import levels, worst_part
+from spurcli.reporting.naming import NO_SPLIT, lower_first
 from spurcli.reporting.outcomes import number_of_comparisons, reliance_words, shares_of
 from spurcli.reporting.ranking import ranking_words
 from spurcli.reporting.sections import section_name
@@ -35,7 +35,7 @@ def verdict(report: Report) -> list[str]:
         return (
             ranked
             if has_ranking
-            else [*ranked, levels(report, primary, _metric_words(report, primary), _split(report))]
+            else [*ranked, *levels(report, primary, _metric_words(report, primary), _split(report))]
         )
     paragraphs = [*reliance_words(report), *_answers(report, compared, primary), *ranked]
     paragraphs += [_about_arm(report, number, primary) for number in compared[:_MAX_FRACTIONS]]
@@ -93,7 +93,7 @@ def _answers(report: Report, compared: Sequence[int], primary: ShownMetric) -> l
     A paragraph for each rule by which epochs were chosen.
     """
     split = _split(report)
-    on_split = "" if split in ("", "test") else f" ({split} split)"
+    on_split = "" if split in ("", "test", NO_SPLIT) else f" ({split} split)"
     answers: list[str] = []
     for position, section in enumerate(report.sections):
         words = lower_first(str(primary.label)) if answers else _metric_words(report, primary)
@@ -145,7 +145,7 @@ def _about_arm(report: Report, number: int, primary: ShownMetric) -> str:
     arm = report.arms[number]
     entries = [entry for entry in report.comparisons if entry.arm == number]
     parts = [_against(entry.metrics.get(primary.name), report.arms[entry.reference], primary) for entry in entries]
-    level = mean_sd(arm.metrics[primary.name], primary.unit)
+    level = mean_sd(arm.metrics[primary.name], primary.unit) + worst_part(arm, primary.name)
     said = sentences.ARM.format(arm=arm.label, level=level, differences="; ".join(filter(None, parts)))
     metrics = {metric.name: metric for metric in report.metrics}
     costs = _costs(entries, report.arms, metrics, primary.name)

@@ -78,8 +78,8 @@ def test_the_file_says_how_to_show_it(evaluated):
 def test_the_page_and_every_table_show_it(evaluated, tmp_path):
     _, path = evaluated
     page = " ".join(written(path, "html", tmp_path).replace("\u00a0", " ").split())
-    assert f'{SHOWN} nats<span class="interval">0.100–1.750' in page  # not cut to [0, 1]
-    assert 'Log loss<span class="way">lower is better' in page
+    assert f'{SHOWN} nats</td><td class="n soft">0.100–1.750' in page  # not cut to [0, 1]
+    assert 'Log loss <span class="way">lower is better' in page
     assert "12.5 %" in page
     assert f"| {SHOWN} nats \\[0.100–1.750\\] |" in written(path, "md", tmp_path)
     (row,) = csv.DictReader(io.StringIO(written(path, "csv", tmp_path)))

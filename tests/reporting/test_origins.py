@@ -89,7 +89,7 @@ def test_trained_and_finished_models_of_one_data_set_do_not_lend_each_other_sett
 
 def test_a_table_of_predictions_is_not_called_logits(make, tmp_path):
     make.save(tmp_path / "runs" / "table.json", finished(make, "p.csv", 0.3, kind="logits"))
-    assert [arm["label"] for arm in read(tmp_path)["arms"]] == ["predictions p.csv"]
+    assert [arm["label"] for arm in read(tmp_path)["arms"]] == ["p.csv"]
 
 
 def fingerprint(digest, num_samples=200):
