@@ -20,6 +20,11 @@ class SpurError(Exception):
         self.problem = problem
         self.hint = hint
 
+    @property
+    def is_forceable(self) -> bool:
+        """Whether `--force` does what was refused: what another run left is replaced. The hint says so."""
+        return "--force" in self.hint
+
 
 def _shortened(text: str) -> str:
     """Very long text without its middle: names in files can have any length."""

@@ -29,7 +29,7 @@ def compare(asked: CompareRequest, call: Call) -> None:
     Example: spurcli compare --dataset waterbirds --arms study.toml --seeds 5 --select-epoch last,best-val-mean -o study
     """
     from spurcli.cli.console import console, print_json, say
-    from spurcli.cli.study_tables import plan_table, show_report, time_line
+    from spurcli.cli.study_tables import plan_table, shorter_line, show_report, time_line
     from spurcli.comparing.running import script_of, study_of
 
     if asked.script:
@@ -39,6 +39,8 @@ def compare(asked: CompareRequest, call: Call) -> None:
     def show(plan: Any) -> None:
         console().print(plan_table(plan))
         say(time_line(plan))
+        if hint := shorter_line(plan):
+            say(hint)
 
     result = call(partial(run, show=show, show_report=show_report), asked)
     if call.as_json:

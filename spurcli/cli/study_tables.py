@@ -10,6 +10,8 @@ from spurcli.comparing.estimate import Estimate
 from spurcli.reporting.document import Report
 from spurcli.words import counted, duration
 
+_LONG = 600  # seconds
+
 
 def plan_table(plan: Estimate) -> Table:
     """One row per arm: its samples, its method, and how many runs exist already."""
@@ -43,7 +45,23 @@ def time_line(plan: Estimate) -> str:
     commands = counted(len(study.steps) + 1, "command")
     seconds = plan.seconds()
     left = "unknown time" if seconds is None else f"about {duration(seconds)} on this machine"
+    if not plan.to_do:
+        left = "everything is there, the report is written again"
     return f"{counted(len(study.seeds), 'seed')}, {trainings}, {commands} → {study.folder}: {left}"
+
+
+def shorter_line(plan: Estimate) -> str:
+    """How a plan of more than ten minutes can be made shorter; "" for a short one."""
+    seconds = plan.seconds()
+    if seconds is None or seconds <= _LONG:
+        return ""
+    ways = []
+    if found := plan.fewer_epochs(_LONG):
+        epochs, left = found
+        ways.append(f"fewer epochs (--set training.epochs={epochs}: about {duration(left)})")
+    if plan.study.settings.dataset.name != "embeddings":
+        ways.append("a linear head on a frozen network (spurcli data embed --help)")
+    return f"To make it shorter: {' or '.join(ways)}" if ways else ""
 
 
 def show_report(report: Report) -> None:

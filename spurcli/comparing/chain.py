@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from spurcli.comparing.arms import Arm
+from spurcli.comparing.arms import Arm, slug
 from spurcli.comparing.step import Step
 from spurcli.recipes import own_code_of
 from spurcli.registries import METHODS, SCORES
@@ -65,11 +66,14 @@ def seeded(value: Any, seed: int) -> Any:
 
 @dataclass(frozen=True)
 class Looks:
-    """How models are evaluated: on which splits, at the epochs of which rules (none: the recipe's rule), by which groups."""
+    """How models are evaluated: on which splits, at the epochs of which rules (none: the recipe's rule), by which groups.
+
+    Each of `attributes` is evaluated by itself: columns of the data set's table, several of them make crossed groups.
+    """
 
     splits: Sequence[str] = ("test",)
     rules: Sequence[str] = ()
-    attributes: Sequence[str] = ()
+    attributes: Sequence[tuple[str, ...]] = ()
     group_labels: File | None = None
     feature_of: Sequence[str] = ()
     planted: Sequence[File] = ()  # further inject.json of the same training split, whose twins are looked at too
@@ -317,25 +321,26 @@ class Chain:
 
     def _evaluate(self, arm: Arm) -> Iterator[Step]:
         looks = self.looks
-        for rule in looks.rules if looks.rules and not needs_checkpoint(arm) else [""]:
-            for split in looks.splits:
-                parts = [*filter(None, [rule, split if split != "test" else ""]), "evaluation.json"]
-                output = self._here / arm.name / ".".join(parts)
-                request = EvaluateRequest(
-                    self.model(arm.name, rule),
-                    split=split,
-                    attribute=list(looks.attributes) or None,
-                    group_labels=looks.group_labels,
-                    feature_of=list(looks.feature_of) or None,
-                    output=output,
-                    **self._reader(arm),
-                )
-                yield self._step("evaluate", request, arm.name, output)
-                for planted in looks.planted:
-                    path = Path(seeded(planted, self.seed))
-                    output = output.with_name(f"{path.stem}.{'.'.join(parts)}")
-                    asked = replace(request, dataset=path, allow_injection_mismatch=True, output=output)
-                    yield self._step("evaluate", asked, arm.name, output)
+        rules = looks.rules if looks.rules and not needs_checkpoint(arm) else [""]
+        for rule, split, columns in product(rules, looks.splits, looks.attributes or [()]):
+            by = f"by-{slug('-'.join(columns))}" if columns else ""
+            parts = [*filter(None, [rule, split if split != "test" else "", by]), "evaluation.json"]
+            output = self._here / arm.name / ".".join(parts)
+            request = EvaluateRequest(
+                self.model(arm.name, rule),
+                split=split,
+                attribute=list(columns) or None,
+                group_labels=looks.group_labels,
+                feature_of=list(looks.feature_of) or None,
+                output=output,
+                **self._reader(arm),
+            )
+            yield self._step("evaluate", request, arm.name, output)
+            for planted in looks.planted:
+                path = Path(seeded(planted, self.seed))
+                output = output.with_name(f"{path.stem}.{'.'.join(parts)}")
+                asked = replace(request, dataset=path, allow_injection_mismatch=True, output=output)
+                yield self._step("evaluate", asked, arm.name, output)
 
     def _step(self, stage: str, request: Any, arm: str, *makes: Path) -> Step:
         return Step(stage, request, self.seed, arm, makes)

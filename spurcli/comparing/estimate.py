@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from spurcli.artifacts.history import history_path, read_history
@@ -50,8 +51,24 @@ class Estimate:
     taken: Mapping[str, float] = field(default_factory=dict)  # seconds of earlier trainings, by arm
 
     def seconds(self) -> float | None:
-        """The cost of all unfinished steps; None if nothing is known."""
-        return sum(self.cost(step) for step in self.study.steps if not step.output.exists()) if self.speed else None
+        """The cost of all that is to be done; None if nothing is known."""
+        return sum(map(self.cost, self.to_do)) if self.speed else None
+
+    @cached_property
+    def to_do(self) -> list[Step]:
+        """The steps whose output is not there, or is of another command and is made again."""
+        return [step for step in self.study.steps if not step.seems_done(force=self.study.force)]
+
+    def fewer_epochs(self, most: float) -> tuple[int, float] | None:
+        """With how many epochs for all arms the study takes `most` seconds at most, and how many it takes; None if it has no
+        other number of epochs to choose."""
+        trainings = [step for step in self.to_do if step.stage == "train"]
+        seconds, epochs = self.seconds(), self.study.settings.training.epochs
+        trained = sum(map(self.cost, trainings))
+        if seconds is None or not trained or epochs < 2:
+            return None
+        fewer = min(max(1, int(epochs * (most - seconds + trained) / trained)), epochs - 1)
+        return fewer, seconds - trained * (1 - fewer / epochs)
 
     def cost(self, step: Step) -> float:
         speed, settings = self.speed or Speed(0.1, 1e-4, 3e-5), self.study.settings

@@ -36,13 +36,15 @@ def num_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_in_processes(study: Study, progress: Progress, jobs: int, cost: Callable[[Step], float]) -> None:
+def run_in_processes(
+    study: Study, progress: Progress, jobs: int, cost: Callable[[Step], float], told: set[str]
+) -> None:
     """As `Study.run`, `jobs` steps at once. Each process keeps the data set that it loaded; if this one dies, all do."""
     steps = study.steps
-    failures, told = Failures(steps), set[str]()
+    failures = Failures(steps)
     left = {step.output: step for step in steps}
     before = waits_for(steps)
-    costs = {step.output: cost(step) * (0.01 if step.output.exists() else 1) for step in steps}
+    costs = {step.output: cost(step) * (0.01 if step.seems_done(force=study.force) else 1) for step in steps}
     done, total = 0.0, sum(costs.values()) or 1.0
     context = multiprocessing.get_context("spawn")
     running: dict[Future[tuple[list[str], SpurError | None]], Step] = {}
@@ -53,7 +55,7 @@ def run_in_processes(study: Study, progress: Progress, jobs: int, cost: Callable
                     if failures.stop(step):
                         del left[step.output]
                     elif len(running) < jobs and not _pending(before[step.output], left, running.values()):
-                        running[pool.submit(_do, step, steps)] = left.pop(step.output)
+                        running[pool.submit(_do, step, steps, study.force)] = left.pop(step.output)
                 for future in wait(running, timeout=None, return_when=FIRST_COMPLETED).done:
                     step = running.pop(future)
                     done += costs[step.output]
@@ -97,12 +99,12 @@ def _begin(threads: int | None) -> None:
     shared().__enter__()  # until the process ends
 
 
-def _do(step: Step, steps: list[Step]) -> tuple[list[str], SpurError | None]:
+def _do(step: Step, steps: list[Step], force: bool) -> tuple[list[str], SpurError | None]:
     """Do a step; returns its warnings, and its error without parts that cannot be sent between processes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SpurWarning)
         try:
-            do(step, Silent(), steps)
+            do(step, Silent(), steps, force=force)
         except SpurError as error:
             failure = SpurError(error.problem, error.hint)
             failure.exit_code = error.exit_code

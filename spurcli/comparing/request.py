@@ -80,7 +80,9 @@ class CompareRequest:
     evaluate_attribute: Annotated[
         str | Sequence[str] | None,
         Option(
-            "Evaluate with groups defined by this column of the data set's table. Repeatable.", "COLUMN", repeated=True
+            "Evaluate with groups defined by this column of the data set's table. Repeatable: one table each; A,B crosses columns.",
+            "COLUMN",
+            repeated=True,
         ),
     ] = None
     evaluate_groups: Annotated[
@@ -109,6 +111,7 @@ class CompareRequest:
     output: Annotated[
         File | None, Option(f"Folder of the study. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT)
     ] = None
+    force: Annotated[bool, Option("Replace what other settings left or finished in the folder.", panel=OUTPUT)] = False
     data_root: DataRoot = None
     recipe: Recipe = None
     set: Sets = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from spurcli.artifacts.atomic import write_text
 from spurcli.artifacts.lock import lock
-from spurcli.comparing.arms import read_arms
+from spurcli.comparing.arms import read_arms, slug
 from spurcli.comparing.arms_file import StudyFile, read_study_file
-from spurcli.comparing.chain import Looks, Source
+from spurcli.comparing.chain import Looks, Source, needs_groups
 from spurcli.comparing.estimate import Estimate, estimate
 from spurcli.comparing.processes import num_threads, run_in_processes
 from spurcli.comparing.request import STANDARD_FOLDER, CompareRequest, CompareResult
-from spurcli.comparing.study import Study
+from spurcli.comparing.study import Study, each_warning_once
 from spurcli.comparing.workflow import run_by_snakemake
 from spurcli.errors import InputError, Interrupted, SpurError, UsageError
 from spurcli.requests.options import Caller, command_of, overrides_of, several, words_of
@@ -62,7 +63,7 @@ def study_of(asked: CompareRequest) -> Study:
     looks = Looks(
         several(asked.split) or ["test"],
         [rule.strip() for rule in rules if rule.strip()],
-        several(asked.evaluate_attribute),
+        _groupings(asked),
         asked.evaluate_groups,
         several(asked.feature_of),
     )
@@ -77,9 +78,30 @@ def study_of(asked: CompareRequest) -> Study:
         asked.title,
         several(asked.note),
         asked.threads or (max(1, (os.cpu_count() or 1) // asked.jobs) if asked.jobs > 1 else None),
+        asked.force,
     )
+    if asked.force and (asked.profile is not None or asked.cores is not None):
+        raise UsageError("--force has no effect with --profile or --cores", "Name another folder with -o.")
+    if asked.group_labels is not None and not any(map(needs_groups, study.all_arms)):
+        raise UsageError(
+            "--group-labels has no effect: no arm reads group labels",
+            f"To evaluate by these groups, write --evaluate-groups {asked.group_labels}",
+        )
     assert study.steps  # all errors in them are reported now
     return study
+
+
+def _groupings(asked: CompareRequest) -> list[tuple[str, ...]]:
+    """The columns of each evaluation: every `--evaluate-attribute` is one of its own, and A,B crosses two columns."""
+    found: dict[str, tuple[str, ...]] = {}
+    for word in several(asked.evaluate_attribute):
+        # as in a CSV file, so that a name with a comma can be quoted
+        columns = tuple(name.strip() for row in csv.reader([word], skipinitialspace=True) for name in row)
+        if not columns or not all(columns) or len(set(columns)) < len(columns):
+            raise UsageError(f"--evaluate-attribute {word}: a name is missing or twice", "Write, e.g., hospital,sex.")
+        if found.setdefault(slug("-".join(columns)), columns) is not columns:
+            raise UsageError(f"--evaluate-attribute {word} is there twice", "Name each column once.")
+    return list(found.values())
 
 
 def read_seeds(asked: str | int | Sequence[int]) -> list[int]:
@@ -124,7 +146,9 @@ def run(
         "report": None,
     }
     with shared(), num_threads(study.threads):
-        plan = estimate(study)
+        told = set[str]()
+        with each_warning_once(told, ""):
+            plan = estimate(study)
         result["estimated_seconds"] = plan.seconds()
         show(plan)
         if asked.dry_run:
@@ -134,17 +158,18 @@ def run(
             if asked.profile is not None or asked.cores is not None:
                 run_by_snakemake(study, asked.profile, asked.cores)
             elif asked.jobs > 1:
-                run_in_processes(study, caller.progress, asked.jobs, plan.cost)
+                run_in_processes(study, caller.progress, asked.jobs, plan.cost, told)
             else:
-                study.run(caller.progress, cost=plan.cost)
+                study.run(caller.progress, cost=plan.cost, told=told)
 
-        found, result["report"] = carry_out(study, caller, work)
-    show_report(found)
+        result["report"] = carry_out(study, caller, work, show_report)[1]
     return result
 
 
-def carry_out(study: Study, caller: Caller, work: Callable[[], None]) -> tuple[Report, dict[str, object]]:
-    """Do the `work` of the study alone in its folder, then write the report, also if some of it failed."""
+def carry_out(
+    study: Study, caller: Caller, work: Callable[[], None], show_report: Callable[[Report], None] = lambda _: None
+) -> tuple[Report, dict[str, object]]:
+    """Do the `work` of the study alone in its folder, then write and show the report, also if some of it failed."""
     reporter = Caller(caller.progress, command_of("report", study.report))
     with alone(study.folder):
         write_text(study.folder / "commands.sh", script_of(study))
@@ -154,9 +179,11 @@ def carry_out(study: Study, caller: Caller, work: Callable[[], None]) -> tuple[R
             raise
         except SpurError:
             if any(step.stage == "evaluate" and step.output.exists() for step in study.steps):
-                write_report(study.report, reporter)
+                show_report(write_report(study.report, reporter)[0])
             raise
-        return write_report(study.report, reporter)
+        found = write_report(study.report, reporter)
+    show_report(found[0])
+    return found
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,14 @@ from spurcli.requests.options import Caller, command_of, fields_of, several, wor
 
 # These check by themselves, at no cost, whether they are done, and resume after a kill.
 _RESUME = ("train", "score", "infer")
-_ARTEFACTS = {"inject": catalogue.INJECTION, "prune": catalogue.INDICES, "evaluate": catalogue.EVALUATION}
+_ARTEFACTS = {
+    "inject": catalogue.INJECTION,
+    "train": catalogue.CHECKPOINT,
+    "score": catalogue.SCORES,
+    "infer": catalogue.GROUPS,
+    "prune": catalogue.INDICES,
+    "evaluate": catalogue.EVALUATION,
+}
 
 _OF_USERS = ("group_labels", "quotas", "match")  # files that may be a user's own, which change without a step
 
@@ -63,10 +70,31 @@ class Step:
                 if path in made and path not in self.makes:
                     yield path
 
-    def run(self, progress: Progress) -> None:
-        """Do it, as the command line would. Raises SpurError."""
+    def run(self, progress: Progress, *, force: bool = False) -> None:
+        """Do it, as the command line would. Raises SpurError, with `force` only after what is in the way was replaced."""
         run = importlib.import_module(f"spurcli.requests.{self.stage}").run
-        run(self.request, Caller(progress, command_of(self.stage, self.request)))
+        caller = Caller(progress, command_of(self.stage, self.request))
+        try:
+            run(self.request, caller)
+        except SpurError as error:
+            if not (force and error.is_forceable and hasattr(self.request, "force")):
+                raise
+            run(replace(self.request, force=True), caller)
+
+    def seems_done(self, *, force: bool = False) -> bool:
+        """Whether its output is there and, as far as a glance tells, of this command: for estimates, before `is_done`.
+
+        A training of another command is refused and not repeated, so it counts as done unless it is to be replaced.
+        """
+        if not all(path.is_file() for path in self.makes):
+            return False
+        if self.stage in _RESUME and not force:
+            return True
+        try:
+            found = read_described(self.output, _ARTEFACTS[self.stage])
+        except (SpurError, OSError):
+            return False
+        return found.provenance.get("command") == command_of(self.stage, self.request)
 
     def is_done(self, read: Collection[Path]) -> bool:
         """Whether its output is there, made by the same command from the same files `read`, of the same samples."""

@@ -34,6 +34,7 @@ from spurcli.requests.configured import Inherited, configured
 from spurcli.requests.report import ReportRequest
 from spurcli.requests.train import TrainRequest
 from spurcli.sharing import shared
+from spurcli.words import counted
 
 if TYPE_CHECKING:
     from spurcli.settings import Settings, Table
@@ -53,6 +54,7 @@ class Study:
     title: str | None = None
     notes: Sequence[str] = ()
     threads: int | None = None  # of each run; None as torch has it
+    force: bool = False  # whether what other settings left or finished in the folder is replaced
 
     @cached_property
     def all_arms(self) -> list[Arm]:
@@ -135,9 +137,9 @@ class Study:
             raise UsageError(f"{' and '.join(given)} both make the groups", "Remove one of them.")
         if given and (self.inject or self.settings.dataset.injection):
             raise UsageError(f"{given[0]} has no effect: the injected feature makes the groups", "Remove it.")
-        if self.looks.attributes:
+        for columns in self.looks.attributes:
             named = {"flag": flags[0][0], "file_flag": flags[1][0]}
-            dataset = with_columns(self.settings, self.looks.attributes, **named).dataset
+            dataset = with_columns(self.settings, columns, **named).dataset
             size = self.settings.preprocessing.decode_size
             load_dataset(dataset.name, dataset.options, data_root=self.settings.data_root, image_size=size)
 
@@ -159,27 +161,31 @@ class Study:
         only: Collection[Step] | None = None,
         cost: Callable[[Step], float] = lambda _: 1.0,
         before: Callable[[Step], None] = lambda _: None,
+        told: set[str] | None = None,
     ) -> None:
         """Do all steps, or `only` those, one after the other. Finished steps are kept; steps that depend on a failed one are left out.
 
-        `cost` is the relative time of a step, for the remaining time; `before` is called with each step that begins. Raises
-        Interrupted at once, and SpurError at the end if a step failed.
+        `cost` is the relative time of a step, for the remaining time; `before` is called with each step that begins; `told`
+        are warnings that were given before (`each_warning_once`). Raises Interrupted at once, and SpurError at the end if a
+        step failed.
         """
         steps = [step for step in self.steps if only is None or step in only]
         failures = Failures(steps)
-        costs = [cost(step) * (0.01 if step.output.exists() else 1) for step in steps]
-        done, total, told = 0.0, sum(costs) or 1.0, set[str]()
+        seem_done = [step.seems_done(force=self.force) for step in steps]
+        costs = [cost(step) * (0.01 if is_done else 1) for step, is_done in zip(steps, seem_done, strict=True)]
+        done, total = 0.0, sum(costs) or 1.0
+        told = set() if told is None else told
         with shared():
-            for step, width in zip(steps, costs, strict=True):
+            for step, width, is_done in zip(steps, costs, seem_done, strict=True):
                 span = Span(done / total, width / total)
                 done += width
                 if failures.stop(step):
                     continue
                 before(step)
-                progress.start(step.name, 0, span)
+                progress.start(f"{step.place}: checking the files that are there" if is_done else step.name, 0, span)
                 try:
                     with each_warning_once(told, step.name):
-                        do(step, StepProgress(progress, step.place, span), steps)
+                        do(step, StepProgress(progress, step.place, span), steps, force=self.force)
                 except Interrupted:
                     raise
                 except SpurError as error:
@@ -188,11 +194,11 @@ class Study:
         failures.raise_any()
 
 
-def do(step: Step, progress: Progress, steps: Collection[Step]) -> None:
-    """Do a step unless it is done."""
+def do(step: Step, progress: Progress, steps: Collection[Step], *, force: bool = False) -> None:
+    """Do a step unless it is done; with `force` also where that replaces what another run left."""
     made = {path for each in steps for path in each.makes}
     if not step.is_done(list(step.reads(made))):
-        step.run(progress)
+        step.run(progress, force=force)
 
 
 class Failures:
@@ -216,11 +222,14 @@ class Failures:
     def raise_any(self) -> None:
         if self._failed:
             step, error = next(iter(self._failed.values()))
-            more = f"; {len(self._failed) - 1} more failed" if len(self._failed) > 1 else ""
-            left = f", {len(self._left_out)} that need them were left out" if self._left_out else ""
-            failure = SpurError(
-                f"{step.name}: {error.problem}{more}{left}", f"{error.hint} Then run the same command again."
-            )
+            num_more, num_left = len(self._failed) - 1, len(self._left_out)
+            more = f"; {counted(num_more, 'more command')} failed" if num_more else ""
+            if num_left:
+                more += f"; {counted(num_left, 'later command')} {'was' if num_left == 1 else 'were'} left out"
+            hint = f"{error.hint} Then run the same command again."
+            if error.is_forceable:
+                hint = "Name another folder with -o, or replace what does not fit with --force."
+            failure = SpurError(f"{step.name}: {error.problem}{more}", hint)
             failure.exit_code = error.exit_code
             raise failure from error
 
@@ -245,7 +254,7 @@ class StepProgress:
 
 @contextmanager
 def each_warning_once(told: set[str], where: str) -> Iterator[None]:
-    """Pass on warnings, each with where it arose; of those that differ only in numbers and paths the first."""
+    """Pass on warnings, each with `where` it arose; of those that differ only in numbers and paths the first."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SpurWarning)
         yield
@@ -261,4 +270,4 @@ def passed_on(messages: Sequence[str], told: set[str], where: str) -> None:
         kind = re.sub(r"\S*[/\d]\S*", "#", message)
         if kind not in told:
             told.add(kind)
-            warnings.warn(f"{where}: {message}", SpurWarning, stacklevel=2)
+            warnings.warn(f"{where}: {message}" if where else message, SpurWarning, stacklevel=2)

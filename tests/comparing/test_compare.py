@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -15,8 +16,10 @@ import pytest
 
 import spurcli as spurcli_in_python
 from spurcli.artifacts.lock import lock
+from spurcli.cli.study_tables import shorter_line
 from spurcli.comparing.arms import read_arms
 from spurcli.comparing.chain import Source
+from spurcli.comparing.estimate import Estimate, Speed
 from spurcli.comparing.running import read_seeds
 from spurcli.comparing.study import Study
 from spurcli.errors import UsageError
@@ -210,6 +213,133 @@ def test_columns_and_splits_to_judge_by_are_looked_at_before_any_training(tmp_pa
     assert (wrong.code, "no column 'shp', did you mean shop" in wrong.err) == (3, True), wrong.err
     assert spurcli(*words, "--split", "val", "--evaluate-attribute", "shop", "--dry-run").code == 0
     assert not (tmp_path / "study").exists()
+
+
+def table_of(path: Path, num: int = 48) -> None:
+    rows = [f"w{n % 7} v{n},{'ab'[n % 2]},{'xy'[n // 2 % 2]},{'fm'[n // 4 % 2]},{SPLITS[n % 4]}\n" for n in range(num)]
+    path.write_text("text,label,shop,sex,split\n" + "".join(rows), encoding="utf-8")
+
+
+SPLITS = ("train", "train", "val", "test")
+OF_TABLE = ("--dataset", "reviews.csv", "--recipe", "own-text-cpu", "--arms", "erm", "--set", "training.epochs=1")
+
+
+def test_each_column_is_an_evaluation_of_its_own_of_one_training(tmp_path, spurcli):
+    """Every column has its groups; A,B crosses two; a column that is added later costs one evaluation."""
+    table_of(tmp_path / "reviews.csv")
+    words = ("compare", *OF_TABLE, "--seeds", "1,", "--evaluate-attribute", "shop", "--evaluate-attribute")
+    assert spurcli(*words, "sex").code == 0
+    folder = tmp_path / "study/seed1/erm"
+    found = {path.name: json.loads(path.read_text()) for path in sorted(folder.glob("*evaluation.json"))}
+    assert {name: one["groups_from"]["columns"] for name, one in found.items()} == {
+        "by-sex.evaluation.json": ["sex"],
+        "by-shop.evaluation.json": ["shop"],
+    }
+    commands = (tmp_path / "study/commands.sh").read_text()
+    assert commands.count("spurcli train ") == 1
+    assert commands.count(" --attribute ") == 2
+
+    before = times(tmp_path)
+    crossed = spurcli(*words, "sex", "--evaluate-attribute", "shop,sex")
+    assert crossed.code == 0, crossed.err
+    after = times(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert {Path(name).name for name in set(after) - set(before)} == {
+        "by-shop-sex.evaluation.json",
+        "by-shop-sex.evaluation.predictions.h5",
+    }
+    assert json.loads((folder / "by-shop-sex.evaluation.json").read_text())["group_names"] == [
+        f"{label}/{shop}, {sex}" for label in "ab" for shop in "xy" for sex in "fm"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--evaluate-attribute", "sex", "--evaluate-attribute", "sex"), "sex is there twice"),
+        (("--evaluate-attribute", "sex,"), "a name is missing or twice"),
+        (("--evaluate-attribute", "sex", "--evaluate-groups", "g.csv"), "both make the groups"),
+        (("--group-labels", "g.txt"), "write --evaluate-groups g.txt"),
+        (("--force", "--cores", "2"), "--force has no effect with --profile or --cores"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(words, named, tmp_path, spurcli):
+    table_of(tmp_path / "reviews.csv")
+    result = spurcli("compare", *OF_TABLE, *words)
+    assert result.code == 2, result.err
+    assert named in result.err
+    assert not (tmp_path / "study").exists()
+
+
+def test_other_settings_are_refused_with_a_way_on_and_replaced_with_force(copied, spurcli, tiny_flags):
+    """What was trained with other settings is in the way of one seed: the other one is done, shown and reported."""
+    line = (
+        "compare",
+        "--dataset",
+        "demo",
+        "--arms",
+        "erm",
+        *tiny_flags,
+        "--set",
+        "training.epochs=3",
+        "--seeds",
+        "1-2",
+    )
+    refused = spurcli(*line)
+    assert refused.code == 1
+    assert "is the finished output of another run" in refused.err
+    assert "; 1 later command was left out" in refused.err
+    assert "Name another folder with -o, or replace what does not fit with --force." in refused.err
+    assert "mean ± sd over seeds" in refused.err  # the table of what was done
+    kept = times(copied)
+
+    assert spurcli(*line, "--force").code == 0
+    after = times(copied)
+    redone = {name for name in kept if after[name] != kept[name]}
+    assert {name for name in redone if "seed2" in name} == set()
+    assert "study/seed1/erm/model.safetensors" in redone
+    assert "study/seed1/erm/evaluation.json" in redone
+    commands = (copied / "study/commands.sh").read_text()
+    assert "--force" not in commands
+    made = json.loads((copied / "study/seed1/erm/history.json").read_text())
+    assert "--force" not in made["provenance"]["command"]
+    assert len(made["epochs"]) == 3
+
+
+def test_the_plan_counts_evaluations_that_are_made_again_and_says_when_nothing_is_left(tmp_path, spurcli):
+    table_of(tmp_path / "reviews.csv")
+    words = ("compare", *OF_TABLE, "--seeds", "1,", "--evaluate-attribute", "shop")
+    assert spurcli(*words).code == 0
+    again = spurcli(*words, "--json")
+    assert "everything is there, the report is written again" in again.err
+    assert again.json["estimated_seconds"] == 0
+    other = spurcli(*words, "--set", "model.options.hidden=[8]", "--dry-run")
+    assert "everything is there" in other.err  # refused when it comes to that: nothing is trained over
+    planned = spurcli("compare", *OF_TABLE, "--seeds", "1,", "--evaluate-attribute", "sex", "--json", "--dry-run")
+    assert planned.json["estimated_seconds"] > 0
+
+
+def test_a_warning_of_the_data_is_given_once_and_what_is_done_is_not_called_training(tmp_path, spurcli):
+    table_of(tmp_path / "reviews.csv")
+    text = (tmp_path / "reviews.csv").read_text()
+    (tmp_path / "reviews.csv").write_text("".join(f"{line.rpartition(',')[0]}\n" for line in text.splitlines()))
+    words = ("compare", *OF_TABLE, "--seeds", "1-2", "--evaluate-attribute", "shop")
+    first = spurcli(*words)
+    assert first.code == 0, first.err
+    assert first.err.count("has no splits") == 1
+
+
+def test_a_long_plan_says_how_to_make_it_shorter(tmp_path):
+    study = Study(tmp_path, Source("demo", settings={"training.epochs": 20}), read_arms("erm"), [1, 2])
+    plan = Estimate(study, {"train": 4000, "val": 500, "test": 500}, Speed(0.0, 0.02, 0.001))
+    assert plan.seconds() > 3000
+    epochs, seconds = plan.fewer_epochs(600)
+    assert 1 <= epochs < 20
+    assert seconds <= 600
+    assert f"--set training.epochs={epochs}: about " in shorter_line(plan)
+    assert shorter_line(replace(plan, speed=Speed(0.0, 0.0001, 0.0001))) == ""
+    tiny = replace(study, source=Source("demo", settings={"training.epochs": 1}))
+    assert replace(plan, study=tiny).fewer_epochs(1) is None
 
 
 def test_seeds():
