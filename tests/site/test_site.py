@@ -28,6 +28,8 @@ NOT_RUN = {
     "--group auto": "tests/pruning: needs groups",
     "birds.csv": "tests/examples/test_documents.py: own_data.sh",
     "--confirm": "tests/auditing: trains a second model",
+    "data embed patients.csv": "needs weights; tests/evaluation/test_regroup.py has columns of embeddings",
+    "dataset patients.embeddings.h5": "the same",
 }
 
 
@@ -150,6 +152,11 @@ def folder(in_tiny_run, tmp_path):
             f"s{number},{split},{('dog', 'cat')[number % 2]},{where},{p!r},{1 - p!r}".replace("np.float64", "")
         )
     (tmp_path / "preds.csv").write_text("\n".join(lines).replace("(", "").replace(")", "") + "\n", encoding="utf-8")
+    lines = ["image,label,hospital,age,sex"]
+    for number, photo in enumerate(sorted((tmp_path / "photos").rglob("*.png"))):
+        place, label = photo.relative_to(tmp_path).as_posix(), photo.parent.name
+        lines.append(f"{place},{label},{'AB'[number // 2 % 2]},{30 + number},{'fm'[number % 2]}")
+    (tmp_path / "patients.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     label = np.arange(24) // 12
     np.save(tmp_path / "logits.npy", rng.normal(size=(24, 2)) + np.eye(2)[label])
     np.save(tmp_path / "labels.npy", label)
