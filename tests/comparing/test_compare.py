@@ -20,9 +20,11 @@ from spurcli.cli.study_tables import shorter_line
 from spurcli.comparing.arms import read_arms
 from spurcli.comparing.chain import Source
 from spurcli.comparing.estimate import Estimate, Speed
-from spurcli.comparing.running import read_seeds
+from spurcli.comparing.request import CompareRequest
+from spurcli.comparing.running import read_seeds, study_of
 from spurcli.comparing.study import Study
 from spurcli.errors import UsageError
+from spurcli.progress import Silent
 
 TINY = {
     "dataset.options.num_train": 300,
@@ -319,7 +321,23 @@ def test_the_plan_counts_evaluations_that_are_made_again_and_says_when_nothing_i
     assert planned.json["estimated_seconds"] > 0
 
 
-def test_a_warning_of_the_data_is_given_once_and_what_is_done_is_not_called_training(tmp_path, spurcli):
+def test_what_is_done_is_not_called_a_training(copied, monkeypatch):
+    monkeypatch.chdir(copied)
+    begun: list[str] = []
+
+    class Noted(Silent):
+        def start(self, what, total, span=None):
+            begun.append(what)
+
+    study = study_of(CompareRequest(dataset="demo", arms="erm", seeds=1, set=TINY))
+    study.run(Noted())
+    assert begun == 2 * ["seed 1, erm: checking the files that are there"]
+    (copied / "study/seed1/erm/evaluation.json").unlink()
+    study.run(Noted())
+    assert begun[2:4] == ["seed 1, erm: checking the files that are there", "seed 1, erm: evaluate"]
+
+
+def test_a_warning_of_the_data_is_given_once(tmp_path, spurcli):
     table_of(tmp_path / "reviews.csv")
     text = (tmp_path / "reviews.csv").read_text()
     (tmp_path / "reviews.csv").write_text("".join(f"{line.rpartition(',')[0]}\n" for line in text.splitlines()))
