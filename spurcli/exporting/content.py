@@ -30,7 +30,8 @@ class Content:
     """Samples to export: `columns` of one length, among them index (position in its split), id and class.
 
     `index` int64 [m] are the positions in the split `split` of `dataset`, which is None where the artefact alone says
-    everything. `others` are splits of the data set that belong to the export and are not filtered.
+    everything. `others` are splits of the data set that belong to the export and are not filtered. `saved` is the folder of
+    a Hugging Face data set from which the samples come unchanged.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Content:
     index: NDArray[np.int64]
     dataset: Dataset | None = None
     others: tuple[str, ...] = ()
+    saved: Path | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -124,7 +126,9 @@ def whole_split(content: Content, name: str) -> Content:
     assert content.dataset is not None
     index = np.arange(len(content.dataset.split(name)))
     columns = _of_split(content.dataset, name, index)
-    return Content(content.source, content.command, columns, content.class_names, name, index, content.dataset)
+    return Content(
+        content.source, content.command, columns, content.class_names, name, index, content.dataset, saved=content.saved
+    )
 
 
 def files_of(content: Content) -> list[Path] | None:

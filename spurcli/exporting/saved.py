@@ -1,19 +1,24 @@
-"""A data set for Hugging Face's `datasets`: load_from_disk gives images or texts, label, id and group of each split."""
+"""A data set for Hugging Face's `datasets`: rows of a saved data set as they are, other data with image or text, label, id, index and group."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spurcli.datasets.inputs import Texts, Vectors
-from spurcli.datasets.own.huggingface import quiet
+from spurcli.datasets.own.huggingface import open_saved, quiet
+from spurcli.datasets.own.splitting import split_name
 from spurcli.errors import MissingExtraError
 from spurcli.exporting.content import Content, as_mapping, files_of, whole_split
 from spurcli.exporting.images import encoded_images
 
 
 def write_saved(content: Content, path: Path) -> None:
-    """A DatasetDict with the exported samples as `train` and the other splits as they are."""
+    """A DatasetDict with the exported samples as `train` and the other splits as they are.
+
+    Of a data set that `save_to_disk` wrote, rows keep their columns, and splits their names (validation, not val).
+    """
     try:
         import datasets
     except ImportError as error:
@@ -23,7 +28,29 @@ def write_saved(content: Content, path: Path) -> None:
         ) from error
     parts = (content, *(whole_split(content, name) for name in content.others))
     with quiet(datasets):
-        datasets.DatasetDict({part.split: _rows(part, datasets) for part in parts}).save_to_disk(str(path))
+        found = _selected(parts, content.saved, datasets) if content.saved is not None else None
+        found = found or {part.split: _rows(part, datasets) for part in parts}
+        datasets.DatasetDict(found).save_to_disk(str(path))
+
+
+def _selected(parts: Sequence[Content], folder: Path, datasets: Any) -> dict[str, Any] | None:
+    """The rows of each part from the data set saved in `folder`, by ids such as validation/3; None if ids come from a column."""
+    source = open_saved(folder)
+    found: dict[str, Any] = {}
+    for part in parts:
+        places = [identifier.rpartition("/") for identifier in part.ids]
+        if not all(name in source and row.isdecimal() and int(row) < len(source[name]) for name, _, row in places):
+            return None
+        names = dict.fromkeys(name for name, _, _ in places)
+        # rows of one split are in its order; a split that spurcli drew may have rows of several
+        rows = datasets.concatenate_datasets(
+            [source[name].select([int(row) for other, _, row in places if other == name]) for name in names]
+        )
+        if "kept" in part.columns:
+            rows = rows.add_column("kept", list(part.columns["kept"]))
+        own = next(iter(names), "")
+        found[own if len(names) == 1 and split_name(own) == part.split else part.split] = rows
+    return found
 
 
 def _rows(content: Content, datasets: Any) -> Any:

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from spurcli.artifacts import catalogue
@@ -14,6 +15,8 @@ from spurcli.artifacts.atomic import readable_os_errors
 from spurcli.artifacts.catalogue import Artefact
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import load_dataset
+from spurcli.datasets.own.kinds import is_saved_dataset
+from spurcli.datasets.own.naming import locate
 from spurcli.errors import InputError
 from spurcli.exporting.content import Content, of_groups, of_list, of_predictions, of_scores
 from spurcli.exporting.formats import format_named
@@ -76,7 +79,17 @@ def _content(
     )
     if kind == catalogue.GROUPS:
         return of_groups(source, dataset, policy, command)
-    return of_list(source, dataset, policy, errors=kind == catalogue.ERRORS, which=which, command=command)
+    content = of_list(source, dataset, policy, errors=kind == catalogue.ERRORS, which=which, command=command)
+    return replace(content, saved=_saved(settings))
+
+
+def _saved(settings: Settings) -> Path | None:
+    """The folder of a data set that Hugging Face's `datasets` saved, if the samples come from one unchanged."""
+    dataset = settings.dataset
+    if dataset.name != "table" or dataset.injection is not None:
+        return None
+    folder = locate(str(dataset.options.get("path", "")), settings.data_root)
+    return folder if folder.is_dir() and is_saved_dataset(folder) else None
 
 
 @contextlib.contextmanager

@@ -129,6 +129,31 @@ def test_texts_as_a_saved_data_set(birds, spurcli):
     assert not Path("no").exists()
 
 
+@pytest.mark.parametrize("which", ["kept", "all"])
+def test_a_saved_data_set_keeps_its_columns_and_the_names_of_its_splits(birds, spurcli, which):
+    def part(name, size):
+        rows = [{"text": f"{name} {n}", "label": n % 2, "source": n * 0.5} for n in range(size)]
+        features = datasets.Features(
+            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"]), "source": datasets.Value("float32")}
+        )  # fmt: skip
+        return datasets.Dataset.from_list(rows, features=features)
+
+    made = datasets.DatasetDict(train=part("train", 8), validation=part("validation", 4), test=part("test", 4))
+    made.save_to_disk("reviews")
+    Path("list.txt").write_text("0\n1\n3\n6\n")
+    words = ("--dataset", "reviews/", "--set", "dataset.options.text=text", "--which", which)
+    done = spurcli("export", "list.txt", *words, "--as", "hf", "-o", "out")
+    assert done.code == 0, done.err
+    saved = datasets.load_from_disk("out")
+    if which == "all":
+        assert saved["train"]["kept"][:] == [n in (0, 1, 3, 6) for n in range(8)]
+        return
+    assert {name: len(rows) for name, rows in saved.items()} == {"train": 4, "validation": 4, "test": 4}
+    assert saved["train"].features == made["train"].features
+    assert saved["train"][:] == made["train"].select([0, 1, 3, 6])[:]
+    assert saved["validation"][:] == made["validation"][:]
+
+
 def test_images_in_memory_are_copied_as_png(spurcli, tiny_flags):
     Path("list.txt").write_text("0\n2\n5\n")
     assert spurcli("export", "list.txt", "--dataset", "demo", *tiny_flags[:6], "--as", "copies").code == 0

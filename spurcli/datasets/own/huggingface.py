@@ -20,7 +20,7 @@ def read_saved(folder: Path, wanted: Wanted) -> Source:
 
     Raises InputError for a damaged folder, and for images that are not in its files.
     """
-    saved = _open(folder)
+    saved = open_saved(folder)
 
     def rows_with(column: str, splits: Sequence[str]) -> Any:
         import datasets
@@ -49,7 +49,7 @@ def _part(rows: Any, folder: Path) -> StoredPart:
     )
 
 
-def _open(folder: Path) -> dict[str, Any]:
+def open_saved(folder: Path) -> dict[str, Any]:
     """The `datasets.Dataset` of each split; {"": …} of a folder that is one without splits."""
     try:
         import datasets
