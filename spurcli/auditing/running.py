@@ -20,6 +20,9 @@ from spurcli.registries import FINDERS
 from spurcli.words import counted, duration
 
 _WORTH_NAMING = 5.0  # seconds
+_LONG = 600.0  # seconds of a search, from which the ways to shorten it are named
+# Without a budget, and unless it is named, the slowest finder takes at most as long as the others together, or this.
+_SLOWEST, _LEAST_LIMIT = "regions", 120.0
 Options = Mapping[str, Mapping[str, Any]]  # of finders, by name
 
 
@@ -54,8 +57,8 @@ def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding]
     findings: list[Finding] = []
     told: list[JsonObject] = []
     sizes = {split: len(label) for split, label in evidence.labels.items()}
-    names = [name for name in search.finders if _kind(name, evidence) == evidence.kind]
-    _announce(evidence, names, kept)
+    names = _fitting(evidence, search)
+    _announce(evidence, search, names, kept)
     for number, name in enumerate(names):
         called, earlier = portable_word(name), kept.get(number)
         if earlier is None and evidence.left() <= 0:
@@ -64,7 +67,10 @@ def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding]
             continue
         if earlier is None:
             began, before = time.monotonic(), len(evidence.warnings)
-            proposed = _called(name, evidence, search.options.get(name, {}))
+            options = dict(search.options.get(name, {}))
+            if _is_limited(name, search):
+                options["seconds"] = max(_LEAST_LIMIT, evidence.spent())
+            proposed = _called(name, evidence, options)
             for finding in proposed:
                 finding.require_fitting(sizes, evidence.source, len(evidence.class_names))
             new = Found(proposed, evidence.warnings[before:], time.monotonic() - began)
@@ -81,25 +87,48 @@ def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding]
     return findings, told
 
 
+def kept_names(evidence: Evidence, search: Search, kept: Kept) -> list[str]:
+    """The finders whose results are kept."""
+    names = enumerate(_fitting(evidence, search))
+    return [portable_word(name) for number, name in names if kept.get(number) is not None]
+
+
+def _fitting(evidence: Evidence, search: Search) -> list[str]:
+    """The finders of the search that fit the data, in their order."""
+    return [name for name in search.finders if _kind(name, evidence) == evidence.kind]
+
+
+def _is_limited(name: str, search: Search) -> bool:
+    return name == _SLOWEST and not search.is_asked and search.budget is None
+
+
 def _kind(name: str, evidence: Evidence) -> str:
     """The kind of data that a finder is for; for finders of all kinds, such as a user's own, the kind of the data."""
     return str(FINDERS.entries[name].facts.get("for", evidence.kind)) if name in FINDERS else evidence.kind
 
 
-def _announce(evidence: Evidence, names: Sequence[str], kept: Kept) -> None:
-    """One line with the estimated time of the search by finder, for finders whose file has a function `seconds(evidence)`."""
+def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Kept) -> None:
+    """The estimated time of the search by finder, for finders whose file has a function `seconds(evidence)`; if it is long, how to shorten it."""
     waiting = [name for number, name in enumerate(names) if kept.get(number) is None]
     known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
     if not known:
         return
-    total = evidence.pace * sum(map(len, evidence.labels.values())) + sum(known.values())
+    total = evidence.pace * sum(map(len, evidence.labels.values()))
+    for name in known:
+        if _is_limited(name, search):
+            others = total + sum(seconds for other, seconds in known.items() if other != name)
+            known[name] = min(known[name], max(_LEAST_LIMIT, others))
+    total += sum(known.values())
     long = [f"{name} {duration(seconds)}" for name, seconds in known.items() if seconds >= _WORTH_NAMING]
-    others = [portable_word(name) for name in waiting if name not in known]
+    unknown = [portable_word(name) for name in waiting if name not in known]
     evidence.progress.say(
         f"The search takes about {duration(total)}"
         + (f" ({', '.join(long)})" if long else "")
-        + (f", and the time of {' and '.join(others)}" if others else "")
+        + (f", and the time of {' and '.join(unknown)}" if unknown else "")
     )
+    if total > _LONG and search.budget is None:
+        one = "marks" if "marks" in known and len(known) > 1 else ""
+        evidence.progress.say(f"To shorten it: --budget 5m{f', or --finder {one}' if one else ''}")
 
 
 def _seconds(name: str, evidence: Evidence) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.finders.regions import find
+from spurcli.auditing.finders.regions import find, seconds
 from spurcli.auditing.regions.lumps import lumps
 from spurcli.auditing.regions.plan import passes, planned
 from spurcli.auditing.regions.pushes import Scale, answers, margins
@@ -146,7 +146,7 @@ def evidence(*, marked: bool, num_classes: int = CLASSES, rare: bool = False) ->
         weight.reshape(SIDE, SIDE, num_classes)[:2, :2, mark] = 3
     dataset = Dataset("blobs", tuple("abcd"[:num_classes]), splits)
     labels = {name: split.label for name, split in splits.items()}
-    found = Evidence(labels, dataset.class_names, Linear(dataset, weight), held_out="val", dataset=dataset, budget=5.0)
+    found = Evidence(labels, dataset.class_names, Linear(dataset, weight), held_out="val", dataset=dataset, budget=60.0)
     return found, carries["train"]
 
 
@@ -169,6 +169,21 @@ def test_a_mark_in_the_corner_of_a_tenth_of_a_class_is_found_with_its_carriers()
     assert twin is not None
     assert np.median(margins(twin.logits, MARKED) - margins(twin.control, MARKED)) > 1
     assert (given.half("val")[twin.index] == 1).all()
+
+
+def test_a_search_that_is_cut_short_says_so_and_stops_between_classes():
+    given, _ = evidence(marked=True)
+    given.budget = None
+    assert 0 < seconds(given) < 60
+    find(given, seconds=0.0)
+    assert [line.partition(":")[0] for line in given.warnings] == ["regions", "regions"]
+    assert "40 instead of" in given.warnings[0]
+    assert f"1 of {CLASSES} classes" in given.warnings[1]
+    assert all("--finder regions" in line for line in given.warnings)
+    full, _ = evidence(marked=True)
+    full.budget = None
+    find(full)
+    assert not full.warnings
 
 
 def test_without_a_mark_nothing_is_significant():

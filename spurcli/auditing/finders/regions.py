@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.addition import Addition
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.regions.carriers import Carriers, carriers
-from spurcli.auditing.regions.plan import Plan, measured_rate, passes, planned
+from spurcli.auditing.regions.plan import SEARCH_AND_NULL, Plan, measured_rate, passes, planned
 from spurcli.auditing.regions.pushes import Ask, Pixels, margins
 from spurcli.auditing.regions.search import Donors, Tried, confirmation, distinct, measured, p_value, refined
 from spurcli.auditing.regions.shapes import Region, coarse, rectangle
@@ -20,8 +22,11 @@ from spurcli.auditing.stamps import stamp
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.errors import UsageError
 from spurcli.randomness import generator
+from spurcli.words import counted, duration
 
 _MOST_CLASSES = 20
+_MOST, _REFINED = 3, 16  # suspects, and regions that are tried to narrow each
+_LONGER = "--finder regions, or a longer --budget, searches fully"
 _LEAST_DONORS = 20  # of a class and half; fewer show no lump
 _CANDIDATES = 12  # whose independence is measured
 _PAIRS = 400  # held-out samples that get the region of a carrier
@@ -30,31 +35,39 @@ _MOST_STAMPED = 400  # carriers, and others, whose pixels are compared
 _LEAST_CARRIERS = 4  # from which the region is put into held-out samples
 
 
-def find(evidence: Evidence, *, region: Sequence[tuple[int, int, int, int]] = (), most: int = 3) -> list[Finding]:
-    """The `most` suspicious regions, or what a class has in the named ones (top, left, bottom, right)."""
+def find(
+    evidence: Evidence,
+    *,
+    region: Sequence[tuple[int, int, int, int]] = (),
+    most: int = _MOST,
+    seconds: float = math.inf,
+) -> list[Finding]:
+    """The `most` suspicious regions, or what a class has in the named ones (top, left, bottom, right).
+
+    Within about `seconds`, or what is left of the budget: the search takes fewer images then, stops between classes, and says so.
+    """
     ask = evidence.ask
     if ask is None or evidence.kind != "images" or evidence.source != "train":
         return []
     inputs: Any = evidence.inputs("train")
     height, width, _ = inputs.shape
     regions = [_named(box, height, width) for box in region] or coarse(height, width)
-    classes = [y for y in evidence.classes(_MOST_CLASSES) if _half(evidence, y, 0).size >= _LEAST_DONORS]
+    classes = _classes(evidence)
     if not classes or not regions:
         return []
+    began, limit = time.monotonic(), min(evidence.left(), seconds)
     rate = measured_rate(ask, _read(evidence, "train", np.arange(min(128, len(inputs)))))
-    allowed = passes(height, width, evidence.left(), rate)
+    allowed = passes(height, width, limit, rate)
     plan = planned(allowed, rate, len(classes), len(regions))
-    if not plan.fits:
-        evidence.warn(
-            f"regions: coarse search with {plan.donors} images per class, copied into {plan.recipients} others; a longer --budget finds more"
-        )
+    _say_plan(evidence, plan, planned(passes(height, width, math.inf, rate), rate, len(classes), len(regions)), limit)
     parts = [_parts(evidence, ask, classes, plan, half) for half in (0, 1)]
     each = plan.donors * plan.recipients
-    evidence.progress.start(
-        f"regions, about {plan.seconds:.0f} s", each * (len(classes) * len(regions) + plan.num_null)
-    )
+    evidence.progress.start("regions", each * (len(classes) * len(regions) + plan.num_null))
     tried = []
-    for y in classes:
+    for searched, y in enumerate(classes):
+        if searched and time.monotonic() - began > SEARCH_AND_NULL * limit:
+            evidence.warn(f"regions: time was up after {searched} of {counted(len(classes), 'class')}; {_LONGER}")
+            break
         tried += measured(ask, parts[0][y], y, regions, evidence.progress.advance)
     chosen = distinct(tried, parts[0], _CANDIDATES)[:most]
     if not region:
@@ -63,6 +76,42 @@ def find(evidence: Evidence, *, region: Sequence[tuple[int, int, int, int]] = ()
     # class by class all samples are evaluated, with the recipients of both halves; for very large classes as many as the passes allow
     per_class = max(2 * plan.donors, int(0.5 * allowed / max(len(chosen), 1) / (2 * plan.recipients)))
     return [_finding(evidence, ask, one, parts, null, classes, per_class) for one in chosen]
+
+
+def seconds(evidence: Evidence) -> float:
+    """Estimated seconds of `find` without named regions: passes through the model times its measured pace."""
+    inputs: Any = evidence.inputs("train") if evidence.source == "train" else None
+    if evidence.ask is None or inputs is None or not evidence.pace > 0:
+        return 0.0
+    height, width, _ = inputs.shape
+    classes, rate = _classes(evidence), 1 / evidence.pace
+    if not classes:
+        return 0.0
+    allowed = passes(height, width, evidence.left(), rate)
+    plan = planned(allowed, rate, len(classes), len(coarse(height, width)))
+    samples = (
+        _MOST * sum(map(len, evidence.labels.values())) / len(evidence.class_names)
+    )  # of the classes of the suspects
+    carriers = min(2 * plan.recipients * samples, 0.5 * allowed)
+    return plan.seconds + evidence.pace * (carriers + _REFINED * _MOST * plan.donors * plan.recipients)
+
+
+def _classes(evidence: Evidence) -> list[int]:
+    return [y for y in evidence.classes(_MOST_CLASSES) if _half(evidence, y, 0).size >= _LEAST_DONORS]
+
+
+def _say_plan(evidence: Evidence, plan: Plan, full: Plan, limit: float) -> None:
+    """A warning if the time allows fewer images than the search takes otherwise: then the result depends on the machine's speed."""
+    size, usual = (each.donors * each.recipients for each in (plan, full))
+    if size < usual:
+        evidence.warn(
+            f"regions: cut short to about {duration(limit)}: {plan.donors} instead of {full.donors} images per class, copied into "
+            f"{plan.recipients} instead of {full.recipients} others, by the speed of this machine; {_LONGER}"
+        )
+    elif not plan.fits:
+        evidence.warn(
+            f"regions: coarse search with {plan.donors} images per class, copied into {plan.recipients} others"
+        )
 
 
 def _ignore(_count: int) -> None:
@@ -119,11 +168,17 @@ def _null(
     order = generator("audit regions null", evidence.seed).permutation(len(tried))[: plan.num_null]
     found = []
     for one in (tried[k] for k in order.tolist()):
+        targets = _targets(parts, one.label, classes)
         strength, independence = confirmation(
-            ask, one, parts[0][one.label], parts[1][one.label], classes, evidence.progress.advance
+            ask, one, parts[0][one.label], parts[1][one.label], targets, evidence.progress.advance
         )
-        found.append(np.delete(strength * independence, list(classes).index(one.label)))
+        found.append(np.delete(strength * independence, targets.index(one.label)))
     return np.concatenate(found)
+
+
+def _targets(parts: Sequence[dict[int, Donors]], y: int, classes: Sequence[int]) -> list[int]:
+    """The classes for which class y has recipients of another class in both halves: of very few recipients all may be of one."""
+    return [target for target in classes if all((part[y].recipient_label != target).any() for part in parts)]
 
 
 def _finding(
@@ -136,7 +191,8 @@ def _finding(
     most: int,
 ) -> Finding:
     y, where = one.label, one.region.where
-    targets = list(classes) if len(classes) > 2 else [y]  # with two classes there is no recipient of a third class
+    # with two classes there is no recipient of a third class
+    targets = _targets(parts, y, classes) if len(classes) > 2 else [y]
     strength, independence = confirmation(ask, one, parts[0][y], parts[1][y], targets, _ignore)
     k = targets.index(y)
     foreign = float(independence[k])

@@ -11,6 +11,7 @@ from spurcli.auditing.regions.pushes import Ask, Pixels
 
 _PASSES, _AREA = 1_200_000, 32 * 32  # without a budget, of images of this area; of larger ones fewer
 _SEARCH, _NULL = 0.5, 0.2  # shares of the budget; carriers and pairs take the rest
+SEARCH_AND_NULL = _SEARCH + _NULL
 _SIZES = ((400, 8), (400, 6), (300, 6), (400, 4), (300, 4), (200, 4), (150, 4), (100, 4), (100, 3), (60, 3), (40, 2))
 
 
