@@ -18,6 +18,8 @@ from spurcli.artifacts.envelope import field, optional_field, parse_json
 from spurcli.artifacts.npz import npz_names, read_npz
 from spurcli.auditing.suspect import Counterfactual, Finding
 from spurcli.errors import InputError
+from spurcli.identity import RunIdentity
+from spurcli.settings import Table
 
 _STATE, _TEXT = "audit.json", "json"
 _TWIN = ("index", "logits", "second", "control", "second_control")
@@ -52,22 +54,25 @@ class Kept:
     folder: Path
 
     @classmethod
-    def open(cls, folder: Path, identity: str, *, replace_other: bool) -> Kept:
-        """What is in `folder`; the unfinished work of another audit is refused, or removed if `replace_other`."""
+    def open(
+        cls, folder: Path, identity: str, *, replace_other: bool, run: Table | None = None, command: str = ""
+    ) -> Kept:
+        """What is in `folder`; the unfinished work of another audit is refused, or removed if `replace_other`.
+
+        `run` is a `RunIdentity` as JSON, and `command` the command of this audit: both are kept to explain a refusal.
+        """
         state = folder / _STATE
         if state.exists():
             content: Any = parse_json(state.read_bytes(), str(state))
-            if isinstance(content, dict) and content.get("identity") == identity:
+            content = content if isinstance(content, dict) else {}
+            if content.get("identity") == identity:
                 return cls(folder)
             if not replace_other:
-                raise InputError(
-                    f"{folder} holds the unfinished work of another audit",
-                    "Finish it with the command that started it. Start over with --force.",
-                )
+                raise _of_another(folder, content, run)
         shutil.rmtree(folder, ignore_errors=True)
         with readable_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        write_json(state, {"identity": identity})
+        write_json(state, {"identity": identity, "run": run, "command": command})
         return cls(folder)
 
     def put(self, number: int, found: Found) -> None:
@@ -82,6 +87,22 @@ class Kept:
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number}.npz"
+
+
+def _of_another(folder: Path, content: Table, run: Table | None) -> InputError:
+    """The error for the unfinished work of another audit: which settings differ, and the command that finishes it."""
+    theirs, command = content.get("run"), content.get("command")
+    differing: list[str] = []
+    if isinstance(theirs, dict) and run is not None and set(theirs) == set(run):
+        differing = RunIdentity(**run).differences(RunIdentity(**theirs)) or ["its samples differ"]
+    finish = (
+        f"To finish that audit: {command}" if isinstance(command, str) and command else "Finish it with its command"
+    )
+    return InputError(
+        f"{folder} holds the unfinished work of another audit"
+        + (f" ({'; '.join(differing[:3])})" if differing else ""),
+        f"{finish}. To start over, add --force; to keep both, choose another -o.",
+    )
 
 
 def write_found(path: Path, found: Found) -> None:

@@ -78,8 +78,8 @@ class TerminalProgress:
         count = f": {self._done:,} of {self._total:,}" if self._total else ""
         since, done_then = self._piece_since or (now, self._done)
         speed = (self._done - done_then) / (now - since) if now > since else 0
-        rate = f" ({speed:,.0f} a second)" if speed else ""
-        left = max(self._total - self._done, 0) / speed if speed else None
+        rate = f" ({speed:,.0f} a second)" if speed >= 1 else ""
+        left = (self._total - self._done) / speed if speed and self._done < self._total else None
         if self._job_since and self._job < 1:
             began, job_then = self._job_since
             moved = self._job - job_then

@@ -36,7 +36,7 @@ from spurcli.auditing.kept import Kept
 from spurcli.auditing.merging import merged
 from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, Carried, SheetPlan, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
-from spurcli.auditing.running import Search, found, require_fitting_kinds
+from spurcli.auditing.running import Search, found, kept_names, require_fitting_kinds
 from spurcli.auditing.statistics import judged
 from spurcli.auditing.stored import read_presence
 from spurcli.auditing.suspect import CONFIRMED, Suspect
@@ -315,10 +315,16 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
         return finished
     require_writable(output / AUDIT_NAME, 1 << 16)
     source.check()
-    identity = sha256_of_json([RunIdentity.of(made).to_json(), samples])
+    run = _resumable(made)
     with unfinished(output) as folder:
-        kept = Kept.open(folder, identity, replace_other=force)
-        findings, told = found(evidence, search, kept)
+        identity = sha256_of_json([run, samples])
+        kept = Kept.open(folder, identity, replace_other=force, run=run, command=search.command)
+        try:
+            findings, told = found(evidence, search, kept)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C, SIGTERM
+                _say_kept(evidence, search, kept)
+            raise
         suspects = ranked(judged(evidence, merged(evidence, findings)))
         failing = _failing(source, search, suspects)
         written = write_suspects(source.place, evidence, suspects, source.subjects, made)
@@ -359,6 +365,25 @@ def _failing(source: _Source, search: Search, suspects: Sequence[Suspect]) -> li
         return shlex.join(["spurcli", *words, *split]) if words else ""
 
     return [each.to_json(suspects, command(each.column)) for each in failing_groups(evidence, names)]
+
+
+def _resumable(made: Provenance) -> JsonObject:
+    """The identity of an unfinished audit as JSON. The budget is not part of it: an audit may resume with another one."""
+    identity = RunIdentity.of(made)
+    arguments = {key: value for key, value in identity.arguments.items() if key != "budget"}
+    content: JsonObject = json.loads(json.dumps(replace(identity, arguments=arguments).to_json()))
+    return content
+
+
+def _say_kept(evidence: Evidence, search: Search, kept: Kept) -> None:
+    """What an interrupted audit has found so far, and how to go on or to see it."""
+    if names := kept_names(evidence, search, kept):
+        evidence.progress.say(
+            f"Kept in {kept.folder}: the results of {', '.join(names)}. The same command resumes; with --budget 1s it writes "
+            "the page of these results and runs no further finder."
+        )
+    else:
+        evidence.progress.say("No finder had finished, so nothing is kept")
 
 
 def _arguments(source: _Source, search: Search) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def one(evidence):
 
 def two(evidence):
     if Path("kill").exists():
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), int(Path("kill").read_text() or signal.SIGKILL))
     return _found(evidence, "two")
 """
 AUDIT = ("audit", "--predictions", "preds.csv", "--label", "y", "--proba", "p_*")
@@ -104,10 +106,25 @@ def test_an_audit_killed_between_finders_goes_on_and_gives_the_same_bytes(here, 
     (tmp_path / "kill").unlink()
     done = here(*AUDIT, *FOUND, "--seed", "1")
     assert (done.code, "unfinished" in done.err) == (3, True), done.err
+    said = " ".join(done.err.split())
+    assert "(seed is 0 there, 1 here)" in said
+    assert f"To finish that audit: spurcli {AUDIT[0]}" in said
     assert here(*AUDIT, *FOUND).code == 0
     assert (tmp_path / "called.txt").read_text().split() == ["one", "two"]
     assert files(tmp_path / "audit") == whole
     assert not (tmp_path / "audit.state").exists()
+
+
+def test_what_an_interrupted_audit_has_found_can_be_seen_and_the_budget_may_change(here, tmp_path):
+    (tmp_path / "kill").write_text(str(int(signal.SIGINT)))
+    done = here(*AUDIT, *FOUND)
+    assert done.code == 130
+    assert "Kept in audit.state: the results of own.py:one." in " ".join(done.err.split())
+    done = here(*AUDIT, *FOUND, "--budget", "0.000001s")
+    assert done.code == 0, done.err
+    told = {each["name"]: each["note"] for each in read_audit(tmp_path / "audit/audit.json")["finders"]}
+    assert [name for name, note in told.items() if not note] == ["own.py:one"]
+    assert "finder own.py:two was not run" in (tmp_path / "audit/audit.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["# x", "x\ny"])
@@ -155,3 +172,8 @@ def test_the_time_is_said_before_the_search_and_no_more_is_counted_than_there_is
     err = capsys.readouterr().err
     assert "1,000 of 1,000" in err
     assert "1,002" not in err
+    assert "left" not in err
+    progress.start("marks", 4)
+    progress._piece_since = (time.monotonic() - 60, 0)
+    progress.advance(1)
+    assert "(0 a second)" not in capsys.readouterr().err
