@@ -47,8 +47,10 @@ def _check(suspect: JsonObject, where: str) -> None:
     optional_field(suspect, "class", str, where)
     for name in ("groups", "addition"):
         optional_field(suspect, name, str, where)
-    for name in ("p_value", "p_adjusted", "expected_harm"):
+    for name in ("p_value", "p_adjusted", "p_effect", "expected_harm"):
         optional_field(suspect, name, (int, float), where)
+    if not all(type(count) is int for count in (optional_field(suspect, "accuracy", dict, where) or {}).values()):
+        raise _wrong(f"{where}: accuracy has other values than counts")
     for name in ("shown", "details", "carriers", "utility", "detectability", "reliance"):
         field(suspect, name, dict, where)
     for split, rows in suspect["carriers"].items():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.statistics import carries
-from spurcli.auditing.suspect import Finding
+from spurcli.auditing.suspect import MOST_CHARACTERS, Finding
 
 _SAME = 0.9  # of the carriers of either, the share that carries both
 
@@ -34,7 +34,21 @@ def merged(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
                 break
         else:
             kept.append((number, finding))
-    return [finding for _, finding in sorted(kept, key=lambda pair: pair[0])]
+    return _named_apart([finding for _, finding in sorted(kept, key=lambda pair: pair[0])])
+
+
+def _named_apart(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, later ones of the same name with a number: names are those of groups, and of suspects in a table."""
+    taken: set[str] = set()
+    apart = []
+    for finding in findings:
+        name, number = finding.name, 1
+        while name in taken:
+            number += 1
+            name = f"{finding.name[: MOST_CHARACTERS - len(str(number)) - 1]} {number}"
+        taken.add(name)
+        apart.append(finding if name == finding.name else replace(finding, name=name))
+    return apart
 
 
 def _same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:

@@ -120,6 +120,8 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
     if effect is not None and finding.label_index is not None:
         counted = rows[evidence.source]
         harm = max(0.0, effect) * counted[finding.label_index]["num_carriers"]
+    beyond = _beyond_control(evidence, finding, effect)
+    p_effect = _p_value(evidence, finding)[0] if finding.doubt and effect is not None else None
     return _with_status(
         Suspect(
             finding=finding,
@@ -132,12 +134,35 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
             detectability=detectability(evidence, finding),
             reliance=measures,
             judged_by=judged_by,
-            beyond_control=_beyond_control(evidence, finding, effect),
+            beyond_control=beyond,
             expected_harm=harm,
             p_value=p_value,
             p_adjusted=p_value,
+            has_effect=p_effect is not None and p_effect <= LEVEL and _is_large(effect) and _is_large(beyond),
+            p_effect=p_effect,
+            accuracy=_accuracy(evidence, finding),
         )
     )
+
+
+def _is_large(effect: float | None) -> bool:
+    return effect is None or effect >= SMALLEST_EFFECT
+
+
+def _accuracy(evidence: Evidence, finding: Finding) -> dict[str, int]:
+    """How many held-out samples of the class in half 1 carry the feature or not, and how many of them are predicted correctly."""
+    split, y = evidence.held_out, finding.label_index
+    presence = finding.presence.get(split)
+    if y is None or presence is None:
+        return {}
+    chosen = (evidence.label(split) == y) & (evidence.half(split) == 1) & ~np.isnan(presence)
+    right, mine = evidence.logits(split)[chosen].argmax(axis=1) == y, carries(presence)[chosen]
+    return {
+        "num_with": int(mine.sum()),
+        "num_right_with": int(right[mine].sum()),
+        "num_without": int((~mine).sum()),
+        "num_right_without": int(right[~mine].sum()),
+    }
 
 
 def _tested(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
@@ -158,7 +183,10 @@ def _tested(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
 def _with_status(suspect: Suspect) -> Suspect:
     effect = suspect.reliance["feature_effect"]["value"]
     if suspect.finding.doubt:
-        return replace(suspect, status=UNCONFIRMED, reason=suspect.finding.doubt)
+        reason = suspect.finding.doubt
+        if suspect.has_effect:
+            reason = f"one rule is not met, although the feature has an effect in the confirmation half: {reason}"
+        return replace(suspect, status=UNCONFIRMED, reason=reason)
     if suspect.p_adjusted is None:
         return replace(suspect, status=UNCONFIRMED)
     if suspect.p_adjusted > LEVEL:

@@ -18,7 +18,7 @@ from spurcli.evaluation.reliance import Metric
 
 CONFIRMED, UNCONFIRMED, NOT_SUPPORTED = "confirmed", "unconfirmed", "not supported"
 STATUSES = (CONFIRMED, UNCONFIRMED, NOT_SUPPORTED)
-_MOST = 48  # characters of a name
+MOST_CHARACTERS = 48  # of a name
 _UNFIT = re.compile(r"[^\w.,!?()<>=≤≥+ -]+")
 
 
@@ -108,7 +108,9 @@ CarrierRow = TypedDict(
 class Suspect:
     """A finding with the statistics that all findings get (docs/audit.md); `to_json` is its entry in audit.json.
 
-    `beyond_control` is the feature effect less that of the control, where the counterfactual has one.
+    `beyond_control` is the feature effect less that of the control, where the counterfactual has one. `has_effect` is true if
+    the confirmation half shows an effect (at least `SMALLEST_EFFECT`, p ≤ `LEVEL`), but the finding's doubt forbids to confirm it; `p_effect` is its p-value then, which is not
+    adjusted. `accuracy` counts the held-out samples of the class in the confirmation half, with and without the feature.
     """
 
     finding: Finding
@@ -125,6 +127,9 @@ class Suspect:
     p_value: float | None
     p_adjusted: float | None
     beyond_control: float | None = None
+    has_effect: bool = False
+    p_effect: float | None = None
+    accuracy: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> JsonObject:
         found = self.finding
@@ -149,10 +154,13 @@ class Suspect:
             "expected_harm": self.expected_harm,
             "p_value": self.p_value,
             "p_adjusted": self.p_adjusted,
+            "has_effect": self.has_effect,
+            "p_effect": self.p_effect,
+            "accuracy": dict(self.accuracy),
         }
 
 
 def short_name(*words: object) -> str:
     """A name from some words that can be part of a group's name: one line, no slash, at most 48 characters."""
     joined = _UNFIT.sub("_", " ".join(str(word) for word in words)).strip(" _")
-    return joined if len(joined) <= _MOST else f"{joined[: _MOST - 1]}…"
+    return joined if len(joined) <= MOST_CHARACTERS else f"{joined[: MOST_CHARACTERS - 1]}…"

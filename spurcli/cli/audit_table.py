@@ -31,9 +31,8 @@ def suspects_table(result: AuditResult) -> None:
     if not suspects:
         say("No finder found anything to test. Limits of an audit: docs/audit.md")
         return
-    table = Table(
-        box=SIMPLE, title_justify="left", title=Text(f"What the model leans on (measured on {result['held_out']})")
-    )
+    about = f"measured on {result['held_out']}; harm = effect × carriers"
+    table = Table(box=SIMPLE, title_justify="left", title=Text(f"What the model leans on ({about})"))
     table.add_column("", justify="right")
     for name in ("suspect", "class"):
         table.add_column(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from spurcli.auditing.finders import clusters, directions, image_properties, mis
 from spurcli.auditing.lump import has_two_lumps
 from spurcli.auditing.merging import merged
 from spurcli.auditing.ranking import ranked
+from spurcli.auditing.regions.shapes import coarse
 from spurcli.auditing.statistics import judged
 from spurcli.auditing.suspect import Finding
 from spurcli.auditing.terms import cut, has, without, without_others
@@ -335,3 +337,19 @@ def test_findings_with_the_same_carriers_are_one_suspect(world):
         ("sea", ("sea too (own)", "cluster (clusters)")),
         ("sea of a", ()),
     ]
+
+
+def test_suspects_of_one_name_get_numbers():
+    presences = [{"train": (np.arange(12) % n == 0).astype(np.float32)} for n in (2, 3, 4)]
+    long = "x" * 48
+    for name, expected in (("mark", ["mark", "mark 2", "mark 3"]), (long, [long, f"{long[:46]} 2", f"{long[:46]} 3"])):
+        found = merged(SimpleNamespace(source="train"), [Finding(name, "f", 0, part, "") for part in presences])
+        assert [each.name for each in found] == expected
+
+
+def test_the_cells_of_the_grid_have_names_of_places():
+    named = {region.name: region.box for region in coarse(32, 32)}
+    assert named["upper right corner"] == (0, 24, 8, 32)
+    assert named["left edge below centre"] == (16, 0, 24, 8)
+    assert named["bottom right of centre"] == (24, 16, 32, 24)
+    assert not any(name.startswith("cell") for name in named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import io
 import json
 import re
@@ -97,6 +98,30 @@ def test_an_audit_without_samples_or_suspects_is_a_page_too():
     assert "img" not in is_alone(audit_page(told, {}, title="x")).tags
     page = is_alone(audit_page({**told, "suspects": [], "warnings": []}, {}, title="x"))
     assert "No finder found anything" in " ".join(page.text)
+
+
+def test_the_main_numbers_and_the_reason_are_sentences_and_commands_break_between_options():
+    line = "spurcli prune scores.h5 --group 'dog/upper right corner' --fraction 1"
+    told = content(
+        **{"class": "dog", "status": "unconfirmed", "reason": "one rule is not met", "p_adjusted": None, "p_effect": 3e-55},
+        accuracy={"num_with": 17, "num_right_with": 16, "num_without": 83, "num_right_without": 25},
+        reliance={"feature_effect": {"value": 0.47, "interval": [0.366, 0.618], "num_samples": 685}},
+        expected_harm=110.2,
+        next=[line, "# other"],
+    )  # fmt: skip
+    text = audit_page(told, {}, title="x")
+    shown = " ".join(" ".join(Page(text).text).split())
+    for part in (
+        "Effect 0.470 (0.366 to 0.618), p below .001.",
+        "94 % of 17 with the feature, 30 % of 83 without it.",
+        "Unconfirmed: one rule is not met.",
+        "expected harm 110 = effect 0.470 × 234 carriers in training",
+    ):
+        assert part in shown
+    (box,) = re.findall(r'<pre class="commands" id="next-1">(.*?)</pre>', text, re.DOTALL)
+    assert html.unescape(re.sub("<.*?>", "", box)) == f"{line}\n# other\n"
+    pieces = [html.unescape(piece) for piece in re.findall("<code>(.*?)</code>", box)]
+    assert pieces[3:5] == ["--group 'dog/upper right corner'", "--fraction 1"]
 
 
 def test_shares_have_wilsons_interval():

@@ -67,6 +67,23 @@ def test_a_push_within_classes_is_the_weighted_difference_of_means():
     assert push_within(low, label, np.zeros(300, dtype=bool), label != 1) is None
 
 
+@pytest.mark.parametrize(("push", "has_effect"), [(2.0, True), (0.0, False)])
+def test_an_effect_that_one_rule_forbids_to_confirm_is_named_and_comes_first(world, push, has_effect):
+    evidence, feature = world(1, push=push).make()
+    doubted, other = judged(evidence, [finding(feature, doubt="it may belong to the object"), finding(feature, y=None)])
+    assert (doubted.status, doubted.p_adjusted, doubted.has_effect) == ("unconfirmed", None, has_effect)
+    assert doubted.reason.startswith("one rule is not met") == has_effect
+    assert doubted.reason.endswith("it may belong to the object")
+    assert (doubted.p_effect < 1e-6) == has_effect
+    chosen = (evidence.half("val") == 1) & (evidence.label("val") == 1)
+    right = evidence.logits("val").argmax(axis=1) == 1
+    for side, mine in (("with", feature["val"]), ("without", ~feature["val"])):
+        assert doubted.accuracy[f"num_{side}"] == (chosen & mine).sum()
+        assert doubted.accuracy[f"num_right_{side}"] == (chosen & mine & right).sum()
+    assert (ranked([other, doubted])[0].finding is doubted.finding) or not has_effect
+    assert not other.accuracy
+
+
 def test_what_the_model_leans_on_is_confirmed(world):
     evidence, feature = world(1, push=1.5).make()
     (suspect,) = (each for each in judged(evidence, find(evidence)) if each.finding.label_index == 1)

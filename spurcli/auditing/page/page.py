@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ PER_SIDE = 8
 _TEXTS_PER_SIDE = 5
 _MOST_COLUMNS = 5  # classes in the table of a column's values
 _CALLED = {"feature_effect_positives": "Feature effect in the class itself"}
+_SMALL_P = 0.001
 _STATUS = {"confirmed": "✓", "unconfirmed": "?", "not supported": "✕"}
 
 
@@ -76,13 +78,16 @@ class SuspectView:
 
     entry: JsonObject
     mark: str
+    effect: str
     measures: Sequence[tuple[str, str, str]]
     unmeasured: Sequence[tuple[str, str]]
     splits: Sequence[str]
     shares: Sequence[ShareRow]
     examples: Examples
     values: ValueTable | None
+    found: str = ""
     facts: Sequence[str] = field(default_factory=list)
+    commands: Sequence[Sequence[str]] = ()
 
 
 def examples_of(
@@ -181,10 +186,14 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
         measures.append((f"{label}, on {held_out}", *_value(metric, known.description.unit if known else "")))
     measures.append(("Detectability (AUROC of a probe, in the class)", *_value(entry["detectability"], "")))
     facts = []
-    if entry["expected_harm"] is not None:
-        facts.append(f"expected harm {entry['expected_harm']:,.1f} (reliance × carriers)")
-    if entry["p_adjusted"] is not None:
-        facts.append(f"p {_p(entry['p_adjusted'])} after Holm's adjustment")
+    effect = (entry["reliance"].get("feature_effect") or {}).get("value")
+    if entry["expected_harm"] is not None and effect is not None:
+        carriers = entry["expected_harm"] / effect if effect > 0 else 0.0
+        facts.append(
+            f"expected harm {entry['expected_harm']:,.0f} = effect {amount(effect, '')} × {carriers:,.0f} carriers in training"
+            if carriers
+            else "expected harm 0: the effect is not positive"
+        )
     if entry.get("is_inferred"):
         facts.append("carriers are inferred")
     if entry.get("also"):
@@ -193,14 +202,47 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
     return SuspectView(
         entry,
         _STATUS.get(entry["status"], ""),
+        amount(effect, ""),
         [row[:3] for row in measures if row[1]],
         _unmeasured(measures),
         splits,
         _shares(entry["carriers"], splits),
         examples,
         _values(entry),
+        _found(entry, held_out),
         facts,
+        [_words(line) for line in entry.get("next") or []],
     )
+
+
+def _found(entry: JsonObject, held_out: str) -> str:
+    """The main numbers in a sentence or two: effect, p-value, and accuracy with and without the feature in its class."""
+    parts = []
+    effect = entry["reliance"].get("feature_effect") or {}
+    value, interval, _ = _value(effect, "")
+    if value:
+        p = entry["p_adjusted"] if entry["p_adjusted"] is not None else entry.get("p_effect")
+        adjusted = " after Holm's adjustment" if entry["p_adjusted"] is not None else ""
+        said = "" if p is None else f", p {'' if p < _SMALL_P else '= '}{_p(p)}{adjusted}"
+        parts.append(f"Effect {value}{f' ({interval})' if interval else ''}{said}.")
+    counts = entry.get("accuracy") or {}
+    if counts.get("num_with") and counts.get("num_without"):
+        with_it, without = (
+            f"{counts[f'num_right_{side}'] / counts[f'num_{side}']:.0%} of {counts[f'num_{side}']:,}".replace("%", " %")
+            for side in ("with", "without")
+        )
+        parts.append(f"Correct in {entry['class']} ({held_out}): {with_it} with the feature, {without} without it.")
+    return " ".join(parts)
+
+
+def _words(line: str) -> list[str]:
+    """A command in pieces that should not be broken: an option stays with its value. Joined by spaces they are the line."""
+    words = re.findall(r"(?:'[^']*'|[^\s'])+", line)
+    pieces: list[str] = []
+    for word in words:
+        is_value = bool(pieces) and re.fullmatch(r"-{1,2}[\w-]+", pieces[-1]) and not word.startswith("-")
+        pieces[-1:] = [f"{pieces[-1]} {word}"] if is_value else [*pieces[-1:], word]
+    return pieces if " ".join(pieces) == line else [line]
 
 
 def _values(entry: JsonObject) -> ValueTable | None:
@@ -254,7 +296,7 @@ def _unmeasured(measures: Sequence[tuple[str, str, str, str]]) -> list[tuple[str
 
 
 def _p(value: float) -> str:
-    return "below .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+    return "below .001" if value < _SMALL_P else f"{value:.3f}".removeprefix("0")
 
 
 def _shares(carriers: Mapping[str, Sequence[JsonObject]], splits: Sequence[str]) -> list[ShareRow]:

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# The cells of the grid of four by four, row by row.
+_PLACES = (
+    ("upper left corner", "top left of centre", "top right of centre", "upper right corner"),
+    ("left edge above centre", "centre upper left", "centre upper right", "right edge above centre"),
+    ("left edge below centre", "centre lower left", "centre lower right", "right edge below centre"),
+    ("lower left corner", "bottom left of centre", "bottom right of centre", "lower right corner"),
+)
+
 
 @dataclass(frozen=True)
 class Region:
@@ -74,15 +82,21 @@ def finer(region: Region) -> list[Region]:
         ("bottom right", (down, across, bottom, right)),
     ):
         if part[0] < part[2] and part[1] < part[3] and not (is_band and " " in name):
-            found.append(rectangle(height, width, part, f"{region.name} {name}"))
+            found.append(rectangle(height, width, part, f"{region.name}, {name} part"))
     return [part for part in _distinct(found) if part.mask.sum() < region.mask.sum()]
 
 
 def _grid(height: int, width: int, parts: int) -> list[Region]:
     rows = np.linspace(0, height, min(parts, height) + 1).astype(int).tolist()
     columns = np.linspace(0, width, min(parts, width) + 1).astype(int).tolist()
+    has_places = len(rows) == len(columns) == len(_PLACES) + 1
     return [
-        rectangle(height, width, (rows[i], columns[j], rows[i + 1], columns[j + 1]), f"cell {i + 1},{j + 1}")
+        rectangle(
+            height,
+            width,
+            (rows[i], columns[j], rows[i + 1], columns[j + 1]),
+            _PLACES[i][j] if has_places else f"cell {i + 1},{j + 1}",
+        )
         for i in range(len(rows) - 1)
         for j in range(len(columns) - 1)
     ]
