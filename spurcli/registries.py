@@ -277,6 +277,7 @@ DYNAMICS = Registry(
     },
 )  # fmt: skip
 
+# `auto`: False if `prune --group auto` cannot match the groups to classes.
 WAYS = Registry(
     "way of inferring",
     "--by",
@@ -285,6 +286,7 @@ WAYS = Registry(
             "spurcli.inferring.mistakes:mistakes",
             "Mistakes of an early model: class/right, class/wrong",
             "JTT's first stage: Liu et al., ICML 2021",
+            {"auto": False},
         ),
         "predictions": Entry(
             "spurcli.inferring.predictions:predictions",
@@ -295,7 +297,7 @@ WAYS = Registry(
             "spurcli.inferring.xrm:xrm",
             "Mistakes of two twin networks that flip each other's labels: class/right, class/wrong; --num-tries",
             "Pezeshki et al., ICML 2024",
-            {"epochs": "all"},
+            {"epochs": "all", "auto": False},
         ),
         "sebra": Entry(
             "spurcli.inferring.sebra:sebra",
@@ -307,17 +309,19 @@ WAYS = Registry(
             "spurcli.inferring.spare:spare",
             "k-means on the softmax after one epoch inside each class: class/c0 (the largest), class/c1, …; --num-clusters",
             "Yang et al., AISTATS 2024",
-            {"epochs": "1"},
+            {"epochs": "1", "auto": False},
         ),
         "cross-mistakes": Entry(
             "spurcli.inferring.cross_mistakes:cross_mistakes",
             "Mistakes of two models on the samples that they were not trained on: class/right, class/wrong",
             "The held-out mistakes that XRM starts from, without its label flipping: Pezeshki et al., ICML 2024",
+            {"auto": False},
         ),
         "clusters": Entry(
             "spurcli.inferring.clusters:clusters",
             "k-means on a model's embeddings inside each class: class/c0 (the largest), class/c1, …; --num-clusters",
             "As in GEORGE: Sohoni et al., NeurIPS 2020",
+            {"auto": False},
         ),
         "ticks": Entry(
             "spurcli.inferring.ticks:ticks",

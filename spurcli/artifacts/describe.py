@@ -113,6 +113,7 @@ def _describe_groups(path: Path) -> Described:
         "splits": {name: len(part.group) for name, part in found.splits.items() if name},
         "inferred_by": inferred,
         **({"chosen": dict(found.chosen)} if found.chosen else {}),
+        **({"aligned": found.aligned} if found.aligned else {}),
         "probability_of": found.probability_of,
         "groups": found.sizes(),
     }

@@ -48,12 +48,14 @@ class GroupList:
     """The groups' names in order, some of which may be empty, and the groups of the samples of each split it covers.
 
     `within_class`: the attribute in "class/attribute" has another meaning in each class (right and wrong, clusters), so
-    it cannot be linked to one class. `chosen` are the settings that the way of inferring chose by itself.
+    it cannot be linked to one class. `aligned` is the attribute that goes with the class's spurious feature in every class, if
+    the list says so: `prune --group auto` then needs no counts. `chosen` are the settings that the way of inferring chose by itself.
     """
 
     names: tuple[str, ...]
     splits: Mapping[str, GroupPart]
     within_class: bool = False
+    aligned: str | None = None
     probability_of: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
     chosen: Mapping[str, object] = field(default_factory=dict)
@@ -94,6 +96,7 @@ def write_groups(path: Path, groups: GroupList) -> None:
         ],
         "group_names": list(groups.names),
         "within_class": groups.within_class,
+        **({"aligned": groups.aligned} if groups.aligned else {}),
         "probability_of": groups.probability_of,
         **({"chosen": dict(groups.chosen)} if groups.chosen else {}),
         "provenance": dict(groups.provenance),
@@ -149,6 +152,7 @@ def read_groups(path: Path) -> GroupList:
         lines.names,
         parts,
         within_class=bool(optional_field(header, "within_class", bool, where)),
+        aligned=_stated_aligned(header, stated, path),
         probability_of=probability_of,
         provenance=read_provenance(header.get("provenance"), where),
         chosen=optional_field(header, "chosen", dict, where) or {},
@@ -240,6 +244,16 @@ def _stated_names(header: JsonObject, path: Path) -> Sequence[str]:
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InputError(f"{path}: header: 'group_names' is not a list of unique names", _AGAIN)
     return names
+
+
+def _stated_aligned(header: JsonObject, names: Sequence[str], path: Path) -> str | None:
+    """The attribute of the aligned groups; InputError unless the header names a group "class/attribute" with it."""
+    aligned: str | None = optional_field(header, "aligned", str, f"{path}: header")
+    if aligned is not None and not any(name.endswith(f"/{aligned}") for name in names):
+        raise InputError(
+            f"{path}: header: no group in 'group_names' has the aligned attribute {aligned[:40]!r}", _AGAIN
+        )
+    return aligned
 
 
 def _stated_splits(header: JsonObject, path: Path) -> dict[str, tuple[int, Subject]]:

@@ -20,13 +20,15 @@ class Attribute:
     """Attribute int64 [n] of each training sample, and the names of its values; groups are class/attribute.
 
     `within_class` is true if a value has a different meaning in each class (right and wrong, clusters); its frequency in
-    different classes then has no meaning. `others` has the attribute of the samples of further splits, if it can be
-    inferred. `probability` float32 [n] of splits is the probability of the attribute called `probability_of`.
+    different classes then has no meaning. `aligned` is the value that goes with the class's spurious feature in every class,
+    if the way can say so: `prune --group auto` takes its groups. `others` has the attribute of the samples of further
+    splits, if it can be inferred. `probability` float32 [n] of splits is the probability of the attribute called `probability_of`.
     """
 
     value: NDArray[np.int64]
     names: tuple[str, ...]
     within_class: bool = False
+    aligned: str | None = None
     others: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     probability: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     probability_of: str | None = None

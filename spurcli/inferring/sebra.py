@@ -13,7 +13,8 @@ def sebra(evidence: Evidence) -> Attribute:
     """early or late: whether a sample's rank is up to the cut of its class that gives the two tightest groups of ranks.
 
     Kappiyath et al., "Sebra: Debiasing through Self-Guided Bias Ranking", ICLR 2025, stage 1. Their stage 2 uses the ranks
-    themselves; the cut is added here, to define groups. Samples without a rank come last.
+    themselves; the cut is added here, to define groups. Samples without a rank come last. What the network learns early
+    is easy to learn by the feature, if there is a strong one: so early is the aligned value.
     """
     found = evidence.ranks
     rank = {split: np.where(each == 0, found.num_epochs + 1, each) for split, each in found.rank.items()}
@@ -30,7 +31,7 @@ def sebra(evidence: Evidence) -> Attribute:
             )
         for split, each in rank.items():
             value[split][(labels[split] == y) & (each > cut)] = 1
-    return Attribute(value.pop(TRAIN), ("early", "late"), within_class=True, others=value)
+    return Attribute(value.pop(TRAIN), ("early", "late"), within_class=True, aligned="early", others=value)
 
 
 def tightest_cut(rank: NDArray[np.int64]) -> int | None:

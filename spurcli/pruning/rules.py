@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -124,16 +125,33 @@ def _balancing(
 
 
 def found_groups(asked: Sequence[str], groups: KnownGroups, num_classes: int) -> tuple[str, ...]:
-    """What `--group auto` stands for: the names of the groups that carry their class's spurious feature."""
+    """What `--group auto` stands for: the names of the groups that carry their class's spurious feature.
+
+    They are those that the list of groups states to be aligned, else those of `spurcli.groups.aligned_groups`.
+    """
     if list(asked) != [AUTO]:
         raise UsageError("--group auto finds all groups itself", "Leave the others out, or name each.")
     group = groups.require(", so none can be found", "Use --per-class")
+    counts = count_codes(group, len(groups.names))
+    if groups.aligned:
+        stated = tuple(name for name in groups.aligned if counts[groups.names.index(name)])
+        if not stated:
+            raise InputError(f"No training sample is in {listed(groups.aligned)}", "Use --per-class, or name groups.")
+        return stated
+    if groups.varies:
+        width = len(groups.names) // num_classes
+        values = [name.rpartition("/")[2] for name in groups.names[:width]]
+        first = [word for name in groups.names[: 4 * width : width] for word in ("--group", name)]
+        raise InputError(
+            f"The attributes {listed(values)} have a different meaning in each class, so they cannot be matched to classes",
+            f"Name the groups: {shlex.join(first)}{' …' if num_classes > 4 else ''}",
+        )
     if not groups.is_crossed:
         raise InputError(
             "The groups are not class/attribute with the same attributes in every class, so attributes cannot be matched to classes",
             "Name them: --group NAME.",
         )
-    found = aligned_groups(count_codes(group, len(groups.names)), num_classes)
+    found = aligned_groups(counts, num_classes)
     if not found:
         raise InputError("No attribute is linked to one class more than to others", "Use --per-class, or name groups.")
     return tuple(named(found, groups.names))
@@ -143,17 +161,21 @@ def doubts_about(found: Sequence[str], groups: KnownGroups, class_names: Sequenc
     """What `--group auto` could not be sure of: groups nearly as aligned, and classes without a feature."""
     assert groups.codes is not None
     counts, width = count_codes(groups.codes, len(groups.names)), len(groups.names) // len(class_names)
+    close_ones = [] if groups.aligned else nearly_aligned(counts, len(class_names))
     doubts = [
         f"Group {groups.names[close]} is about as strongly linked to its class as {groups.names[best]}, which is pruned: if it "
         "carries the feature too, name each group with --group"
-        for close, best in nearly_aligned(counts, len(class_names))
+        for close, best in close_ones
     ]
     for y, name in enumerate(class_names):
         mine = groups.names[y * width : (y + 1) * width]
         if counts[y * width : (y + 1) * width].any() and not set(mine) & set(found):
-            doubts.append(
-                f"Class {name} is not linked to one attribute more than to others: none of its samples is removed"
+            why = (
+                "has no samples in its aligned group"
+                if groups.aligned
+                else "is not linked to one attribute more than to others"
             )
+            doubts.append(f"Class {name} {why}: none of its samples is removed")
     return doubts
 
 

@@ -27,6 +27,7 @@ class KnownGroups:
     """Group int [n] of each sample (None where nothing is known) and the groups' names.
 
     `is_crossed`: they are class × attribute with the same attributes in every class, as `spurcli.groups` requires.
+    `aligned` are the groups that their file states to be aligned; `varies`: its attributes mean something else in each class.
     `source` is where they come from: "scores", or "file" or "inferred: WAY" for a groups.txt, which `parent` records.
     """
 
@@ -35,6 +36,8 @@ class KnownGroups:
     is_crossed: bool = False
     source: str | None = None
     parent: Parent | None = None
+    aligned: tuple[str, ...] = ()
+    varies: bool = False
 
     def require(self, consequence: str, instead: str) -> Codes:
         """The groups of the samples; InputError where there are none."""
@@ -96,12 +99,16 @@ def read_known_groups(
     header = reader.header
     if groups_file is not None:
         found, part = read_groups_about(header.subject, groups_file, policy)
+        is_crossed = is_grid(found.names, class_names)
+        aligned = [f"{name}/{found.aligned}" for name in class_names] if is_crossed and found.aligned else []
         return KnownGroups(
             part.group.astype(np.int32),
             found.names,
-            is_grid(found.names, class_names) and not found.within_class,
+            is_crossed and not found.within_class,
             origin_of(found.provenance),
             Parent.of(groups_file, found.provenance),
+            tuple(name for name in aligned if name in found.names),
+            is_crossed and found.within_class,
         )
     if not reader.has_groups:
         return KnownGroups(None, ())

@@ -45,7 +45,7 @@ class PruneRequest:
         str | Sequence[str] | None,
         Option(
             "Prune only inside this group, e.g. male/glasses. Repeatable, one name each. auto: the groups that carry "
-            "their class's spurious feature.",
+            "their class's spurious feature, or that the file of --group-labels states.",
             "NAME",
             repeated=True,
         ),

@@ -153,6 +153,11 @@ def infer(
             known.label, known.class_names, settings.seed if settings else 0, found, other_labels, known.sample_id
         )
         attribute = way(evidence, **chosen)
+        if attribute.aligned not in (None, *attribute.names):
+            raise InputError(
+                f"The way calls {attribute.aligned!r} aligned, which is none of its attributes {', '.join(attribute.names)}",
+                "See spurcli.inferring.evidence.Attribute for what it must return.",
+            )
         names = tuple(f"{label}/{name}" for label in known.class_names for name in attribute.names)
         probability = attribute.probability
         group = _crossed(attribute.value, attribute.names, known.label)
@@ -177,6 +182,7 @@ def infer(
                     names,
                     parts,
                     within_class=attribute.within_class,
+                    aligned=attribute.aligned,
                     probability_of=attribute.probability_of,
                     provenance=made,
                     chosen=evidence.chosen,

@@ -24,11 +24,12 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1).filter(
         st.sampled_from(["waterbird/land", "0", " x ", "ü", "a#b", "a\tb", "0\t0.5"]) | NAMES, min_size=1, max_size=20
     ),
     num_train=st.integers(0, 20),
+    aligned=st.none() | st.just("land"),
     probability=st.none() | st.lists(st.floats(0, 1, width=32) | st.just(np.nan), min_size=20, max_size=20),
 )
-def test_round_trip(tmp_path, names, num_train, probability):
+def test_round_trip(tmp_path, names, num_train, aligned, probability):
     path = tmp_path / "groups.txt"
-    order = (*sorted(set(names)), "a group without a sample")
+    order = (*sorted(set(names) - {"landbird/land"}), "landbird/land")  # the last may have no sample
     group = np.array([order.index(name) for name in names])
     known = None if probability is None else np.array(probability[: len(names)], dtype=np.float32)
 
@@ -38,9 +39,9 @@ def test_round_trip(tmp_path, names, num_train, probability):
     subjects = Subject(Fingerprint(num_train, "ab", "cd"), "ef"), Subject.unknown()
     parts = {"train": part(np.s_[:num_train], subjects[0]), "val": part(np.s_[num_train:], subjects[1])}
     of = None if known is None else "x"
-    write_groups(path, GroupList(order, parts, within_class=True, probability_of=of))
+    write_groups(path, GroupList(order, parts, within_class=True, aligned=aligned, probability_of=of))
     found = read_groups(path)
-    assert (found.names, found.within_class, found.probability_of) == (order, True, of)
+    assert (found.names, found.within_class, found.aligned, found.probability_of) == (order, True, aligned, of)
     assert list(found.splits) == ["train", "val"]
     for (mine, read), subject in zip(((parts[s], found.splits[s]) for s in parts), subjects, strict=True):
         assert read.group.tolist() == mine.group.tolist()
@@ -92,6 +93,10 @@ def test_without_header_and_with_windows_line_ends(tmp_path):
         (b'# spurcli groups v1 {"num_samples":1,"group_names":["a","a"]}\na\n', "is not a list of unique names"),
         (b'# spurcli groups v1 {"num_samples":1,"group_names":[["a"]]}\na\n', "is not a list of unique names"),
         (b'# spurcli groups v1 {"num_samples":1,"within_class":1}\na\n', "'within_class' is missing or of the wrong"),
+        (
+            b'# spurcli groups v1 {"num_samples":1,"group_names":["a/x"],"aligned":"y"}\na/x\n',
+            "no group in 'group_names' has the aligned attribute 'y'",
+        ),
         (b'# spurcli groups v1 {"num_samples":1,"provenance":[]}\na\n', "'provenance' is not an object"),
         (b'# spurcli indices v1 {"kind":"keep","num_indices":1}\n1\n', "is an index list, not a groups list"),
         (b'# spurcli groups v2 {"splits":[]}\na\n', "'splits' is empty"),

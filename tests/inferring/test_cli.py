@@ -48,8 +48,8 @@ def test_right_and_wrong_go_with_no_class(scored, tiny_flags):
     assert scored("infer", "--dataset", "demo", *tiny_flags, "--by", "mistakes", "-o", "m.txt").code == 0
     auto = scored("prune", "--fraction", "0.5", "--group-labels", "m.txt", "--group", "auto")
     assert auto.code == 3
-    assert "the same attributes in every class" in auto.err
-    assert "Name them: --group NAME" in auto.err
+    assert "right, wrong have a different meaning in each class, so they cannot be matched to classes" in auto.err
+    assert "Name the groups: --group 0/right --group 1/right --group 2/right --group 3/right …" in auto.err
     sizes = read_groups(Path("m.txt")).sizes()
     name = max((name for name in sizes if name.endswith("/right")), key=sizes.__getitem__)
     named = scored("prune", "--fraction", "0.5", "--group-labels", "m.txt", "--group", name, "--json")
@@ -235,6 +235,7 @@ def test_ways_that_train_for_themselves(spurcli, parts):
         assert set(done.json["chosen"]) == chosen[way]
         found = read_groups(Path(f"{way}.txt"))
         assert found.within_class
+        assert found.aligned == ("early" if way == "sebra" else None)
         assert set(found.splits) == {"train", "test"}
         assert found.provenance["settings"]["scoring"]["epoch"] == epochs
         assert ("Chosen: " in done.err) is bool(chosen[way])

@@ -173,3 +173,6 @@ def test_every_registered_way_is_called_with_evidence_and_gives_an_attribute():
         found = WAYS.load(name)(evidence)
         assert found.value.shape == (6,)
         assert 0 <= found.value.min() <= found.value.max() < len(found.names)
+        assert found.aligned in (None, *found.names)
+        can_be_matched = found.aligned is not None or not found.within_class  # by prune --group auto
+        assert can_be_matched is WAYS.entries[name].facts.get("auto", True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 
+from spurcli.artifacts.group_list import GroupList, GroupPart, write_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.errors import InputError, UsageError
 from spurcli.stages.prune import prune
@@ -84,6 +87,79 @@ def test_says_why_no_groups_are_found(score_file, benchmark_scores, tmp_path):
     (tmp_path / "groups.txt").write_text("easy\nhard\neasy\nhard\neasy\nhard\neasy\nhard\n")
     with pytest.raises(InputError, match="not class/attribute"):
         prune([even], fraction="0.5", groups=["auto"], groups_file=tmp_path / "groups.txt", output=output)
+
+
+@pytest.fixture
+def inferred(tmp_path):
+    """Write a list of groups whose attribute has another meaning in each class; returns the group of each sample."""
+
+    def write(label, classes, attributes, aligned=None):
+        group = np.asarray(label) * len(attributes) + np.arange(len(label)) // len(classes) % len(attributes)
+        names = tuple(f"{y}/{a}" for y in classes for a in attributes)
+        parts = {"train": GroupPart(group)}
+        write_groups(tmp_path / "groups.txt", GroupList(names, parts, within_class=True, aligned=aligned))
+        return group
+
+    return write
+
+
+def test_a_list_states_which_groups_are_aligned(score_file, inferred, tmp_path):
+    """Both attributes are as frequent in every class: no count says which one is the feature's."""
+    label, classes = np.tile([0, 1], 20), ["bird", "plane"]
+    path = score_file(np.arange(40.0), label, classes=classes)
+    for aligned, number in (("early", 0), ("late", 1)):
+        group = inferred(label, classes, ("early", "late"), aligned)
+        with_list = {"fraction": "0.5", "groups_file": tmp_path / "groups.txt"}
+        found = prune([path], groups=["auto"], output=tmp_path / "found.txt", **with_list)
+        assert found["rule"]["groups"] == [f"bird/{aligned}", f"plane/{aligned}"]
+        assert found["warnings"] == []
+        kept = read_indices(tmp_path / "found.txt").indices
+        removed = np.setdiff1d(np.arange(40), kept)
+        assert removed.tolist() == sorted(
+            i
+            for y in (0, 1)
+            for i in np.flatnonzero(group == 2 * y + number)[5:]  # the hardest have the largest scores
+        )
+        prune([path], groups=[f"bird/{aligned}", f"plane/{aligned}"], output=tmp_path / "named.txt", **with_list)
+        assert np.array_equal(read_indices(tmp_path / "named.txt").indices, kept)
+        prune(
+            [path],
+            match=tmp_path / "found.txt",
+            match_groups=True,
+            groups_file=tmp_path / "groups.txt",
+            output=tmp_path / "r.txt",
+        )
+        drawn = np.setdiff1d(np.arange(40), read_indices(tmp_path / "r.txt").indices)
+        assert np.bincount(group[drawn], minlength=4).tolist() == np.bincount(group[removed], minlength=4).tolist()
+
+
+def test_a_class_without_samples_in_the_stated_groups_is_said(score_file, inferred, tmp_path):
+    path = score_file(np.arange(8.0), [0, 0, 0, 0, 1, 1, 1, 1], classes=["a", "b"])
+    names, parts = ("a/early", "a/late", "b/early", "b/late"), {"train": GroupPart(np.array([0, 0, 0, 1, 3, 3, 3, 3]))}
+    write_groups(tmp_path / "groups.txt", GroupList(names, parts, within_class=True, aligned="early"))
+    asked = {"fraction": "0.5", "groups": ["auto"], "groups_file": tmp_path / "groups.txt"}
+    found = prune([path], **asked, output=tmp_path / "keep.txt")
+    assert (found["rule"]["groups"], found["num_removed"]) == (["a/early"], 1)
+    assert found["warnings"] == ["Class b has no samples in its aligned group: none of its samples is removed"]
+    parts = {"train": GroupPart(np.array([1, 1, 1, 1, 3, 3, 3, 3]))}
+    write_groups(tmp_path / "groups.txt", GroupList(names, parts, within_class=True, aligned="early"))
+    with pytest.raises(InputError, match="No training sample is in a/early, b/early"):
+        prune([path], **asked, output=tmp_path / "keep.txt")
+
+
+@pytest.mark.parametrize("attributes", [("right", "wrong"), ("early", "late")])
+def test_lists_that_state_no_aligned_groups_are_refused_with_names_to_type(attributes, score_file, inferred, spurcli):
+    """XRM's lists, and those of Sebra from before they stated it."""
+    label, classes = np.tile([0, 1], 20), ["land bird", "plane"]
+    score_file(np.arange(40.0), label, classes=classes)
+    inferred(label, classes, attributes)
+    words = ("prune", "--fraction", "0.5", "--group-labels", "groups.txt")
+    refused = spurcli(*words, "--group", "auto")
+    assert refused.code == 3
+    assert f"The attributes {', '.join(attributes)} have a different meaning in each class" in refused.err
+    hint = f"--group 'land bird/{attributes[0]}' --group plane/{attributes[0]}"
+    assert hint in refused.err
+    assert spurcli(*words, *shlex.split(hint)).code == 0
 
 
 def test_a_group_that_is_called_auto_is_meant_itself(score_file, tmp_path):
