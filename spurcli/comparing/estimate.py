@@ -19,8 +19,10 @@ from spurcli.comparing.step import Step
 from spurcli.comparing.study import Study
 from spurcli.errors import SpurError, SpurWarning
 from spurcli.progress import Silent
+from spurcli.registries import WAYS
 from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.evaluate import run as run_evaluate
+from spurcli.requests.infer import InferRequest
 from spurcli.requests.options import Caller
 from spurcli.requests.train import TrainRequest
 from spurcli.requests.train import run as run_train
@@ -28,6 +30,10 @@ from spurcli.settings import Table
 
 _ENOUGH = 1.0  # seconds of a training that say how fast it is
 _FIRST = 8  # samples of the shortest one
+_TRAININGS = {
+    "cross-mistakes": 2,
+    "xrm": 6,
+}  # of a way of inferring: XRM has two networks for each of three learning rates
 _LIGHT = {"inject": 0.5, "prune": 0.1}  # seconds
 _FORWARD_SHARE = 0.35  # of the time of a training step, where reading a split to the end would take too long
 
@@ -79,11 +85,12 @@ class Estimate:
             times = 2 if self.study.inject or self.study.looks.planted else 1
             num_read = times * self.num_samples.get(step.request.split, 0) + self.num_samples.get("val", 0)
             return 0.05 + num_read * speed.read
-        if step.stage in ("score", "infer"):
-            runs = getattr(step.request, "runs", 1) * (2 if getattr(step.request, "by", "") == "cross-mistakes" else 1)
-            early = step.request.checkpoint if step.stage == "score" else step.request.source
-            trained = 0 if early else (settings.scoring.epoch or 0) * num_train * speed.trained + speed.start
-            return 0.05 + runs * (trained + num_train * speed.read)
+        if step.stage == "score":
+            epochs = 0 if step.request.checkpoint else settings.scoring.epoch or 0
+            runs: int = step.request.runs
+            return 0.05 + runs * (self._training(epochs, speed) + num_train * speed.read)
+        if step.stage == "infer":
+            return 0.05 + self._inferring(step.request, speed)
         if step.arm in self.taken:
             return self.taken[step.arm]
         arm = next(arm for arm in self.study.all_arms if arm.name == step.arm)
@@ -93,6 +100,18 @@ class Estimate:
         val = self.num_samples.get("val", 0) if self._looks_at_val(arm) else 0
         num_kept = num_train if arm.same_steps else _num_kept(arm, num_train)
         return speed.start + float(epochs) * (num_kept * speed.trained + val * speed.read)
+
+    def _training(self, epochs: int, speed: Speed) -> float:
+        """Seconds of a training on all samples; none for no epoch."""
+        return speed.start + epochs * self.num_samples["train"] * speed.trained if epochs else 0
+
+    def _inferring(self, asked: InferRequest, speed: Speed) -> float:
+        settings, by = self.study.settings, str(asked.by)
+        is_long = by in WAYS and WAYS.entries[by].facts.get("epochs") == "all"
+        epochs = 0 if asked.source else settings.training.epochs if is_long else settings.scoring.epoch or 0
+        passes = epochs if by == "sebra" else 1  # it ranks the samples of all splits after each epoch
+        num_read = passes * sum(self.num_samples.values())
+        return _TRAININGS.get(by, 1) * (self._training(epochs, speed) + num_read * speed.read)
 
     def _looks_at_val(self, arm: Arm) -> bool:
         chosen = arm.settings.get("training.selection", self.study.settings.training.selection)
