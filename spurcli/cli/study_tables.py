@@ -36,6 +36,7 @@ def _trains_on(arm: Arm) -> str:
         groups = f", groups: {arm.inferred or arm.group_labels}" if arm.inferred or arm.group_labels else ""
         return f"all samples{groups}"
     where = f" of {', '.join(rule.group)}" if rule.group else " of each class" if rule.per_class else ""
+    where += f", groups: {rule.inferred}" if rule.inferred else ""
     return f"all but the {rule.select} {100 * float(rule.fraction):g} %{where}"
 
 

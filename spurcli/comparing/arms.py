@@ -1,4 +1,4 @@
-"""Arms as people name them: `erm`, `prune:0.1`, `prune:0.25@auto`, `group_dro+mistakes`, `own.py:Method`."""
+"""Arms as people name them: `erm`, `prune:0.1`, `prune:0.25@auto`, `prune:0.5@auto+sebra`, `group_dro+mistakes`, `own.py:Method`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from spurcli.registries import METHODS, WAYS
 from spurcli.registry import is_user_code, near
 from spurcli.settings import Table
 
+AUTO = "auto"  # as in spurcli.pruning.rules, which loads numpy
 # Words for the samples to remove; all train by ERM.
 ORDERS = {"prune": "hardest", "easiest": "easiest", "random": "random"}
 GRAMMAR = (
-    "erm, prune:FRACTION, prune:FRACTION@auto, prune:FRACTION@CLASS/ATTRIBUTE, METHOD, METHOD+WAY, METHOD:FRACTION"
+    "erm, prune:FRACTION, prune:FRACTION@auto, prune:FRACTION@auto+WAY, prune:FRACTION@CLASS/ATTRIBUTE, METHOD, METHOD+WAY, "
+    "METHOD:FRACTION"
 )
 _ARM = re.compile(r"(?P<name>.+?)(?:\+(?P<way>[\w-]+))?(?::(?P<fraction>\d*\.?\d+(?:[eE]-?\d+)?))?(?:@(?P<group>.+))?")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -25,7 +27,10 @@ FOLDER_OF_SEED = re.compile(r"seed\d+")
 
 @dataclass(frozen=True)
 class Rule:
-    """Which samples an arm trains without, in the words of `prune`. `quotas`: by the early model's recall on val."""
+    """Which samples an arm trains without, in the words of `prune`.
+
+    The groups it names are those of the data set, or inferred by the way `inferred`. `quotas`: by the early model's recall on val.
+    """
 
     fraction: str
     select: str = "hardest"
@@ -35,6 +40,11 @@ class Rule:
     balance_groups: bool = False
     quotas: bool = False
     score: str | None = None
+    inferred: str | None = None
+
+    @property
+    def names_groups(self) -> bool:
+        return bool(self.group or self.balance_groups)
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,7 @@ class Arm:
     def control(self, name: str = "") -> Arm:
         """Its matched random control: trained in the same way, on as many samples of each class (and group, if groups were pruned)."""
         assert self.rule
-        by_group = bool(self.rule.group or self.rule.balance_groups)
-        return replace(self, name=name or f"{self.name}-random", match=self.name, match_groups=by_group)
+        return replace(self, name=name or f"{self.name}-random", match=self.name, match_groups=self.rule.names_groups)
 
 
 def read_arms(words: str | Sequence[str], *, controls: bool = True) -> list[Arm]:
@@ -106,20 +115,42 @@ def parse_arm(word: str) -> Arm:
         hint = f"Write one of {GRAMMAR}. Methods: {', '.join(METHODS.entries)}, or your own file.py:attr"
         raise UsageError(f"Unknown arm {word!r}{near(name or word, known)}", hint)
     fraction, way = match["fraction"], match["way"]
-    group = (match["group"],) if match["group"] else ()
+    group, group_way = _group_and_way(match["group"], word)
+    at = f"@{match['group']}" if group else ""
     if name in ORDERS and fraction is None:
-        raise UsageError(
-            f"{word}: which fraction?", f"Write {name}:0.1{'@' if match['group'] else ''}{match['group'] or ''}"
-        )
+        raise UsageError(f"{word}: which fraction?", f"Write {name}:0.1{at}")
     if group and fraction is None:
-        raise UsageError(f"{word}: groups apply only to pruning", f"Write {name}:0.1@{match['group']}")
+        raise UsageError(f"{word}: groups apply only to pruning", f"Write {name}:0.1{at}")
     if name in ORDERS and way:
-        raise UsageError(f"{word}: ERM needs no groups", f"Write {word.replace('+' + way, '')}")
+        also = "" if group_way else f", or prune in inferred groups: {name}:{fraction}@{group or AUTO}+sebra"
+        raise UsageError(f"{word}: ERM needs no groups", f"Write {name}:{fraction}{at}{also}")
     rule = None
     if fraction is not None:
-        rule = Rule(checked_fraction(fraction, word), ORDERS.get(name, "hardest"), per_class=not group, group=group)
-    called = "-".join([_called(name), *filter(None, (way, fraction)), *map(slug, group)])
+        groups = (group,) if group else ()
+        select = ORDERS.get(name, "hardest")
+        rule = Rule(checked_fraction(fraction, word), select, per_class=not groups, group=groups, inferred=group_way)
+        require_auto(rule, word)
+    in_groups = [slug(part) for part in (group, group_way and _called(group_way)) if part]
+    called = "-".join([_called(name), *filter(None, (way, fraction)), *in_groups])
     return Arm(called, "erm" if name in ORDERS else name, rule, inferred=checked_way(way, word))
+
+
+def _group_and_way(text: str | None, word: str) -> tuple[str | None, str | None]:
+    """`auto+sebra` as the group and the way to infer it; a group's name may hold a "+" if no way follows it."""
+    group, plus, way = (text or "").rpartition("+")
+    if plus and (way in WAYS or group == AUTO):
+        return group, checked_way(way, word)
+    return text, None
+
+
+def require_auto(rule: Rule, where: str) -> None:
+    """Raise UsageError if the groups that a way infers cannot be matched to classes: before it is trained."""
+    way = WAYS.entries.get(rule.inferred or "")
+    if AUTO in rule.group and way and not way.facts.get("auto", True):
+        raise UsageError(
+            f"{where}: auto cannot match the groups that {rule.inferred} infers to classes",
+            "Use auto+sebra or auto+predictions, or name a group (spurcli list ways shows the names).",
+        )
 
 
 def _called(name: str) -> str:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spurcli.artifacts.envelope import require_file
-from spurcli.comparing.arms import Arm, Rule, checked, checked_fraction, checked_way, parse_arm, with_control
+from spurcli.comparing.arms import (
+    Arm,
+    Rule,
+    checked,
+    checked_fraction,
+    checked_way,
+    parse_arm,
+    require_auto,
+    with_control,
+)
 from spurcli.errors import InputError, UsageError
 from spurcli.registries import METHODS
 from spurcli.registry import near
@@ -90,22 +99,26 @@ def _arms_of(name: str, table: Table, path: Path, *, controls: bool) -> list[Arm
     start = parse_arm(table["arm"]) if "arm" in table else Arm(name)
     method = table.get("method", start.method)
     METHODS.check(method)
-    rule = start.rule
-    if "fraction" in table:
-        rule = _rule(table, where)
+    rule, way = start.rule, checked_way(table.get("inferred", start.inferred), where)
+    if "fraction" in table or rule:
+        rule = _rule(table, where, rule)
     elif wrong := [key for key in _RULE if key in table]:
         raise InputError(f"{where}: {wrong[0]} applies only to pruning", 'Add fraction = "0.1", or remove it.')
     if rule and "keep" in table:
         raise InputError(f"{where}: fraction and keep contradict each other", "Remove one of them.")
     if "inferred" in table and "group_labels" in table:
         raise InputError(f"{where}: inferred and group_labels contradict each other", "Remove one of them.")
+    if rule and rule.names_groups and method == "erm":  # ERM reads no groups
+        rule, way = replace(rule, inferred=table.get("inferred", rule.inferred)), start.inferred
+    if rule:
+        require_auto(rule, where)
     arm = Arm(
         name,
         method,
         rule,
         keep=table.get("keep"),
         group_labels=table.get("group_labels"),
-        inferred=checked_way(table.get("inferred", start.inferred), where),
+        inferred=way,
         recipe=table.get("recipe"),
         settings=_dotted(table.get("set", {})),
         same_steps=table.get("same_steps", False),
@@ -113,7 +126,10 @@ def _arms_of(name: str, table: Table, path: Path, *, controls: bool) -> list[Arm
     return with_control(arm, control=controls and table.get("control", True))
 
 
-def _rule(table: Table, where: str) -> Rule:
+def _rule(table: Table, where: str, start: Rule | None) -> Rule:
+    """The rule of a table, whose keys replace those of the rule it starts from."""
+    if start:
+        table = {"fraction": start.fraction, "select": start.select, "group": list(start.group), **table}
     group = table.get("group", [])
     groups = (group,) if isinstance(group, str) else tuple(map(str, group))
     per = table.get("per", "group" if groups else "class")
@@ -128,6 +144,7 @@ def _rule(table: Table, where: str) -> Rule:
         balance_groups=table.get("balance_groups", False),
         quotas=table.get("quotas", False),
         score=table.get("score"),
+        inferred=start.inferred if start else None,
     )
 
 

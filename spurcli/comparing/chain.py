@@ -10,6 +10,7 @@ from typing import Any
 
 from spurcli.comparing.arms import Arm, slug
 from spurcli.comparing.step import Step
+from spurcli.epoch_rules import RULES
 from spurcli.recipes import own_code_of
 from spurcli.registries import METHODS, SCORES
 from spurcli.registry import is_user_code
@@ -239,13 +240,17 @@ class Chain:
         return self._step("evaluate", request, "", output)
 
     def _infer(self) -> Iterator[Step]:
-        ways = dict.fromkeys(filter(None, map(_way, self.arms)))
+        for_rules = (arm.rule.inferred for arm in self.arms if arm.rule)
+        ways = dict.fromkeys(filter(None, [*map(_way, self.arms), *for_rules]))
         for way in ways:
-            output, errors = self._here / f"{_file(way)}.txt", self._here / "errors.txt"
+            output, errors = self._inferred(way), self._here / "errors.txt"
             early, given = self._early_or_whole() if way in _BY_EARLY else (None, self._whole())
             saves = way == "mistakes" and any(_needs(arm, "errors") for arm in self.arms)
             request = InferRequest(early, by=way, save_errors=errors if saves else None, output=output, **given)
             yield self._step("infer", request, "", output, *([errors] if saves else []))
+
+    def _inferred(self, way: str) -> Path:
+        return self._here / f"{way.rpartition(':')[2]}.txt"
 
     def _list(self, arm: Arm) -> Path:
         """The list of an arm; arms with the same rule share that of the first one."""
@@ -256,6 +261,8 @@ class Chain:
         assert arm.rule
         rule, output = arm.rule, self._list(arm)
         about: Keywords = {"scores": self._here / "scores.h5", "output": output}
+        if rule.names_groups:  # the control is matched within the same groups
+            about["group_labels"] = self._inferred(rule.inferred) if rule.inferred else self.source.group_labels
         if arm.match:
             matched = self._list(next(each for each in self.arms if each.name == arm.match))
             request = PruneRequest(match=matched, match_groups=arm.match_groups, seed=self.seed, **about)
@@ -264,7 +271,6 @@ class Chain:
                 fraction=rule.fraction,
                 per_class=rule.per_class,
                 group=list(rule.group) or None,
-                group_labels=self.source.group_labels if rule.group or rule.balance_groups else None,
                 balance_classes=rule.balance_classes,
                 balance_groups=rule.balance_groups,
                 quotas=self._here / "early.val.evaluation.json" if rule.quotas else None,
@@ -310,9 +316,16 @@ class Chain:
         way = _way(arm)
         if arm.group_labels:
             return seeded(arm.group_labels, self.seed)  # type: ignore[no-any-return]
-        if arm.inferred or (way and _needs(arm, "groups")):
-            return self._here / f"{_file(str(way))}.txt"
+        if way and (arm.inferred or _needs(arm, "groups")):
+            return self._inferred(way)
+        if arm.rule and arm.rule.inferred and self._chooses_by_inferred(arm):
+            return self._inferred(arm.rule.inferred)
         return self.source.group_labels if _needs(arm, "groups") else None
+
+    def _chooses_by_inferred(self, arm: Arm) -> bool:
+        """Whether a rule that chooses its epoch reads inferred groups."""
+        chosen = {**self.source.settings, **arm.settings}.get("training.selection")
+        return any(RULES[rule].reads_inferred for rule in (*self.looks.rules, chosen) if rule in RULES)
 
     def _must_repeat(self, arm: Arm) -> bool:
         """Whether a list cannot pass on all requested settings."""
@@ -370,9 +383,5 @@ def needs_early(arm: Arm) -> bool:
 
 def needs_groups(arm: Arm) -> bool:
     """Whether an arm reads group labels that nothing infers for it."""
-    named = bool(arm.rule and not arm.match and (arm.rule.group or arm.rule.balance_groups))
+    named = bool(arm.rule and not arm.match and arm.rule.names_groups and not arm.rule.inferred)
     return named or (_needs(arm, "groups") and not _way(arm) and not arm.group_labels)
-
-
-def _file(way: str) -> str:
-    return way.rpartition(":")[2]

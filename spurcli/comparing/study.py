@@ -119,7 +119,8 @@ class Study:
         if lacking and not has_groups and not self.inject and not self.source.group_labels:
             raise UsageError(
                 f"{lacking[0]} needs group labels, and the data set has none",
-                "Name them with --group-labels groups.txt, or infer them: METHOD+mistakes (spurcli infer --help).",
+                "Name them with --group-labels groups.txt, or infer them: METHOD+mistakes, prune:0.5@auto+sebra (spurcli infer "
+                "--help).",
             )
 
     def require_looks(self, splits: Collection[str]) -> None:

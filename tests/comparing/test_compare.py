@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 
 import spurcli as spurcli_in_python
+from spurcli.artifacts.group_list import read_groups
+from spurcli.artifacts.indices import read_indices
 from spurcli.artifacts.lock import lock
 from spurcli.cli.study_tables import shorter_line
 from spurcli.comparing.arms import read_arms
-from spurcli.comparing.chain import Source
+from spurcli.comparing.arms_file import read_study_file
+from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.estimate import Estimate, Speed
 from spurcli.comparing.request import CompareRequest
 from spurcli.comparing.running import read_seeds, study_of
+from spurcli.comparing.step import waits_for
 from spurcli.comparing.study import Study
 from spurcli.errors import UsageError
 from spurcli.progress import Silent
@@ -168,6 +172,23 @@ def test_the_plan_comes_first_and_a_dry_run_stops_there(tmp_path, spurcli, tiny_
     assert not (tmp_path / "study").exists()
 
 
+def test_the_time_of_inferring_is_that_of_its_own_trainings(tmp_path):
+    """Sebra and XRM train for all of the recipe's epochs, XRM two networks at three learning rates."""
+    words = "prune:0.5@auto+sebra,group_dro+xrm,group_dro+mistakes,group_dro+cross-mistakes"
+    settings = {"training.epochs": 20, "scoring.epoch": 2}
+    study = Study(tmp_path, Source("demo", settings=settings), read_arms(words), [1])
+    plan = Estimate(study, {"train": 1000, "test": 500}, Speed(start=3.0, trained=0.01, read=0.001))
+    costs = {step.request.by: plan.cost(step) for step in study.steps if step.stage == "infer"}
+    assert costs == pytest.approx(
+        {
+            "sebra": 0.05 + 3 + 20 * 10 + 20 * 1.5,
+            "xrm": 0.05 + 6 * (3 + 20 * 10 + 1.5),
+            "mistakes": 0.05 + 1.5,  # reads the early model
+            "cross-mistakes": 0.05 + 2 * (3 + 2 * 10 + 1.5),
+        }
+    )
+
+
 def test_another_compare_in_the_folder_is_refused(tmp_path, spurcli, tiny_flags):
     (tmp_path / "study").mkdir()
     with lock(tmp_path / "study" / ".compare.lock"):
@@ -183,7 +204,11 @@ def test_another_compare_in_the_folder_is_refused(tmp_path, spurcli, tiny_flags)
         (("--arms", "prune"), 2, "prune:0.1"),
         (("--arms", "prune:1.5"), 2, "1.5"),
         (("--arms", "group_dro@3/patch"), 2, "group_dro:0.1@3/patch"),
-        (("--arms", "prune+mistakes:0.1"), 2, "prune:0.1"),
+        (("--arms", "prune+mistakes:0.1"), 2, "Write prune:0.1, or prune in inferred groups: prune:0.1@auto+sebra"),
+        (("--arms", "prune+sebra:0.1@auto"), 2, "prune:0.1@auto+sebra"),
+        (("--arms", "prune:0.1@auto+sebar"), 2, "sebra"),
+        (("--arms", "prune@auto+sebra"), 2, "prune:0.1@auto+sebra"),
+        (("--arms", "prune:0.1@auto+xrm"), 2, "auto cannot match the groups that xrm infers to classes"),
         (("--arms", "group_dro+mistaks"), 2, "mistakes"),
         (("--arms", "group_dro"), 2, "--group-labels"),
         (("--arms", "prune:0.1@auto"), 2, "--group-labels"),
@@ -388,12 +413,120 @@ def test_what_arms_share_is_made_once(tmp_path):
     assert trained["dfr-clusters"].checkpoint == tmp_path / "seed1" / "erm" / "model.safetensors"
 
 
+def test_pruned_arms_name_groups_that_are_inferred(tmp_path):
+    words = "prune:0.5@auto+sebra,random:0.2@3/right+mistakes,group_dro+mistakes:0.5@auto+sebra,prune:0.5@yes/a+b"
+    study = Study(tmp_path, Source("demo", group_labels="g.txt"), read_arms(words), [1])
+    here = tmp_path / "seed1"
+    inferred = {step.request.by: step.output for step in study.steps if step.stage == "infer"}
+    assert inferred == {"sebra": here / "sebra.txt", "mistakes": here / "mistakes.txt"}
+    lists = {step.output.name: step.request for step in study.steps if step.stage == "prune"}
+    groups = {name: (request.group, request.match_groups, request.group_labels) for name, request in lists.items()}
+    assert groups == {
+        "keep-prune-0.5-auto-sebra.txt": (["auto"], False, here / "sebra.txt"),
+        "keep-prune-0.5-auto-sebra-random.txt": (None, True, here / "sebra.txt"),
+        "keep-random-0.2-3-right-mistakes.txt": (["3/right"], False, here / "mistakes.txt"),
+        "keep-prune-0.5-yes-a-b.txt": (["yes/a+b"], False, "g.txt"),
+        "keep-prune-0.5-yes-a-b-random.txt": (None, True, "g.txt"),
+    }
+    needed = waits_for(study.steps)  # what Snakemake and several processes go by
+    for name in ("keep-prune-0.5-auto-sebra.txt", "keep-prune-0.5-auto-sebra-random.txt"):
+        assert {here / "scores.h5", here / "sebra.txt"} <= set(needed[here / name])
+    trained = {step.arm: step.request for step in study.steps if step.stage == "train"}
+    assert trained["prune-0.5-auto-sebra"].group_labels is None  # plain ERM
+    assert trained["group_dro-mistakes-0.5-auto-sebra"].group_labels == here / "mistakes.txt"
+    assert trained["group_dro-mistakes-0.5-auto-sebra"].keep == here / "keep-prune-0.5-auto-sebra.txt"
+    study.require_groups(has_groups=False)
+    with pytest.raises(UsageError, match="needs group labels"):
+        Study(tmp_path, Source("demo"), read_arms("prune:0.5@auto"), [1]).require_groups(has_groups=False)
+    Study(tmp_path, Source("demo"), read_arms("prune:0.5@auto+sebra"), [1]).require_groups(has_groups=False)
+
+
+def test_a_rule_that_reads_inferred_groups_gets_those_of_the_pruning(tmp_path):
+    looks = Looks(rules=["best-val-inferred-worst-group"])
+    study = Study(tmp_path, Source("demo"), read_arms("erm+sebra,prune:0.5@auto+sebra"), [1], looks)
+    trained = {step.arm: step.request.group_labels for step in study.steps if step.stage == "train"}
+    sebra = tmp_path / "seed1" / "sebra.txt"
+    arms = ("erm-sebra", "prune-0.5-auto-sebra", "prune-0.5-auto-sebra-random")
+    assert [trained[arm] for arm in arms] == [sebra] * 3
+
+
+def test_a_file_changes_the_arm_that_it_starts_from(tmp_path):
+    (tmp_path / "s.toml").write_text(
+        """
+        [arms.started]
+        arm = "prune:0.5@auto+sebra"
+        balance_classes = true
+        [arms.written]
+        fraction = 0.5
+        group = "auto"
+        inferred = "sebra"
+        balance_classes = true
+        [arms.other]
+        arm = "prune:0.5@auto+sebra"
+        fraction = 0.2
+        inferred = "predictions"
+        [arms.dro]
+        method = "group_dro"
+        fraction = 0.5
+        group = "a/b"
+        inferred = "sebra"
+        [arms.chosen]
+        fraction = 0.1
+        inferred = "sebra"
+        """,
+        encoding="utf-8",
+    )
+    arms = {arm.name: arm for arm in read_study_file(tmp_path / "s.toml", controls=False).arms}
+    assert arms["started"].rule == arms["written"].rule
+    started = arms["started"].rule
+    assert (started.group, started.inferred, started.balance_classes) == (("auto",), "sebra", True)
+    assert (arms["started"].inferred, arms["written"].inferred) == (None, None)
+    other = arms["other"].rule
+    assert (other.fraction, other.group, other.inferred) == ("0.2", ("auto",), "predictions")
+    assert (arms["dro"].inferred, arms["dro"].rule.inferred) == ("sebra", None)  # the groups of the method
+    assert (arms["chosen"].inferred, arms["chosen"].rule.inferred) == ("sebra", None)  # no groups in its rule
+
+
+def test_pruning_in_what_sebra_finds_early_from_end_to_end(tmp_path, spurcli, tiny_flags):
+    """No group labels: the demo set has none. The control removes as many of each inferred group."""
+    (tmp_path / "study.toml").write_text(
+        '[arms.early]\narm = "prune:0.5@auto+sebra"\nbalance_classes = true\n', encoding="utf-8"
+    )
+    more = ("--set", "training.epochs=12", "--set", "training.learning_rate=0.02", "--seeds", "1")
+    line = ("compare", "--dataset", "demo", *tiny_flags, *more)
+    done = spurcli(*line, "--arms", "study.toml", "--json")
+    assert done.code == 0, done.err
+    assert done.json["arms"] == ["erm", "early", "early-random"]
+    here = tmp_path / "study/seed1"
+    found = read_groups(here / "sebra.txt")
+    early = [code for code, name in enumerate(found.names) if name.endswith("/early")]
+    counts = {}
+    for name in ("early", "early-random"):
+        kept = read_indices(here / f"keep-{name}.txt")
+        counts[name] = np.bincount(np.delete(found.main.group, kept.indices), minlength=len(found.names))
+        assert kept.rule["group_labels"] == "inferred: sebra"
+    assert counts["early"].tolist() == counts["early-random"].tolist()
+    assert np.flatnonzero(counts["early"]).tolist() == early
+    assert not np.array_equal(*(read_indices(here / f"keep-{name}.txt").indices for name in counts))
+    arms = {arm["label"]: arm["group_labels"] for arm in done.json["report"]["arms"]}
+    names = ", ".join(found.names[code] for code in early[:3])
+    assert arms == {
+        "ERM, all samples": "none",
+        f"Hardest 50 % of {names} … removed, classes balanced": "inferred: sebra",
+        f"Random 50 % of {names} … removed, matched counts, classes balanced": "inferred: sebra",
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
         ("[arms.a]\nmetod = 'erm'", "method"),
         ("[arms.a]\nfraction = '2'", "2"),
         ("[arms.a]\nselect = 'easiest'", "fraction"),
+        (
+            "[arms.a]\nfraction = 0.1\ngroup = 'auto'\ninferred = 'xrm'",
+            "[arms.a]: auto cannot match the groups that xrm",
+        ),
         ("[arms.a]\nkeep = 'k.txt'\nfraction = 0.1", "keep"),
         ("[arms.seed1]\n", "seed1"),
         ("[arms.'../x']\n", "../x"),
