@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
         typer.echo(f"spurcli {version('spurcli')}")
         return
-    if words and words[0] in (*_SHARED, "compare", "demo"):  # those that compute with a model
+    if _is_one_of(words, (*_SHARED, "canary", "compare", "demo")):  # those that compute with a model
         keep_freed_memory()
     code = run(words)
     if not launched().is_alone:
@@ -50,7 +51,7 @@ def run(argv: list[str]) -> int:
     failed first prints the error, and all return its code.
     """
     launch = launched()
-    if not (launch.is_alone or _is_shared(argv) or launch.is_first):
+    if not (launch.is_alone or _is_one_of(argv, _SHARED) or launch.is_first):
         return 0
     try:
         return _run([_with_home(word) for word in argv])
@@ -58,9 +59,9 @@ def run(argv: list[str]) -> int:
         return 143
 
 
-def _is_shared(argv: list[str]) -> bool:
-    """Whether several processes run this command together."""
-    return bool({*argv[:1], " ".join(argv[:2])} & {*_SHARED})
+def _is_one_of(argv: list[str], commands: Sequence[str]) -> bool:
+    """Whether the command, of one word or two, is one of `commands`."""
+    return bool({*argv[:1], " ".join(argv[:2])} & {*commands})
 
 
 def _run(argv: list[str]) -> int:
@@ -74,7 +75,7 @@ def _run(argv: list[str]) -> int:
     if "" in argv:  # --keep "$LIST" with nothing in it must not become the default
         return _fail("An argument is empty", "Is a shell variable unset? Remove the option to use its default.", 2)
     try:
-        if argv and argv[0] in COMMANDS and not _is_shared(argv):
+        if argv and argv[0] in COMMANDS and not _is_one_of(argv, _SHARED):
             launch.require_alone(f"spurcli {argv[0]} runs in one process only")
         for old, new in renamed.items():
             warn(f"{old} is now called {new}; the old name works until the next release")

@@ -195,7 +195,8 @@ def _read_all(
     if _is_mapped(inputs):
         yield from _read_ahead(inputs, batches, pin=pin)
         return
-    workers = min(num_workers, len(batches))
+    # nothing is computed beside the only batch, and a fork makes the kernel copy the pages that are written after it
+    workers = min(num_workers, len(batches)) if len(batches) > 1 else 0
     with warnings.catch_warnings():
         # torch counts cores and considers two workers too many for one core; but workers also wait for disks
         warnings.filterwarnings("ignore", message="This DataLoader will create")

@@ -120,6 +120,21 @@ def test_inputs_too_large_for_memory_are_left_to_workers(pixels, monkeypatch):
     assert ImageFeed.build(OnDemand(pixels), CPU, 0).pixels is not None
 
 
+@pytest.mark.parametrize(("num_samples", "workers"), [(8, 0), (9, 2)])
+def test_a_single_batch_is_read_without_a_worker_process(pixels, monkeypatch, num_samples, workers):
+    asked = []
+
+    class Recorded(torch.utils.data.DataLoader):
+        def __init__(self, *args, num_workers, **options):
+            asked.append(num_workers)
+            super().__init__(*args, num_workers=num_workers, **options)
+
+    monkeypatch.setattr(feed_module, "DataLoader", Recorded)
+    index, _ = collect(ImageFeed(OnDemand(pixels), CPU, 2), np.arange(num_samples), 8)
+    assert torch.cat(index).tolist() == list(range(num_samples))
+    assert asked == [workers]
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> FileImages:
     paths = []

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from spurcli.cli import run as command_line
+
 # A block that glibc maps afresh each time, touched and freed often; prints what was answered and the pages asked for.
 PAGES = """
 import resource, sys
@@ -49,3 +51,16 @@ def test_pages_of_a_freed_block_are_used_again():
 @pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_"])
 def test_what_the_user_says_of_malloc_stands(name):
     assert _pages(**{name: ""})[0] == "False"
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [(["train"], 1), (["data", "embed", "photos"], 1), (["canary"], 1), (["data", "check"], 0), ([], 0)],
+)
+def test_commands_that_run_a_model_keep_freed_memory(words, asked, monkeypatch):
+    calls = []
+    monkeypatch.setattr(command_line, "keep_freed_memory", lambda: calls.append(1))
+    monkeypatch.setattr(command_line, "run", lambda _: 0)
+    with pytest.raises(SystemExit):
+        command_line.main(words)
+    assert len(calls) == asked
