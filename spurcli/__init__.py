@@ -24,7 +24,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spurcli.api import audit, canary, compare, embed, evaluate, export, infer, inject, prune, report, score, train
+    from spurcli.api import (
+        audit,
+        canary,
+        compare,
+        cut,
+        embed,
+        evaluate,
+        export,
+        infer,
+        inject,
+        prune,
+        report,
+        score,
+        train,
+    )
     from spurcli.callbacks.recorder import DynamicsRecorder
     from spurcli.datasets import load_dataset
     from spurcli.errors import SpurError
@@ -46,6 +60,7 @@ _PUBLIC = {
     "embed": "spurcli.api",
     "compare": "spurcli.api",
     "canary": "spurcli.api",
+    "cut": "spurcli.api",
     "configure": "spurcli.session",
     "load_dataset": "spurcli.datasets",
     "el2n": "spurcli.in_memory.functions",
@@ -64,6 +79,7 @@ __all__ = [
     "canary",
     "compare",
     "configure",
+    "cut",
     "el2n",
     "embed",
     "evaluate",

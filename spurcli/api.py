@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.comparing.canary.request import CanaryRequest, CanaryResult
+from spurcli.comparing.cutting.request import CutRequest, CutResult
 from spurcli.comparing.request import CompareRequest, CompareResult
 from spurcli.errors import UsageError
 from spurcli.progress import Progress, Silent
@@ -122,5 +123,6 @@ infer = _function("infer", InferRequest, InferResult)
 audit = _function("audit", AuditRequest, AuditResult)
 report = _function("report", ReportRequest, JsonObject)
 canary = _function("canary", CanaryRequest, CanaryResult)
+cut = _function("cut", CutRequest, CutResult)
 export = _function("export", ExportRequest, ExportResult)
 compare = _function("compare", CompareRequest, CompareResult)

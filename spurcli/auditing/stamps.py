@@ -13,6 +13,7 @@ from spurcli.auditing.regions.pushes import Pixels
 Floats = NDArray[np.float64]
 _LEAST = 4  # carriers, and others
 _SIGNIFICANT = 4.0  # standard errors of a difference of means that is no chance
+_MOST = 0.9  # of the energy of a difference lies in its clear pixels: the rest is left out
 _LEAST_CHANGE = 0.5  # of a pixel of 0 … 255
 _CHUNK = 64  # images
 _FADED = 0.5  # a variance below this share of that of the others shows that something covers the image
@@ -41,12 +42,14 @@ def _one(pixels: Pixels, with_it: Floats, without: Floats, region: NDArray[np.bo
     fewer = max(math.log(1 / _FADED), _SIGNIFICANT * math.sqrt(2 / size + 2 / rest))
     covers = (full > _LEAST_CHANGE) & (faded < math.exp(-fewer) * full)
     opacity = np.where(covers, 1 - np.sqrt(faded / np.maximum(full, 1e-9)), 0.0)
-    if region is None:
-        kept = _wiener(added**2, chance)
-    else:
-        clear = (added**2 > _SIGNIFICANT**2 * chance) & (np.abs(added) > _LEAST_CHANGE)
-        changed = clear.any(axis=2) | covers
+    clear = (added**2 > _SIGNIFICANT**2 * chance) & (np.abs(added) > _LEAST_CHANGE)
+    changed = clear.any(axis=2) | covers
+    if region is not None:
         kept = _grown(region & changed, changed).astype(np.float64)
+    else:
+        kept, energy = np.where(changed, 1.0, _wiener(added**2, chance)), (added**2).sum(axis=2)
+        if energy[changed].sum() > _MOST * (kept * energy).sum():  # not a faint mark all over the image
+            kept = changed.astype(np.float64)
     opacity = opacity * (kept > 0)
     return opacity, kept[..., None] * added + opacity[..., None] * base
 

@@ -32,16 +32,16 @@ _OTHERWISE = {_PART: "keeps more of the class", "1": "leaves few of the class"}
 class Place:
     """Where the audit is written, and the model as it is named on a command line ("" = none).
 
-    `words` are those that later commands need too (--dataset, --model, --recipe, --set), as they were typed. Of an
-    injected data set the injection makes the groups of `evaluate`. `score` are the words of the command that makes scores.h5,
-    as far as it is known.
+    `words` are those that later commands need too (--dataset, --model, --recipe, --set), as they were typed. `score` are the
+    words of the command that makes scores.h5, as far as it is known. A model of another program (`is_foreign`) does not say how it
+    was trained, so one recipe trains both models that are compared.
     """
 
     output: Path
     model: str = ""
     words: Sequence[str] = ()
-    is_injected: bool = False
     score: Sequence[str] = ()
+    is_foreign: bool = False
 
 
 def write_suspects(
@@ -120,28 +120,46 @@ def attribute_names(suspect: Suspect) -> tuple[str, str]:
 
 
 def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path) -> list[str]:
-    """The commands that check the suspect and cut it; another way to cut it is a line that begins with #."""
-    labels = ["--group-labels", str(groups)]
-    judged = [*place.words, *([] if place.is_injected else labels)]
-    lines = [["evaluate", place.model, *judged]] if place.model else []
-    found = [_typed(line) for line in lines]
-    share = (
-        _share(suspect, "train") if "train" in evidence.splits else 0.0
-    )  # of mistakes the carriers are in other classes
+    """The commands that cut the suspect and show what that changes: one command, then the same in separate stages.
+
+    A line that begins with # names an alternative. Of mistakes the carriers are in other classes: then there is nothing to cut.
+    """
+    labels, judged = ["--group-labels", str(groups)], [*place.words, "--suspect", f"{place.output}:{suspect.rank}"]
+    share = _share(suspect, "train") if "train" in evidence.splits else 0.0
+    can_train = bool(place.model or place.words)  # with predictions alone there is nothing to train on
+    fraction = fraction_to_remove(share)
+    other = _PART if fraction == "1" else "1"
+    cut = ["cut", str(place.output), "--suspect", str(suspect.rank), *place.words]
+    prune = [*labels, "--group", f"{suspect.label}/{suspect.finding.name}", "--fraction"]
+    found = []
+    if share > 0 and place.model:
+        found.append(_typed(cut))
+        if share > _NO_CHOICE:
+            found.append(f"# {_OTHERWISE[other]}: {_typed([*cut, '--fraction', other])}")
+        found.append("# or in separate stages, for one seed:")
+    model = place.model
+    if share > 0 and model and place.is_foreign:
+        model = "all/model.safetensors"
+        found.append(_typed(["train", "--keep", "all", *place.words, "-o", model]))
+    if model:
+        output = ["-o", "all/evaluation.json"] if model != place.model else []
+        found.append(_typed(["evaluate", model, *judged, *output]))
     if share > 0:
-        if place.score and not Path("scores.h5").exists():
-            found.append(_typed(["score", *place.score]))
-        prune = ["prune", "scores.h5", *labels, "--group", f"{suspect.label}/{suspect.finding.name}", "--fraction"]
-        fraction, other = ("1", _PART) if share <= _ALL_OF_THEM else (_PART, "1")
-        found.append(_typed([*prune, fraction]))
-        otherwise = f"# {_OTHERWISE[other]}: {_typed([*prune, other])}"
-        # behind # quotes do not hold a class name's line break
-        if share > _NO_CHOICE and len(otherwise.splitlines()) == 1:
-            found.append(otherwise)
-        if place.model or place.words:  # with predictions alone there is nothing to train on
+        scoring = place.score or (place.words if place.is_foreign else ())
+        needs_scores = fraction != "1"
+        if needs_scores and scoring and not Path("scores.h5").exists():
+            found.append(_typed(["score", *scoring]))
+        found.append(_typed(["prune", *(["scores.h5"] if needs_scores else []), *prune, fraction]))
+        if can_train:
             found.append(_typed(["train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"]))
             found.append(_typed(["evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"]))
-    return found
+    # behind # quotes do not hold a line break, which a path may have
+    return [line for line in found if not line.startswith("#") or len(line.splitlines()) == 1]
+
+
+def fraction_to_remove(share: float) -> str:
+    """The fraction of the carriers to remove, where `share` of the class are carriers."""
+    return "1" if share <= _ALL_OF_THEM else _PART
 
 
 def _typed(words: Sequence[str]) -> str:

@@ -36,6 +36,8 @@ def _trains_on(arm: Arm) -> str:
         groups = f", groups: {arm.inferred or arm.group_labels}" if arm.inferred or arm.group_labels else ""
         return f"all samples{groups}"
     where = f" of {', '.join(rule.group)}" if rule.group else " of each class" if rule.per_class else ""
+    if rule.takes_all:
+        return f"all but {', '.join(rule.group)}"
     where += f", groups: {rule.inferred}" if rule.inferred else ""
     return f"all but the {rule.select} {100 * float(rule.fraction):g} %{where}"
 

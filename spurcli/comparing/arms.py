@@ -46,6 +46,11 @@ class Rule:
     def names_groups(self) -> bool:
         return bool(self.group or self.balance_groups)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether it removes complete groups, for which no difficulty needs to be known."""
+        return bool(self.group) and Decimal(self.fraction) == 1
+
 
 @dataclass(frozen=True)
 class Arm:

@@ -77,6 +77,7 @@ class Looks:
     attributes: Sequence[tuple[str, ...]] = ()
     group_labels: File | None = None
     feature_of: Sequence[str] = ()
+    suspect: str | None = None  # AUDIT:N, whose feature is added to the samples
     planted: Sequence[File] = ()  # further inject.json of the same training split, whose twins are looked at too
 
 
@@ -106,7 +107,7 @@ class Chain:
         pruned = [arm for arm in self.arms if arm.rule]
         if any(arm.rule and arm.rule.quotas for arm in pruned):
             yield self._recall()
-        if pruned:
+        if any(arm.rule and not arm.rule.takes_all for arm in pruned):
             yield self._score()
         yield from self._infer()
         lists: dict[Path, Step] = {}
@@ -263,6 +264,8 @@ class Chain:
         about: Keywords = {"scores": self._here / "scores.h5", "output": output}
         if rule.names_groups:  # the control is matched within the same groups
             about["group_labels"] = self._inferred(rule.inferred) if rule.inferred else self.source.group_labels
+        if rule.takes_all:
+            del about["scores"]  # nothing depends on difficulty
         if arm.match:
             matched = self._list(next(each for each in self.arms if each.name == arm.match))
             request = PruneRequest(match=matched, match_groups=arm.match_groups, seed=self.seed, **about)
@@ -330,7 +333,7 @@ class Chain:
     def _must_repeat(self, arm: Arm) -> bool:
         """Whether a list cannot pass on all requested settings."""
         recipe = str(arm.recipe or self.source.recipe or "")
-        return bool(arm.recipe) or recipe.endswith(".toml")
+        return bool(arm.recipe) or recipe.endswith(".toml") or self.looks.suspect is not None
 
     def _evaluate(self, arm: Arm) -> Iterator[Step]:
         looks = self.looks
@@ -345,6 +348,7 @@ class Chain:
                 attribute=list(columns) or None,
                 group_labels=looks.group_labels,
                 feature_of=list(looks.feature_of) or None,
+                suspect=looks.suspect,
                 output=output,
                 **self._reader(arm),
             )
@@ -378,7 +382,8 @@ def _way(arm: Arm) -> str | None:
 
 def needs_early(arm: Arm) -> bool:
     """Whether an arm needs another model first: for scores, errors, inferred groups or its features."""
-    return bool(arm.rule or needs_checkpoint(arm) or _way(arm) in _BY_EARLY)
+    needs_scores = arm.rule is not None and not arm.rule.takes_all
+    return bool(needs_scores or needs_checkpoint(arm) or _way(arm) in _BY_EARLY)
 
 
 def needs_groups(arm: Arm) -> bool:

@@ -82,7 +82,8 @@ class Estimate:
         if step.stage in _LIGHT:
             return _LIGHT[step.stage]
         if step.stage == "evaluate":
-            times = 2 if self.study.inject or self.study.looks.planted else 1
+            looks = self.study.looks
+            times = 2 if self.study.inject or looks.planted or looks.suspect else 1
             num_read = times * self.num_samples.get(step.request.split, 0) + self.num_samples.get("val", 0)
             return 0.05 + num_read * speed.read
         if step.stage == "score":

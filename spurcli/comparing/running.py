@@ -167,9 +167,16 @@ def run(
 
 
 def carry_out(
-    study: Study, caller: Caller, work: Callable[[], None], show_report: Callable[[Report], None] = lambda _: None
+    study: Study,
+    caller: Caller,
+    work: Callable[[], None],
+    show_report: Callable[[Report], None] = lambda _: None,
+    lead: Callable[[], Sequence[str]] = lambda: (),
 ) -> tuple[Report, dict[str, object]]:
-    """Do the `work` of the study alone in its folder, then write and show the report, also if some of it failed."""
+    """Do the `work` of the study alone in its folder, then write and show the report, also if some of it failed.
+
+    `lead` are paragraphs that the results say, before the report's own.
+    """
     reporter = Caller(caller.progress, command_of("report", study.report))
     with alone(study.folder):
         write_text(study.folder / "commands.sh", script_of(study))
@@ -181,7 +188,7 @@ def carry_out(
             if any(step.stage == "evaluate" and step.output.exists() for step in study.steps):
                 show_report(write_report(study.report, reporter)[0])
             raise
-        found = write_report(study.report, reporter)
+        found = write_report(study.report, reporter, lead())
     show_report(found[0])
     return found
 

@@ -114,7 +114,7 @@ class Step:
         parents = {parent["sha256"] for parent in made.get("parents") or ()}
         same_program = (made.get("versions") or {}).get("spurcli") == versions().get("spurcli")
         named = (getattr(self.request, name, None) for name in _OF_USERS)
-        read = {*read, *(Path(path) for path in named if path)}
+        read = {*read, *(Path(path) for path in named if path), *_files_of_suspect(self.request)}
         same_command = made.get("command") == command_of(self.stage, self.request)
         return same_program and same_command and all(sha256_of_file(path) in parents for path in read)
 
@@ -122,7 +122,9 @@ class Step:
         """The fingerprint of the samples that the output must be about (of lists that of the scores, which were made first), and
         the hashes of what it leaves out, where the output reads that."""
         if self.stage == "prune":
-            return read_described(Path(several(self.request.scores)[0]), catalogue.SCORES).fingerprint, {}
+            scores = several(self.request.scores)
+            named, artefact = (scores[0], catalogue.SCORES) if scores else (self.request.group_labels, catalogue.GROUPS)
+            return read_described(Path(named), artefact).fingerprint, {}
         from spurcli.datasets import load_dataset
 
         if self.stage == "inject":
@@ -137,6 +139,15 @@ class Step:
         settings, dataset = opened(self.request)
         hashes = content_hashes(dataset, settings.dataset.name, groups=True)
         return dataset.subject(self.request.split).fingerprint, hashes
+
+
+def _files_of_suspect(request: Any) -> list[Path]:
+    """The files of the suspect whose feature an evaluation looks at."""
+    if not getattr(request, "suspect", None):
+        return []
+    from spurcli.auditing.stored import read_suspect
+
+    return read_suspect(request.suspect).files
 
 
 def _data_root(request: Any) -> Path:

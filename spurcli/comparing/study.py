@@ -100,13 +100,14 @@ class Study:
     def _early(self) -> int | None:
         """After which epoch the early model is taken; None if its training is not that of ERM on all samples.
 
-        It is saved even if no arm needs it yet: arms may be added later.
+        It is saved even if no arm needs it yet, because arms may be added later; not for a suspect, whose arms are fixed.
         """
         from spurcli.training.early_training import early_epoch
 
         is_needed = any(map(needs_early, self.all_arms))
         epoch = self.settings.scoring.epoch
-        if not is_needed and (epoch is None or epoch > self.settings.training.epochs):
+        is_last = self.looks.suspect is not None or epoch is None or epoch > self.settings.training.epochs
+        if not is_needed and is_last:
             return None
         early = early_epoch(self.settings)
         if early == 0 and any(arm.rule and arm.rule.quotas for arm in self.all_arms):

@@ -50,8 +50,8 @@ def run(asked: ReportRequest, caller: Caller) -> dict[str, object]:
     return write(asked, caller)[1]
 
 
-def write(asked: ReportRequest, caller: Caller) -> tuple[Report, dict[str, object]]:
-    """As `run`, with the report in types beside its JSON."""
+def write(asked: ReportRequest, caller: Caller, lead: Sequence[str] = ()) -> tuple[Report, dict[str, object]]:
+    """As `run`, with the report in types beside its JSON. `lead` are paragraphs before its verdict."""
     from spurcli.session import find_data_root
     from spurcli.stages import report as stage
 
@@ -66,4 +66,5 @@ def write(asked: ReportRequest, caller: Caller) -> tuple[Report, dict[str, objec
         data_root=find_data_root(path(asked.data_root)),
         pictures=asked.pictures,
         command=caller.command,
+        lead=lead,
     )

@@ -165,7 +165,7 @@ def audit(
         settings.to_json(),
         {"metadata": metadata.name if metadata else None},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
-        Place(output, str(model), search.words, settings.dataset.injection is not None, search.score),
+        Place(output, str(model), search.words, search.score, is_foreign=not about["architecture"]),
         partial(_evaluate_words, settings, model, metadata, search.words),
         partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else _nothing,
     )

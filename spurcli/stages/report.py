@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spurcli.artifacts.atomic import write_json, write_text
@@ -53,11 +54,13 @@ def write(
     data_root: Path | None,
     pictures: bool,
     command: str,
+    lead: Sequence[str] = (),
 ) -> tuple[Report, dict[str, object]]:
-    """As `report`, with the report in types beside its JSON."""
+    """As `report`, with the report in types beside its JSON. `lead` are paragraphs before its own verdict."""
     chosen = _format(output, format)
     gathered = gather(runs)
     found = build(gathered, title=title, notes=notes, command=command)
+    found = replace(found, verdict=(*lead, *found.verdict))
     for item in found.skipped[:_MAX_NAMED]:
         warnings.warn(f"Not read: {item.file}: {item.reason}", SpurWarning, stacklevel=3)
     if len(found.skipped) > _MAX_NAMED:

@@ -89,7 +89,7 @@ def suspects(folder: Path = Path("audit")):
 
 
 def test_from_a_model_to_a_cut_correlation(here):
-    """Audit, prune the carriers, train, evaluate by the inferred groups: the model leans less."""
+    """Audit, prune the carriers, train, evaluate with the feature added: the model leans less. The lines work as printed."""
     done = here("audit", *OWN, "--finder", "parts.py:corner", "--json")
     assert done.code == 0, done.err
     (suspect,) = done.json["suspects"]
@@ -100,20 +100,78 @@ def test_from_a_model_to_a_cut_correlation(here):
     assert list(groups.splits) == ["train", "val", "test"]
     carriers = next(row for row in suspect["carriers"]["train"] if row["class"] == "b")["num_carriers"]
     assert np.bincount(groups.splits["train"].group)[3] == carriers > 40
-    before = here("evaluate", "model.safetensors", *OWN, "--group-labels", "audit/suspects/1.groups.txt", "--json").json
-    flags = ["--set", "training.epochs=12", "--set", "model.options.hidden=[16]"]
-    assert here("score", "--dataset", "parts.py:load", "--recipe", "demo", "--epoch", "1", *flags).code == 0
-    lines = [shlex.split(line)[1:] for line in suspect["next"] if not line.startswith("#")]
-    assert [line[0] for line in lines] == ["evaluate", "prune", "train", "evaluate"]
-    prune = lines[1][: lines[1].index("--fraction") + 1]
-    assert here(*prune, "1").code == 0
+    lines = [words for line in suspect["next"] if (words := shlex.split(line, comments=True)[1:])]
+    assert [line[0] for line in lines] == ["cut", "evaluate", "prune", "train", "evaluate"]
+    found = []
+    for line in lines[1:]:
+        done = here(*line, "--json")
+        assert done.code == 0, done.err
+        found.append(done.json)
     assert len(read_indices(Path("keep.txt")).indices) == 400 - carriers
-    done = here(*lines[2])
-    assert done.code == 0, done.err
-    done = here(*lines[3], "--json")
-    assert done.code == 0, done.err
-    effect = [result["metrics"]["feature_effect"]["value"] for result in (before, done.json)]
+    effect = [result["metrics"]["feature_effect"]["value"] for result in (found[0], found[3])]
     assert effect[0] > 0.3 > effect[1]
+
+
+def test_one_command_from_a_suspect_to_a_verdict(here):
+    """Without the carriers the mark moves little, with as many random samples removed it does; few seeds are a hint."""
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    assert (plan.json["verdict"], plan.json["num_commands"], plan.json["fraction"]) == (None, 17, "1")
+    done = here("cut", *OWN, "--seeds", "2", "--json")
+    assert done.code == 0, done.err
+    before = "spurious_misclassification_all_without"
+    taken = {arm: np.mean(values["spurious_misclassification_all"]) for arm, values in done.json["measures"].items()}
+    assert taken["all"] > taken["cut"] + 0.1
+    assert taken["cut-random"] > taken["cut"] + 0.1
+    said = done.json["verdict"]
+    words = [f"{100 * taken[arm]:.1f} %" for arm in ("all", "cut", "cut-random")]
+    before = [f"({100 * np.mean(values[before]):.1f} % before)" for values in done.json["measures"].values()]
+    assert f"{words[0]} of the images of other classes {before[0]} are called b by the model trained on all" in said
+    assert f"{words[1]} {before[1]} by the model trained without its carriers" in said
+    assert (
+        f"{words[2]} {before[2]} by the model trained without as many random samples of b; 2 seeds, accuracy " in said
+    )
+    assert said.endswith("Fewer than 5 seeds: this is a hint, not a claim.")
+    assert done.json["is_hint"] is True
+    assert said in " ".join(done.err.split())
+    assert "is a hint, not a claim" in Path("cut-1/report.html").read_text()
+    for arm in ("all", "cut", "cut-random"):  # one recipe: that of the audited model
+        training = read_checkpoint_metadata(Path(f"cut-1/seed1/{arm}/model.safetensors"))["provenance"]["settings"]
+        audited = read_checkpoint_metadata(Path("model.safetensors"))["provenance"]["settings"]
+        assert {**training, "seed": 0} == {**audited, "seed": 0}
+    sizes = [len(read_indices(Path(f"cut-1/seed1/keep-{arm}.txt")).indices) for arm in ("cut", "cut-random")]
+    assert sizes[0] == sizes[1] < 400
+    before = Path("cut-1/seed1/cut/evaluation.json").stat().st_mtime_ns
+    again = here("cut", *OWN, "--seeds", "2", "--json")
+    assert again.json["verdict"] == said
+    assert Path("cut-1/seed1/cut/evaluation.json").stat().st_mtime_ns == before
+    assert not Path("cut-1/seed1/scores.h5").exists()
+
+
+def test_a_part_of_the_carriers_is_removed_by_difficulty(here):
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    script = here("cut", "audit", *OWN, "--seeds", "3,", "--fraction", "0.5", "--script").out.splitlines()
+    stages = [line.split()[1] for line in script if line.startswith("spurcli ")]
+    assert stages == ["train", "score", "prune", "prune", *["train"] * 2, *["evaluate"] * 3, "report"]
+    assert all("cut-1-0.5" in line for line in script if line.startswith("spurcli "))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--suspect", "2"], "has no suspect 2"),
+        (["nowhere"], "nowhere is not the folder of an audit"),
+        (["--fraction", "1.5"], "1.5 is not between 0 and 1"),
+        (["-o", "audit/audit.json"], "is a file"),
+    ],
+)
+def test_what_cannot_be_cut_is_said_before_any_training(here, words, says):
+    assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
+    done = here("cut", *words, *OWN)
+    assert done.code in (2, 3)
+    assert says in " ".join(done.err.split())
+    assert not Path("cut-1").exists()
 
 
 def test_the_feature_is_added_to_the_test_split_for_any_model(here):

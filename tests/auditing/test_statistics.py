@@ -194,29 +194,52 @@ def test_the_confirmed_come_first_and_the_most_harmful_of_them(world):
 
 
 @pytest.mark.parametrize(
-    ("share", "label", "fractions"),
-    [
-        (0.05, "b", [("prune", "1")]),
-        (0.3, "b", [("prune", "1"), ("#", "0.25")]),
-        (0.9, "b", [("prune", "0.25"), ("#", "1")]),
-        (0.3, "b\nrm", [("prune", "1")]),
-    ],
+    ("share", "other", "fraction"), [(0.05, None, "1"), (0.3, "0.25", "1"), (0.5, "0.25", "1"), (0.9, "1", "0.25")]
 )
-def test_all_carriers_are_cut_while_half_of_the_class_is_left(share, label, fractions):
-    """Another fraction is a comment, so that the lines can be pasted; a class name cannot break out of it."""
+def test_all_carriers_are_cut_while_half_of_the_class_is_left(share, other, fraction):
+    """Another fraction is a comment, so that the lines can be pasted. Scores are made where difficulty decides."""
+    place = Place(Path("audit"), "model.safetensors", score=("--dataset", "demo"))
+    lines = next_of(place, share)
+    words = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert lines[0] == "spurcli cut audit --suspect 2"
+    if other:
+        assert lines[1].endswith(f": spurcli cut audit --suspect 2 --fraction {other}")
+        assert lines[1].startswith("# ")
+    stages = [line for line in words[1:] if line]
+    scored = ["score"] if fraction != "1" else []
+    assert [line[0] for line in stages] == ["evaluate", *scored, "prune", "train", "evaluate"]
+    prune = next(line for line in stages if line[0] == "prune")
+    assert prune[-1] == fraction
+    assert ("scores.h5" in prune) == bool(scored)
+    assert stages[0] == ["evaluate", "model.safetensors", "--suspect", "audit:2"]
+
+
+def test_a_model_of_another_program_is_trained_again_by_the_same_recipe():
+    """Else the cut model would be compared with one of another recipe."""
+    flags = ("--dataset", "sea.csv", "--model", "net.py:Net")
+    lines = [
+        shlex.split(line, comments=True)[1:]
+        for line in next_of(Place(Path("audit"), "net.pt", flags, is_foreign=True), 0.7)
+    ]
+    lines = [line for line in lines if line]
+    assert lines[0] == ["cut", "audit", "--suspect", "2", *flags]
+    assert [line[0] for line in lines[1:]] == ["train", "evaluate", "score", "prune", "train", "evaluate"]
+    assert lines[1] == ["train", "--keep", "all", *flags, "-o", "all/model.safetensors"]
+    assert lines[2][:2] == ["evaluate", "all/model.safetensors"]
+    assert lines[3] == ["score", *flags]
+
+
+def test_a_line_break_in_a_path_does_not_leave_the_comment():
+    lines = next_of(Place(Path("au\ndit"), "model.safetensors"), 0.3)
+    assert not any(line.startswith("#") and len(line.splitlines()) > 1 for line in lines)
+
+
+def next_of(place, share):
     suspect = SimpleNamespace(
-        label=label, finding=SimpleNamespace(name="sea"), carriers={"train": [{"class": label, "share": share}]}
+        label="b", rank=2, finding=SimpleNamespace(name="sea"), carriers={"train": [{"class": "b", "share": share}]}
     )
-    lines = next_lines(
-        Place(Path("audit"), words=("--dataset", "sea.csv")),
-        SimpleNamespace(source="train", splits=("train",)),
-        suspect,
-        Path("1.groups.txt"),
-    )
-    words = [shlex.split(line) for line in lines]
-    cut = [(line[0] if line[0] == "#" else line[1], line[-1]) for line in words if "prune" in line]
-    assert cut == fractions
-    assert [line[1] for line in words if line[0] != "#"] == ["prune", "train", "evaluate"]
+    evidence = SimpleNamespace(source="train", splits=("train",))
+    return next_lines(place, evidence, suspect, Path("2.groups.txt"))
 
 
 def test_a_probe_finds_what_embeddings_hold(world):

@@ -1,0 +1,215 @@
+"""From the request of `cut` to its study: arms, settings of the audit, the run, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spurcli.artifacts.envelope import JsonObject
+from spurcli.auditing.stored import AUDIT_NAME, StoredSuspect, read_suspect
+from spurcli.auditing.written import fraction_to_remove
+from spurcli.comparing.arms import Arm, Rule, checked_fraction
+from spurcli.comparing.chain import Looks, Source
+from spurcli.comparing.cutting.request import STANDARD_AUDIT, CutRequest, CutResult
+from spurcli.comparing.cutting.words import ALL, ARMS, CONTROL, CUT, measured, verdict
+from spurcli.comparing.estimate import Estimate, estimate
+from spurcli.comparing.running import carry_out, read_seeds
+from spurcli.comparing.study import Study
+from spurcli.errors import InputError, UsageError
+from spurcli.recipes import is_own
+from spurcli.reporting.claims import MIN_SEEDS
+from spurcli.requests.configured import Inherited, configured
+from spurcli.requests.options import Caller, inherited_settings
+from spurcli.requests.train import TrainRequest
+from spurcli.settings import Settings
+from spurcli.sharing import shared
+
+if TYPE_CHECKING:
+    from spurcli.reporting.document import Report
+
+_USES = ("dataset", "model", "method", "training")
+_TABLES = ("model", "preprocessing", "training", "scoring")
+_FROM = "the settings of the audit"
+
+
+def study_of(asked: CutRequest) -> tuple[Study, StoredSuspect, str]:
+    """The study, its suspect, and the fraction of the carriers that is removed. UsageError or InputError if it is not possible."""
+    folder = Path(asked.folder)
+    if asked.output == "-":
+        raise UsageError("A study is a folder, which cannot go to stdout", "Name a folder with -o.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", "Name a folder with -o.")
+    place = Path(asked.audit or STANDARD_AUDIT)
+    named = f"{place}:{asked.suspect}"
+    suspect = read_suspect(named)
+    fraction = _fraction(asked, suspect)
+    settings = _settings(asked, suspect)
+    rule = Rule(fraction, per_class=False, group=(f"{suspect.label}/{suspect.name}",))
+    arms = [Arm(ALL), Arm(CUT, rule=rule), Arm(CONTROL, rule=rule, match=CUT)]
+    source, known = _source(asked, settings, suspect.groups)
+    splits = suspect.audit["splits"]
+    split = asked.split or ("test" if "test" in splits else str(suspect.audit["held_out"]))
+    looks = Looks((split,), suspect=named)
+    notes = (
+        f"Suspect {suspect.rank} of {suspect.folder.name}: {suspect.entry['statement']} ({suspect.entry['status']})."
+    )
+    study = Study(folder, source, arms, read_seeds(asked.seeds), looks, notes=[notes])
+    _require_same(known, study.settings)
+    assert study.steps  # all errors in them are reported now
+    return study, suspect, fraction
+
+
+def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
+    if suspect.label is None:
+        raise UsageError(f"{suspect.name} belongs to no single class, so there are no carriers to remove", _OTHER)
+    rows = suspect.entry["carriers"].get("train") or []
+    share = next((float(row.get("share") or 0.0) for row in rows if row["class"] == suspect.label), 0.0)
+    if not share > 0:
+        raise UsageError(f"{suspect.name} has no carriers among the training samples of {suspect.label}", _OTHER)
+    if asked.fraction is None:
+        return fraction_to_remove(share)
+    text = str(asked.fraction).strip()
+    return "1" if text in ("1", "1.0") else checked_fraction(text, "--fraction")
+
+
+_OTHER = "Choose another suspect: --suspect N."
+
+
+def _settings(asked: CutRequest, suspect: StoredSuspect) -> Settings:
+    """The settings of the audit, with what the request changes."""
+    path = suspect.folder / AUDIT_NAME
+    held = inherited_settings(suspect.audit.get("provenance"))
+    if suspect.audit.get("kind") == "none" or not (held or asked.dataset):
+        raise UsageError(
+            f"{suspect.folder} is an audit of predictions, so nothing says how to train",
+            "Audit a model instead, or use compare with --group-labels.",
+        )
+    return configured(_asked(asked), Inherited(held, path), seed=0, uses=_USES)
+
+
+def _asked(asked: CutRequest, **instead: Any) -> TrainRequest:
+    """What `train` would be asked, for the settings alone."""
+    given = {
+        name: getattr(asked, name)
+        for name in ("dataset", "image", "text", "model", "recipe", "set", "feature", "device", "data_root", "workers")
+    }
+    return TrainRequest(**{**given, **instead})
+
+
+def _source(asked: CutRequest, settings: Settings, groups: Path) -> tuple[Source, Settings]:
+    """The data and settings as flags of `train`, which every command of the study names, and the settings they should give.
+
+    ERM is what the study compares, whatever method made the audited model.
+    """
+    path = settings.injection_path or settings.dataset.options.get("path")
+    dataset = str(path) if path is not None else settings.dataset.name
+    recipe = asked.recipe or (None if is_own(settings.recipe) else settings.recipe)
+    plain = _asked(asked, dataset=dataset, image=None, text=None, set=None, recipe=recipe, model=settings.model.name)
+    base = configured(plain, Inherited(), seed=0, uses=_USES)
+    recipe = recipe or base.recipe
+    changed = _differences(base, settings, with_data=settings.injection_path is None)
+    source = Source(
+        dataset,
+        recipe,
+        settings.model.name,
+        changed,
+        groups,
+        asked.feature,
+        asked.data_root,
+        asked.device,
+        asked.workers,
+    )
+    return source, settings
+
+
+def _differences(base: Settings, settings: Settings, *, with_data: bool) -> dict[str, Any]:
+    """The dotted keys in which `settings` differ from `base`, as --set takes them."""
+    found: dict[str, Any] = {}
+    first, second = _plain(base), _plain(settings)
+    for key, value in second.items():
+        table = key.split(".")[0]
+        is_data = key.startswith("dataset.options.") and key != "dataset.options.path" and with_data
+        if (table in _TABLES or is_data) and key != "model.name" and (key not in first or first[key] != value):
+            found[key] = value
+    return found
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    content: Mapping[str, Any] = settings.to_json()
+    return _dotted({name: content[name] for name in ("dataset", *_TABLES)})
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        deeper = isinstance(value, Mapping) and key in (*_TABLES, "dataset", "options")
+        found |= _dotted(value, f"{prefix}{key}.") if deeper else {f"{prefix}{key}": value}
+    return found
+
+
+def _require_same(wanted: Settings, found: Settings) -> None:
+    """Raise InputError where flags cannot say what the audit's settings say, so that another recipe would be trained."""
+    first, second = _plain(wanted), _plain(found)
+    for key in sorted({*first, *second} - {"dataset.options.path", "dataset.injection"}):
+        if first.get(key) != second.get(key):
+            raise InputError(
+                f"{_FROM} have {key} = {first.get(key)!r}, which no command line of a study can name",
+                "Write the settings into a recipe and name it: --recipe FILE.toml.",
+            )
+
+
+def run(
+    asked: CutRequest, caller: Caller, show: Callable[[Estimate], None], show_report: Callable[[Report], None]
+) -> CutResult:
+    """As `spurcli.comparing.cutting.request.run`."""
+    study, suspect, fraction = study_of(asked)
+    result: CutResult = {
+        "output": str(study.folder),
+        "suspect": suspect.about(),
+        "fraction": fraction,
+        "seeds": list(study.seeds),
+        "num_commands": len(study.steps) + 1,
+        "estimated_seconds": None,
+        "verdict": None,
+        "is_hint": None,
+        "measures": None,
+        "report": None,
+    }
+    caller.progress.say(_told(suspect))
+    with shared():
+        plan = estimate(study)
+        result["estimated_seconds"] = plan.seconds()
+        show(plan)
+        if asked.dry_run:
+            return result
+
+        def lead() -> Sequence[str]:
+            values = measured(_evaluations(study))
+            said = verdict(suspect, values, fraction)
+            result["verdict"] = said
+            result["is_hint"] = len(study.seeds) < MIN_SEEDS
+            result["measures"] = _by_seed(values)
+            return [said]
+
+        work = partial(study.run, caller.progress, cost=plan.cost)
+        result["report"] = carry_out(study, caller, work, show_report, lead)[1]
+    return result
+
+
+def _told(suspect: StoredSuspect) -> str:
+    how = (
+        "it cannot be added to samples, so samples with and without it are compared"
+        if suspect.addition is None
+        else "it is added to the samples that do not have it, as the audit inferred it"
+    )
+    return f"Suspect {suspect.rank}: {suspect.name}, of {suspect.label} ({suspect.entry['status']}); {how}"
+
+
+def _evaluations(study: Study) -> dict[str, list[Path]]:
+    return {arm: [step.output for step in study.steps if step.arm == arm and step.stage == "evaluate"] for arm in ARMS}
+
+
+def _by_seed(values: Mapping[str, Mapping[str, Sequence[float | None]]]) -> JsonObject:
+    return {arm: {name: list(each) for name, each in of.items()} for arm, of in values.items()}
