@@ -10,7 +10,7 @@ import json
 import pickle
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata, weights_sha25
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.describe import describe
 from spurcli.artifacts.dynamics import open_dynamics
-from spurcli.artifacts.embeddings import read_embeddings
+from spurcli.artifacts.embeddings import read_columns, read_embeddings, write_embeddings
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.foreign_logits import read_foreign_logits, read_labels, read_logits
 from spurcli.artifacts.group_list import read_groups
@@ -471,8 +471,17 @@ def _make_ticks(path: Path) -> None:
 
 def _load_embeddings(path: Path) -> None:
     dataset = load_dataset("embeddings", {"path": str(path)}, data_root=path.parent)
+    read_columns(path)
     for name in dataset.splits:
         dataset.group(name)
+
+
+def _make_embeddings_with_columns(path: Path) -> None:
+    found = read_embeddings(GOLDEN / "embeddings-v1.h5")
+    columns = {name: {"place": ["sea", ""] * 3, "age": ["1.5"] * 6} for name in found.splits}
+    sizes = {name: len(split.label) for name, split in found.splits.items()}
+    kept = {name: {key: part[: sizes[name]] for key, part in each.items()} for name, each in columns.items()}
+    write_embeddings(path, replace(found, columns=kept))
 
 
 def _read_canary(path: Path) -> None:
@@ -492,6 +501,7 @@ def targets() -> dict[str, Target]:
         "table-hdf5": target("table.h5", _read_table_hdf5, make=_make_table_hdf5),
         "predictions-again": target("predictions-v2.h5", lambda path: compute(evaluated_from(read_predictions(path)))),
         "embeddings": target("embeddings-v1.h5", read_embeddings, describe, _load_embeddings),
+        "embeddings-columns": target("columns.h5", _load_embeddings, describe, make=_make_embeddings_with_columns),
         "keep": target("keep-v1.txt", read_indices, describe),
         "remove": target("remove-v1.txt", read_indices),
         "errors": target("errors-v1.txt", lambda path: read_indices(path, bare_kind="errors"), describe),

@@ -29,7 +29,7 @@ NOT_RUN = {
     "--group auto": "tests/pruning: needs groups",
     "birds.csv": "tests/examples/test_documents.py: own_data.sh",
     "--confirm": "tests/auditing: trains a second model",
-    "data embed patients.csv": "needs weights; tests/evaluation/test_regroup.py has columns of embeddings",
+    "data embed patients.csv": "needs weights; tests/embedding/test_columns.py",
     "dataset patients.embeddings.h5": "the same",
 }
 
