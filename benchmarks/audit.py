@@ -1,6 +1,6 @@
 """How well the audit finds a planted feature: features × shares of a class × strengths, on the digits.
 
-    python benchmarks/audit.py [--seeds 11-12] [--untouched 101-160] [--features patch,line] [--cache FOLDER] [--out FILE.csv] [--tiny]
+    python benchmarks/audit.py [--seeds 11-12] [--untouched 101-160] [--features patch,line] [--alone marks] [--cache FOLDER] [--out FILE.csv] [--tiny]
 
 A cell plants one feature in a share of one class, trains ERM by the recipe `demo`, and asks the finders, which see pixels,
 labels and the model. A row says: ERM's feature_effect on test; by the finders `regions` and `marks` alone, and by all that
@@ -198,7 +198,7 @@ def _trained(cell: Cell, dataset: Dataset, cache: Path | None, epochs: int, plus
     return ModelAnswers(context, model, cell.name)
 
 
-def audited(case: Case, second: Case | None = None) -> dict[str, object]:
+def audited(case: Case, second: Case | None = None, *, alone: str = "") -> dict[str, object]:
     """The result of the audit on a case: one row of the table, by single finders and by all that `spurcli audit` runs."""
     dataset, cell = case.dataset, case.cell
     labels = {name: split.label for name, split in dataset.splits.items()}
@@ -208,11 +208,11 @@ def audited(case: Case, second: Case | None = None) -> dict[str, object]:
     )
     found: dict[str, list[Finding]] = {}
     row: dict[str, object] = {**asdict(cell), "effect": case.effect}
-    for name in dict.fromkeys((*FINDERS_OF_IMAGES, *ALONE)):
+    for name in [alone] if alone else dict.fromkeys((*FINDERS_OF_IMAGES, *ALONE)):
         start = time.process_time()
         found[name] = FINDERS.load(name)(evidence)
         row[f"{name} seconds"] = time.process_time() - start
-    for name, together in TOGETHER.items():
+    for name, together in ({alone: (alone,)} if alone else TOGETHER).items():
         judged_as = _judged(case, evidence, [one for finder in together for one in found[finder]])
         row |= {f"{name} {key}": value for key, value in judged_as.items()}
     return row
@@ -286,6 +286,9 @@ def main() -> None:
     parser.add_argument("--shares", default=",".join(map(str, SHARES)))
     parser.add_argument("--strengths", default=",".join(map(str, STRENGTHS)))
     parser.add_argument("--second", action="store_true", help="a second model of another seed has to confirm")
+    parser.add_argument(
+        "--alone", default="", choices=["", *ALONE], help="only this finder, the columns of others are empty"
+    )
     parser.add_argument("--cache", type=Path, help="a folder for the trained models")
     parser.add_argument("--out", type=Path, help="a CSV file; rows that it has are not computed again")
     parser.add_argument("--tiny", action="store_true", help="one cell, to see that it runs")
@@ -313,7 +316,7 @@ def main() -> None:
         if key in done:
             continue
         second = prepare(cell, asked.cache, tiny=asked.tiny, plus=1000) if asked.second else None
-        row = audited(prepare(cell, asked.cache, tiny=asked.tiny), second)
+        row = audited(prepare(cell, asked.cache, tiny=asked.tiny), second, alone=asked.alone)
         values = [_shown(row.get(name)) for name in COLUMNS]
         print(",".join(values), flush=True)
         if asked.out:

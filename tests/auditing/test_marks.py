@@ -12,6 +12,7 @@ from spurcli.auditing.finders.marks import find
 from spurcli.auditing.regions.lumps import lumps
 from spurcli.auditing.regions.marks import (
     Mark,
+    Shape,
     Spectrum,
     Squares,
     additions,
@@ -19,9 +20,11 @@ from spurcli.auditing.regions.marks import (
     difference,
     grouped,
     independence,
+    joined,
     ordered,
 )
 from spurcli.auditing.regions.search import area
+from spurcli.auditing.regions.shapes import Region
 from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
 
@@ -55,7 +58,7 @@ def noise():
     return np.random.default_rng(3).normal(0, 8, (SIDE, SIDE))
 
 
-def evidence(added, *, share=0.3, num_classes=CLASSES, marked=MARKED, seed=5, leans=True):
+def evidence(added, *, share=0.3, num_classes=CLASSES, marked=MARKED, seed=5, leans=True, num_train=800):
     """Noise with a blob for each class, which varies in brightness; a share of class 2 has something added, and the model leans on it."""
     rng = np.random.default_rng(seed)
     places = added.reshape(-1, SIDE, SIDE)
@@ -64,7 +67,7 @@ def evidence(added, *, share=0.3, num_classes=CLASSES, marked=MARKED, seed=5, le
         blobs[y, 4:8, 2 * y + 2 : 2 * y + 4] = 60
     weight = blobs.reshape(num_classes, -1).T / 60
     splits, carries = {}, {}
-    for name, size in (("train", 800), ("val", 400)):
+    for name, size in (("train", num_train), ("val", 400)):
         label = np.arange(size) % num_classes
         pixels = 100 + blobs[label] * rng.uniform(0.5, 1.5, (size, 1, 1)) + rng.normal(0, 12, (size, SIDE, SIDE))
         carries[name] = (label == marked) & (rng.random(size) < share)
@@ -148,6 +151,20 @@ def test_content_that_moves_the_model_far_does_not_take_the_place_of_a_mark_that
     assert ordered([smooth, shared, weak, still]) == [weak, smooth, shared]
 
 
+def test_a_known_shape_takes_the_place_of_content_with_its_carriers_and_not_of_a_mark():
+    nothing, (few, many) = np.zeros(1), np.eye(8)[[0, 1]]
+    region = Region("column 1", np.ones((2, 2), dtype=bool))
+
+    def mark(upper, independence, shape=None):
+        return Mark(0, nothing, upper, 50.0, 5.0, nothing, 0.5, independence, shape)
+
+    known = mark(few, 1.0, Shape(0, region, nothing))
+    content, foreign, elsewhere = mark(few, 0.1), mark(few, 1.0), mark(many, 1.0)
+    assert joined([content, elsewhere], [known]) == [known, elsewhere]
+    assert joined([foreign, elsewhere], [known]) == [foreign, elsewhere]
+    assert ordered([elsewhere, known]) == [known, elsewhere]
+
+
 def test_a_pattern_at_another_place_joins_its_mark_and_one_at_the_same_place_does_not():
     nothing, pattern = np.zeros(1), np.zeros((8, 8, 1))
     pattern[:3, :3, 0] = [[9, 0, 9], [0, 9, 0], [9, 0, 9]]
@@ -177,6 +194,19 @@ def test_a_frame_and_noise_in_some_images_of_a_class_are_found_with_their_carrie
     suspect = judged(given, [first])[0]
     assert suspect.status == "confirmed", suspect.reason
     assert first.inferred
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_faint_column_is_found_whatever_share_of_the_class_has_it(share):
+    column = np.zeros((SIDE, SIDE))
+    column[:, 1] = 14
+    given, carries = evidence(column, share=share, num_train=2400)
+    first, *_ = find(given)
+    assert first.name == "c mark column 1"
+    assert first.shown["box"] == [0, 1, SIDE, 2]
+    mine = given.label("val") == MARKED
+    assert area(first.presence["val"][mine].astype(float), carries["val"][mine]) > 0.95
+    assert judged(given, [first])[0].status == "confirmed"
 
 
 @pytest.mark.parametrize("share", [0.6, 0.9])

@@ -71,7 +71,7 @@ def lumps(values: Floats) -> Lumps:
         )
     assert best is not None
     likelihood, weight, low, high, low_variance, high_variance, upper = best
-    gain = 2 * (likelihood - _skew_normal(unit)) - 2 * np.log(size)
+    gain = 2 * (likelihood - log_skew_normal(unit)) - 2 * np.log(size)
     return Lumps(
         gain=np.where(constant, -np.inf, gain),
         share=np.where(constant, 0.0, weight),
@@ -116,7 +116,7 @@ def _log_normal(unit: Floats, mean: Floats, variance: Floats) -> Floats:
     )
 
 
-def _skew_normal(unit: Floats) -> Floats:
+def log_skew_normal(unit: Floats) -> Floats:
     """The highest log-likelihood of a skew-normal near the moments of each series, over a grid of shapes."""
     from scipy.special import log_ndtr
 

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.auditing.lump import has_two_lumps, has_valley
+from spurcli.auditing.regions.known import Known
 from spurcli.auditing.regions.lumps import Lumps, lumps
 from spurcli.auditing.regions.pushes import Ask, Pixels, Scale, margins
 from spurcli.auditing.regions.search import area
+from spurcli.auditing.regions.shapes import Region
 from spurcli.auditing.regions.templates import templates, tops
 
 Floats = NDArray[np.float64]
@@ -51,19 +53,19 @@ class Squares:
         return cls(shape, side)
 
     @property
-    def _grid(self) -> tuple[int, int]:
+    def grid(self) -> tuple[int, int]:
         return -(-self.shape[0] // self.side), -(-self.shape[1] // self.side)
 
     def values(self, pixels: Pixels) -> Floats:
         height, width, channels = self.shape
-        (tall, wide), side = self._grid, self.side
+        (tall, wide), side = self.grid, self.side
         more = ((0, 0), (0, tall * side - height), (0, wide * side - width), (0, 0))
         padded = np.pad(pixels, more, mode="edge").reshape(len(pixels), tall, side, wide, side, channels)
         return np.asarray(padded.mean(axis=(2, 4), dtype=np.float64).reshape(len(pixels), -1))
 
     def images(self, values: Floats) -> Floats:
         """Each value over its whole square, float64 [n, height, width, channels]."""
-        wide = values.reshape(len(values), *self._grid, self.shape[2])
+        wide = values.reshape(len(values), *self.grid, self.shape[2])
         return np.asarray(wide.repeat(self.side, axis=1).repeat(self.side, axis=2)[:, : self.shape[0], : self.shape[1]])
 
 
@@ -101,6 +103,15 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """A known shape, the `number` of it, its pixels, and what carriers have there, float64 [height, width, channels]."""
+
+    number: int
+    region: Region
+    added: Floats
+
+
+@dataclass(frozen=True)
 class Mark:
     """`direction` float64 [d] of residuals: carriers of the class lie high. `upper` is who carries among the samples searched.
 
@@ -117,10 +128,16 @@ class Mark:
     pattern: Floats
     effect: float
     independence: float
+    shape: Shape | None = None
 
     @property
     def rank_value(self) -> float:
         return max(self.effect, 0.0) * self.independence
+
+    @property
+    def is_content(self) -> bool:
+        """Whether the class varies smoothly along it, or similar images share it, so that it could not be confirmed."""
+        return self.independence < LEAST_INDEPENDENCE or self.separation < LEAST_SEPARATION
 
 
 def with_added(images: Pixels, added: Floats) -> Pixels:
@@ -153,6 +170,53 @@ def searched(
     added, error = additions(group.pixels, np.array([upper for _, _, upper, _ in kept]))
     marks = [_mark(ask, group, *one, added[k], float(error[k])) for k, one in enumerate(kept)]
     return marks, np.stack([one[1] for one in found])
+
+
+def joined(found: Sequence[Mark], shapes: Sequence[Mark]) -> list[Mark]:
+    """Marks along estimated directions, and those of known shapes that have other carriers or take the place of content."""
+
+    def alike(one: Mark, others: Sequence[Mark]) -> bool:
+        return any(_are_alike(one.upper, other.upper) for other in others)
+
+    new = [mark for mark in shapes if not alike(mark, [other for other in found if not other.is_content])]
+    return [*new, *(mark for mark in found if not alike(mark, new))]
+
+
+def of_shapes(
+    ask: Ask, group: Group, known: Known, squares: Squares, shapes: Sequence[tuple[Region, Floats]], *, most: int
+) -> list[Mark]:
+    """The marks of one class that are an addition of a known shape and of nothing else, each once."""
+    fitted = known.fit(group.residual)
+    marks: list[Mark] = []
+    for k in np.argsort(-fitted.strength, kind="stable").tolist():
+        upper = fitted.upper[k]
+        if fitted.strength[k] < 0 or len(marks) == most:
+            break
+        if any(_are_alike(upper, mark.upper) for mark in marks):
+            continue
+        region, shape = shapes[k]
+        # how much of the shape moves a sample that far
+        size = fitted.moved[k] / float(known.directions[k] @ shape.ravel())
+        added = squares.images(size * shape.ravel()[None])[0]
+        mask = squares.images(np.broadcast_to(region.mask[..., None], shape.shape).reshape(1, -1))[0].any(axis=2)
+        own = Shape(k, Region(region.name, mask), added)
+        direction = known.directions[k] * np.sign(fitted.moved[k])
+        effect = _shift(ask, group, added)
+        foreign = _foreign(group, upper)
+        marks.append(
+            Mark(
+                group.label,
+                direction,
+                upper,
+                float(fitted.gain[k]),
+                float(fitted.separation[k]),
+                added,
+                effect,
+                foreign,
+                own,
+            )
+        )
+    return marks
 
 
 def _along_axes(white: Floats) -> Floats:
@@ -229,19 +293,25 @@ def _mark(
     error: float,
 ) -> Mark:
     """The mark, turned so that it moves the model towards the class."""
-    before = margins(group.base, group.label)
-    effect = 0.0
-    if group.distance > 0:
-        moved = [margins(ask(with_added(group.recipients, sign * added)), group.label) - before for sign in (1, -1)]
-        shifts = [float(each.mean()) / group.distance for each in moved]
-        effect = max(shifts)
-        if shifts[1] > shifts[0]:
-            direction, upper, added = -direction, 1 - upper, -added
-    # the plain difference makes the means of both sides equal, as independence() wants them
-    plain = group.pixels - upper[:, None, None, None] * difference(group.pixels, upper, 1 - upper)
-    foreign = independence(plain, upper)
+    effect = _shift(ask, group, added)
+    other = _shift(ask, group, -added)
+    if other > effect:
+        effect, direction, upper, added = other, -direction, 1 - upper, -added
     pattern = beyond_chance(added, group.pixels, error)
-    return Mark(group.label, direction, upper, gain, separation, pattern, effect, foreign)
+    return Mark(group.label, direction, upper, gain, separation, pattern, effect, _foreign(group, upper))
+
+
+def _shift(ask: Ask, group: Group, added: Floats) -> float:
+    """How far what is added moves other images towards the class, in the model's class distance."""
+    if not group.distance > 0:
+        return 0.0
+    moved = margins(ask(with_added(group.recipients, added)), group.label) - margins(group.base, group.label)
+    return float(moved.mean()) / group.distance
+
+
+def _foreign(group: Group, upper: Floats) -> float:
+    # the plain difference makes the means of both sides equal, as independence() wants them
+    return independence(group.pixels - upper[:, None, None, None] * difference(group.pixels, upper, 1 - upper), upper)
 
 
 def difference(pixels: Pixels, upper: Floats, rest: Floats) -> Floats:
@@ -276,11 +346,8 @@ def ordered(marks: Sequence[Mark]) -> list[Mark]:
     Content of a class moves the model far, but varies smoothly, or similar images share it.
     """
     moving = [mark for mark in marks if mark.effect >= _LEAST_SHIFT]
-
-    def is_content(mark: Mark) -> bool:
-        return mark.independence < LEAST_INDEPENDENCE or mark.separation < LEAST_SEPARATION
-
-    return sorted(moving, key=lambda mark: (is_content(mark), -mark.rank_value))
+    # a known shape passed more than the rules of is_content
+    return sorted(moving, key=lambda mark: (mark.is_content, mark.shape is None, -mark.rank_value))
 
 
 def grouped(marks: Sequence[Mark], *, most: int) -> list[list[Mark]]:
