@@ -111,7 +111,7 @@ def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Ke
     """The estimated time of the search by finder, for finders whose file has a function `seconds(evidence)`; if it is long, how to shorten it."""
     waiting = [name for number, name in enumerate(names) if kept.get(number) is None]
     known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
-    if not known:
+    if not known or evidence.left() <= 0:
         return
     total = evidence.pace * sum(map(len, evidence.labels.values()))
     for name in known:

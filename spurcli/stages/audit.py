@@ -314,11 +314,11 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
     if finished := _finished(source, search, output, made, force=force):
         return finished
     require_writable(output / AUDIT_NAME, 1 << 16)
-    source.check()
     run = _resumable(made)
     with unfinished(output) as folder:
         identity = sha256_of_json([run, samples])
         kept = Kept.open(folder, identity, replace_other=force, run=run, command=search.command)
+        source.check()
         try:
             findings, told = found(evidence, search, kept)
         except BaseException as error:
@@ -379,8 +379,8 @@ def _say_kept(evidence: Evidence, search: Search, kept: Kept) -> None:
     """What an interrupted audit has found so far, and how to go on or to see it."""
     if names := kept_names(evidence, search, kept):
         evidence.progress.say(
-            f"Kept in {kept.folder}: the results of {', '.join(names)}. The same command resumes; with --budget 1s it writes "
-            "the page of these results and runs no further finder."
+            f"Kept in {kept.folder}: the results of {', '.join(names)}. The same command resumes; with --budget 1s it "
+            "ends here and writes the page of these results."
         )
     else:
         evidence.progress.say("No finder had finished, so nothing is kept")
