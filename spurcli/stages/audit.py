@@ -59,6 +59,7 @@ from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity
+from spurcli.names import is_missing
 from spurcli.progress import Progress, Silent
 from spurcli.results import AuditResult
 from spurcli.runtime.launch import launched
@@ -361,6 +362,8 @@ def _failing(source: _Source, search: Search, suspects: Sequence[Suspect]) -> li
     split = [] if evidence.held_out in ("test", ALL) else ["--split", evidence.held_out]
 
     def command(column: str) -> str:
+        if any(map(is_missing, evidence.columns[evidence.held_out][column])):
+            return ""  # evaluate rejects a group without a name
         words = source.evaluate(column)
         return shlex.join(["spurcli", *words, *split]) if words else ""
 

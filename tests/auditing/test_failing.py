@@ -125,6 +125,15 @@ def test_the_terminal_the_file_and_the_page_name_the_group_that_is_no_suspect(tm
     assert entry["statement"] in spurcli("show", "audit/audit.json", "--json").out
 
 
+def test_no_command_is_shown_that_empty_cells_would_stop(tmp_path, spurcli):
+    write_predictions(tmp_path / "preds.csv")
+    lines = Path("preds.csv").read_text().splitlines()
+    Path("preds.csv").write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ","]) + "\n")
+    done = spurcli(*AUDIT, "--json")
+    assert done.code == 0, done.err
+    assert [(entry["name"], entry["next"]) for entry in done.json["failing_groups"]] == [("c/west", [])]
+
+
 def test_a_group_that_fails_in_a_suspected_column_names_the_suspect(tmp_path, spurcli):
     write_predictions(tmp_path / "preds.csv", leans=True)
     done = spurcli(*AUDIT, "--json")
