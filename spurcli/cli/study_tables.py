@@ -61,9 +61,9 @@ def shorter_line(plan: Estimate) -> str:
     ways = []
     if found := plan.fewer_epochs(_LONG):
         epochs, left = found
-        ways.append(f"fewer epochs (--set training.epochs={epochs}: about {duration(left)})")
+        ways.append(f"train less (--set training.epochs={epochs}: about {duration(left)})")
     if plan.study.settings.dataset.name != "embeddings":
-        ways.append("a linear head on a frozen network (spurcli data embed --help)")
+        ways.append("train a linear head on a frozen network (spurcli data embed --help)")
     return f"To make it shorter: {' or '.join(ways)}" if ways else ""
 
 

@@ -63,7 +63,7 @@ class Estimate:
     @cached_property
     def to_do(self) -> list[Step]:
         """The steps whose output is not there, or is of another command and is made again."""
-        return [step for step in self.study.steps if not step.seems_done(force=self.study.force)]
+        return [step for step in self.study.steps if not step.seems_done(force=bool(self.study.force))]
 
     def fewer_epochs(self, most: float) -> tuple[int, float] | None:
         """With how many epochs for all arms the study takes `most` seconds at most, and how many it takes; None if it has no

@@ -41,10 +41,10 @@ def run_in_processes(
 ) -> None:
     """As `Study.run`, `jobs` steps at once. Each process keeps the data set that it loaded; if this one dies, all do."""
     steps = study.steps
-    failures = Failures(steps)
+    failures = Failures(steps, has_force=study.force is not None)
     left = {step.output: step for step in steps}
     before = waits_for(steps)
-    costs = {step.output: cost(step) * (0.01 if step.seems_done(force=study.force) else 1) for step in steps}
+    costs = {step.output: cost(step) * (0.01 if step.seems_done(force=bool(study.force)) else 1) for step in steps}
     done, total = 0.0, sum(costs.values()) or 1.0
     context = multiprocessing.get_context("spawn")
     running: dict[Future[tuple[list[str], SpurError | None]], Step] = {}
@@ -55,7 +55,7 @@ def run_in_processes(
                     if failures.stop(step):
                         del left[step.output]
                     elif len(running) < jobs and not _pending(before[step.output], left, running.values()):
-                        running[pool.submit(_do, step, steps, study.force)] = left.pop(step.output)
+                        running[pool.submit(_do, step, steps, bool(study.force))] = left.pop(step.output)
                 for future in wait(running, timeout=None, return_when=FIRST_COMPLETED).done:
                     step = running.pop(future)
                     done += costs[step.output]

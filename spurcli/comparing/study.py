@@ -54,7 +54,9 @@ class Study:
     title: str | None = None
     notes: Sequence[str] = ()
     threads: int | None = None  # of each run; None as torch has it
-    force: bool = False  # whether what other settings left or finished in the folder is replaced
+    force: bool | None = (
+        None  # whether what other settings left in the folder is replaced; None: its command has no --force
+    )
 
     @cached_property
     def all_arms(self) -> list[Arm]:
@@ -172,8 +174,8 @@ class Study:
         step failed.
         """
         steps = [step for step in self.steps if only is None or step in only]
-        failures = Failures(steps)
-        seem_done = [step.seems_done(force=self.force) for step in steps]
+        failures = Failures(steps, has_force=self.force is not None)
+        seem_done = [step.seems_done(force=bool(self.force)) for step in steps]
         costs = [cost(step) * (0.01 if is_done else 1) for step, is_done in zip(steps, seem_done, strict=True)]
         done, total = 0.0, sum(costs) or 1.0
         told = set() if told is None else told
@@ -187,7 +189,7 @@ class Study:
                 progress.start(f"{step.place}: checking the files that are there" if is_done else step.name, 0, span)
                 try:
                     with each_warning_once(told, step.name):
-                        do(step, StepProgress(progress, step.place, span), steps, force=self.force)
+                        do(step, StepProgress(progress, step.place, span), steps, force=bool(self.force))
                 except Interrupted:
                     raise
                 except SpurError as error:
@@ -206,8 +208,8 @@ def do(step: Step, progress: Progress, steps: Collection[Step], *, force: bool =
 class Failures:
     """The steps that failed, and those that depend on them."""
 
-    def __init__(self, steps: Collection[Step]) -> None:
-        self._waits_for = waits_for(steps)
+    def __init__(self, steps: Collection[Step], *, has_force: bool) -> None:
+        self._waits_for, self._has_force = waits_for(steps), has_force
         self._failed: dict[Path, tuple[Step, SpurError]] = {}
         self._left_out: set[Path] = set()
 
@@ -230,7 +232,8 @@ class Failures:
                 more += f"; {counted(num_left, 'later command')} {'was' if num_left == 1 else 'were'} left out"
             hint = f"{error.hint} Then run the same command again."
             if error.is_forceable:
-                hint = "Name another folder with -o, or replace what does not fit with --force."
+                way = ", or replace what does not fit with --force" if self._has_force else ""
+                hint = f"Name another folder with -o{way}."
             failure = SpurError(f"{step.name}: {error.problem}{more}", hint)
             failure.exit_code = error.exit_code
             raise failure from error

@@ -26,8 +26,8 @@ from spurcli.comparing.estimate import Estimate, Speed
 from spurcli.comparing.request import CompareRequest
 from spurcli.comparing.running import read_seeds, study_of
 from spurcli.comparing.step import waits_for
-from spurcli.comparing.study import Study
-from spurcli.errors import UsageError
+from spurcli.comparing.study import Failures, Study
+from spurcli.errors import SpurError, UsageError
 from spurcli.progress import Silent
 
 TINY = {
@@ -344,6 +344,17 @@ def test_the_plan_counts_evaluations_that_are_made_again_and_says_when_nothing_i
     assert "everything is there" in other.err  # refused when it comes to that: nothing is trained over
     planned = spurcli("compare", *OF_TABLE, "--seeds", "1,", "--evaluate-attribute", "sex", "--json", "--dry-run")
     assert planned.json["estimated_seconds"] > 0
+
+
+@pytest.mark.parametrize("has_force", [True, False])
+def test_force_is_named_where_the_command_has_it(tmp_path, has_force):
+    steps = Study(tmp_path, Source("demo"), read_arms("erm"), [1]).steps
+    failures = Failures(steps, has_force=has_force)
+    failures.add(steps[0], SpurError("other weights", "Replace it with --force."))
+    with pytest.raises(SpurError) as raised:
+        failures.raise_any()
+    assert ("--force" in raised.value.hint) is has_force
+    assert "-o" in raised.value.hint
 
 
 def test_what_is_done_is_not_called_a_training(copied, monkeypatch):
