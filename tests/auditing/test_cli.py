@@ -16,6 +16,8 @@ from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
+from spurcli.auditing.stored import StoredSuspect
+from spurcli.comparing.cutting.words import verdict
 from spurcli.registries import FINDERS
 from spurcli.requests.score_words import words_of_lineage
 
@@ -147,6 +149,23 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     assert again.json["verdict"] == said
     assert Path("cut-1/seed1/cut/evaluation.json").stat().st_mtime_ns == before
     assert not Path("cut-1/seed1/scores.h5").exists()
+
+
+def test_a_suspect_that_cannot_be_added_is_judged_by_its_groups():
+    """The words alone: feature effects over seeds, and what is said where they are undefined."""
+    suspect = StoredSuspect(Path("audit"), 1, {"name": "place sea", "class": "b"}, {"kind": "images"}, Path("g.txt"))
+    values = {
+        arm: {"feature_effect": [effect, effect + 0.2], "accuracy": [0.8, 0.8 - cost]}
+        for arm, effect, cost in (("all", 0.7, 0), ("cut", 0.1, 0.02), ("cut-random", 0.6, 0.01))
+    }
+    assert verdict(suspect, values, "0.25") == (
+        "The feature effect of place sea, compared between samples with and without it, is 0.800 for the model trained on "
+        "all samples, 0.200 for the model trained without the hardest 25 % of its carriers, 0.700 for the model trained "
+        "without as many random samples of b; 2 seeds, accuracy −1.0 points against all samples. Fewer than 5 seeds: this "
+        "is a hint, not a claim."
+    )
+    values["all"]["feature_effect"] = [None, None]
+    assert "is undefined, and the evaluations say why; 2 seeds" in verdict(suspect, values, "1")
 
 
 def test_a_part_of_the_carriers_is_removed_by_difficulty(here):

@@ -41,6 +41,8 @@ def verdict(suspect: StoredSuspect, values: Values, fraction: str) -> str:
             f"The feature effect of {suspect.name}, compared between samples with and without it, is "
             f"{', '.join(shown)}; {seeds}"
         )
+        if not _known(values[ALL][EFFECT]):
+            said = f"The feature effect of {suspect.name} is undefined, and the evaluations say why; {seeds}"
     else:
         kind = _KINDS.get(str(suspect.audit.get("kind")), "samples")
         of, called = f" of the {kind} of other classes", f" are called {suspect.label}"
