@@ -14,7 +14,6 @@ from spurcli.auditing.regions.marks import (
     Mark,
     Shape,
     Spectrum,
-    Squares,
     additions,
     are_parted,
     difference,
@@ -25,6 +24,7 @@ from spurcli.auditing.regions.marks import (
 )
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.regions.shapes import Region
+from spurcli.auditing.regions.squares import Squares
 from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
 

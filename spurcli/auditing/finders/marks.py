@@ -19,7 +19,6 @@ from spurcli.auditing.regions.marks import (
     Group,
     Mark,
     Spectrum,
-    Squares,
     are_parted,
     beyond_chance,
     difference,
@@ -36,6 +35,7 @@ from spurcli.auditing.regions.plan import passes
 from spurcli.auditing.regions.pushes import Ask, Pixels, margins
 from spurcli.auditing.regions.search import p_value
 from spurcli.auditing.regions.shapes import Region, coarse
+from spurcli.auditing.regions.squares import Squares
 from spurcli.auditing.stamps import stamp
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.randomness import generator

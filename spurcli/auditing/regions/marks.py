@@ -19,10 +19,10 @@ from spurcli.auditing.regions.lumps import Lumps, lumps
 from spurcli.auditing.regions.pushes import Ask, Pixels, Scale, margins
 from spurcli.auditing.regions.search import area
 from spurcli.auditing.regions.shapes import Region
+from spurcli.auditing.regions.squares import Squares
 from spurcli.auditing.regions.templates import templates, tops
 
 Floats = NDArray[np.float64]
-MOST_VALUES = 768  # of an image; larger ones are averaged over squares
 _BANDS = (0.25, 0.5, 0.75, 1.0)  # shares of the directions, the smallest variance first
 _AXES = 3  # principal axes of a band that a search starts from, in both directions
 _SHRINKAGE = 0.05
@@ -36,37 +36,6 @@ _LEAST_GAIN = 10.0  # of BIC
 _NULL = 400
 _CHANCE = 3.0  # standard errors, from which a pixel belongs to the pattern of a mark
 _MOVED = 0.5  # correlation of two patterns at the best shift, from which they are one mark at two places
-
-
-@dataclass(frozen=True)
-class Squares:
-    """Images [n, height, width, channels] as values [n, d], means over squares of `side` pixels, and back."""
-
-    shape: tuple[int, int, int]
-    side: int
-
-    @classmethod
-    def of(cls, shape: tuple[int, int, int]) -> Squares:
-        side, (height, width, channels) = 1, shape
-        while -(-height // side) * -(-width // side) * channels > MOST_VALUES and side < max(height, width):
-            side += 1
-        return cls(shape, side)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        return -(-self.shape[0] // self.side), -(-self.shape[1] // self.side)
-
-    def values(self, pixels: Pixels) -> Floats:
-        height, width, channels = self.shape
-        (tall, wide), side = self.grid, self.side
-        more = ((0, 0), (0, tall * side - height), (0, wide * side - width), (0, 0))
-        padded = np.pad(pixels, more, mode="edge").reshape(len(pixels), tall, side, wide, side, channels)
-        return np.asarray(padded.mean(axis=(2, 4), dtype=np.float64).reshape(len(pixels), -1))
-
-    def images(self, values: Floats) -> Floats:
-        """Each value over its whole square, float64 [n, height, width, channels]."""
-        wide = values.reshape(len(values), *self.grid, self.shape[2])
-        return np.asarray(wide.repeat(self.side, axis=1).repeat(self.side, axis=2)[:, : self.shape[0], : self.shape[1]])
 
 
 @dataclass(frozen=True)
