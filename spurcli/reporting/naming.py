@@ -121,17 +121,20 @@ def arm_label(method: str, rule: Table | None, fraction: float | None, training_
         shown = ", ".join(name_of(group) for group in groups[:3])
         scope = f" of {shown}" + (" …" if len(groups) > 3 else "")
         where = f" of {shown}" if len(groups) == 1 else f" of {len(groups)} groups"
+        share = "all" if fraction == 1 else share
         if rule.get("matched") == "class":  # drawn from whole classes, not from those groups
             return (
                 f"{prefix}Random samples, per class as many as {share}{scope}",
-                f"{prefix}random per class, {share}{where}",
+                f"{prefix}random per class, as many as {share}{where}",
             )
-    label = f"{prefix}{select} {share}{scope} removed"
+    whole = fraction == 1 and bool(where)  # of complete groups no order is left
+    label = f"{prefix}all{scope} removed" if whole else f"{prefix}{select} {share}{scope} removed"
     if rule.get("matched"):
         label += ", matched counts"
     for key, words in _BALANCED.items():
         label += f", {words}" if rule.get(key) else ""
-    return label[0].upper() + label[1:], f"{prefix}{select} {share}{where}"
+    short = f"{prefix}without all{where}" if whole else f"{prefix}{select} {share}{where}"
+    return label[0].upper() + label[1:], short
 
 
 def rule_scope(rule: Table | None) -> str:

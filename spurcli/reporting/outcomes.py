@@ -86,5 +86,8 @@ def joined(names: Sequence[str]) -> str:
 
 
 def shares_of(names: Sequence[str]) -> str:
-    """ "hardest 10 %" and "hardest 20 %" as "10 % and 20 %"."""
-    return joined([name.removeprefix("hardest ").replace(" removed", "") for name in names])
+    """ "hardest 10 %" and "hardest 20 %" as "the hardest 10 % and 20 %"; "without all of X" as "all of X"."""
+    plain = [name.replace(" removed", "") for name in names]
+    whole = [name.removeprefix("without ") for name in plain if name.startswith("without ")]
+    parts = [name.removeprefix("hardest ") for name in plain if not name.startswith("without ")]
+    return joined([*([f"the hardest {joined(parts)}"] if parts else []), *whole])

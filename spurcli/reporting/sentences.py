@@ -6,15 +6,15 @@ from __future__ import annotations
 REFERENCES = {"random": "the random control of equal size", "all": "training on all samples"}
 SHORT_REFERENCES = {"random": "the random control", "all": "all samples"}
 AGAINST = "Against {reference}, {metric} is {outcomes}"
-OUTCOME = "{outcome} with the hardest {shares} removed"
+OUTCOME = "{outcome} with {shares} removed"
 LOWER, HIGHER, NOT_CLEAR, UNDECIDED = "lower", "higher", "not clearly different", "undecided (too few seeds)"
 HINTS = {LOWER: "lower as a hint only", HIGHER: "higher as a hint only"}
 OUTCOMES = (LOWER, HIGHER, *HINTS.values(), NOT_CLEAR, UNDECIDED)
 
 # What is claimed of reliance. {feature} is its name, {than} one of THAN, {moved} metrics.
-CLAIMED = "With the hardest {shares} removed, the model {clause}{p}."
-HINTED = "A hint, not a claim ({reason}): with the hardest {shares} removed, the model {clause}."
-OPEN = "Undecided ({reason}): with the hardest {shares} removed, the model {clause}."
+CLAIMED = "With {shares} removed, the model {clause}{p}."
+HINTED = "A hint, not a claim ({reason}): with {shares} removed, the model {clause}."
+OPEN = "Undecided ({reason}): with {shares} removed, the model {clause}."
 THAN = {"random": "with as many removed at random", "all": "trained on all samples"}
 CLAUSES = {
     "leans less": "leans less on {feature} than {than}",
@@ -97,8 +97,7 @@ DOUBT_CORE = (
 DOUBT_CONTROL = "A random control of equal size with the same result: there is no such control for {shares}."
 DOUBT_COLLAPSE = "The same comparison without the failed runs: {runs}."
 NO_CONTROL = (
-    "No random control of equal size for the hardest {shares}: which samples were removed cannot be separated from how "
-    "many."
+    "No random control of equal size for {shares}: which samples were removed cannot be separated from how many."
 )
 
 # The model below the heads that were trained.

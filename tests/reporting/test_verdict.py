@@ -9,6 +9,7 @@ import random
 import pytest
 from scipy.stats import ttest_1samp
 
+from spurcli.reporting.outcomes import shares_of
 from spurcli.stages.report import report
 
 
@@ -211,6 +212,17 @@ def test_each_rule_is_compared_with_its_own_control_only(make, tmp_path):
         for entry in data["comparisons"]
     }
     assert pairs == {(f"hardest 30 % of {scope}", f"random 30 % of {scope}") for scope in ("each class", "cat/hat")}
+
+
+def test_of_complete_groups_no_order_is_named(make, tmp_path):
+    rule = {**make.rule_of("hardest", "1"), "per": "group", "groups": ["cat/hat"]}
+    make.save(tmp_path / "evaluation.json", make.evaluation(0.2, rule=rule))
+    (arm,) = read(tmp_path / "evaluation.json", tmp_path)["arms"]
+    assert (arm["label"], arm["short"]) == ("All of cat/hat removed", "without all of cat/hat")
+    assert (
+        shares_of(["hardest 10 %", "without all of cat/hat", "hardest 20 %"])
+        == "the hardest 10 % and 20 % and all of cat/hat"
+    )
 
 
 def test_a_control_matched_by_class_to_a_rule_about_groups_says_so(make, tmp_path):
