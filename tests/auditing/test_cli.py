@@ -115,7 +115,7 @@ def test_from_a_model_to_a_cut_correlation(here):
 
 
 def test_one_command_from_a_suspect_to_a_verdict(here):
-    """Without the carriers the mark moves little, with as many random samples removed it does; few seeds are a hint."""
+    """Without the carriers the mark moves little, with the same number of random samples removed it moves much; few seeds are a hint."""
     assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
     plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json")
     assert plan.code == 0, plan.err
@@ -129,10 +129,13 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     said = done.json["verdict"]
     words = [f"{100 * taken[arm]:.1f} %" for arm in ("all", "cut", "cut-random")]
     before = [f"({100 * np.mean(values[before]):.1f} % before)" for values in done.json["measures"].values()]
-    assert f"{words[0]} of the images of other classes {before[0]} are called b by the model trained on all" in said
+    assert (
+        f"{words[0]} of the images of other classes {before[0]} are predicted as b by the model trained on all" in said
+    )
     assert f"{words[1]} {before[1]} by the model trained without its carriers" in said
     assert (
-        f"{words[2]} {before[2]} by the model trained without as many random samples of b; 2 seeds, accuracy " in said
+        f"{words[2]} {before[2]} by the model trained without the same number of random samples of b; 2 seeds, accuracy "
+        in said
     )
     assert said.endswith("Fewer than 5 seeds: this is a hint, not a claim.")
     assert done.json["is_hint"] is True
@@ -161,8 +164,8 @@ def test_a_suspect_that_cannot_be_added_is_judged_by_its_groups():
     assert verdict(suspect, values, "0.25") == (
         "The feature effect of place sea, compared between samples with and without it, is 0.800 for the model trained on "
         "all samples, 0.200 for the model trained without the hardest 25 % of its carriers, 0.700 for the model trained "
-        "without as many random samples of b; 2 seeds, accuracy −1.0 points against all samples. Fewer than 5 seeds: this "
-        "is a hint, not a claim."
+        "without the same number of random samples of b; 2 seeds, accuracy −1.0 points compared with all samples. Fewer than "
+        "5 seeds: this is a hint, not a claim."
     )
     values["all"]["feature_effect"] = [None, None]
     assert "is undefined, and the evaluations say why; 2 seeds" in verdict(suspect, values, "1")

@@ -45,7 +45,7 @@ def verdict(suspect: StoredSuspect, values: Values, fraction: str) -> str:
             said = f"The feature effect of {suspect.name} is undefined, and the evaluations say why; {seeds}"
     else:
         kind = _KINDS.get(str(suspect.audit.get("kind")), "samples")
-        of, called = f" of the {kind} of other classes", f" are called {suspect.label}"
+        of, called = f" of the {kind} of other classes", f" are predicted as {suspect.label}"
         shown = [
             f"{_share(values[arm][TAKEN])}{of if arm == ALL else ''} ({_share(values[arm][TAKEN_WITHOUT])} before)"
             f"{called if arm == ALL else ''} by {words}"
@@ -53,7 +53,7 @@ def verdict(suspect: StoredSuspect, values: Values, fraction: str) -> str:
         ]
         said = f"With the feature added, as the audit inferred it, {', '.join(shown)}; {seeds}"
     cost = _difference(values[CUT][ACCURACY], values[ALL][ACCURACY])
-    said += f", accuracy {cost} against all samples."
+    said += f", accuracy {cost} compared with all samples."
     if num_seeds < MIN_SEEDS:
         said += f" Fewer than {MIN_SEEDS} seeds: this is a hint, not a claim."
     return said
@@ -64,7 +64,7 @@ def _arms(suspect: StoredSuspect, fraction: str) -> dict[str, str]:
     return {
         ALL: "the model trained on all samples",
         CUT: f"the model trained without {part}its carriers",
-        CONTROL: f"the model trained without as many random samples of {suspect.label}",
+        CONTROL: f"the model trained without the same number of random samples of {suspect.label}",
     }
 
 
