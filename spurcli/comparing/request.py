@@ -111,7 +111,9 @@ class CompareRequest:
     output: Annotated[
         File | None, Option(f"Folder of the study. (default: {STANDARD_FOLDER})", "FOLDER", short="-o", panel=OUTPUT)
     ] = None
-    force: Annotated[bool, Option("Replace what other settings left or finished in the folder.", panel=OUTPUT)] = False
+    force: Annotated[
+        bool, Option("Replace outputs of other settings in the folder, finished or not.", panel=OUTPUT)
+    ] = False
     data_root: DataRoot = None
     recipe: Recipe = None
     set: Sets = None
