@@ -392,13 +392,9 @@ LOGGERS = Registry(
     "--log",
     {
         "tensorboard": Entry("spurcli.loggers.tensorboard:TensorBoard", "TensorBoard event files (extra tensorboard)"),
-        "wandb": Entry(
-            "spurcli.loggers.wandb:WandB", "Weights & Biases, offline unless WANDB_MODE is set (extra wandb)"
-        ),
-        "mlflow": Entry(
-            "spurcli.loggers.mlflow:MLflow", "MLflow, in a local file unless MLFLOW_TRACKING_URI is set (extra mlflow)"
-        ),
+        "wandb": Entry("spurcli.loggers.wandb:WandB", "Weights & Biases, offline unless WANDB_MODE is set (extra wandb)"),
+        "mlflow": Entry("spurcli.loggers.mlflow:MLflow", "MLflow, in a local file unless MLFLOW_TRACKING_URI is set (extra mlflow)"),
     },
-)
+)  # fmt: skip
 
 ALL = (DATASETS, FEATURES, SCORES, DYNAMICS, MODELS, METHODS, WAYS, FINDERS, LOGGERS)

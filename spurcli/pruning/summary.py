@@ -12,7 +12,7 @@ from spurcli.groups import aligned_groups, carrier_groups, conflict_groups, name
 from spurcli.pruning.rules import Rule
 from spurcli.pruning.samples import KnownGroups
 from spurcli.selection import Codes, count_codes
-from spurcli.words import listed
+from spurcli.words import counted, listed
 
 _MAX_NAMES = 10
 _CHANCE = 0.01  # that a random draw of as many samples hits one class alone; more is no reason for a warning
@@ -85,7 +85,9 @@ def one_class(summary: RemovalSummary, rule: Rule) -> list[str]:
     (row,) = removed
     if (row["num_samples"] / summary["total"]["num_samples"]) ** row["num_removed"] > _CHANCE:
         return []
-    return [f"All {row['num_removed']:,} removed samples are of class {row['name']}; --per-class removes from each"]
+    return [
+        f"All {counted(row['num_removed'], 'removed sample')} are of class {row['name']}; --per-class removes from each"
+    ]
 
 
 def warnings_of(summary: RemovalSummary, class_names: Sequence[str], groups: KnownGroups) -> list[str]:

@@ -21,7 +21,6 @@ from spurcli.reporting.document import (
     Noticed,
     Report,
     RunEntry,
-    ScoresEntry,
     ShownMetric,
     Skipped,
 )
@@ -35,6 +34,7 @@ from spurcli.reporting.primary import claims_of, primary_comparisons
 from spurcli.reporting.ranking import rankings
 from spurcli.reporting.removed import removed_by
 from spurcli.reporting.runs import Run
+from spurcli.reporting.scores_entry import ScoresEntry
 from spurcli.reporting.sections import sections
 from spurcli.reporting.tables import comparisons, summarise
 from spurcli.reporting.values import Table, mapping, name_of, number, plain, text, whole

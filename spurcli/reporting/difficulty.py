@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from spurcli.artifacts.scores import ScoresHeader, ScoresReader, open_scores
 from spurcli.groups import carrier_groups, is_grid
 from spurcli.reporting.arm_key import base_of
-from spurcli.reporting.document import Histogram, Quartiles, ScoresEntry
 from spurcli.reporting.gather import File
 from spurcli.reporting.origins import scored_with
+from spurcli.reporting.scores_entry import Histogram, Quartiles, ScoresEntry
 from spurcli.reporting.values import Table, mapping, name_of, whole
 from spurcli.scoring.agreement import Agreement, agreement
 from spurcli.selection import hardness_keys, quartiles

@@ -10,8 +10,9 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.reporting import statistics
-from spurcli.reporting.document import Removed, RemovedPart, Report, ScoresEntry
+from spurcli.reporting.document import Removed, RemovedPart, Report
 from spurcli.reporting.drawing import COLORS, INK, MUTED, Figure, Panel, Style, spoken
+from spurcli.reporting.scores_entry import ScoresEntry
 from spurcli.words import counted, listed
 
 _MAX_ROWS = 24
