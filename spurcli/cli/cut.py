@@ -17,8 +17,8 @@ app = typer.Typer(add_completion=False)
 def cut(asked: CutRequest, call: Call) -> None:
     """Train with and without the carriers of a suspect of an audit, and measure what that changes.
 
-    Data, architecture and settings are those of the audit. One recipe (ERM) trains on all samples, without the carriers, and
-    without the same number of random samples of the class. Then the feature, as the audit inferred it, is added to the test
+    Data, architecture and settings are those of the audit. For each seed, ERM trains three models: on all
+    samples, without the carriers, and without the same number of random samples of the class. Then the feature, as the audit inferred it, is added to the test
     samples that do not have it, and one sentence gives the share of them that is predicted as the suspect's class. If the feature
     cannot be added to samples, the groups of the suspect are compared.
 
