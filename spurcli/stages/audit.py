@@ -6,29 +6,23 @@ import json
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spurcli.artifacts.arrays import read_array
 from spurcli.artifacts.audit import read_audit, write_audit
 from spurcli.artifacts.catalogue import AUDIT
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.class_check import confusion
 from spurcli.artifacts.envelope import JsonObject, sha256_of_file, sha256_of_json
-from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import check_names
 from spurcli.artifacts.injection import injection_parents
-from spurcli.artifacts.logit_checks import what_instead
 from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.provenance import Parent, Provenance, portable_word, provenance
 from spurcli.artifacts.saved_accuracy import NotedAccuracy
 from spurcli.artifacts.space import require_writable
-from spurcli.artifacts.subject import InjectionPolicy, Subject
+from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.artifacts.unfinished import unfinished
 from spurcli.auditing.evidence import Answers, Evidence
 from spurcli.auditing.failing import failing_groups
@@ -37,24 +31,19 @@ from spurcli.auditing.merging import merged
 from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, Carried, SheetPlan, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.running import Search, found, kept_names, require_fitting_kinds
+from spurcli.auditing.source import Source, held_out_of, nothing, source_of_table
 from spurcli.auditing.statistics import judged
 from spurcli.auditing.stored import read_presence
 from spurcli.auditing.suspect import CONFIRMED, Suspect
 from spurcli.auditing.table_answers import (
     ALL,
-    TableAnswers,
-    repeated,
-    require_embedding,
-    rows_in_order,
-    rows_of_splits,
-    unused_columns,
 )
 from spurcli.auditing.written import Place, remove_older, write_suspects
 from spurcli.datasets import Dataset
 from spurcli.datasets.content import content_hashes
 from spurcli.datasets.embedded import source_of
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
-from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, described, read_prediction_table
+from spurcli.datasets.prediction_table import PredictionColumns
 from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.finished import Output, is_complete
@@ -69,25 +58,6 @@ if TYPE_CHECKING:
     from spurcli.models.weights import Restored
 
 AUDIT_NAME = "audit.json"
-
-
-def _nothing() -> None:
-    """A model of spurcli needs no check of its preprocessing."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What is audited: the evidence, what the files are about, and where they come from."""
-
-    evidence: Evidence
-    subjects: Mapping[str, Subject]
-    about: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    arguments: Mapping[str, Any]
-    parents: Sequence[Parent]
-    place: Place
-    evaluate: Callable[[str], Sequence[str]] = lambda _: ()  # words of the command that evaluates by a column
-    check: Callable[[], None] = _nothing  # warns of doubtful predictions before the search
 
 
 def audit(
@@ -115,7 +85,7 @@ def audit(
     report = progress or Silent()
     if table is not None:
         launched().require_alone("A table of predictions is audited by one process")
-        return _run(_tabled(table, settings, embeddings, search, output, report), search, output, force=force)
+        return _run(source_of_table(table, settings, embeddings, search, output, report), search, output, force=force)
     if settings is None or model is None:
         raise UsageError("Nothing to audit", "Name a model, or --predictions FILE.")
     from spurcli.auditing.answers_torch import ModelAnswers
@@ -147,7 +117,7 @@ def audit(
         {name: split.label for name, split in dataset.splits.items()},
         dataset.class_names,
         first,
-        held_out=_held_out(tuple(dataset.splits), search.held_out, dataset.name),
+        held_out=held_out_of(tuple(dataset.splits), search.held_out, dataset.name),
         dataset=dataset,
         second=other,
         sample_id={name: split.sample_id for name, split in dataset.splits.items() if split.sample_id is not None},
@@ -159,7 +129,7 @@ def audit(
         budget=search.budget,
         progress=report,
     )
-    source = _Source(
+    source = Source(
         evidence,
         {name: dataset.subject(name) for name in dataset.splits},
         {"model": about, "second": second[1].name if second else None},
@@ -168,7 +138,7 @@ def audit(
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
         Place(output, str(model), search.words, search.score, is_foreign=not about["architecture"]),
         partial(_evaluate_words, settings, model, metadata, search.words),
-        partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else _nothing,
+        partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else nothing,
     )
     return context.world.first(lambda: _run(source, search, output, force=force))
 
@@ -212,92 +182,7 @@ def _is_table(settings: Settings) -> bool:
     return settings.dataset.name == "table" and settings.dataset.injection is None
 
 
-def _held_out(splits: Sequence[str], asked: str | None, name: str) -> str:
-    if asked is not None:
-        if asked not in splits:
-            raise UsageError(f"{name} has no split {asked!r}", f"It has: {', '.join(splits)}.")
-        return asked
-    return next((each for each in ("val", "test") if each in splits), splits[-1])
-
-
-def _tabled(
-    table: tuple[Path, PredictionColumns],
-    settings: Settings | None,
-    embeddings: Path | None,
-    search: Search,
-    output: Path,
-    report: Progress,
-) -> _Source:
-    path, wanted = table
-    found = read_prediction_table(path, wanted, suggests=False)
-    if problem := what_instead(found.logits):
-        raise InputError(f"{path}: {problem[0]}, not logits: they do not show reliance", problem[1])
-    embedding: NDArray[np.float32] | None = None
-    if embeddings is not None:
-        read = read_array(embeddings, "embedding")
-        require_embedding(read, len(found.label), str(embeddings))
-        embedding = np.asarray(read, dtype=np.float32)
-    rows = rows_of_splits(found)
-    dataset = None
-    if settings is not None:
-        from spurcli.runtime.context import RunContext
-
-        dataset = RunContext.open(settings, report, pretrained=False).dataset
-        rows = rows_in_order(found, rows, dataset)
-    labels = {name: found.label[mine] for name, mine in rows.items()}
-    held_out = _held_out(tuple(rows), search.held_out, str(path))
-    if "train" not in labels:
-        report.say(f"{path} has no training rows: association with the class is measured on {held_out!r} too")
-    ids = {
-        name: [found.sample_id[row] for row in mine.tolist()] if found.sample_id is not None else None
-        for name, mine in rows.items()
-    }
-    report.say(
-        "Only predictions are known, so features cannot be inserted into samples and suspects are judged by association"
-    )
-    evidence = Evidence(
-        labels,
-        found.class_names,
-        TableAnswers(found.logits, rows, embedding),
-        held_out=held_out,
-        dataset=dataset,
-        sample_id={name: part for name, part in ids.items() if part is not None},
-        columns=lambda: _other_columns(path, wanted, rows, found, evidence.warn),
-        takes_second=False,
-        seed=search.seed,
-        budget=search.budget,
-        progress=report,
-    )
-    return _Source(
-        evidence,
-        {name: Subject(Fingerprint.of(labels[name], ids[name])) for name in rows},
-        {"model": None, "second": None},
-        settings.to_json() if settings else {},
-        {"columns": described(wanted), "embeddings": embeddings.name if embeddings else None},
-        [Parent.of(path), *([Parent.of(embeddings)] if embeddings else [])],
-        Place(output, words=search.words if settings else (), score=search.score if "train" in rows else ()),
-        lambda column: [*search.evaluate, "--group", column] if search.evaluate else (),
-    )
-
-
-def _other_columns(
-    path: Path,
-    wanted: PredictionColumns,
-    rows: Mapping[str, NDArray[np.int64]],
-    found: TablePredictions,
-    warn: Callable[[str], None],
-) -> Mapping[str, Mapping[str, Sequence[str]]]:
-    values = unused_columns(path, wanted)
-    for name in repeated(values, found):
-        warn(f"{name} repeats the predictions; not examined")
-        del values[name]
-    return {
-        split: {name: [column[row] for row in mine.tolist()] for name, column in values.items()}
-        for split, mine in rows.items()
-    }
-
-
-def _run(source: _Source, search: Search, output: Path, *, force: bool) -> AuditResult:
+def _run(source: Source, search: Search, output: Path, *, force: bool) -> AuditResult:
     """Search, judge, write; or what is there, where the same audit is finished."""
     evidence = source.evidence
     check_names(f"{name}/" for name in evidence.class_names)  # of groups files: not after the search
@@ -353,7 +238,7 @@ def _run(source: _Source, search: Search, output: Path, *, force: bool) -> Audit
     return _result(output, pages, content)
 
 
-def _failing(source: _Source, search: Search, suspects: Sequence[Suspect]) -> list[JsonObject]:
+def _failing(source: Source, search: Search, suspects: Sequence[Suspect]) -> list[JsonObject]:
     """The failing groups of the columns that were searched, each with the command that shows all groups of its column."""
     if "columns" not in search.finders:
         return []
@@ -389,7 +274,7 @@ def _say_kept(evidence: Evidence, search: Search, kept: Kept) -> None:
         evidence.progress.say("No finder had finished, so nothing is kept")
 
 
-def _arguments(source: _Source, search: Search) -> dict[str, Any]:
+def _arguments(source: Source, search: Search) -> dict[str, Any]:
     """The options of the audit, as plain JSON."""
     dataset = source.evidence.dataset
     own = {name: sha256 for name in search.finders if (sha256 := _code_sha256(name))}
@@ -413,7 +298,7 @@ def _code_sha256(name: str) -> str | None:
     return sha256_of_file(Path(place)) if place.endswith(".py") and Path(place).is_file() else None
 
 
-def _finished(source: _Source, search: Search, output: Path, made: Provenance, *, force: bool) -> AuditResult | None:
+def _finished(source: Source, search: Search, output: Path, made: Provenance, *, force: bool) -> AuditResult | None:
     """The result of the same audit that is there, whole; SpurError where another one is there."""
     main, say = Output(output / AUDIT_NAME, AUDIT), source.evidence.progress.say
     samples = source.subjects[source.evidence.source].fingerprint
@@ -434,7 +319,7 @@ def _finished(source: _Source, search: Search, output: Path, made: Provenance, *
 
 
 def _pages_again(
-    source: _Source, search: Search, output: Path, content: JsonObject, plan: SheetPlan | None
+    source: Source, search: Search, output: Path, content: JsonObject, plan: SheetPlan | None
 ) -> list[str]:
     """Write the pages of a finished audit again, with the sheet of `plan`: its suspects and their carriers are in its files."""
     names, subject = content["class_names"], source.subjects.get("train")
