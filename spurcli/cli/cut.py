@@ -17,10 +17,10 @@ app = typer.Typer(add_completion=False)
 def cut(asked: CutRequest, call: Call) -> None:
     """Train with and without the carriers of a suspect of an audit, and measure what that changes.
 
-    Data, architecture and settings are those of the audit. For each seed, ERM trains three models: on all
-    samples, without the carriers, and without the same number of random samples of the class. Then the feature, as the audit inferred it, is added to the test
-    samples that do not have it, and one sentence gives the share of them that is predicted as the suspect's class. If the feature
-    cannot be added to samples, the groups of the suspect are compared.
+    Data, architecture and settings are those of the audit. For each seed, ERM trains three models: on all samples,
+    without the carriers, and without the same number of random samples of the class. Then the feature, as the audit
+    inferred it, is added to the test samples that do not have it, and one sentence gives the share of them that is
+    predicted as the suspect's class. If the feature cannot be added to samples, the groups of the suspect are compared.
 
     The files are the same as those of the single commands, which FOLDER/commands.sh lists. After an interruption, the same command
     resumes; if you add seeds later, only the new runs start.
