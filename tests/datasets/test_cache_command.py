@@ -79,7 +79,7 @@ def test_a_disk_too_small_is_refused_before_any_work(cache, pictures, monkeypatc
     result = cache()
     assert result.code == 3
     error, hint = result.err.splitlines()
-    assert error == "Error: The cache needs 4.0 kB, 1.5 kB are free in data/.spurcli-cache: 2.5 kB are missing"
+    assert error == "Error: The cache needs 4.0 kB, 1.5 kB are free in data/.spurcli-cache: 2.5 kB more are needed"
     assert "SPURCLI_CACHE" in hint
     assert not (pictures / ".spurcli-cache").exists()
 

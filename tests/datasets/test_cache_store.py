@@ -218,7 +218,7 @@ def test_leftovers_of_dead_builders_are_swept_and_those_of_live_ones_are_not(wri
 def test_space_that_is_missing_is_named_before_any_work(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     require_space(tmp_path / "not" / "there" / "yet", free // 2)
-    with pytest.raises(InputError, match=r"(?s)needs .* are free in .*: .* are missing.*SPURCLI_CACHE") as caught:
+    with pytest.raises(InputError, match=r"(?s)needs .* are free in .*: .* more are needed.*SPURCLI_CACHE") as caught:
         require_space(tmp_path / "not" / "there" / "yet", free + 5_000_000_000)
     assert f": {in_words(5_000_000_000)[:1]}" in caught.value.problem
     assert os.listdir(tmp_path) == []  # noqa: PTH208

@@ -104,7 +104,7 @@ def test_splits_and_scores(spurcli):
     write(**plain(split=SPLIT))
     found = asked()
     assert found["num_samples"] == np.sum(SPLIT == "test")
-    assert source_of(found, "evaluation.json").label == "predictions u.h5"
+    assert source_of(found, "evaluation.json").label == "u.h5"
     assert found["metrics"]["conflict_accuracy_matched"]["threshold"] == "val, samples without the feature"
     assert spurcli("score", "--predictions", "u.h5", "--logit", "logits", "--group", "hospital").code == 0
     with open_scores(Path("scores.h5")) as scores:

@@ -175,6 +175,7 @@ def test_what_does_not_belong_is_refused(injected, tiny, tmp_path):
     assert not (tmp_path / "none.json").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*samples are right")  # it has hardly learned, on purpose
 @pytest.mark.parametrize(("value", "says"), [(float("nan"), "NaN or infinity"), (3e38, "NaN or infinite")])
 def test_weights_that_give_no_numbers_are_an_error(injected, tmp_path, value, says):
     """NaN weights are seen when they are read, finite ones whose products overflow when they predict."""
@@ -187,6 +188,7 @@ def test_weights_that_give_no_numbers_are_an_error(injected, tmp_path, value, sa
     assert not (tmp_path / "none.json").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*samples are right")  # it has hardly learned, on purpose
 def test_a_collapsed_model_is_called_out(injected, tmp_path):
     weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
     zeros = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}

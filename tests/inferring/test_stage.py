@@ -105,6 +105,7 @@ def test_predictions_and_their_checkpoint_say_the_same(trained, tmp_path, by):
     assert found.main.subject == RunContext.open(settings).dataset.subject("train")
 
 
+@pytest.mark.filterwarnings("ignore:.*samples are right")  # it has hardly learned, on purpose
 def test_an_early_model_is_trained_as_score_does(configured, tmp_path):
     settings = configured({"scoring.epoch": 2}, seed=3)
     context = RunContext.open(settings)
@@ -118,6 +119,7 @@ def test_an_early_model_is_trained_as_score_does(configured, tmp_path):
     assert not (tmp_path / "trained.txt.state").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*samples are right")  # it has hardly learned, on purpose
 def test_each_sample_is_judged_by_the_twin_that_has_not_seen_it(configured, tmp_path):
     settings = configured(seed=4)
     context = RunContext.open(settings)

@@ -105,6 +105,7 @@ def test_trap_3_batches_and_workers_do_not_show(
         np.testing.assert_allclose(other[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore:.*samples are right")  # it has hardly learned, on purpose
 @pytest.mark.parametrize("name", SCORES.entries)
 def test_trap_3_permuting_the_data_permutes_the_scores(configured, checkpoint, tmp_path, name):
     """The contract of every registered score, and that scoring twice gives the same bits."""
