@@ -136,3 +136,8 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors, numbers:
         parameter, key = name.split("/", 1)
         state.setdefault(int(parameter), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    # Fused optimizers read memory as it lies, whatever the strides: a momentum in another layout than its weight is scrambled.
+    for weight, own in optimizer.state.items():
+        for what, loaded in own.items():
+            if isinstance(loaded, torch.Tensor) and loaded.shape == weight.shape:
+                own[what] = torch.empty_like(weight, dtype=loaded.dtype, device=loaded.device).copy_(loaded)

@@ -64,6 +64,28 @@ def with_dropout() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3))
 
 
+def convolutions() -> nn.Module:
+    """Several channels in and out: only then does the layout of a weight in memory make a difference."""
+    torch.manual_seed(3)
+    layers = nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 4, 3, padding=1)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_stopped_run_with_channels_last_goes_on_to_the_same_bits(build_trainer, tmp_path, optimizer):
+    """Fused optimizers read memory as it lies: a momentum that was saved must come back in the layout of its weight."""
+    changes = {"channels_last": True, "optimizer": optimizer, "momentum": 0.9, "save_seconds": 0.0}
+    whole = fit(build_trainer(model=convolutions(), **changes), until_epoch=3)
+    stopped = StateFile(tmp_path, {"run": 1})
+    with pytest.raises(Stop):
+        fit(
+            build_trainer(model=convolutions(), state_file=stopped, progress=StopAfter(6), **changes),
+            until_epoch=3,
+        )
+    resumed = fit(build_trainer(model=convolutions(), state_file=stopped, **changes), until_epoch=3)
+    assert same(whole.chosen.weights, resumed.chosen.weights)
+
+
 @pytest.mark.parametrize("changes", VARIANTS)
 @pytest.mark.parametrize("save_seconds", [0.0, 1e9])
 def test_a_run_cut_anywhere_goes_on_to_the_same_bits(build_trainer, tmp_path, changes, save_seconds):
