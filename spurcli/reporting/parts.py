@@ -173,7 +173,7 @@ def _apart(arm: ArmEntry, *, several: bool) -> str:
             f"{of}-group accuracy has the interval {interval_text(level, '%')} instead of {interval_text(lowest, '%')}: it covers "
             f"the lowest true accuracy of the {counted(len(arm.per_group), 'group')}, so it accounts for the choice of the worst."
         )
-    if round(level.mean, 4) < round(lowest.mean, 4):
+    if amount(level.mean, "%") != amount(lowest.mean, "%") and level.mean < lowest.mean:
         return (
             f"{start}, below the {amount(lowest.mean, '%')} of {lowest.name}: it is the mean of the lowest accuracy in each seed, "
             "and seeds differ in their worst group."

@@ -120,6 +120,9 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json")
     assert plan.code == 0, plan.err
     assert (plan.json["verdict"], plan.json["num_commands"], plan.json["fraction"]) == (None, 17, "1")
+    audited = read_checkpoint_metadata(Path("model.safetensors"))["provenance"]["settings"]
+    how = f"All arms train {audited['model']['name']} with the recipe {audited['recipe']}: {audited['training']['epochs']} epoch"
+    assert how in " ".join(plan.err.split())
     done = here("cut", *OWN, "--seeds", "2", "--json")
     assert done.code == 0, done.err
     before = "spurious_misclassification_all_without"
@@ -143,7 +146,6 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     assert "is a hint, not a claim" in Path("cut-1/report.html").read_text()
     for arm in ("all", "cut", "cut-random"):  # one recipe: that of the audited model
         training = read_checkpoint_metadata(Path(f"cut-1/seed1/{arm}/model.safetensors"))["provenance"]["settings"]
-        audited = read_checkpoint_metadata(Path("model.safetensors"))["provenance"]["settings"]
         assert {**training, "seed": 0} == {**audited, "seed": 0}
     sizes = [len(read_indices(Path(f"cut-1/seed1/keep-{arm}.txt")).indices) for arm in ("cut", "cut-random")]
     assert sizes[0] == sizes[1] < 400

@@ -25,6 +25,7 @@ from spurcli.requests.options import Caller, inherited_settings
 from spurcli.requests.train import TrainRequest
 from spurcli.settings import Settings
 from spurcli.sharing import shared
+from spurcli.words import counted
 
 if TYPE_CHECKING:
     from spurcli.reporting.document import Report
@@ -55,7 +56,7 @@ def study_of(asked: CutRequest) -> tuple[Study, StoredSuspect, str]:
     notes = (
         f"Suspect {suspect.rank} of {suspect.folder.name}: {suspect.entry['statement']} ({suspect.entry['status']})."
     )
-    study = Study(folder, source, arms, read_seeds(asked.seeds), looks, notes=[notes])
+    study = Study(folder, source, arms, read_seeds(asked.seeds), looks, notes=[notes, trained_how(settings)])
     _require_same(known, study.settings)
     assert study.steps  # all errors in them are reported now
     return study, suspect, fraction
@@ -177,7 +178,8 @@ def run(
         "measures": None,
         "report": None,
     }
-    caller.progress.say(_told(suspect))
+    for line in (_told(suspect), trained_how(study.settings)):
+        caller.progress.say(line)
     with shared():
         plan = estimate(study)
         result["estimated_seconds"] = plan.seconds()
@@ -196,6 +198,17 @@ def run(
         work = partial(study.run, caller.progress, cost=plan.cost)
         result["report"] = carry_out(study, caller, work, show_report, lead)[1]
     return result
+
+
+def trained_how(settings: Settings) -> str:
+    """One sentence on the training of all arms: a model of another program was trained in its own way."""
+    training, side = settings.training, settings.preprocessing.image_size
+    size = f", {side} pixels" if side else ""
+    flip = ", mirrored at random (this also moves a mark to the other side)" if settings.preprocessing.flip else ""
+    return (
+        f"All arms train {settings.model.name} with the recipe {settings.recipe}: {counted(training.epochs, 'epoch')}, batches of "
+        f"{training.batch_size}, learning rate {training.learning_rate:g}{size}{flip}. Your own settings: --recipe, --set"
+    )
 
 
 def _told(suspect: StoredSuspect) -> str:
