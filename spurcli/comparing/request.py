@@ -24,6 +24,7 @@ from spurcli.requests.options import (
     Model,
     Option,
     Recipe,
+    Seeds,
     Sets,
     Shown,
     SplitsColumn,
@@ -57,9 +58,7 @@ class CompareRequest:
             completes="methods",
         ),
     ] = None
-    seeds: Annotated[str | int | Sequence[int], Option("Number of seeds, or a list: 5, 11-18, or 1,4,7.", "SEEDS")] = (
-        "5"
-    )
+    seeds: Seeds = "5"
     controls: Annotated[bool, Option("Add the matched random control of each pruned arm.")] = True
     model: Model = None
     group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, for arms that need groups.", "FILE")] = None

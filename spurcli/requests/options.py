@@ -47,6 +47,7 @@ RECIPE = Option("Hyper-parameters. (default: the data set's recipe)", "NAME|FILE
 SET = Option("Change one setting, e.g. training.epochs=3. Repeatable.", "KEY=VALUE", panel=DATA, repeated=True)
 DEVICE = Option("auto, cpu, cuda, cuda:1 or mps.", "NAME", panel=DATA, completes="auto cpu cuda mps")
 SEED = Option("Seed of all random numbers.", "N", panel=DATA, minimum=0)
+SEEDS = Option("Number of seeds, or a list: 5, 11-18, or 1,4,7.", "SEEDS")
 WORKERS = Option("Number of processes that decode images.", "N", panel=DATA, minimum=0)
 FEATURE = Option("Allow your own feature code that inject.json names.", "NAME", panel=DATA)
 MODEL = Option("Architecture: a name (spurcli list models) or your own file.py:attr.", "NAME", completes="models")
@@ -63,6 +64,7 @@ Recipe = Annotated[File | None, RECIPE]
 Sets = Annotated[Mapping[str, Any] | Sequence[str] | None, SET]
 Device = Annotated[str, DEVICE]
 Seed = Annotated[int, SEED]
+Seeds = Annotated[str | int | Sequence[int], SEEDS]
 Workers = Annotated[int, WORKERS]
 Feature = Annotated[str | None, FEATURE]
 Model = Annotated[str | None, MODEL]

@@ -20,6 +20,7 @@ from spurcli.requests.options import (
     Model,
     Option,
     Recipe,
+    Seeds,
     Sets,
     Shown,
     SplitsColumn,
@@ -46,9 +47,7 @@ class CanaryRequest:
     fractions: Annotated[
         str | Sequence[str], Option("Fractions of each class that pruning removes, separated by commas.", "LIST")
     ] = "0.1,0.2,0.3"
-    seeds: Annotated[str | int | Sequence[int], Option("Number of seeds, or a list: 5, 11-18, or 1,4,7.", "SEEDS")] = (
-        "5"
-    )
+    seeds: Seeds = "5"
     canaries: Annotated[int, Option("Number of features planted at once.", "N", minimum=1)] = 3
     share: Annotated[str | float, Option("Share of a class that carries its canary.", "FRACTION")] = "0.3"
     strength: Annotated[

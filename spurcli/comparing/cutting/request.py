@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -19,6 +19,7 @@ from spurcli.requests.options import (
     Model,
     Option,
     Recipe,
+    Seeds,
     Sets,
     Shown,
     TextColumn,
@@ -40,9 +41,7 @@ class CutRequest:
         File | None, Option(f"The folder of an audit. (default: {STANDARD_AUDIT})", "AUDIT", positional=True)
     ] = field(default=None, kw_only=False)
     suspect: Annotated[int, Option("The rank of the suspect.", "N", minimum=1)] = 1
-    seeds: Annotated[str | int | Sequence[int], Option("Number of seeds, or a list: 5, 11-18, or 1,4,7.", "SEEDS")] = (
-        "5"
-    )
+    seeds: Seeds = "5"
     fraction: Annotated[
         str | float | None,
         Option(
