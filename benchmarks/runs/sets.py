@@ -6,7 +6,7 @@ Each function gets a `Runs` (run.py). Its `score`, `prune` and `inject` are the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Settings = dict[str, Any]
@@ -169,7 +169,7 @@ def _methods(run: Any, data: Settings, **judged: Any) -> None:
     run.arm("pde", pde, keep="all", method="pde", **judged)
 
 
-def _early(run: Any, data: Settings, classes: tuple[str, str], **judged: Any) -> None:
+def _early(run: Any, data: Settings, classes: Sequence[str], **judged: Any) -> None:
     """Two numbers a sample, no labels: the hardest half of those that Sebra finds early (easy to learn, so the feature is likely), by class."""
     run.infer("sebra.groups.txt", by="sebra", **data)
     groups = {"group_labels": run / "sebra.groups.txt"}
@@ -245,6 +245,7 @@ def multinli_frozen(run: Any) -> None:
     run.prune("group-random", match="group", match_groups=True)
     for name in ("all", "hardest-0.25", "random-0.25", "hardest-0.1", "random-0.1", "group", "group-random"):
         run.arm(name, data)
+    _early(run, data, ("contradiction", "entailment", "neutral"))
     _methods(run, data)
 
 
