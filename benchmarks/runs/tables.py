@@ -309,8 +309,22 @@ PAGES = {
             ("waterbirds-frozen", "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
             ("sky-frozen", "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
             ("celeba-frozen", "conflict_accuracy", _NATURAL),
+            ("multinli-frozen", "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
         )
     },
+    "cifar10s-strong-early": Page(
+        "cifar10s-strong",
+        {
+            "all": "ERM",
+            "early": "hardest half of the samples that Sebra finds early",
+            "early-random": "a random half of these",
+            "early-0.2": "hardest fifth of the samples that Sebra finds early",
+            "early-0.2-random": "a random fifth of these",
+        },
+        _pairs(("early", "early-random"), ("early-0.2", "early-0.2-random")),
+        "spurious_misclassification",
+        _NO_VAL,
+    ),
     "waterbirds-frozen-methods": Page(
         "waterbirds-frozen",
         {"all": "ERM", "balanced": "pruning: hardest of the aligned groups, balanced", **_METHODS},
