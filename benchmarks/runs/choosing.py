@@ -6,7 +6,7 @@ One training of each arm serves all ways: every epoch is saved, and every way re
 those that can be trained without group labels: ERM, the hardest 10, 20 and 30 % of each class removed, RWY, SUBY, JTT, and group DRO on
 the groups that `infer` finds. A way chooses among the epochs of ERM alone, and among all arms and epochs; in a tie the
 one that removes less, then the earlier. The same is repeated with a part of val in which groups are as rare as in training. Needs OUTPUT/SET/*.embeddings.h5. With OUTPUT/canary.jsonl (benchmarks/canary.py OUTPUT) also the
-canaries' fraction. Writes OUTPUT/choosing/SET/, resumable, and results/choosing.jsonl, a line for each set, seed, scope and
+canaries' fraction; tables also have this row where results/canary.jsonl has the set's forecast and the model of its choice is there. Writes OUTPUT/choosing/SET/, resumable, and results/choosing.jsonl, a line for each set, seed, scope and
 way; `--table` prints the tables of docs/results.md from it and runs nothing.
 """
 
@@ -187,6 +187,23 @@ def lines_of(
             yield told | {"metrics": {metric: metrics.get(metric, {}).get("value") for metric, *_ in SHOWN}}
 
 
+def with_canary(lines: Sequence[dict[str, Any]], fractions: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Also a line for the canaries' fraction of a set and seed without one, if the chosen model is that of another line.
+
+    Nothing removed is ERM's last epoch, a tenth the fixed tenth. `fractions` ("0": nothing) of sets that have a forecast.
+    """
+    there = {(line["set"], line["seed"]) for line in lines if line["way"] == "canary"}
+    same = {"0": "last", "0.1": "ten"}
+    more = [
+        line | {"way": "canary"}
+        for line in lines
+        if line["scope"] == "all"
+        and (line["set"], line["seed"]) not in there
+        and line["way"] == same.get(fractions.get(line["set"], ""))
+    ]
+    return [*lines, *more]
+
+
 def table(lines: Sequence[Mapping[str, Any]], biased: Sequence[Mapping[str, Any]] = ()) -> Iterator[str]:
     """For one set and scope a row for each way: its choice, the results, and how much worse its worst group is than with the
     true groups; the last also if the way reads a `biased` val."""
@@ -233,12 +250,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
     parser.add_argument("--epochs", type=int, default=20, help="as many as the recipe has")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--canary", type=Path, default=RESULTS.with_name("canary.jsonl"), help="forecasts for tables")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for a trial, as of train")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args(arguments)
     known = _read(asked.results)
     if not asked.table:
-        fractions = {line["set"]: line["fraction"] or "0" for line in _read(asked.output / "canary.jsonl")}
+        fractions = _fractions(asked.output / "canary.jsonl")
         for name in asked.sets:
             for seed in asked.seeds:
                 run = Runs(asked.output / "choosing", name, seed, asked.output / name)
@@ -251,11 +269,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 known = [line for line in known if (line["set"], line["seed"]) != (name, seed)] + found
                 text = "".join(json.dumps(line) + "\n" for line in known)
                 asked.results.write_text(text, encoding="utf-8")
+    known = with_canary(known, _fractions(asked.canary))
     for name in dict.fromkeys(line["set"] for line in known):
         lines = {scope: [line for line in known if (line["set"], line["scope"]) == (name, scope)] for scope in SCOPES}
         for scope in ("epochs", "all"):
             rows = table(lines[scope], lines["biased"] if scope == "all" else ())
             print(f"\n### {name}, {SCOPES[scope]}\n", *rows, sep="\n")
+
+
+def _fractions(path: Path) -> dict[str, str]:
+    """The fraction that the canaries choose for each set, "0" if none: the last line of a set counts."""
+    return {line["set"]: line["fraction"] or "0" for line in _read(path)}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

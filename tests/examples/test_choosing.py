@@ -101,6 +101,25 @@ def test_a_val_as_in_training_has_the_shares_of_training(script):
     np.testing.assert_array_equal(np.bincount(found, minlength=4), [40, 10, 50, 0])
 
 
+def test_the_canaries_choice_is_a_model_that_is_there_or_is_left_out(script):
+    def line(way: str, seed: int = 1, scope: str = "all", **other) -> dict:
+        return {"set": "birds", "seed": seed, "scope": scope, "way": way, "arm": way, **other}
+
+    lines = [
+        line("last"),
+        line("ten"),
+        line("last", scope="epochs"),
+        line("canary", 2, arm="measured"),
+        line("last", 2),
+    ]
+    added = {
+        fraction: script.choosing.with_canary(lines, {"birds": fraction})[len(lines) :]
+        for fraction in ("0", "0.1", "0.2")
+    }
+    assert added == {"0": [line("last") | {"way": "canary"}], "0.1": [line("ten") | {"way": "canary"}], "0.2": []}
+    assert script.choosing.with_canary(lines, {}) == lines
+
+
 def test_the_cost_of_not_knowing_is_paired_by_seed(script):
     lines = [
         {
