@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,31 @@ TINY = {"training.epochs": 2, "scoring.epoch": 1, "model.options.hidden": [16]}
 TINY_DATA = {f"dataset.options.num_{split}": 200 for split in ("train", "val", "test")}
 
 
-def real(folder: Path, seeds: Sequence[int], arm: str) -> tuple[Any, Any]:
-    """The feature's effect and the accuracy in percent after training as `arm`, float64 [seeds]; NaN where it is undefined."""
-    found = [read_evaluation(folder / f"seed{seed}" / arm / "evaluation.json")["metrics"] for seed in seeds]
-    effect = [each["feature_effect"]["value"] for each in found]
-    accuracy = np.array([100 * each["accuracy"]["value"] for each in found])
-    return np.array([np.nan if value is None else value for value in effect]), accuracy
+Values = dict[int, tuple[float, float]]
+
+
+def real(folder: Path, seeds: Sequence[int], arm: str) -> Values:
+    """The feature's effect and the accuracy in percent of each seed after training as `arm`; NaN where the effect is undefined."""
+    found = {seed: read_evaluation(folder / f"seed{seed}" / arm / "evaluation.json")["metrics"] for seed in seeds}
+    return {seed: _value(each["feature_effect"]["value"], each["accuracy"]["value"]) for seed, each in found.items()}
+
+
+def committed(file: Path, arm: str) -> Values:
+    """The same from the test split of benchmarks/runs/results/SET.jsonl, for all its seeds; `arm` as `real` calls it."""
+    rule, _, fraction = arm.removesuffix("-random").partition("-")
+    called = "all" if rule == "erm" else f"{'random' if arm.endswith('-random') else 'hardest'}-{fraction}"
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    metrics = {line["seed"]: line["metrics"] for line in lines if (line["arm"], line["split"]) == (called, "test")}
+    undefined = [None]  # of a measure there is a list, or in words why it is undefined
+    effect = {seed: each["feature_effect"] for seed, each in metrics.items()}
+    return {
+        seed: _value((undefined if isinstance(effect[seed], str) else effect[seed])[0], each["accuracy"][0])
+        for seed, each in metrics.items()
+    }
+
+
+def _value(effect: float | None, accuracy: float) -> tuple[float, float]:
+    return float("nan") if effect is None else effect, 100 * accuracy
 
 
 def regrets(effect: Mapping[str, float], cost: Mapping[str, float], max_cost: float, *chosen: str) -> list[float]:
@@ -93,23 +113,36 @@ def data_of(name: str, folder: Path, seeds: Sequence[int], *, tiny: bool) -> dic
 
 
 def measured(
-    said: Mapping[str, Any], folder: Path, seeds: Sequence[int], fractions: Sequence[str], max_cost: float
+    said: Mapping[str, Any], outcome: Callable[[str], Values], fractions: Sequence[str], max_cost: float
 ) -> dict[str, Any]:
-    """The forecast and the measured effect in `folder` for each fraction, and the regrets."""
-    before, accuracy = real(folder, seeds, "erm")
+    """The forecast and the effect that `outcome` of an arm gives for each fraction, and the regrets.
+
+    A fraction is compared on the seeds that have its arms and ERM; one without any has no outcome and no part in the regrets.
+    """
+    erm = outcome("erm")
+    before = np.array([effect for effect, _ in erm.values()])
     effect, cost = {"0": float(before.mean())}, {"0": 0.0}
     forecast = {row["fraction"]: row for row in said["fractions"]}
     rows = []
     for fraction in fractions:
-        hardest, kept = real(folder, seeds, f"prune-{fraction}")
-        random, _ = real(folder, seeds, f"prune-{fraction}-random")
-        effect[fraction], cost[fraction] = float(hardest.mean()), float((accuracy - kept).mean())
         told = {key: forecast.get(fraction, {}).get(key) for key in ("ratio", "cost")}
-        happened = {"ratio": ratio(hardest, random), "cost": summary(accuracy - kept)}
-        levels = {"effect": summary(hardest), "effect_random": summary(random)}
+        arms = [erm, outcome(f"prune-{fraction}"), outcome(f"prune-{fraction}-random")]
+        seeds = [seed for seed in erm if all(seed in arm for arm in arms)]
+        if not seeds:
+            rows.append({"fraction": fraction, "forecast": told, "happened": None})
+            continue
+        all_, hardest, random = (np.array([arm[seed] for seed in seeds]) for arm in arms)
+        lost = all_[:, 1] - hardest[:, 1]
+        # As a change of the same seeds, where ERM has more seeds than the fraction.
+        effect[fraction] = effect["0"] + float((hardest[:, 0] - all_[:, 0]).mean())
+        cost[fraction] = float(lost.mean())
+        happened = {"ratio": ratio(hardest[:, 0], random[:, 0]), "cost": summary(lost)}
+        levels = {"effect": summary(hardest[:, 0]), "effect_random": summary(random[:, 0])}
         rows.append({"fraction": fraction, "forecast": told, "happened": {**happened, **levels}})
     chosen = said["fraction"] or "0"
-    mine, fixed = regrets(effect, cost, max_cost, chosen, fractions[0])
+    mine, fixed = (
+        regrets(effect, cost, max_cost, each)[0] if each in effect else None for each in (chosen, fractions[0])
+    )
     keys = ("canaries", "verdict", "fraction")
     return {
         **{key: said[key] for key in keys},
@@ -117,8 +150,11 @@ def measured(
         "rows": rows,
         "regret": mine,
         "regret_fixed": fixed,
-        "cost_fixed": cost[fractions[0]],
+        "cost_fixed": cost.get(fractions[0]),
     }
+
+
+REGRETS = ("regret", "regret_fixed", "cost_fixed")
 
 
 def show(name: str, found: Mapping[str, Any], said: Mapping[str, Any], first: str) -> None:
@@ -131,13 +167,15 @@ def show(name: str, found: Mapping[str, Any], said: Mapping[str, Any], first: st
             row["fraction"],
             *(number(told[key], d) if told[key] else "-" for key, d in (("ratio", 2), ("cost", 1))),
         ]
-        cells += [f"{happened[key]['value']:.3f}" for key in ("effect", "effect_random")]
-        print(f"| {' | '.join([*cells, number(happened['ratio']), number(happened['cost'], 1)])} |")
+        if happened:
+            cells += [f"{happened[key]['value']:.3f}" for key in ("effect", "effect_random")]
+            cells += [number(happened["ratio"]), number(happened["cost"], 1)]
+        print(f"| {' | '.join(cells if happened else [*cells, *'----'])} |")
     for canary in found["canaries"]:
         print(f"{canary['name']}: {number(canary['effect_all'], 3)} {canary['reason']}")
     print("\n".join(sentences(dict(said))))
-    fixed = f"a fixed {first}: regret {found['regret_fixed']:.3f}, points lost {found['cost_fixed']:.1f}"
-    print(f"Chosen {found['fraction'] or '0'}: regret {found['regret']:.3f}; {fixed}", flush=True)
+    regret, fixed, lost = ("unknown" if found[key] is None else f"{found[key]:.3f}" for key in REGRETS)
+    print(f"Chosen {found['fraction'] or '0'}: regret {regret}; a fixed {first}: regret {fixed}, points lost {lost}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -148,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fractions", help="default: 0.1,0.2,0.3")
     parser.add_argument("--max-cost", type=float, default=1.0)
     parser.add_argument("--strength", type=float, default=1.0, help="as of spurcli canary")
+    parser.add_argument("--outcomes", type=Path, help="results of benchmarks/runs, instead of training for the feature")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args(arguments)
@@ -161,8 +200,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         place = "canary" if asked.strength == 1 else f"canary-{asked.strength:g}"
         found = spurcli.canary(**common, **planted, output=folder / place)
         arms = ["erm", *(f"prune:{fraction}" for fraction in fractions)]
-        spurcli.compare(**common, arms=arms, feature_of=CASES[name].feature_of, output=folder / "real")
-        line = measured(found["forecast"], folder / "real", seeds, fractions, asked.max_cost)
+        outcome: Callable[[str], Values]
+        if asked.outcomes:
+            outcome = partial(committed, asked.outcomes)
+        else:
+            spurcli.compare(**common, arms=arms, feature_of=CASES[name].feature_of, output=folder / "real")
+            outcome = partial(real, folder / "real", seeds)
+        line = measured(found["forecast"], outcome, fractions, asked.max_cost)
         show(name, line, found["forecast"], fractions[0])
         with (asked.output / "canary.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"set": name, "seeds": seeds, "strength": asked.strength, **line}) + "\n")

@@ -154,3 +154,32 @@ def test_regret_is_against_the_best_fraction_that_may_be_paid(script):
 def test_embeddings_are_read_where_the_runs_write_them(script, tmp_path):
     data = script.canary.data_of("waterbirds-frozen", tmp_path, [1], tiny=False)
     assert data["dataset"] == str(tmp_path / "waterbirds.embeddings.h5")
+
+
+def test_outcomes_come_from_results_of_the_seeds_that_have_all_arms(script, tmp_path, capsys):
+    def line(seed, arm, effect, accuracy, split="test"):
+        metrics = {"feature_effect": effect if isinstance(effect, str) else [effect, None, None, 9]}
+        return {"seed": seed, "arm": arm, "split": split, "metrics": {**metrics, "accuracy": [accuracy, None, None, 9]}}
+
+    lines = [
+        *(line(seed, "all", 0.5 + seed / 100, 0.9) for seed in (1, 2, 3)),
+        *(line(seed, "hardest-0.1", 0.3 + seed / 100, 0.88) for seed in (1, 2)),
+        *(line(seed, "random-0.1", 0.4 + seed / 100, 0.89) for seed in (1, 2, 3)),
+        line(1, "hardest-0.1", 9.0, 0.1, "val"),
+        line(1, "hardest-0.3", "no carrier", 0.9),
+    ]
+    file = tmp_path / "birds.jsonl"
+    file.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    assert np.isnan(script.canary.committed(file, "prune-0.3")[1][0])
+    told = {"ratio": {"value": 0.8, "interval": None}, "cost": {"value": 1.0, "interval": None}}
+    said = {"canaries": [], "verdict": "helps", "fraction": "0.1", "fractions": [{"fraction": "0.1", **told}]}
+    found = script.canary.measured(said, lambda arm: script.canary.committed(file, arm), ["0.1", "0.2"], 3.0)
+    first, second = found["rows"]
+    assert first["forecast"] == told
+    assert first["happened"]["ratio"]["value"] == pytest.approx(0.315 / 0.415)
+    assert (first["happened"]["cost"]["value"], first["happened"]["cost"]["num_seeds"]) == (pytest.approx(2.0), 2)
+    assert (second["happened"], second["forecast"]) == (None, {"ratio": None, "cost": None})
+    assert (found["regret"], found["regret_fixed"]) == pytest.approx((0.0, 0.0))
+    assert found["effect_all"]["num_seeds"] == 3
+    script.canary.show("birds", found, said, "0.1")
+    assert "| 0.2 | - | - | - | - | - | - |" in capsys.readouterr().out
