@@ -31,7 +31,7 @@ def early_epoch(settings: Settings) -> int:
     if epoch > epochs:
         raise UsageError(
             f"Stopping after {counted(epoch, 'epoch')} is beyond the recipe's {epochs}",
-            "Use a smaller --epoch N, or make the recipe longer: --set training.epochs=N.",
+            f"Use an earlier epoch: --set scoring.epoch=N, at most {epochs}, or make the recipe longer: --set training.epochs=N.",
         )
     return epoch
 
