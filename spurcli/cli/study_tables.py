@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +24,10 @@ def plan_table(plan: Estimate) -> Table:
     for arm in study.all_arms:
         steps = [step for step in study.steps if step.arm == arm.name and step.stage == "train"]
         done = sum(step.output.exists() for step in steps)
-        table.add_row(*map(Text, (arm.name, arm.method, _trains_on(arm), f"{done} of {len(steps)}")))
+        told = arm
+        if study.looks.suspect and arm.rule and arm.rule.group:  # the command names the suspect above the table
+            told = replace(arm, rule=replace(arm.rule, group=("the carriers",)))
+        table.add_row(*map(Text, (arm.name, arm.method, _trains_on(told), f"{done} of {len(steps)}")))
     return table
 
 

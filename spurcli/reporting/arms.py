@@ -138,7 +138,10 @@ def _arm(mine: Sequence[Run]) -> Arm:
     first = mine[0]
     fraction = fraction_of(first.rule, first.num_train, first.num_kept) if first.rule is not None else None
     label, short = arm_label(
-        first.method, first.rule, fraction, text(mapping(first.labels_used).get("training_groups"))
+        first.method,
+        _with_carriers(first),
+        fraction,
+        text(mapping(first.labels_used).get("training_groups")),
     )
     arm = Arm(
         kind=arm_kind(first.method, first.rule),
@@ -159,6 +162,13 @@ def _arm(mine: Sequence[Run]) -> Arm:
     if first.source is None:
         return arm
     return replace(arm, kind="other", label=first.source.label, short=first.source.label)
+
+
+def _with_carriers(run: Run) -> Table | None:
+    """The rule for labels: its single group by the word "carriers" where the heading of the table names the suspect whose carriers they are."""
+    groups = (run.rule or {}).get("groups")
+    is_suspect = isinstance(groups, list | tuple) and len(groups) == 1 and run.carriers == groups[0]
+    return {**(run.rule or {}), "groups": ["the carriers"]} if is_suspect else run.rule
 
 
 def _order(arm: Arm, datasets: Sequence[str], groupings: Sequence[str]) -> tuple[Any, ...]:

@@ -75,6 +75,7 @@ class Run:
     grouping: str = ""
     recipe: str = ""
     rule_seed: int | None = None
+    carriers: str = ""  # the group of the carriers of the suspect that the run was evaluated by
     apart: tuple[str, ...] = ()
     series: tuple[int, int] = (0, 0)
 
@@ -236,13 +237,14 @@ def _evaluated(run: Run, file: File) -> Run:
     content = file.content
     backbone = mapping(mapping(content.get("model")).get("backbone"))
     base = {**run.base, "backbone": backbone} if backbone else run.base
-    grouping = grouping_of(content)
-    if (content.get("groups_from") or content.get("suspect")) and "dataset" in base:
+    grouping, suspect = grouping_of(content), mapping(content.get("suspect"))
+    if (content.get("groups_from") or suspect) and "dataset" in base:
         base = {**without_groups(base), "groups": grouping}
     return replace(
         run,
         base=base,
         grouping=grouping,
+        carriers=f"{text(suspect.get('class'))}/{text(suspect.get('name'))}" if suspect else "",
         split=NO_SPLIT if is_unsplit(content) else name_of(text(content.get("split"), "test")),
         weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,
         metrics=_metrics(mapping(content.get("metrics")), rows(content.get("per_group"))),
