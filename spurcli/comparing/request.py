@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 WHERE = "Execution"
 STANDARD_FOLDER = "study"
+Jobs = Annotated[int, Option("Run this many commands at once on this machine.", "N", panel=WHERE, minimum=1)]
+Threads = Annotated[
+    int | None,
+    Option("Threads of each run. (default: torch's; with --jobs: cores / jobs)", "N", panel=WHERE, minimum=1),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +98,8 @@ class CompareRequest:
     ] = None
     dry_run: Annotated[bool, Option("Show the plan and the expected time, and stop.")] = False
     script: Annotated[bool, Option("Print the commands as a shell script, and stop.")] = False
-    jobs: Annotated[int, Option("Run this many commands at once on this machine.", "N", panel=WHERE, minimum=1)] = 1
-    threads: Annotated[
-        int | None,
-        Option("Threads of each run. (default: torch's; with --jobs: cores / jobs)", "N", panel=WHERE, minimum=1),
-    ] = None
+    jobs: Jobs = 1
+    threads: Threads = None
     profile: Annotated[
         File | None, Option("Run with Snakemake and this profile (SLURM, Kubernetes, GPUs).", "DIR", panel=WHERE)
     ] = None

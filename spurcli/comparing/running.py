@@ -77,8 +77,8 @@ def study_of(asked: CompareRequest) -> Study:
         found.score,
         asked.title,
         several(asked.note),
-        asked.threads or (max(1, (os.cpu_count() or 1) // asked.jobs) if asked.jobs > 1 else None),
-        asked.force,
+        threads_of(asked.jobs, asked.threads),
+        force=asked.force,
     )
     if asked.force and (asked.profile is not None or asked.cores is not None):
         raise UsageError("--force has no effect with --profile or --cores", "Name another folder with -o.")
@@ -89,6 +89,11 @@ def study_of(asked: CompareRequest) -> Study:
         )
     assert study.steps  # all errors in them are reported now
     return study
+
+
+def threads_of(jobs: int, threads: int | None) -> int | None:
+    """Threads of each run: as requested, else an equal share of the cores if several run at once; None as torch has it."""
+    return threads or (max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None)
 
 
 def _groupings(asked: CompareRequest) -> list[tuple[str, ...]]:

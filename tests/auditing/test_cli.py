@@ -123,8 +123,10 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     audited = read_checkpoint_metadata(Path("model.safetensors"))["provenance"]["settings"]
     how = f"All arms train {audited['model']['name']} with the recipe {audited['recipe']}: {audited['training']['epochs']} epoch"
     assert how in " ".join(plan.err.split())
-    done = here("cut", *OWN, "--seeds", "2", "--json")
+    done = here("cut", *OWN, "--seeds", "2", "--json", "--jobs", "2")
     assert done.code == 0, done.err
+    assert "All of the carriers removed: " in " ".join(done.err.split())  # the heading names the suspect
+    assert "b/corner" not in plan.err + done.err
     before = "spurious_misclassification_all_without"
     taken = {arm: np.mean(values["spurious_misclassification_all"]) for arm, values in done.json["measures"].items()}
     assert taken["all"] > taken["cut"] + 0.1
@@ -179,6 +181,8 @@ def test_a_part_of_the_carriers_is_removed_by_difficulty(here):
     stages = [line.split()[1] for line in script if line.startswith("spurcli ")]
     assert stages == ["train", "score", "prune", "prune", *["train"] * 2, *["evaluate"] * 3, "report"]
     assert all("cut-1-0.5" in line for line in script if line.startswith("spurcli "))
+    again = here("cut", "audit", *OWN, "--seeds", "3,", "--fraction", ".5", "--script")
+    assert again.out.splitlines() == script  # one fraction in two spellings is one study
 
 
 @pytest.mark.parametrize(
@@ -188,6 +192,7 @@ def test_a_part_of_the_carriers_is_removed_by_difficulty(here):
         (["nowhere"], "nowhere is not the folder of an audit"),
         (["--fraction", "1.5"], "1.5 is not between 0 and 1"),
         (["-o", "audit/audit.json"], "is a file"),
+        (["--fraction", "0.5", "--set", "training.epochs=1"], "--set scoring.epoch=N, at most 1"),
     ],
 )
 def test_what_cannot_be_cut_is_said_before_any_training(here, words, says):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from spurcli.artifacts.envelope import JsonObject
+from spurcli.comparing.request import Jobs, Threads
 from spurcli.requests.options import (
     OUTPUT,
     Caller,
@@ -59,6 +60,8 @@ class CutRequest:
     model: Model = None
     dry_run: Annotated[bool, Option("Show the plan and the expected time, and stop.")] = False
     script: Annotated[bool, Option("Print the commands as a shell script, and stop.")] = False
+    jobs: Jobs = 1
+    threads: Threads = None
     output: Annotated[
         File | None,
         Option("Folder of the study. (default: cut-N for suspect N)", "FOLDER", short="-o", panel=OUTPUT),
@@ -74,8 +77,14 @@ class CutRequest:
     @property
     def folder(self) -> File:
         """The folder of the study."""
-        part = "" if self.fraction is None else f"-{self.fraction}"
+        part = "" if self.fraction is None else f"-{self.stated_fraction}"
         return self.output or f"cut-{self.suspect}{part}"
+
+    @property
+    def stated_fraction(self) -> str:
+        """The fraction in one spelling: ".5" as "0.5"."""
+        text = str(self.fraction).strip()
+        return f"0{text}" if text.startswith(".") else text
 
 
 class CutResult(TypedDict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,9 @@ from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.cutting.request import STANDARD_AUDIT, CutRequest, CutResult
 from spurcli.comparing.cutting.words import ALL, ARMS, CONTROL, CUT, measured, verdict
 from spurcli.comparing.estimate import Estimate, estimate
-from spurcli.comparing.running import carry_out, read_seeds
-from spurcli.comparing.study import Study
+from spurcli.comparing.processes import num_threads, run_in_processes
+from spurcli.comparing.running import carry_out, read_seeds, threads_of
+from spurcli.comparing.study import Study, each_warning_once
 from spurcli.errors import InputError, UsageError
 from spurcli.recipes import is_own
 from spurcli.reporting.claims import MIN_SEEDS
@@ -56,7 +56,15 @@ def study_of(asked: CutRequest) -> tuple[Study, StoredSuspect, str]:
     notes = (
         f"Suspect {suspect.rank} of {suspect.folder.name}: {suspect.entry['statement']} ({suspect.entry['status']})."
     )
-    study = Study(folder, source, arms, read_seeds(asked.seeds), looks, notes=[notes, trained_how(settings)])
+    study = Study(
+        folder,
+        source,
+        arms,
+        read_seeds(asked.seeds),
+        looks,
+        notes=[notes, trained_how(settings)],
+        threads=threads_of(asked.jobs, asked.threads),
+    )
     _require_same(known, study.settings)
     assert study.steps  # all errors in them are reported now
     return study, suspect, fraction
@@ -71,7 +79,7 @@ def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
         raise UsageError(f"{suspect.name} has no carriers among the training samples of {suspect.label}", _OTHER)
     if asked.fraction is None:
         return fraction_to_remove(share)
-    text = str(asked.fraction).strip()
+    text = asked.stated_fraction
     return "1" if text in ("1", "1.0") else checked_fraction(text, "--fraction")
 
 
@@ -180,8 +188,10 @@ def run(
     }
     for line in (_told(suspect), trained_how(study.settings)):
         caller.progress.say(line)
-    with shared():
-        plan = estimate(study)
+    with shared(), num_threads(study.threads):
+        told = set[str]()
+        with each_warning_once(told, ""):
+            plan = estimate(study)
         result["estimated_seconds"] = plan.seconds()
         show(plan)
         if asked.dry_run:
@@ -195,7 +205,12 @@ def run(
             result["measures"] = _by_seed(values)
             return [said]
 
-        work = partial(study.run, caller.progress, cost=plan.cost)
+        def work() -> None:
+            if asked.jobs > 1:
+                run_in_processes(study, caller.progress, asked.jobs, plan.cost, told)
+            else:
+                study.run(caller.progress, cost=plan.cost, told=told)
+
         result["report"] = carry_out(study, caller, work, show_report, lead)[1]
     return result
 
