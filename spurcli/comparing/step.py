@@ -38,7 +38,7 @@ class Step:
 
     stage: str
     request: Any
-    seed: int
+    seed: int | None  # None for a model that the study does not train
     arm: str  # "" for what several arms share
     makes: tuple[Path, ...]
 
@@ -49,7 +49,7 @@ class Step:
     @property
     def place(self) -> str:
         """Where it belongs: "seed 1, prune-0.1"."""
-        return f"seed {self.seed}{', ' + self.arm if self.arm else ''}"
+        return ", ".join(filter(None, ["" if self.seed is None else f"seed {self.seed}", self.arm]))
 
     @property
     def name(self) -> str:

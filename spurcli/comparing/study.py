@@ -54,6 +54,7 @@ class Study:
     title: str | None = None
     notes: Sequence[str] = ()
     threads: int | None = None  # of each run; None as torch has it
+    first: Sequence[Step] = ()  # what is done before the seeds
     force: bool | None = (
         None  # whether what other settings left in the folder is replaced; None: its command has no --force
     )
@@ -93,7 +94,7 @@ class Study:
         arms, early = self.all_arms, self._early()
         scoring = self.settings.scoring
         reading = {} if scoring.precision == type(scoring)().precision else {"scoring.precision": scoring.precision}
-        found: list[Step] = []
+        found = list(self.first)
         for seed in self.seeds:
             source = self.source.at(seed)
             found += Chain(self.folder, seed, source, arms, self.looks, self.inject, self.score, early, reading).steps()

@@ -13,6 +13,7 @@ from spurcli.reporting.values import Table
 
 _DATA, _INJECTION, _LIST, _RECIPE = "other data set", "other injection", "other list", "other recipe"
 _EVALUATION = "other evaluation of it"
+AUDITED = "the model in which the suspect was found"
 
 
 def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
@@ -23,6 +24,7 @@ def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
     """
     ordered = sorted(runs, key=lambda run: (len(PurePath(run.name).parts), run.name))
     versions = _versions(ordered)
+    trained_again = {canonical_json(told_by(run)) for run in runs if not run.is_audited}
     homes: dict[str, list[Mapping[str, str]]] = {}
     found: dict[int, Run] = {}
     for run in ordered:
@@ -30,7 +32,10 @@ def set_apart(runs: Sequence[Run], told_by: Callable[[Run], Any]) -> list[Run]:
         why = [_DATA] if version else []
         number = 0
         place = canonical_json([told_by(run), version, run.at])
-        if run.source is not None:  # repeated evaluations of one model are not different seeds
+        if run.is_audited and run.source is None and canonical_json(told_by(run)) in trained_again:
+            why.append(AUDITED)
+            number = -1
+        elif run.source is not None:  # repeated evaluations of one model are not different seeds
             known = homes.setdefault(place, [])
             number = len(known)
             known.append({})

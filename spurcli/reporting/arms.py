@@ -9,7 +9,7 @@ from typing import Any
 
 from spurcli.artifacts.envelope import canonical_json
 from spurcli.datasets.own.naming import OWN_DATA
-from spurcli.reporting.apart import common_folder, set_apart
+from spurcli.reporting.apart import AUDITED, common_folder, set_apart
 from spurcli.reporting.arm_key import without_groups
 from spurcli.reporting.gather import Gathered
 from spurcli.reporting.naming import (
@@ -159,6 +159,8 @@ def _arm(mine: Sequence[Run]) -> Arm:
         runs=tuple(sorted(mine, key=lambda run: (run.draw or 0, run.seed or 0, run.name))),
         grouping=first.grouping,
     )
+    if AUDITED in first.apart:
+        return replace(arm, kind="other", label="Audited model", short="audited model")
     if first.source is None:
         return arm
     return replace(arm, kind="other", label=first.source.label, short=first.source.label)

@@ -75,6 +75,7 @@ class Run:
     grouping: str = ""
     recipe: str = ""
     rule_seed: int | None = None
+    is_audited: bool = False  # the suspect was found in this very model, so its value is not one of several trainings
     carriers: str = ""  # the group of the carriers of the suspect that the run was evaluated by
     apart: tuple[str, ...] = ()
     series: tuple[int, int] = (0, 0)
@@ -244,6 +245,7 @@ def _evaluated(run: Run, file: File) -> Run:
         run,
         base=base,
         grouping=grouping,
+        is_audited=suspect.get("is_audited_model") is True,
         carriers=f"{text(suspect.get('class'))}/{text(suspect.get('name'))}" if suspect else "",
         split=NO_SPLIT if is_unsplit(content) else name_of(text(content.get("split"), "test")),
         weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,

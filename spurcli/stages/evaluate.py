@@ -156,10 +156,12 @@ class Groups:
                 context = RunContext.open(settings, progress, pretrained=False)
         return replace(context, dataset=in_quarters(in_groups_of(context.dataset, other), self.columns))
 
-    def about(self, settings: Settings) -> JsonObject:
-        """Where the groups came from, for evaluation.json."""
+    def about(self, settings: Settings, weights_sha256: str = "") -> JsonObject:
+        """Where the groups came from, for evaluation.json; of a suspect also whether it was found in the model of these weights."""
         if self.suspect is not None:
-            return {"suspect": self.suspect.about()}
+            audited = self.suspect.audit.get("model") or {}
+            is_audited = audited.get("weights_sha256") == weights_sha256
+            return {"suspect": {**self.suspect.about(), "is_audited_model": is_audited}}
         if self.file is not None:
             return {"groups_from": {"file": self.file.name, "columns": []}}
         file = Path(str(settings.dataset.options.get("path", ""))).name
@@ -278,7 +280,7 @@ def _run_model(
     about = {
         "model": {"weights_sha256": restored.sha256, "architecture": metadata.get("architecture"), **frozen},
         "training": metadata.get("training"),
-        **groups.about(settings),
+        **groups.about(settings, restored.sha256),
     }
     parents = [Parent.of(path, metadata.get("provenance")), *groups.parents()]
     hashes = content_hashes(dataset, settings.dataset.name, groups=True)

@@ -119,7 +119,7 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
     plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json")
     assert plan.code == 0, plan.err
-    assert (plan.json["verdict"], plan.json["num_commands"], plan.json["fraction"]) == (None, 17, "1")
+    assert (plan.json["verdict"], plan.json["num_commands"], plan.json["fraction"]) == (None, 18, "1")
     audited = read_checkpoint_metadata(Path("model.safetensors"))["provenance"]["settings"]
     how = f"All arms train {audited['model']['name']} with the recipe {audited['recipe']}: {audited['training']['epochs']} epoch"
     assert how in " ".join(plan.err.split())
@@ -144,6 +144,10 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     )
     assert said.endswith("Fewer than 5 seeds: this is a hint, not a claim.")
     assert done.json["is_hint"] is True
+    own = done.json["audited"]["spurious_misclassification_all"]
+    assert f"By the audited model itself: {100 * own:.1f} % (" in said
+    lengths = {arm["label"]: arm["num_seeds"] for arm in done.json["report"]["arms"]}
+    assert (lengths["Audited model"], lengths["ERM, all samples"]) == (1, 2)  # not a third seed
     assert said in " ".join(done.err.split())
     assert "is a hint, not a claim" in Path("cut-1/report.html").read_text()
     for arm in ("all", "cut", "cut-random"):  # one recipe: that of the audited model
@@ -156,6 +160,10 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     assert again.json["verdict"] == said
     assert Path("cut-1/seed1/cut/evaluation.json").stat().st_mtime_ns == before
     assert not Path("cut-1/seed1/scores.h5").exists()
+    Path("model.safetensors").unlink()
+    plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json")
+    assert plan.json["num_commands"] == 17
+    assert "The audited model is not shown: its file is not here" in " ".join(plan.err.split())
 
 
 def test_a_suspect_that_cannot_be_added_is_judged_by_its_groups():
@@ -209,7 +217,7 @@ def test_the_feature_is_added_to_the_test_split_for_any_model(here):
     done = here("evaluate", "model.safetensors", *OWN, "--suspect", "audit:1", "--json")
     assert done.code == 0, done.err
     assert done.json["suspect"] == {
-        "audit": "audit", "rank": 1, "name": "corner", "class": "b", "measured_by": "insertion"
+        "audit": "audit", "rank": 1, "name": "corner", "class": "b", "measured_by": "insertion", "is_audited_model": True
     }  # fmt: skip
     (record,) = done.json["features"]
     assert (record["feature"], record["classes"], record["is_injected"]) == ("corner", ["b"], True)

@@ -90,7 +90,7 @@ class CutRequest:
 class CutResult(TypedDict):
     """The result of `spurcli cut`. `verdict` is one sentence, and `is_hint` is true with fewer than five seeds; both null for a plan.
 
-    `measures` has the values of each arm by seed; `report` is what `spurcli report --format json` says.
+    `measures` has the values of each arm by seed, `audited` those of the audited model, null if its file is not here; `report` is what `spurcli report --format json` says.
     """
 
     output: str
@@ -102,6 +102,7 @@ class CutResult(TypedDict):
     verdict: str | None
     is_hint: bool | None
     measures: JsonObject | None
+    audited: JsonObject | None
     report: JsonObject | None
 
 

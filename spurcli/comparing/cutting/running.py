@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ from spurcli.auditing.stored import AUDIT_NAME, StoredSuspect, read_suspect
 from spurcli.auditing.written import fraction_to_remove
 from spurcli.comparing.arms import Arm, Rule, checked_fraction
 from spurcli.comparing.chain import Looks, Source
+from spurcli.comparing.cutting.audited import AUDITED, audited_model, audited_step
 from spurcli.comparing.cutting.request import STANDARD_AUDIT, CutRequest, CutResult
 from spurcli.comparing.cutting.words import ALL, ARMS, CONTROL, CUT, measured, verdict
 from spurcli.comparing.estimate import Estimate, estimate
 from spurcli.comparing.processes import num_threads, run_in_processes
 from spurcli.comparing.running import carry_out, read_seeds, threads_of
+from spurcli.comparing.step import Step
 from spurcli.comparing.study import Study, each_warning_once
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.recipes import is_own
 from spurcli.reporting.claims import MIN_SEEDS
 from spurcli.requests.configured import Inherited, configured
@@ -56,13 +59,15 @@ def study_of(asked: CutRequest) -> tuple[Study, StoredSuspect, str]:
     notes = (
         f"Suspect {suspect.rank} of {suspect.folder.name}: {suspect.entry['statement']} ({suspect.entry['status']})."
     )
+    first, left_out = _audited(asked, suspect, split)
     study = Study(
         folder,
         source,
         arms,
         read_seeds(asked.seeds),
         looks,
-        notes=[notes, trained_how(settings)],
+        notes=[notes, trained_how(settings), *left_out],
+        first=first,
         threads=threads_of(asked.jobs, asked.threads),
     )
     _require_same(known, study.settings)
@@ -81,6 +86,21 @@ def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
         return fraction_to_remove(share)
     text = asked.stated_fraction
     return "1" if text in ("1", "1.0") else checked_fraction(text, "--fraction")
+
+
+def _audited(asked: CutRequest, suspect: StoredSuspect, split: str) -> tuple[list[Step], list[str]]:
+    """The evaluation of the audited model, or a note that says why there is none."""
+    path = audited_model(suspect)
+    if path is None:
+        return [], ["The audited model is not shown: its file is not here, or has changed since the audit."]
+    held = inherited_settings(suspect.audit.get("provenance"))
+    model = asked.model if asked.model and asked.model == (held.get("model") or {}).get("name") else None
+    asked = replace(asked, recipe=None, set=None, model=model)
+    try:
+        source = _source(asked, _settings(asked, suspect), suspect.groups)[0]
+        return [audited_step(asked, path, source, split, f"{suspect.folder}:{suspect.rank}")], []
+    except SpurError as error:
+        return [], [f"The audited model is not shown: {error.problem}."]
 
 
 _OTHER = "Choose another suspect: --suspect N."
@@ -184,9 +204,10 @@ def run(
         "verdict": None,
         "is_hint": None,
         "measures": None,
+        "audited": None,
         "report": None,
     }
-    for line in (_told(suspect), trained_how(study.settings)):
+    for line in (_told(suspect), *study.notes[1:]):  # the first note names the suspect too
         caller.progress.say(line)
     with shared(), num_threads(study.threads):
         told = set[str]()
@@ -198,9 +219,11 @@ def run(
             return result
 
         def lead() -> Sequence[str]:
-            values = measured(_evaluations(study))
-            said = verdict(suspect, values, fraction)
+            values = measured(_evaluations(study, *ARMS))
+            audited = measured(_evaluations(study, AUDITED)).get(AUDITED, {})
+            said = verdict(suspect, values, fraction, audited)
             result["verdict"] = said
+            result["audited"] = {name: each for name, (each,) in audited.items()} or None
             result["is_hint"] = len(study.seeds) < MIN_SEEDS
             result["measures"] = _by_seed(values)
             return [said]
@@ -235,8 +258,12 @@ def _told(suspect: StoredSuspect) -> str:
     return f"Suspect {suspect.rank}: {suspect.name}, of {suspect.label} ({suspect.entry['status']}); {how}"
 
 
-def _evaluations(study: Study) -> dict[str, list[Path]]:
-    return {arm: [step.output for step in study.steps if step.arm == arm and step.stage == "evaluate"] for arm in ARMS}
+def _evaluations(study: Study, *arms: str) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for step in study.steps:
+        if step.stage == "evaluate" and step.arm in arms:
+            found.setdefault(step.arm, []).append(step.output)
+    return found
 
 
 def _by_seed(values: Mapping[str, Mapping[str, Sequence[float | None]]]) -> JsonObject:

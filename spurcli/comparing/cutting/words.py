@@ -30,8 +30,13 @@ def measured(evaluations: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, l
     return found
 
 
-def verdict(suspect: StoredSuspect, values: Values, fraction: str) -> str:
-    """One sentence with the means over seeds; fewer than five seeds are called a hint."""
+def verdict(
+    suspect: StoredSuspect,
+    values: Values,
+    fraction: str,
+    audited: Mapping[str, Sequence[float | None]] | None = None,
+) -> str:
+    """One sentence with the means over seeds, and one on the `audited` model; fewer than five seeds are called a hint."""
     num_seeds = len(values[ALL][ACCURACY])
     seeds = counted(num_seeds, "seed")
     arms = _arms(suspect, fraction)
@@ -54,9 +59,17 @@ def verdict(suspect: StoredSuspect, values: Values, fraction: str) -> str:
         said = f"With the feature added, as the audit inferred it, {', '.join(shown)}; {seeds}"
     cost = _difference(values[CUT][ACCURACY], values[ALL][ACCURACY])
     said += f", accuracy {cost} compared with all samples."
+    if audited:
+        said += f" {_of_audited(suspect, audited)}"
     if num_seeds < MIN_SEEDS:
         said += f" Fewer than {MIN_SEEDS} seeds: this is a hint, not a claim."
     return said
+
+
+def _of_audited(suspect: StoredSuspect, values: Mapping[str, Sequence[float | None]]) -> str:
+    if suspect.addition is None:
+        return f"Of the audited model itself it is {_plain(values[EFFECT])}."
+    return f"By the audited model itself: {_share(values[TAKEN])} ({_share(values[TAKEN_WITHOUT])} before)."
 
 
 def _arms(suspect: StoredSuspect, fraction: str) -> dict[str, str]:
