@@ -25,7 +25,7 @@ from .test_speed import FOLDER
 def script(monkeypatch):
     """The scripts as modules, forgotten afterwards: their names are anyone's."""
     monkeypatch.syspath_prepend(str(FOLDER / "runs"))
-    names = ("sets", "run", "collect", "tables", "ticks")
+    names = ("sets", "run", "collect", "tables", "figures", "ticks")
     for name in names:
         monkeypatch.delitem(importlib.sys.modules, name, raising=False)
     found = SimpleNamespace(**{name: importlib.import_module(name) for name in names})
@@ -77,6 +77,29 @@ def test_every_set_names_only_files_that_it_has_made_and_every_page_only_arms_of
         arms = {path.parent.name for path in (tmp_path / page.set / "seed7").glob("*/evaluation.json")}
         named = {*page.arms, *(arm for pair in page.primary for arm in pair)}
         assert {name for name in named if not name.startswith(made_later)} <= arms
+    for drawn in (each for panels in script.figures.FIGURES.values() for each in panels):
+        arms = {path.parent.name for path in (tmp_path / drawn.set / "seed7").glob("*/evaluation.json")}
+        assert {arm for points in drawn.series.values() for arm in points.values()} <= arms
+
+
+def test_a_figure_draws_the_arms_that_have_been_run_and_says_their_means(script, tmp_path, capsys):
+    lines = [
+        {
+            "seed": seed,
+            "arm": arm,
+            "split": "test",
+            "warnings": [],
+            "metrics": {"feature_effect": [value, None, None, 9]},
+        }
+        for arm, values in (("all", (1.0, 2.0)), ("balanced", (0.25, 0.5)), ("balanced-random", (0.75,)))
+        for seed, value in enumerate(values)
+    ]
+    (tmp_path / "waterbirds-frozen.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    script.figures.main(["fig8", "--results", str(tmp_path), "--into", str(tmp_path / "drawn")])
+    drawn = (tmp_path / "drawn" / "fig8-feature-effect.svg").read_text("utf-8")
+    assert "hardest of the aligned groups: 0: 1.50, 25: 0.38" in drawn
+    assert "random of the aligned groups: 0: 1.50, 25: 0.75" in drawn
+    assert "all 2, balanced-0.1 0, balanced 2, balanced-0.5 0" in capsys.readouterr().out
 
 
 def test_what_is_there_is_not_made_again_and_a_failed_arm_does_not_stop_the_others(
