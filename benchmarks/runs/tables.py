@@ -468,7 +468,8 @@ def _level(values: Sequence[float], times: int, digits: int) -> str:
     if not values:
         return "–"
     spread = sd(values)
-    return f"{mean(values) * times:.{digits}f}" + ("" if spread is None else f" ± {spread * times:.{digits}f}")
+    level = f"{mean(values) * times:.{digits}f}".replace("-", "−")
+    return level + ("" if spread is None else f" ± {spread * times:.{digits}f}")
 
 
 def _difference(found: Paired | None, times: int, digits: int) -> str:
