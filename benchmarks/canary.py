@@ -186,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fractions", help="default: 0.1,0.2,0.3")
     parser.add_argument("--max-cost", type=float, default=1.0)
     parser.add_argument("--strength", type=float, default=1.0, help="as of spurcli canary")
+    parser.add_argument("--canaries", type=int, default=3, help="as of spurcli canary")
     parser.add_argument("--outcomes", type=Path, help="results of benchmarks/runs, instead of training for the feature")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--tiny", action="store_true")
@@ -197,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         common = {**data_of(name, folder, seeds, tiny=asked.tiny), "seeds": seeds, "workers": 0}
         common["data_root"] = asked.data_root
         planted = {"fractions": fractions, "max_cost": asked.max_cost, "strength": asked.strength}
+        planted["canaries"] = asked.canaries
         place = "canary" if asked.strength == 1 else f"canary-{asked.strength:g}"
         found = spurcli.canary(**common, **planted, output=folder / place)
         arms = ["erm", *(f"prune:{fraction}" for fraction in fractions)]
