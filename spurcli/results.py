@@ -98,6 +98,7 @@ class AuditResult(TypedDict):
     failing_groups: list[JsonObject]
     finders: list[JsonObject]
     warnings: list[str]
+    notes: list[str]
 
 
 class InferResult(TypedDict):

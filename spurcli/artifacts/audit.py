@@ -33,7 +33,7 @@ def read_audit(path: Path) -> JsonObject:
         _check(suspect, f"{where}: suspect {number}")
     for entry in optional_field(content, "failing_groups", list, where) or []:
         _check_failing(entry, f"{where}: failing_groups")
-    for name in ("warnings", "finders"):
+    for name in ("warnings", "notes", "finders"):
         optional_field(content, name, list, where)
     read_provenance(content.get("provenance"), where)
     return content

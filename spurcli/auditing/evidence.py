@@ -61,6 +61,7 @@ class Evidence:
         self.progress: Progress = progress or Silent()
         self.sample_id = dict(sample_id or {})
         self.warnings: list[str] = []
+        self.notes: list[str] = []
         self._answers, self._second, self._columns = answers, second, columns
         self._source_of_embeddings = source_of_embeddings
         self.takes_second = takes_second
@@ -149,6 +150,11 @@ class Evidence:
         """Add a warning to the terminal and to audit.json, once."""
         if line not in self.warnings:
             self.warnings.append(line)
+
+    def note(self, line: str) -> None:
+        """Add a note on how far the search went, which makes no result doubtful, to the terminal and to audit.json, once."""
+        if line not in self.notes:
+            self.notes.append(line)
 
     def classes(self, most: int) -> list[int]:
         """The classes to examine: all, or the `most` frequent in training, with a warning."""

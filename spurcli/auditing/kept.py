@@ -40,11 +40,12 @@ _PLAIN = (
 
 @dataclass(frozen=True)
 class Found:
-    """The result of one finder: its findings, the warnings that it added, and its seconds."""
+    """The result of one finder: its findings, the warnings and notes that it added, and its seconds."""
 
     findings: Sequence[Finding]
     warnings: Sequence[str]
     seconds: float
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def write_found(path: Path, found: Found) -> None:
             arrays |= {f"{number}/addition/{name}": values for name, values in added.arrays.items()}
             entry["addition"] = {"kind": added.kind, "parameters": dict(added.parameters), "arrays": list(added.arrays)}
         entries.append(entry)
-    content = {"findings": entries, "warnings": list(found.warnings), "seconds": found.seconds}
+    told = {"warnings": list(found.warnings), "notes": list(found.notes)}
+    content = {"findings": entries, **told, "seconds": found.seconds}
     try:
         text = json.dumps(content, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
@@ -173,4 +175,5 @@ def read_found(path: Path) -> Found:
         plain = {name: entry.get(name) for name in _PLAIN}
         findings.append(Finding(presence=presence, counterfactual=twin, addition=added, **plain))  # type: ignore[arg-type]
     warnings = [str(line) for line in field(content, "warnings", list, where)]
-    return Found(findings, warnings, float(field(content, "seconds", (int, float), where)))
+    notes = [str(line) for line in optional_field(content, "notes", list, where) or ()]
+    return Found(findings, warnings, float(field(content, "seconds", (int, float), where)), notes)

@@ -66,14 +66,15 @@ def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding]
             told.append({"name": called, "num_findings": None, "note": "not run: no budget left"})
             continue
         if earlier is None:
-            began, before = time.monotonic(), len(evidence.warnings)
+            began, before, noted = time.monotonic(), len(evidence.warnings), len(evidence.notes)
             options = dict(search.options.get(name, {}))
             if _is_limited(name, search):
                 options["seconds"] = max(_LEAST_LIMIT, evidence.spent())
             proposed = _called(name, evidence, options)
             for finding in proposed:
                 finding.require_fitting(sizes, evidence.source, len(evidence.class_names))
-            new = Found(proposed, evidence.warnings[before:], time.monotonic() - began)
+            seconds = time.monotonic() - began
+            new = Found(proposed, evidence.warnings[before:], seconds, evidence.notes[noted:])
             kept.put(number, new)
             evidence.progress.say(f"{called}: {counted(len(proposed), 'suspect')} in {duration(new.seconds)}")
             earlier = new
@@ -81,6 +82,8 @@ def found(evidence: Evidence, search: Search, kept: Kept) -> tuple[list[Finding]
             evidence.spend(earlier.seconds)
             for line in earlier.warnings:
                 evidence.warn(line)
+            for line in earlier.notes:
+                evidence.note(line)
             evidence.progress.say(f"{called}: {counted(len(earlier.findings), 'suspect')}, from the interrupted run")
         findings += earlier.findings
         told.append({"name": called, "num_findings": len(earlier.findings), "note": ""})

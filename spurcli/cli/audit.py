@@ -35,6 +35,8 @@ def audit(asked: AuditRequest, call: Call) -> None:
     result = call(run, asked)
     for warning in result["warnings"]:
         warn(warning)
+    for note in result["notes"]:
+        say(f"Note: {note}")
     if call.as_json:
         print_json(result)
     else:

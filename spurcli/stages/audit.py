@@ -226,6 +226,7 @@ def _run(source: Source, search: Search, output: Path, *, force: bool) -> AuditR
             "failing_groups": failing,
             "sheet": search.sheet.to_json() if search.sheet else None,
             "warnings": evidence.warnings,
+            "notes": evidence.notes,
             "provenance": made,
         }
         write_audit(output / AUDIT_NAME, content)
@@ -354,4 +355,5 @@ def _result(output: Path, pages: list[str], content: JsonObject) -> AuditResult:
         "failing_groups": content.get("failing_groups") or [],
         "finders": content["finders"],
         "warnings": content["warnings"],
+        "notes": content.get("notes") or [],
     }

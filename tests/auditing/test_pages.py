@@ -96,7 +96,9 @@ def test_hostile_names_are_text_on_both_pages(kind):
 def test_an_audit_without_samples_or_suspects_is_a_page_too():
     told = content()
     assert "img" not in is_alone(audit_page(told, {}, title="x")).tags
-    page = is_alone(audit_page({**told, "suspects": [], "warnings": []}, {}, title="x"))
+    page = is_alone(audit_page({**told, "suspects": [], "warnings": [], "notes": ["cut short"]}, {}, title="x"))
+    assert "cut short" in page.text
+    assert "Warnings" not in page.values("aria-label")  # a note is no warning
     assert "No finder found anything" in " ".join(page.text)
 
 

@@ -139,10 +139,10 @@ def test_what_a_finder_found_is_read_back_as_it_was(tmp_path):
     presence = {"train": np.array([0, 1, np.nan], np.float32), "odd/name": np.zeros(2, np.float32)}
     twin = Counterfactual(np.array([1, 2]), np.ones((2, 3), np.float32), control=np.zeros((2, 3), np.float32))
     finding = Finding("n", "f", None, presence, "s", {"box": [0, 0, 1, 1]}, {"z": 0.1}, twin, 0.01, "d", True)
-    write_found(tmp_path / "0.npz", Found([finding], ["w"], 1.5))
+    write_found(tmp_path / "0.npz", Found([finding], ["w"], 1.5, ["n"]))
     found = read_found(tmp_path / "0.npz")
     (read,) = found.findings
-    assert (found.warnings, found.seconds) == (["w"], 1.5)
+    assert (found.warnings, found.seconds, found.notes) == (["w"], 1.5, ["n"])
     assert list(read.presence) == list(presence)
     for split, values in presence.items():
         np.testing.assert_array_equal(read.presence[split], values)

@@ -66,7 +66,7 @@ def find(
     tried = []
     for searched, y in enumerate(classes):
         if searched and time.monotonic() - began > SEARCH_AND_NULL * limit:
-            evidence.warn(f"regions: time was up after {searched} of {counted(len(classes), 'class')}; {_LONGER}")
+            evidence.note(f"regions: time was up after {searched} of {counted(len(classes), 'class')}; {_LONGER}")
             break
         tried += measured(ask, parts[0][y], y, regions, evidence.progress.advance)
     chosen = distinct(tried, parts[0], _CANDIDATES)[:most]
@@ -101,15 +101,15 @@ def _classes(evidence: Evidence) -> list[int]:
 
 
 def _say_plan(evidence: Evidence, plan: Plan, full: Plan, limit: float) -> None:
-    """A warning if the time allows fewer images than the search takes otherwise: then the result depends on the machine's speed."""
+    """A note if the time allows fewer images than the search takes otherwise: then the result depends on the machine's speed."""
     size, usual = (each.donors * each.recipients for each in (plan, full))
     if size < usual:
-        evidence.warn(
+        evidence.note(
             f"regions: cut short to about {duration(limit)}: {plan.donors} instead of {full.donors} images per class, copied into "
             f"{plan.recipients} instead of {full.recipients} others, by the speed of this machine; {_LONGER}"
         )
     elif not plan.fits:
-        evidence.warn(
+        evidence.note(
             f"regions: coarse search with {plan.donors} images per class, copied into {plan.recipients} others"
         )
 
