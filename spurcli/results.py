@@ -116,8 +116,18 @@ class InferResult(TypedDict):
     counts: list[CountsOfRow]
 
 
+class StoredFacts(TypedDict):
+    """How an image is stored: `size` is its height and width in pixels, `mode` Pillow's."""
+
+    size: list[int]
+    mode: str
+
+
 class SplitFacts(TypedDict):
-    """A split of a data set: `groups` is None where no attributes are known, `published` where no counts are."""
+    """A split of a data set: `groups` is None where no attributes are known, `published` where no counts are.
+
+    `image` is the shape of the images that a model gets, `stored` how the first image file is stored; None for other inputs.
+    """
 
     num_samples: int
     classes: dict[str, int]
@@ -125,6 +135,7 @@ class SplitFacts(TypedDict):
     published: dict[str, int | None] | None
     as_published: bool | None
     image: list[int] | None
+    stored: StoredFacts | None
     num_texts: int | None
     num_dimensions: int | None
     fingerprint: FingerprintContent

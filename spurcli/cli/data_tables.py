@@ -127,7 +127,7 @@ def _count(count: int, published: int | None) -> str:
 
 
 def _fingerprints(stdout: Console, splits: Mapping[str, SplitFacts]) -> None:
-    table = _table("Fingerprints (first digits of SHA-256)", "split", "input", "ids", "labels")
+    table = _table("Fingerprints (first digits of SHA-256)", "split", "model input", "ids", "labels")
     for name, split in splits.items():
         made_of = (
             f"image {'×'.join(map(str, split['image']))}"
@@ -139,6 +139,18 @@ def _fingerprints(stdout: Console, splits: Mapping[str, SplitFacts]) -> None:
         ids, labels = split["fingerprint"]["ids_sha256"], split["fingerprint"]["labels_sha256"]
         table.add_row(Text(name), made_of, ids[:16] if ids else "the index", (labels or "")[:16])
     stdout.print(table)
+    _stored(stdout, splits)
+
+
+def _stored(stdout: Console, splits: Mapping[str, SplitFacts]) -> None:
+    """How the first image file is stored, if a model gets pixels of another size or kind."""
+    name, split = next(iter(splits.items()))
+    stored, shape = split["stored"], split["image"]
+    if stored is None or shape is None or [*stored["size"], stored["mode"]] == [*shape[:2], "RGB"]:
+        return
+    size, mode = "×".join(map(str, stored["size"])), stored["mode"]
+    kind = {"L": "grey (L)", "1": "black and white (1)"}.get(mode, mode)
+    _say(stdout, f"The first image file of {name} is {size} pixels, {kind}; models get {'×'.join(map(str, shape))}\n")
 
 
 def _features(stdout: Console, found: DatasetFacts) -> None:

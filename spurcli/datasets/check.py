@@ -32,6 +32,7 @@ from spurcli.results import (
     RepeatedTexts,
     SplitFacts,
     StorageFacts,
+    StoredFacts,
     Unreadable,
 )
 
@@ -109,11 +110,23 @@ def _about_split(dataset: Dataset, name: str) -> SplitFacts:
         "as_published": None
         if published is None
         else all(count in (None, found[key]) for key, count in published.items()),
+        "stored": _first_stored(split.inputs) if len(split) else None,
         "image": None if isinstance(split.inputs, Texts | Vectors) else list(split.inputs.shape),
         "num_texts": len(split.inputs.columns) if isinstance(split.inputs, Texts) else None,
         "num_dimensions": split.inputs.shape[0] if isinstance(split.inputs, Vectors) else None,
         "fingerprint": split.fingerprint.to_json(),
     }
+
+
+def _first_stored(inputs: object) -> StoredFacts | None:
+    """How the first image of a split is stored; None if it is not stored as an image file, or cannot be read (`decode_all` says why)."""
+    if not isinstance(inputs, StoredImages):
+        return None
+    try:
+        found = inputs.stored(0)
+    except Exception:  # forty decoders, which fail in any way
+        return None
+    return {"size": list(found.size), "mode": found.mode}
 
 
 def _counts(codes: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:

@@ -41,7 +41,7 @@ class Stored:
     """How an image is stored, as far as this affects its pixels.
 
     `mode` is Pillow's, `orientation` EXIF's 1…8 (1: upright). `alpha` is the range of its opacity (0…255) where a pixel
-    is not opaque, `brightest` the largest value of greys of 16 bits; else they are None.
+    is not opaque, `brightest` the largest value of greys of 16 bits; else they are None. `size` is height and width as stored.
     """
 
     mode: str
@@ -49,6 +49,7 @@ class Stored:
     alpha: tuple[int, int] | None = None
     num_frames: int = 1
     brightest: int | None = None
+    size: tuple[int, int] = (0, 0)
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -131,7 +132,8 @@ def look(path: Path, content: bytes | None = None) -> Stored:
         if _may_be_transparent(image):
             opacity = np.asarray(_straight(image, raw_mode))[..., 3]
             alpha = int(opacity.min()), int(opacity.max())
-        return Stored(mode, orientation, None if alpha == (255, 255) else alpha, _num_frames(image), brightest)
+        alpha = None if alpha == (255, 255) else alpha
+        return Stored(mode, orientation, alpha, _num_frames(image), brightest, (image.height, image.width))
 
 
 def _flat(image: Image.Image, raw_mode: str) -> Image.Image:

@@ -283,3 +283,15 @@ def test_waterbirds_as_published_and_in_a_damaged_copy(benchmark_data, spurcli, 
     result = spurcli("data", "check", "waterbirds", "--data-root", tmp_path, "--json")
     assert result.code == 3
     assert json.loads(result.out)["missing"] == names[-4:]
+
+
+def test_the_size_of_the_files_is_said_where_models_get_another(tmp_path, spurcli):
+    for name in ("train/a/1", "train/b/2", "test/a/3", "test/b/4"):
+        path = tmp_path / "grey" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((20, 30), 9 * int(path.stem), np.uint8)).save(path)
+    found = spurcli("data", "check", "grey", "--recipe", "own-images-cpu")
+    assert found.code == 0, found.err
+    assert "The first image file of train is 20×30 pixels, grey (L); models get 64×64×3\n" in found.out
+    train = spurcli("data", "check", "grey", "--json").json["splits"]["train"]
+    assert train["stored"] == {"size": [20, 30], "mode": "L"}
