@@ -178,6 +178,12 @@ def checked_fraction(fraction: Any, where: str) -> str:
 
 
 def checked_way(way: str | None, where: str) -> str | None:
+    if way == "ticks":
+        raise UsageError(
+            f"{where}: ticks are a person's answers, which a study does not have",
+            "Infer the groups first (spurcli infer --by ticks --ticks ticks.csv -o groups.txt), and name them: --group-labels "
+            "groups.txt, with an arm such as group_dro or prune:0.5@auto.",
+        )
     if way is not None and way not in WAYS and not is_user_code(way):
         raise UsageError(
             f"{where}: unknown way of inferring groups {way!r}{near(way, WAYS.entries)}",

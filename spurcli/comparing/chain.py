@@ -30,6 +30,7 @@ _AGAIN = (
     "training.save_seconds",
 )  # later stages do not inherit these from lists and models
 _INFERS = {"jtt": "mistakes", "cnc": "predictions"}  # how methods get groups or errors in their papers
+_ERRORS = "mistakes"  # the way that gives the errors which methods like JTT need
 _EPOCHLESS = "checkpoint"  # in a method's needs: the last layer of a trained model is retrained
 
 
@@ -242,11 +243,12 @@ class Chain:
 
     def _infer(self) -> Iterator[Step]:
         for_rules = (arm.rule.inferred for arm in self.arms if arm.rule)
-        ways = dict.fromkeys(filter(None, [*map(_way, self.arms), *for_rules]))
+        for_errors = [_ERRORS for arm in self.arms if _needs(arm, "errors")]
+        ways = dict.fromkeys(filter(None, [*map(_way, self.arms), *for_rules, *for_errors]))
         for way in ways:
             output, errors = self._inferred(way), self._here / "errors.txt"
             early, given = self._early_or_whole() if way in _BY_EARLY else (None, self._whole())
-            saves = way == "mistakes" and any(_needs(arm, "errors") for arm in self.arms)
+            saves = way == _ERRORS and bool(for_errors)
             request = InferRequest(early, by=way, save_errors=errors if saves else None, output=output, **given)
             yield self._step("infer", request, "", output, *([errors] if saves else []))
 
@@ -383,7 +385,7 @@ def _way(arm: Arm) -> str | None:
 def needs_early(arm: Arm) -> bool:
     """Whether an arm needs another model first: for scores, errors, inferred groups or its features."""
     needs_scores = arm.rule is not None and not arm.rule.takes_all
-    return bool(needs_scores or needs_checkpoint(arm) or _way(arm) in _BY_EARLY)
+    return bool(needs_scores or needs_checkpoint(arm) or _needs(arm, "errors") or _way(arm) in _BY_EARLY)
 
 
 def needs_groups(arm: Arm) -> bool:

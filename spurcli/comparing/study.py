@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +29,7 @@ from spurcli.comparing.step import Step, waits_for
 from spurcli.epoch_rules import RULES
 from spurcli.errors import Interrupted, SpurError, SpurWarning, UsageError
 from spurcli.progress import Progress, Span
+from spurcli.registries import METHODS
 from spurcli.registry import near
 from spurcli.requests.configured import Inherited, configured
 from spurcli.requests.report import ReportRequest
@@ -92,6 +93,10 @@ class Study:
             if rule not in RULES:
                 raise UsageError(f"Unknown epoch rule {rule!r}{near(rule, RULES)}", f"Choose from: {', '.join(RULES)}")
         arms, early = self.all_arms, self._early()
+        for arm in arms:
+            if not arm.recipe:  # which may name a rule
+                chosen = arm.settings.get("training.selection", self.settings.training.selection)
+                _require_use(arm, (*self.looks.rules, str(chosen)))
         scoring = self.settings.scoring
         reading = {} if scoring.precision == type(scoring)().precision else {"scoring.precision": scoring.precision}
         found = list(self.first)
@@ -197,6 +202,18 @@ class Study:
                     failures.add(step, error)
                     progress.say(f"{step.name} failed: {error.problem}")
         failures.raise_any()
+
+
+def _require_use(arm: Arm, rules: Iterable[str]) -> None:
+    """Raise UsageError if nothing reads the groups that an arm infers: neither its method nor one of the `rules` that choose its epoch."""
+    needs = METHODS.entries[arm.method].facts.get("needs", "") if arm.method in METHODS.entries else "groups"
+    is_read = "groups" in str(needs)
+    if arm.inferred and not is_read and not any(RULES[rule].reads_inferred for rule in rules if rule in RULES):
+        way = f"{arm.method}+{arm.inferred}"
+        raise UsageError(
+            f"{way}: {arm.method} reads no groups, so inferred ones have no effect",
+            f"Write {arm.method}, or let the groups choose the epoch: --select-epoch best-val-inferred-worst-group.",
+        )
 
 
 def do(step: Step, progress: Progress, steps: Collection[Step], *, force: bool = False) -> None:

@@ -210,6 +210,10 @@ def test_another_compare_in_the_folder_is_refused(tmp_path, spurcli, tiny_flags)
         (("--arms", "prune@auto+sebra"), 2, "prune:0.1@auto+sebra"),
         (("--arms", "prune:0.1@auto+xrm"), 2, "auto cannot match the groups that xrm infers to classes"),
         (("--arms", "group_dro+mistaks"), 2, "mistakes"),
+        (("--arms", "group_dro+ticks"), 2, "spurcli infer --by ticks --ticks ticks.csv"),
+        (("--arms", "prune:0.1@auto+ticks"), 2, "ticks are a person's answers"),
+        (("--arms", "erm+mistakes"), 2, "erm+mistakes: erm reads no groups"),
+        (("--arms", "jtt+mistakes"), 2, "best-val-inferred-worst-group"),
         (("--arms", "group_dro"), 2, "--group-labels"),
         (("--arms", "prune:0.1@auto"), 2, "--group-labels"),
         (("--arms", "erm", "--seeds", "1-x"), 2, "1-x"),
@@ -459,6 +463,15 @@ def test_a_rule_that_reads_inferred_groups_gets_those_of_the_pruning(tmp_path):
     sebra = tmp_path / "seed1" / "sebra.txt"
     arms = ("erm-sebra", "prune-0.5-auto-sebra", "prune-0.5-auto-sebra-random")
     assert [trained[arm] for arm in arms] == [sebra] * 3
+
+
+def test_jtt_with_groups_of_another_way_still_gets_its_errors(tmp_path):
+    looks = Looks(rules=["best-val-inferred-worst-group"])
+    study = Study(tmp_path, Source("demo"), read_arms("jtt+xrm"), [1], looks)
+    train = next(step for step in study.steps if step.arm == "jtt-xrm" and step.stage == "train")
+    assert train.request.group_labels == tmp_path / "seed1" / "xrm.txt"
+    makers = [step.request.by for step in study.steps if train.request.errors in step.makes]
+    assert makers == ["mistakes"]
 
 
 def test_a_file_changes_the_arm_that_it_starts_from(tmp_path):
