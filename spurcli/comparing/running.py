@@ -18,6 +18,7 @@ from spurcli.comparing.arms_file import StudyFile, read_study_file
 from spurcli.comparing.chain import Looks, Source, needs_groups
 from spurcli.comparing.estimate import Estimate, estimate
 from spurcli.comparing.processes import num_threads, run_in_processes
+from spurcli.comparing.reachable import reachable
 from spurcli.comparing.request import STANDARD_FOLDER, CompareRequest, CompareResult
 from spurcli.comparing.study import Study, each_warning_once
 from spurcli.comparing.workflow import run_by_snakemake
@@ -45,7 +46,7 @@ def study_of(asked: CompareRequest) -> Study:
         else StudyFile(read_arms(named, controls=asked.controls))
     )
     source = Source(
-        asked.dataset,
+        reachable(asked.dataset, asked.data_root),
         asked.recipe,
         asked.model,
         overrides_of(asked),

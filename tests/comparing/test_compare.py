@@ -23,6 +23,7 @@ from spurcli.comparing.arms import read_arms
 from spurcli.comparing.arms_file import read_study_file
 from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.estimate import Estimate, Speed
+from spurcli.comparing.reachable import reachable
 from spurcli.comparing.request import CompareRequest
 from spurcli.comparing.running import read_seeds, study_of
 from spurcli.comparing.step import waits_for
@@ -249,6 +250,21 @@ def test_columns_and_splits_to_judge_by_are_looked_at_before_any_training(tmp_pa
 def table_of(path: Path, num: int = 48) -> None:
     rows = [f"w{n % 7} v{n},{'ab'[n % 2]},{'xy'[n // 2 % 2]},{'fm'[n // 4 % 2]},{SPLITS[n % 4]}\n" for n in range(num)]
     path.write_text("text,label,shop,sex,split\n" + "".join(rows), encoding="utf-8")
+
+
+def test_data_elsewhere_is_found_by_the_commands_that_take_it_from_a_model(tmp_path, spurcli, monkeypatch):
+    """An absolute path is not written into files, so scoring and evaluating could not find the data after ERM was trained."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    table_of(tmp_path / "there" / "reviews.csv")
+    monkeypatch.chdir(tmp_path / "here")
+    words = ("--recipe", "own-text-cpu", "--set", "training.epochs=1", "--set", "scoring.epoch=1", "--seeds", "1,")
+    done = spurcli("compare", "--dataset", tmp_path / "there" / "reviews.csv", "--arms", "prune:0.25", *words)
+    assert done.code == 0, done.err
+    assert len(list(Path("study").rglob("evaluation.json"))) == 3
+    assert str(tmp_path) not in Path("study/commands.sh").read_text()
+    kept = ("photos/", "own.py:load", "/x/own.py:load", str(tmp_path / "here" / "data" / "birds"))
+    assert [reachable(name, None) for name in kept] == list(kept)
 
 
 SPLITS = ("train", "train", "val", "test")

@@ -23,6 +23,7 @@ from spurcli.comparing.canary.planting import Asked, plant
 from spurcli.comparing.canary.request import STANDARD_FOLDER, CanaryRequest, CanaryResult
 from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.estimate import Estimate, estimate
+from spurcli.comparing.reachable import reachable
 from spurcli.comparing.running import alone, read_seeds
 from spurcli.comparing.study import Study
 from spurcli.datasets import Dataset, load_dataset
@@ -80,7 +81,7 @@ def _planned(asked: CanaryRequest) -> tuple[Study, Asked, float]:
     if wrong := next((key for key in settings if key.startswith(("method.", "feature."))), None):
         raise UsageError(f"--set {wrong} has no effect here", "Remove it. Canaries are trained by ERM.")
     source = Source(
-        asked.dataset,
+        reachable(asked.dataset, asked.data_root),
         asked.recipe,
         asked.model,
         settings,

@@ -17,6 +17,7 @@ from spurcli.comparing.cutting.request import STANDARD_AUDIT, CutRequest, CutRes
 from spurcli.comparing.cutting.words import ALL, ARMS, CONTROL, CUT, measured, verdict
 from spurcli.comparing.estimate import Estimate, estimate
 from spurcli.comparing.processes import num_threads, run_in_processes
+from spurcli.comparing.reachable import reachable
 from spurcli.comparing.running import carry_out, read_seeds, threads_of
 from spurcli.comparing.step import Step
 from spurcli.comparing.study import Study, each_warning_once
@@ -133,7 +134,7 @@ def _source(asked: CutRequest, settings: Settings, groups: Path) -> tuple[Source
     ERM is what the study compares, whatever method made the audited model.
     """
     path = settings.injection_path or settings.dataset.options.get("path")
-    dataset = str(path) if path is not None else settings.dataset.name
+    dataset = str(reachable(path, asked.data_root)) if path is not None else settings.dataset.name
     recipe = asked.recipe or (None if is_own(settings.recipe) else settings.recipe)
     plain = _asked(asked, dataset=dataset, image=None, text=None, set=None, recipe=recipe, model=settings.model.name)
     base = configured(plain, Inherited(), seed=0, uses=_USES)
