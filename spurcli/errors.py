@@ -63,12 +63,15 @@ class MissingExtraError(SpurError, ImportError):
     exit_code = 4
 
 
-class Interrupted(SpurError):
-    """A signal stopped the run; the work so far is saved. 130 for SIGINT, 143 for SIGTERM."""
+class Interrupted(BaseException):
+    """A signal stopped the run; the work so far is saved. `exit_code` is 130 for SIGINT, 143 for SIGTERM.
+
+    Like KeyboardInterrupt it is no Exception: code that handles a failed run must not go on with the next one.
+    """
 
     def __init__(self, problem: str, hint: str, signal_number: int) -> None:
-        super().__init__(problem, hint)
-        self.exit_code = 128 + signal_number
+        super().__init__(f"{problem}\n{hint}")
+        self.problem, self.hint, self.exit_code = problem, hint, 128 + signal_number
 
 
 class SpurWarning(UserWarning):

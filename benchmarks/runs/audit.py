@@ -31,7 +31,7 @@ from sets import BF16
 
 import spurcli
 from spurcli.artifacts.audit import read_audit
-from spurcli.errors import Interrupted, SpurError
+from spurcli.errors import SpurError
 
 _GLASSES = {"feature_of": "male/glasses", "splits": ("test", "val")}
 _EVALUATED: dict[str, dict[str, Any]] = dict.fromkeys(("celeba", "celeba-frozen", "celeba-finetuned"), _GLASSES)
@@ -160,8 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     finder_arm(runs, asked.data_root, asked.finder)
                 else:
                     audit_arm(runs, asked.data_root, asked.budget)
-            except Interrupted:
-                raise
             except (SpurError, OSError, StopIteration):
                 print(f"{name}, seed {seed}: {traceback.format_exc(limit=-1)}", flush=True)
 

@@ -34,7 +34,7 @@ from spurcli.artifacts.group_list import read_groups_about
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Vectors, load_dataset
 from spurcli.epoch_rules import FITTED, INFERRED, RECALLS, RULES, chosen
-from spurcli.errors import Interrupted, SpurError
+from spurcli.errors import SpurError
 from spurcli.evaluation.recalls import fitted_recalls, recalls, worst_group
 from spurcli.reporting.statistics import mean, paired, sd
 from spurcli.runtime.vectors import Standardisation
@@ -74,8 +74,6 @@ def train(run: Runs, data: dict[str, Any], epochs: int) -> list[str]:
     for way in INFERRED_BY:
         try:
             run.infer(f"{way}.groups.txt", by=way, **data)
-        except Interrupted:
-            raise
         except SpurError as error:
             print(f"{run.name}, seed {run.seed}, {way}: {error.problem}", flush=True)
     run.infer("mistakes.groups.txt", by="mistakes", save_errors=run / "errors.errors.txt", **data)

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
 from sets import SETS
 
 import spurcli
-from spurcli.errors import Interrupted
 
 
 class Runs:
@@ -86,8 +85,6 @@ class Runs:
         try:
             self.step(spurcli.train, model, keep=kept, seed=self.seed, **common, **data, **asked)
             self.judge(name, model, splits=splits, feature_of=feature_of)
-        except Interrupted:
-            raise
         except Exception:
             self._write({"stage": "failed", "output": name, "error": traceback.format_exc(limit=-1)})
 
@@ -130,8 +127,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             runs.folder.mkdir(parents=True, exist_ok=True)
             try:
                 SETS[name](runs)
-            except Interrupted:
-                raise
             except Exception:
                 runs._write({"stage": "failed", "output": name, "error": traceback.format_exc(limit=-1)})
 

@@ -20,7 +20,7 @@ from spurcli.cli.console import warn
 from spurcli.cli.files import typed
 from spurcli.cli.help_imports import import_rich_help
 from spurcli.cli.renamed import with_new_names
-from spurcli.errors import SpurError, SpurWarning
+from spurcli.errors import Interrupted, SpurError, SpurWarning
 from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
 
@@ -97,7 +97,7 @@ def _run(argv: list[str]) -> int:
         problem = error.format_message()  # type: ignore[attr-defined]
         hint = (_with_flag(problem, context) if context else "") or f"Try: {command} --help"
         return _fail(problem, hint, 2) if problem.strip() else 2  # help was shown instead
-    except SpurError as error:
+    except (SpurError, Interrupted) as error:
         return _fail(error.problem, error.hint, error.exit_code, show_traceback=debug)
     except BrokenPipeError:
         # the reader of stdout has closed it; Python would report this again at exit

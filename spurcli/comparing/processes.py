@@ -15,7 +15,7 @@ from pathlib import Path
 
 from spurcli.comparing.step import Step, waits_for
 from spurcli.comparing.study import Failures, Study, do, passed_on
-from spurcli.errors import SpurError, SpurWarning
+from spurcli.errors import Interrupted, SpurError, SpurWarning
 from spurcli.progress import Progress, Silent, Span
 from spurcli.sharing import shared
 
@@ -105,7 +105,7 @@ def _do(step: Step, steps: list[Step], force: bool) -> tuple[list[str], SpurErro
         warnings.simplefilter("always", SpurWarning)
         try:
             do(step, Silent(), steps, force=force)
-        except SpurError as error:
+        except (SpurError, Interrupted) as error:  # of one process alone, for instance by a batch system
             failure = SpurError(error.problem, error.hint)
             failure.exit_code = error.exit_code
             return _texts(caught), failure

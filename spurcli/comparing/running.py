@@ -22,7 +22,7 @@ from spurcli.comparing.reachable import reachable
 from spurcli.comparing.request import STANDARD_FOLDER, CompareRequest, CompareResult
 from spurcli.comparing.study import Study, each_warning_once
 from spurcli.comparing.workflow import run_by_snakemake
-from spurcli.errors import InputError, Interrupted, SpurError, UsageError
+from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.requests.options import Caller, command_of, overrides_of, several, words_of
 from spurcli.requests.report import write as write_report
 from spurcli.sharing import shared
@@ -188,8 +188,6 @@ def carry_out(
         write_text(study.folder / "commands.sh", script_of(study))
         try:
             work()
-        except Interrupted:
-            raise
         except SpurError:
             if any(step.stage == "evaluate" and step.output.exists() for step in study.steps):
                 show_report(write_report(study.report, reporter)[0])

@@ -27,7 +27,7 @@ from spurcli.comparing.arms import Arm, checked
 from spurcli.comparing.chain import Chain, Looks, Source, needs_early, needs_groups
 from spurcli.comparing.step import Step, waits_for
 from spurcli.epoch_rules import RULES
-from spurcli.errors import Interrupted, SpurError, SpurWarning, UsageError
+from spurcli.errors import SpurError, SpurWarning, UsageError
 from spurcli.progress import Progress, Span
 from spurcli.registries import METHODS
 from spurcli.registry import near
@@ -196,8 +196,6 @@ class Study:
                 try:
                     with each_warning_once(told, step.name):
                         do(step, StepProgress(progress, step.place, span), steps, force=bool(self.force))
-                except Interrupted:
-                    raise
                 except SpurError as error:
                     failures.add(step, error)
                     progress.say(f"{step.name} failed: {error.problem}")

@@ -28,7 +28,7 @@ from spurcli.comparing.request import CompareRequest
 from spurcli.comparing.running import read_seeds, study_of
 from spurcli.comparing.step import waits_for
 from spurcli.comparing.study import Failures, Study
-from spurcli.errors import SpurError, UsageError
+from spurcli.errors import Interrupted, SpurError, UsageError
 from spurcli.progress import Silent
 
 TINY = {
@@ -265,6 +265,18 @@ def test_data_elsewhere_is_found_by_the_commands_that_take_it_from_a_model(tmp_p
     assert str(tmp_path) not in Path("study/commands.sh").read_text()
     kept = ("photos/", "own.py:load", "/x/own.py:load", str(tmp_path / "here" / "data" / "birds"))
     assert [reachable(name, None) for name in kept] == list(kept)
+
+
+def test_a_signal_during_the_time_estimate_stops_the_study(tmp_path, spurcli, tiny_flags, monkeypatch):
+    """The estimate ignores failures of its short trainings; a signal is none of them."""
+
+    def stopped(*_):
+        raise Interrupted("Stopped at epoch 1, step 0", "Run the same command to resume.", 15)
+
+    monkeypatch.setattr("spurcli.comparing.estimate.run_train", stopped)
+    done = spurcli("compare", "--dataset", "demo", *tiny_flags, "--seeds", "1,")
+    assert (done.code, "Stopped at epoch 1" in done.err) == (143, True), done.err
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 SPLITS = ("train", "train", "val", "test")
