@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -222,7 +222,7 @@ def _judged(case: Case, evidence: Evidence, findings: Sequence[Finding]) -> dict
     """Which ranks are confirmed, which of them are not the planted feature, and the rank and carriers of the first one that is."""
     suspects = ranked(judged(evidence, merged(evidence, findings)))
     confirmed = [suspect for suspect in suspects if suspect.status == CONFIRMED]
-    planted = [suspect for suspect in suspects if _carriers(case, evidence, suspect) is not None]
+    planted = [suspect for suspect in suspects if matched(case, evidence, suspect) is not None]
     own = {suspect.rank for suspect in planted}
     row: dict[str, object] = {
         "confirmed": [suspect.rank for suspect in confirmed],
@@ -232,18 +232,20 @@ def _judged(case: Case, evidence: Evidence, findings: Sequence[Finding]) -> dict
     if planted:
         first = planted[0]
         found = f"{first.finding.finder}: {first.finding.name}"
-        row |= {"rank": first.rank, "found": found, "p": first.p_adjusted, **(_carriers(case, evidence, first) or {})}
+        row |= {"rank": first.rank, "found": found, "p": first.p_adjusted, **(matched(case, evidence, first) or {})}
     return row
 
 
-def _carriers(case: Case, evidence: Evidence, suspect: Suspect) -> dict[str, float | None] | None:
+def matched(case: Case, evidence: Evidence, suspect: Suspect) -> dict[str, float | None] | None:
     """How well a suspect's carriers are the true ones among the class's training samples; None if it is not the planted one."""
+    if suspect.finding.label_index != case.cell.label or not case.carries.any():
+        return None
     mine = evidence.label("train") == case.cell.label
     presence = suspect.finding.presence["train"][mine].astype(float)
     known = ~np.isnan(presence)
     true = case.carries[mine][known]
     auc = area(presence[known], true)
-    if suspect.finding.label_index != case.cell.label or not true.any() or auc < LEAST_AREA:
+    if not true.any() or auc < LEAST_AREA:
         return None
     flagged = presence[known] > 0.5
     precision = float(true[flagged].mean()) if flagged.any() else None
@@ -266,16 +268,26 @@ COLUMNS += tuple(f"{name} {key}" for name in TOGETHER for key in KEYS)
 COLUMNS += tuple(f"{name} seconds" for name in FINDERS_OF_IMAGES)
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
     """ "11-13,20" as numbers."""
     spans = [part.split("-") for part in text.split(",") if part]
     return [number for span in spans for number in range(int(span[0]), int(span[-1]) + 1)]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(map(str, value))
     return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def append(path: Path, columns: Sequence[str], row: Mapping[str, object]) -> None:
+    """Add a row to a CSV file by the columns of its header, which may be others or in another order; a new file gets `columns`."""
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as stream:
+            columns = next(csv.reader(stream))
+    lines = [[shown(row.get(name)) for name in columns]]
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(lines if stream.tell() else [columns, *lines])
 
 
 def main() -> None:
@@ -299,11 +311,11 @@ def main() -> None:
     features, shares, strengths = asked.features.split(","), asked.shares.split(","), asked.strengths.split(",")
     wanted = [
         Cell(feature, float(share), float(strength), seed)
-        for seed in _numbers(asked.seeds)
+        for seed in numbers(asked.seeds)
         for feature in features
         for share in shares
         for strength in strengths
-    ] + [Cell("", 0.0, 0.0, seed) for seed in _numbers(asked.untouched)]
+    ] + [Cell("", 0.0, 0.0, seed) for seed in numbers(asked.untouched)]
     if asked.tiny:
         wanted = [Cell("patch", 0.3, 1.0, 1)]
     done: set[tuple[str, ...]] = set()
@@ -312,18 +324,14 @@ def main() -> None:
             done = {tuple(row[name] for name in COLUMNS[:4]) for row in csv.DictReader(stream)}
     print(",".join(COLUMNS), flush=True)
     for cell in wanted:
-        key = tuple(_shown(value) for value in asdict(cell).values())
+        key = tuple(shown(value) for value in asdict(cell).values())
         if key in done:
             continue
         second = prepare(cell, asked.cache, tiny=asked.tiny, plus=1000) if asked.second else None
         row = audited(prepare(cell, asked.cache, tiny=asked.tiny), second, alone=asked.alone)
-        values = [_shown(row.get(name)) for name in COLUMNS]
-        print(",".join(values), flush=True)
+        print(",".join(shown(row.get(name)) for name in COLUMNS), flush=True)
         if asked.out:
-            is_new = not asked.out.exists()
-            with asked.out.open("a", newline="") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
-                writer.writerows([COLUMNS, values] if is_new else [values])
+            append(asked.out, COLUMNS, row)
 
 
 if __name__ == "__main__":

@@ -195,3 +195,12 @@ LOOKED_AT = {"peers_training", "peer_data", "train", "score", "methods", "malloc
 def test_any_other_script(script, capsys, name):
     script(name, "--tiny").main()
     assert capsys.readouterr().out.strip()
+
+
+def test_rows_of_the_audit_follow_the_header_of_their_file(script, tmp_path):
+    """A file of an earlier version has fewer columns, or the same ones in another order."""
+    audit = script("audit")
+    path = tmp_path / "rows.csv"
+    audit.append(path, ("one", "two"), {"one": 1.0, "two": "a, b", "three": 3})
+    audit.append(path, ("three", "two", "one"), {"one": None, "two": [2, 3], "three": 3})
+    assert path.read_text(encoding="utf-8") == 'one,two\n1,"a, b"\n,2; 3\n'
