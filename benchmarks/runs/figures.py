@@ -25,10 +25,8 @@ from spurcli.reporting.statistics import mean
 # Metric → how the axis is called, and what the values are multiplied by.
 _AXES = {
     "feature_effect": ("feature effect", 1),
-    "probit_gap": ("probit gap", 1),
     "worst_group_accuracy": ("worst group, accuracy (%)", 100),
     "conflict_accuracy": ("women with glasses, accuracy (%)", 100),
-    "spurious_misclassification": ("automobiles with the line, predicted as airplane (%)", 100),
 }
 
 
@@ -90,7 +88,7 @@ def _water(metric: str) -> Drawn:
 
 
 FIGURES: dict[str, Sequence[Drawn]] = {
-    "fig2cd": (_by_epoch("feature_effect"), _by_epoch("spurious_misclassification")),
+    "fig2cd": (_by_epoch("feature_effect"),),
     "fig4-6": (_glasses("feature_effect"), _glasses("conflict_accuracy")),
     "fig8": (_water("feature_effect"), _water("worst_group_accuracy")),
 }
