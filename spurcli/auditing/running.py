@@ -116,13 +116,14 @@ def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Ke
     known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
     if not known or evidence.left() <= 0:
         return
-    total = evidence.pace * sum(map(len, evidence.labels.values()))
+    predicting = evidence.pace * sum(map(len, evidence.labels.values()))
     for name in known:
         if _is_limited(name, search):
-            others = total + sum(seconds for other, seconds in known.items() if other != name)
+            others = predicting + sum(seconds for other, seconds in known.items() if other != name)
             known[name] = min(known[name], max(_LEAST_LIMIT, others))
-    total += sum(known.values())
-    long = [f"{name} {duration(seconds)}" for name, seconds in known.items() if seconds >= _WORTH_NAMING]
+    total = predicting + sum(known.values())
+    parts = {"predictions": predicting, **known}
+    long = [f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds >= _WORTH_NAMING]
     unknown = [portable_word(name) for name in waiting if name not in known]
     evidence.progress.say(
         f"The search takes about {duration(total)}"

@@ -19,7 +19,7 @@ class TerminalProgress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet or not launched().is_first
         self._live = sys.stderr.isatty() and not self._quiet
-        self._what, self._total, self._done = "", 0, 0
+        self._what, self._total, self._done, self._num_advances = "", 0, 0, 0
         self._span: Span | None = None
         self._job = 0.0  # how much of the job is done, of 0 … 1
         # (when, how much was done then) since when speed is measured: work of an earlier process is not counted
@@ -31,7 +31,7 @@ class TerminalProgress:
         # The previous line stays until the next one is due; otherwise short epochs would show nothing.
         if span and span.start < self._job - 1e-9:
             self._job_since = None  # another job
-        self._what, self._total, self._done, self._span = what, total, 0, span
+        self._what, self._total, self._done, self._span, self._num_advances = what, total, 0, span, 0
         now = time.monotonic()
         self._piece_since = None if span else (now, 0)
         if span:
@@ -42,6 +42,7 @@ class TerminalProgress:
 
     def advance(self, num_samples: int) -> None:
         self._done += num_samples
+        self._num_advances += 1
         if self._total:  # an estimate may be too small
             self._done = min(self._done, self._total)
         now = time.monotonic()
@@ -79,7 +80,9 @@ class TerminalProgress:
         since, done_then = self._piece_since or (now, self._done)
         speed = (self._done - done_then) / (now - since) if now > since else 0
         rate = f" ({speed:,.0f} a second)" if speed >= 1 else ""
-        left = (self._total - self._done) / speed if speed and self._done < self._total else None
+        # The first advance includes the preparation: "1 of 19,654, 18.8 h left".
+        is_told = speed and self._num_advances > 1 and self._done < self._total
+        left = (self._total - self._done) / speed if is_told else None
         if self._job_since and self._job < 1:
             began, job_then = self._job_since
             moved = self._job - job_then

@@ -7,12 +7,14 @@ import os
 import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from spurcli.artifacts.audit import read_audit
 from spurcli.auditing.kept import Found, Kept, read_found, write_found
+from spurcli.auditing.running import _announce
 from spurcli.auditing.suspect import Counterfactual, Finding
 from spurcli.cli.progress import TerminalProgress
 from spurcli.errors import InputError
@@ -158,6 +160,20 @@ def test_what_a_finder_found_is_read_back_as_it_was(tmp_path):
     assert Kept.open(tmp_path / "state", "me", replace_other=False).get(0) is None
     with pytest.raises(InputError, match="JSON"):
         write_found(tmp_path / "1.npz", Found([Finding("n", "f", 0, {}, "s", details={"x": {1}})], [], 0))
+
+
+def test_the_parts_of_the_announced_time_add_up_to_it(monkeypatch):
+    said = []
+    evidence = SimpleNamespace(
+        pace=0.1,
+        labels={"train": range(1800), "val": range(600)},
+        left=lambda: 1e9,
+        progress=SimpleNamespace(say=said.append),
+    )
+    monkeypatch.setattr("spurcli.auditing.running._seconds", lambda name, _: {"words": 120.0}[name])
+    search = SimpleNamespace(is_asked=True, budget=None)
+    _announce(evidence, search, ["words"], SimpleNamespace(get=lambda number: None))
+    assert said == ["The search takes about 6.0 min (predictions 4.0 min, words 2.0 min)"]
 
 
 def test_the_time_is_said_before_the_search_and_no_more_is_counted_than_there_is(here, monkeypatch, capsys):

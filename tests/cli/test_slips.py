@@ -331,6 +331,18 @@ def test_the_time_left_is_that_of_the_job(monkeypatch):
     assert said[-1] == "evaluating: 100 of 100 (50 a second), 12 s left"  # the last epoch and its evaluation
 
 
+def test_the_preparation_of_a_piece_says_nothing_about_the_time_left(monkeypatch):
+    clock, said = Clock(), []
+    monkeypatch.setattr("spurcli.cli.progress.time", clock)
+    monkeypatch.setattr("spurcli.cli.progress.say", said.append)
+    progress = TerminalProgress()
+    progress.start("words", 20_000)
+    for _ in range(2):
+        clock.now += 20
+        progress.advance(1)
+    assert said == ["words: 1 of 20,000", "words: 2 of 20,000, 111.1 h left"]
+
+
 def test_what_was_done_before_a_kill_took_no_time(monkeypatch):
     clock, said = Clock(), []
     monkeypatch.setattr("spurcli.cli.progress.time", clock)
