@@ -53,3 +53,11 @@ def amount(value: float | None, unit: str, *, signed: bool = False, bare: bool =
 def unit_of_difference(unit: str) -> str:
     """What follows the bare difference of two values: " points" for shares, " nats", or nothing."""
     return " points" if unit == PERCENT else f" {unit}" if unit else ""
+
+
+def measured_on(held_out: str) -> str:
+    """Why the effect of a suspect in an audit differs from that in an evaluation, where one of them is shown beside the other."""
+    return (
+        f"An audit measures effects on the half of {held_out} that no finder searched; evaluate --suspect and cut measure them on a "
+        "complete split (test by default), so their values differ."
+    )

@@ -9,7 +9,7 @@ from rich.text import Text
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.cli.console import console, say
 from spurcli.results import AuditResult
-from spurcli.words import amount
+from spurcli.words import amount, measured_on
 
 _MAX_ROWS = 12
 
@@ -31,7 +31,7 @@ def suspects_table(result: AuditResult) -> None:
     if not suspects:
         say("No finder found anything to test. Limits of an audit: docs/audit.md")
         return
-    about = f"measured on {result['held_out']}; harm = effect × carriers"
+    about = f"measured on half of {result['held_out']}; harm = effect × carriers"
     table = Table(box=SIMPLE, title_justify="left", title=Text(f"What the model leans on ({about})"))
     table.add_column("", justify="right")
     for name in ("suspect", "class"):
@@ -57,6 +57,8 @@ def suspects_table(result: AuditResult) -> None:
         why = f" ({suspect['reason']})" if suspect["reason"] else ""
         also = f". The same samples: {', '.join(suspect['also'])}" if suspect.get("also") else ""
         say(f"{suspect['rank']}. {suspect['statement']}{why}{also}")
+    if any(" --suspect " in line for suspect in suspects for line in suspect["next"]):
+        say(measured_on(result["held_out"]))
     lines = suspects[0]["next"]
     if lines and suspects[0]["status"] != "not supported":
         say("Next, for the first suspect:")

@@ -26,12 +26,15 @@ def evaluate(asked: EvaluateRequest, call: Call) -> None:
     from spurcli.cli.console import print_json, say, warn
     from spurcli.cli.files import shown
     from spurcli.cli.tables import metrics_table
+    from spurcli.words import measured_on
 
     result = call(run, asked)
     if call.as_json:
         print_json(result)
     else:
         metrics_table(result)
+        if held_out := (result.get("suspect") or {}).get("held_out"):
+            say(measured_on(held_out))
     for warning in result["warnings"]:
         warn(warning)
     say(f"Evaluation: {shown(asked.output, asked.standard_output)}")

@@ -161,7 +161,8 @@ class Groups:
         if self.suspect is not None:
             audited = self.suspect.audit.get("model") or {}
             is_audited = audited.get("weights_sha256") == weights_sha256
-            return {"suspect": {**self.suspect.about(), "is_audited_model": is_audited}}
+            held_out = {"held_out": str(self.suspect.audit["held_out"])}
+            return {"suspect": {**self.suspect.about(), **held_out, "is_audited_model": is_audited}}
         if self.file is not None:
             return {"groups_from": {"file": self.file.name, "columns": []}}
         file = Path(str(settings.dataset.options.get("path", ""))).name

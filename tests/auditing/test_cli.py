@@ -217,7 +217,8 @@ def test_the_feature_is_added_to_the_test_split_for_any_model(here):
     done = here("evaluate", "model.safetensors", *OWN, "--suspect", "audit:1", "--json")
     assert done.code == 0, done.err
     assert done.json["suspect"] == {
-        "audit": "audit", "rank": 1, "name": "corner", "class": "b", "measured_by": "insertion", "is_audited_model": True
+        "audit": "audit", "rank": 1, "name": "corner", "class": "b", "measured_by": "insertion", "held_out": "val",
+        "is_audited_model": True,
     }  # fmt: skip
     (record,) = done.json["features"]
     assert (record["feature"], record["classes"], record["is_injected"]) == ("corner", ["b"], True)
@@ -229,6 +230,8 @@ def test_the_feature_is_added_to_the_test_split_for_any_model(here):
     rates = [metrics[f"spurious_misclassification_all{after}"]["value"] for after in ("_without", "")]
     assert metrics["flip_rate"]["value"] > 0
     assert rates[0] < rates[1]
+    shown = here("evaluate", "predictions.h5", "-o", "again.json")
+    assert "the half of val that no finder searched" in " ".join(shown.err.split())
     again = here("evaluate", "predictions.h5", "-o", "again.json", "--json").json
     assert again["features"] == done.json["features"]
     assert again["suspect"] == done.json["suspect"]

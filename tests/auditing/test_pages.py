@@ -109,19 +109,23 @@ def test_the_main_numbers_and_the_reason_are_sentences_and_commands_break_betwee
         accuracy={"num_with": 17, "num_right_with": 16, "num_without": 83, "num_right_without": 25},
         reliance={"feature_effect": {"value": 0.47, "interval": [0.366, 0.618], "num_samples": 685}},
         expected_harm=110.2,
-        next=[line, "# other"],
+        next=[line, "# other", "spurcli evaluate model.safetensors --suspect audit:1"],
     )  # fmt: skip
     text = audit_page(told, {}, title="x")
     shown = " ".join(" ".join(Page(text).text).split())
     for part in (
-        "Effect 0.470 (0.366 to 0.618), p below .001.",
+        "Effect 0.470 (0.366 to 0.618), p below .001, on half of val.",
+        "the half of val that no finder searched; evaluate --suspect and cut measure them on a complete split",
         "94 % of 17 with the feature, 30 % of 83 without it.",
         "Unconfirmed: one rule is not met.",
         "expected harm 110 = effect 0.470 × 234 carriers in training",
     ):
         assert part in shown
     (box,) = re.findall(r'<pre class="commands" id="next-1">(.*?)</pre>', text, re.DOTALL)
-    assert html.unescape(re.sub("<.*?>", "", box)) == f"{line}\n# other\n"
+    assert (
+        html.unescape(re.sub("<.*?>", "", box))
+        == f"{line}\n# other\nspurcli evaluate model.safetensors --suspect audit:1\n"
+    )
     pieces = [html.unescape(piece) for piece in re.findall("<code>(.*?)</code>", box)]
     assert pieces[3:5] == ["--group 'dog/upper right corner'", "--fraction 1"]
 

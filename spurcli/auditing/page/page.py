@@ -18,7 +18,7 @@ from spurcli.datasets import Inputs
 from spurcli.evaluation.intervals import wilson
 from spurcli.evaluation.metrics import METRICS
 from spurcli.randomness import generator
-from spurcli.words import amount, counted
+from spurcli.words import amount, counted, measured_on
 
 MAX_SHOWN = 12  # suspects with pictures; the table has all
 PER_SIDE = 8
@@ -139,6 +139,7 @@ def audit_page(content: JsonObject, examples: Mapping[int, Examples], *, title: 
             dict.fromkeys(line for entry in content.get("failing_groups") or [] for line in entry["next"])
         ),
         sheet=sheet,
+        measured_on=measured_on(content["held_out"]),
         code=code,
         code_hash=script_hash(code),
     )
@@ -224,7 +225,7 @@ def _found(entry: JsonObject, held_out: str) -> str:
         p = entry["p_adjusted"] if entry["p_adjusted"] is not None else entry.get("p_effect")
         adjusted = " after Holm's adjustment" if entry["p_adjusted"] is not None else ""
         said = "" if p is None else f", p {'' if p < _SMALL_P else '= '}{_p(p)}{adjusted}"
-        parts.append(f"Effect {value}{f' ({interval})' if interval else ''}{said}.")
+        parts.append(f"Effect {value}{f' ({interval})' if interval else ''}{said}, on half of {held_out}.")
     counts = entry.get("accuracy") or {}
     if counts.get("num_with") and counts.get("num_without"):
         with_it, without = (
