@@ -14,7 +14,6 @@ line for each audit: its suspects, what was cut, seconds.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -26,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
 
-from run import Runs
+from run import Runs, parser_of
 from sets import BF16
 
 import spurcli
@@ -140,11 +139,7 @@ def _share(suspect: dict[str, Any]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("sets", nargs="+", metavar="SET")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
-    parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    parser = parser_of(__doc__)
     parser.add_argument("--arms", nargs="+", default=[], help="only these")
     parser.add_argument("--budget", help="of the audit, as of spurcli audit")
     parser.add_argument("--finder", help="only this one: the arms FINDER-all and FINDER-all-random")

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +112,18 @@ class Runs:
             log.write(line + "\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(about: str | None, sets: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """What all scripts here are given: OUTPUT, the sets (one of `sets`, or any), --seeds and --data-root."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
+    parser.add_argument("sets", nargs="+", choices=sets, metavar="SET", help=", ".join(sets or ()))
     parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
     parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = parser_of(__doc__, SETS)
     parser.add_argument("--arms", nargs="+", default=[], help="only these")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for a trial, as of train")
     asked = parser.parse_args(arguments)

@@ -11,7 +11,6 @@ of each class that were not ticked.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -24,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
 
 import numpy as np
 from numpy.typing import NDArray
-from run import Runs
+from run import Runs, parser_of
 from sets import BF16
 from sklearn.metrics import roc_auc_score
 
@@ -124,12 +123,7 @@ def tick_arm(runs: Runs) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
-    parser.add_argument("--data-root", type=Path, default=Path(".data"))
-    asked = parser.parse_args(arguments)
+    asked = parser_of(__doc__, SETS).parse_args(arguments)
     for name in asked.sets:
         for seed in asked.seeds:
             tick_arm(Runs(asked.output, name, seed, asked.data_root))
