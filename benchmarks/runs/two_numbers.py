@@ -15,7 +15,6 @@ Sebra's groups are left in OUTPUT for run.py. results/two-numbers.jsonl has a li
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import sys
@@ -30,7 +29,7 @@ from scipy.stats import rankdata, spearmanr
 
 sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
 
-from run import Runs
+from run import Runs, parser_of
 from sets import STRONG, cifar10s_data
 
 from spurcli.artifacts.scores import open_scores
@@ -149,11 +148,7 @@ def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
-    parser.add_argument("--data-root", type=Path, default=Path(".data"))
+    parser = parser_of(__doc__, SETS)
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
     known = []
