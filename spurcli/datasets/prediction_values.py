@@ -19,6 +19,12 @@ from spurcli.registry import near
 from spurcli.words import counted
 
 _SUM = 0.02  # how far from 1 a row may be: ten classes at three decimals stay below
+# Forms of numbers of spreadsheets that are not read, and what to write instead.
+_FORMS = {
+    r"-?[0-9]*,[0-9]+": "Write it with a point: 0.5.",
+    r"-?[0-9]*[.,]?[0-9]+\s*%": "Write it as a fraction: 0.5 for 50%.",
+}
+_NO_NUMBER = "Fill it in, or remove the row."
 _COARSE = 3  # so many decimals or fewer: close to 0 and 1 the differences between logits are lost
 
 
@@ -50,6 +56,7 @@ def class_columns(
         return classes, order
     missing = sorted(set(labels) - set(names))
     if missing:
+        _require_one_case(labels, path, label)
         folded = {name.casefold(): name for name in names}
         if len(folded) == len(names) and all(name.casefold() in folded for name in labels):
             lowered = {name.casefold(): name for name in labels}
@@ -61,6 +68,17 @@ def class_columns(
             )
     classes = in_order(set(names))
     return classes, [names.index(name) for name in classes]
+
+
+def _require_one_case(labels: Collection[str], path: str, label: str) -> None:
+    """Raise InputError if two labels differ only in case: one of them is probably a slip."""
+    known: dict[str, str] = {}
+    for name in sorted(labels):
+        if (other := known.setdefault(name.casefold(), name)) != name:
+            raise InputError(
+                f"{path}: {label} has {other[:40]!r} and {name[:40]!r}, which differ only in upper and lower case",
+                "Write each class in one way.",
+            )
 
 
 def logits_of(
@@ -154,11 +172,7 @@ def _numbers(table: Table, column: str) -> NDArray[np.float64]:
         except ValueError:
             value = float("nan")
         if not np.isfinite(value):
-            hint = (
-                "Write it with a point: 0.5."
-                if re.fullmatch(r"\s*-?[0-9]*,[0-9]+\s*", text)
-                else "Fill it in, or remove the row."
-            )
+            hint = next((words for form, words in _FORMS.items() if re.fullmatch(form, text.strip())), _NO_NUMBER)
             said = f"{text[:40]!r}, which is not a finite number" if text.strip() else "empty"
             raise InputError(f"{table.where(row)}: {column} is {said}", hint)
         values.append(value)

@@ -283,6 +283,8 @@ def test_wrong_columns(tmp_path, asked, error, says):
         ("p_dog", "0.9999", "line 6: the probabilities"),
         ("p_dog", "-0.1", "line 6: p_dog is -0.1"),
         ("y_true", "", "line 6: y_true is empty"),
+        ("p_dog", "40.5%", "Write it as a fraction: 0.5 for 50%."),
+        ("y_true", CLASSES[LABEL[4]].upper(), "which differ only in upper and lower case"),
         ("y_true", "cow", "no column is of the class 'cow'"),
         ("hospital", "NaN", "line 6: hospital is"),
         ("split", "", "line 6: split is empty"),
@@ -295,7 +297,7 @@ def test_a_wrong_cell_is_named_by_its_line(tmp_path, column, value, says):
     write(tmp_path / "p.csv", columns)
     with pytest.raises(InputError) as raised:
         evaluate(predictions="p.csv", label="y_true", proba="p_*", group="hospital")
-    assert says in raised.value.problem
+    assert says in str(raised.value)
 
 
 def test_a_pattern_leaves_the_columns_that_are_named_and_whole_groups_are_cut(tmp_path):
