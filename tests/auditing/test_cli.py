@@ -160,8 +160,13 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     assert again.json["verdict"] == said
     assert Path("cut-1/seed1/cut/evaluation.json").stat().st_mtime_ns == before
     assert not Path("cut-1/seed1/scores.h5").exists()
+    lists = {path: path.read_bytes() for path in Path("cut-1").rglob("*.*")}
+    assert here("audit", *OWN, "--finder", "parts.py:corner", "--seed", "5", "--force").code == 0
+    other = here("cut", *OWN, "--seeds", "3")
+    assert (other.code, "cut-1 has a cut of another suspect or of an earlier audit" in other.err) == (3, True), other.err
+    assert {path: path.read_bytes() for path in Path("cut-1").rglob("*.*")} == lists
     Path("model.safetensors").unlink()
-    plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json")
+    plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json", "-o", "other")
     assert plan.json["num_commands"] == 17
     assert "The audited model is not shown: its file is not here" in " ".join(plan.err.split())
 

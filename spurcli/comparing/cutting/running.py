@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spurcli.artifacts.envelope import JsonObject
+from spurcli.artifacts.catalogue import INDICES
+from spurcli.artifacts.describe import read_described
+from spurcli.artifacts.envelope import JsonObject, sha256_of_file
 from spurcli.auditing.stored import AUDIT_NAME, StoredSuspect, read_suspect
 from spurcli.auditing.written import fraction_to_remove
 from spurcli.comparing.arms import Arm, Rule, checked_fraction
@@ -72,8 +74,20 @@ def study_of(asked: CutRequest) -> tuple[Study, StoredSuspect, str]:
         threads=threads_of(asked.jobs, asked.threads),
     )
     _require_same(known, study.settings)
-    assert study.steps  # all errors in them are reported now
+    _require_same_suspect(study, suspect)  # and all errors in its steps are reported now
     return study, suspect, fraction
+
+
+def _require_same_suspect(study: Study, suspect: StoredSuspect) -> None:
+    """Raise InputError if the folder has lists of another suspect or audit: they and the evaluations would be replaced, the models not."""
+    for step in study.steps:
+        if step.stage == "prune" and step.request.match is None and step.output.exists():
+            parents = read_described(step.output, INDICES).provenance.get("parents") or ()
+            if sha256_of_file(suspect.groups) not in [parent["sha256"] for parent in parents]:
+                raise InputError(
+                    f"{study.folder} has a cut of another suspect or of an earlier audit: {step.output} was not made from {suspect.groups}",
+                    "Name another folder with -o, or remove this one.",
+                )
 
 
 def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
