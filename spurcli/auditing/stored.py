@@ -19,6 +19,7 @@ from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.auditing.additions import added_to
 from spurcli.datasets.base import Dataset, Twin
 from spurcli.errors import InputError, UsageError
+from spurcli.words import listed
 
 AUDIT_NAME = "audit.json"
 _AGAIN = "Audit again: spurcli audit --force"
@@ -70,7 +71,10 @@ class StoredSuspect:
         """
         assert self.addition is not None
         if self.label not in dataset.class_names:
-            raise InputError(f"{self.folder} is an audit of other classes: {self.label!r} is not one of them", _AGAIN)
+            raise InputError(
+                f"{self.folder} is an audit of other classes: {self.label!r} is none of {listed(dataset.class_names, 5)}",
+                "Name an audit of this data set, AUDIT:N, or a model of the data set of the audit.",
+            )
         found = read_groups(self.groups)
         splits, twins = {}, {}
         width = len(found.names) // len(dataset.class_names)

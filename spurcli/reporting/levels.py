@@ -43,7 +43,7 @@ def _of_grouping(
     said = [
         sentences.LEVEL.format(
             level=mean_sd(arm.metrics[name], primary.unit),
-            arm=arm.label.replace(f" · {by}", ""),
+            arm=arm.label.replace(f" · {by}", "") if by else arm.label,
             runs=_runs(arm.metrics[name]),
             worst=worst_part(arm, name, "; {}"),
         )

@@ -28,7 +28,7 @@ from spurcli.artifacts.addition import STAMP, Addition
 from spurcli.auditing.suspect import Counterfactual, Finding
 from spurcli.datasets import ArrayImages, Dataset, Split
 
-def load(*, data_root):
+def load(*, data_root, image_size=None):
     """Two classes that brightness tells apart, not well; a mark in a corner of a third of class b, in training of none of a."""
     splits = {}
     for stream, (name, size) in enumerate({"train": 400, "val": 200, "test": 200}.items()):
@@ -37,6 +37,8 @@ def load(*, data_root):
         pixels = np.clip(rng.normal(90 + 12 * label[:, None, None, None], 40, (size, 6, 6, 1)), 0, 200).astype(np.uint8)
         marked = rng.random(size) < (0.35 if name != "train" else 0.35 * label)
         pixels[marked, :2, :2] = 255
+        wide = (0, (image_size or 6) - 6)
+        pixels = np.pad(pixels, ((0, 0), wide, wide, (0, 0)))
         splits[name] = Split(label, ArrayImages(pixels), None, [f"{name}{n}.png" for n in range(size)])
     return Dataset("marked", ("a", "b"), splits)
 
@@ -163,7 +165,9 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     lists = {path: path.read_bytes() for path in Path("cut-1").rglob("*.*")}
     assert here("audit", *OWN, "--finder", "parts.py:corner", "--seed", "5", "--force").code == 0
     other = here("cut", *OWN, "--seeds", "3")
-    assert (other.code, "cut-1 has a cut of another suspect or of an earlier audit" in other.err) == (3, True), other.err
+    assert (other.code, "cut-1 has a cut of another suspect or of an earlier audit" in other.err) == (3, True), (
+        other.err
+    )
     assert {path: path.read_bytes() for path in Path("cut-1").rglob("*.*")} == lists
     Path("model.safetensors").unlink()
     plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json", "-o", "other")
@@ -205,6 +209,10 @@ def test_a_part_of_the_carriers_is_removed_by_difficulty(here):
         (["nowhere"], "nowhere is not the folder of an audit"),
         (["--fraction", "1.5"], "1.5 is not between 0 and 1"),
         (["-o", "audit/audit.json"], "is a file"),
+        (
+            ["--set", "preprocessing.image_size=8"],
+            "addition was made for images of 6 × 6 × 1, and the images are 8 × 8 × 1",
+        ),
         (["--fraction", "0.5", "--set", "training.epochs=1"], "--set scoring.epoch=N, at most 1"),
     ],
 )

@@ -175,6 +175,7 @@ def test_arms_of_other_settings_are_not_compared(make, tmp_path):
     assert data["comparisons"] == []
     assert "no difference is claimed" in data["verdict"][0]
     assert {arm["label"].partition(" · ")[2] for arm in data["arms"]} == {"3 epochs", "300 epochs"}
+    assert "for ERM, all samples · 300 epochs (" in data["verdict"][0]
 
 
 def test_one_run_reads_as_one_run(make, tmp_path):

@@ -90,6 +90,16 @@ def _require_same_suspect(study: Study, suspect: StoredSuspect) -> None:
                 )
 
 
+def _require_addable(study: Study, suspect: StoredSuspect) -> None:
+    """Raise InputError if the models could not be evaluated: the audit is of other samples, or its addition is for images of another size."""
+    from spurcli.stages.evaluate import Groups
+
+    twins = Groups(suspect=suspect).open(study.settings).dataset.twins or {}
+    for split in study.looks.splits:
+        if split in twins:
+            twins[split].make()  # which checks that the addition fits the inputs
+
+
 def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
     if suspect.label is None:
         raise UsageError(f"{suspect.name} belongs to no single class, so there are no carriers to remove", _OTHER)
@@ -228,6 +238,7 @@ def run(
         told = set[str]()
         with each_warning_once(told, ""):
             plan = estimate(study)
+            _require_addable(study, suspect)
         result["estimated_seconds"] = plan.seconds()
         show(plan)
         if asked.dry_run:
