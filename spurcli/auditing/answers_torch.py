@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spurcli.auditing.evidence import Ask
-from spurcli.datasets import Texts, Vectors
+from spurcli.datasets import ArrayImages, Inputs, Texts, Vectors
 from spurcli.errors import InputError
 from spurcli.models import last_linear
 from spurcli.models.trial import require_logits
@@ -22,10 +22,21 @@ from spurcli.runtime.tokens import TextFeed
 
 
 class ModelAnswers:
-    """One model on the samples of a context's data set, in this process alone."""
+    """One model on the samples of a context's data set, in this process alone.
 
-    def __init__(self, context: RunContext, model: nn.Module, where: str, *, embeds: bool = True) -> None:
-        self._context, self._model, self._where = context, model, where
+    Of a head on embeddings, `embed_again` turns changed images or texts into embeddings; without it no input can be changed.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        model: nn.Module,
+        where: str,
+        *,
+        embeds: bool = True,
+        embed_again: Callable[[Inputs], NDArray[np.float32]] | None = None,
+    ) -> None:
+        self._context, self._model, self._where, self._embed_again = context, model, where, embed_again
         self._embeds = embeds and last_linear(model) is not None
         self._kept: dict[str, tuple[NDArray[np.float32] | None, NDArray[np.float32]]] = {}
 
@@ -37,10 +48,9 @@ class ModelAnswers:
 
     @property
     def ask(self) -> Ask | None:
-        train = self._context.dataset.splits["train"].inputs
-        return (
-            None if isinstance(train, Vectors) else self._ask
-        )  # a change of a vector does not correspond to a change of a sample
+        # A change of a vector does not correspond to a change of a sample.
+        is_vectors = isinstance(self._context.dataset.splits["train"].inputs, Vectors)
+        return None if is_vectors and self._embed_again is None else self._ask
 
     def _passed(self, split: str) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
         if split not in self._kept:
@@ -84,6 +94,12 @@ class ModelAnswers:
 
     def _batches(self, inputs: Any, size: int) -> Any:
         context = self._context
+        if self._embed_again is not None:
+            if len(inputs):
+                rows = torch.from_numpy(self._embed_again(_inputs_of(inputs)))
+                for start in range(0, len(rows), size):
+                    yield slice(start, start + size), rows[start : start + size].to(context.device)
+            return
         if context.tokenizer is None:
             for start in range(0, len(inputs), size):
                 pixels = torch.from_numpy(np.ascontiguousarray(inputs[start : start + size])).to(context.device)
@@ -91,7 +107,14 @@ class ModelAnswers:
             return
         if not len(inputs):
             return
-        columns = tuple(list(column) for column in zip(*inputs, strict=True))
-        feed = TextFeed.build(Texts(columns), context.device, context.tokenizer)
+        feed = TextFeed.build(_texts(inputs), context.device, context.tokenizer)
         for index, samples in feed.batches(feed.reading_order(0, len(inputs)), size):
             yield index.cpu().numpy(), samples
+
+
+def _inputs_of(samples: NDArray[np.uint8] | Sequence[tuple[str, ...]]) -> Inputs:
+    return ArrayImages(samples) if isinstance(samples, np.ndarray) else _texts(samples)
+
+
+def _texts(samples: Sequence[tuple[str, ...]]) -> Texts:
+    return Texts(tuple(list(column) for column in zip(*samples, strict=True)))

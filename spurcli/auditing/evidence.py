@@ -34,7 +34,8 @@ class Answers(Protocol):
 class Evidence:
     """The input of every finder. Values are computed on first access and then kept.
 
-    `dataset` has the splits, or is None if only a table of predictions is known. `held_out` is the split on which
+    `dataset` has the splits, or is None if only a table of predictions is known. If it has embeddings, `behind` has the images or
+    texts that they were made from, where the model's `ask` embeds changed ones again. `held_out` is the split on which
     reliance is measured. `takes_second` is False for a table of predictions, which no second model can join. Half 0 of each class (`half`) is for the search, half 1 for the confirmation: a finder
     must choose by half 0 only.
     """
@@ -51,6 +52,7 @@ class Evidence:
         sample_id: Mapping[str, Sequence[str]] | None = None,
         columns: Callable[[], Mapping[str, Mapping[str, Sequence[str]]]] | None = None,
         source_of_embeddings: Callable[[], Dataset] | None = None,
+        behind: Dataset | None = None,
         takes_second: bool = True,
         seed: int = 0,
         budget: float | None = None,
@@ -63,7 +65,7 @@ class Evidence:
         self.warnings: list[str] = []
         self.notes: list[str] = []
         self._answers, self._second, self._columns = answers, second, columns
-        self._source_of_embeddings = source_of_embeddings
+        self._source_of_embeddings, self._behind = source_of_embeddings, behind
         self.takes_second = takes_second
         self._began = time.monotonic()
         self._half: dict[str, NDArray[np.int64]] = {}
@@ -80,8 +82,14 @@ class Evidence:
 
     @property
     def kind(self) -> str:
-        """ "images", "texts", "vectors", or "none" if the inputs are not known."""
-        return "none" if self.dataset is None else kind_of(self.dataset.splits["train"].inputs)
+        """ "images", "texts", "vectors", or "none" if the inputs are not known; of embeddings what is behind them, if it is there."""
+        dataset = self._behind or self.dataset
+        return "none" if dataset is None else kind_of(dataset.splits["train"].inputs)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of data that finders may be for: `kind`, and "vectors" if the model is a head on embeddings."""
+        return {self.kind, *(["vectors"] if self._behind is not None else [])}
 
     def label(self, split: str) -> NDArray[np.int64]:
         """Class int64 [n]."""
@@ -89,13 +97,14 @@ class Evidence:
 
     def inputs(self, split: str) -> Inputs | None:
         """The images or texts of a split; None if only predictions are known."""
-        return self.dataset.splits[split].inputs if self.dataset and split in self.dataset.splits else None
+        dataset = self._behind or self.dataset
+        return dataset.splits[split].inputs if dataset and split in dataset.splits else None
 
     @cached_property
     def shown(self) -> Dataset | None:
         """The data set with samples to show: for embeddings, the data set from which they were made; InputError if it is missing."""
         if self.kind != "vectors":
-            return self.dataset
+            return self._behind or self.dataset
         return self._source_of_embeddings() if self._source_of_embeddings else None
 
     def logits(self, split: str) -> NDArray[np.float32]:
@@ -163,6 +172,11 @@ class Evidence:
         if len(order) > most:
             self.warn(f"{counted(len(order), 'class')}: the {most} most frequent are examined")
         return sorted(order[:most].tolist())
+
+    @property
+    def seconds_of_predictions(self) -> float:
+        """Estimated seconds of the model's predictions for all splits; about none for a head on embeddings."""
+        return 0.0 if "vectors" in self.kinds else self.pace * sum(map(len, self.labels.values()))
 
     @cached_property
     def pace(self) -> float:

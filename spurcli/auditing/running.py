@@ -48,7 +48,7 @@ class Search:
 def require_fitting_kinds(evidence: Evidence, search: Search) -> None:
     """Raise UsageError for a requested finder of another kind of data."""
     for name in search.finders if search.is_asked else ():
-        if (wanted := _kind(name, evidence)) != evidence.kind:
+        if (wanted := _kind(name, evidence)) not in evidence.kinds:
             raise UsageError(f"Finder {name} is for {wanted}", "Leave it out, or name the data set with --dataset.")
 
 
@@ -98,7 +98,7 @@ def kept_names(evidence: Evidence, search: Search, kept: Kept) -> list[str]:
 
 def _fitting(evidence: Evidence, search: Search) -> list[str]:
     """The finders of the search that fit the data, in their order."""
-    return [name for name in search.finders if _kind(name, evidence) == evidence.kind]
+    return [name for name in search.finders if _kind(name, evidence) in evidence.kinds]
 
 
 def _is_limited(name: str, search: Search) -> bool:
@@ -116,7 +116,7 @@ def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Ke
     known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
     if not known or evidence.left() <= 0:
         return
-    predicting = evidence.pace * sum(map(len, evidence.labels.values()))
+    predicting = evidence.seconds_of_predictions
     for name in known:
         if _is_limited(name, search):
             others = predicting + sum(seconds for other, seconds in known.items() if other != name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from spurcli.artifacts.provenance import Parent, portable_path
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.auditing.additions import added_to
 from spurcli.datasets.base import Dataset, Twin
+from spurcli.datasets.inputs import Inputs
 from spurcli.errors import InputError, UsageError
 from spurcli.words import listed
 
@@ -63,9 +64,10 @@ class StoredSuspect:
             "measured_by": "groups" if self.addition is None else "insertion",
         }
 
-    def put_into(self, dataset: Dataset) -> Dataset:
+    def put_into(self, dataset: Dataset, added: Callable[[str, NDArray[np.int64]], Inputs] | None = None) -> Dataset:
         """The data set in groups without / with the feature, with a twin of each other split: its samples without the feature once more, with it.
 
+        Of embeddings, `added` makes those of the samples `index` of a split with the feature.
         A feature that the data set was injected with is left aside. "Not known" counts as without. Raises InputError if the
         audit is one of other samples.
         """
@@ -84,7 +86,10 @@ class StoredSuspect:
             splits[name] = replace(split, attribute=carries.astype(np.int64))
             if name != "train":
                 index = np.flatnonzero(~carries)
-                twins[name] = Twin(index, partial(added_to, self.addition, split.inputs, index))
+                twins[name] = Twin(
+                    index,
+                    partial(added, name, index) if added else partial(added_to, self.addition, split.inputs, index),
+                )
         return replace(
             dataset,
             splits=splits,

@@ -23,7 +23,7 @@ _ROWS = 1024  # approximate number of samples between two writes
 
 def width_of(context: RunContext, model: nn.Module, layer: str) -> int:
     """The number of dimensions d, determined from the first training sample, before the long pass."""
-    feed = _streaming(context, context.dataset.splits["train"].inputs)
+    feed = streaming(context, context.dataset.splits["train"].inputs)
     _, samples = next(iter(feed.batches(np.zeros(1, dtype=np.int64), 1)))
     with reader(model, layer) as read:
         return int(read(context.preprocess().evaluation(samples)).shape[1])
@@ -45,11 +45,11 @@ def embed_part(
     report.advance(done)
     if done == len(inputs):
         return
-    feed = _streaming(context, inputs)
-    order = _order(feed, len(inputs), size)[done:]
+    feed = streaming(context, inputs)
+    order = order_of(feed, len(inputs), size)[done:]
     block = max(1, _ROWS // size) * size * world.size
     with reader(model, layer) as read:
-        batches = _embedded(context, feed, read, order, size)
+        batches = embedded_batches(context, feed, read, order, size)
         for begin in range(0, len(order), block):
             places = order[begin : begin + block]
             rows = torch.zeros((len(places), width))
@@ -62,7 +62,7 @@ def embed_part(
             report.advance(len(places))
 
 
-def _embedded(
+def embedded_batches(
     context: RunContext, feed: Feed, read: Read, order: NDArray[np.int64], size: int
 ) -> Iterator[torch.Tensor]:
     """The embeddings of this process's batches of `order`, one after another."""
@@ -82,7 +82,7 @@ def _embedded(
         yield found
 
 
-def _order(feed: Feed, num_samples: int, size: int) -> NDArray[np.int64]:
+def order_of(feed: Feed, num_samples: int, size: int) -> NDArray[np.int64]:
     """All positions in the order that is read fastest: texts of one length together."""
     step = window(size)
     return np.concatenate(
@@ -90,7 +90,7 @@ def _order(feed: Feed, num_samples: int, size: int) -> NDArray[np.int64]:
     )
 
 
-def _streaming(context: RunContext, inputs: Inputs) -> Feed:
+def streaming(context: RunContext, inputs: Inputs) -> Feed:
     """A feed that holds only a few batches in memory, because each sample is read once."""
     if isinstance(inputs, ArrayImages | Texts | Vectors):
         return context.feed(inputs)

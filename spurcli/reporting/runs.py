@@ -75,7 +75,8 @@ class Run:
     grouping: str = ""
     recipe: str = ""
     rule_seed: int | None = None
-    is_audited: bool = False  # the suspect was found in this very model, so its value is not one of several trainings
+    is_audited: bool = False  # the suspect was found in this very model, so its value is not one of several trainings.
+    # An evaluation beside its own training is one of those, even if it ended in the same weights.
     carriers: str = ""  # the group of the carriers of the suspect that the run was evaluated by
     apart: tuple[str, ...] = ()
     series: tuple[int, int] = (0, 0)
@@ -126,6 +127,10 @@ def read_runs(gathered: Gathered) -> tuple[list[Run], list[str]]:
             shown.append(file)
             runs.append(_run(file, file.content, file, injections, lists))
     return _one_unit(_in_groups(runs, remarks), remarks), [*remarks, *_of_bounds(gathered)]
+
+
+def _is_beside(evaluation: str, history: str | None) -> bool:
+    return history is not None and PurePath(evaluation).parent == PurePath(history).parent
 
 
 def _in_groups(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
@@ -221,6 +226,7 @@ def _same(first: Run, second: Run) -> bool:
         return False
     facts = (
         "weights_sha256",
+        "is_audited",
         "selection",
         "split",
         "grouping",
@@ -245,7 +251,7 @@ def _evaluated(run: Run, file: File) -> Run:
         run,
         base=base,
         grouping=grouping,
-        is_audited=suspect.get("is_audited_model") is True,
+        is_audited=suspect.get("is_audited_model") is True and not _is_beside(file.name, run.history),
         carriers=f"{text(suspect.get('class'))}/{text(suspect.get('name'))}" if suspect else "",
         split=NO_SPLIT if is_unsplit(content) else name_of(text(content.get("split"), "test")),
         weights_sha256=text(mapping(content.get("model")).get("weights_sha256")) or None,

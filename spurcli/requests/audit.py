@@ -160,6 +160,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
     """Resolve the request and audit."""
     output = _folder(asked.output)
     search = _search(asked, caller.command)
+    from spurcli.requests.behind import behind
     from spurcli.stages.audit import audit
 
     if asked.predictions:
@@ -195,6 +196,7 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
         output=output,
         force=asked.force,
         allow_injection_mismatch=asked.allow_injection_mismatch,
+        behind=behind(settings),
         progress=caller.progress,
     )
 

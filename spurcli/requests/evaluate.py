@@ -140,6 +140,7 @@ class EvaluatePlan:
 
 def run(asked: EvaluateRequest, caller: Caller) -> JsonObject:
     """Resolve the request and evaluate."""
+    from spurcli.requests.behind import behind
     from spurcli.stages.evaluate import evaluate
 
     found = plan(asked, caller.progress.say)
@@ -156,6 +157,7 @@ def run(asked: EvaluateRequest, caller: Caller) -> JsonObject:
         groups=path(asked.group_labels),
         feature_of=several(asked.feature_of),
         suspect=suspect_of(asked),
+        behind=behind(found.settings) if found.settings else None,
         output=found.output,
         write_logits=caller.companions,
         allow_injection_mismatch=asked.allow_injection_mismatch,
@@ -216,11 +218,13 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
 
 def opened(asked: EvaluateRequest) -> tuple[Settings, LoadedDataset]:
     """The settings of a model that is to be evaluated, and its data set in the requested groups."""
+    from spurcli.requests.behind import behind
     from spurcli.stages.evaluate import Groups
 
     settings = plan(asked, lambda _: None).settings
     assert settings
-    return settings, Groups(several(asked.attribute), suspect=suspect_of(asked)).open(settings).dataset
+    asked_groups = Groups(several(asked.attribute), suspect=suspect_of(asked), behind=behind(settings))
+    return settings, asked_groups.open(settings).dataset
 
 
 def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:

@@ -44,18 +44,21 @@ from spurcli.datasets.content import content_hashes
 from spurcli.datasets.embedded import source_of
 from spurcli.datasets.own.all_columns import columns_beside, columns_of
 from spurcli.datasets.prediction_table import PredictionColumns
-from spurcli.errors import InputError, UsageError
+from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.evaluation.doubts import warn_if_doubtful
 from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity
 from spurcli.names import is_missing
 from spurcli.progress import Progress, Silent
+from spurcli.registries import FINDERS
 from spurcli.results import AuditResult
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
 
 if TYPE_CHECKING:
+    from spurcli.embedding.behind import Behind
     from spurcli.models.weights import Restored
+    from spurcli.runtime.context import RunContext
 
 AUDIT_NAME = "audit.json"
 
@@ -72,12 +75,15 @@ def audit(
     output: Path = Path("audit"),
     force: bool = False,
     allow_injection_mismatch: bool = False,
+    behind: Callable[[], Settings] | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Search for features that `model` leans on, and judge each on held-out samples that no finder searched.
 
     A `table` of predictions replaces a model: then no feature can be inserted into inputs. `second` is another model,
     with its settings, that has to confirm what the first one shows. `metadata` is a table of further columns by id.
+    Of a head on embeddings, `behind` gives the settings of what they were made from (requests.behind): then features are searched
+    and inserted there too.
     Writes audit.json and suspects/N.groups.txt into the folder `output`. With several processes, only the first works.
     An interrupted audit resumes from OUTPUT.state/ after the last complete finder; a finished one is not repeated, another's
     is replaced only with `force`.
@@ -94,6 +100,7 @@ def audit(
     policy = InjectionPolicy.of(allow_injection_mismatch)
     model = weights_file(model)
     context = RunContext.open(settings, report, pretrained=False)
+    before, reason = _behind(context, behind, search) if behind else (None, "")
 
     def answers(context: RunContext, path: Path) -> tuple[Answers, Parent, Mapping[str, Any], Restored | None]:
         held = read_checkpoint_metadata(path, required=False)
@@ -101,7 +108,8 @@ def audit(
         network, restored = context.restored(path, is_ours=bool(held))
         facts = {"weights_sha256": restored.sha256, "architecture": held.get("architecture")}
         parent = Parent.of(path, held.get("provenance"))
-        return ModelAnswers(context, network, str(path)), parent, facts, None if held else restored
+        again = before.embed if before else None
+        return ModelAnswers(context, network, str(path), embed_again=again), parent, facts, None if held else restored
 
     first, parent, about, foreign = answers(context, model)
     parents, other = [parent], None
@@ -125,22 +133,42 @@ def audit(
         source_of_embeddings=lambda: source_of(
             dataset, str(settings.dataset.options.get("path", "")), settings.data_root, settings.cache_root
         ),
+        behind=before.dataset if before else None,
         seed=search.seed,
         budget=search.budget,
         progress=report,
     )
+    if reason:
+        evidence.note(f"Features are not inserted into what the embeddings were made from: {reason}")
     source = Source(
         evidence,
         {name: dataset.subject(name) for name in dataset.splits},
         {"model": about, "second": second[1].name if second else None},
         settings.to_json(),
-        {"metadata": metadata.name if metadata else None},
+        {"metadata": metadata.name if metadata else None, **({"embeds_again": True} if before else {})},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
         Place(output, str(model), search.words, search.score, is_foreign=not about["architecture"]),
         partial(_evaluate_words, settings, model, metadata, search.words),
         partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else nothing,
     )
     return context.world.first(lambda: _run(source, search, output, force=force))
+
+
+def _behind(context: RunContext, settings: Callable[[], Settings], search: Search) -> tuple[Behind | None, str]:
+    """What is behind the embeddings, or why it is not used, in a default search. A finder that was requested needs it."""
+    kinds = [FINDERS.entries[name].facts.get("for") if name in FINDERS else "own" for name in search.finders]
+    if not {"images", "texts", "own"} & set(kinds):
+        return None, ""
+    from spurcli.embedding.behind import Behind
+
+    dataset, where = context.dataset, Path(str(context.settings.dataset.options["path"]))
+    samples = {name: split.fingerprint for name, split in dataset.splits.items()}
+    try:
+        return Behind.open(where, dataset.backbone or {}, samples, settings(), context.progress), ""
+    except SpurError as error:
+        if search.is_asked:
+            raise
+        return None, error.problem
 
 
 def _evaluate_words(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
-from spurcli.artifacts.envelope import JsonObject
+from spurcli.artifacts.envelope import JsonObject, canonical_json, sha256_of_file
 from spurcli.artifacts.evaluation import predictions_path, read_evaluation, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
@@ -20,7 +24,9 @@ from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
+from spurcli.auditing.additions import added_to
 from spurcli.auditing.stored import StoredSuspect
+from spurcli.datasets import Inputs, Vectors
 from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.content import content_hashes
 from spurcli.datasets.prediction_table import PredictionColumns
@@ -41,7 +47,7 @@ from spurcli.evaluation.regroup import (
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
-from spurcli.sharing import shared
+from spurcli.sharing import once, shared
 
 if TYPE_CHECKING:
     from spurcli.runtime.context import RunContext
@@ -62,6 +68,7 @@ def evaluate(
     groups: Path | None = None,
     feature_of: Sequence[str] = (),
     suspect: StoredSuspect | None = None,
+    behind: Callable[[], Settings] | None = None,
     output: Path = Path("evaluation.json"),
     write_logits: bool = True,
     allow_injection_mismatch: bool = False,
@@ -75,7 +82,7 @@ def evaluate(
     A `table` of predictions of any program, with what its columns are, needs nothing else.
     `attributes` are columns of the data set's table that make the groups instead of those it was trained with, `groups` is a
     file of ids and groups. `suspect` of an audit makes the groups too, and its feature is added to samples that do not have it, if it can be
-    added. Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
+    added; `behind` gives the settings of what embeddings were made from (requests.behind). Foreign `logits` need `labels`, or a data set in `settings` whose split they belong to (labels and groups come
     from there; `ids` match the rows to it). Writes `output` and, with `write_logits`, the predictions next to it; returns the evaluation.
 
     Raises InputError if files and data set do not belong together.
@@ -107,7 +114,7 @@ def evaluate(
     if settings is None or labels is not None or ids is not None:
         raise UsageError("--labels requires --logits; a model requires a data set", "Leave --labels out.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
-    asked = Groups(attributes, groups, suspect)
+    asked = Groups(attributes, groups, suspect, behind)
     found, world = _run_model(settings, model, split, policy, progress, feature_of, asked)
     return world.first(lambda: _write(stated, split, found, output, command, write_logits=write_logits))
 
@@ -131,6 +138,7 @@ class Groups:
     columns: Sequence[str] = ()
     file: Path | None = None
     suspect: StoredSuspect | None = None
+    behind: Callable[[], Settings] | None = None
 
     @property
     def other(self) -> Path | None:
@@ -144,7 +152,8 @@ class Groups:
         if self.suspect:
             context = RunContext.open(settings, progress, pretrained=False)
             if self.suspect.addition:
-                return replace(context, dataset=self.suspect.put_into(context.dataset))
+                added = partial(_embedded_again, context, self.behind, self.suspect) if self.behind else None
+                return replace(context, dataset=self.suspect.put_into(context.dataset, added))
             # its groups replace those of an injected feature
             return replace(context, dataset=replace(context.dataset, twins=None, injection=None))
         if not self.columns:
@@ -180,6 +189,28 @@ class Groups:
         assert evaluated.feature_of is not None
         note = f"added to samples as suspect {self.suspect.rank} of {self.suspect.folder.name} infers it"
         return replace(evaluated, features=(Feature(self.suspect.name, (evaluated.feature_of,), note=note),))
+
+
+def _embedded_again(
+    context: RunContext, behind: Callable[[], Settings], suspect: StoredSuspect, split: str, index: NDArray[np.int64]
+) -> Inputs:
+    """The embeddings of the samples `index` of a split with the feature of the suspect; made once for all models of a study."""
+    from spurcli.embedding.behind import Behind
+
+    assert suspect.addition is not None
+    assert suspect.addition_path is not None
+    dataset, path = context.dataset, Path(str(context.settings.dataset.options["path"]))
+    backbone, addition = dataset.backbone or {}, suspect.addition
+    samples = {name: each.fingerprint for name, each in dataset.splits.items()}
+    which = str(path), canonical_json(backbone)
+
+    def embed() -> Vectors:
+        before = once(("behind", *which), lambda: Behind.open(path, backbone, samples, behind(), context.progress))
+        changed = added_to(addition, before.dataset.splits[split].inputs, index)
+        return Vectors(before.embed(changed, f"{split} with {suspect.name}"))
+
+    key = ("with a suspect", *which, split, sha256_of_file(suspect.addition_path), sha256_of_file(suspect.groups))
+    return once(key, embed, lambda made: made.values.nbytes)
 
 
 def _write(

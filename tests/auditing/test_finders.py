@@ -185,6 +185,15 @@ def test_a_compact_easy_cluster_is_a_suspect_that_is_never_confirmed():
     assert {each.status for each in judged(evidence, found)} == {"unconfirmed"}
 
 
+@pytest.mark.parametrize("num_samples", [300, 2000])  # all of them, or a part, make the silhouette
+def test_an_outlier_alone_in_its_cluster_is_no_error(num_samples):
+    x = np.random.default_rng(0).normal(size=(num_samples, 4))
+    x[-1] = 1000
+    for seed in range(3):
+        centres, silhouette = clusters._clustered(x, seed)
+        assert len(centres) == 0 or -1 <= silhouette <= 1
+
+
 def test_a_direction_of_frozen_embeddings_is_a_suspect_with_carriers_in_all_classes_that_is_never_confirmed():
     rng = np.random.default_rng(7)
     labels, logits, inputs, sea = {}, {}, {}, {}

@@ -165,8 +165,7 @@ def test_what_a_finder_found_is_read_back_as_it_was(tmp_path):
 def test_the_parts_of_the_announced_time_add_up_to_it(monkeypatch):
     said = []
     evidence = SimpleNamespace(
-        pace=0.1,
-        labels={"train": range(1800), "val": range(600)},
+        seconds_of_predictions=240.0,
         left=lambda: 1e9,
         progress=SimpleNamespace(say=said.append),
     )

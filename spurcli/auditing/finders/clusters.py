@@ -100,12 +100,13 @@ def _clustered(x: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], 
     from sklearn.metrics import silhouette_score
 
     best, centres = -1.0, np.zeros((0, x.shape[1]))
+    some = np.random.RandomState(seed).permutation(len(x))[:_SILHOUETTE]
     for k in range(2, min(_LARGEST, len(x) // 10) + 1):
         fitted = KMeans(n_clusters=k, n_init=3, random_state=seed).fit(x)
-        if len(set(fitted.labels_.tolist())) < 2:
+        labels = fitted.labels_[some]
+        if len(set(labels.tolist())) < 2:  # an outlier alone in its cluster is easily not among some
             continue
-        sample = min(_SILHOUETTE, len(x) - 1)
-        score = float(silhouette_score(x, fitted.labels_, sample_size=sample, random_state=seed))
+        score = float(silhouette_score(x[some], labels))
         if score > best:
             best, centres = score, np.asarray(fitted.cluster_centers_)
     return centres, best

@@ -24,7 +24,7 @@ def find(evidence: Evidence, *, most: int = 6) -> list[Finding]:
     The embeddings come from a backbone that was not trained on these classes, so the head did not make them. A head is meant to
     use directions, so this may be legitimate: no direction is confirmed.
     """
-    if evidence.kind != "vectors":
+    if "vectors" not in evidence.kinds:
         return []
     candidates = _candidates(evidence)
     return [_finding(evidence, hit) for hit in search(evidence, candidates, most)]

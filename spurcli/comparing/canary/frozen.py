@@ -5,41 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.embeddings import EmbeddedSplit, Embeddings, read_embeddings, write_embeddings
 from spurcli.artifacts.envelope import sha256_of_json
 from spurcli.artifacts.injection import Injection, read_injection
 from spurcli.artifacts.provenance import Parent, provenance
-from spurcli.artifacts.subject import Subject
 from spurcli.datasets import ArrayImages, Dataset, Images, Inputs, Texts, Vectors
 from spurcli.datasets.injected import apply_injection
-from spurcli.embedding.layers import sha256_of_backbone
+from spurcli.embedding.behind import Behind
 from spurcli.embedding.partial import Partial
 from spurcli.embedding.passes import embed_part
-from spurcli.errors import InputError
 from spurcli.progress import Progress
-from spurcli.runtime.context import RunContext
 from spurcli.runtime.distributed import ALONE
 from spurcli.settings import Settings
 from spurcli.training.state import state_folder
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 @dataclass(frozen=True)
 class Frozen:
-    """The embeddings of `path`, and the model that made them, ready to embed other inputs."""
+    """The embeddings of `path`, and what is behind them."""
 
     path: Path
     found: Embeddings
-    context: RunContext
-    model: nn.Module
+    behind: Behind
 
     @classmethod
     def open(cls, path: Path, settings: Settings, dataset: Dataset, progress: Progress) -> Frozen:
@@ -48,18 +39,9 @@ class Frozen:
         Raises InputError if the samples or the model's weights have changed.
         """
         found = read_embeddings(path)
-        Subject(found.splits["train"].fingerprint, name=str(path)).require_same_samples(dataset.subject("train"))
         plain = replace(settings, injection_path=None, dataset=replace(settings.dataset, injection=None))
-        trained = found.backbone.get("checkpoint")
-        context = replace(RunContext.open(plain, progress, pretrained=not trained), dataset=dataset)
-        if trained:
-            is_ours = bool(read_checkpoint_metadata(Path(trained), required=False))
-            model = context.restored(Path(trained), is_ours=is_ours)[0]
-        else:
-            model = context.model(settings.seed)
-        if found.backbone.get("weights_sha256") != sha256_of_backbone(model, str(found.backbone.get("layer"))):
-            raise InputError(f"{path} was made by a model with other weights", "Make it again: spurcli data embed")
-        return cls(path, found, context, model)
+        samples = {"train": found.splits["train"].fingerprint}
+        return cls(path, found, Behind.open(path, found.backbone, samples, plain, progress, dataset))
 
     def embed(self, paths: Sequence[Path], split: str, command: str) -> None:
         """Next to each canaryN.json write canaryN.h5: train, with the changed samples, and `split` with its twin."""
@@ -67,7 +49,7 @@ class Frozen:
         outputs = [path.with_suffix(".h5") for path in paths]
         if all(_is_of(output, injection) for output, injection in zip(outputs, injections, strict=True)):
             return
-        planted = [apply_injection(self.context.dataset, injection) for injection in injections]
+        planted = [apply_injection(self.behind.dataset, injection) for injection in injections]
         changed = np.unique(np.concatenate([injection.carriers for injection in injections]))
         parts = {"train": _only(planted[0].splits["train"].inputs, changed)}
         for output, data in zip(outputs, planted, strict=True):
@@ -78,7 +60,7 @@ class Frozen:
         with state_folder(outputs[0], ALONE) as folder:
             partial = Partial.open(folder, of_work, self.found.num_dimensions, sizes, replace_other=True)
             for name, inputs in parts.items():
-                embed_part(self.context, self.model, str(self.found.backbone["layer"]), inputs, name, partial)
+                embed_part(self.behind.context, self.behind.model, self.behind.layer, inputs, name, partial)
             rows = np.array(self.found.splits["train"].embedding)
             rows[changed] = partial.rows("train")
             for path, output, data in zip(paths, outputs, planted, strict=True):

@@ -11,7 +11,6 @@ import numpy as np
 
 from spurcli.artifacts.atomic import write_text
 from spurcli.artifacts.canary import write_canary
-from spurcli.artifacts.embeddings import read_embeddings_header
 from spurcli.artifacts.envelope import JsonObject, optional_field
 from spurcli.artifacts.evaluation import read_evaluation
 from spurcli.artifacts.injection import Injection, read_injection
@@ -29,7 +28,8 @@ from spurcli.comparing.study import Study
 from spurcli.datasets import Dataset, load_dataset
 from spurcli.datasets.own.naming import EMBEDDINGS, locate
 from spurcli.errors import InputError, UsageError
-from spurcli.requests.options import Caller, inherited_settings, overrides_of, path, text
+from spurcli.requests.behind import settings_behind
+from spurcli.requests.options import Caller, overrides_of, path, text
 from spurcli.session import configure
 from spurcli.settings import Settings
 from spurcli.sharing import shared
@@ -125,7 +125,9 @@ def _base(source: Source, seed: int) -> _Base:
     settings = configure(text(at.dataset), recipe=text(at.recipe), overrides=named, uses=("dataset",), **about)
     if settings.dataset.name == EMBEDDINGS:
         embeddings = locate(str(settings.dataset.options["path"]), settings.data_root)
-        settings = _settings_behind(embeddings, at, about)
+        settings = settings_behind(
+            embeddings, data_root=path(at.data_root), device=source.device, workers=source.workers
+        )
     dataset = load_dataset(
         settings.dataset.name,
         settings.dataset.options,
@@ -134,19 +136,6 @@ def _base(source: Source, seed: int) -> _Base:
         image_size=settings.preprocessing.decode_size,
     )
     return _Base(settings, dataset, embeddings)
-
-
-def _settings_behind(embeddings: Path, source: Source, about: Mapping[str, Any]) -> Settings:
-    """By which the samples behind embeddings were read, and the model that embedded them was built."""
-    inherited = inherited_settings(read_embeddings_header(embeddings)[2])
-    return configure(
-        inherited=inherited,
-        inherited_from=str(embeddings),
-        device=source.device,
-        num_workers=source.workers,
-        uses=("dataset", "model", "backbone"),
-        **{**about, "seed": int(inherited.get("seed") or 0)},  # a model without trained weights was drawn by it
-    )
 
 
 def _plant(study: Study, asked: Asked, caller: Caller) -> dict[int, list[Path]]:

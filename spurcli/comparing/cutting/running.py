@@ -23,6 +23,7 @@ from spurcli.comparing.reachable import reachable
 from spurcli.comparing.running import carry_out, read_seeds, threads_of
 from spurcli.comparing.step import Step
 from spurcli.comparing.study import Study, each_warning_once
+from spurcli.datasets.own.naming import EMBEDDINGS
 from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.recipes import is_own
 from spurcli.reporting.claims import MIN_SEEDS
@@ -266,7 +267,8 @@ def run(
 
 def trained_how(settings: Settings) -> str:
     """One sentence on the training of all arms: a model of another program was trained in its own way."""
-    training, side = settings.training, settings.preprocessing.image_size
+    training = settings.training
+    side = None if settings.dataset.name == EMBEDDINGS else settings.preprocessing.image_size
     size = f", {side} pixels" if side else ""
     flip = ", mirrored at random (this also moves a mark to the other side)" if settings.preprocessing.flip else ""
     return (
