@@ -4,8 +4,8 @@
 
 For OUTPUT/SET/seedN/, whose inject.json, clean.json and scores.h5 run.py makes (this script makes them first where they are missing).
 All are of the same recipe and epoch. In the injected data: EL2N (scores.h5); the same by models that have not been trained on the
-sample (two models, each of one half); and core difficulty, which is the rank of either among the samples of a class in the same fifth by Sebra's
-rank (samples with equal ranks stay together). Each is compared with EL2N in clean.json, where no sample has the feature: Spearman
+sample (two models, each of one half); and core difficulty, which is the rank of either among the samples of a class in the same fifth by spuriosity
+(samples with equal values stay together). Spuriosity is the probability of the label by these two models, or Sebra's rank. Each is compared with EL2N in clean.json, where no sample has the feature: Spearman
 correlation over all samples of the class with the feature, and over its carriers only, whose feature is missing in clean.json.
 EL2N of the same seed shares its first weights and its order of batches, so the mean correlation with the clean EL2N of the other seeds
 is given too, and as a ceiling that of two clean EL2Ns of different seeds.
@@ -38,6 +38,7 @@ from spurcli.inferring import sources
 RESULTS = Path(__file__).parent / "results" / "two-numbers.jsonl"
 SETS = {"cifar10s-strong": (STRONG, "airplane/line")}
 CLEAN = "EL2N without the feature"
+UNSEEN = "by models not trained on the sample"
 
 
 @contextlib.contextmanager
@@ -80,13 +81,14 @@ def core_difficulty(
     return found
 
 
-def difficulties(run: Runs, data: dict[str, Any], clean: dict[str, Any]) -> None:
+def difficulties(run: Runs, data: dict[str, Any], clean: dict[str, Any], *, with_sebra: bool = True) -> None:
     """The trainings of a seed, each once: the files that `read` reads."""
     run.score("clean.h5", **clean)
-    with noted(sources, "rank_by_bias", run / "sebra.npy", lambda found: found.rank["train"]):
-        run.infer("sebra.groups.txt", by="sebra", **data)
     with noted(sources.FromModels, "held_out_logits", run / "held-out.npy", np.asarray):
         run.infer("halves.groups.txt", by="cross-mistakes", **data)
+    if with_sebra:
+        with noted(sources, "rank_by_bias", run / "sebra.npy", lambda found: found.rank["train"]):
+            run.infer("sebra.groups.txt", by="sebra", **data)
 
 
 def read(run: Runs, carriers: str) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]]]:
@@ -97,15 +99,16 @@ def read(run: Runs, carriers: str) -> tuple[dict[str, NDArray[Any]], dict[str, N
         y = list(reader.header.class_names).index(carriers.partition("/")[0])
     with open_scores(run / "clean.h5") as reader:
         clean = reader.mean_values("el2n")
-    rank, unseen = np.load(run / "sebra.npy"), el2n(np.load(run / "held-out.npy"), label)
-    rank = np.where(rank == 0, rank.max() + 1, rank)  # never learned: last
-    found = {
-        CLEAN: clean,
-        "EL2N": plain,
-        "EL2N of models not trained on the sample": unseen,
-        "core difficulty": core_difficulty(plain, rank, label),
-        "core difficulty of models not trained on the sample": core_difficulty(unseen, rank, label),
-    }
+    logits = np.load(run / "held-out.npy")
+    unseen, likely = el2n(logits, label), softmax(logits.astype(np.float64), axis=1)[np.arange(len(label)), label]
+    found = {CLEAN: clean, "EL2N": plain, f"EL2N {UNSEEN}": unseen}
+    spuriosity = {f"the probability {UNSEEN}": likely}
+    if (run / "sebra.npy").is_file():
+        rank = np.load(run / "sebra.npy")
+        spuriosity["Sebra's rank"] = -np.where(rank == 0, rank.max() + 1, rank)  # never learned: last
+    for way, values in spuriosity.items():
+        for name, each in (("EL2N", plain), (f"EL2N {UNSEEN}", unseen)):
+            found[f"core difficulty: {name} in fifths by {way}"] = core_difficulty(each, values, label)
     return found, {"class": label == y, "carriers": group == names.index(carriers)}
 
 
@@ -149,6 +152,7 @@ def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__, SETS)
+    parser.add_argument("--without-sebra", action="store_true", help="its ranking is the longest of these trainings")
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
     known = []
@@ -161,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run = Runs(asked.output, name, seed, asked.data_root)
             run.folder.mkdir(parents=True, exist_ok=True)
             data, clean = cifar10s_data(run, share)
-            difficulties(run, data, clean)
+            difficulties(run, data, clean, with_sebra=not asked.without_sebra)
             found[seed] = read(run, carriers)
         lines = [{"set": name, "seed": seed, **line} for seed in found for line in agreement(seed, found)]
         known = [line for line in known if line["set"] != name] + lines

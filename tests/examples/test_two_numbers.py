@@ -74,13 +74,16 @@ def test_a_seed_trains_each_model_once_and_leaves_the_groups_for_the_arms(script
     assert [json.loads(line)["output"] for line in log] == [
         f"seed{seed}/{name}"
         for seed in (7, 8)
-        for name in ("inject.json", "clean.json", "scores.h5", "clean.h5", "sebra.groups.txt", "halves.groups.txt")
+        for name in ("inject.json", "clean.json", "scores.h5", "clean.h5", "halves.groups.txt", "sebra.groups.txt")
     ]
+    said = capsys.readouterr().out
+    assert "| EL2N |" in said
+    assert "in fifths by the probability by models not trained on the sample" in said
+    assert "in fifths by Sebra's rank" in said
     lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text(encoding="utf-8").splitlines()]
     plain = [line for line in lines if line["difficulty"] == "EL2N" and line["samples"] == "class"]
     assert [line["seed"] for line in plain] == [7, 8]
     assert all(line["same_seed"] > line["other_seeds"] for line in plain)  # the same first weights and batches
-    assert "| EL2N |" in capsys.readouterr().out
     before = (tmp_path / "found.jsonl").read_bytes()
     script.main(words)
     assert (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines() == log
