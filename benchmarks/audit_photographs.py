@@ -1,7 +1,7 @@
 """How well the audit finds features that are planted in photographs: twelve cells each on CIFAR-10 and on faces, and draws with nothing planted.
 
     python benchmarks/audit_photographs.py cifar10 celeba [--seeds 31] [--untouched 101-110] [--cells 1,5] [--cache FOLDER] [--kept FOLDER]
-        [--out FILE.csv] [--data-root .data] [--effects] [--tiny]
+        [--out FILE.csv] [--data-root .data] [--skip regions] [--effects] [--tiny]
 
 | data | training images | classes |
 |---|---|---|
@@ -282,15 +282,16 @@ def _trained(cell: Cell, dataset: Dataset, kept: Path | None) -> ModelAnswers:
     return ModelAnswers(context, model, cell.name)
 
 
-def audited(case: Case, kept: Path | None = None) -> dict[str, object]:
-    """The result of the audit on a case, by single finders and by all that `spurcli audit` runs."""
+def audited(case: Case, kept: Path | None = None, skip: str = "") -> dict[str, object]:
+    """The result of the audit on a case, by single finders and by all that `spurcli audit` runs, but for the one named `skip`."""
     dataset, cell = case.dataset, case.cell
     labels = {name: split.label for name, split in dataset.splits.items()}
     evidence = Evidence(labels, dataset.class_names, case.answers, held_out="val", dataset=dataset, seed=cell.seed)
     row: dict[str, object] = {}
     found: dict[str, list[Finding]] = {}
     # Of two classes no region can be confirmed, and regions is by far the slowest finder.
-    finders = [name for name in FINDERS_OF_IMAGES if name != "regions" or len(dataset.class_names) > 2]
+    skipped = {skip, "regions"} if len(dataset.class_names) == 2 else {skip}
+    finders = [name for name in FINDERS_OF_IMAGES if name not in skipped]
     for name in finders:
         began = time.process_time()
         found[name] = FINDERS.load(name)(evidence)
@@ -351,6 +352,7 @@ def main() -> None:
     parser.add_argument("--cells", default="1-12")
     parser.add_argument("--strengths", default="", help="for a trial, instead of the strengths of CELLS")
     parser.add_argument("--effects", action="store_true", help="train, and print the effect; no audit")
+    parser.add_argument("--skip", default="", choices=["", *FINDERS_OF_IMAGES], help="not this finder")
     parser.add_argument("--cache", type=Path, help="a folder for the trained models")
     parser.add_argument("--kept", type=Path, help="a folder for the carriers of the other suspects")
     parser.add_argument("--out", type=Path, help="a CSV file; rows that it has are not computed again")
@@ -382,7 +384,7 @@ def main() -> None:
         row: dict[str, object] = {**first, "accuracy": case.accuracy, "effect": case.effect}
         row |= {"class": case.dataset.class_names[cell.label] if cell.feature else "", "training seconds": case.seconds}
         if not asked.effects:
-            row |= audited(case, asked.kept)
+            row |= audited(case, asked.kept, asked.skip)
         values = [shown(row.get(name)) for name in COLUMNS]
         print(", ".join(f"{key} {value}" for key, value in zip(COLUMNS, values, strict=True) if value), flush=True)
         if asked.out:
