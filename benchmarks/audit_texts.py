@@ -170,7 +170,7 @@ def is_content(suspect: Suspect, feature: str) -> bool:
         "word": any(word == WORD for word in words) or column.startswith("number of words"),
         "phrase": bool(set(words) & set(PHRASE)) or column.startswith("number of words"),
         "ending": "!" in words or "punctuation" in column,
-        "column": any(word.endswith("x") for word in words),
+        "column": any(word.endswith("x") for word in words) or column == "site",  # also its other value
         "brightness": column in ("contrast", "border brightness"),
     }
     return any(word.startswith("c") for word in words) or traces.get(feature, False)

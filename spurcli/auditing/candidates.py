@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.statistics import carries, push_within
-from spurcli.evaluation.reliance import margin
+from spurcli.auditing.groups import push_of_groups
+from spurcli.auditing.statistics import carries
 from spurcli.names import NUMBER, canonical
 from spurcli.words import counted
 
@@ -22,7 +22,7 @@ _MOST_VALUES = 50  # values of a column that are examined
 _LEAST = 10  # training samples with a value
 _NUMBERS = 10  # more different numbers than this are ranges
 _LEVELS = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
-_PROMISING = 2.0  # minimum z of the association on half 0 for a candidate
+PROMISING = 2.0  # minimum z of the association on half 0 for a candidate
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Hit:
-    """A candidate for a class: z of its association in training and of its push on held-out samples, half 0 of both."""
+    """A candidate for a class: z of its association in training and of its push on held-out samples, half 0 of both.
+
+    `harm` is the expected harm where the push was measured by changing samples (`spurcli.auditing.changing`).
+    """
 
     candidate: Candidate
     label_index: int
     association: float
     push: float | None
+    harm: float | None = None
 
     @property
     def strength(self) -> float:
@@ -124,25 +128,23 @@ def _range(low: float, high: float) -> str:
 def search(evidence: Evidence, candidates: Iterable[Candidate], most: int) -> list[Hit]:
     """The `most` promising candidates by half 0, each column and class once, the strongest first.
 
-    Promising: the class has more carriers than the others have, and carriers have a higher L than the others within
-    its own class, and within other classes that have enough carriers and others.
+    Promising: the class has more carriers than the others have, and carriers are predicted as the class more often than the others
+    (`spurcli.auditing.groups`).
     """
     classes = evidence.classes(MOST_CLASSES)
-    split = evidence.held_out
-    low = {y: margin(evidence.logits(split), [y]) for y in classes}
     best: dict[tuple[str, int], Hit] = {}
     for candidate in candidates:
-        for y, association in _associated(evidence, candidate, classes):
-            push = _push(evidence, candidate, low[y], y)
+        for y, association in associated(evidence, candidate, classes):
+            push = _push(evidence, candidate, y)
             hit = Hit(candidate, y, association, push)
             old = best.get((candidate.column, y))
             if old is None or hit.strength > old.strength:
                 best[candidate.column, y] = hit
     found = sorted(best.values(), key=lambda hit: -hit.strength)
-    return [hit for hit in found if hit.strength > _PROMISING][:most]
+    return [hit for hit in found if hit.strength > PROMISING][:most]
 
 
-def _associated(evidence: Evidence, candidate: Candidate, classes: Sequence[int]) -> list[tuple[int, float]]:
+def associated(evidence: Evidence, candidate: Candidate, classes: Sequence[int]) -> list[tuple[int, float]]:
     """Classes that have more carriers than the others, with z, among the training samples of half 0."""
     split = evidence.source
     presence = candidate.presence[split]
@@ -161,18 +163,15 @@ def _associated(evidence: Evidence, candidate: Candidate, classes: Sequence[int]
         share = every / total
         error = math.sqrt(share * (1 - share) * (1 / size[y] + 1 / rest))
         z = (with_it[y] / size[y] - (every - with_it[y]) / rest) / error
-        if z > _PROMISING:
+        if z > PROMISING:
             found.append((y, float(z)))
     return found
 
 
-def _push(evidence: Evidence, candidate: Candidate, low: NDArray[np.float64], y: int) -> float | None:
+def _push(evidence: Evidence, candidate: Candidate, y: int) -> float | None:
     split = evidence.held_out
     presence = candidate.presence.get(split)
     if presence is None:
         return None
     chosen = (evidence.half(split) == 0) & ~np.isnan(presence)
-    label, mine = evidence.label(split), carries(presence)
-    sides = [push_within(low, label, mine, chosen & (label == y)), push_within(low, label, mine, chosen & (label != y))]
-    known = [z for z in sides if z is not None]
-    return min(known) if known else None
+    return push_of_groups(evidence.logits(split), evidence.label(split), carries(presence), chosen, y).z

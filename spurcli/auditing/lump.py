@@ -14,14 +14,19 @@ _MOST = 5000
 
 
 def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
-    """Whether two normal distributions fit float64 [n] much better than one, and are clearly apart
-    (Ashman et al. 1994), with a valley between them.
+    """Whether float64 [n] fall into two lumps, see `valley`."""
+    return valley(values, seed) is not None
+
+
+def valley(values: NDArray[np.float64], seed: int) -> float | None:
+    """The value half-way between two lumps of float64 [n]; None if two normal distributions do not fit much better than one, or are not
+    clearly apart (Ashman et al. 1994), with a valley between them.
 
     A smooth skewed tail is not a second lump: its distributions overlap.
     """
     values = values[np.isfinite(values)][:_MOST, None]
     if len(values) < 20 or values.std() < 1e-9:
-        return False
+        return None
     from sklearn.mixture import GaussianMixture
 
     scaled = (values - values.mean()) / values.std()
@@ -29,9 +34,11 @@ def has_two_lumps(values: NDArray[np.float64], seed: int) -> bool:
         warnings.simplefilter("ignore")  # about convergence: a poor fit is not a lump
         one, two = (GaussianMixture(k, random_state=seed, n_init=k, reg_covar=1e-4).fit(scaled) for k in (1, 2))
     if one.bic(scaled) - two.bic(scaled) < _GAIN or two.weights_.min() < _SMALLEST:
-        return False
+        return None
     apart = abs(two.means_[0, 0] - two.means_[1, 0]) * np.sqrt(2 / two.covariances_.sum())
-    return bool(apart > _APART) and has_valley(scaled[:, 0], *sorted(two.means_[:, 0].tolist()))
+    if apart <= _APART or not has_valley(scaled[:, 0], *sorted(two.means_[:, 0].tolist())):
+        return None
+    return float(values.mean() + values.std() * two.means_.mean())
 
 
 def has_valley(values: NDArray[np.float64], low: float, high: float) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]  # [m, height, width, channels]
 Floats = NDArray[np.float32]
+_PARTS, _MOST_SORTED = 16, 4096  # of the sorted pixel values, and values of a large image that are sorted
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -37,6 +38,20 @@ def changed(pixels: Pixels, name: str, wanted: float) -> Pixels | None:
     if change is None:
         return None
     return np.clip(np.rint(change(pixels.astype(np.float32), wanted)), 0, 255).astype(np.uint8)
+
+
+def forms(pixels: Pixels, name: str, wanted: float) -> Floats | None:
+    """What the images look like apart from the property, float32 [m, 16 · channels]: means of sixteenths of the sorted pixel values, with the property at
+    the value `wanted`. A change of the property does not change them, except where pixels were cut off at 0 or 255. None as of `changed`.
+    """
+    change = PROPERTIES[name].change
+    if change is None:
+        return None
+    values = change(pixels.astype(np.float32), wanted)
+    flat = values.reshape(len(values), -1, values.shape[3])
+    flat = np.sort(flat[:, :: -(-flat.shape[1] // _MOST_SORTED)], axis=1)
+    parts = np.array_split(flat, min(_PARTS, flat.shape[1]), axis=1)
+    return _float32(np.concatenate([part.mean(axis=1) for part in parts], axis=1))
 
 
 def _float32(values: Any) -> Floats:

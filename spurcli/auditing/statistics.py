@@ -6,7 +6,7 @@ docs/audit.md explains each. A statistic that is undefined has the value None an
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spurcli.auditing.detectability import detectability
 from spurcli.auditing.evidence import Evidence
+from spurcli.auditing.groups import MIN_CARRIERS, push_of_groups
 from spurcli.auditing.suspect import (
     CONFIRMED,
     NOT_SUPPORTED,
@@ -29,7 +30,6 @@ from spurcli.reporting.claims import LEVEL, holm
 from spurcli.student import two_sided_p
 
 SMALLEST_EFFECT = 0.1  # of the model's own class distance; a smaller effect is not worth pruning
-MIN_CARRIERS = 5  # in a class, to count as one that can be compared within
 MEASURES = ("feature_effect", "probit_gap", "auroc_gap", "background_auroc", "feature_effect_positives")
 _PAIRS, _GROUPS = "pairs", "groups"
 
@@ -114,7 +114,10 @@ def _judge(evidence: Evidence, finding: Finding) -> Suspect:
         p_value = max(p_value, useful["p_value"])
     if p_value is not None and finding.p_further is not None:
         p_value = max(p_value, finding.p_further)
-    effect = measures["feature_effect"]["value"]
+    bound = _at_least(evidence, finding) if measures["feature_effect"]["value"] is None else None
+    if bound is not None:
+        measures["feature_effect"]["at_least"] = bound
+    effect = effect_of(measures)
     rows = carrier_rows(evidence, finding)
     harm = None
     if effect is not None and finding.label_index is not None:
@@ -181,7 +184,7 @@ def _tested(evidence: Evidence, finding: Finding) -> tuple[float | None, str]:
 
 
 def _with_status(suspect: Suspect) -> Suspect:
-    effect = suspect.reliance["feature_effect"]["value"]
+    effect = effect_of(suspect.reliance)
     if suspect.finding.doubt:
         reason = suspect.finding.doubt
         if suspect.has_effect:
@@ -247,6 +250,44 @@ def _reliance(evidence: Evidence, finding: Finding) -> tuple[dict[str, Metric], 
         )
     )
     return {name: found[name] for name in names}, judged_by
+
+
+def effect_of(measures: Mapping[str, Metric]) -> float | None:
+    """The feature effect, or what it is at least where it is undefined; None if neither is known."""
+    metric = measures["feature_effect"]
+    value: float | None = metric["value"] if metric["value"] is not None else metric.get("at_least")
+    return value
+
+
+def _at_least(evidence: Evidence, finding: Finding) -> float | None:
+    """What the feature effect is at least, without a control: the push over the distance of all samples of the class, carriers too.
+
+    If nearly all samples of the class carry a feature on which the model leans, the class distance without the feature is undefined or near zero.
+    Carriers have a higher L, so the distance with them is larger, and the ratio is smaller than the effect.
+    """
+    twin, split, y = finding.counterfactual, evidence.held_out, finding.label_index
+    presence = finding.presence.get(split)
+    if y is None or (twin is not None and twin.control is not None) or (twin is None and finding.inferred):
+        return None
+    label, low, chosen = evidence.label(split), margin(evidence.logits(split), [y]), evidence.half(split) == 1
+    if twin is not None:
+        pairs = chosen[twin.index] & (label[twin.index] != y)
+        index = twin.index[pairs]
+        found, outside = margin(twin.logits[pairs], [y]) - low[index], low[index]
+    elif presence is not None:
+        chosen &= ~np.isnan(presence)
+        with_it, others = chosen & carries(presence) & (label != y), chosen & ~carries(presence) & (label != y)
+        middles = {t: trimmed_mean(low[others & (label == t)]) for t in np.unique(label[others]).tolist()}
+        index = np.flatnonzero(with_it & np.isin(label, list(middles)))
+        found, outside = low[index] - np.array([middles[t] for t in label[index].tolist()]), low[others]
+    else:
+        return None
+    inside = low[(label == y) & chosen]
+    if min(len(inside), len(outside), len(found)) < MIN_CARRIERS:
+        return None
+    distance = trimmed_mean(inside) - trimmed_mean(outside)
+    error = math.sqrt(float((trimmed_spread(inside) ** 2).sum() + (trimmed_spread(outside) ** 2).sum()))
+    return trimmed_mean(found) / distance if distance > 2 * error else None
 
 
 def _beyond_control(evidence: Evidence, finding: Finding, effect: float | None) -> float | None:
@@ -315,39 +356,14 @@ def _p_above_zero(values: Floats) -> tuple[float | None, str]:
 
 
 def _p_of_groups(evidence: Evidence, finding: Finding, logits: NDArray[np.float32]) -> tuple[float | None, str]:
-    """Carriers against the others within each class: both in the feature's class and in the others, the larger p.
-
-    A property that only makes samples harder moves the two sides in opposite directions, and fails one of them.
-    """
+    """Carriers against the others within each class, in the feature's class and in the others (`spurcli.auditing.groups`)."""
     split, y = evidence.held_out, finding.label_index
     presence = finding.presence.get(split)
     if presence is None:
         return None, f"the carriers are not known for the split {split!r}"
     assert y is not None
     chosen = (evidence.half(split) == 1) & ~np.isnan(presence)
-    label, low, mine = evidence.label(split)[chosen], margin(logits, [y])[chosen], carries(presence)[chosen]
-    sides = [push_within(low, label, mine, label == y), push_within(low, label, mine, label != y)]
-    values = [_upper_tail(z) for z in sides if z is not None]
-    if not values:
+    z = push_of_groups(logits, evidence.label(split), carries(presence), chosen, y).z
+    if z is None:
         return None, f"fewer than {MIN_CARRIERS} held-out samples of a class with and without it: nothing to compare"
-    return max(values), ""
-
-
-def push_within(low: Floats, label: NDArray[np.int64], mine: Bools, chosen: Bools) -> float | None:
-    """z of the mean of `low` of carriers less that of the others, within the classes of `chosen`, weighted by carriers.
-
-    None where no class has `MIN_CARRIERS` samples both with and without the feature.
-    """
-    total, variance, weight = 0.0, 0.0, 0
-    for y in np.unique(label[chosen]).tolist():
-        here = chosen & (label == y)
-        with_it, without = low[here & mine], low[here & ~mine]
-        if min(len(with_it), len(without)) < MIN_CARRIERS:
-            continue
-        size = len(with_it)
-        total += size * float(with_it.mean() - without.mean())
-        variance += size**2 * float(with_it.var(ddof=1) / size + without.var(ddof=1) / len(without))
-        weight += size
-    if not weight or not variance > 0:
-        return None
-    return total / math.sqrt(variance)
+    return _upper_tail(z), ""

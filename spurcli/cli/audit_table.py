@@ -78,4 +78,6 @@ def _carriers(suspect: JsonObject) -> str:
 
 def _effect(suspect: JsonObject) -> str:
     entry = suspect["reliance"]["feature_effect"]
-    return "undefined" if entry["value"] is None else amount(entry["value"], "")
+    if entry["value"] is None:
+        return f"≥ {amount(entry['at_least'], '')}" if entry.get("at_least") is not None else "undefined"
+    return amount(entry["value"], "")

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from spurcli.auditing.detectability import detectability
 from spurcli.auditing.evidence import halves
 from spurcli.auditing.finders.columns import find
+from spurcli.auditing.groups import push_within
 from spurcli.auditing.ranking import ranked
-from spurcli.auditing.statistics import carries, judged, push_within
+from spurcli.auditing.statistics import carries, judged
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.auditing.written import Place, next_lines
 from spurcli.errors import InputError

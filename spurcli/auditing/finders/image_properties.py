@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from spurcli.artifacts.addition import IMAGE_PROPERTY, Addition
 from spurcli.auditing import pixels as of_pixels
 from spurcli.auditing.additions import AddedImages
 from spurcli.auditing.candidates import Candidate, Hit, of_numbers, of_texts, search
+from spurcli.auditing.changing import MOST_TRIED, search_by_change
 from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.image_files import NUMBERS, TEXTS, file_facts
-from spurcli.auditing.lump import has_two_lumps
+from spurcli.auditing.set_apart import set_apart
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.auditing.values import value_rows
 from spurcli.datasets import Images, Texts, Vectors
@@ -25,6 +27,7 @@ from spurcli.words import counted
 
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and given to the model again
+_RANGES = 8  # at most, of a property
 _SMOOTH = "{} varies smoothly within the class, so it may be part of the class itself"
 _DOUBT = "{} cannot be changed separately in an image, so it was not tested"
 
@@ -40,10 +43,37 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
     candidates += files
     from_file = {candidate.column for candidate in files}
     found = []
-    for hit in search(evidence, candidates, most):
-        own = None if hit.candidate.column in from_file else numbers[hit.candidate.column][evidence.source]
+    for hit in _hits(evidence, candidates, most):
+        own = None if hit.candidate.column in from_file else numbers[hit.candidate.column]
         found.append(_finding(evidence, hit, own, candidates))
     return found
+
+
+def _hits(evidence: Evidence, candidates: Sequence[Candidate], most: int) -> list[Hit]:
+    """Up to `most` properties that can be changed, by changing them, then up to `most` others, by groups.
+
+    The two kinds are not on one scale. A change needs no carriers among the held-out samples of other classes.
+    """
+    ask = evidence.ask
+    if ask is None:
+        return search(evidence, candidates, most)
+    changeable = [each for each in candidates if _can_change(each)]
+    evidence.progress.start("changed image properties", len(changeable))
+
+    def answers(candidate: Candidate, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        addition = _addition(evidence, candidate)
+        assert addition is not None
+        changed = AddedImages(_images(evidence, evidence.held_out), index, addition)
+        evidence.progress.advance(1)
+        return ask(changed.read(np.arange(len(index), dtype=np.int64)))
+
+    others = [each for each in candidates if not _can_change(each)]
+    return [*search_by_change(evidence, changeable, answers, most), *search(evidence, others, most)]
+
+
+def _can_change(candidate: Candidate) -> bool:
+    known = of_pixels.PROPERTIES.get(candidate.column)
+    return known is not None and known.change is not None
 
 
 def seconds(evidence: Evidence) -> float:
@@ -54,7 +84,9 @@ def seconds(evidence: Evidence) -> float:
     of_pixels.measured(some)
     of_pixels.hashes(some)
     each = (time.monotonic() - began) / max(1, len(some))
-    return each * sum(sizes.values()) + 3 * evidence.pace * min(_MOST_CHANGED, sizes[evidence.held_out])
+    tried = MOST_TRIED * _RANGES * sum(known.change is not None for known in of_pixels.PROPERTIES.values())
+    calls = tried + 3 * min(_MOST_CHANGED, sizes[evidence.held_out])
+    return 2 * each * sum(sizes.values()) + evidence.pace * calls
 
 
 def _of_pixels(
@@ -104,18 +136,25 @@ def _of_files(evidence: Evidence) -> list[Candidate]:
 
 
 def _finding(
-    evidence: Evidence, hit: Hit, values: NDArray[np.float64] | None, candidates: Sequence[Candidate]
+    evidence: Evidence,
+    hit: Hit,
+    values: Mapping[str, NDArray[np.float64]] | None,
+    candidates: Sequence[Candidate],
 ) -> Finding:
-    """The finding; `values` are those of the property in training, None for what is known of the file."""
-    candidate, label = hit.candidate, evidence.class_names[hit.label_index]
+    """The finding; `values` are those of the property by split, None for what is known of the file."""
+    label, column = evidence.class_names[hit.label_index], hit.candidate.column
     addition, doubt = None, ""
     if values is not None:
-        addition = _addition(evidence, candidate)
-        mine = evidence.label(evidence.source) == hit.label_index
+        addition = _addition(evidence, hit.candidate)
+        apart = None if addition is None else set_apart(evidence, hit, values)
         if addition is None:
-            doubt = _DOUBT.format(candidate.column)
-        elif not has_two_lumps(values[mine], evidence.seed):
-            doubt = _SMOOTH.format(candidate.column)
+            doubt = _DOUBT.format(column)
+        elif apart is None:
+            doubt = _SMOOTH.format(column)
+        else:
+            hit = replace(hit, candidate=apart)
+            addition = _addition(evidence, apart)
+    candidate = hit.candidate
     return Finding(
         name=short_name(candidate.column, candidate.value.removeprefix("= ")),
         finder="image-properties",

@@ -187,7 +187,12 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
         measures.append((f"{label}, on {held_out}", *_value(metric, known.description.unit if known else "")))
     measures.append(("Detectability (AUROC of a probe, in the class)", *_value(entry["detectability"], "")))
     facts = []
-    effect = (entry["reliance"].get("feature_effect") or {}).get("value")
+    metric = entry["reliance"].get("feature_effect") or {}
+    effect, bound = metric.get("value"), metric.get("at_least")
+    if effect is None and bound is not None:
+        facts.append(
+            f"the effect is undefined, but at least {amount(bound, '')}: nearly all samples of the class carry the feature"
+        )
     if entry["expected_harm"] is not None and effect is not None:
         carriers = entry["expected_harm"] / effect if effect > 0 else 0.0
         facts.append(
