@@ -8,7 +8,7 @@ sample (two models, each of one half); and core difficulty, which is the rank of
 (samples with equal values stay together). Spuriosity is the probability of the label by these two models, or Sebra's rank. Each is compared with EL2N in clean.json, where no sample has the feature: Spearman
 correlation over all samples of the class with the feature, and over its carriers only, whose feature is missing in clean.json.
 EL2N of the same seed shares its first weights and its order of batches, so the mean correlation with the clean EL2N of the other seeds
-is given too, and as a ceiling that of two clean EL2Ns of different seeds.
+is given too, and as a ceiling that of two clean EL2Ns of different seeds. Seeds that have only clean.h5 count as other seeds.
 
 Sebra's groups are left in OUTPUT for run.py. results/two-numbers.jsonl has a line for each set, seed, difficulty and choice of samples.
 """
@@ -97,8 +97,7 @@ def read(run: Runs, carriers: str) -> tuple[dict[str, NDArray[Any]], dict[str, N
         label, group, names = reader.labels(), reader.groups(), list(reader.header.group_names)
         plain = reader.mean_values("el2n")
         y = list(reader.header.class_names).index(carriers.partition("/")[0])
-    with open_scores(run / "clean.h5") as reader:
-        clean = reader.mean_values("el2n")
+    clean = clean_of(run / "clean.h5")
     logits = np.load(run / "held-out.npy")
     unseen, likely = el2n(logits, label), softmax(logits.astype(np.float64), axis=1)[np.arange(len(label)), label]
     found = {CLEAN: clean, "EL2N": plain, f"EL2N {UNSEEN}": unseen}
@@ -110,6 +109,11 @@ def read(run: Runs, carriers: str) -> tuple[dict[str, NDArray[Any]], dict[str, N
         for name, each in (("EL2N", plain), (f"EL2N {UNSEEN}", unseen)):
             found[f"core difficulty: {name} in fifths by {way}"] = core_difficulty(each, values, label)
     return found, {"class": label == y, "carriers": group == names.index(carriers)}
+
+
+def clean_of(scores: Path) -> NDArray[np.float32]:
+    with open_scores(scores) as reader:
+        return reader.mean_values("el2n")
 
 
 def agreement(
@@ -167,7 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             data, clean = cifar10s_data(run, share)
             difficulties(run, data, clean, with_sebra=not asked.without_sebra)
             found[seed] = read(run, carriers)
-        lines = [{"set": name, "seed": seed, **line} for seed in found for line in agreement(seed, found)]
+        for path in sorted((asked.output / name).glob("seed*/clean.h5")):  # of seeds that are not asked for
+            found.setdefault(int(path.parent.name.removeprefix("seed")), ({CLEAN: clean_of(path)}, {}))
+        lines = [{"set": name, "seed": seed, **line} for seed in asked.seeds for line in agreement(seed, found)]
         known = [line for line in known if line["set"] != name] + lines
         asked.results.write_text("".join(json.dumps(line) + "\n" for line in known), encoding="utf-8")
         print(f"\n### {name}\n", *table(lines), sep="\n", flush=True)

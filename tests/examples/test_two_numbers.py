@@ -88,3 +88,5 @@ def test_a_seed_trains_each_model_once_and_leaves_the_groups_for_the_arms(script
     script.main(words)
     assert (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines() == log
     assert (tmp_path / "found.jsonl").read_bytes() == before
+    script.main([*words[:2], "--seeds", "7", *words[5:]])  # the other seed's clean scores still count
+    assert (tmp_path / "found.jsonl").read_bytes() == b"".join(before.splitlines(keepends=True)[: len(lines) // 2])
