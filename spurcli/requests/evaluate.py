@@ -219,12 +219,20 @@ def plan(asked: EvaluateRequest, say: Callable[[str], None]) -> EvaluatePlan:
 def opened(asked: EvaluateRequest) -> tuple[Settings, LoadedDataset]:
     """The settings of a model that is to be evaluated, and its data set in the requested groups."""
     from spurcli.requests.behind import behind
-    from spurcli.stages.evaluate import Groups
+    from spurcli.stages.grouping import Groups
 
     settings = plan(asked, lambda _: None).settings
     assert settings
     asked_groups = Groups(several(asked.attribute), suspect=suspect_of(asked), behind=behind(settings))
     return settings, asked_groups.open(settings).dataset
+
+
+def require_addable(suspect: StoredSuspect, settings: Settings, splits: Sequence[str]) -> None:
+    """Raise InputError if models of these settings cannot be evaluated by the suspect of an audit."""
+    from spurcli.requests.behind import behind
+    from spurcli.stages.grouping import Groups
+
+    Groups(suspect=suspect, behind=behind(settings)).require_addable(settings, splits)
 
 
 def _refuse_settings(predictions: Path, asked: EvaluateRequest) -> None:

@@ -155,7 +155,7 @@ def audit(
 
 
 def _behind(context: RunContext, settings: Callable[[], Settings], search: Search) -> tuple[Behind | None, str]:
-    """What is behind the embeddings, or why it is not used, in a default search. A finder that was requested needs it."""
+    """What is behind the embeddings, or why it is not used. A requested finder of images or texts needs it."""
     kinds = [FINDERS.entries[name].facts.get("for") if name in FINDERS else "own" for name in search.finders]
     if not {"images", "texts", "own"} & set(kinds):
         return None, ""
@@ -166,7 +166,7 @@ def _behind(context: RunContext, settings: Callable[[], Settings], search: Searc
     try:
         return Behind.open(where, dataset.backbone or {}, samples, settings(), context.progress), ""
     except SpurError as error:
-        if search.is_asked:
+        if search.is_asked and {"images", "texts"} & set(kinds):
             raise
         return None, error.problem
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.class_check import confusion, warn_if_reordered
-from spurcli.artifacts.envelope import JsonObject, canonical_json, sha256_of_file
+from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.evaluation import predictions_path, read_evaluation, write_evaluation
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.injection import injection_parents
@@ -24,22 +19,17 @@ from spurcli.artifacts.model_folder import weights_file
 from spurcli.artifacts.predictions import Predictions, read_predictions, write_predictions
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.subject import InjectionPolicy, Subject
-from spurcli.auditing.additions import added_to
 from spurcli.auditing.stored import StoredSuspect
-from spurcli.datasets import Inputs, Vectors
 from spurcli.datasets.alignment import read_aligned
 from spurcli.datasets.content import content_hashes
 from spurcli.datasets.prediction_table import PredictionColumns
-from spurcli.errors import InputError, SpurWarning, UsageError
+from spurcli.errors import InputError, UsageError
 from spurcli.evaluation.doubts import accuracies_in_history, warn_if_contradicted, warn_if_doubtful
 from spurcli.evaluation.evaluated import Evaluated, evaluated_from, evaluated_split
-from spurcli.evaluation.features import Feature
 from spurcli.evaluation.from_table import evaluated_table
 from spurcli.evaluation.judged import features_of, fit_thresholds, with_features
 from spurcli.evaluation.metrics import compute
 from spurcli.evaluation.regroup import (
-    in_groups_of,
-    in_quarters,
     read_regrouping,
     suggest_columns,
     with_columns,
@@ -47,10 +37,9 @@ from spurcli.evaluation.regroup import (
 from spurcli.progress import Progress, Silent
 from spurcli.runtime.launch import launched
 from spurcli.settings import Settings
-from spurcli.sharing import once, shared
+from spurcli.stages.grouping import Groups
 
 if TYPE_CHECKING:
-    from spurcli.runtime.context import RunContext
     from spurcli.runtime.distributed import World
 
 
@@ -129,88 +118,6 @@ class _Found:
     parents: Sequence[Parent]
     sample_id: tuple[str, ...] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Which groups are requested: columns of the table, a file, those of a suspect of an audit, or those of the data set."""
-
-    columns: Sequence[str] = ()
-    file: Path | None = None
-    suspect: StoredSuspect | None = None
-    behind: Callable[[], Settings] | None = None
-
-    @property
-    def other(self) -> Path | None:
-        """A file of groups that replace those of the data set."""
-        return self.suspect.groups if self.suspect and not self.suspect.addition else self.file
-
-    def open(self, settings: Settings, progress: Progress | None = None) -> RunContext:
-        """The run context with the data set in groups of the columns."""
-        from spurcli.runtime.context import RunContext
-
-        if self.suspect:
-            context = RunContext.open(settings, progress, pretrained=False)
-            if self.suspect.addition:
-                added = partial(_embedded_again, context, self.behind, self.suspect) if self.behind else None
-                return replace(context, dataset=self.suspect.put_into(context.dataset, added))
-            # its groups replace those of an injected feature
-            return replace(context, dataset=replace(context.dataset, twins=None, injection=None))
-        if not self.columns:
-            return RunContext.open(settings, progress, pretrained=False)
-        with shared():  # embeddings are read once for both
-            other = RunContext.open(with_columns(settings, self.columns), progress, pretrained=False).dataset
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SpurWarning)  # which were given just now
-                context = RunContext.open(settings, progress, pretrained=False)
-        return replace(context, dataset=in_quarters(in_groups_of(context.dataset, other), self.columns))
-
-    def about(self, settings: Settings, weights_sha256: str = "") -> JsonObject:
-        """Where the groups came from, for evaluation.json; of a suspect also whether it was found in the model of these weights."""
-        if self.suspect is not None:
-            audited = self.suspect.audit.get("model") or {}
-            is_audited = audited.get("weights_sha256") == weights_sha256
-            held_out = {"held_out": str(self.suspect.audit["held_out"])}
-            return {"suspect": {**self.suspect.about(), **held_out, "is_audited_model": is_audited}}
-        if self.file is not None:
-            return {"groups_from": {"file": self.file.name, "columns": []}}
-        file = Path(str(settings.dataset.options.get("path", ""))).name
-        return {"groups_from": {"file": file, "columns": list(self.columns)}} if self.columns else {}
-
-    def parents(self) -> list[Parent]:
-        if self.suspect is not None:
-            return self.suspect.parents()
-        return [Parent.of(self.file)] if self.file is not None else []
-
-    def features(self, evaluated: Evaluated) -> Evaluated:
-        """The same evaluation, whose feature is that of a suspect that was added to samples."""
-        if self.suspect is None or self.suspect.addition is None:
-            return evaluated
-        assert evaluated.feature_of is not None
-        note = f"added to samples as suspect {self.suspect.rank} of {self.suspect.folder.name} infers it"
-        return replace(evaluated, features=(Feature(self.suspect.name, (evaluated.feature_of,), note=note),))
-
-
-def _embedded_again(
-    context: RunContext, behind: Callable[[], Settings], suspect: StoredSuspect, split: str, index: NDArray[np.int64]
-) -> Inputs:
-    """The embeddings of the samples `index` of a split with the feature of the suspect; made once for all models of a study."""
-    from spurcli.embedding.behind import Behind
-
-    assert suspect.addition is not None
-    assert suspect.addition_path is not None
-    dataset, path = context.dataset, Path(str(context.settings.dataset.options["path"]))
-    backbone, addition = dataset.backbone or {}, suspect.addition
-    samples = {name: each.fingerprint for name, each in dataset.splits.items()}
-    which = str(path), canonical_json(backbone)
-
-    def embed() -> Vectors:
-        before = once(("behind", *which), lambda: Behind.open(path, backbone, samples, behind(), context.progress))
-        changed = added_to(addition, before.dataset.splits[split].inputs, index)
-        return Vectors(before.embed(changed, f"{split} with {suspect.name}"))
-
-    key = ("with a suspect", *which, split, sha256_of_file(suspect.addition_path), sha256_of_file(suspect.groups))
-    return once(key, embed, lambda made: made.values.nbytes)
 
 
 def _write(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spurcli.artifacts.group_list import read_groups
+from spurcli.datasets import load_dataset
 from spurcli.errors import InputError
 
 OWN = """
@@ -104,10 +105,13 @@ def test_the_sheet_of_embeddings_shows_the_images_from_which_they_were_made(in_t
     assert "data:image/png" in Path("audit/ticks.html").read_text(encoding="utf-8")
     assert "data:image/png" in Path("audit/audit.html").read_text(encoding="utf-8")
 
-    def other(*_, **__):
-        raise InputError("demo is not here", "Name it.")
+    def other(name, *asked, **options):
+        if name == "demo":
+            raise InputError("demo is not here", "Name it.")
+        return load_dataset(name, *asked, **options)
 
-    monkeypatch.setattr("spurcli.datasets.load.load_dataset", other)
+    for place in ("spurcli.datasets.load", "spurcli.runtime.context"):
+        monkeypatch.setattr(f"{place}.load_dataset", other)
     done = in_tiny_run(*words, "-o", "again")
     assert (done.code, "demo is not here" in done.err) == (3, True)
 

@@ -28,6 +28,7 @@ from spurcli.errors import InputError, SpurError, UsageError
 from spurcli.recipes import is_own
 from spurcli.reporting.claims import MIN_SEEDS
 from spurcli.requests.configured import Inherited, configured
+from spurcli.requests.evaluate import require_addable
 from spurcli.requests.options import Caller, inherited_settings
 from spurcli.requests.train import TrainRequest
 from spurcli.settings import Settings
@@ -89,16 +90,6 @@ def _require_same_suspect(study: Study, suspect: StoredSuspect) -> None:
                     f"{study.folder} has a cut of another suspect or of an earlier audit: {step.output} was not made from {suspect.groups}",
                     "Name another folder with -o, or remove this one.",
                 )
-
-
-def _require_addable(study: Study, suspect: StoredSuspect) -> None:
-    """Raise InputError if the models could not be evaluated: the audit is of other samples, or its addition is for images of another size."""
-    from spurcli.stages.evaluate import Groups
-
-    twins = Groups(suspect=suspect).open(study.settings).dataset.twins or {}
-    for split in study.looks.splits:
-        if split in twins:
-            twins[split].make()  # which checks that the addition fits the inputs
 
 
 def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
@@ -239,7 +230,7 @@ def run(
         told = set[str]()
         with each_warning_once(told, ""):
             plan = estimate(study)
-            _require_addable(study, suspect)
+            require_addable(suspect, study.settings, study.looks.splits)
         result["estimated_seconds"] = plan.seconds()
         show(plan)
         if asked.dry_run:
