@@ -14,6 +14,7 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.subject import Subject
 from spurcli.datasets import Dataset, Inputs
+from spurcli.datasets.own.naming import locate
 from spurcli.embedding.layers import reader, sha256_of_backbone
 from spurcli.embedding.passes import embedded_batches, order_of, streaming
 from spurcli.errors import InputError
@@ -64,6 +65,13 @@ class Behind:
         if backbone.get("weights_sha256") != sha256_of_backbone(model, layer):
             raise InputError(f"{path} was made by a model with other weights", "Make it again: spurcli data embed")
         return cls(context, model, layer)
+
+    @classmethod
+    def of(cls, head: RunContext, settings: Settings) -> Behind:
+        """What is behind the embeddings that are the data set of `head`; else as `open`."""
+        path = locate(str(head.settings.dataset.options["path"]), head.settings.data_root)
+        samples = {name: split.fingerprint for name, split in head.dataset.splits.items()}
+        return cls.open(path, head.dataset.backbone or {}, samples, settings, head.progress)
 
     @property
     def dataset(self) -> Dataset:

@@ -161,10 +161,8 @@ def _behind(context: RunContext, settings: Callable[[], Settings], search: Searc
         return None, ""
     from spurcli.embedding.behind import Behind
 
-    dataset, where = context.dataset, Path(str(context.settings.dataset.options["path"]))
-    samples = {name: split.fingerprint for name, split in dataset.splits.items()}
     try:
-        return Behind.open(where, dataset.backbone or {}, samples, settings(), context.progress), ""
+        return Behind.of(context, settings()), ""
     except SpurError as error:
         if search.is_asked and {"images", "texts"} & set(kinds):
             raise

@@ -109,12 +109,7 @@ def _opened(context: RunContext, behind: Callable[[], Settings]) -> Behind:
     """What the embeddings were made from; opened once for all models of a study."""
     from spurcli.embedding.behind import Behind
 
-    dataset, path = context.dataset, Path(str(context.settings.dataset.options["path"]))
-    samples = {name: each.fingerprint for name, each in dataset.splits.items()}
-    return once(
-        ("behind", *_which(context)),
-        lambda: Behind.open(path, dataset.backbone or {}, samples, behind(), context.progress),
-    )
+    return once(("behind", *_which(context)), lambda: Behind.of(context, behind()))
 
 
 def _embedded_again(
