@@ -56,13 +56,13 @@ def sky(run: Any) -> None:
 # Bfloat16 in training halves the CPU time of the small CNN; scores and evaluations are computed in float32.
 BF16 = "training.precision=bf16"
 
-_CELEBA = ["dataset.options.available_only=true", "dataset.options.num_train_per_class=2500"]
+CELEBA = ["dataset.options.available_only=true", "dataset.options.num_train_per_class=2500"]
 _GLASSES = "male/glasses"
 
 
 def celeba(run: Any) -> None:
     """examples/celeba.sh with three fractions (Fig. 6); the same among the carriers (Fig. 4); and two references without glasses."""
-    data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "set": [*_CELEBA, BF16]}
+    data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "set": [*CELEBA, BF16]}
     run.score("scores.h5", **data)
     names = ["all"]
     for fraction in ("0.25", "0.1", "0.5"):
@@ -74,13 +74,13 @@ def celeba(run: Any) -> None:
     run.prune("oracle", fraction="1", group=_GLASSES)
     for name in (*names, "oracle"):
         run.arm(name, data, splits=("test", "val"), feature_of=_GLASSES)
-    clean = {**data, "set": [*_CELEBA, BF16, "dataset.options.glasses_share=0"]}
+    clean = {**data, "set": [*CELEBA, BF16, "dataset.options.glasses_share=0"]}
     run.arm("clean", clean, splits=("test", "val"), feature_of=_GLASSES)
 
 
 def celeba_finetuned(run: Any) -> None:
     """The same images and rule with a network that has learned ImageNet, at 64 pixels for 3 epochs."""
-    sets = [*_CELEBA, "preprocessing.image_size=64", "preprocessing.mean=[0.498,0.498,0.498]"]
+    sets = [*CELEBA, "preprocessing.image_size=64", "preprocessing.mean=[0.498,0.498,0.498]"]
     sets += ["preprocessing.std=[0.502,0.502,0.502]", "training.epochs=3", "training.batch_size=32"]
     sets += ["training.learning_rate=3e-3", "training.weight_decay=1e-3", "scoring.epoch=1", "model.options={}"]
     data: Settings = {"dataset": "celeba", "recipe": "celeba-cpu", "model": "efficientnet_lite0", "set": sets}
@@ -228,7 +228,7 @@ def sky_frozen(run: Any) -> None:
 
 def celeba_frozen(run: Any) -> None:
     """The same for CelebA's glasses, images as in `celeba`."""
-    embedded = run.embed("celeba.embeddings.h5", dataset="celeba", recipe="celeba-frozen", set=_CELEBA)
+    embedded = run.embed("celeba.embeddings.h5", dataset="celeba", recipe="celeba-frozen", set=CELEBA)
     data: Settings = {"dataset": embedded}
     run.score("scores.h5", **data)
     for name, fraction in (("hardest-0.25", "0.25"), ("hardest-0.1", "0.1")):

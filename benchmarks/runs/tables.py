@@ -83,7 +83,10 @@ _TICKED = {
     "all": "ERM",
     "ticks": "the rule with groups from ticks",
     "ticks-random": "random, same counts of these groups",
+    "ticks-frozen": "the rule with groups from the same ticks and frozen embeddings",
+    "ticks-frozen-random": "random, same counts of these groups",
 }
+_BY_TICKS = (("ticks", "ticks-random"), ("ticks-frozen", "ticks-frozen-random"))
 _BALANCED = {"balanced": "the rule with the true groups", "balanced-random": "random, same counts of these"}
 _HALVES = {"group-0.5": "the rule with the true groups", "group-0.5-random": "random, same counts of these"}
 _CARRIERS = {"carriers-0.25": "the rule with the true groups", "carriers-random-0.25": "random, same counts of these"}
@@ -295,7 +298,7 @@ PAGES = {
         ("worst_group_accuracy", *_NATURAL),
     ),
     **{
-        f"{name}-ticks": Page(name, _TICKED | known, _pairs(("ticks", "ticks-random")), felt, shown)
+        f"{name}-ticks": Page(name, _TICKED | known, _pairs(*_BY_TICKS), felt, shown)
         for name, known, felt, shown in (
             ("waterbirds-frozen", _BALANCED, "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),
             ("sky", _HALVES, "worst_group_accuracy", ("worst_group_accuracy", *_NATURAL)),

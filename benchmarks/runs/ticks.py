@@ -4,9 +4,12 @@
 
 For OUTPUT/SET/seedN/, which run.py made (all/model.safetensors, scores.h5): the sheet that `spurcli audit --sheet` draws, answered by
 the true groups, as a person who makes no mistake would; `spurcli infer --by ticks` with the ERM model; and the set's rule with the
-inferred groups in place of the true ones, beside as many random samples of the same inferred groups. Only the groups of ticked samples
-are read before `evaluate`. OUTPUT/ticks.jsonl has a line for each seed: the AUROC of the inferred carriers among the samples
-of each class that were not ticked.
+inferred groups in place of the true ones, and with as many random samples of the same inferred groups. Only the groups of ticked samples
+are read before `evaluate`. Networks that were trained from scratch get a second arm, `ticks-frozen`: the same ticks, extended by the
+embeddings of a frozen ImageNet network.
+
+OUTPUT/ticks.jsonl has a line for each seed: the AUROC of the inferred carriers among the samples of each class that were not ticked,
+and the AUROC that `infer` reports from the ticks alone; with "frozen" for the second arm.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # as a script and from a test
 import numpy as np
 from numpy.typing import NDArray
 from run import Runs, parser_of
-from sets import BF16
+from sets import BF16, CELEBA
 from sklearn.metrics import roc_auc_score
 
 from spurcli.artifacts.group_list import read_groups
@@ -35,7 +38,10 @@ from spurcli.inferring.tick_file import COLUMNS
 
 @dataclass(frozen=True)
 class Asked:
-    """What is ticked in which classes, and the rule that gets the inferred groups; `file` (of OUTPUT/SET), `data`, `judged` as in sets.py."""
+    """What is ticked in which classes, and the rule that gets the inferred groups; `file` (of OUTPUT/SET), `data`, `judged` as in sets.py.
+
+    `frozen` is what `spurcli embed` is given for the second arm, without the file.
+    """
 
     feature: str
     classes: Sequence[str]
@@ -43,6 +49,7 @@ class Asked:
     file: str = ""
     judged: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    frozen: dict[str, Any] = field(default_factory=dict)
 
 
 _CARRIERS = {"fraction": "0.25", "group": "male/glasses"}
@@ -57,8 +64,22 @@ SETS = {
     ),
     "celeba-frozen": Asked("glasses", ("male",), _CARRIERS, "celeba.embeddings.h5", _JUDGED),
     # A list hands all settings down but the precision.
-    "celeba": Asked("glasses", ("male",), _CARRIERS, judged=_JUDGED, data={"set": [BF16]}),
-    "sky": Asked("sky", ("airplane", "bird"), {"fraction": "0.5", "group": "auto"}, "birds.csv", data=_BIRDS),
+    "celeba": Asked(
+        "glasses",
+        ("male",),
+        _CARRIERS,
+        judged=_JUDGED,
+        data={"set": [BF16]},
+        frozen={"dataset": "celeba", "recipe": "celeba-frozen", "set": CELEBA},
+    ),
+    "sky": Asked(
+        "sky",
+        ("airplane", "bird"),
+        {"fraction": "0.5", "group": "auto"},
+        "birds.csv",
+        data=_BIRDS,
+        frozen={"recipe": "own-images-frozen", **_BIRDS},
+    ),
 }
 
 
@@ -102,24 +123,36 @@ def tick_arm(runs: Runs) -> None:
     classes = [known.class_names.index(name) for name in asked.classes]
     num = NUM_TICKS * len(classes)
     items = draw(known.label, known.class_names, known.difficulty, classes=classes, num=num, seed=runs.seed)
-    ticks, groups = runs / "ticks.csv", runs / "ticks.groups.txt"
+    ticks = runs / "ticks.csv"
     write_ticks(ticks, items, known, asked.feature)
     place = {"dataset": runs.shared / asked.file} if asked.file else {}
-    runs.infer(groups.name, source=runs / "all" / "model.safetensors", by="ticks", ticks=ticks, **place)
-    presence = read_groups(groups).main.probability
-    assert presence is not None
+    by: dict[str, dict[str, Any]] = {"ticks": {"source": runs / "all" / "model.safetensors", **place}}
+    if asked.frozen:
+        by["ticks-frozen"] = {"dataset": runs.embed("frozen.embeddings.h5", **place, **asked.frozen)}
     others = np.ones(len(known.label), dtype=bool)
     others[[item.index for item in items]] = False
     entry: dict[str, Any] = {"set": runs.name, "seed": runs.seed, "ticked": int((~others).sum())}
-    for y, name in zip(classes, asked.classes, strict=True):
-        members = others & (known.label == y)
-        entry[f"auroc {name}"] = round(float(roc_auc_score(known.carries[members], presence[members])), 4)
+    for arm, embedded in by.items():
+        groups = runs / f"{arm}.groups.txt"
+        runs.infer(groups.name, by="ticks", ticks=ticks, **embedded)
+        found = read_groups(groups)
+        presence = found.main.probability
+        assert presence is not None
+        reported = {each["class"]: each["auroc"]["value"] for each in found.chosen["ticks"]["classes"]}
+        word = arm.removeprefix("ticks").replace("-", " ")
+        for y, name in zip(classes, asked.classes, strict=True):
+            members = others & (known.label == y)
+            area = float(roc_auc_score(known.carries[members], presence[members]))
+            entry[f"auroc{word} {name}"] = round(area, 4)
+            entry[f"reported{word} {name}"] = round(reported[name], 4)
     with (runs.shared.parent / "ticks.jsonl").open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(entry) + "\n")
-    runs.prune("ticks", group_labels=groups, **asked.rule)
-    runs.prune("ticks-random", match="ticks", match_groups=True, group_labels=groups)
-    for arm in ("ticks", "ticks-random"):
-        runs.arm(arm, {**place, **asked.data}, **asked.judged)
+    for arm in by:
+        inferred = {"group_labels": runs / f"{arm}.groups.txt"}
+        runs.prune(arm, **inferred, **asked.rule)
+        runs.prune(f"{arm}-random", match=arm, match_groups=True, **inferred)
+        for name in (arm, f"{arm}-random"):
+            runs.arm(name, {**place, **asked.data}, **asked.judged)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
