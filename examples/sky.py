@@ -31,6 +31,8 @@ def main(folder: Path) -> None:
     for label in ("airplane", "bird"):
         for path in sorted(folder.glob(f"*/{label}/*.jpg")):
             groups.setdefault((label, background(path)), []).append(path)
+    if not groups:
+        sys.exit(f"No photographs of airplanes and birds in {folder}\n\n{__doc__}")
     random.seed(0)
     rows = []
     for (label, place), paths in groups.items():
@@ -43,4 +45,6 @@ def main(folder: Path) -> None:
         csv.writer(file).writerows([("path", "label", "split", "background"), *rows])
 
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 main(Path(sys.argv[1]))

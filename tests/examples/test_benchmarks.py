@@ -260,6 +260,22 @@ def test_cifar10s_in_the_strong_setting(tmp_path, run_example, benchmark_data, m
     assert all((out / arm / "evaluation.json").is_file() for arm in ("all", "hardest", "random"))
 
 
+@pytest.mark.parametrize("words", [["--help"], ["empty"], []])
+def test_sky_writes_no_table_without_photographs(tmp_path, words):
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "sky.py", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "FOLDER/*/airplane/*.jpg" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "birds.csv").exists()
+
+
 @pytest.mark.data
 def test_sky(tmp_path, run_example, benchmark_data, monkeypatch):
     """The table has the groups that it says, and the chain finds which of them to prune."""
