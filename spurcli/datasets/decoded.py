@@ -42,9 +42,10 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class MappedImages:
-    """Decoded images on disk: `pixels` uint8 [n, channels, height, width], mapped and never held in memory."""
+    """Decoded images on disk: `pixels` uint8 [n, channels, height, width], mapped and never held in memory. `encoded` are the images themselves."""
 
     pixels: NDArray[np.uint8]
+    encoded: EncodedImages | None = None
     resident = False
 
     @property
@@ -144,7 +145,7 @@ def _open(images: EncodedImages, cache_root: Path, key: Key) -> MappedImages | N
     height, width, channels = images.shape
     if pixels is None or pixels.dtype != np.uint8 or pixels.shape != (len(images), channels, height, width):
         raise damaged(folder, "it does not hold these images")
-    mapped = MappedImages(pixels)
+    mapped = MappedImages(pixels, images)
     for position in np.unique(np.linspace(0, len(images) - 1, _NUM_COMPARED).astype(np.int64)):
         chosen = np.array([position])
         if not np.array_equal(images.read(chosen), mapped.read(chosen)):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.datasets.decoding import Stored, look, open_rgb
 from spurcli.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Images(Protocol):
@@ -127,6 +130,14 @@ class FileImages:
             batch[row] = decode_square(self.paths[index], self.size, squash=self.squash)
         return batch
 
+    def large(self, index: int, most: int) -> NDArray[np.uint8]:
+        """One image uint8 [side, side, 3] with more detail, if its file has it: the same square, at most `most` pixels per side, to be shown."""
+        picture = _square(self.paths[index], most, squash=self.squash)
+        side = min(most, max(*picture.size, self.size))
+        from PIL import Image
+
+        return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
+
     def sources(self) -> Iterator[str]:
         return map(str, self.paths)
 
@@ -145,13 +156,19 @@ def decode_square(path: Path, size: int, *, squash: bool = False, content: bytes
     """
     from PIL import Image
 
-    picture = open_rgb(path, at_least=size, content=content)
-    side = min(picture.size)
-    if not squash and picture.width != picture.height:
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        # Cropped first: resize with a box would let pixels outside it bleed in at the edges.
-        picture = picture.crop((left, top, left + side, top + side))
+    picture = _square(path, size, squash=squash, content=content)
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def _square(path: Path, at_least: int, *, squash: bool, content: bytes | None = None) -> Image.Image:
+    """The centre square of an image (the full image with `squash`), before it is resized."""
+    picture = open_rgb(path, at_least=at_least, content=content)
+    side = min(picture.size)
+    if squash or picture.width == picture.height:
+        return picture
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    # Cropped first: resize with a box would let pixels outside it bleed in at the edges.
+    return picture.crop((left, top, left + side, top + side))
 
 
 @dataclass(frozen=True)
@@ -200,6 +217,12 @@ class Vectors:
 
 
 Inputs = Images | Texts | Vectors
+
+
+def files_of(inputs: Inputs) -> FileImages | None:
+    """The files of images, also if their pixels are read from the decoded cache; None for images without files."""
+    found = getattr(inputs, "encoded", inputs)
+    return found if isinstance(found, FileImages) else None
 
 
 def kind_of(inputs: Inputs) -> Literal["images", "texts", "vectors"]:

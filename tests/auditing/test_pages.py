@@ -20,7 +20,8 @@ from spurcli.artifacts.audit import read_audit, write_audit
 from spurcli.auditing.page.page import audit_page, examples_of
 from spurcli.auditing.page.samples import show
 from spurcli.auditing.page.sheet import draw, sheet_page
-from spurcli.datasets import ArrayImages, Texts
+from spurcli.datasets import ArrayImages, FileImages, Texts
+from spurcli.datasets.decoded import MappedImages
 from spurcli.errors import InputError
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u202e\x1b[31m\u2028"
@@ -156,6 +157,21 @@ def test_pictures_are_the_samples_and_the_box_is_where_it_says():
     assert (small.width, small.height, small.uri[:15]) == (200, 100, "data:image/jpeg")
     with pytest.raises(InputError, match="are not images"):
         show(ArrayImages(np.zeros((1, 4, 4, 2), dtype=np.uint8)), np.array([0]))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_pictures_from_files_have_more_detail_than_the_input_of_the_model(tmp_path, cached):
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path, size in zip(paths, ((400, 320), (20, 20)), strict=True):
+        Image.new("RGB", size, (9, 99, 199)).save(path)
+    inputs = FileImages(paths, 32)
+    if cached:
+        inputs = MappedImages(inputs.read(np.arange(2)).transpose(0, 3, 1, 2), inputs)
+    large, small = show(inputs, np.arange(2), where={"box": [0, 16, 8, 32]}, max_side=256)
+    assert (large.width, large.height, large.box, large.is_small) == (256, 256, (50.0, 0.0, 50.0, 25.0), False)
+    assert (small.width, small.height, small.box) == (32, 32, large.box)
+    examples = examples_of(inputs, np.zeros(2), np.array([1, 0]), None, class_index=0, where={}, seed=0, number=1)
+    assert "The model gets 32×32 pixels." in audit_page(content(), {1: examples}, title="x")
 
 
 def test_whole_words_are_marked():

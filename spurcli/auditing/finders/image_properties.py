@@ -23,6 +23,7 @@ from spurcli.auditing.set_apart import set_apart
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.auditing.values import value_rows
 from spurcli.datasets import Images, Texts, Vectors
+from spurcli.datasets.inputs import files_of
 from spurcli.words import counted
 
 _BATCH = 256
@@ -120,10 +121,10 @@ def _of_files(evidence: Evidence) -> list[Candidate]:
     """Candidates from the images' files, if all splits have files."""
     paths: dict[str, Sequence[Path]] = {}
     for split in evidence.splits:
-        own = getattr(_images(evidence, split), "paths", None)
-        if own is None:
+        files = files_of(_images(evidence, split))
+        if files is None:
             return []
-        paths[split] = own
+        paths[split] = files.paths
     facts: dict[str, dict[str, Any]] = {split: file_facts(part) for split, part in paths.items()}
     candidates: list[Candidate] = []
     for name in NUMBERS:

@@ -15,6 +15,7 @@ from spurcli.auditing.page.samples import Shown, show
 from spurcli.auditing.page.template import render, script_hash, source
 from spurcli.auditing.statistics import MEASURES
 from spurcli.datasets import Inputs
+from spurcli.datasets.inputs import files_of
 from spurcli.evaluation.intervals import wilson
 from spurcli.evaluation.metrics import METRICS
 from spurcli.randomness import generator
@@ -39,10 +40,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """Random training samples of the suspect's class that carry the feature, and random ones that do not."""
+    """Random training samples of the suspect's class that carry the feature, and random ones that do not.
+
+    `model_size` is the number of pixels per side that the model gets, if the pictures have more; otherwise 0.
+    """
 
     carriers: Sequence[Example] = ()
     others: Sequence[Example] = ()
+    model_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,10 @@ def examples_of(
         return [Example(shown, name) for shown, name in zip(show(inputs, members, where=where), names, strict=True)]
 
     with np.errstate(invalid="ignore"):
-        return Examples(drawn(mine & (presence >= 0.5), where), drawn(mine & (presence < 0.5), where))
+        sides = drawn(mine & (presence >= 0.5), where), drawn(mine & (presence < 0.5), where)
+    files = files_of(inputs)
+    largest = max((example.shown.width for side in sides for example in side), default=0)
+    return Examples(*sides, files.size if files is not None and files.size < largest else 0)
 
 
 def audit_page(content: JsonObject, examples: Mapping[int, Examples], *, title: str, sheet: str = "") -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.datasets import Inputs, Texts
+from spurcli.datasets.inputs import files_of
 from spurcli.errors import InputError
 
 _LOSSLESS = 96  # up to this many pixels per side an image is stored as PNG, else as JPEG
@@ -48,17 +49,20 @@ def show(
     if isinstance(inputs, Texts):
         words = [word for word in where.get("words") or [] if isinstance(word, str) and word]
         return [Shown(texts=[list(_pieces(_cut(text), words)) for text in sample]) for sample in inputs.read(indices)]
+    box, files = where.get("box"), files_of(inputs)
+    if files is not None and files.size < max_side:  # a model's small input hides what a person could recognise
+        return [_picture(files.large(index, max_side), max_side, box, files.size) for index in indices.tolist()]
     pixels = inputs.read(indices)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
         raise InputError("The samples are not images, so they cannot be shown", "Use images of one or three channels.")
-    box = where.get("box")
     return [_picture(array, max_side, box) for array in pixels]
 
 
-def _picture(array: NDArray[np.uint8], max_side: int, box: Any) -> Shown:
+def _picture(array: NDArray[np.uint8], max_side: int, box: Any, size: int = 0) -> Shown:
+    """`box` is in pixels of the array, or of the square of `size` pixels that the model gets."""
     from PIL import Image
 
-    height, width = array.shape[:2]
+    height, width = (size, size) if size else array.shape[:2]
     image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
     if max(image.size) > max_side:
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
