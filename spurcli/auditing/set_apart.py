@@ -19,6 +19,9 @@ from spurcli.auditing.lump import valley
 from spurcli.datasets import Texts, Vectors
 
 HIGH, LOW = "high for the rest of the image", "low for the rest of the image"
+GREY = "0 (grey)"
+_NO_COLOUR = 0.01  # saturation of a grey image, which a photograph in colours does not have; JPEG may add a trace
+_FEWEST_GREY, _MOST_BETWEEN = 10, 0.1  # grey images, and those of nearly no colour as a share of them
 _BATCH = 256
 _MOST = 2000  # training images of the class, and of the others, for the fit
 _RIDGE = 1e-3
@@ -31,6 +34,8 @@ def set_apart(evidence: Evidence, hit: Hit, values: Mapping[str, NDArray[np.floa
     has its carriers there. None without two lumps: also if the values have two, but the rest of the image explains them.
     """
     source, name = evidence.source, hit.candidate.column
+    if name == "saturation" and (grey := _grey(evidence, hit, values)):
+        return grey
     index, is_class = _chosen(evidence, hit.label_index)
     typical = float(np.median(values[source]))
     forms = _forms(evidence, source, index, name, typical)
@@ -46,6 +51,20 @@ def set_apart(evidence: Evidence, hit: Hit, values: Mapping[str, NDArray[np.floa
         every = _forms(evidence, split, np.arange(len(part), dtype=np.int64), name, typical)
         presence[split] = ((part - every @ weights > border) == is_high).astype(np.float32)
     return Candidate(name, HIGH if is_high else LOW, presence)
+
+
+def _grey(evidence: Evidence, hit: Hit, values: Mapping[str, NDArray[np.float64]]) -> Candidate | None:
+    """Images without colour, if the hit is about them. Their pixels cannot get colours back, so the rest of the image always explains them."""
+    mine = evidence.label(evidence.source) == hit.label_index
+    own, has = values[evidence.source][mine], hit.candidate.presence[evidence.source][mine] > 0.5
+    grey, between = own <= _NO_COLOUR, (own > _NO_COLOUR) & (own <= 3 * _NO_COLOUR)
+    if not _FEWEST_GREY <= grey.sum() < len(own) or between.sum() > _MOST_BETWEEN * grey.sum():
+        return None
+    if 2 * grey[has].sum() < has.sum():  # most carriers of the hit have colours
+        return None
+    return Candidate(
+        hit.candidate.column, GREY, {split: (part <= _NO_COLOUR).astype(np.float32) for split, part in values.items()}
+    )
 
 
 def _chosen(evidence: Evidence, y: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -132,3 +132,28 @@ def test_a_push_is_seen_more_often_at_equal_difficulty():
         new += (found.z or 0) > 1.645
         old += min(z or 0 for z in sides) > 1.645
     assert new > old + 20
+
+
+def test_grey_images_in_a_class_of_colours_are_confirmed_by_taking_the_colours_out():
+    rng = np.random.default_rng(3)
+    labels, inputs, has = {}, {}, {}
+    for split, size in (("train", 600), ("val", 600)):
+        label = np.arange(size) % 3
+        images = rng.integers(30, 220, (size, 12, 12, 3)).astype(np.float64)
+        images[np.arange(size), 0, label] = 255
+        has[split] = rng.random(size) < np.array((0.04, 0.5, 0.04))[label]
+        images[has[split]] = images[has[split]].mean(axis=3, keepdims=True)
+        labels[split], inputs[split] = label, ArrayImages(np.rint(images).astype(np.uint8))
+
+    def answer(images):
+        values = images.astype(np.float32)
+        logits = (values[:, 0, :3].mean(axis=2) - values[:, 0, :3].mean(axis=(1, 2))[:, None]) / 15
+        logits[:, 1] += 3 * ((values.max(axis=3) - values.min(axis=3)).mean(axis=(1, 2)) < 5)
+        return logits
+
+    logits = {split: answer(part.read(np.arange(len(part)))) for split, part in inputs.items()}
+    dataset = Dataset("made", NAMES, {split: Split(labels[split], inputs[split]) for split in labels})
+    evidence = Evidence(labels, NAMES, MadeUp(logits, None, answer), held_out="val", dataset=dataset)
+    first = ranked(judged(evidence, image_properties.find(evidence)))[0]
+    assert (first.finding.name, first.label, first.status) == ("saturation 0 (grey)", "b", CONFIRMED)
+    assert np.array_equal(first.finding.presence["val"] > 0.5, has["val"])

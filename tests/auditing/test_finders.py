@@ -362,3 +362,18 @@ def test_the_cells_of_the_grid_have_names_of_places():
     assert named["left edge below centre"] == (16, 0, 24, 8)
     assert named["bottom right of centre"] == (24, 16, 32, 24)
     assert not any(name.startswith("cell") for name in named)
+
+
+def test_two_clusters_are_one_suspect_the_easy_side():
+    rng = np.random.default_rng(5)
+    label = np.arange(400) % 2
+    hard = (label == 1) & (rng.random(400) < 0.4)
+    low = rng.normal(2 * label - 1, 0.3) - 3 * hard
+    logits = {split: np.stack([np.zeros(400), low], axis=1).astype(np.float32) for split in ("train", "val")}
+    embedded = (rng.normal(size=(400, 5)) + 6 * hard[:, None]).astype(np.float32)
+    evidence = Evidence(
+        dict.fromkeys(logits, label), ("a", "b"), MadeUp(logits, dict.fromkeys(logits, embedded)), held_out="val"
+    )
+    (found,) = [each for each in clusters.find(evidence) if each.label_index == 1]
+    assert "easy" in found.statement
+    assert not (found.presence["train"][hard] > 0.5).any()

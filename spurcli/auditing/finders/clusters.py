@@ -67,7 +67,7 @@ def _of_class(evidence: Evidence, y: int) -> list[tuple[float, Finding]]:
     low = margin(evidence.logits(split), [y])[rows]
     centred = (low - np.median(low)) / max(float(low.std()), 1e-9)
     cluster = _nearest(reduced, centres)
-    found = []
+    found: list[tuple[float, float, Finding]] = []
     for number in range(len(centres)):
         mine = cluster == number
         if mine.sum() < 10 or (~mine).sum() < 10:
@@ -78,8 +78,10 @@ def _of_class(evidence: Evidence, y: int) -> list[tuple[float, Finding]]:
         unusual = abs(ease) + max(0.0, 1 - spread)
         if kind or spread < 0.7:
             presence = _presence(evidence, y, rows, mine, centres, number, project)
-            found.append((unusual, _finding(evidence, y, number, presence, kind, ease, spread, silhouette)))
-    return found
+            found.append((ease, unusual, _finding(evidence, y, number, presence, kind, ease, spread, silhouette)))
+    if len(centres) == 2:  # both clusters are one split of the class: the easy side may be what the model leans on
+        found = sorted(found, key=lambda one: -one[0])[:1]
+    return [(unusual, finding) for _, unusual, finding in found]
 
 
 def _reduced(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:

@@ -29,7 +29,9 @@ from spurcli.words import counted
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and given to the model again
 _RANGES = 8  # at most, of a property
-_SMOOTH = "{} varies smoothly within the class, so it may be part of the class itself"
+_SMOOTH = (
+    "{} varies smoothly within the class, or goes with the rest of the image, so it may be part of the class itself"
+)
 _DOUBT = "{} cannot be changed separately in an image, so it was not tested"
 
 

@@ -199,7 +199,9 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
     effect, bound = metric.get("value"), metric.get("at_least")
     if effect is None and bound is not None:
         facts.append(
-            f"the effect is undefined, but at least {amount(bound, '')}: nearly all samples of the class carry the feature"
+            f"the effect is at least {amount(bound, '')}; its value is undefined: {metric.get('reason') or ''}".rstrip(
+                ": "
+            )
         )
     if entry["expected_harm"] is not None and effect is not None:
         carriers = entry["expected_harm"] / effect if effect > 0 else 0.0
