@@ -27,6 +27,8 @@ def read_audit(path: Path) -> JsonObject:
     field(content, "held_out", str, where)
     _names(field(content, "class_names", list, where), f"{where}: class_names")
     field(content, "splits", dict, where)
+    if (accuracy := optional_field(content, "held_out_accuracy", dict, where)) is not None:
+        _check_metric(accuracy, f"{where}: held_out_accuracy")
     for number, suspect in enumerate(field(content, "suspects", list, where), start=1):
         if not isinstance(suspect, dict):
             raise _wrong(f"{where}: suspect {number} is not an object")

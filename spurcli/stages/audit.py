@@ -27,6 +27,7 @@ from spurcli.artifacts.unfinished import unfinished
 from spurcli.auditing.evidence import Answers, Evidence
 from spurcli.auditing.failing import failing_groups
 from spurcli.auditing.kept import Kept
+from spurcli.auditing.limits import accuracy, say_limits
 from spurcli.auditing.merging import merged
 from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, Carried, SheetPlan, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
@@ -230,7 +231,9 @@ def _run(source: Source, search: Search, output: Path, *, force: bool) -> AuditR
     with unfinished(output) as folder:
         identity = sha256_of_json([run, samples])
         kept = Kept.open(folder, identity, replace_other=force, run=run, command=search.command)
+        before = len(evidence.warnings)
         source.check()
+        say_limits(evidence, is_doubted=len(evidence.warnings) > before)
         try:
             findings, told = found(evidence, search, kept)
         except BaseException as error:
@@ -242,6 +245,7 @@ def _run(source: Source, search: Search, output: Path, *, force: bool) -> AuditR
         written = write_suspects(source.place, evidence, suspects, source.subjects, made)
         content = {
             "held_out": evidence.held_out,
+            "held_out_accuracy": accuracy(evidence),
             "kind": evidence.kind,
             "class_names": list(evidence.class_names),
             "splits": {name: {"num_samples": len(label), **samples[name]} for name, label in evidence.labels.items()},

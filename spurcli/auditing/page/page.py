@@ -182,6 +182,7 @@ def _facts(content: JsonObject) -> list[str]:
         f"{statuses.count('confirmed')} confirmed",
         *([counted(len(failing), "failing group")] if (failing := content.get("failing_groups")) else []),
         f"measured on {content['held_out']}",
+        *([f"accuracy {_accuracy(metric)[0]}"] if (metric := content.get("held_out_accuracy")) else []),
         *splits,
     ]
 
