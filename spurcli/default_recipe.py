@@ -14,6 +14,7 @@ from spurcli.settings import BACKBONE, DatasetSettings, Table
 
 _FROZEN = "-frozen"  # ends the names of recipes that make embeddings and train heads on them
 OWN_FROZEN = f"own-images{_FROZEN}"
+_OWN_TEXT_FROZEN = f"own-text{_FROZEN}"
 
 
 def with_backbone(recipe: Table, name: str, dataset: DatasetSettings, uses: Sequence[str]) -> Table:
@@ -38,8 +39,8 @@ def default_recipe(
     But the cache of a user's own data must hold what the stages read, so it uses their recipe. If nothing is trained
     and a model's folder states (`said`) its model and inputs, a recipe for the kind of data fills in the rest.
     """
-    if BACKBONE in uses and f"{named.name}{_FROZEN}" in recipes.names():
-        return f"{named.name}{_FROZEN}"
+    if BACKBONE in uses and _frozen_of(named) in recipes.names():
+        return _frozen_of(named)
     if named.name == EMBEDDINGS:
         return _recipe_of_embeddings(named, data_root) if {"model", "training"} & set(uses) else "demo"
     if named.name in recipes.names():
@@ -54,7 +55,7 @@ def default_recipe(
             return OWN_FROZEN
         raise UsageError(
             f"{called(named)} is your own data: which recipe?",
-            f"For images --recipe {OWN_FROZEN}, for texts --recipe own-text-frozen. Change a copy: spurcli recipe copy",
+            f"For images --recipe {OWN_FROZEN}, for texts --recipe {_OWN_TEXT_FROZEN}. Change a copy: spurcli recipe copy",
         )
     if own:
         texts = "" if named.name == "folder" else "; for texts own-text-cpu or own-text"
@@ -83,6 +84,17 @@ def _recipe_of_embeddings(named: DatasetSettings, data_root: Path) -> str:
             f"--recipe {name}, or --recipe {OWN_FROZEN}",
         )
     return name if name.endswith(_FROZEN) and name in recipes.names() else OWN_FROZEN
+
+
+def frozen_recipe(dataset: DatasetSettings, *, is_text: bool) -> str:
+    """The recipe that embeds the data set: its own, else that of a user's images or texts."""
+    return (
+        _frozen_of(dataset) if _frozen_of(dataset) in recipes.names() else _OWN_TEXT_FROZEN if is_text else OWN_FROZEN
+    )
+
+
+def _frozen_of(dataset: DatasetSettings) -> str:
+    return f"{dataset.name}{_FROZEN}"
 
 
 def called(dataset: DatasetSettings) -> str:

@@ -114,6 +114,7 @@ class InferResult(TypedDict):
     num_errors: int | None
     rows: str
     counts: list[CountsOfRow]
+    next: list[str]
 
 
 class StoredFacts(TypedDict):

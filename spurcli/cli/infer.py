@@ -35,7 +35,7 @@ def infer(asked: InferRequest, call: Call) -> None:
     else:
         inferred_table(result)
         if ticked := result["chosen"].get("ticks"):
-            ticks_table(ticked)
+            ticks_table(ticked, result["next"])
     samples = counted(result["num_samples"], "sample")
     if asked.save_errors:
         say(f"{result['num_errors']:,} of {samples} are wrong → {shown(asked.save_errors, 'errors.txt')}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.cli.console import console, say
-from spurcli.words import counted
+from spurcli.inferring.other_embeddings import POOR, poorly_found
+from spurcli.words import counted, listed
 
 _MAX_ROWS = 12
 _RULE = {
@@ -18,8 +21,11 @@ _RULE = {
 }
 
 
-def ticks_table(ticked: JsonObject) -> None:
-    """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then the conclusion."""
+def ticks_table(ticked: JsonObject, commands: Sequence[str] = ()) -> None:
+    """A row for each class that was ticked: answers, AUROC of the probe, shares of the four quarters; then the conclusion.
+
+    `commands` make better embeddings for a feature that the probe finds poorly.
+    """
     table = Table(box=SIMPLE, title_justify="left", title=Text(f"Ticked: {ticked['feature']}"))
     table.add_column("class")
     for name in ("yes", "no", "probe AUROC", "easiest", "2nd", "3rd", "hardest"):
@@ -41,6 +47,16 @@ def ticks_table(ticked: JsonObject) -> None:
         say(f"{counted(ticked['num_unsure'], 'sample')} of {ticked['num_answered']:,} unsure, left out")
     for row in classes[:_MAX_ROWS]:
         say(f"{row['class']}: {_answer(row, ticked['feature'])}")
+    if poor := poorly_found(ticked):
+        say(f"{listed(poor)}: AUROC below {POOR}, so many inferred carriers may be wrong. {_better(commands)}")
+        for line in commands:
+            say(f"  {line}")
+
+
+def _better(commands: Sequence[str]) -> str:
+    if not commands:
+        return "Tick more samples, or use embeddings that show the feature better (docs/ticks.md)."
+    return "Embeddings of a pretrained model may show the feature better; use the groups with the higher AUROC:"
 
 
 def _answer(row: JsonObject, feature: str) -> str:

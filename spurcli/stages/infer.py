@@ -28,6 +28,7 @@ from spurcli.finished import Output, is_complete
 from spurcli.identity import RunIdentity, given
 from spurcli.inferring.evidence import Attribute, Evidence, Source, Way
 from spurcli.inferring.known import Known, in_our_order, known_of_dataset, known_of_predictions
+from spurcli.inferring.other_embeddings import commands_with_frozen, poorly_found
 from spurcli.inferring.sources import FromModels, FromPredictions, is_predictions
 from spurcli.progress import Progress, Silent
 from spurcli.registries import WAYS
@@ -73,8 +74,8 @@ def infer(
     `ticks` is the file of a person's answers, for the way `ticks`.
     `errors` is where to write the positions that the model (or the twin that has not seen them) gets wrong.
 
-    Returns a summary: the groups' sizes, and counts by true group (by class where none is known) and attribute. True
-    groups are used only for comparison. An interrupted call resumes from OUTPUT.state/; a finished one is not repeated,
+    Returns a summary: the groups' sizes, and counts by true group (by class where none is known) and attribute; `next` has
+    commands for better groups if the probe of ticks finds the feature poorly. True groups are used only for comparison. An interrupted call resumes from OUTPUT.state/; a finished one is not repeated,
     another's output is replaced only with `force`.
     """
     way, chosen = _chosen_way(by, {"num_clusters": num_clusters, "num_tries": num_tries, "ticks": ticks})
@@ -129,6 +130,13 @@ def infer(
     world = context.world if context else ALONE
     world.require_same(sha256_of_json(RunIdentity.of(made).to_json()), "settings or files")
 
+    def summary() -> InferResult:
+        found = _summary(output, errors, known)
+        if context and ticks and poorly_found(found["chosen"]["ticks"]):
+            inputs = context.dataset.splits["train"].inputs
+            found["next"] = commands_with_frozen(context.settings, inputs, ticks, output)
+        return found
+
     def is_finished() -> bool:
         if is_complete(outputs, made, known.subject.fingerprint, force=force, say=report.say):
             return True
@@ -140,7 +148,7 @@ def infer(
 
     if world.first(is_finished):
         report.say(f"{output} is already complete; nothing to do")
-        return world.first(lambda: _summary(output, errors, known))
+        return world.first(summary)
     with state_folder(output, world) as folder:
         found: Source
         if predictions is not None and source is not None:
@@ -188,7 +196,7 @@ def infer(
                     chosen=evidence.chosen,
                 ),
             )
-            return _summary(output, errors, known)
+            return summary()
 
         return world.first(write)
 
@@ -258,4 +266,5 @@ def _summary(output: Path, errors: Path | None, known: Known) -> InferResult:
         "num_errors": len(read_indices(errors, bare_kind="errors").indices) if errors else None,
         "rows": "class" if known.group is None else "true group",
         "counts": known.counts(found.main.group % width, attributes),
+        "next": [],
     }
