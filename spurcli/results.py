@@ -88,10 +88,11 @@ class CountsOfRow(TypedDict):
 
 
 class AuditResult(TypedDict):
-    """The result of `spurcli audit`: `suspects` and `failing_groups` are those of audit.json, in order."""
+    """The result of `spurcli audit`: `suspects` and `failing_groups` are those of audit.json, in order, and so is `kind`."""
 
     output: str
     pages: list[str]
+    kind: str
     held_out: str
     num_confirmed: int
     suspects: list[JsonObject]

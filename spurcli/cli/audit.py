@@ -29,7 +29,7 @@ def audit(asked: AuditRequest, call: Call) -> None:
 
     Example: spurcli audit --predictions preds.csv --label y_true --proba 'p_*'
     """
-    from spurcli.cli.audit_table import failing_lines, suspects_table
+    from spurcli.cli.audit_table import failing_lines, suspects_table, tick_line
     from spurcli.cli.console import print_json, say, warn
 
     result = call(run, asked)
@@ -42,6 +42,7 @@ def audit(asked: AuditRequest, call: Call) -> None:
     else:
         suspects_table(result)
         failing_lines(result)
+        tick_line(result)
     found, failing = counted(len(result["suspects"]), "suspect"), len(result["failing_groups"])
     folder = asked.output or STANDARD_FOLDER
     more = f", {counted(failing, 'failing group')}" if failing else ""

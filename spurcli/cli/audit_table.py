@@ -25,6 +25,16 @@ def failing_lines(result: AuditResult) -> None:
         say(f"  {line}")
 
 
+def tick_line(result: AuditResult) -> None:
+    """What a person can do if no suspect is confirmed, and the samples can be shown."""
+    has_sheet = "ticks.html" in result["pages"]
+    if not result["num_confirmed"] and not has_sheet and result["kind"] in ("images", "texts"):
+        say(
+            "No suspect is confirmed. If you see a feature that the model could use, mark its carriers: the same command with "
+            "--sheet writes a tick sheet (docs/ticks.md)"
+        )
+
+
 def suspects_table(result: AuditResult) -> None:
     """The suspects in order, then why the unconfirmed ones are not confirmed, then the lines to type for the first."""
     suspects = result["suspects"]

@@ -379,6 +379,7 @@ def _result(output: Path, pages: list[str], content: JsonObject) -> AuditResult:
     return {
         "output": str(output),
         "pages": pages,
+        "kind": content["kind"],
         "held_out": content["held_out"],
         "num_confirmed": sum(entry["status"] == CONFIRMED for entry in content["suspects"]),
         "suspects": content["suspects"],

@@ -483,6 +483,15 @@ def test_carriers_in_other_classes_alone_are_not_pruned_in_the_class(here):
         assert [shlex.split(line)[1] for line in suspect["next"]] == ["evaluate"]
 
 
+def test_an_audit_that_confirms_nothing_names_the_tick_sheet(here):
+    words = ("audit", *OWN, "--finder", "mistakes", "-o", "nothing")
+    said = "No suspect is confirmed. If you see a feature that the model could use, mark its carriers: the same command with --sheet"
+    assert said in here(*words).err
+    with_sheet = here(*words, "--sheet")
+    assert with_sheet.code == 0, with_sheet.err
+    assert "No suspect is confirmed" not in with_sheet.err
+
+
 def test_show_tells_what_an_audit_found(here):
     assert here("audit", *OWN, "--finder", "parts.py:corner").code == 0
     shown = json.loads(here("show", "audit/audit.json", "--json").out)
