@@ -13,6 +13,8 @@ from spurcli.datasets import Dataset, FileImages, load_dataset
 from spurcli.datasets.inputs import kind_of
 from spurcli.datasets.own.stored import SavedImages
 from spurcli.errors import UsageError
+from spurcli.registries import MODELS
+from spurcli.registry import is_user_code
 from spurcli.settings import DatasetSettings, Table, merge
 
 _LARGEST = 224  # pixels; larger images are usually resized before a network reads them
@@ -39,6 +41,7 @@ def foreign_preprocessing(
             "Name your own as --model net.py:Net, or a known one: --model torchvision --set model.options.arch=resnet50",
         )
     given = flags.get("preprocessing", {})
+    _require_known(model)
     found = merge(_USUAL.get(model, {}), given)
     if named.name == "folder" and "image_size" in given:
         return found
@@ -61,11 +64,27 @@ def foreign_preprocessing(
             return {**found, "image_size": width}
     listed = " and ".join(f"{width}×{height}" for width, height in sorted(sizes)[:2])
     known = f" (the images have {listed}{' and other sizes' if len(sizes) > 2 else ''} pixels)" if sizes else ""
+    usual = _USUAL.get(model, {"mean": [0.5] * 3, "std": [0.25] * 3})
+    mean, std = (",".join(map(str, usual[name])) for name in ("mean", "std"))
     raise UsageError(
         f"{checkpoint} is a model of another program: how large were the images in its training?{known}",
         "Add the values of its training, such as --set preprocessing.image_size=224 "
-        "--set preprocessing.mean=[0.5,0.5,0.5] --set preprocessing.std=[0.25,0.25,0.25]",
+        f"--set preprocessing.mean=[{mean}] --set preprocessing.std=[{std}]",
     )
+
+
+def _require_known(model: str) -> None:
+    """UsageError for an unknown model, with the flags to type if it is an architecture of torchvision or timm."""
+    if model in MODELS.entries or is_user_code(model):
+        return
+    from spurcli.models.zoo import library_of
+
+    if library := library_of(model):
+        raise UsageError(
+            f"Unknown model {model!r}: an architecture of {library} is named by an option",
+            f"Use --model {library} --set model.options.arch={model}",
+        )
+    MODELS.check(model)
 
 
 def _sizes(dataset: Dataset) -> set[tuple[int, int]]:

@@ -125,8 +125,9 @@ def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Ke
     parts = {"predictions": predicting, **known}
     long = [f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds >= _WORTH_NAMING]
     unknown = [portable_word(name) for name in waiting if name not in known]
+    budget = "" if total <= evidence.left() else f", of which the budget allows {duration(evidence.left())}"
     evidence.progress.say(
-        f"The search takes about {duration(total)}"
+        f"The search takes about {duration(total)}{budget}"
         + (f" ({', '.join(long)})" if long else "")
         + (f", and the time of {' and '.join(unknown)}" if unknown else "")
     )

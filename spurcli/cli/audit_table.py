@@ -64,9 +64,9 @@ def suspects_table(result: AuditResult) -> None:
     if len(suspects) > _MAX_ROWS:
         say(f"… {len(suspects) - _MAX_ROWS} more: --json shows all")
     for suspect in suspects[:_MAX_ROWS]:
-        why = f" ({suspect['reason']})" if suspect["reason"] else ""
         also = f". The same samples: {', '.join(suspect['also'])}" if suspect.get("also") else ""
-        say(f"{suspect['rank']}. {suspect['statement']}{why}{also}")
+        say(f"{suspect['rank']}. {suspect['statement']}{also}")
+    _reasons(suspects[:_MAX_ROWS])
     if any(" --suspect " in line for suspect in suspects for line in suspect["next"]):
         say(measured_on(result["held_out"]))
     lines = suspects[0]["next"]
@@ -74,6 +74,16 @@ def suspects_table(result: AuditResult) -> None:
         say("Next, for the first suspect:")
         for line in lines:
             say(f"  {line}")
+
+
+def _reasons(suspects: list[JsonObject]) -> None:
+    """Why suspects are not confirmed: each reason once, with the ranks that it is about."""
+    ranks: dict[tuple[str, str], list[int]] = {}
+    for suspect in suspects:
+        if suspect["reason"]:
+            ranks.setdefault((suspect["status"], suspect["reason"]), []).append(suspect["rank"])
+    for (status, reason), about in ranks.items():
+        say(f"{status.capitalize()} ({', '.join(map(str, about))}): {reason}")
 
 
 def _carriers(suspect: JsonObject) -> str:

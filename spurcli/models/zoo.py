@@ -13,6 +13,19 @@ from spurcli.registry import near
 _AUXILIARY = ("googlenet", "inception_v3")
 
 
+def library_of(arch: str) -> str | None:
+    """torchvision or timm, whichever has a classifier `arch` (torchvision first); None if neither has one."""
+    from torchvision import models
+
+    if arch in models.list_models(module=models):
+        return "torchvision"
+    try:
+        import timm
+    except ImportError:
+        return None
+    return "timm" if timm.is_model(arch) else None
+
+
 def torchvision_model(*, num_classes: int, input_shape: tuple[int, int, int], arch: str = "resnet18") -> nn.Module:
     """A torchvision classifier for `num_classes`, without auxiliary heads; a vision transformer for the images' size."""
     from torchvision import models

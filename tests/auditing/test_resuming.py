@@ -173,6 +173,9 @@ def test_the_parts_of_the_announced_time_add_up_to_it(monkeypatch):
     search = SimpleNamespace(is_asked=True, budget=None)
     _announce(evidence, search, ["words"], SimpleNamespace(get=lambda number: None))
     assert said == ["The search takes about 6.0 min (predictions 4.0 min, words 2.0 min)"]
+    evidence.left = lambda: 60.0
+    _announce(evidence, search, ["words"], SimpleNamespace(get=lambda number: None))
+    assert said[1].startswith("The search takes about 6.0 min, of which the budget allows 60 s (")
 
 
 def test_the_time_is_said_before_the_search_and_no_more_is_counted_than_there_is(here, monkeypatch, capsys):

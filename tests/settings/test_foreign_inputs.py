@@ -89,6 +89,19 @@ def test_images_of_several_sizes_need_a_flag_and_all_flags_are_named(tmp_path):
     assert pixels(settings("odd", preprocessing__image_size=16))[0] == 16
 
 
+def test_an_architecture_is_named_by_an_option_of_its_library_and_the_usual_values_are_the_example(tmp_path):
+    for arch, library in (("resnet18", "torchvision"), ("resnetv2_50", "timm")):
+        with pytest.raises(UsageError, match=f"architecture of {library}") as caught:
+            settings(model=arch)
+        assert f"--model {library} --set model.options.arch={arch}" in caught.value.hint
+    with pytest.raises(UsageError, match="Unknown model 'smallcnn'"):
+        settings(model="smallcnn")
+    pictures(tmp_path / "odd", odd=1)
+    with pytest.raises(UsageError) as caught:
+        settings("odd", model="torchvision")
+    assert "mean=[0.485,0.456,0.406]" in caught.value.hint
+
+
 def test_an_unnamed_architecture_and_texts_are_errors(tmp_path):
     with pytest.raises(UsageError, match="which architecture") as caught:
         settings(model=None)

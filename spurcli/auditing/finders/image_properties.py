@@ -29,9 +29,7 @@ from spurcli.words import counted
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and given to the model again
 _RANGES = 8  # at most, of a property
-_SMOOTH = (
-    "{} varies smoothly within the class, or goes with the rest of the image, so it may be part of the class itself"
-)
+_SMOOTH = "the property varies smoothly within the class, or goes with the rest of the image, so it may be part of the class itself"
 _DOUBT = "{} cannot be changed separately in an image, so it was not tested"
 
 
@@ -153,7 +151,7 @@ def _finding(
         if addition is None:
             doubt = _DOUBT.format(column)
         elif apart is None:
-            doubt = _SMOOTH.format(column)
+            doubt = _SMOOTH
         else:
             hit = replace(hit, candidate=apart)
             addition = _addition(evidence, apart)
