@@ -18,7 +18,10 @@ _RULE = {
     "strong": "strong: the carriers are mainly easy samples. Prune inside the carriers: --group {group} --fraction 0.25",
     "weak": "weak: the carriers are spread over easy and hard samples. Prune the hardest of the carriers (--group {group}), or of "
     "each class (--per-class)",
+    "conflict": "conflict: {feature} is rare in this class, compared with all ticked classes together, so its carriers are conflict "
+    "samples. Do not prune {name}. --group auto prunes the groups of the features that go with their class",
 }
+_HARD = 2  # odds of a carrier in the hardest quarter divided by those in the easiest: above this, most carriers are hard samples
 
 
 def ticks_table(ticked: JsonObject, commands: Sequence[str] = ()) -> None:
@@ -61,7 +64,8 @@ def _better(commands: Sequence[str]) -> str:
 
 def _answer(row: JsonObject, feature: str) -> str:
     if rule := _RULE.get(row["answer"]):
-        return rule.format(group=f"'{row['class']}/{feature}'")
+        name = f"{row['class']}/{feature}"
+        return rule.format(feature=feature, name=name, group=f"'{name}'") + _condition(row, feature)
     if row["shares"] is None:
         return "undecided: ticks.csv has no difficulty and no sizes of the strata"
     more = (
@@ -70,6 +74,16 @@ def _answer(row: JsonObject, feature: str) -> str:
         else "no practical number of answers is enough"
     )
     return f"undecided whether strong or weak; {more}"
+
+
+def _condition(row: JsonObject, feature: str) -> str:
+    """The ticks of one class do not say whether its hard carriers have a mark of this class or the feature of another."""
+    if row["answer"] != "weak" or row["interval"][0] <= _HARD:
+        return ""
+    return (
+        f". Most carriers are hard samples. If {feature} is more frequent in other classes, they are conflict samples: do not "
+        "prune them."
+    )
 
 
 def _share(share: JsonObject) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spurcli.inferring.tick_file import Ticks
 
-STRONG, WEAK, UNDECIDED = "strong", "weak", "undecided"
+STRONG, WEAK, CONFLICT, UNDECIDED = "strong", "weak", "conflict", "undecided"
 _ODDS = 0.5  # odds in the hardest quarter divided by those in the easiest: below this, carriers are mainly easy samples
 _Z = 1.6448536269514722  # each verdict is one-sided, at 5 %
 _MOST_TICKS = 5000  # more answers than this are not practical
@@ -67,7 +67,7 @@ def share_of(strata: Sequence[Sampled]) -> Share:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`answer` is strong, weak or undecided; `odds_ratio` of the hardest to the easiest quarter with its interval.
+    """`answer` is strong, weak, conflict or undecided; `odds_ratio` of the hardest to the easiest quarter with its interval.
 
     `more_ticks` is about how many more answers would decide; None if it is decided, or if the number is not practical.
     """
@@ -115,13 +115,29 @@ def shares_by_quartile(ticks: Ticks, label: NDArray[np.int64], class_index: int)
     mine = (label[ticks.index] == class_index) & ticks.sure
     if not mine.any() or (ticks.quartile[mine] < 0).any() or (ticks.stratum[mine] < 0).any():
         return None
-    shares = []
-    for quartile in range(4):
-        chosen = (label[ticks.index] == class_index) & (ticks.quartile == quartile)
-        strata = []
-        for stratum in np.unique(ticks.stratum[chosen]).tolist():
-            answered = chosen & ticks.sure & (ticks.stratum == stratum)
-            size = int(ticks.stratum_size[stratum])
-            strata.append(Sampled(size, int(answered.sum()), int((answered & ticks.yes).sum())))
-        shares.append(share_of(strata))
-    return shares
+    of_class = label[ticks.index] == class_index
+    return [share_of(_strata(ticks, of_class & (ticks.quartile == quartile))) for quartile in range(4)]
+
+
+def share_by_class(ticks: Ticks, label: NDArray[np.int64]) -> tuple[dict[int, Share], Share] | None:
+    """The share of carriers in each ticked class, and in all of them together; None if the ticks do not describe the sampling."""
+    if (ticks.stratum < 0).any() or not len(ticks.index):
+        return None
+    of_sample = label[ticks.index]
+    classes = {y: share_of(_strata(ticks, of_sample == y)) for y in np.unique(of_sample).tolist()}
+    return classes, share_of(_strata(ticks, np.ones(len(of_sample), dtype=bool)))
+
+
+def contradicts(mine: Share, everywhere: Share) -> bool:
+    """Whether the carriers of a class are a conflict group: surely less than half of what independence of class and feature gives."""
+    return mine.high < everywhere.low / 2
+
+
+def _strata(ticks: Ticks, chosen: NDArray[np.bool_]) -> list[Sampled]:
+    """The strata of the chosen answers; a stratum in which all are unsure has no answer."""
+    strata = []
+    for stratum in np.unique(ticks.stratum[chosen]).tolist():
+        answered = chosen & ticks.sure & (ticks.stratum == stratum)
+        size = int(ticks.stratum_size[stratum])
+        strata.append(Sampled(size, int(answered.sum()), int((answered & ticks.yes).sum())))
+    return strata

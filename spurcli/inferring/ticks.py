@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ from spurcli.evaluation.auroc import Side, area_between
 from spurcli.inferring.evidence import TRAIN, Attribute, Evidence
 from spurcli.inferring.probe import fit_probe, most_probable
 from spurcli.inferring.tick_file import Ticks, read_ticks
-from spurcli.inferring.tick_shares import UNDECIDED, Verdict, shares_by_quartile, verdict
+from spurcli.inferring.tick_shares import (
+    CONFLICT,
+    UNDECIDED,
+    Verdict,
+    contradicts,
+    share_by_class,
+    shares_by_quartile,
+    verdict,
+)
 
 _UNNAMED = "feature"
 
@@ -24,7 +32,7 @@ def ticks(evidence: Evidence, *, ticks: Path) -> Attribute:
     """Which samples carry the ticked feature: answered samples by their answers, the others by the probe.
 
     In each class and split the most probable samples are carriers; their number is the sum of the probabilities.
-    `Evidence.chosen["ticks"]` gets the results of the answers and the probe: AUROC, shares by difficulty, strong or weak.
+    `Evidence.chosen["ticks"]` gets the results of the answers and the probe: AUROC, shares by difficulty, strong, weak or conflict.
     """
     answers = read_ticks(ticks, evidence.label, evidence.class_names, evidence.sample_id)
     embedding = {TRAIN: evidence.embedding, **evidence.other_embeddings}
@@ -54,16 +62,20 @@ def _told(evidence: Evidence, answers: Ticks, held_out: NDArray[np.float64]) -> 
     index, yes = answers.index[answers.sure], answers.yes[answers.sure]
     label = evidence.label[index]
     classes = []
+    totals = share_by_class(answers, evidence.label)
     for y in np.unique(evidence.label[answers.index]).tolist():
         mine = label == y
         shares = shares_by_quartile(answers, evidence.label, y)
         decided = verdict(shares) if shares else Verdict(UNDECIDED, None, None, None)
+        if totals and contradicts(totals[0][y], totals[1]):
+            decided = replace(decided, answer=CONFLICT, more_ticks=None)
         classes.append(
             {
                 "class": evidence.class_names[y],
                 "num_yes": int(yes[mine].sum()),
                 "num_no": int((~yes[mine]).sum()),
                 "auroc": _auroc(held_out[mine], yes[mine]),
+                "share": _json_share(asdict(totals[0][y])) if totals else None,
                 "shares": [_json_share(asdict(share)) for share in shares] if shares else None,
                 "answer": decided.answer,
                 "odds_ratio": decided.odds_ratio,

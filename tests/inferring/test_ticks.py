@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from spurcli.artifacts.group_list import read_groups
+from spurcli.cli.ticks_table import ticks_table
 from spurcli.errors import InputError, UsageError
 from spurcli.inferring.evidence import Evidence
 from spurcli.inferring.probe import fit_probe, most_probable
@@ -230,3 +231,53 @@ def test_infer_writes_probabilities_of_every_split(configured, tmp_path):
     write(path, [(n, "yes" if n % 2 else "no") for n in range(40)])
     with pytest.raises(Exception, match="another run"):  # other answers are another run
         infer(settings_, by="ticks", ticks=path, **out)
+
+
+def told_of(tmp_path, carries, chosen):
+    """What is said about cats and dogs of which `carries` carry the feature, from answers to `chosen`."""
+    rows = [
+        (
+            IDS[n],
+            "yes" if carries[n] else "no",
+            CLASSES[LABEL[n]],
+            n // 100 + 1,
+            f"{CLASSES[LABEL[n]]} {n // 100}",
+            50,
+            "sky",
+        )
+        for n in chosen
+    ]
+    evidence = Evidence(LABEL, CLASSES, 0, Embedded(), sample_id=IDS)
+    ticks(evidence, ticks=write(tmp_path / "t.csv", rows, HEADER))
+    return {row["class"]: row for row in evidence.chosen["ticks"]["classes"]}
+
+
+def test_a_feature_that_is_rare_in_a_class_contradicts_it(tmp_path, capsys):
+    """As the sky behind birds: its carriers are hard because they are conflict samples, so they must not be pruned."""
+    numbers = np.random.default_rng(0)
+    share = np.where(LABEL == 0, 0.9, np.where(np.arange(400) >= 300, 0.3, 0.02))
+    carries = numbers.random(400) < share
+    chosen = numbers.permutation(400)[:240]
+    told = told_of(tmp_path, carries, chosen)
+    assert told["dog"]["answer"] == "conflict"
+    assert told["dog"]["more_ticks"] is None
+    assert told["cat"]["answer"] in ("weak", "undecided")
+    assert told["dog"]["share"]["low"] < carries[LABEL == 1].mean() < told["dog"]["share"]["high"]
+    ticks_table({"feature": "sky", "num_repeated": 0, "num_unsure": 0, "classes": list(told.values())})
+    said = " ".join(capsys.readouterr().err.split())
+    assert "dog: conflict: sky is rare in this class" in said
+    assert "Do not prune dog/sky. --group auto prunes the groups of the features that go with their class" in said
+    assert "Prune the hardest of the carriers (--group 'dog/sky')" not in said
+
+
+def test_mainly_hard_carriers_of_one_ticked_class_get_a_condition(tmp_path, capsys):
+    """A mark on the hardest samples of a class is to be pruned, a background of another class is not: one class cannot tell."""
+    carries = np.arange(400) >= 340
+    told = told_of(tmp_path, carries, np.flatnonzero(LABEL == 1))
+    assert (told["dog"]["answer"], told["dog"]["interval"][0] > 2) == ("weak", True)
+    ticks_table({"feature": "sky", "num_repeated": 0, "num_unsure": 0, "classes": list(told.values())})
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        "Most carriers are hard samples. If sky is more frequent in other classes, they are conflict samples: do not prune them."
+        in said
+    )
