@@ -19,18 +19,27 @@ _CHUNK = 64  # images
 _FADED = 0.5  # a variance below this share of that of the others shows that something covers the image
 
 
-def stamp(pixels: Pixels, with_it: Floats, without: Floats, region: NDArray[np.bool_] | None = None) -> Addition | None:
+def stamp(
+    pixels: Pixels,
+    with_it: Floats,
+    without: Floats,
+    region: NDArray[np.bool_] | None = None,
+    *,
+    within: NDArray[np.bool_] | None = None,
+) -> Addition | None:
     """The stamp of carriers: image → (1 − opacity) · image + colour. None for fewer than four carriers or others.
 
     `pixels` uint8 [n, height, width, channels] are images of one class, `with_it` float64 [places, n] how probably each carries
     the feature at each place, and `without` [n] how probably it does not. Mean and variance of the carriers give both: what covers
     an image takes the variance away, what is added to it does not. With `region` bool [height, width] only what changes
-    there, and next to it, counts.
+    there, and next to it, counts. With `within` bool [places, height, width, 1] nothing outside is changed.
     """
     if with_it.sum(axis=1).min(initial=np.inf) < _LEAST or without.sum() < _LEAST:
         return None
     parts = [_one(pixels, weights, without, region) for weights in with_it]
     opacity, colour = (np.stack(each).astype(np.float32) for each in zip(*parts, strict=True))
+    if within is not None:
+        opacity, colour = opacity * within[..., 0], colour * within
     return Addition(STAMP, arrays={"opacity": opacity, "colour": colour})
 
 

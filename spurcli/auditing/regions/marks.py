@@ -34,6 +34,7 @@ LEAST_INDEPENDENCE = 0.6
 LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
 _LEAST_GAIN = 10.0  # of BIC
 _NULL = 400
+_CLEAR = 4.5  # standard errors: by chance at most one pixel of a large image
 _CHANCE = 3.0  # standard errors, from which a pixel belongs to the pattern of a mark
 _MOVED = 0.5  # correlation of two patterns at the best shift, from which they are one mark at two places
 
@@ -81,8 +82,16 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the contrast of a class with the others, the `number` of it, and its pixels, `place` bool [height, width]."""
+
+    number: int
+    place: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Mark:
-    """`direction` float64 [d] of residuals: carriers of the class lie high. `upper` is who carries among the samples searched.
+    """`direction` float64 [d] of residuals, empty for a part of a contrast: carriers of the class lie high. `upper` is who carries among the samples searched.
 
     `pattern` float64 [height, width, channels] is what carriers have in addition to samples without any mark, 0 where that
     may be chance; `effect` is how far that moves other images, in the model's class distance. `independence` is 1 if similar
@@ -98,6 +107,7 @@ class Mark:
     effect: float
     independence: float
     shape: Shape | None = None
+    part: Part | None = None
 
     @property
     def rank_value(self) -> float:
@@ -134,7 +144,7 @@ def searched(
     found.sort(key=lambda one: -one[0])
     kept: list[tuple[float, Floats, Floats, float]] = []
     for one in found:
-        if len(kept) < most and one[0] > _LEAST_GAIN and not any(_are_alike(one[2], other[2]) for other in kept):
+        if len(kept) < most and one[0] > _LEAST_GAIN and not any(are_alike(one[2], other[2]) for other in kept):
             kept.append(one)
     added, error = additions(group.pixels, np.array([upper for _, _, upper, _ in kept]))
     marks = [_mark(ask, group, *one, added[k], float(error[k])) for k, one in enumerate(kept)]
@@ -145,7 +155,7 @@ def joined(found: Sequence[Mark], shapes: Sequence[Mark]) -> list[Mark]:
     """Marks along estimated directions, and those of known shapes that have other carriers or take the place of content."""
 
     def alike(one: Mark, others: Sequence[Mark]) -> bool:
-        return any(_are_alike(one.upper, other.upper) for other in others)
+        return any(are_alike(one.upper, other.upper) for other in others)
 
     new = [mark for mark in shapes if not alike(mark, [other for other in found if not other.is_content])]
     return [*new, *(mark for mark in found if not alike(mark, new))]
@@ -161,7 +171,7 @@ def of_shapes(
         upper = fitted.upper[k]
         if fitted.strength[k] < 0 or len(marks) == most:
             break
-        if any(_are_alike(upper, mark.upper) for mark in marks):
+        if any(are_alike(upper, mark.upper) for mark in marks):
             continue
         region, shape = shapes[k]
         # how much of the shape moves a sample that far
@@ -170,8 +180,8 @@ def of_shapes(
         mask = squares.images(np.broadcast_to(region.mask[..., None], shape.shape).reshape(1, -1))[0].any(axis=2)
         own = Shape(k, Region(region.name, mask), added)
         direction = known.directions[k] * np.sign(fitted.moved[k])
-        effect = _shift(ask, group, added)
-        foreign = _foreign(group, upper)
+        effect = shift(ask, group, added)
+        foreign = foreignness(group, upper)
         marks.append(
             Mark(
                 group.label,
@@ -235,7 +245,7 @@ def _two_parts(along: Floats, upper: Floats) -> Floats:
     return np.asarray(np.clip(1 / (1 + np.exp(-np.clip(odds, -30, 30))), 1e-6, 1 - 1e-6))
 
 
-def _are_alike(one: Floats, other: Floats) -> bool:
+def are_alike(one: Floats, other: Floats) -> bool:
     return bool(abs(np.corrcoef(one, other)[0, 1]) > _ALIKE)
 
 
@@ -262,15 +272,15 @@ def _mark(
     error: float,
 ) -> Mark:
     """The mark, turned so that it moves the model towards the class."""
-    effect = _shift(ask, group, added)
-    other = _shift(ask, group, -added)
+    effect = shift(ask, group, added)
+    other = shift(ask, group, -added)
     if other > effect:
         effect, direction, upper, added = other, -direction, 1 - upper, -added
     pattern = beyond_chance(added, group.pixels, error)
-    return Mark(group.label, direction, upper, gain, separation, pattern, effect, _foreign(group, upper))
+    return Mark(group.label, direction, upper, gain, separation, pattern, effect, foreignness(group, upper))
 
 
-def _shift(ask: Ask, group: Group, added: Floats) -> float:
+def shift(ask: Ask, group: Group, added: Floats) -> float:
     """How far what is added moves other images towards the class, in the model's class distance."""
     if not group.distance > 0:
         return 0.0
@@ -278,7 +288,7 @@ def _shift(ask: Ask, group: Group, added: Floats) -> float:
     return float(moved.mean()) / group.distance
 
 
-def _foreign(group: Group, upper: Floats) -> float:
+def foreignness(group: Group, upper: Floats) -> float:
     # the plain difference makes the means of both sides equal, as independence() wants them
     return independence(group.pixels - upper[:, None, None, None] * difference(group.pixels, upper, 1 - upper), upper)
 
@@ -288,6 +298,16 @@ def difference(pixels: Pixels, upper: Floats, rest: Floats) -> Floats:
     flat = pixels.reshape(len(pixels), -1).astype(np.float64)
     mean = upper @ flat / max(upper.sum(), 1e-9) - rest @ flat / max(rest.sum(), 1e-9)
     return np.asarray(mean.reshape(pixels.shape[1:]))
+
+
+def error_of(upper: Floats, rest: Floats) -> float:
+    """The variance of the difference of two means by weights, in units of a pixel's variance."""
+    return float(1 / max(upper.sum(), 1.0) + 1 / max(rest.sum(), 1.0))
+
+
+def visible(added: Floats, pixels: Pixels, error: float) -> NDArray[np.bool_]:
+    """The pixels [height, width] in which an addition is clearly larger than expected from its error."""
+    return np.asarray((added**2 > _CLEAR**2 * error * pixels.var(axis=0, dtype=np.float64)).any(axis=2))
 
 
 def beyond_chance(added: Floats, pixels: Pixels, error: float) -> Floats:

@@ -21,9 +21,9 @@ class Squares:
     side: int
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int]) -> Squares:
+    def of(cls, shape: tuple[int, int, int], most: int = MOST_VALUES) -> Squares:
         side, (height, width, channels) = 1, shape
-        while -(-height // side) * -(-width // side) * channels > MOST_VALUES and side < max(height, width):
+        while -(-height // side) * -(-width // side) * channels > most and side < max(height, width):
             side += 1
         return cls(shape, side)
 

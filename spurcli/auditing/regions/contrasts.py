@@ -1,0 +1,139 @@
+"""Marks that nearly all images of a class have: parts of its contrast with the other classes along which its images fall into two parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spurcli.auditing.regions.contrast import (
+    FOLDS,
+    MOST_VALUES,
+    Contrast,
+    Floats,
+    Parts,
+    Singles,
+    Sums,
+    Whitening,
+    noise_of,
+    parts_of,
+)
+from spurcli.auditing.regions.marks import (
+    Group,
+    Mark,
+    Part,
+    are_alike,
+    beyond_chance,
+    difference,
+    error_of,
+    foreignness,
+    shift,
+    visible,
+)
+from spurcli.auditing.regions.pushes import Ask, Pixels
+from spurcli.auditing.regions.squares import Squares
+
+Index = NDArray[np.int64]
+Read = Callable[[Index], Pixels]
+_WHITENED = 2000  # images from which the whitening is estimated
+_REFERENCE = 600  # images of other classes, which tell how much an image without the mark varies
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """The contrast of each class with the others on half 0. Samples are given by their positions in a split, which tell their folds."""
+
+    squares: Squares
+    whitening: Whitening
+    of_class: Mapping[int, Contrast]
+    members: Mapping[int, Index]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], members: Mapping[int, Index], read: Read, seed: int) -> Contrasts:
+        """Of images of a shape: `members` are training samples of half 0 by class."""
+        squares = Squares.of(shape, MOST_VALUES)
+        each = max(1, _WHITENED // len(members))
+        label = np.concatenate([np.full(len(index[:each]), y) for y, index in members.items()])
+        some = np.concatenate([_values(squares, read(index[:each])) for index in members.values()])
+        whitening = Whitening.of(some, label, seed)
+        sums = {y: _sums(squares, whitening, read, index) for y, index in members.items()}
+        return cls(squares, whitening, {y: Contrast.of(y, sums) for y in members}, members)
+
+    def amounts(
+        self, y: int, index: Index, read: Read, *, held_back: NDArray[np.bool_] | None = None
+    ) -> tuple[Floats, Floats]:
+        """How much of the contrast of class y samples have in each part, and its variance up to a factor, float64 [k, n].
+
+        Samples of `held_back` bool [n] do not contribute to the contrast that they are measured by.
+        """
+        contrast = self.of_class[y]
+        fold = None if held_back is None else np.where(held_back, index % FOLDS, FOLDS)
+        found = []
+        for start in range(0, len(index), _CHUNK):
+            chosen = slice(start, start + _CHUNK)
+            values, weights = self.whitening(_values(self.squares, read(index[chosen])))
+            found.append(contrast.amounts(values, weights, None if fold is None else fold[chosen]))
+        empty = np.empty((len(contrast.masks), 0))
+        amount, variance = (
+            (np.concatenate([empty, *each], axis=1) for each in zip(*found, strict=True)) if found else (empty, empty)
+        )
+        return amount, variance
+
+    def parts(self, y: int, index: Index, read: Read, *, is_searched: bool) -> Parts:
+        """Whether samples of class y fall into two parts, for each part of the contrast. If they were searched, each by the other folds."""
+        held_back = np.ones(len(index), dtype=bool) if is_searched else None
+        others = [self.members[k][: _REFERENCE // (len(self.members) - 1)] for k in self.members if k != y]
+        index_of_others = np.concatenate(others)
+        held = np.ones(len(index_of_others), dtype=bool)
+        noise = noise_of(*self.amounts(y, index_of_others, read, held_back=held))
+        return parts_of(*self.amounts(y, index, read, held_back=held_back), noise)
+
+    def marks(self, ask: Ask, group: Group, index: Index, read: Read, *, most: int) -> list[Mark]:
+        """The `most` marks of a class with the largest gain, each once; `index` are the donors of the group."""
+        found = self.parts(group.label, index, read, is_searched=True)
+        marks: list[Mark] = []
+        for k in np.argsort(-found.strength, kind="stable").tolist():
+            if found.strength[k] < 0 or len(marks) == most:
+                break
+            upper = found.upper[k]
+            if any(are_alike(upper, mark.upper) for mark in marks):
+                continue
+            added, error = difference(group.pixels, upper, 1 - upper), error_of(upper, 1 - upper)
+            place = self.place(group.label, k) | visible(added, group.pixels, error)
+            added = added * place[..., None]
+            marks.append(
+                Mark(
+                    group.label,
+                    np.empty(0),
+                    upper,
+                    float(found.gain[k]),
+                    float(found.separation[k]),
+                    beyond_chance(added, group.pixels, error),
+                    shift(ask, group, added),
+                    foreignness(group, upper),
+                    part=Part(k, place),
+                )
+            )
+        return marks
+
+    def place(self, y: int, k: int) -> NDArray[np.bool_]:
+        """The pixels of a part, bool [height, width] of the image."""
+        small = self.of_class[y].place(k, self.whitening.reach)
+        height, width, channels = self.squares.shape
+        every = np.repeat(small[..., None], channels, axis=2).astype(np.float64)
+        return np.asarray(self.squares.images(every.reshape(1, -1))[0, :height, :width].any(axis=2))
+
+
+def _values(squares: Squares, pixels: Pixels) -> Singles:
+    return squares.values(pixels).reshape(len(pixels), *squares.grid, squares.shape[2]).astype(np.float32)
+
+
+def _sums(squares: Squares, whitening: Whitening, read: Read, index: Index) -> Sums:
+    parts = []
+    for start in range(0, len(index), _CHUNK):
+        chosen = index[start : start + _CHUNK]
+        parts.append(Sums.of(*whitening(_values(squares, read(chosen))), chosen % FOLDS))
+    return Sums(np.sum([one.value for one in parts], axis=0), np.sum([one.weight for one in parts], axis=0))
