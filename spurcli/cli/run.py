@@ -24,6 +24,7 @@ from spurcli.errors import Interrupted, SpurError, SpurWarning
 from spurcli.runtime.launch import launched
 from spurcli.runtime.malloc import keep_freed_memory
 
+_INTERRUPTED = 128 + signal.SIGINT
 # Commands that several processes run together; the others run in one process only.
 _SHARED = ("score", "train", "evaluate", "infer", "audit", "data embed")
 
@@ -83,11 +84,13 @@ def _run(argv: list[str]) -> int:
             import_rich_help()
         result = typer.main.get_command(app).main(argv or ["--help"], prog_name="spurcli", standalone_mode=False)
         sys.stdout.flush()
+        if result == _INTERRUPTED:  # which Typer makes of a KeyboardInterrupt
+            return _fail("Interrupted", "", _INTERRUPTED)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("Interrupted", "", 130)
+        return _fail("Interrupted", "", _INTERRUPTED)
     except _Terminated:
         return _fail("Terminated", "", 143) if launch.is_alone else 143  # torchrun says so itself
     except UsageProblem as error:

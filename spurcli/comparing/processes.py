@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from spurcli.comparing.step import Step, waits_for
 from spurcli.comparing.study import Failures, Study, do, passed_on
 from spurcli.errors import Interrupted, SpurError, SpurWarning
 from spurcli.progress import Progress, Silent, Span
+from spurcli.runtime.signals import leave_to_parent
 from spurcli.sharing import shared
 
 
@@ -69,10 +71,13 @@ def run_in_processes(
             raise SpurError(
                 "A process of the study was killed, perhaps for lack of memory", "Use fewer --jobs."
             ) from error
-        except BaseException:
+        except BaseException as error:
             for process in list((pool._processes or {}).values()):
                 process.terminate()  # trainings save their state
-            raise
+            if isinstance(error, Exception):
+                raise
+            number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+            raise Interrupted("The study is stopped", "Run the same command to resume.", number) from error
     failures.raise_any()
 
 
@@ -84,6 +89,7 @@ def _pending(needed: list[Path], left: dict[Path, Step], running: object) -> boo
 
 def _begin(threads: int | None) -> None:
     """The start of each process: it ends with its parent, and uses its own share of the cores."""
+    leave_to_parent()
     parent = multiprocessing.parent_process()
     assert parent
 

@@ -397,3 +397,15 @@ def test_a_file_in_the_place_of_another_is_called_what_it_is(chain, words, code,
     result = chain(*words)
     assert result.code == code
     assert said in result.err
+
+
+def test_an_interruption_is_said(spurcli, monkeypatch, tmp_path):
+    """Typer makes a bare exit code of a KeyboardInterrupt."""
+
+    def interrupted(*_args, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spurcli.stages.prune.prune", interrupted)
+    (tmp_path / "scores.h5").touch()
+    done = spurcli("prune", "--fraction", "0.1")
+    assert (done.code, done.err.splitlines()[-1]) == (130, "Error: Interrupted")
