@@ -110,6 +110,14 @@ class Step:
         except (SpurError, OSError):
             return False  # the stage reports what is wrong
 
+    def is_of_another(self, read: Collection[Path]) -> bool:
+        """Whether its output is there, and was made by another command, from other files than `read`, or of other samples."""
+        try:
+            found = read_described(self.output, _ARTEFACTS[self.stage])
+            return not self._is_of_this(found.provenance, read) or found.fingerprint != self._subject()[0]
+        except (SpurError, OSError):
+            return False  # it is not there or damaged, or the stage reports what is wrong with its input
+
     def _is_of_this(self, made: Provenance, read: Collection[Path]) -> bool:
         parents = {parent["sha256"] for parent in made.get("parents") or ()}
         same_program = (made.get("versions") or {}).get("spurcli") == versions().get("spurcli")

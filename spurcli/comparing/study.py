@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spurcli.artifacts.unfinished import folder_of
 from spurcli.comparing.arms import Arm, checked
 from spurcli.comparing.chain import Chain, Looks, Source, needs_early, needs_groups
 from spurcli.comparing.step import Step, waits_for
@@ -215,10 +216,22 @@ def _require_use(arm: Arm, rules: Iterable[str]) -> None:
 
 
 def do(step: Step, progress: Progress, steps: Collection[Step], *, force: bool = False) -> None:
-    """Do a step unless it is done; with `force` also where that replaces what another run left."""
+    """Do a step unless it is done; with `force` also where that replaces what another run left.
+
+    Raises SpurError before a list is replaced that a model was trained with: the training would be refused afterwards.
+    """
     made = {path for each in steps for path in each.makes}
-    if not step.is_done(list(step.reads(made))):
-        step.run(progress, force=force)
+    read = list(step.reads(made))
+    if step.is_done(read):
+        return
+    if step.stage == "prune" and not force and step.is_of_another(read):
+        trained = [each for each in steps if each.stage == "train" and step.output in each.reads(made)]
+        if any(folder_of(each.output).exists() or each.output.exists() for each in trained):
+            raise SpurError(
+                f"{step.output} was made by another command or from other files, and a model was trained with it",
+                "Choose another folder, or replace it with --force.",
+            )
+    step.run(progress, force=force)
 
 
 class Failures:

@@ -365,6 +365,46 @@ def test_other_settings_are_refused_with_a_way_on_and_replaced_with_force(copied
     assert len(made["epochs"]) == 3
 
 
+def test_a_list_that_a_model_was_trained_with_is_not_replaced(tmp_path, spurcli):
+    """A changed groups file gives another list: it is refused before the list is replaced, and with --force both are made again."""
+    table_of(tmp_path / "reviews.csv")
+    kept = [number for number in range(48) if SPLITS[number % 4] == "train"]
+    words = (
+        *(
+            "compare",
+            "--dataset",
+            "reviews.csv",
+            "--recipe",
+            "own-text-cpu",
+            "--set",
+            "training.epochs=1",
+            "--seeds",
+            "1,",
+        ),
+        *("--set", "scoring.epoch=1", "--arms", "prune:0.5@far", "--no-controls", "--group-labels", "groups.txt"),
+    )
+    names = ["near" if place % 3 else "far" for place in range(len(kept))]
+    (tmp_path / "groups.txt").write_text("\n".join(names) + "\n")
+    done = spurcli(*words)
+    assert done.code == 0, done.err
+    before = {path: path.read_bytes() for path in tmp_path.glob("study/seed1/**/*") if path.is_file()}
+    (tmp_path / "groups.txt").write_text("\n".join(reversed([*names[:-1], "far"])) + "\n")
+    refused = spurcli(*words)
+    assert refused.code == 1
+    said = " ".join(refused.err.split())
+    assert (
+        "keep-prune-0.5-far.txt was made by another command or from other files, and a model was trained with it"
+        in said
+    )
+    assert "or replace what does not fit with --force" in said
+    assert {path: path.read_bytes() for path in tmp_path.glob("study/seed1/**/*") if path.is_file()} == before
+    assert spurcli(*words, "--force").code == 0
+    after = {path: path.read_bytes() for path in tmp_path.glob("study/seed1/**/*") if path.is_file()}
+    changed = {path.name for path in before if after[path] != before[path]}
+    assert {"keep-prune-0.5-far.txt", "model.safetensors"} <= changed
+    assert spurcli(*words).code == 0
+
+
 def test_the_plan_counts_evaluations_that_are_made_again_and_says_when_nothing_is_left(tmp_path, spurcli):
     table_of(tmp_path / "reviews.csv")
     words = ("compare", *OF_TABLE, "--seeds", "1,", "--evaluate-attribute", "shop")
