@@ -16,6 +16,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {plural}"
 
 
+def all_of(number: int, noun: str) -> str:
+    """Several things together: "both suspects", "all 3 suspects"."""
+    return f"both {noun}s" if number == 2 else f"all {counted(number, noun)}"
+
+
 def listed(names: Sequence[str], most: int = 8) -> str:
     """The names joined by commas; if there are many, the first `most` and the number of the others.
 
@@ -25,6 +30,11 @@ def listed(names: Sequence[str], most: int = 8) -> str:
         names = [f'"{name}"' for name in names]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def joined(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def duration(seconds: float | None) -> str:

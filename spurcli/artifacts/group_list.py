@@ -159,14 +159,6 @@ def read_groups(path: Path) -> GroupList:
     )
 
 
-def read_groups_about(
-    subject: Subject, path: Path, policy: InjectionPolicy, split: str = "train"
-) -> tuple[GroupList, GroupPart]:
-    """`read_groups`, and the part about `split`, which must be about the samples of `subject`: else InputError."""
-    found = read_groups(path)
-    return found, part_about(found, path, subject, policy, split)
-
-
 def part_about(found: GroupList, path: Path, subject: Subject, policy: InjectionPolicy, split: str) -> GroupPart:
     """The part of a list about `split`, whose samples are those of `subject`: else InputError."""
     part = found.part(split)

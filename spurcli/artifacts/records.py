@@ -87,6 +87,7 @@ class ListRule(TypedDict, total=False):
     matched: str | None
     group_labels: str | None
     recall_counts: list[RecallOfClass]
+    suspects: list[int]
     score: str | None
     seed: int | None
     by: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.addition import Addition, read_addition
 from spurcli.artifacts.audit import read_audit
 from spurcli.artifacts.envelope import JsonObject, optional_field, sha256_of_file
-from spurcli.artifacts.group_list import part_about, read_groups
+from spurcli.artifacts.group_list import GroupList, GroupPart, part_about, read_groups
 from spurcli.artifacts.provenance import Parent, portable_path
 from spurcli.artifacts.subject import InjectionPolicy, Subject
 from spurcli.auditing.additions import added_to
@@ -24,6 +25,7 @@ from spurcli.words import listed
 
 AUDIT_NAME = "audit.json"
 _AGAIN = "Audit again: spurcli audit --force"
+_SEVERAL = re.compile(r"\s*\d+\s*[,-][\d\s,-]*")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ def read_presence(
     found = read_groups(path)
     if split not in found.splits:
         return None
-    part = part_about(found, path, subject, InjectionPolicy.ANY, split)
+    return presence_of(found, part_about(found, path, subject, InjectionPolicy.ANY, split), num_classes)
+
+
+def presence_of(found: GroupList, part: GroupPart, num_classes: int) -> NDArray[np.float32]:
+    """The probability float32 [n] that each sample of a part of a suspect's groups file carries the feature; NaN if not known."""
     if part.probability is not None:
         return part.probability
     which = part.group % (len(found.names) // num_classes)
@@ -127,6 +133,11 @@ def read_suspect(named: str) -> StoredSuspect:
     Raises UsageError for a suspect that does not exist, InputError if its files are missing or damaged.
     """
     place, colon, number = named.rpartition(":")
+    if colon and _SEVERAL.fullmatch(number):
+        raise UsageError(
+            f"{named} names several suspects, and they are measured one at a time",
+            f"Name one, for instance {place}:{re.split(r'[,-]', number)[0].strip()}. To cut several together: spurcli cut --suspect {number}",
+        )
     if not (colon and number.isdecimal()):
         place, number = named, "1"
     folder = Path(place)

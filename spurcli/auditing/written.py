@@ -18,7 +18,8 @@ from spurcli.artifacts.provenance import Provenance
 from spurcli.artifacts.subject import Subject
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.statistics import carries
-from spurcli.auditing.suspect import Suspect
+from spurcli.auditing.suspect import CONFIRMED, Suspect
+from spurcli.words import all_of
 
 FOLDER = "suspects"
 # Carriers up to this share of their class are all removed: that ends the correlation, and at least half of the class is left.
@@ -64,7 +65,7 @@ def write_suspects(
             "groups": name,
             "groups_sha256": sha256,
             **_addition(place, suspect, provenance),
-            "next": next_lines(place, evidence, suspect, place.output / name),
+            "next": next_lines(place, evidence, suspect, place.output / name, together_with(suspect, suspects)),
         }
         written.append({**suspect.to_json(), **entry})
     return written
@@ -119,10 +120,12 @@ def attribute_names(suspect: Suspect) -> tuple[str, str]:
     return f"no {name}", name
 
 
-def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path) -> list[str]:
+def next_lines(
+    place: Place, evidence: Evidence, suspect: Suspect, groups: Path, together: Sequence[int] = ()
+) -> list[str]:
     """The commands that cut the suspect and show what that changes: one command, then the same in separate stages.
 
-    A line that begins with # names an alternative. Of mistakes the carriers are in other classes: then there is nothing to cut.
+    A line that begins with # names an alternative, such as a cut with the other suspects of the ranks `together`. Of mistakes the carriers are in other classes: then there is nothing to cut.
     """
     labels, judged = ["--group-labels", str(groups)], [*place.words, "--suspect", f"{place.output}:{suspect.rank}"]
     share = _share(suspect, "train") if "train" in evidence.splits else 0.0
@@ -136,6 +139,9 @@ def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path)
         found.append(_typed(cut))
         if share > _NO_CHOICE:
             found.append(f"# {_OTHERWISE[other]}: {_typed([*cut, '--fraction', other])}")
+        if together:
+            words = ["cut", str(place.output), "--suspect", ",".join(map(str, together)), *place.words]
+            found.append(f"# {all_of(len(together), 'confirmed suspect')} of {suspect.label} together: {_typed(words)}")
         found.append("# or in separate stages, for one seed:")
     model = place.model
     if share > 0 and model and place.is_foreign:
@@ -160,6 +166,15 @@ def next_lines(place: Place, evidence: Evidence, suspect: Suspect, groups: Path)
 def fraction_to_remove(share: float) -> str:
     """The fraction of the carriers to remove, where `share` of the class are carriers."""
     return "1" if share <= _ALL_OF_THEM else _PART
+
+
+def together_with(suspect: Suspect, suspects: Sequence[Suspect]) -> list[int]:
+    """The ranks of all confirmed suspects of the class of a confirmed suspect, if there are several: they can be cut together."""
+    if suspect.status != CONFIRMED or suspect.label is None:
+        return []
+    mine = [each for each in suspects if each.status == CONFIRMED and each.label == suspect.label]
+    ranks = [each.rank for each in mine if "train" in each.carriers and _share(each, "train") > 0]
+    return ranks if len(ranks) > 1 else []
 
 
 def _typed(words: Sequence[str]) -> str:

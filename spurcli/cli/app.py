@@ -32,7 +32,10 @@ COMMANDS = {
         _OTHER,
         "Run a complete study: ways of training × seeds, a random control for each pruned arm, and the report.",
     ),
-    "cut": (_OTHER, "Train with and without the carriers of a suspect of an audit, and measure what that changes."),
+    "cut": (
+        _OTHER,
+        "Train with and without the carriers of a suspect (or several) of an audit, and measure what that changes.",
+    ),
     "canary": (_OTHER, "Forecast the effect of pruning on a weak feature: plant known features, prune, and measure."),
     "audit": (_OTHER, "Search for unlabelled features that a model relies on."),
     "infer": (

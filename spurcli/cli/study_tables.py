@@ -25,7 +25,7 @@ def plan_table(plan: Estimate) -> Table:
         steps = [step for step in study.steps if step.arm == arm.name and step.stage == "train"]
         done = sum(step.output.exists() for step in steps)
         told = arm
-        if study.looks.suspect and arm.rule and arm.rule.group:  # the command names the suspect above the table
+        if study.looks.suspects and arm.rule:  # the command names the suspects above the table
             told = replace(arm, rule=replace(arm.rule, group=("the carriers",)))
         table.add_row(*map(Text, (arm.name, arm.method, _trains_on(told), f"{done} of {len(steps)}")))
     return table

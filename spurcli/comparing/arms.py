@@ -29,7 +29,7 @@ FOLDER_OF_SEED = re.compile(r"seed\d+")
 class Rule:
     """Which samples an arm trains without, in the words of `prune`.
 
-    The groups it names are those of the data set, or inferred by the way `inferred`. `quotas`: by the early model's recall on val.
+    The groups it names are those of the data set, inferred by the way `inferred`, or of `suspects` (AUDIT:N,N) of an audit. `quotas`: by the early model's recall on val.
     """
 
     fraction: str
@@ -41,6 +41,7 @@ class Rule:
     quotas: bool = False
     score: str | None = None
     inferred: str | None = None
+    suspects: str | None = None
 
     @property
     def names_groups(self) -> bool:
@@ -49,7 +50,7 @@ class Rule:
     @property
     def takes_all(self) -> bool:
         """Whether it removes complete groups, for which no difficulty needs to be known."""
-        return bool(self.group) and Decimal(self.fraction) == 1
+        return bool(self.group or self.suspects) and Decimal(self.fraction) == 1
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from spurcli.registry import is_user_code
 from spurcli.requests.evaluate import EvaluateRequest
 from spurcli.requests.infer import InferRequest
 from spurcli.requests.inject import InjectRequest
-from spurcli.requests.options import File, text
+from spurcli.requests.options import File, several, text
 from spurcli.requests.prune import PruneRequest
 from spurcli.requests.score import ScoreRequest
 from spurcli.requests.train import TrainRequest
@@ -78,8 +78,12 @@ class Looks:
     attributes: Sequence[tuple[str, ...]] = ()
     group_labels: File | None = None
     feature_of: Sequence[str] = ()
-    suspect: str | None = None  # AUDIT:N, whose feature is added to the samples
+    suspects: Sequence[str] = ()  # AUDIT:N each, whose features are added to the samples one at a time
     planted: Sequence[File] = ()  # further inject.json of the same training split, whose twins are looked at too
+
+    def by_suspect(self, suspect: str) -> str:
+        """The part of a file's name that tells the evaluations by several suspects apart."""
+        return f"by-suspect-{suspect.rpartition(':')[2]}" if suspect and len(self.suspects) > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -263,7 +267,7 @@ class Chain:
     def _prune(self, arm: Arm) -> Step:
         assert arm.rule
         rule, output = arm.rule, self._list(arm)
-        about: Keywords = {"scores": self._here / "scores.h5", "output": output}
+        about: Keywords = {"scores": self._here / "scores.h5", "suspect": rule.suspects, "output": output}
         if rule.names_groups:  # the control is matched within the same groups
             about["group_labels"] = self._inferred(rule.inferred) if rule.inferred else self.source.group_labels
         if rule.takes_all:
@@ -281,10 +285,11 @@ class Chain:
                 quotas=self._here / "early.val.evaluation.json" if rule.quotas else None,
                 select=rule.select,
                 score=rule.score.rpartition(":")[2] if rule.score else None,
+                save_groups=self._here / "carriers.groups.txt" if rule.suspects else None,
                 seed=self.seed if rule.select == "random" else 0,
                 **about,
             )
-        return self._step("prune", request, "", output)
+        return self._step("prune", request, "", output, *map(Path, several(request.save_groups)))
 
     def _train(self, arm: Arm) -> Step:
         keep: File = self._list(arm) if arm.rule else seeded(arm.keep, self.seed) if arm.keep else "all"
@@ -335,13 +340,14 @@ class Chain:
     def _must_repeat(self, arm: Arm) -> bool:
         """Whether a list cannot pass on all requested settings."""
         recipe = str(arm.recipe or self.source.recipe or "")
-        return bool(arm.recipe) or recipe.endswith(".toml") or self.looks.suspect is not None
+        return bool(arm.recipe) or recipe.endswith(".toml") or bool(self.looks.suspects)
 
     def _evaluate(self, arm: Arm) -> Iterator[Step]:
         looks = self.looks
         rules = looks.rules if looks.rules and not needs_checkpoint(arm) else [""]
-        for rule, split, columns in product(rules, looks.splits, looks.attributes or [()]):
-            by = f"by-{slug('-'.join(columns))}" if columns else ""
+        choices = product(rules, looks.splits, looks.attributes or [()], looks.suspects or [""])
+        for rule, split, columns, suspect in choices:
+            by = f"by-{slug('-'.join(columns))}" if columns else looks.by_suspect(suspect)
             parts = [*filter(None, [rule, split if split != "test" else "", by]), "evaluation.json"]
             output = self._here / arm.name / ".".join(parts)
             request = EvaluateRequest(
@@ -350,7 +356,7 @@ class Chain:
                 attribute=list(columns) or None,
                 group_labels=looks.group_labels,
                 feature_of=list(looks.feature_of) or None,
-                suspect=looks.suspect,
+                suspect=suspect or None,
                 output=output,
                 **self._reader(arm),
             )

@@ -83,7 +83,7 @@ class Estimate:
             return _LIGHT[step.stage]
         if step.stage == "evaluate":
             looks = self.study.looks
-            times = 2 if self.study.inject or looks.planted or looks.suspect else 1
+            times = 2 if self.study.inject or looks.planted or looks.suspects else 1
             num_read = times * self.num_samples.get(step.request.split, 0) + self.num_samples.get("val", 0)
             return 0.05 + num_read * speed.read
         if step.stage == "score":

@@ -17,6 +17,7 @@ from spurcli.artifacts.provenance import Provenance, versions
 from spurcli.errors import SpurError
 from spurcli.progress import Progress
 from spurcli.requests.options import Caller, command_of, fields_of, several, words_of
+from spurcli.requests.prune import PruneRequest
 
 # These check by themselves, at no cost, whether they are done, and resume after a kill.
 _RESUME = ("train", "score", "infer")
@@ -131,7 +132,10 @@ class Step:
         the hashes of what it leaves out, where the output reads that."""
         if self.stage == "prune":
             scores = several(self.request.scores)
-            named, artefact = (scores[0], catalogue.SCORES) if scores else (self.request.group_labels, catalogue.GROUPS)
+            groups = [self.request.group_labels, *_files_of_suspect(self.request)]
+            named, artefact = (
+                (scores[0], catalogue.SCORES) if scores else (next(filter(None, groups)), catalogue.GROUPS)
+            )
             return read_described(Path(named), artefact).fingerprint, {}
         from spurcli.datasets import load_dataset
 
@@ -150,9 +154,13 @@ class Step:
 
 
 def _files_of_suspect(request: Any) -> list[Path]:
-    """The files of the suspect whose feature an evaluation looks at."""
+    """The files of the suspect whose feature an evaluation looks at, and the groups of the suspects whose carriers a list removes."""
     if not getattr(request, "suspect", None):
         return []
+    if isinstance(request, PruneRequest) and request.suspect:
+        from spurcli.auditing.union import read_named
+
+        return [suspect.groups for suspect in read_named(request.suspect).suspects]
     from spurcli.auditing.stored import read_suspect
 
     return read_suspect(request.suspect).files

@@ -115,7 +115,7 @@ class Study:
 
         is_needed = any(map(needs_early, self.all_arms))
         epoch = self.settings.scoring.epoch
-        is_last = self.looks.suspect is not None or epoch is None or epoch > self.settings.training.epochs
+        is_last = bool(self.looks.suspects) or epoch is None or epoch > self.settings.training.epochs
         if not is_needed and is_last:
             return None
         early = early_epoch(self.settings)

@@ -11,7 +11,7 @@ import numpy as np
 
 from spurcli.artifacts.envelope import JsonObject
 from spurcli.artifacts.fingerprint import Fingerprint
-from spurcli.artifacts.group_list import read_groups, read_groups_about
+from spurcli.artifacts.group_list import GroupList, GroupPart, part_about, read_groups
 from spurcli.artifacts.provenance import Parent, origin_of
 from spurcli.artifacts.scores import ScoresReader
 from spurcli.artifacts.subject import InjectionPolicy, Subject
@@ -28,14 +28,14 @@ class KnownGroups:
 
     `is_crossed`: they are class × attribute with the same attributes in every class, as `spurcli.groups` requires.
     `aligned` are the groups that their file states to be aligned; `varies`: its attributes mean something else in each class.
-    `source` is where they come from: "scores", or "file" or "inferred: WAY" for a groups.txt, which `parent` records.
+    `source` is where they come from: "scores", or "file" or "inferred: WAY" for a groups.txt, which `parents` records.
     """
 
     codes: Codes | None
     names: tuple[str, ...]
     is_crossed: bool = False
     source: str | None = None
-    parent: Parent | None = None
+    parents: tuple[Parent, ...] = ()
     aligned: tuple[str, ...] = ()
     varies: bool = False
 
@@ -61,26 +61,54 @@ class KnownSamples:
     parents: Sequence[Parent]
 
 
-def samples_of_groups(path: Path) -> KnownSamples:
-    """The samples of a groups.txt whose groups are class/attribute: they say the class of each. InputError for other groups."""
-    found = read_groups(path)
+@dataclass(frozen=True)
+class NamedGroups:
+    """Groups that replace those of the scores: of a groups.txt, or combined from several. `path` is what messages name."""
+
+    groups: GroupList
+    path: Path
+    parents: Sequence[Parent]
+
+    @classmethod
+    def of_file(cls, path: Path) -> NamedGroups:
+        found = read_groups(path)
+        return cls(found, path, [Parent.of(path, found.provenance)])
+
+    def known(self, part: GroupPart, class_names: Sequence[str]) -> KnownGroups:
+        """The groups of the samples of `part`."""
+        found = self.groups
+        is_crossed = is_grid(found.names, class_names)
+        aligned = [f"{name}/{found.aligned}" for name in class_names] if is_crossed and found.aligned else []
+        return KnownGroups(
+            part.group.astype(np.int32),
+            found.names,
+            is_crossed and not found.within_class,
+            origin_of(found.provenance),
+            tuple(self.parents),
+            tuple(name for name in aligned if name in found.names),
+            is_crossed and found.within_class,
+        )
+
+
+def samples_of_groups(named: NamedGroups) -> KnownSamples:
+    """The samples of groups that are class/attribute: they say the class of each. InputError for other groups."""
+    found, path = named.groups, named.path
     part = found.main
     class_names = tuple(dict.fromkeys(name.rpartition("/")[0] for name in found.names))
     width = len(found.names) // len(class_names)
     label = (part.group // max(width, 1)).astype(np.int32)
-    is_grid_of = is_grid(found.names, class_names) and not found.within_class
     stated = part.subject.fingerprint
     problem = stated and stated.difference(
         Fingerprint(len(label), Fingerprint.of(label.astype(np.int64)).labels_sha256)
     )
-    if not is_grid_of or stated is None or problem:
+    if not is_grid(found.names, class_names) or stated is None or problem:
         raise InputError(
             f"{path} does not state the class of each sample, so scores are needed",
             "Name them: spurcli prune scores.h5",
         )
-    groups = KnownGroups(part.group.astype(np.int32), found.names, True, origin_of(found.provenance))
-    parents = [Parent.of(path, found.provenance)]
-    return KnownSamples(part.subject, label, class_names, groups, found.provenance.get("settings", {}), parents)
+    groups = named.known(part, class_names)
+    settings = found.provenance.get("settings", {})
+    return KnownSamples(part.subject, label, class_names, groups, settings, named.parents)
 
 
 def read_class_labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
@@ -93,23 +121,12 @@ def read_class_labels(reader: ScoresReader) -> tuple[Codes, tuple[str, ...]]:
 
 
 def read_known_groups(
-    reader: ScoresReader, groups_file: Path | None, class_names: Sequence[str], policy: InjectionPolicy
+    reader: ScoresReader, named: NamedGroups | None, class_names: Sequence[str], policy: InjectionPolicy
 ) -> KnownGroups:
-    """The groups of `groups_file`, checked to be about the same samples, else those of the scores, if any."""
+    """The groups of `named`, checked to be about the same samples, else those of the scores, if any."""
     header = reader.header
-    if groups_file is not None:
-        found, part = read_groups_about(header.subject, groups_file, policy)
-        is_crossed = is_grid(found.names, class_names)
-        aligned = [f"{name}/{found.aligned}" for name in class_names] if is_crossed and found.aligned else []
-        return KnownGroups(
-            part.group.astype(np.int32),
-            found.names,
-            is_crossed and not found.within_class,
-            origin_of(found.provenance),
-            Parent.of(groups_file, found.provenance),
-            tuple(name for name in aligned if name in found.names),
-            is_crossed and found.within_class,
-        )
+    if named is not None:
+        return named.known(part_about(named.groups, named.path, header.subject, policy, "train"), class_names)
     if not reader.has_groups:
         return KnownGroups(None, ())
     names = header.group_names

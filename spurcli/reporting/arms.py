@@ -28,7 +28,7 @@ from spurcli.reporting.naming import (
 )
 from spurcli.reporting.runs import Run, read_runs
 from spurcli.reporting.values import Table, flatten, mapping, name_of, text
-from spurcli.words import listed
+from spurcli.words import all_of, listed
 
 _KINDS: tuple[ArmKind, ...] = ("all", "hardest", "random", "easiest", "slice", "other")
 _SPLITS = ("test", "val", "train")
@@ -167,8 +167,13 @@ def _arm(mine: Sequence[Run]) -> Arm:
 
 
 def _with_carriers(run: Run) -> Table | None:
-    """The rule for labels: its single group by the word "carriers" where the heading of the table names the suspect whose carriers they are."""
-    groups = (run.rule or {}).get("groups")
+    """The rule for labels: its single group by the word "carriers" where the heading of the table names the suspect whose carriers they are.
+
+    Those of several suspects, which have long names, by how many suspects they are.
+    """
+    groups, suspects = (run.rule or {}).get("groups"), (run.rule or {}).get("suspects")
+    if isinstance(suspects, list | tuple) and len(suspects) > 1:
+        return {**(run.rule or {}), "groups": [f"the carriers of {all_of(len(suspects), 'suspect')}"]}
     is_suspect = isinstance(groups, list | tuple) and len(groups) == 1 and run.carriers == groups[0]
     return {**(run.rule or {}), "groups": ["the carriers"]} if is_suspect else run.rule
 

@@ -28,7 +28,6 @@ from spurcli.reporting.doubts import doubts
 from spurcli.reporting.gather import File, Gathered, reason
 from spurcli.reporting.labels import describe_metric, leading_metric, main_columns, order_metrics, primary_metric
 from spurcli.reporting.naming import arm_kind, arm_label, fraction_of, group_labels, grouping_words
-from spurcli.reporting.outcomes import joined
 from spurcli.reporting.parts import part_levels, worst_group
 from spurcli.reporting.primary import claims_of, primary_comparisons
 from spurcli.reporting.ranking import rankings
@@ -39,7 +38,7 @@ from spurcli.reporting.sections import sections
 from spurcli.reporting.tables import comparisons, summarise
 from spurcli.reporting.values import Table, mapping, name_of, number, plain, text, whole
 from spurcli.reporting.verdict import reading, verdict
-from spurcli.words import listed
+from spurcli.words import joined, listed
 
 _MAX_SCORE_FILES = 50
 

@@ -10,7 +10,7 @@ from spurcli.reporting.claims import RELIANCE
 from spurcli.reporting.document import Claim, Report
 from spurcli.reporting.naming import lower_first
 from spurcli.reporting.tables import interval_text
-from spurcli.words import amount, counted
+from spurcli.words import amount, counted, joined
 
 
 def reliance_words(report: Report) -> list[str]:
@@ -78,11 +78,6 @@ def _gate_words(report: Report, claim: Claim) -> str:
 
 def number_of_comparisons(report: Report) -> str:
     return counted(len(report.claims), "primary comparison")
-
-
-def joined(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def shares_of(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from spurcli.errors import UsageError
 from spurcli.requests.files import input_file, output_file
@@ -23,6 +23,9 @@ from spurcli.requests.options import (
     several,
 )
 from spurcli.results import PruneResult
+
+if TYPE_CHECKING:
+    from spurcli.auditing.union import Union
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,14 @@ class PruneRequest:
         ),
     ] = None
     group_labels: Annotated[File | None, Option(f"{GROUP_LABELS}, if the score file has no groups.", "FILE")] = None
+    suspect: Annotated[
+        str | None,
+        Option(
+            "Prune only the carriers of these suspects of an audit, each in its class: audit:1, or audit:1,3,5 for the "
+            "carriers of at least one of them.",
+            "AUDIT:N",
+        ),
+    ] = None
     balance_classes: Annotated[bool, Option("Then prune the larger classes to the size of the smallest.")] = False
     balance_groups: Annotated[bool, Option("Then prune the larger groups to the size of the smallest.")] = False
     quotas: Annotated[
@@ -75,6 +86,10 @@ class PruneRequest:
     kind: Annotated[
         str, Option("List the samples to keep, or the samples to remove.", "keep|remove", completes="keep remove")
     ] = "keep"
+    save_groups: Annotated[
+        File | None,
+        Option("Also save the groups of --suspect, for train --group-labels.", "FILE", writes="groups.txt"),
+    ] = None
     output: Annotated[File | None, output("keep.txt")] = None
     seed: Seed = 0
     allow_injection_mismatch: AllowMismatch = False
@@ -92,16 +107,18 @@ def run(asked: PruneRequest, caller: Caller) -> PruneResult:
     if asked.kind not in ("keep", "remove"):
         raise UsageError(f"--kind {asked.kind} is unknown", "Use keep or remove.")
     output = output_file(asked.output, asked.standard_output)
+    saved = output_file(asked.save_groups, "groups.txt") if asked.save_groups else None
     groups = several(asked.group)
     named = several(asked.scores)
-    is_free = asked.group_labels is not None and needs_no_scores(
+    suspects = suspects_of(asked)
+    is_free = (asked.group_labels is not None or suspects is not None) and needs_no_scores(
         asked.fraction,
-        groups,
+        suspects.carrier_groups if suspects else groups,
         asked.select,
         path(asked.match),
         balances=asked.balance_classes or asked.balance_groups,
     )
-    if not named and not (is_free and (groups or not Path("scores.h5").is_file())):
+    if not named and not (is_free and (groups or suspects or not Path("scores.h5").is_file())):
         named = [None]
     return prune(
         [input_file(name, "scores.h5", caller.progress.say) for name in named],
@@ -109,6 +126,7 @@ def run(asked: PruneRequest, caller: Caller) -> PruneResult:
         per_class=asked.per_class,
         groups=groups,
         groups_file=path(asked.group_labels),
+        suspects=suspects,
         balance_classes=asked.balance_classes,
         balance_groups=asked.balance_groups,
         quotas=path(asked.quotas),
@@ -120,5 +138,15 @@ def run(asked: PruneRequest, caller: Caller) -> PruneResult:
         seed=asked.seed,
         allow_injection_mismatch=asked.allow_injection_mismatch,
         output=output,
+        save_groups=saved,
         command=caller.command,
     )
+
+
+def suspects_of(asked: PruneRequest) -> Union | None:
+    """The suspects that are requested."""
+    if asked.suspect is None:
+        return None
+    from spurcli.auditing.union import read_named
+
+    return read_named(asked.suspect)

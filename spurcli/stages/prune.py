@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spurcli.artifacts.group_list import write_groups
 from spurcli.artifacts.indices import IndexList, Kind, read_indices_about, write_indices
 from spurcli.artifacts.provenance import Parent, provenance
 from spurcli.artifacts.records import ListRule
@@ -30,6 +32,7 @@ from spurcli.pruning.rules import (
 )
 from spurcli.pruning.samples import (
     KnownSamples,
+    NamedGroups,
     direction_of,
     read_class_labels,
     read_known_groups,
@@ -48,6 +51,9 @@ from spurcli.selection import (
     random_keys,
 )
 
+if TYPE_CHECKING:
+    from spurcli.auditing.union import Union
+
 
 def prune(
     scores: Sequence[Path],
@@ -56,6 +62,7 @@ def prune(
     per_class: bool = False,
     groups: Sequence[str] = (),
     groups_file: Path | None = None,
+    suspects: Union | None = None,
     balance_classes: bool = False,
     balance_groups: bool = False,
     quotas: Path | None = None,
@@ -67,20 +74,22 @@ def prune(
     seed: int = 0,
     allow_injection_mismatch: bool = False,
     output: Path = Path("keep.txt"),
+    save_groups: Path | None = None,
     command: str = "",
 ) -> PruneResult:
     """Choose what to remove from the training split that `scores` are about, and write the list.
 
     Several score files are averaged. None are needed for a list that does not depend on difficulty, if `groups_file`, whose groups are
-    class/attribute, says which samples there are: then its summary has no quartiles. `fraction` is what is removed, an exact decimal: of the whole set, of each
+    class/attribute, or `suspects` of an audit say which samples there are: then its summary has no quartiles. `fraction` is what is removed, an exact decimal: of the whole set, of each
     class (`per_class`), or inside the named `groups`; `auto` alone stands for the groups that carry their class's
     spurious feature (`spurcli.groups.aligned_groups` of the training counts), the rule of identifiable settings. More
     of the same goes with `balance_classes` or `balance_groups`, until all classes or groups are as small as the
     smallest. `quotas`, an evaluation of val, shares the fraction out among the classes by their recall (DRoP).
 
     `match` makes the random control of another list instead: as many samples of each class (of each class and group
-    with `match_groups`), drawn with `seed`. `groups_file` names groups that the score file does not hold. `score` is
-    the one that decides (default: el2n, or the only one there).
+    with `match_groups`), drawn with `seed`. `groups_file` names groups that the score file does not hold. `suspects` of an audit are such groups too:
+    `fraction` of the carriers of at least one of them is removed, of each class that has a suspect. `save_groups` also writes their groups.
+    `score` is the one that decides (default: el2n, or the only one there).
 
     Returns the list's rule, summary and warnings. Raises UsageError for contradicting options, InputError for files
     that do not belong together.
@@ -91,13 +100,23 @@ def prune(
     if match_groups and match is None:
         raise UsageError("--match-groups requires --match", "Name a list with --match LIST.")
     policy = InjectionPolicy.of(allow_injection_mismatch)
+    if suspects is not None and (groups or groups_file or per_class):
+        raise UsageError("--suspect already names the groups", "Leave out --group, --group-labels and --per-class.")
+    if save_groups is not None and suspects is None:
+        raise UsageError("--save-groups requires --suspect", "Name the suspects of an audit: --suspect audit:1,2")
+    if suspects is not None and match is None:
+        groups = suspects.carrier_groups
     rule, fraction_text = _rule(fraction, per_class, groups, balance_classes, balance_groups, quotas, select, match)
+    named = NamedGroups.of_file(groups_file) if groups_file else None
+    if suspects is not None:
+        place = suspects.suspects[0].groups
+        named = NamedGroups(suspects.groups, place, suspects.parents())
     if scores:
-        known_samples, keys, score = _of_scores(scores, groups_file, score, policy)
-    elif groups_file is not None and needs_no_scores(
+        known_samples, keys, score = _of_scores(scores, named, score, policy)
+    elif named is not None and needs_no_scores(
         fraction, groups, select, match, balances=balance_classes or balance_groups
     ):
-        known_samples, keys, score = samples_of_groups(groups_file), None, None
+        known_samples, keys, score = samples_of_groups(named), None, None
     else:
         raise UsageError("No score file is named", "Make one with: spurcli score --dataset NAME")
     subject, label, class_names, known = (
@@ -141,6 +160,8 @@ def prune(
         del keys
         rule_facts = {**describe(rule, fraction_text), "matched": None}
         rule_facts["group_labels"] = known.source if rule.groups or rule.balance == "group" else None
+        if suspects is not None:
+            rule_facts["suspects"] = [suspect.rank for suspect in suspects.suspects]
         if recalls:
             rule_facts["recall_counts"] = recalls.to_json()
     if removed.all():
@@ -158,6 +179,8 @@ def prune(
         summary["warnings"] = warnings
     del quartile, label, known  # what is written needs eight bytes an index
     made = provenance("prune", command=command, settings=settings, arguments=rule_facts, parents=parents)
+    if save_groups is not None and suspects is not None:
+        write_groups(save_groups, replace(suspects.groups, provenance=made))
     indices = np.flatnonzero(removed if kind == "remove" else ~removed)
     write_indices(
         output,
@@ -191,7 +214,7 @@ def needs_no_scores(
 
 
 def _of_scores(
-    paths: Sequence[Path], groups_file: Path | None, score: str | None, policy: InjectionPolicy
+    paths: Sequence[Path], named: NamedGroups | None, score: str | None, policy: InjectionPolicy
 ) -> tuple[KnownSamples, NDArray[np.uint32], str]:
     """What score files say about their samples, their difficulty (larger is harder), and the score that decides."""
     with contextlib.ExitStack() as stack:
@@ -199,12 +222,12 @@ def _of_scores(
         header = readers[0].header
         require_same_samples(readers, policy)
         label, class_names = read_class_labels(readers[0])
-        known = read_known_groups(readers[0], groups_file, class_names, policy)
+        known = read_known_groups(readers[0], named, class_names, policy)
         score = deciding_score(readers[0].scores, score)
         higher_is = direction_of(readers, score)
         keys = hardness_keys(mean_of_runs([(reader, score) for reader in readers]), higher_is)
         parents = [Parent.of(reader.path, reader.header.provenance) for reader in readers]
-    parents += [known.parent] if known.parent else []
+    parents += known.parents
     settings = header.provenance.get("settings", {})
     return KnownSamples(header.subject, label, class_names, known, settings, parents), keys, score
 

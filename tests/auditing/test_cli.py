@@ -17,7 +17,7 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.group_list import read_groups
 from spurcli.artifacts.indices import read_indices
 from spurcli.auditing.stored import StoredSuspect
-from spurcli.comparing.cutting.words import verdict
+from spurcli.comparing.cutting.words import Measured, verdict
 from spurcli.registries import FINDERS
 from spurcli.requests.score_words import words_of_lineage
 
@@ -165,9 +165,7 @@ def test_one_command_from_a_suspect_to_a_verdict(here):
     lists = {path: path.read_bytes() for path in Path("cut-1").rglob("*.*")}
     assert here("audit", *OWN, "--finder", "parts.py:corner", "--seed", "5", "--force").code == 0
     other = here("cut", *OWN, "--seeds", "3")
-    assert (other.code, "cut-1 has a cut of another suspect or of an earlier audit" in other.err) == (3, True), (
-        other.err
-    )
+    assert (other.code, "cut-1 has a cut of other suspects or of an earlier audit" in other.err) == (3, True), other.err
     assert {path: path.read_bytes() for path in Path("cut-1").rglob("*.*")} == lists
     Path("model.safetensors").unlink()
     plan = here("cut", *OWN, "--seeds", "2", "--dry-run", "--json", "-o", "other")
@@ -182,14 +180,14 @@ def test_a_suspect_that_cannot_be_added_is_judged_by_its_groups():
         arm: {"feature_effect": [effect, effect + 0.2], "accuracy": [0.8, 0.8 - cost]}
         for arm, effect, cost in (("all", 0.7, 0), ("cut", 0.1, 0.02), ("cut-random", 0.6, 0.01))
     }
-    assert verdict(suspect, values, "0.25") == (
+    assert verdict([Measured(suspect, values)], "0.25") == [
         "The feature effect of place sea, compared between samples with and without it, is 0.800 for the model trained on "
         "all samples, 0.200 for the model trained without the hardest 25 % of its carriers, 0.700 for the model trained "
         "without the same number of random samples of b; 2 seeds, accuracy −1.0 points compared with all samples. Fewer than "
         "5 seeds: this is a hint, not a claim."
-    )
+    ]
     values["all"]["feature_effect"] = [None, None]
-    assert "is undefined, and the evaluations say why; 2 seeds" in verdict(suspect, values, "1")
+    assert "is undefined, and the evaluations say why; 2 seeds" in verdict([Measured(suspect, values)], "1")[0]
 
 
 def test_a_part_of_the_carriers_is_removed_by_difficulty(here):

@@ -13,15 +13,14 @@ from spurcli.artifacts.checkpoint import read_checkpoint_metadata
 from spurcli.artifacts.envelope import sha256_of_file
 from spurcli.artifacts.injection import is_injection
 from spurcli.auditing.stored import StoredSuspect
-from spurcli.comparing.chain import Source
+from spurcli.comparing.chain import Looks, Source
 from spurcli.comparing.cutting.request import CutRequest
+from spurcli.comparing.cutting.words import AUDITED
 from spurcli.comparing.step import Step
 from spurcli.recipes import own_code_of
 from spurcli.registry import is_user_code
 from spurcli.requests.evaluate import EvaluateRequest, plan
 from spurcli.requests.options import text
-
-AUDITED = "audited"
 
 
 def audited_model(suspect: StoredSuspect) -> Path | None:
@@ -34,8 +33,8 @@ def audited_model(suspect: StoredSuspect) -> Path | None:
     return next((path for path in places if path.is_file() and sha256_of_file(path) == parent.get("sha256")), None)
 
 
-def audited_step(asked: CutRequest, model: Path, source: Source, split: str, named: str) -> Step:
-    """The command that evaluates the audited `model` as the other models are. `source` are the data and settings of the audit.
+def audited_step(asked: CutRequest, model: Path, source: Source, looks: Looks, named: str) -> Step:
+    """The command that evaluates the audited `model` by the suspect `named`, as the other models are. `source` are the data and settings of the audit.
 
     Raises SpurError if the request does not say what the model needs (the file of a network of your own).
     """
@@ -50,7 +49,8 @@ def audited_step(asked: CutRequest, model: Path, source: Source, split: str, nam
         tables = ("dataset.", "model.", "preprocessing.")
         settings = {key: value for key, value in source.settings.items() if key.startswith(tables)}
         given |= {"dataset": source.dataset, "recipe": source.recipe, "model": source.model, "set": settings or None}
-    output = Path(asked.folder) / AUDITED / "evaluation.json"
-    request = EvaluateRequest(model, split=split, suspect=named, output=output, **given)
+    name = ".".join(filter(None, [looks.by_suspect(named), "evaluation.json"]))
+    output = Path(asked.folder) / AUDITED / name
+    request = EvaluateRequest(model, split=looks.splits[0], suspect=named, output=output, **given)
     plan(replace(request, output=None), lambda _: None)
     return Step("evaluate", request, None, AUDITED, (output,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -36,12 +36,15 @@ STANDARD_AUDIT = "audit"
 
 @dataclass(frozen=True, kw_only=True)
 class CutRequest:
-    """Train with and without the carriers of a suspect of an audit, and measure what that changes."""
+    """Train with and without the carriers of a suspect (or several) of an audit, and measure what that changes."""
 
     audit: Annotated[
         File | None, Option(f"The folder of an audit. (default: {STANDARD_AUDIT})", "AUDIT", positional=True)
     ] = field(default=None, kw_only=False)
-    suspect: Annotated[int, Option("The rank of the suspect.", "N", minimum=1)] = 1
+    suspect: Annotated[
+        str | int | Sequence[int],
+        Option("The rank of the suspect, or of several that are cut together: 1,3,5 or 1-3.", "N"),
+    ] = "1"
     seeds: Seeds = "5"
     fraction: Annotated[
         str | float | None,
@@ -64,7 +67,12 @@ class CutRequest:
     threads: Threads = None
     output: Annotated[
         File | None,
-        Option("Folder of the study. (default: cut-N for suspect N)", "FOLDER", short="-o", panel=OUTPUT),
+        Option(
+            "Folder of the study. (default: cut-1 for suspect 1, cut-1,3 for suspects 1 and 3)",
+            "FOLDER",
+            short="-o",
+            panel=OUTPUT,
+        ),
     ] = None
     data_root: DataRoot = None
     recipe: Recipe = None
@@ -78,7 +86,19 @@ class CutRequest:
     def folder(self) -> File:
         """The folder of the study."""
         part = "" if self.fraction is None else f"-{self.stated_fraction}"
-        return self.output or f"cut-{self.suspect}{part}"
+        return self.output or f"cut-{self.stated_suspects}{part}"
+
+    @property
+    def stated_suspects(self) -> str:
+        """The ranks in one spelling: "3-5,1" as "1,3,4,5". Raises UsageError if they are no ranks."""
+        return ",".join(map(str, self.ranks))
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks of the suspects, in order. Raises UsageError if they are no ranks."""
+        from spurcli.auditing.ranks import read_ranks
+
+        return read_ranks(self.suspect)
 
     @property
     def stated_fraction(self) -> str:
@@ -88,13 +108,16 @@ class CutRequest:
 
 
 class CutResult(TypedDict):
-    """The result of `spurcli cut`. `verdict` is one sentence, and `is_hint` is true with fewer than five seeds; both null for a plan.
+    """The result of `spurcli cut`. `verdict` is one sentence (of several suspects one each, and one on the cost), and `is_hint` is true with fewer
+    than five seeds; both null for a plan.
 
     `measures` has the values of each arm by seed, `audited` those of the audited model, null if its file is not here; `report` is what `spurcli report --format json` says.
+    `suspects` has these for each suspect, with what identifies it; `suspect`, `measures` and `audited` are null if there are several.
     """
 
     output: str
-    suspect: JsonObject
+    suspect: JsonObject | None
+    suspects: list[JsonObject]
     fraction: str
     seeds: list[int]
     num_commands: int

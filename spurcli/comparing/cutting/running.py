@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from spurcli.artifacts.catalogue import INDICES
 from spurcli.artifacts.describe import read_described
-from spurcli.artifacts.envelope import JsonObject, sha256_of_file
-from spurcli.auditing.stored import AUDIT_NAME, StoredSuspect, read_suspect
+from spurcli.artifacts.envelope import sha256_of_file
+from spurcli.auditing.stored import AUDIT_NAME, StoredSuspect
+from spurcli.auditing.union import Union, read_union
 from spurcli.auditing.written import fraction_to_remove
 from spurcli.comparing.arms import Arm, Rule, checked_fraction
 from spurcli.comparing.chain import Looks, Source
-from spurcli.comparing.cutting.audited import AUDITED, audited_model, audited_step
+from spurcli.comparing.cutting.audited import audited_model, audited_step
 from spurcli.comparing.cutting.request import STANDARD_AUDIT, CutRequest, CutResult
-from spurcli.comparing.cutting.words import ALL, ARMS, CONTROL, CUT, measured, verdict
+from spurcli.comparing.cutting.words import ALL, CONTROL, CUT, Measured, verdict
 from spurcli.comparing.estimate import Estimate, estimate
 from spurcli.comparing.processes import num_threads, run_in_processes
 from spurcli.comparing.reachable import reachable
@@ -33,7 +34,7 @@ from spurcli.requests.options import Caller, inherited_settings
 from spurcli.requests.train import TrainRequest
 from spurcli.settings import Settings
 from spurcli.sharing import shared
-from spurcli.words import counted
+from spurcli.words import counted, joined
 
 if TYPE_CHECKING:
     from spurcli.reporting.document import Report
@@ -43,70 +44,102 @@ _TABLES = ("model", "preprocessing", "training", "scoring")
 _FROM = "the settings of the audit"
 
 
-def study_of(asked: CutRequest) -> tuple[Study, StoredSuspect, str]:
-    """The study, its suspect, and the fraction of the carriers that is removed. UsageError or InputError if it is not possible."""
+def study_of(asked: CutRequest) -> tuple[Study, Union, str]:
+    """The study, its suspects, and the fraction of the carriers that is removed. UsageError or InputError if it is not possible."""
     folder = Path(asked.folder)
     if asked.output == "-":
         raise UsageError("A study is a folder, which cannot go to stdout", "Name a folder with -o.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", "Name a folder with -o.")
-    place = Path(asked.audit or STANDARD_AUDIT)
-    named = f"{place}:{asked.suspect}"
-    suspect = read_suspect(named)
-    fraction = _fraction(asked, suspect)
-    settings = _settings(asked, suspect)
-    rule = Rule(fraction, per_class=False, group=(f"{suspect.label}/{suspect.name}",))
+    union = read_union(str(Path(asked.audit or STANDARD_AUDIT)), asked.ranks)
+    first = union.suspects[0]
+    fraction = _fraction(asked, union)
+    settings = _settings(asked, first)
+    rule = _rule(union, fraction)
     arms = [Arm(ALL), Arm(CUT, rule=rule), Arm(CONTROL, rule=rule, match=CUT)]
-    source, known = _source(asked, settings, suspect.groups)
-    splits = suspect.audit["splits"]
-    split = asked.split or ("test" if "test" in splits else str(suspect.audit["held_out"]))
-    looks = Looks((split,), suspect=named)
-    notes = (
-        f"Suspect {suspect.rank} of {suspect.folder.name}: {suspect.entry['statement']} ({suspect.entry['status']})."
-    )
-    first, left_out = _audited(asked, suspect, split)
+    source, known = _source(asked, settings, first.groups)
+    split = asked.split or ("test" if "test" in first.audit["splits"] else str(first.audit["held_out"]))
+    looks = Looks((split,), suspects=[_named(suspect) for suspect in union.suspects])
+    audited, left_out = _audited(asked, union, looks)
     study = Study(
         folder,
         source,
         arms,
         read_seeds(asked.seeds),
         looks,
-        notes=[notes, trained_how(settings), *left_out],
-        first=first,
+        notes=[
+            *(_note(suspect) for suspect in union.suspects),
+            *_together(union, fraction),
+            trained_how(settings),
+            *left_out,
+        ],
+        first=audited,
         threads=threads_of(asked.jobs, asked.threads),
     )
     _require_same(known, study.settings)
-    _require_same_suspect(study, suspect)  # and all errors in its steps are reported now
-    return study, suspect, fraction
+    _require_same_cut(study, union, fraction)  # and all errors in its steps are reported now
+    return study, union, fraction
 
 
-def _require_same_suspect(study: Study, suspect: StoredSuspect) -> None:
-    """Raise InputError if the folder has lists of another suspect or audit: they and the evaluations would be replaced, the models not."""
+def _rule(union: Union, fraction: str) -> Rule:
+    """What the cut removes: the carriers of one suspect by its own file, of several by what `prune` makes of their files."""
+    if len(union.suspects) == 1:
+        return Rule(fraction, per_class=False, group=tuple(union.carrier_groups))
+    ranks = ",".join(str(suspect.rank) for suspect in union.suspects)
+    return Rule(fraction, per_class=False, suspects=f"{union.suspects[0].folder}:{ranks}")
+
+
+def _named(suspect: StoredSuspect) -> str:
+    return f"{suspect.folder}:{suspect.rank}"
+
+
+def _note(suspect: StoredSuspect) -> str:
+    return f"Suspect {suspect.rank} of {suspect.folder.name}: {suspect.entry['statement']} ({suspect.entry['status']})."
+
+
+def _together(union: Union, fraction: str) -> list[str]:
+    """How many carriers several suspects have together: they may overlap."""
+    if len(union.suspects) == 1:
+        return []
+    sizes = [
+        f"{counted(union.num_carriers(label), 'sample')} of {label} ({union.share_in(label):.0%})"
+        for label in union.labels
+    ]
+    part = "" if fraction == "1" else f"; the hardest {100 * float(fraction):g} % are removed, --fraction 1 removes all"
+    return [f"Carriers of at least one suspect in training: {joined(sizes)}{part}."]
+
+
+def _require_same_cut(study: Study, union: Union, fraction: str) -> None:
+    """Raise InputError if the folder has lists of other suspects, another audit or another fraction: they and the evaluations would be
+    replaced, the models not."""
+    wanted = {sha256_of_file(suspect.groups) for suspect in union.suspects}
     for step in study.steps:
-        if step.stage == "prune" and step.request.match is None and step.output.exists():
-            parents = read_described(step.output, INDICES).provenance.get("parents") or ()
-            if sha256_of_file(suspect.groups) not in [parent["sha256"] for parent in parents]:
-                raise InputError(
-                    f"{study.folder} has a cut of another suspect or of an earlier audit: {step.output} was not made from {suspect.groups}",
-                    "Name another folder with -o, or remove this one.",
-                )
+        if step.stage != "prune" or step.request.match is not None or not step.output.exists():
+            continue
+        made = read_described(step.output, INDICES).provenance
+        parents = [parent for parent in made.get("parents") or () if not str(parent["file"]).endswith("scores.h5")]
+        problem = ""
+        if {parent["sha256"] for parent in parents} != wanted:
+            problem = f"other suspects or of an earlier audit: {step.output} was not made from {union.names}{' alone' if len(wanted) == 1 else ''}"
+        elif (other := (made.get("arguments") or {}).get("fraction")) != fraction:
+            problem = f"another fraction of the carriers: {step.output} was made with {other}"
+        if problem:
+            raise InputError(
+                f"{study.folder} has a cut of {problem}", "Name another folder with -o, or remove this one."
+            )
 
 
-def _fraction(asked: CutRequest, suspect: StoredSuspect) -> str:
-    if suspect.label is None:
-        raise UsageError(f"{suspect.name} belongs to no single class, so there are no carriers to remove", _OTHER)
-    rows = suspect.entry["carriers"].get("train") or []
-    share = next((float(row.get("share") or 0.0) for row in rows if row["class"] == suspect.label), 0.0)
-    if not share > 0:
-        raise UsageError(f"{suspect.name} has no carriers among the training samples of {suspect.label}", _OTHER)
+def _fraction(asked: CutRequest, union: Union) -> str:
+    """The fraction as requested, else what leaves enough of every class."""
     if asked.fraction is None:
-        return fraction_to_remove(share)
+        return fraction_to_remove(max(union.share_in(label) for label in union.labels))
     text = asked.stated_fraction
     return "1" if text in ("1", "1.0") else checked_fraction(text, "--fraction")
 
 
-def _audited(asked: CutRequest, suspect: StoredSuspect, split: str) -> tuple[list[Step], list[str]]:
-    """The evaluation of the audited model, or a note that says why there is none."""
+def _audited(asked: CutRequest, union: Union, looks: Looks) -> tuple[list[Step], list[str]]:
+    """The evaluations of the audited model, or a note that says why there are none."""
+    suspect = union.suspects[0]
     path = audited_model(suspect)
     if path is None:
         return [], ["The audited model is not shown: its file is not here, or has changed since the audit."]
@@ -115,12 +148,9 @@ def _audited(asked: CutRequest, suspect: StoredSuspect, split: str) -> tuple[lis
     asked = replace(asked, recipe=None, set=None, model=model)
     try:
         source = _source(asked, _settings(asked, suspect), suspect.groups)[0]
-        return [audited_step(asked, path, source, split, f"{suspect.folder}:{suspect.rank}")], []
+        return [audited_step(asked, path, source, looks, named) for named in looks.suspects], []
     except SpurError as error:
         return [], [f"The audited model is not shown: {error.problem}."]
-
-
-_OTHER = "Choose another suspect: --suspect N."
 
 
 def _settings(asked: CutRequest, suspect: StoredSuspect) -> Settings:
@@ -210,10 +240,12 @@ def run(
     asked: CutRequest, caller: Caller, show: Callable[[Estimate], None], show_report: Callable[[Report], None]
 ) -> CutResult:
     """As `spurcli.comparing.cutting.request.run`."""
-    study, suspect, fraction = study_of(asked)
+    study, union, fraction = study_of(asked)
+    about = [suspect.about() for suspect in union.suspects]
     result: CutResult = {
         "output": str(study.folder),
-        "suspect": suspect.about(),
+        "suspect": about[0] if len(about) == 1 else None,
+        "suspects": about,
         "fraction": fraction,
         "seeds": list(study.seeds),
         "num_commands": len(study.steps) + 1,
@@ -224,27 +256,29 @@ def run(
         "audited": None,
         "report": None,
     }
-    for line in (_told(suspect), *study.notes[1:]):  # the first note names the suspect too
+    for line in (*map(_told, union.suspects), *study.notes[len(about) :]):  # the first notes name the suspects too
         caller.progress.say(line)
     with shared(), num_threads(study.threads):
         told = set[str]()
         with each_warning_once(told, ""):
             plan = estimate(study)
-            require_addable(suspect, study.settings, study.looks.splits)
+            for suspect in union.suspects:
+                require_addable(suspect, study.settings, study.looks.splits)
         result["estimated_seconds"] = plan.seconds()
         show(plan)
         if asked.dry_run:
             return result
 
         def lead() -> Sequence[str]:
-            values = measured(_evaluations(study, *ARMS))
-            audited = measured(_evaluations(study, AUDITED)).get(AUDITED, {})
-            said = verdict(suspect, values, fraction, audited)
-            result["verdict"] = said
-            result["audited"] = {name: each for name, (each,) in audited.items()} or None
+            found = [Measured.of(suspect, _evaluations(study, _named(suspect))) for suspect in union.suspects]
+            for entry, one in zip(about, found, strict=True):
+                entry["measures"], entry["audited"] = one.by_seed, one.audited_values
+            said = verdict(found, fraction)
+            result["verdict"] = " ".join(said)
             result["is_hint"] = len(study.seeds) < MIN_SEEDS
-            result["measures"] = _by_seed(values)
-            return [said]
+            if len(about) == 1:
+                result["measures"], result["audited"] = found[0].by_seed, found[0].audited_values
+            return said
 
         def work() -> None:
             if asked.jobs > 1:
@@ -277,13 +311,10 @@ def _told(suspect: StoredSuspect) -> str:
     return f"Suspect {suspect.rank}: {suspect.name}, of {suspect.label} ({suspect.entry['status']}); {how}"
 
 
-def _evaluations(study: Study, *arms: str) -> dict[str, list[Path]]:
+def _evaluations(study: Study, named: str) -> dict[str, list[Path]]:
+    """The evaluations by a suspect, of each arm and of the audited model."""
     found: dict[str, list[Path]] = {}
     for step in study.steps:
-        if step.stage == "evaluate" and step.arm in arms:
+        if step.stage == "evaluate" and step.request.suspect == named:
             found.setdefault(step.arm, []).append(step.output)
     return found
-
-
-def _by_seed(values: Mapping[str, Mapping[str, Sequence[float | None]]]) -> JsonObject:
-    return {arm: {name: list(each) for name, each in of.items()} for arm, of in values.items()}
