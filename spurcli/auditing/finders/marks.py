@@ -15,6 +15,7 @@ from spurcli.auditing.regions.known import Known, known_shapes
 from spurcli.auditing.regions.marked import (
     MOST_DONORS,
     Search,
+    contrasted,
     donors_of,
     members_of,
     of_half,
@@ -79,9 +80,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
     shapes = known_shapes(*squares.grid, inputs.shape[2])
 
     of_train = partial(read_of, evidence, "train")
-    contrasts = Contrasts.of(
-        inputs.shape, {y: members_of(evidence, y, 0) for y in classes}, of_train, seed=evidence.seed
-    )
+    contrasts = Contrasts.of(inputs.shape, contrasted(evidence, classes, 0), of_train, seed=evidence.seed)
     marks, directions, known = [], {}, {}
     for y in classes:
         others = [other for other in classes if other != y]
@@ -108,11 +107,8 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         else {}
     )
     is_part = any(mark.part for each in groups for mark in each)
-    apart = (
-        {y: contrasts.parts(y, members_of(evidence, y, 1), of_train, is_searched=False) for y in classes}
-        if is_part
-        else {}
-    )
+    unseen = contrasted(evidence, classes, 1) if is_part else {}
+    apart = {y: contrasts.parts(y, index, of_train, is_searched=False) for y, index in unseen.items()}
     null = foreign_gains(directions, parts[1])
     search = Search(evidence, ask, squares, means, known, moved, null, contrasts, apart)
     return [_finding(search, group) for group in groups]
@@ -163,7 +159,9 @@ def _group(evidence: Evidence, ask: Ask, squares: Squares, y: int, mean: Floats)
 
 
 def _finding(search: Search, group: Sequence[Mark]) -> Finding:
-    """A finding of a mark, or of one at several places: the first is tested, the others, whose pattern is the same, must have two parts."""
+    """A finding of a mark, or of one at several places: the clearest is tested, the others, whose pattern is the same, must have two parts."""
+    # the amounts of a contrast have known variances, so their gains can be compared
+    group = sorted(group, key=lambda mark: (mark.part is None, -mark.gain if mark.part else 0.0))
     evidence, (first, y) = search.evidence, (group[0], group[0].label)
     asked = [seen(search, mark) for mark in group]
     tested = asked[0]
@@ -173,8 +171,7 @@ def _finding(search: Search, group: Sequence[Mark]) -> Finding:
         if mark is first or (one.gain > 0 and one.separation > LEAST_SEPARATION)
     ]
     presence = {split: 1 - np.prod([1 - one[split] for _, one in places], axis=0) for split in tested.presence}
-    index = np.flatnonzero(evidence.label("train") == y)
-    sample = np.sort(generator("audit marks sample", evidence.seed, y).permutation(index)[: 2 * MOST_DONORS])
+    sample = _sample(evidence, y, presence["train"])
     pixels, upper = read_of(evidence, "train", sample), presence["train"][sample].astype(np.float64)
     by_place = np.stack([one["train"][sample] for _, one in places]).astype(np.float64)
     plain = np.stack([difference(pixels, mine, 1 - upper) for mine in by_place])
@@ -227,6 +224,13 @@ def _finding(search: Search, group: Sequence[Mark]) -> Finding:
         doubt=doubt,
         inferred=True,
     )
+
+
+def _sample(evidence: Evidence, y: int, presence: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Training samples of the class, as many with the mark as without it where there are enough."""
+    index = generator("audit marks sample", evidence.seed, y).permutation(np.flatnonzero(evidence.label("train") == y))
+    has = presence[index] > 0.5
+    return np.sort(np.concatenate([index[has][:MOST_DONORS], index[~has][:MOST_DONORS]]))
 
 
 def _place(pattern: Floats) -> tuple[str, Region]:

@@ -38,6 +38,7 @@ from spurcli.auditing.regions.squares import Squares
 Index = NDArray[np.int64]
 Read = Callable[[Index], Pixels]
 _WHITENED = 2000  # images from which the whitening is estimated
+_SHOWN = 400  # images on each side from which the mark itself is estimated
 _REFERENCE = 600  # images of other classes, which tell how much an image without the mark varies
 _CHUNK = 256
 
@@ -91,33 +92,42 @@ class Contrasts:
         noise = noise_of(*self.amounts(y, index_of_others, read, held_back=held))
         return parts_of(*self.amounts(y, index, read, held_back=held_back), noise)
 
-    def marks(self, ask: Ask, group: Group, index: Index, read: Read, *, most: int) -> list[Mark]:
-        """The `most` marks of a class with the largest gain, each once; `index` are the donors of the group."""
-        found = self.parts(group.label, index, read, is_searched=True)
+    def marks(self, ask: Ask, group: Group, donors: Index, read: Read, *, most: int) -> list[Mark]:
+        """The `most` marks of a class with the largest gain, each once; `donors` are those of the group."""
+        y, index = group.label, self.members[group.label]
+        found = self.parts(y, index, read, is_searched=True)
+        order = [k for k in np.argsort(-found.strength, kind="stable").tolist() if found.strength[k] > 0]
+        if not order:
+            return []
+        amount, variance = self.amounts(y, donors, read, held_back=np.ones(len(donors), dtype=bool))
         marks: list[Mark] = []
-        for k in np.argsort(-found.strength, kind="stable").tolist():
-            if found.strength[k] < 0 or len(marks) == most:
-                break
-            upper = found.upper[k]
+        for k in order:
+            upper = found.of(k, amount[k], variance[k])
             if any(are_alike(upper, mark.upper) for mark in marks):
                 continue
-            added, error = difference(group.pixels, upper, 1 - upper), error_of(upper, 1 - upper)
-            place = self.place(group.label, k) | visible(added, group.pixels, error)
-            added = added * place[..., None]
-            marks.append(
-                Mark(
-                    group.label,
-                    np.empty(0),
-                    upper,
-                    float(found.gain[k]),
-                    float(found.separation[k]),
-                    beyond_chance(added, group.pixels, error),
-                    shift(ask, group, added),
-                    foreignness(group, upper),
-                    part=Part(k, place),
-                )
-            )
+            marks.append(self._mark(ask, group, found, k, upper, read))
+            if len(marks) == most:
+                break
         return marks
+
+    def _mark(self, ask: Ask, group: Group, found: Parts, k: int, upper: Floats, read: Read) -> Mark:
+        index = self.members[group.label]
+        some = np.concatenate([np.flatnonzero(side)[:_SHOWN] for side in (found.upper[k] > 0.5, found.upper[k] <= 0.5)])
+        pixels, weights = read(index[some]), found.upper[k][some]
+        added, error = difference(pixels, weights, 1 - weights), error_of(weights, 1 - weights)
+        place = self.place(group.label, k) | visible(added, pixels, error)
+        added = added * place[..., None]
+        return Mark(
+            group.label,
+            np.empty(0),
+            upper,
+            float(found.gain[k]),
+            float(found.separation[k]),
+            beyond_chance(added, pixels, error),
+            shift(ask, group, added),
+            foreignness(group, upper),
+            part=Part(k, place),
+        )
 
     def place(self, y: int, k: int) -> NDArray[np.bool_]:
         """The pixels of a part, bool [height, width] of the image."""

@@ -23,6 +23,7 @@ from spurcli.randomness import generator
 Index = NDArray[np.int64]
 MOST_DONORS = 400  # of a class, among which marks are searched
 _MOST_SAMPLES = 1000  # of a class and half, whose pixels are compared
+_MOST_CONTRASTED, _MOST_CONTRASTED_IN_ALL = 2500, 25_000  # of a class and half, and of all classes
 _TOLD_BY_PIXELS = 2.0  # minimum separation to identify carriers of other classes
 _CHUNK = 1024
 
@@ -71,10 +72,16 @@ def donors_of(evidence: Evidence, y: int) -> Index:
     return generator("audit marks donors", evidence.seed, y).permutation(of_half(evidence, y, 0))[:MOST_DONORS]
 
 
-def members_of(evidence: Evidence, y: int, number: int) -> Index:
+def members_of(evidence: Evidence, y: int, number: int, most: int = _MOST_SAMPLES) -> Index:
     """The samples of a class and half whose pixels are compared."""
     rng = generator("audit marks", evidence.seed, y, number)
-    return np.sort(rng.permutation(of_half(evidence, y, number))[:_MOST_SAMPLES])
+    return np.sort(rng.permutation(of_half(evidence, y, number))[:most])
+
+
+def contrasted(evidence: Evidence, classes: Sequence[int], number: int) -> dict[int, Index]:
+    """Of each class the samples of a half whose contrast with the other classes is looked at: more, as rare carriers need them."""
+    most = min(_MOST_CONTRASTED, max(_MOST_CONTRASTED_IN_ALL // len(classes), _MOST_SAMPLES // 2))
+    return {y: members_of(evidence, y, number, most) for y in classes}
 
 
 def read_of(evidence: Evidence, split: str, index: Index) -> Pixels:
