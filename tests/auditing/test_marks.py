@@ -147,7 +147,7 @@ def test_content_that_moves_the_model_far_does_not_take_the_place_of_a_mark_that
     def mark(effect, separation, independence):
         return Mark(0, nothing, nothing, 50.0, separation, nothing, effect, independence)
 
-    smooth, shared, weak, still = mark(0.5, 1.5, 0.9), mark(0.6, 5.0, 0.5), mark(0.15, 6.0, 0.95), mark(0.01, 6.0, 1.0)
+    smooth, shared, weak, still = mark(0.5, 1.5, 0.9), mark(0.6, 5.0, 0.4), mark(0.15, 6.0, 0.95), mark(0.01, 6.0, 1.0)
     assert ordered([smooth, shared, weak, still]) == [weak, smooth, shared]
 
 

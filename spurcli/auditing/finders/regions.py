@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spurcli.artifacts.addition import Addition
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.regions.carriers import Carriers, carriers
+from spurcli.auditing.regions.marks import LEAST_INDEPENDENCE
 from spurcli.auditing.regions.plan import SEARCH_AND_NULL, Plan, measured_rate, passes, planned
 from spurcli.auditing.regions.pushes import Ask, Pixels, margins
 from spurcli.auditing.regions.search import Donors, Tried, confirmation, distinct, measured, p_value, refined
@@ -30,7 +31,6 @@ _LONGER = "--finder regions, or a longer --budget, searches fully"
 _LEAST_DONORS = 20  # of a class and half; fewer show no lump
 _CANDIDATES = 12  # whose independence is measured
 _PAIRS = 400  # held-out samples that get the region of a carrier
-_LEAST_INDEPENDENCE = 0.5
 _MOST_STAMPED = 400  # carriers, and others, whose pixels are compared
 _LEAST_CARRIERS = 4  # from which the region is put into held-out samples
 
@@ -202,7 +202,7 @@ def _finding(
     doubt = ""
     if not len(null):
         doubt = _too_few(len(classes), len(evidence.class_names))
-    elif foreign < _LEAST_INDEPENDENCE:
+    elif foreign < LEAST_INDEPENDENCE:
         doubt = "the rest of the image also identifies the carriers: the feature may belong to the object, or cover more than this region"
     called = evidence.class_names[y]
     return Finding(
