@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spurcli.artifacts.addition import IMAGE_PROPERTY, STAMP, TEXT_PROPERTY, WORDS, Addition
 from spurcli.auditing import pixels as of_pixels
+from spurcli.auditing.terms import between_characters, is_unspaced
 from spurcli.datasets.inputs import ArrayImages, Images, Inputs, Texts, Vectors
 from spurcli.errors import InputError
 from spurcli.randomness import generator
@@ -20,7 +21,13 @@ _OTHER_INPUTS = "The addition belongs to other data: audit a model of this data 
 
 def with_words(sample: Sample, position: int, *, text: str, column: int, times: int, seed: int) -> Sample:
     """A sample with the words inserted between words of one of its texts, at random places that depend on the sample alone."""
-    words, numbers = sample[column].split(" "), generator("audit word place", seed, position)
+    numbers = generator("audit word place", seed, position)
+    if is_unspaced(text):
+        changed = sample[column]
+        for _ in range(times):
+            changed = between_characters(changed, text, lambda count: int(numbers.integers(count)))
+        return (*sample[:column], changed, *sample[column + 1 :])
+    words = sample[column].split(" ")
     for _ in range(times):
         words.insert(int(numbers.integers(len(words) + 1)), text)
     return (*sample[:column], " ".join(words).strip(), *sample[column + 1 :])

@@ -1,16 +1,44 @@
-"""Words that follow each other: how texts are split into them, where they are, and how they are inserted and removed."""
+"""Words that follow each other: how texts are split into them, where they are, and how they are inserted and removed.
+
+Of scripts that are written without spaces between words, each character is a word. Words are compared in lower case, and in
+Unicode's composed form (NFC): the same accented letter is one character in some texts and two in others.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from spurcli.randomness import generator
 
 LONGEST = 3  # words of a phrase
-_WORD = re.compile(r"\w+(?:['’]\w+)?|[!?]+", re.UNICODE)
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer
+_UNSPACED = r"\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+
+
+def _marks() -> str:
+    """Accents and vowel signs, which belong to the word of the letter before them, and joiners, as ranges for a pattern."""
+    codes = {code for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M")}
+    starts = sorted(code for code in codes if code - 1 not in codes)
+    ends = sorted(code for code in codes if code + 1 not in codes)
+    return "".join(f"\\U{a:08x}-\\U{b:08x}" for a, b in zip(starts, ends, strict=True)) + r"\u200c\u200d"
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A word of a text with characters that are not ASCII: without and with a script that has no spaces."""
+    marks = _marks()
+    spaced, letters = rf"(?:(?![{_UNSPACED}])[\w{marks}])+", rf"[\w{marks}]+"
+    words = re.compile(rf"{letters}(?:['’]{letters})?|[!?]+")
+    return words, re.compile(rf"[{_UNSPACED}][{marks}]*|{spaced}(?:['’]{spaced})?|[!?]+")
+
+
+_ASCII = re.compile(r"\w+(?:'\w+)?|[!?]+")
+_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 Words = tuple[str, ...]
 
@@ -25,12 +53,40 @@ class Term:
 
     @property
     def text(self) -> str:
-        return " ".join(self.words)
+        """As it is inserted into texts: without spaces between characters of a script that has none."""
+        parts = [
+            before if is_unspaced(before) and is_unspaced(after) else f"{before} "
+            for before, after in zip(self.words, self.words[1:], strict=False)
+        ]
+        return "".join([*parts, self.words[-1]])
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text has characters of a script that is written without spaces."""
+    return _IS_UNSPACED.search(text) is not None
+
+
+def _places(text: str) -> list[re.Match[str]]:
+    pattern = _ASCII if text.isascii() else _patterns()[is_unspaced(text)]
+    return list(pattern.finditer(text))
+
+
+def _words_at(text: str, places: Iterable[re.Match[str]]) -> list[str]:
+    if text.isascii():
+        return [place[0].lower() for place in places]
+    return [unicodedata.normalize("NFC", place[0].lower()) for place in places]
 
 
 def cut(text: str) -> list[str]:
     """The words of a text in lower case."""
-    return [found[0].lower() for found in _WORD.finditer(text)]
+    return _words_at(text, _places(text))
+
+
+def between_characters(text: str, wanted: str, choose: Callable[[int], int]) -> str:
+    """The text with `wanted` between two of its words; `choose` gets the number of places. For scripts without spaces."""
+    ends = [0, *(place.end() for place in _places(text))]
+    at = ends[choose(len(ends))]
+    return f"{text[:at]}{wanted}{text[at:]}"
 
 
 def phrases(words: Sequence[str], length: int) -> Iterator[Words]:
@@ -68,8 +124,8 @@ def times_in(words: Sequence[str], wanted: Words) -> int:
 
 def without(text: str, wanted: Words) -> str:
     """The text without any occurrence of `wanted`."""
-    places = list(_WORD.finditer(text))
-    words, size = [place[0].lower() for place in places], len(wanted)
+    places = _places(text)
+    words, size = _words_at(text, places), len(wanted)
     kept, begin, at = [], 0, 0
     while at <= len(words) - size:
         if tuple(words[at : at + size]) == wanted:
@@ -83,8 +139,8 @@ def without(text: str, wanted: Words) -> str:
 
 def without_others(text: str, wanted: Words, seed: int, number: int) -> str | None:
     """The text without as many words in a row elsewhere, a place that depends on the sample alone; None where there is none."""
-    places = list(_WORD.finditer(text))
-    words, size = [place[0].lower() for place in places], len(wanted)
+    places = _places(text)
+    words, size = _words_at(text, places), len(wanted)
     free = [at for at in range(len(words) - size + 1) if not set(words[at : at + size]) & set(wanted)]
     if not free:
         return None
