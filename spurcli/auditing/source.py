@@ -116,9 +116,16 @@ def source_of_table(
         settings.to_json() if settings else {},
         {"columns": described(wanted), "embeddings": embeddings.name if embeddings else None},
         [Parent.of(path), *([Parent.of(embeddings)] if embeddings else [])],
-        Place(output, words=search.words if settings else (), score=search.score if "train" in rows else ()),
+        Place(output, words=_words(settings, evidence, search), score=search.score if "train" in rows else ()),
         lambda column: [*search.evaluate, "--group", column] if search.evaluate else (),
     )
+
+
+def _words(settings: Settings | None, evidence: Evidence, search: Search) -> Sequence[str]:
+    """The words that later commands need: also a recipe that trains on this kind of data, if none is named for a user's own data."""
+    if settings is None or "--recipe" in search.words or settings.dataset.name not in ("folder", "table"):
+        return search.words if settings else ()
+    return [*search.words, "--recipe", "own-text-cpu" if evidence.kind == "texts" else "own-images-cpu"]
 
 
 def _other_columns(

@@ -125,9 +125,12 @@ def next_lines(
 ) -> list[str]:
     """The commands that cut the suspect and show what that changes: one command, then the same in separate stages.
 
-    A line that begins with # names an alternative, such as a cut with the other suspects of the ranks `together`. Of mistakes the carriers are in other classes: then there is nothing to cut.
+    A line that begins with # names an alternative, such as a cut with the other suspects of the ranks `together`.
+    Of mistakes the carriers are in other classes: then there is nothing to cut.
     """
     labels, judged = ["--group-labels", str(groups)], [*place.words, "--suspect", f"{place.output}:{suspect.rank}"]
+    if "test" not in evidence.splits:  # which evaluate takes by default
+        judged += ["--split", evidence.held_out]
     share = _share(suspect, "train") if "train" in evidence.splits else 0.0
     can_train = bool(place.model or place.words)  # with predictions alone there is nothing to train on
     fraction = fraction_to_remove(share)
@@ -141,7 +144,9 @@ def next_lines(
             found.append(f"# {_OTHERWISE[other]}: {_typed([*cut, '--fraction', other])}")
         if together:
             words = ["cut", str(place.output), "--suspect", ",".join(map(str, together)), *place.words]
-            found.append(f"# {all_of(len(together), 'confirmed suspect')} of {suspect.label} together: {_typed(words)}")
+            found.append(
+                f"# {all_of(len(together), 'confirmed suspect')} of {suspect.label} together (leave out what belongs to the class): {_typed(words)}"
+            )
         found.append("# or in separate stages, for one seed:")
     model = place.model
     if share > 0 and model and place.is_foreign:

@@ -5,6 +5,7 @@ The data set's order never changes. Messages state what could not be compared, a
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,9 @@ from spurcli.errors import InputError, SpurWarning, UsageError
 from spurcli.names import canonical, matched
 from spurcli.words import counted
 
+_MADE_UP = re.compile(
+    r"\d+-[0-9a-f]{8}"
+)  # what a table without ids gets (datasets/own/columns.py): the line and a hash
 _SHOWN = 3
 
 
@@ -135,6 +139,8 @@ def match_ids(foreign: Sequence[str], ours: Sequence[str], path: str, where: str
         hint = "Compute logits of all samples."
         if unknown:
             hint = f"These rows match no sample: {_listed(unknown)}. Are the ids spelled differently?"
+            if all(map(_MADE_UP.fullmatch, ours)):
+                hint = f"These rows match no sample: {_listed(unknown)}. The samples have no ids: name their column with --set dataset.options.id=COLUMN"
         raise InputError(
             f"{path} has no row for {len(missing):,} of {counted(len(ours), 'sample')} of {where}: {_listed([ours[n] for n in missing[:_SHOWN]], len(missing))}",
             hint,

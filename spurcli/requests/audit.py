@@ -14,7 +14,7 @@ from spurcli.errors import InputError, UsageError
 from spurcli.registries import FINDERS
 from spurcli.requests.configured import Inherited, configured
 from spurcli.requests.files import input_file
-from spurcli.requests.of_table import prediction_table, refuse_columns
+from spurcli.requests.of_table import prediction_table, refuse_columns, settings_of_table
 from spurcli.requests.options import (
     OUTPUT,
     TABLE,
@@ -167,17 +167,21 @@ def run(asked: AuditRequest, caller: Caller) -> AuditResult:
         if asked.second or asked.confirm:
             raise UsageError("--second and --confirm require a first model", "Name a model instead of --predictions.")
         table = prediction_table(asked, _BESIDE_TABLE)
-        search = replace(search, score=score_words_of_table(asked), evaluate=evaluate_words_of_table(asked))
+        alone = replace(asked, set=settings_of_table(asked))
+        search = replace(search, score=score_words_of_table(alone), evaluate=evaluate_words_of_table(alone))
         settings = _settings_beside(asked)
-        return audit(
-            settings,
-            table=table,
-            embeddings=path(asked.embeddings),
-            search=search,
-            output=output,
-            force=asked.force,
-            progress=caller.progress,
-        )
+        try:
+            return audit(
+                settings,
+                table=table,
+                embeddings=path(asked.embeddings),
+                search=search,
+                output=output,
+                force=asked.force,
+                progress=caller.progress,
+            )
+        except InputError as error:
+            raise _beside_table(asked, error) from error
     refuse_columns(asked)
     checkpoint = input_file(asked.checkpoint, "model.safetensors", caller.progress.say)
     settings = _settings(asked, checkpoint)
@@ -224,6 +228,14 @@ _BESIDE_TABLE = (
 def _of_data(asked: AuditRequest) -> AuditRequest:
     """The request without what is about a table of predictions: --label and --split-column, where there is one."""
     return replace(asked, label=None, split_column=None) if asked.predictions else asked
+
+
+def _beside_table(asked: AuditRequest, error: InputError) -> InputError:
+    """An error of the data set beside a table: --label and --split-column would name columns of the table."""
+    if not asked.dataset or not error.problem.startswith(Path(asked.dataset).name):
+        return error
+    hint = re.sub(r"--label (?=\S)", "--set dataset.options.label=", error.hint)
+    return InputError(error.problem, re.sub(r"--split-column (?=\S)", "--set dataset.options.split=", hint))
 
 
 def _settings_beside(asked: AuditRequest) -> Settings | None:

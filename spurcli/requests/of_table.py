@@ -37,9 +37,13 @@ def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, Predicti
         raise UsageError(f"{file} is {kind.noun}, not a table of predictions", kind.used(file))
     sets = parse_sets(asked.set)
     reading = {key.removeprefix("dataset.options."): value for key, value in sets.items()}
-    if wrong := next((key for key in sets if key.removeprefix("dataset.options.") not in _READING), None):
+    is_alone = not ("dataset" in allowed and asked.dataset)  # other settings are those of a data set beside the table
+    if not is_alone:
+        reading = {key: value for key, value in reading.items() if key in _READING}
+    elif wrong := next((key for key in reading if key not in _READING), None):
         options = ", ".join(f"dataset.options.{name}" for name in _READING)
-        raise UsageError(f"--set {wrong} has no effect on a table of predictions", f"Remove it. It has: {options}.")
+        key = wrong if wrong in sets else f"dataset.options.{wrong}"
+        raise UsageError(f"--set {key} has no effect on a table of predictions", f"Remove it. It has: {options}.")
     meaning = reading.pop("split_values", None) or {}
     if not isinstance(meaning, Mapping) or not all(isinstance(value, str) for value in reading.values()):
         raise UsageError("--set holds a value of the wrong kind", "The options of a table are in docs/own-data.md.")
@@ -61,6 +65,12 @@ def prediction_table(asked: Any, allowed: Sequence[str]) -> tuple[Path, Predicti
         split_values=meaning,
         reading=Reading(**reading),
     )
+
+
+def settings_of_table(asked: Any) -> dict[str, Any] | None:
+    """The settings that say how the table is read, without those of a data set beside it."""
+    names = [f"dataset.options.{name}" for name in _READING]
+    return {key: value for key, value in parse_sets(asked.set).items() if key in names} or None
 
 
 def _given(asked: Any) -> list[Field]:

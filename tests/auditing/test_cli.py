@@ -393,6 +393,33 @@ def test_a_table_of_predictions_needs_no_model(spurcli, tmp_path, splits):
         assert done.code == 0, done.err
 
 
+def test_texts_beside_a_table_of_predictions(spurcli, tmp_path):
+    """The options of both tables can be named, the hints say how, and the printed commands know a recipe for texts."""
+    write_table(tmp_path / "preds.csv", push=1.5)
+    with (tmp_path / "preds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "reviews.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["nr", "review", "sentiment", "split"])
+        table.writerows([row["id"], f"{row['hospital']} side", row["y_true"], row["split"]] for row in rows)
+    words = ["audit", "--predictions", "preds.csv", "--label", "y_true", "--proba", "p_*", "--dataset", "reviews.csv"]
+    for flag in ("--text review", "--set dataset.options.label=sentiment", "--set dataset.options.id=nr"):
+        done = spurcli(*words)
+        assert (done.code, flag.replace("=nr", "=COLUMN") in done.err) == (3, True), done.err
+        words += flag.split()
+    done = spurcli(*words, "--finder", "words", "--json")
+    assert done.code == 0, done.err
+    first = done.json["suspects"][0]
+    assert (first["finder"], first["status"]) == ("words", "confirmed")
+    for line in first["next"]:
+        assert line.split()[1] in ("score", "prune") or "--recipe own-text-cpu" in line
+    assert [line.split()[1] for line in first["next"]] == ["score", "prune", "train", "evaluate"]
+    for line in first["next"]:
+        fast = ["--set", "training.epochs=1"] if line.split()[1] == "train" else []
+        done = spurcli(*shlex.split(line)[1:], *fast)
+        assert done.code == 0, done.err
+
+
 def test_columns_that_repeat_the_predictions_are_not_searched(spurcli, tmp_path):
     """One column of probabilities is named: that of the other class is no feature, nor is the predicted class."""
     write_table(tmp_path / "preds.csv", push=1.5)

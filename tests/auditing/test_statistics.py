@@ -239,7 +239,7 @@ def next_of(place, share):
     suspect = SimpleNamespace(
         label="b", rank=2, finding=SimpleNamespace(name="sea"), carriers={"train": [{"class": "b", "share": share}]}
     )
-    evidence = SimpleNamespace(source="train", splits=("train",))
+    evidence = SimpleNamespace(source="train", splits=("train", "test"), held_out="test")
     return next_lines(place, evidence, suspect, Path("2.groups.txt"))
 
 

@@ -104,9 +104,8 @@ def test_the_audit_offers_to_cut_the_suspects_of_a_class_together(here):
     mine = ",".join(map(str, ranks_of(label="b")))
     for entry in read_audit(Path("audit/audit.json"))["suspects"]:
         offered = [line for line in entry["next"] if "together" in line]
-        expected = (
-            f"# both confirmed suspects of b together: spurcli cut audit --suspect {mine} --dataset parts.py:load"
-        )
+        command = f"spurcli cut audit --suspect {mine} --dataset parts.py:load"
+        expected = f"# both confirmed suspects of b together (leave out what belongs to the class): {command}"
         assert offered == ([expected] if entry["class"] == "b" else [])
 
 
