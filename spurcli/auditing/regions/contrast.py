@@ -4,7 +4,8 @@ If nearly all images of a class have a mark, the few without it are too few to e
 contains the mark, and the means of the other classes do not. Their difference also contains content. Content is smooth: the
 neighbours of a pixel nearly tell its value. So images are whitened by the neighbourhood of each pixel (the nearest
 linear transform with uncorrelated values, ZCA, of a small window). The content of a mean nearly vanishes, the edges
-of a mark remain. How much of this contrast an image has is measured in units of its own texture: an image of a smooth scene shows a faint mark clearly.
+of a mark remain. Where an image has much texture, it counts less: a smooth
+scene shows a faint mark clearly.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ _EVEN = 2.0  # added to the local variance, whose mean is 1: a perfectly flat pa
 _STRONGEST = (0.002, 0.005, 0.02, 0.05, 0.1)  # shares of the values, by their contrast
 _STARTS = (0.04, 0.25, 0.8)
 _FREEDOM = (3, 5, 10, 30, 1000)  # degrees of freedom of the single heap
-_STEPS, _ITERATIONS = 10, 40
+_STEPS, _ITERATIONS, _RETAILED = 10, 40, 8
+_FREE = 2.5  # the variance of images without the mark, compared with that of the other classes, at most or at least
 _FAR = 4.0  # spreads from the other classes
-_TAILS = 10  # degrees of freedom of images without the mark
-_TWO_THIRDS = 1.9348  # spreads between the first and the last sixth of a normal distribution
 LEAST_GAIN = 10.0
-_LEAST_SEPARATION = 2.5
+_LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
+_MOST_DOUBT = 0.33  # on the tuning seeds, marks have at most .26 and content at least .40
 _LEAST_SAMPLES = 10  # on either side
 _MOST_OFF = 0.3  # of the distance of both parts: the images without the mark lie where the other classes lie
 
@@ -135,24 +136,21 @@ class Contrast:
             np.stack(differences).astype(np.float32), np.stack(bases).astype(np.float32), _masks(differences[-1])
         )
 
-    def amounts(
-        self, values: Singles, weights: Singles, fold: NDArray[np.int64] | None = None
-    ) -> tuple[Floats, Floats]:
-        """How much of the contrast each image has in each part, and its variance up to a factor, float64 [k, n].
+    def amounts(self, values: Singles, weights: Singles, fold: NDArray[np.int64] | None = None) -> Floats:
+        """How much of the contrast each image has in each part, float64 [k, n].
 
         Weighted least squares: 0 for what the other classes have on average, 1 for the mean of the class. With
         `fold` int [n], by the contrast without the image's fold.
         """
-        amount, variance = (np.empty((len(self.masks), len(values))) for _ in range(2))
+        amount = np.empty((len(self.masks), len(values)))
         place = np.full(len(values), FOLDS) if fold is None else fold
         for k in np.unique(place).tolist():
             chosen = place == k
             apart, weight = self.difference[k], weights[chosen]
             shown = ((values[chosen] - self.base[k]) * weight * apart).reshape(len(weight), -1) @ self.masks.T
             full = (weight * apart**2).reshape(len(weight), -1) @ self.masks.T
-            full = np.maximum(full, 1e-9).astype(np.float64)
-            amount[:, chosen], variance[:, chosen] = (shown / full).T, (1 / full).T
-        return amount, variance
+            amount[:, chosen] = (shown / np.maximum(full, 1e-9)).T
+        return amount
 
     def place(self, k: int, reach: int) -> NDArray[np.bool_]:
         """The pixels [height, width] of part k, and for the strongest values those within reach of them."""
@@ -166,52 +164,70 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How images without the mark vary: of each series the scale of a t-distribution, squared, and its degrees of freedom, float64 [k]."""
+
+    variance: Floats
+    freedom: Floats
+
+
+@dataclass(frozen=True)
 class Parts:
     """For each series of amounts: whether they fall into images without the mark, near 0, and images with it.
 
-    `gain` is twice the log-likelihood ratio of two normal distributions to one t-distribution, less the penalty of BIC for one
-    more parameter; each value has its own variance, times `noise`. `low` and `high` are the means; those with the mark vary more,
-    by the variance `more`, because an addition is clipped in bright or dark images.
+    `gain` is twice the log-likelihood ratio of a t-distribution and a normal one (with the mark) to one t-distribution, less the
+    penalty of BIC for three more parameters. `low` and `high` are the means, `spread` the standard deviation of those with the mark:
+    an addition is clipped in bright or dark images.
     """
 
     gain: Floats
     share: Floats
     low: Floats
     high: Floats
-    noise: Floats
-    more: Floats
-    separation: Floats
+    noise: Noise
+    spread: Floats
     upper: Floats
+
+    @property
+    def separation(self) -> Floats:
+        """Distance of the parts, in units of their mean spread."""
+        return np.asarray(np.abs(self.high - self.low) / ((np.sqrt(self.noise.variance) + self.spread) / 2))
+
+    @property
+    def doubt(self) -> Floats:
+        """How many images are expected on the wrong side, as a share of the smaller part."""
+        wrong = 2 * np.minimum(self.upper, 1 - self.upper).sum(axis=1)
+        return np.asarray(wrong / np.maximum(np.minimum(self.upper.sum(axis=1), (1 - self.upper).sum(axis=1)), 1e-9))
 
     @property
     def strength(self) -> Floats:
         """The gain per image; −1 where the parts are not those of a mark."""
         size = self.upper.shape[1]
         count = np.minimum(self.upper.sum(axis=1), (1 - self.upper).sum(axis=1))
-        fits = (np.abs(self.low) < _MOST_OFF * self.high) & (self.separation > _LEAST_SEPARATION)
+        fits = (np.abs(self.low) < _MOST_OFF * self.high) & (self.doubt < _MOST_DOUBT)
+        fits &= self.separation > _LEAST_SEPARATION
         return np.asarray(np.where(fits & (count >= _LEAST_SAMPLES) & (self.gain > LEAST_GAIN), self.gain / size, -1.0))
 
-    def of(self, k: int, amount: Floats, variance: Floats) -> Floats:
+    def of(self, k: int, amount: Floats) -> Floats:
         """The probability that further images have the mark, float64 [n], by series k."""
-        share, low, high, more = (each[k : k + 1] for each in (self.share, self.low, self.high, self.more))
-        first, second = _sides(amount[None], variance[None] * self.noise[k], share, low, high, more)
+        fitted = (self.noise.variance, self.noise.freedom, self.share, self.low, self.high, self.spread**2)
+        narrow, freedom, share, low, high, wide = (each[k : k + 1] for each in fitted)
+        first, second = _sides(amount[None], narrow, freedom, share, low, high, wide)
         return np.asarray(_beyond(amount[None], low, high, np.exp(first - np.logaddexp(first, second)))[0])
 
 
-def noise_of(amount: Floats, variance: Floats) -> Floats:
-    """The factor of the variances, float64 [k], from amounts of images without the mark, by the middle two thirds of them."""
-    low, high = np.quantile(amount / np.sqrt(variance), (1 / 6, 5 / 6), axis=1)
-    return np.asarray(np.maximum((high - low) / _TWO_THIRDS, 1e-6) ** 2)
+def noise_of(amount: Floats) -> Noise:
+    """From amounts float64 [k, n] of images of the other classes."""
+    return Noise(*_student(amount)[1:])
 
 
-def parts_of(amount: Floats, variance: Floats, noise: Floats) -> Parts:
-    """The fit of each series, of amounts and variances float64 [k, n] and what `noise_of` says of the other classes, float64 [k]."""
-    variance = variance * noise[:, None]
+def parts_of(amount: Floats, noise: Noise) -> Parts:
+    """The fit of each series, of amounts float64 [k, n] and the noise of the other classes."""
     place = np.argsort(np.argsort(-amount, axis=1, kind="stable"), axis=1)
     best: tuple[Floats, ...] | None = None
     starts = [place < max(3, round(share * amount.shape[1])) for share in _STARTS]
-    for start in (*starts, amount > _FAR * np.sqrt(variance)):
-        found = _mixture(amount, variance, np.where(start, 0.99, 0.01))
+    for start in (*starts, amount > _FAR * np.sqrt(noise.variance)[:, None]):
+        found = _mixture(amount, noise, np.where(start, 0.99, 0.01))
         if best is None:
             best = found
             continue
@@ -221,38 +237,54 @@ def parts_of(amount: Floats, variance: Floats, noise: Floats) -> Parts:
             for new, old in zip(found, best, strict=True)
         )
     assert best is not None
-    likelihood, share, low, high, more, upper = best
-    gain = 2 * (likelihood - _single(amount, variance)) - np.log(amount.shape[1])
-    apart = np.abs(high - low)[:, None] / np.sqrt(variance + more[:, None] / 2)
-    return Parts(gain, share, low, high, noise, more, np.median(apart, axis=1), upper)
+    likelihood, share, low, high, narrow, freedom, wide, upper = best
+    gain = 2 * (likelihood - _student(amount)[0]) - 3 * np.log(amount.shape[1])
+    return Parts(gain, share, low, high, Noise(narrow, freedom), np.sqrt(wide), upper)
 
 
-def _mixture(amount: Floats, variance: Floats, upper: Floats) -> tuple[Floats, ...]:
-    """EM of two distributions: log-likelihood (−∞ if high lies nearer to the other classes), share, low, high, what high varies more by, and who is high."""
-    more, usual = amount.var(axis=1) / 4, np.ones_like(amount)
-    for _ in range(_ITERATIONS):
-        wide = variance + more[:, None]
-        low, high = (
-            (weight * amount).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
-            for weight in ((1 - upper) * usual / variance, upper / wide)
-        )
-        rest = ((amount - high[:, None]) * more[:, None] / wide) ** 2 + more[:, None] * variance / wide
-        more = (upper * rest).sum(axis=1) / np.maximum(upper.sum(axis=1), 1e-9)
+def _mixture(amount: Floats, noise: Noise, upper: Floats) -> tuple[Floats, ...]:
+    """EM of two distributions: log-likelihood (−∞ if high lies nearer to the other classes), share, low, high, variance and
+    degrees of freedom of low, variance of high, and who is high.
+    """
+    freedom, narrow, usual = noise.freedom, noise.variance, np.ones_like(amount)
+    for number in range(_ITERATIONS):
+        total, rest = np.maximum(upper.sum(axis=1), 1e-9), np.maximum((1 - upper).sum(axis=1), 1e-9)
+        light = (1 - upper) * usual
+        low = (light * amount).sum(axis=1) / np.maximum(light.sum(axis=1), 1e-12)
+        high = (upper * amount).sum(axis=1) / total
+        # a class may vary a little more or less than the other classes
+        narrow = (light * (amount - low[:, None]) ** 2).sum(axis=1) / rest
+        narrow = np.clip(narrow, noise.variance / _FREE, noise.variance * _FREE)
+        wide = np.maximum((upper * (amount - high[:, None]) ** 2).sum(axis=1) / total, narrow)
         share = np.clip(upper.mean(axis=1), 1e-3, 1 - 1e-3)
-        first, second = _sides(amount, variance, share, low, high, more)
+        if number % _RETAILED == _RETAILED - 1:
+            freedom = _tails(amount, narrow, share, low, high, wide)
+        first, second = _sides(amount, narrow, freedom, share, low, high, wide)
         either = np.logaddexp(first, second)
         upper = np.exp(first - either)
-        usual = 1 / (1 + (amount - low[:, None]) ** 2 / (_TAILS * variance))
+        tails = freedom[:, None]
+        usual = (tails + 1) / (tails + (amount - low[:, None]) ** 2 / narrow[:, None])
     likelihood = np.where(np.abs(low) < np.abs(high), either.sum(axis=1), -np.inf)
-    return likelihood, share, low, high, more, _beyond(amount, low, high, upper)
+    return likelihood, share, low, high, narrow, freedom, wide, _beyond(amount, low, high, upper)
+
+
+def _tails(amount: Floats, narrow: Floats, share: Floats, low: Floats, high: Floats, wide: Floats) -> Floats:
+    """The likeliest degrees of freedom of the images without the mark, float64 [k]."""
+    size = len(amount)
+    likelihood = [
+        np.logaddexp(*_sides(amount, narrow, np.full(size, float(each)), share, low, high, wide)).sum(axis=1)
+        for each in _FREEDOM
+    ]
+    return np.asarray(np.array(_FREEDOM, dtype=np.float64)[np.argmax(likelihood, axis=0)])
 
 
 def _sides(
-    amount: Floats, variance: Floats, share: Floats, low: Floats, high: Floats, more: Floats
+    amount: Floats, narrow: Floats, freedom: Floats, share: Floats, low: Floats, high: Floats, wide: Floats
 ) -> tuple[Floats, Floats]:
     """The log-densities of high and low, weighted by their shares, float64 [k, n]."""
-    first = _log_normal(amount, high[:, None], variance + more[:, None]) + np.log(share)[:, None]
-    return first, _log_tailed(amount, low[:, None], variance) + np.log1p(-share)[:, None]
+    first = -0.5 * (amount - high[:, None]) ** 2 / wide[:, None] - 0.5 * np.log(2 * np.pi * wide)[:, None]
+    second = _log_student(amount, low[:, None], narrow[:, None], freedom[:, None])
+    return first + np.log(share)[:, None], second + np.log1p(-share)[:, None]
 
 
 def _beyond(amount: Floats, low: Floats, high: Floats, upper: Floats) -> Floats:
@@ -262,37 +294,28 @@ def _beyond(amount: Floats, low: Floats, high: Floats, upper: Floats) -> Floats:
     return np.where(sign * amount > sign * high[:, None], 1.0, upper)
 
 
-def _single(amount: Floats, variance: Floats) -> Floats:
-    """The highest log-likelihood [k] of one t-distribution with a mean and a factor of the variances: content has wide tails."""
-    from scipy.special import gammaln
-
-    best, precision = np.full(len(amount), -np.inf), 1 / variance
+def _student(amount: Floats) -> tuple[Floats, Floats, Floats]:
+    """The likeliest t-distribution of each series: log-likelihood, scale squared and degrees of freedom, float64 [k]. Content has wide tails."""
+    best = np.full((3, len(amount)), -np.inf)
     for freedom in _FREEDOM:
         weight = np.ones_like(amount)
         for _ in range(_STEPS):
-            every = weight * precision
-            middle = (every * amount).sum(axis=1, keepdims=True) / every.sum(axis=1, keepdims=True)
-            scale = (every * (amount - middle) ** 2).mean(axis=1, keepdims=True) + 1e-9
-            square = (amount - middle) ** 2 * precision / scale
-            weight = (freedom + 1) / (freedom + square)
-        constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
-        density = constant - 0.5 * np.log(scale * variance) - (freedom + 1) / 2 * np.log1p(square / freedom)
-        best = np.maximum(best, density.sum(axis=1))
-    return best
+            middle = (weight * amount).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+            scale = (weight * (amount - middle) ** 2).mean(axis=1, keepdims=True) + 1e-9
+            weight = (freedom + 1) / (freedom + (amount - middle) ** 2 / scale)
+        likelihood = _log_student(amount, middle, scale, freedom).sum(axis=1)
+        found = np.stack([likelihood, scale[:, 0], np.full(len(amount), float(freedom))])
+        best = np.where(likelihood > best[0], found, best)
+    return best[0], best[1], best[2]
 
 
-def _log_tailed(values: Floats, mean: Floats, variance: Floats) -> Floats:
-    """A normal distribution with wider tails: a t-distribution of `_TAILS` degrees of freedom whose middle two thirds are those of the normal one."""
+def _log_student(values: Floats, mean: Floats, variance: Floats, freedom: Floats | float) -> Floats:
     from scipy.special import gammaln
 
-    constant = gammaln((_TAILS + 1) / 2) - gammaln(_TAILS / 2) - 0.5 * np.log(_TAILS * np.pi)
+    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
     return np.asarray(
-        constant - 0.5 * np.log(variance) - (_TAILS + 1) / 2 * np.log1p((values - mean) ** 2 / (_TAILS * variance))
+        constant - 0.5 * np.log(variance) - (freedom + 1) / 2 * np.log1p((values - mean) ** 2 / (freedom * variance))
     )
-
-
-def _log_normal(values: Floats, mean: Floats | float, variance: Floats | float) -> Floats:
-    return np.asarray(-0.5 * (values - mean) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance))
 
 
 def _masks(difference: Floats) -> Singles:

@@ -63,34 +63,28 @@ class Contrasts:
         sums = {y: _sums(squares, whitening, read, index) for y, index in members.items()}
         return cls(squares, whitening, {y: Contrast.of(y, sums) for y in members}, members)
 
-    def amounts(
-        self, y: int, index: Index, read: Read, *, held_back: NDArray[np.bool_] | None = None
-    ) -> tuple[Floats, Floats]:
-        """How much of the contrast of class y samples have in each part, and its variance up to a factor, float64 [k, n].
+    def amounts(self, y: int, index: Index, read: Read, *, held_back: NDArray[np.bool_] | None = None) -> Floats:
+        """How much of the contrast of class y samples have in each part, float64 [k, n].
 
         Samples of `held_back` bool [n] do not contribute to the contrast that they are measured by.
         """
         contrast = self.of_class[y]
         fold = None if held_back is None else np.where(held_back, index % FOLDS, FOLDS)
-        found = []
+        found = [np.empty((len(contrast.masks), 0))]
         for start in range(0, len(index), _CHUNK):
             chosen = slice(start, start + _CHUNK)
             values, weights = self.whitening(_values(self.squares, read(index[chosen])))
             found.append(contrast.amounts(values, weights, None if fold is None else fold[chosen]))
-        empty = np.empty((len(contrast.masks), 0))
-        amount, variance = (
-            (np.concatenate([empty, *each], axis=1) for each in zip(*found, strict=True)) if found else (empty, empty)
-        )
-        return amount, variance
+        return np.concatenate(found, axis=1)
 
     def parts(self, y: int, index: Index, read: Read, *, is_searched: bool) -> Parts:
         """Whether samples of class y fall into two parts, for each part of the contrast. If they were searched, each by the other folds."""
+        others = np.concatenate(
+            [self.members[k][: _REFERENCE // (len(self.members) - 1)] for k in self.members if k != y]
+        )
+        noise = noise_of(self.amounts(y, others, read, held_back=np.ones(len(others), dtype=bool)))
         held_back = np.ones(len(index), dtype=bool) if is_searched else None
-        others = [self.members[k][: _REFERENCE // (len(self.members) - 1)] for k in self.members if k != y]
-        index_of_others = np.concatenate(others)
-        held = np.ones(len(index_of_others), dtype=bool)
-        noise = noise_of(*self.amounts(y, index_of_others, read, held_back=held))
-        return parts_of(*self.amounts(y, index, read, held_back=held_back), noise)
+        return parts_of(self.amounts(y, index, read, held_back=held_back), noise)
 
     def marks(self, ask: Ask, group: Group, donors: Index, read: Read, *, most: int) -> list[Mark]:
         """The `most` marks of a class with the largest gain, each once; `donors` are those of the group."""
@@ -99,10 +93,10 @@ class Contrasts:
         order = [k for k in np.argsort(-found.strength, kind="stable").tolist() if found.strength[k] > 0]
         if not order:
             return []
-        amount, variance = self.amounts(y, donors, read, held_back=np.ones(len(donors), dtype=bool))
+        amount = self.amounts(y, donors, read, held_back=np.ones(len(donors), dtype=bool))
         marks: list[Mark] = []
         for k in order:
-            upper = found.of(k, amount[k], variance[k])
+            upper = found.of(k, amount[k])
             if any(are_alike(upper, mark.upper) for mark in marks):
                 continue
             marks.append(self._mark(ask, group, found, k, upper, read))

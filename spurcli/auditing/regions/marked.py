@@ -157,8 +157,8 @@ def _of_part(search: Search, mark: Mark) -> Seen:
         index = np.flatnonzero(np.isin(label, list(search.means)))
         # only samples of the same class on half 0 have contributed as samples of this class
         held_back = searched[index] & (label[index] == y) if split == "train" else None
-        amount, variance = search.contrasts.amounts(y, index, partial(read_of, evidence, split), held_back=held_back)
-        presence[split][index] = fitted.of(k, amount[k], variance[k])
+        amount = search.contrasts.amounts(y, index, partial(read_of, evidence, split), held_back=held_back)
+        presence[split][index] = fitted.of(k, amount[k])
     strength = float(fitted.strength[k])
     null = np.concatenate([one.strength for other, one in search.parts.items() if other != y])
     return Seen(presence, float(fitted.gain[k]), float(fitted.separation[k]), strength > 0, strength, null)
