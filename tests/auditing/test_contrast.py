@@ -168,7 +168,7 @@ def test_a_faint_mark_on_nine_tenths_of_a_class_is_found_in_photographs(num_clas
     suspect = next(one for one in judged(seen, find(seen)) if one.finding.label_index == 1)
     assert suspect.status == CONFIRMED
     mine = seen.label("train") == 1
-    assert area(suspect.finding.presence["train"][mine], carries["train"][mine]) > 0.97
+    assert area(suspect.finding.presence["train"][mine], carries["train"][mine]) > 0.95
     held = seen.label("val") == 1
     assert area(suspect.finding.presence["val"][held], carries["val"][held]) > 0.97
     stamp = suspect.finding.addition.arrays["colour"]
@@ -180,3 +180,21 @@ def test_photographs_without_a_mark_have_no_confirmed_suspect():
     for seed in range(3):
         seen, _ = evidence(np.zeros((SIDE, SIDE, 3)), share=0.9, num_classes=3, seed=seed)
         assert not [one.finding.name for one in judged(seen, find(seen)) if one.status == CONFIRMED]
+
+
+def test_few_carriers_are_told_from_the_others_by_their_own_contrast():
+    rng = np.random.default_rng(9)
+    pixels = smooth(rng, 1600)
+    has = np.zeros(1600, dtype=bool)
+    has[rng.permutation(np.arange(0, 1600, 2))[:32]] = True  # 4 % of class 0
+    pixels[has] += patch(25)
+    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    members = {y: np.arange(y, 1600, 2) for y in (0, 1)}
+    contrasts = Contrasts.of((SIDE, SIDE, 3), members, lambda index: pixels[index], seed=0)
+    parts = contrasts.parts(0, members[0], lambda index: pixels[index], is_searched=True)
+    best = int(np.argmax(parts.strength))
+    assert parts.high[best] == pytest.approx(
+        1, abs=0.1
+    )  # of what the carriers have, not of what the class has on average
+    assert area(parts.upper[best], has[members[0]]) > 0.99
+    assert contrasts.parts(1, members[1], lambda index: pixels[index], is_searched=True).strength.max() == -1

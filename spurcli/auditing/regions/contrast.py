@@ -37,7 +37,7 @@ _FREE = 2.5  # the variance of images without the mark, compared with that of th
 _FAR = 4.0  # spreads from the other classes
 LEAST_GAIN = 10.0
 _LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
-_MOST_DOUBT = 0.33  # on the tuning seeds, marks have at most .26 and content at least .40
+_MOST_DOUBT = 0.2  # on the tuning seeds, marks have at most .1 and content at least .36
 _LEAST_SAMPLES = 10  # on either side
 _MOST_OFF = 0.3  # of the distance of both parts: the images without the mark lie where the other classes lie
 
@@ -136,6 +136,11 @@ class Contrast:
             np.stack(differences).astype(np.float32), np.stack(bases).astype(np.float32), _masks(differences[-1])
         )
 
+    def sharpened(self, carriers: Sums) -> Contrast:
+        """The contrast of the carriers in place of the class: where they are few, the mean of the class hardly shows what they have."""
+        difference = np.stack([carriers.mean(fold) for fold in (*range(FOLDS), None)]) - self.base
+        return Contrast(difference.astype(np.float32), self.base, _masks(difference[-1].astype(np.float64)))
+
     def amounts(self, values: Singles, weights: Singles, fold: NDArray[np.int64] | None = None) -> Floats:
         """How much of the contrast each image has in each part, float64 [k, n].
 
@@ -202,11 +207,15 @@ class Parts:
     @property
     def strength(self) -> Floats:
         """The gain per image; −1 where the parts are not those of a mark."""
+        return np.where((self.doubt < _MOST_DOUBT) & (self.separation > _LEAST_SEPARATION), self.promise, -1.0)
+
+    @property
+    def promise(self) -> Floats:
+        """The gain per image, also where many images are in doubt; −1 if the images without the mark do not lie where the other classes lie."""
         size = self.upper.shape[1]
         count = np.minimum(self.upper.sum(axis=1), (1 - self.upper).sum(axis=1))
-        fits = (np.abs(self.low) < _MOST_OFF * self.high) & (self.doubt < _MOST_DOUBT)
-        fits &= self.separation > _LEAST_SEPARATION
-        return np.asarray(np.where(fits & (count >= _LEAST_SAMPLES) & (self.gain > LEAST_GAIN), self.gain / size, -1.0))
+        fits = (np.abs(self.low) < _MOST_OFF * self.high) & (count >= _LEAST_SAMPLES) & (self.gain > LEAST_GAIN)
+        return np.asarray(np.where(fits, self.gain / size, -1.0))
 
     def of(self, k: int, amount: Floats) -> Floats:
         """The probability that further images have the mark, float64 [n], by series k."""

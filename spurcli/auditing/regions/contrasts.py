@@ -54,14 +54,24 @@ class Contrasts:
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], members: Mapping[int, Index], read: Read, seed: int) -> Contrasts:
-        """Of images of a shape: `members` are training samples of half 0 by class."""
+        """Of images of a shape: `members` are training samples of half 0 by class.
+
+        Where the contrast of a class shows likely carriers, it is replaced by the contrast of these carriers.
+        """
         squares = Squares.of(shape, MOST_VALUES)
         each = max(1, _WHITENED // len(members))
         label = np.concatenate([np.full(len(index[:each]), y) for y, index in members.items()])
         some = np.concatenate([_values(squares, read(index[:each])) for index in members.values()])
         whitening = Whitening.of(some, label, seed)
-        sums = {y: _sums(squares, whitening, read, index) for y, index in members.items()}
-        return cls(squares, whitening, {y: Contrast.of(y, sums) for y in members}, members)
+        sums = {y: _sums(squares, whitening, read, index, np.ones(len(index))) for y, index in members.items()}
+        first = cls(squares, whitening, {y: Contrast.of(y, sums) for y in members}, members)
+        sharp = dict(first.of_class)
+        for y, index in members.items():
+            found = first.parts(y, index, read, is_searched=True)
+            best = int(np.argmax(found.promise))
+            if found.promise[best] > 0:
+                sharp[y] = first.of_class[y].sharpened(_sums(squares, whitening, read, index, found.upper[best]))
+        return cls(squares, whitening, sharp, members)
 
     def amounts(self, y: int, index: Index, read: Read, *, held_back: NDArray[np.bool_] | None = None) -> Floats:
         """How much of the contrast of class y samples have in each part, float64 [k, n].
@@ -135,9 +145,12 @@ def _values(squares: Squares, pixels: Pixels) -> Singles:
     return squares.values(pixels).reshape(len(pixels), *squares.grid, squares.shape[2]).astype(np.float32)
 
 
-def _sums(squares: Squares, whitening: Whitening, read: Read, index: Index) -> Sums:
+def _sums(squares: Squares, whitening: Whitening, read: Read, index: Index, share: Floats) -> Sums:
+    """Of some samples, each counted by its share, float64 [n]."""
     parts = []
     for start in range(0, len(index), _CHUNK):
-        chosen = index[start : start + _CHUNK]
-        parts.append(Sums.of(*whitening(_values(squares, read(chosen))), chosen % FOLDS))
+        chosen = slice(start, start + _CHUNK)
+        values, weights = whitening(_values(squares, read(index[chosen])))
+        counted = weights * share[chosen, None, None, None].astype(np.float32)
+        parts.append(Sums.of(values, counted, index[chosen] % FOLDS))
     return Sums(np.sum([one.value for one in parts], axis=0), np.sum([one.weight for one in parts], axis=0))
