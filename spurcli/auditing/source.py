@@ -26,6 +26,7 @@ from spurcli.auditing.table_answers import (
     unused_columns,
 )
 from spurcli.auditing.written import Place
+from spurcli.datasets.own.naming import OWN_DATA
 from spurcli.datasets.prediction_table import PredictionColumns, TablePredictions, described, read_prediction_table
 from spurcli.errors import InputError, UsageError
 from spurcli.progress import Progress
@@ -119,6 +120,17 @@ def source_of_table(
         Place(output, words=_words(settings, evidence, search), score=search.score if "train" in rows else ()),
         lambda column: [*search.evaluate, "--group", column] if search.evaluate else (),
     )
+
+
+def words_of_training(settings: Settings, words: Sequence[str]) -> list[str]:
+    """What `train` needs beside the `words` that named the data and a model of another program: a recipe, the model of a transformers folder."""
+    found = [] if "--recipe" in words or settings.dataset.name not in OWN_DATA else ["--recipe", settings.recipe]
+    path = settings.model.options.get("path")
+    if settings.model.name == "transformers" and "--model" not in words and path:
+        found += ["--model", settings.model.name, "--set", f"model.options.path={path}"]
+        if not any(word.startswith("preprocessing.max_length") for word in words):
+            found += ["--set", f"preprocessing.max_length={settings.preprocessing.max_length}"]
+    return found
 
 
 def _words(settings: Settings | None, evidence: Evidence, search: Search) -> Sequence[str]:

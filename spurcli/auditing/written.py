@@ -35,7 +35,7 @@ class Place:
 
     `words` are those that later commands need too (--dataset, --model, --recipe, --set), as they were typed. `score` are the
     words of the command that makes scores.h5, as far as it is known. A model of another program (`is_foreign`) does not say how it
-    was trained, so one recipe trains both models that are compared.
+    was trained, so one recipe trains both models that are compared; `training` are the words that such a training needs in addition.
     """
 
     output: Path
@@ -43,6 +43,7 @@ class Place:
     words: Sequence[str] = ()
     score: Sequence[str] = ()
     is_foreign: bool = False
+    training: Sequence[str] = ()
 
 
 def write_suspects(
@@ -128,7 +129,8 @@ def next_lines(
     A line that begins with # names an alternative, such as a cut with the other suspects of the ranks `together`.
     Of mistakes the carriers are in other classes: then there is nothing to cut.
     """
-    labels, judged = ["--group-labels", str(groups)], [*place.words, "--suspect", f"{place.output}:{suspect.rank}"]
+    words = [*place.words, *place.training]
+    labels, judged = ["--group-labels", str(groups)], ["--suspect", f"{place.output}:{suspect.rank}"]
     if "test" not in evidence.splits:  # which evaluate takes by default
         judged += ["--split", evidence.held_out]
     share = _share(suspect, "train") if "train" in evidence.splits else 0.0
@@ -143,27 +145,27 @@ def next_lines(
         if share > _NO_CHOICE:
             found.append(f"# {_OTHERWISE[other]}: {_typed([*cut, '--fraction', other])}")
         if together:
-            words = ["cut", str(place.output), "--suspect", ",".join(map(str, together)), *place.words]
+            every = ["cut", str(place.output), "--suspect", ",".join(map(str, together)), *place.words]
             found.append(
-                f"# {all_of(len(together), 'confirmed suspect')} of {suspect.label} together (leave out what belongs to the class): {_typed(words)}"
+                f"# {all_of(len(together), 'confirmed suspect')} of {suspect.label} together (leave out what belongs to the class): {_typed(every)}"
             )
         found.append("# or in separate stages, for one seed:")
     model = place.model
     if share > 0 and model and place.is_foreign:
         model = "all/model.safetensors"
-        found.append(_typed(["train", "--keep", "all", *place.words, "-o", model]))
+        found.append(_typed(["train", "--keep", "all", *words, "-o", model]))
     if model:
         output = ["-o", "all/evaluation.json"] if model != place.model else []
-        found.append(_typed(["evaluate", model, *judged, *output]))
+        found.append(_typed(["evaluate", model, *(words if output else place.words), *judged, *output]))
     if share > 0:
-        scoring = place.score or (place.words if place.is_foreign else ())
+        scoring = place.score or (words if place.is_foreign else ())
         needs_scores = fraction != "1"
         if needs_scores and scoring and not Path("scores.h5").exists():
             found.append(_typed(["score", *scoring]))
         found.append(_typed(["prune", *(["scores.h5"] if needs_scores else []), *prune, fraction]))
         if can_train:
-            found.append(_typed(["train", "--keep", "keep.txt", *place.words, "-o", "cut/model.safetensors"]))
-            found.append(_typed(["evaluate", "cut/model.safetensors", *judged, "-o", "cut/evaluation.json"]))
+            found.append(_typed(["train", "--keep", "keep.txt", *words, "-o", "cut/model.safetensors"]))
+            found.append(_typed(["evaluate", "cut/model.safetensors", *words, *judged, "-o", "cut/evaluation.json"]))
     # behind # quotes do not hold a line break, which a path may have
     return [line for line in found if not line.startswith("#") or len(line.splitlines()) == 1]
 

@@ -32,7 +32,7 @@ from spurcli.auditing.merging import merged
 from spurcli.auditing.page.written import PAGE_NAME, SHEET_NAME, Carried, SheetPlan, require_sheet, write_pages
 from spurcli.auditing.ranking import ranked
 from spurcli.auditing.running import Search, found, kept_names, require_fitting_kinds
-from spurcli.auditing.source import Source, held_out_of, nothing, source_of_table
+from spurcli.auditing.source import Source, held_out_of, nothing, source_of_table, words_of_training
 from spurcli.auditing.statistics import judged
 from spurcli.auditing.stored import read_presence
 from spurcli.auditing.suspect import CONFIRMED, Suspect
@@ -148,7 +148,14 @@ def audit(
         settings.to_json(),
         {"metadata": metadata.name if metadata else None, **({"embeds_again": True} if before else {})},
         [*injection_parents(settings.injection_path), *parents, *([Parent.of(metadata)] if metadata else [])],
-        Place(output, str(model), search.words, search.score, is_foreign=not about["architecture"]),
+        Place(
+            output,
+            str(model),
+            search.words,
+            search.score,
+            is_foreign=not about["architecture"],
+            training=() if about["architecture"] else words_of_training(settings, search.words),
+        ),
         partial(_evaluate_words, settings, model, metadata, search.words),
         partial(_warn_if_doubtful, evidence, str(model), foreign.accuracies, context.pixels) if foreign else nothing,
     )
