@@ -73,6 +73,11 @@ def source_of_table(
     path, wanted = table
     found = read_prediction_table(path, wanted, suggests=False)
     if problem := what_instead(found.logits):
+        if wanted.proba:  # why they are no logits was said as a warning
+            raise InputError(
+                f"{path}: an audit requires probabilities that are not rounded, and above 0",
+                "Write all digits, or logits (--logit).",
+            )
         raise InputError(f"{path}: {problem[0]}, not logits: they do not show reliance", problem[1])
     embedding: NDArray[np.float32] | None = None
     if embeddings is not None:

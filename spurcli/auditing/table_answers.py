@@ -79,6 +79,7 @@ def rows_in_order(
             continue
         split = dataset.splits[name]
         ids = [found.sample_id[row] for row in mine.tolist()]
+        _require_same_splits(found, ids, name, dataset)
         order = mine[match_ids(ids, ids_of_split(split), str(found.path), f"split {name!r} of {dataset.name!r}")]
         if not np.array_equal(found.label[order], split.label):
             raise InputError(f"{found.path}: labels of {name!r} differ from the data set's", "Check the ids.")
@@ -86,6 +87,17 @@ def rows_in_order(
     if not ordered:
         raise InputError(f"{found.path} is about no split of {dataset.name}", f"It has: {', '.join(dataset.splits)}.")
     return ordered
+
+
+def _require_same_splits(found: TablePredictions, ids: Sequence[str], name: str, dataset: Dataset) -> None:
+    """Raise InputError if the table has samples of this split of the data set in another split."""
+    ours, every = ids_of_split(dataset.splits[name]), set(found.sample_id or ())
+    elsewhere = len((set(ours) - set(ids)) & every)
+    if elsewhere:
+        raise InputError(
+            f"{found.path} and {dataset.name} have other splits: {elsewhere:,} of {counted(len(ours), 'sample')} of {name!r} are in other splits of {found.path.name}",
+            f"Write the splits of {found.path.name} into the data set as a column split, or into folders.",
+        )
 
 
 def repeated(values: Mapping[str, Sequence[str]], found: TablePredictions) -> list[str]:
