@@ -29,7 +29,9 @@ def merged(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
     for number in order:
         finding = findings[number]
         for place, (_, first) in enumerate(kept):
-            if first.label_index == finding.label_index and _same(first.presence[source], finding.presence[source]):
+            if first.label_index == finding.label_index and same_carriers(
+                first.presence[source], finding.presence[source]
+            ):
                 kept[place] = kept[place][0], replace(first, also=(*first.also, f"{finding.name} ({finding.finder})"))
                 break
         else:
@@ -51,7 +53,8 @@ def _named_apart(findings: Sequence[Finding]) -> list[Finding]:
     return apart
 
 
-def _same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+def same_carriers(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether at least 90 % of the carriers of either are carriers of both, among the samples where both are known."""
     known = ~np.isnan(one) & ~np.isnan(other)
     first, second = carries(one), carries(other)
     if not (first & known).any() or ((first & ~known).any() and (second & ~known).any()):

@@ -11,17 +11,27 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]  # [m, height, width, channels]
 Floats = NDArray[np.float32]
-_PARTS, _MOST_SORTED = 16, 4096  # of the sorted pixel values, and values of a large image that are sorted
+_PARTS, _LARGEST = 16, 64  # of the sorted pixel values, and pixels per side of the images whose values are sorted
+_TAILS = (
+    0.002,
+    0.01,
+)  # shares of the darkest and brightest values, whose ends say how far the values of an image reach
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Property:
-    """`measure` gives float32 [m]; `change` the same images with the property at a wanted value, as far as pixels allow."""
+    """`measure` gives float32 [m]; `change` the same images with the property at a wanted value, as far as pixels allow.
+
+    `beside` gives float32 [m, d], what the change leaves as it is and natural images share with the property. A change of a property with a `least` value multiplies it,
+    so its logarithm is compared, of at least this value.
+    """
 
     measure: Callable[[Floats], Floats]
     change: Callable[[Floats, float], Floats] | None = None
     needs_colour: bool = False
+    beside: Callable[[Floats], Floats] | None = None
+    least: float = 0.0
 
 
 def measured(pixels: Pixels) -> dict[str, Floats]:
@@ -40,18 +50,34 @@ def changed(pixels: Pixels, name: str, wanted: float) -> Pixels | None:
     return np.clip(np.rint(change(pixels.astype(np.float32), wanted)), 0, 255).astype(np.uint8)
 
 
+def thinned(pixels: Pixels) -> Pixels:
+    """Every second, third, … row and column of large images, at most 64 pixels per side."""
+    step = -(-max(pixels.shape[1:3]) // _LARGEST)
+    return np.ascontiguousarray(pixels[:, ::step, ::step])
+
+
 def forms(pixels: Pixels, name: str, wanted: float) -> Floats | None:
-    """What the images look like apart from the property, float32 [m, 16 · channels]: means of sixteenths of the sorted pixel values, with the property at
-    the value `wanted`. A change of the property does not change them, except where pixels were cut off at 0 or 255. None as of `changed`.
+    """What the images look like apart from the property, float32 [m, d]: means of sixteenths of the sorted pixel values, with the property at
+    the value `wanted`, and their ends; and what is `beside` the property. A change of the property does not change them, except where pixels were cut off at 0 or 255.
+    None as of `changed`.
     """
-    change = PROPERTIES[name].change
-    if change is None:
+    known = PROPERTIES[name]
+    if known.change is None:
         return None
-    values = change(pixels.astype(np.float32), wanted)
-    flat = values.reshape(len(values), -1, values.shape[3])
-    flat = np.sort(flat[:, :: -(-flat.shape[1] // _MOST_SORTED)], axis=1)
-    parts = np.array_split(flat, min(_PARTS, flat.shape[1]), axis=1)
-    return _float32(np.concatenate([part.mean(axis=1) for part in parts], axis=1))
+    values = pixels.astype(np.float32)
+    changed = known.change(values, wanted)
+    flat = np.sort(changed.reshape(len(changed), -1, changed.shape[3]), axis=1)
+    parts = [part.mean(axis=1) for part in np.array_split(flat, min(_PARTS, flat.shape[1]), axis=1)]
+    last = flat.shape[1] - 1
+    ends = [flat[:, round(place * last)] for share in (0.0, *_TAILS) for place in (share, 1 - share)]
+    beside = [] if known.beside is None else [known.beside(values)]
+    return _float32(np.concatenate([*parts, *ends, *beside], axis=1))
+
+
+def scaled(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Values of a property on the scale on which a change moves all images equally far."""
+    least = PROPERTIES[name].least
+    return np.log(np.maximum(values, least)) if least else values
 
 
 def _float32(values: Any) -> Floats:
@@ -109,6 +135,19 @@ def _border(channel: int | None) -> Callable[[Floats], Floats]:
     return measure
 
 
+def _inside_border(values: Floats) -> Floats:
+    """Means of the four sides of two rings inside the border, float32 [m, 8 · channels]: natural images go on at the border."""
+    height, width = values.shape[1:3]
+    ring, found = max(1, min(height, width) // 16), []
+    for inset in (ring, 2 * ring):
+        inner = values[:, inset : height - inset, inset : width - inset]
+        if min(inner.shape[1:3]) <= ring:
+            continue
+        sides = inner[:, :ring], inner[:, -ring:], inner[:, :, :ring], inner[:, :, -ring:]
+        found += [side.mean(axis=(1, 2)) for side in sides]
+    return _float32(np.concatenate(found, axis=1)) if found else np.zeros((len(values), 0), dtype=np.float32)
+
+
 def _border_variation(values: Floats) -> Floats:
     """Standard deviation along the border: near zero in a frame of one colour."""
     return _float32(values[:, _border_mask(values)].std(axis=1).mean(axis=1))
@@ -144,14 +183,14 @@ def _paint(channel: int | None) -> Callable[[Floats, float], Floats]:
 
 PROPERTIES: Mapping[str, Property] = {
     "brightness": Property(_brightness, _shift),
-    "contrast": Property(_contrast, _stretch),
-    "saturation": Property(_saturation, _colour, needs_colour=True),
+    "contrast": Property(_contrast, _stretch, least=1.0),
+    "saturation": Property(_saturation, _colour, needs_colour=True, least=0.01),
     "hue": Property(_hue, needs_colour=True),
     "sharpness": Property(_sharpness),
-    "border brightness": Property(_border(None), _paint(None)),
-    "border red": Property(_border(0), _paint(0), needs_colour=True),
-    "border green": Property(_border(1), _paint(1), needs_colour=True),
-    "border blue": Property(_border(2), _paint(2), needs_colour=True),
+    "border brightness": Property(_border(None), _paint(None), beside=_inside_border),
+    "border red": Property(_border(0), _paint(0), needs_colour=True, beside=_inside_border),
+    "border green": Property(_border(1), _paint(1), needs_colour=True, beside=_inside_border),
+    "border blue": Property(_border(2), _paint(2), needs_colour=True, beside=_inside_border),
     "border variation": Property(_border_variation),
 }
 

@@ -37,17 +37,21 @@ def set_apart(evidence: Evidence, hit: Hit, values: Mapping[str, NDArray[np.floa
     if name == "saturation" and (grey := _grey(evidence, hit, values)):
         return grey
     index, is_class = _chosen(evidence, hit.label_index)
-    typical = float(np.median(values[source]))
-    forms = _forms(evidence, source, index, name, typical)
-    weights = _explained(values[source][index], forms, evidence.label(source)[index])
-    mine = (values[source][index] - forms @ weights)[is_class]
+    typical, scale = (
+        float(np.median(values[source])),
+        {split: of_pixels.scaled(part, name) for split, part in values.items()},
+    )
+    called = f"forms {name} {hash(index.tobytes())}"  # of several classes with the same samples they are computed once
+    forms = evidence.once(called, source, lambda: _forms(evidence, source, index, name, typical))
+    weights = _explained(scale[source][index], forms, evidence.label(source)[index])
+    mine = (scale[source][index] - forms @ weights)[is_class]
     border = valley(mine, evidence.seed)
     if border is None:
         return None
     above, has = mine > border, hit.candidate.presence[source][index[is_class]] > 0.5
     is_high = bool(has[above].mean() >= has[~above].mean())
     presence = {}
-    for split, part in values.items():
+    for split, part in scale.items():
         every = _forms(evidence, split, np.arange(len(part), dtype=np.int64), name, typical)
         presence[split] = ((part - every @ weights > border) == is_high).astype(np.float32)
     return Candidate(name, HIGH if is_high else LOW, presence)
@@ -75,14 +79,31 @@ def _chosen(evidence: Evidence, y: int) -> tuple[NDArray[np.int64], NDArray[np.b
 
 
 def _forms(evidence: Evidence, split: str, index: NDArray[np.int64], name: str, typical: float) -> NDArray[np.float64]:
-    inputs = evidence.inputs(split)
-    assert inputs is not None
-    assert not isinstance(inputs, Texts | Vectors)
+    thin = evidence.once("thinned images", split, lambda: _Thinned(evidence, split))
     parts = [
-        _known(of_pixels.forms(inputs.read(index[start : start + _BATCH]), name, typical))
+        _known(of_pixels.forms(thin.read(index[start : start + _BATCH]), name, typical))
         for start in range(0, len(index), _BATCH)
     ]
     return np.concatenate(parts)
+
+
+class _Thinned:
+    """The images of a split with few pixels, each read once: several properties are examined, and reading takes most of the time."""
+
+    def __init__(self, evidence: Evidence, split: str) -> None:
+        inputs = evidence.inputs(split)
+        assert inputs is not None
+        assert not isinstance(inputs, Texts | Vectors)
+        self._inputs, self._is_read = inputs, np.zeros(len(inputs), dtype=bool)
+        shape = of_pixels.thinned(inputs.read(np.arange(1, dtype=np.int64))).shape[1:]
+        self._pixels = np.empty((len(inputs), *shape), dtype=np.uint8)  # takes memory only where it is written
+
+    def read(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
+        missing = index[~self._is_read[index]]
+        if len(missing):
+            self._pixels[missing] = of_pixels.thinned(self._inputs.read(missing))
+            self._is_read[missing] = True
+        return self._pixels[index]
 
 
 def _known(forms: NDArray[np.float32] | None) -> NDArray[np.float64]:

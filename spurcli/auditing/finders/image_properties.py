@@ -19,6 +19,7 @@ from spurcli.auditing.changing import MOST_TRIED, search_by_change
 from spurcli.auditing.duplicates import near_duplicates
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.image_files import NUMBERS, TEXTS, file_facts
+from spurcli.auditing.merging import same_carriers
 from spurcli.auditing.set_apart import set_apart
 from spurcli.auditing.suspect import Counterfactual, Finding, short_name
 from spurcli.auditing.values import value_rows
@@ -29,6 +30,7 @@ from spurcli.words import counted
 _BATCH = 256
 _MOST_CHANGED = 2000  # held-out samples that are changed and given to the model again
 _RANGES = 8  # at most, of a property
+_MOST_EXAMINED = 16  # properties that can be changed and move the model: are their carriers set apart?
 _SMOOTH = "the property varies smoothly within the class, or goes with the rest of the image, so it may be part of the class itself"
 _DOUBT = "{} cannot be changed separately in an image, so it was not tested"
 
@@ -43,21 +45,57 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
     files = _of_files(evidence)
     candidates += files
     from_file = {candidate.column for candidate in files}
-    found = []
-    for hit in _hits(evidence, candidates, most):
-        own = None if hit.candidate.column in from_file else numbers[hit.candidate.column]
-        found.append(_finding(evidence, hit, own, candidates))
+    changed, others = _hits(evidence, candidates, most)
+    found = [_finding(evidence, hit, apart, candidates) for hit, apart in _chosen(evidence, changed, numbers, most)]
+    for hit in others:
+        doubt = "" if hit.candidate.column in from_file else _DOUBT.format(hit.candidate.column)
+        found.append(_finding(evidence, hit, None, candidates, doubt=doubt))
     return found
 
 
-def _hits(evidence: Evidence, candidates: Sequence[Candidate], most: int) -> list[Hit]:
-    """Up to `most` properties that can be changed, by changing them, then up to `most` others, by groups.
+def _chosen(
+    evidence: Evidence, hits: Sequence[Hit], numbers: Mapping[str, Mapping[str, NDArray[np.float64]]], most: int
+) -> list[tuple[Hit, Candidate | None]]:
+    """The `most` hits that are examined further, each with its carriers if they are set apart from the class: these come first.
+
+    Natural colours of the classes often have larger effects than a change that was made afterwards, and would take all places. A change
+    that moves several properties, such as a frame, counts once.
+    """
+    evidence.progress.start("properties set apart", min(len(hits), _MOST_EXAMINED))
+    clear: list[tuple[Hit, Candidate]] = []
+    smooth: list[Hit] = []
+    for hit in hits[:_MOST_EXAMINED]:
+        apart = set_apart(evidence, hit, numbers[hit.candidate.column])
+        evidence.progress.advance(1)
+        if apart is None or _is_usual(evidence, hit, apart):
+            smooth.append(hit)
+        elif not any(_is_same(evidence, hit, apart, *other) for other in clear):
+            clear.append((hit, apart))
+    return [*clear, *((hit, None) for hit in smooth)][:most]
+
+
+def _is_usual(evidence: Evidence, hit: Hit, apart: Candidate) -> bool:
+    """Whether most images of the other classes are carriers too: then it is rather their absence that a change made, in another class."""
+    outside = apart.presence[evidence.source][evidence.label(evidence.source) != hit.label_index]
+    return bool((outside > 0.5).mean() > 0.5)
+
+
+def _is_same(evidence: Evidence, hit: Hit, apart: Candidate, other: Hit, carriers: Candidate) -> bool:
+    one, two = apart.presence[evidence.source], carriers.presence[evidence.source]
+    return hit.label_index == other.label_index and same_carriers(one, two)
+
+
+def _hits(evidence: Evidence, candidates: Sequence[Candidate], most: int) -> tuple[list[Hit], list[Hit]]:
+    """Properties that can be changed, by changing them, and up to `most` others, by groups.
 
     The two kinds are not on one scale. A change needs no carriers among the held-out samples of other classes.
     """
     ask = evidence.ask
     if ask is None:
-        return search(evidence, candidates, most)
+        found = search(evidence, candidates, most)
+        return [hit for hit in found if _can_change(hit.candidate)], [
+            hit for hit in found if not _can_change(hit.candidate)
+        ]
     changeable = [each for each in candidates if _can_change(each)]
     evidence.progress.start("changed image properties", len(changeable))
 
@@ -69,7 +107,7 @@ def _hits(evidence: Evidence, candidates: Sequence[Candidate], most: int) -> lis
         return ask(changed.read(np.arange(len(index), dtype=np.int64)))
 
     others = [each for each in candidates if not _can_change(each)]
-    return [*search_by_change(evidence, changeable, answers, most), *search(evidence, others, most)]
+    return search_by_change(evidence, changeable, answers, _MOST_EXAMINED), search(evidence, others, most)
 
 
 def _can_change(candidate: Candidate) -> bool:
@@ -137,24 +175,13 @@ def _of_files(evidence: Evidence) -> list[Candidate]:
 
 
 def _finding(
-    evidence: Evidence,
-    hit: Hit,
-    values: Mapping[str, NDArray[np.float64]] | None,
-    candidates: Sequence[Candidate],
+    evidence: Evidence, hit: Hit, apart: Candidate | None, candidates: Sequence[Candidate], *, doubt: str | None = None
 ) -> Finding:
-    """The finding; `values` are those of the property by split, None for what is known of the file."""
-    label, column = evidence.class_names[hit.label_index], hit.candidate.column
-    addition, doubt = None, ""
-    if values is not None:
+    """The finding of a property that can be changed, with the carriers that are set `apart`; with a `doubt` ("" = none) that of another property."""
+    label, addition = evidence.class_names[hit.label_index], None
+    if doubt is None:
+        hit, doubt = (hit, _SMOOTH) if apart is None else (replace(hit, candidate=apart), "")
         addition = _addition(evidence, hit.candidate)
-        apart = None if addition is None else set_apart(evidence, hit, values)
-        if addition is None:
-            doubt = _DOUBT.format(column)
-        elif apart is None:
-            doubt = _SMOOTH
-        else:
-            hit = replace(hit, candidate=apart)
-            addition = _addition(evidence, apart)
     candidate = hit.candidate
     return Finding(
         name=short_name(candidate.column, candidate.value.removeprefix("= ")),
