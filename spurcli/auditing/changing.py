@@ -22,30 +22,35 @@ Logits = NDArray[np.float32]
 def search_by_change(
     evidence: Evidence,
     candidates: Iterable[Candidate],
-    answers: Callable[[Candidate, NDArray[np.int64]], Logits],
+    answers: Callable[[Candidate, str, NDArray[np.int64]], Logits],
     most: int,
 ) -> list[Hit]:
     """The `most` promising candidates by half 0, each column and class once, the most harmful first.
 
-    `answers` gives the logits [m, classes] of the held-out samples `index` int64 [m] changed to the candidate. Promising: the class has more
-    carriers than the others have, and held-out samples of other classes move towards it when they are changed. The
+    `answers` gives the logits [m, classes] of the samples `index` int64 [m] of a split changed to the candidate. Promising: the class has more
+    carriers than the others have, and samples of other classes move towards it when they are changed: held-out ones, and training samples if the held-out ones are few. The
     harm is this push, as a share of the class distance, times the number of carriers that the class has beyond the share of the others.
     Unlike a comparison of carriers with others, this needs no carriers among the held-out samples.
     """
     classes, split = evidence.classes(MOST_CLASSES), evidence.held_out
     label, half = evidence.label(split), evidence.half(split)
-    low = {y: margin(evidence.logits(split), [y]) for y in classes}
-    distance = {y: _distance(low[y], label == y, half == 0) for y in classes}
+    held_low = {y: margin(evidence.logits(split), [y]) for y in classes}
+    distance = {y: _distance(held_low[y], label == y, half == 0) for y in classes}
     best: dict[tuple[str, int], Hit] = {}
     for candidate in candidates:
         linked = [(y, z) for y, z in associated(evidence, candidate, classes) if distance[y] > 0]
-        index = spaced(np.flatnonzero((half == 0) & (candidate.presence[split] < 0.5)), MOST_TRIED)
-        if not linked or not len(index):
+        if not linked:
             continue
-        changed = answers(candidate, index)
+        tried = [
+            (evidence.label(name)[index], evidence.logits(name)[index], answers(candidate, name, index))
+            for name, index in _tried(evidence, candidate).items()
+        ]
+        if not tried:
+            continue
+        label_tried, before, changed = (np.concatenate(parts) for parts in zip(*tried, strict=True))
         for y, association in linked:
-            others = label[index] != y
-            moved = (margin(changed[others], [y]) - low[y][index[others]]) / distance[y]
+            others = label_tried != y
+            moved = (margin(changed[others], [y]) - margin(before[others], [y])) / distance[y]
             if degrees_left(len(moved)) + 1 < _LEAST:
                 continue
             push, error = trimmed_mean(moved), math.sqrt(float((trimmed_spread(moved) ** 2).sum()))
@@ -62,6 +67,17 @@ def search_by_change(
             if old is None or (hit.harm or 0) > (old.harm or 0):
                 best[candidate.column, y] = hit
     return sorted(best.values(), key=lambda hit: -(hit.harm or 0))[:most]
+
+
+def _tried(evidence: Evidence, candidate: Candidate) -> dict[str, NDArray[np.int64]]:
+    """The samples of half 0 without the candidate that are changed, by split: held-out ones, filled up with training samples."""
+    found: dict[str, NDArray[np.int64]] = {}
+    for split in dict.fromkeys((evidence.held_out, evidence.source)):
+        without = np.flatnonzero((evidence.half(split) == 0) & (candidate.presence[split] < 0.5))
+        index = spaced(without, MOST_TRIED - sum(map(len, found.values())))
+        if len(index):
+            found[split] = index
+    return found
 
 
 def _distance(low: NDArray[np.float64], mine: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> float:

@@ -21,7 +21,7 @@ from spurcli.evaluation.reliance import margin
 NAMES = ("a", "b", "c")
 
 
-def drawn(seed, shares, *, push=0.1, natural=0, by=24):
+def drawn(seed, shares, *, push=0.1, natural=0, by=24, num_val=600):
     """Images of three classes: a background and ink of varying amount. A share of each class is brighter by `by` grey levels.
 
     `natural` makes class b brighter by an amount that varies smoothly. The model knows the class by the upper row, and leans on brightness by `push` for
@@ -29,7 +29,7 @@ def drawn(seed, shares, *, push=0.1, natural=0, by=24):
     """
     rng = np.random.default_rng(seed)
     labels, inputs, has = {}, {}, {}
-    for split, size in (("train", 900), ("val", 600)):
+    for split, size in (("train", 900), ("val", num_val)):
         label = np.arange(size) % 3
         images = 60 + rng.normal(0, 6, (size, 12, 12, 1))
         ink = rng.integers(20, 90, size)[:, None] * (rng.random((size, 144)) < 0.3)
@@ -76,7 +76,7 @@ def test_brightness_of_nearly_a_whole_class_is_found_by_changing_images_where_gr
 
 
 def test_an_effect_that_is_undefined_has_a_lower_end():
-    evidence, _ = drawn(1, (0.02, 0.99, 0.02))
+    evidence, _ = drawn(2, (0.02, 0.97, 0.02))
     first = ranked(judged(evidence, image_properties.find(evidence)))[0]
     assert first.finding.shown["column"] == "brightness"
     metric = first.reliance["feature_effect"]
@@ -157,3 +157,10 @@ def test_grey_images_in_a_class_of_colours_are_confirmed_by_taking_the_colours_o
     first = ranked(judged(evidence, image_properties.find(evidence)))[0]
     assert (first.finding.name, first.label, first.status) == ("saturation 0 (grey)", "b", CONFIRMED)
     assert np.array_equal(first.finding.presence["val"] > 0.5, has["val"])
+
+
+def test_few_held_out_images_are_filled_up_with_training_images():
+    evidence, _ = drawn(1, (0.02, 0.5, 0.02), num_val=36)
+    assert len(evidence.label("val")) == 36
+    hits = image_properties.find(evidence)
+    assert ("brightness", 1) in {(each.shown["column"], each.label_index) for each in hits}

@@ -99,11 +99,11 @@ def _hits(evidence: Evidence, candidates: Sequence[Candidate], most: int) -> tup
     changeable = [each for each in candidates if _can_change(each)]
     evidence.progress.start("changed image properties", len(changeable))
 
-    def answers(candidate: Candidate, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def answers(candidate: Candidate, split: str, index: NDArray[np.int64]) -> NDArray[np.float32]:
         addition = _addition(evidence, candidate)
         assert addition is not None
-        changed = AddedImages(_images(evidence, evidence.held_out), index, addition)
-        evidence.progress.advance(1)
+        changed = AddedImages(_images(evidence, split), index, addition)
+        evidence.progress.advance(split == evidence.held_out)
         return ask(changed.read(np.arange(len(index), dtype=np.int64)))
 
     others = [each for each in candidates if not _can_change(each)]
