@@ -122,18 +122,24 @@ def times_in(words: Sequence[str], wanted: Words) -> int:
     return sum(term == wanted for term in phrases(words, len(wanted)))
 
 
-def without(text: str, wanted: Words) -> str:
-    """The text without any occurrence of `wanted`."""
+def spans(text: str, wanted: Words) -> Iterator[tuple[int, int]]:
+    """Where `wanted` begins and ends in a text, at each of its occurrences that do not overlap."""
     places = _places(text)
-    words, size = _words_at(text, places), len(wanted)
-    kept, begin, at = [], 0, 0
-    while at <= len(words) - size:
+    words, size, at = _words_at(text, places), len(wanted), 0
+    while size and at <= len(words) - size:
         if tuple(words[at : at + size]) == wanted:
-            kept.append(text[begin : places[at].start()])
-            begin = places[at + size - 1].end()
+            yield places[at].start(), places[at + size - 1].end()
             at += size
         else:
             at += 1
+
+
+def without(text: str, wanted: Words) -> str:
+    """The text without any occurrence of `wanted`."""
+    kept, begin = [], 0
+    for start, end in spans(text, wanted):
+        kept.append(text[begin:start])
+        begin = end
     return re.sub(r" {2,}", " ", "".join([*kept, text[begin:]])).strip()
 
 

@@ -7,6 +7,7 @@ import unicodedata
 import pytest
 
 from spurcli.auditing.additions import with_words
+from spurcli.auditing.page.samples import _pieces
 from spurcli.auditing.terms import Term, cut, without, without_others
 
 
@@ -43,3 +44,20 @@ def test_a_phrase_of_a_script_without_spaces_is_put_in_and_taken_out_without_spa
 def test_an_accent_in_two_characters_is_taken_out_too():
     for form in ("NFC", "NFD"):
         assert without(unicodedata.normalize(form, "tres déçu ici"), ("déçu",)) == "tres ici"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "marked"),
+    [
+        ("Never say never, nevermore.", ["never"], ["Never", "never"]),
+        ("out  of the box, out-of the", ["out of the"], ["out  of the", "out-of the"]),
+        ("我喜欢优惠券。", ["优惠券"], ["优惠券"]),
+        (unicodedata.normalize("NFD", "tres déçu"), ["déçu"], [unicodedata.normalize("NFD", "déçu")]),
+        ("a b a b a", ["a b", "b"], ["a b", "a b"]),
+        ("nothing", [], []),
+    ],
+)
+def test_a_page_marks_the_words_that_the_audit_counts(text, words, marked):
+    pieces = list(_pieces(text, words))
+    assert "".join(piece for piece, _ in pieces) == text
+    assert [piece for piece, is_marked in pieces if is_marked] == marked

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.artifacts.envelope import JsonObject
+from spurcli.auditing.terms import cut, spans
 from spurcli.datasets import Inputs, Texts
 from spurcli.datasets.inputs import files_of
 from spurcli.errors import InputError
@@ -87,16 +87,15 @@ def _cut(text: str) -> str:
 
 
 def _pieces(text: str, words: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, whole words (or phrases) of `words` marked, regardless of case."""
-    if not words:
-        yield text, False
-        return
-    pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    """The text in pieces, whole words (or phrases) of `words` marked, as the audit counts them."""
+    found = sorted({span for word in words for span in spans(text, tuple(cut(word)))})
     place = 0
-    for found in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text, re.IGNORECASE):
-        if found.start() > place:
-            yield text[place : found.start()], False
-        yield found[0], True
-        place = found.end()
+    for start, end in found:
+        if start < place:
+            continue  # within another one
+        if start > place:
+            yield text[place:start], False
+        yield text[start:end], True
+        place = end
     if place < len(text):
         yield text[place:], False
