@@ -111,9 +111,13 @@ def _kind(name: str, evidence: Evidence) -> str:
 
 
 def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Kept) -> None:
-    """The estimated time of the search by finder, for finders whose file has a function `seconds(evidence)`; if it is long, how to shorten it."""
+    """The estimated time of the search by finder, for finders whose file has a function `seconds(evidence, …)`; if it is long, how to shorten it."""
     waiting = [name for number, name in enumerate(names) if kept.get(number) is None]
-    known = {name: seconds for name in waiting if (seconds := _seconds(name, evidence)) is not None}
+    known = {
+        name: seconds
+        for name in waiting
+        if (seconds := _seconds(name, evidence, search.options.get(name, {}))) is not None
+    }
     if not known or evidence.left() <= 0:
         return
     predicting = evidence.seconds_of_predictions
@@ -136,13 +140,16 @@ def _announce(evidence: Evidence, search: Search, names: Sequence[str], kept: Ke
         evidence.progress.say(f"To shorten it: --budget 5m{f', or --finder {one}' if one else ''}")
 
 
-def _seconds(name: str, evidence: Evidence) -> float | None:
-    """The time of a finder by its own estimate; None if it has none."""
+def _seconds(name: str, evidence: Evidence, options: Mapping[str, Any]) -> float | None:
+    """The time of a finder by its own estimate, with those of its options that the estimate depends on; None if it has none."""
     if name not in FINDERS:
         return None
     module = importlib.import_module(FINDERS.entries[name].target.partition(":")[0])
     estimate = getattr(module, "seconds", None)
-    return float(estimate(evidence)) if estimate else None
+    if estimate is None:
+        return None
+    known = inspect.signature(estimate).parameters
+    return float(estimate(evidence, **{key: value for key, value in options.items() if key in known}))
 
 
 def _called(name: str, evidence: Evidence, options: Mapping[str, Any]) -> list[Finding]:

@@ -139,6 +139,15 @@ def test_a_planted_word_is_first_and_confirmed_by_putting_it_into_texts():
     ]
     (asked,) = words.find(evidence, word=["w1"])
     assert judged(evidence, [asked])[0].status == "not supported"
+    # why a named word is no suspect; fewer words take less time than the search of all
+    others = [f"w{number}" for number in range(2, 10)]
+    found = {each.shown["words"][0] for each in words.find(evidence, word=["nowhere", *others])}
+    said = [line for line in evidence.warnings if "no suspect" in line]
+    assert said[0] == "nowhere: no suspect; no training text has it"
+    assert len(said) + len(found) == 1 + len(others)
+    assert all(": no suspect; put into texts, it does not move the model towards " in line for line in said[1:])
+    evidence.pace = 0.1
+    assert words.seconds(evidence, word=["nowhere"]) < words.seconds(evidence) / 10
 
 
 def test_a_mark_at_the_end_of_texts_is_a_property():

@@ -62,20 +62,32 @@ def find(evidence: Evidence, *, word: Sequence[str] = (), most: int = 5) -> list
         if not 1 <= len(cut(named)) <= LONGEST:
             raise UsageError(f"--word {named!r} has {len(cut(named))} words", f"Name one to {LONGEST} words.")
     asked = [Term(tuple(cut(named)), column) for named in word for column in range(len(tokens))]
-    ranked = _associated(evidence, tokens, asked)
+    linked = ranked = _associated(evidence, tokens, asked)
     if evidence.ask is not None:
-        ranked = _pulling(evidence, evidence.ask, ranked)
+        ranked = _pulling(evidence, evidence.ask, linked)
     found = []
     for each in ranked if asked else _of_each_class(ranked, most):
         found.append(_finding(evidence, each))
     for term in asked:
         if all(term != each.term for each in ranked):
-            evidence.warn(f"{_called(term, inputs)}: is not linked to any class")
+            evidence.warn(f"{_called(term, inputs)}: no suspect; {_why_not(evidence, term, linked)}")
     return found
 
 
-def seconds(evidence: Evidence) -> float:
+def _why_not(evidence: Evidence, term: Term, linked: Sequence[_Ranked]) -> str:
+    """Why a named word is not examined."""
+    mine = next((each for each in linked if each.term == term), None)
+    if mine is not None:
+        return f"put into texts, it does not move the model towards {evidence.class_names[mine.label_index]}, to which it is linked most"
+    texts = _tokens(evidence, evidence.source, term.column)
+    if any(has(words, term.words) for words in texts):
+        return "it is rare in training, or a part of another named word"
+    return "no training text has it"
+
+
+def seconds(evidence: Evidence, *, word: Sequence[str] = ()) -> float:
     """Estimated seconds of `find`, from some texts split into words and the number of model calls."""
+    tried = len(word) * len(_texts(evidence, evidence.source).columns) if word else _TRIED
     sizes = {split: len(label) for split, label in evidence.labels.items()}
     some = _texts(evidence, evidence.held_out).read(np.arange(min(100, sizes[evidence.held_out]), dtype=np.int64))
     began = time.monotonic()
@@ -83,7 +95,8 @@ def seconds(evidence: Evidence) -> float:
         for text in sample:
             terms_of(cut(text))
     each = (time.monotonic() - began) / max(1, len(some))
-    asked = _TRIED * min(_TEXTS, sizes[evidence.held_out]) + 3 * _MOST * min(_MOST_CHANGED, sizes[evidence.held_out])
+    num_found, num_texts = min(tried, _MOST), sizes[evidence.held_out]
+    asked = tried * min(_TEXTS, num_texts) + 3 * num_found * min(_MOST_CHANGED, num_texts)
     return 5 * each * sum(sizes.values()) + evidence.pace * asked
 
 
