@@ -131,6 +131,13 @@ def test_the_main_numbers_and_the_reason_are_sentences_and_commands_break_betwee
     assert pieces[3:5] == ["--group 'dog/upper right corner'", "--fraction 1"]
 
 
+def test_an_effect_with_a_lower_end_alone_is_in_the_table_with_its_reason():
+    effect = {"value": None, "at_least": 1.389, "reason": "no class distance", "num_samples": 30}
+    text = audit_page(content(reliance={"feature_effect": effect}, expected_harm=86.0), {}, title="x")
+    assert "≥ 1.389" in Page(text).text
+    assert "the effect is at least 1.389; its value is undefined: no class distance" in text
+
+
 def test_shares_have_wilsons_interval():
     rows = [{"class": "cat", "num_carriers": 20, "num_known": 50, "num_samples": 60, "share": 0.4}]
     text = " ".join(Page(audit_page(content(carriers={"train": rows}), {}, title="x")).text)

@@ -219,7 +219,7 @@ def _view(entry: JsonObject, examples: Examples, held_out: str) -> SuspectView:
     return SuspectView(
         entry,
         _STATUS.get(entry["status"], ""),
-        amount(effect, ""),
+        amount(effect, "") if effect is not None or bound is None else f"≥ {amount(bound, '')}",
         [row[:3] for row in measures if row[1]],
         _unmeasured(measures),
         splits,
