@@ -197,6 +197,11 @@ def test_any_other_script(script, capsys, name):
     assert capsys.readouterr().out.strip()
 
 
+def test_properties_of_made_up_photographs_are_audited(script, capsys):
+    script("audit_properties").main(["--tiny"])
+    assert capsys.readouterr().out.startswith("feature grey, share 0.3, seed 1, class b")
+
+
 def test_rows_of_the_audit_follow_the_header_of_their_file(script, tmp_path):
     """A file of an earlier version has fewer columns, or the same ones in another order."""
     audit = script("audit")
