@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spurcli.artifacts.addition import WORDS, Addition
 from spurcli.artifacts.fingerprint import Fingerprint
 from spurcli.artifacts.group_list import GroupList, GroupPart, read_groups, write_groups
 from spurcli.artifacts.indices import read_indices
@@ -17,6 +19,7 @@ from spurcli.auditing.ranks import read_ranks
 from spurcli.auditing.stored import StoredSuspect
 from spurcli.auditing.union import Union
 from spurcli.comparing.cutting.request import CutRequest
+from spurcli.comparing.cutting.words import Measured, verdict
 from spurcli.errors import UsageError
 
 OWN = ("--dataset", "parts.py:load")
@@ -249,6 +252,36 @@ def test_with_several_classes_a_sample_counts_for_the_suspects_of_its_own_class(
     assert union.carrier_groups == ["a/any of its suspects", "b/any of its suspects"]
     assert union.groups.main.group.tolist() == [1, 0, 0, 2, 3, 2]
     assert (union.groups.within_class, union.groups.aligned) == (True, "any of its suspects")
+
+
+def test_a_suspect_that_cannot_be_added_has_its_own_sentence_too(tmp_path):
+    """A column is compared by groups, and the last sentence has the cost of cutting both."""
+    first = replace(stored(tmp_path, 1, "hat", "a", [1, 0, 0, 1, 0, 0]), addition=Addition(WORDS))
+    second = stored(tmp_path, 3, "place sea", "b", [0, 1, 0, 0, 1, 0])
+    values = {
+        arm: {
+            "feature_effect": [effect, effect],
+            "spurious_misclassification_all": [effect, effect],
+            "spurious_misclassification_all_without": [0.1, 0.1],
+            "accuracy": [0.8 - cost, 0.8 - cost],
+        }
+        for arm, effect, cost in (("all", 0.7, 0), ("cut", 0.1, 0.02), ("cut-random", 0.6, 0.01))
+    }
+    said = verdict([Measured(first, values), Measured(second, values)], "1")
+    assert said[0] == (
+        "Suspect 1, hat (a): with the feature added, as the audit inferred it, 70.0 % of the samples of other classes (10.0 % before) "
+        "are predicted as a by the model trained on all samples, 10.0 % (10.0 % before) by the model trained without the carriers of "
+        "both suspects, 60.0 % (10.0 % before) by the model trained without the same number of random samples of a and b."
+    )
+    assert said[1] == (
+        "Suspect 3, place sea (b): the feature effect of place sea, compared between samples with and without it, is 0.700 for the "
+        "model trained on all samples, 0.100 for the model trained without the carriers of both suspects, 0.600 for the model "
+        "trained without the same number of random samples of a and b."
+    )
+    assert said[2] == (
+        "Together, over 2 seeds: accuracy −2.0 points compared with all samples, random control −1.0 points. Fewer than 5 seeds: "
+        "this is a hint, not a claim."
+    )
 
 
 @pytest.mark.parametrize(
