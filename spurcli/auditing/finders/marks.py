@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.regions.contrasts import Contrasts
+from spurcli.auditing.regions.contrasts import Contrasts, not_clipped, with_parts
 from spurcli.auditing.regions.known import Known, known_shapes
 from spurcli.auditing.regions.marked import (
     MOST_DONORS,
@@ -98,7 +98,7 @@ def find(evidence: Evidence, *, most: int = 3) -> list[Finding]:
         )
         own = of_shapes(ask, group, known[y], squares, shapes, most=_SHAPES)
         of_parts = contrasts.marks(ask, group, donors_of(evidence, y), of_train, most=_PARTS)
-        marks += joined(joined(found, own), of_parts)
+        marks += with_parts(joined(found, own), of_parts)
         evidence.progress.advance(1)
     groups = grouped(ordered(marks), most=most)
     moved = (
@@ -174,6 +174,9 @@ def _finding(search: Search, group: Sequence[Mark]) -> Finding:
     sample = _sample(evidence, y, presence["train"])
     pixels, upper = read_of(evidence, "train", sample), presence["train"][sample].astype(np.float64)
     by_place = np.stack([one["train"][sample] for _, one in places]).astype(np.float64)
+    if first.part and len(places) == 1:
+        kept = not_clipped(pixels, upper, first.part.place)
+        pixels, upper, by_place = pixels[kept], upper[kept], by_place[:, kept]
     plain = np.stack([difference(pixels, mine, 1 - upper) for mine in by_place])
     foreign = independence(pixels - np.tensordot(by_place.T, plain, 1), upper)
     error = [error_of(mine, 1 - upper) for mine in by_place]

@@ -29,17 +29,7 @@ _RIDGE = 1e-4  # of the mean variance, in windows
 _SHRINKAGE = 0.05  # of the mean variance, in whole images
 _TEXTURE = 2  # pixels around a pixel that tell the texture of an image there
 _EVEN = 2.0  # added to the local variance, whose mean is 1: a perfectly flat part of an image has no infinite weight
-_STRONGEST = (0.002, 0.005, 0.02, 0.05, 0.1)  # shares of the values, by their contrast
-_STARTS = (0.04, 0.25, 0.8)
-_FREEDOM = (3, 5, 10, 30, 1000)  # degrees of freedom of the single heap
-_STEPS, _ITERATIONS, _RETAILED = 10, 40, 8
-_FREE = 2.5  # the variance of images without the mark, compared with that of the other classes, at most or at least
-_FAR = 4.0  # spreads from the other classes
-LEAST_GAIN = 10.0
-_LEAST_SEPARATION = 2.0  # in spreads: two normal distributions nearer than this have one peak
-_MOST_DOUBT = 0.2  # on the tuning seeds, marks have at most .1 and content at least .36
-_LEAST_SAMPLES = 10  # on either side
-_MOST_OFF = 0.3  # of the distance of both parts: the images without the mark lie where the other classes lie
+_STRONGEST = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)  # shares of the values, by their contrast
 
 
 @dataclass(frozen=True)
@@ -118,12 +108,13 @@ class Sums:
 class Contrast:
     """Of one class: by fold left out, and last without leaving one out, `difference` and `base` float32 [folds + 1, height, width, channels].
 
-    `masks` float32 [k, d] are the parts of an image in which the contrast is measured, 0 or 1.
+    `masks` float32 [k, d] are the parts of an image in which the contrast is measured, 0 or 1: `num_regions` regions, then the strongest values.
     """
 
     difference: Singles
     base: Singles
     masks: Singles
+    num_regions: int
 
     @classmethod
     def of(cls, y: int, sums: Mapping[int, Sums]) -> Contrast:
@@ -132,199 +123,42 @@ class Contrast:
             base = np.mean([one.mean(fold) for k, one in sums.items() if k != y], axis=0)
             differences.append(sums[y].mean(fold) - base)
             bases.append(base)
-        return cls(
-            np.stack(differences).astype(np.float32), np.stack(bases).astype(np.float32), _masks(differences[-1])
-        )
+        masks = _masks(differences[-1])
+        parts = [np.stack(each).astype(np.float32) for each in (differences, bases)]
+        return cls(parts[0], parts[1], masks, len(masks) - len(_STRONGEST))
 
-    def sharpened(self, carriers: Sums) -> Contrast:
-        """The contrast of the carriers in place of the class: where they are few, the mean of the class hardly shows what they have."""
+    def sharpened(self, k: int, carriers: Sums) -> Contrast:
+        """Part k of the contrast of likely carriers in place of the class: if they are few, the mean of the class hardly shows what they have."""
         difference = np.stack([carriers.mean(fold) for fold in (*range(FOLDS), None)]) - self.base
-        return Contrast(difference.astype(np.float32), self.base, _masks(difference[-1].astype(np.float64)))
+        is_region = int(k < self.num_regions)
+        return Contrast(difference.astype(np.float32), self.base, self.masks[k : k + 1], is_region)
 
     def amounts(self, values: Singles, weights: Singles, fold: NDArray[np.int64] | None = None) -> Floats:
-        """How much of the contrast each image has in each part, float64 [k, n].
+        """How much of the contrast each image has in each part, and how precisely it is known, float64 [2, k, n].
 
         Weighted least squares: 0 for what the other classes have on average, 1 for the mean of the class. With
-        `fold` int [n], by the contrast without the image's fold.
+        `fold` int [n], by the contrast without the image's fold. An image of little texture is known precisely.
         """
-        amount = np.empty((len(self.masks), len(values)))
+        amount = np.empty((2, len(self.masks), len(values)))
         place = np.full(len(values), FOLDS) if fold is None else fold
         for k in np.unique(place).tolist():
             chosen = place == k
             apart, weight = self.difference[k], weights[chosen]
             shown = ((values[chosen] - self.base[k]) * weight * apart).reshape(len(weight), -1) @ self.masks.T
             full = (weight * apart**2).reshape(len(weight), -1) @ self.masks.T
-            amount[:, chosen] = (shown / np.maximum(full, 1e-9)).T
+            full = np.maximum(full, 1e-9).astype(np.float64)
+            amount[0][:, chosen], amount[1][:, chosen] = (shown / full).T, full.T
         return amount
 
     def place(self, k: int, reach: int) -> NDArray[np.bool_]:
         """The pixels [height, width] of part k, and for the strongest values those within reach of them."""
         mask = self.masks[k].reshape(self.base.shape[1:]).any(axis=2)
-        if k < len(self.masks) - len(_STRONGEST):
+        if k < self.num_regions:
             return np.asarray(mask)
         wide = np.pad(mask, reach)
         height, width = mask.shape
         shifts = range(2 * reach + 1)
         return np.asarray(np.any([wide[i : i + height, j : j + width] for i in shifts for j in shifts], axis=0))
-
-
-@dataclass(frozen=True)
-class Noise:
-    """How images without the mark vary: of each series the scale of a t-distribution, squared, and its degrees of freedom, float64 [k]."""
-
-    variance: Floats
-    freedom: Floats
-
-
-@dataclass(frozen=True)
-class Parts:
-    """For each series of amounts: whether they fall into images without the mark, near 0, and images with it.
-
-    `gain` is twice the log-likelihood ratio of a t-distribution and a normal one (with the mark) to one t-distribution, less the
-    penalty of BIC for three more parameters. `low` and `high` are the means, `spread` the standard deviation of those with the mark:
-    an addition is clipped in bright or dark images.
-    """
-
-    gain: Floats
-    share: Floats
-    low: Floats
-    high: Floats
-    noise: Noise
-    spread: Floats
-    upper: Floats
-
-    @property
-    def separation(self) -> Floats:
-        """Distance of the parts, in units of their mean spread."""
-        return np.asarray(np.abs(self.high - self.low) / ((np.sqrt(self.noise.variance) + self.spread) / 2))
-
-    @property
-    def doubt(self) -> Floats:
-        """How many images are expected on the wrong side, as a share of the smaller part."""
-        wrong = 2 * np.minimum(self.upper, 1 - self.upper).sum(axis=1)
-        return np.asarray(wrong / np.maximum(np.minimum(self.upper.sum(axis=1), (1 - self.upper).sum(axis=1)), 1e-9))
-
-    @property
-    def strength(self) -> Floats:
-        """The gain per image; −1 where the parts are not those of a mark."""
-        return np.where((self.doubt < _MOST_DOUBT) & (self.separation > _LEAST_SEPARATION), self.promise, -1.0)
-
-    @property
-    def promise(self) -> Floats:
-        """The gain per image, also where many images are in doubt; −1 if the images without the mark do not lie where the other classes lie."""
-        size = self.upper.shape[1]
-        count = np.minimum(self.upper.sum(axis=1), (1 - self.upper).sum(axis=1))
-        fits = (np.abs(self.low) < _MOST_OFF * self.high) & (count >= _LEAST_SAMPLES) & (self.gain > LEAST_GAIN)
-        return np.asarray(np.where(fits, self.gain / size, -1.0))
-
-    def of(self, k: int, amount: Floats) -> Floats:
-        """The probability that further images have the mark, float64 [n], by series k."""
-        fitted = (self.noise.variance, self.noise.freedom, self.share, self.low, self.high, self.spread**2)
-        narrow, freedom, share, low, high, wide = (each[k : k + 1] for each in fitted)
-        first, second = _sides(amount[None], narrow, freedom, share, low, high, wide)
-        return np.asarray(_beyond(amount[None], low, high, np.exp(first - np.logaddexp(first, second)))[0])
-
-
-def noise_of(amount: Floats) -> Noise:
-    """From amounts float64 [k, n] of images of the other classes."""
-    return Noise(*_student(amount)[1:])
-
-
-def parts_of(amount: Floats, noise: Noise) -> Parts:
-    """The fit of each series, of amounts float64 [k, n] and the noise of the other classes."""
-    place = np.argsort(np.argsort(-amount, axis=1, kind="stable"), axis=1)
-    best: tuple[Floats, ...] | None = None
-    starts = [place < max(3, round(share * amount.shape[1])) for share in _STARTS]
-    for start in (*starts, amount > _FAR * np.sqrt(noise.variance)[:, None]):
-        found = _mixture(amount, noise, np.where(start, 0.99, 0.01))
-        if best is None:
-            best = found
-            continue
-        better = found[0] > best[0]
-        best = tuple(
-            np.where(better[:, None] if new.ndim == 2 else better, new, old)
-            for new, old in zip(found, best, strict=True)
-        )
-    assert best is not None
-    likelihood, share, low, high, narrow, freedom, wide, upper = best
-    gain = 2 * (likelihood - _student(amount)[0]) - 3 * np.log(amount.shape[1])
-    return Parts(gain, share, low, high, Noise(narrow, freedom), np.sqrt(wide), upper)
-
-
-def _mixture(amount: Floats, noise: Noise, upper: Floats) -> tuple[Floats, ...]:
-    """EM of two distributions: log-likelihood (−∞ if high lies nearer to the other classes), share, low, high, variance and
-    degrees of freedom of low, variance of high, and who is high.
-    """
-    freedom, narrow, usual = noise.freedom, noise.variance, np.ones_like(amount)
-    for number in range(_ITERATIONS):
-        total, rest = np.maximum(upper.sum(axis=1), 1e-9), np.maximum((1 - upper).sum(axis=1), 1e-9)
-        light = (1 - upper) * usual
-        low = (light * amount).sum(axis=1) / np.maximum(light.sum(axis=1), 1e-12)
-        high = (upper * amount).sum(axis=1) / total
-        # a class may vary a little more or less than the other classes
-        narrow = (light * (amount - low[:, None]) ** 2).sum(axis=1) / rest
-        narrow = np.clip(narrow, noise.variance / _FREE, noise.variance * _FREE)
-        wide = np.maximum((upper * (amount - high[:, None]) ** 2).sum(axis=1) / total, narrow)
-        share = np.clip(upper.mean(axis=1), 1e-3, 1 - 1e-3)
-        if number % _RETAILED == _RETAILED - 1:
-            freedom = _tails(amount, narrow, share, low, high, wide)
-        first, second = _sides(amount, narrow, freedom, share, low, high, wide)
-        either = np.logaddexp(first, second)
-        upper = np.exp(first - either)
-        tails = freedom[:, None]
-        usual = (tails + 1) / (tails + (amount - low[:, None]) ** 2 / narrow[:, None])
-    likelihood = np.where(np.abs(low) < np.abs(high), either.sum(axis=1), -np.inf)
-    return likelihood, share, low, high, narrow, freedom, wide, _beyond(amount, low, high, upper)
-
-
-def _tails(amount: Floats, narrow: Floats, share: Floats, low: Floats, high: Floats, wide: Floats) -> Floats:
-    """The likeliest degrees of freedom of the images without the mark, float64 [k]."""
-    size = len(amount)
-    likelihood = [
-        np.logaddexp(*_sides(amount, narrow, np.full(size, float(each)), share, low, high, wide)).sum(axis=1)
-        for each in _FREEDOM
-    ]
-    return np.asarray(np.array(_FREEDOM, dtype=np.float64)[np.argmax(likelihood, axis=0)])
-
-
-def _sides(
-    amount: Floats, narrow: Floats, freedom: Floats, share: Floats, low: Floats, high: Floats, wide: Floats
-) -> tuple[Floats, Floats]:
-    """The log-densities of high and low, weighted by their shares, float64 [k, n]."""
-    first = -0.5 * (amount - high[:, None]) ** 2 / wide[:, None] - 0.5 * np.log(2 * np.pi * wide)[:, None]
-    second = _log_student(amount, low[:, None], narrow[:, None], freedom[:, None])
-    return first + np.log(share)[:, None], second + np.log1p(-share)[:, None]
-
-
-def _beyond(amount: Floats, low: Floats, high: Floats, upper: Floats) -> Floats:
-    """`upper` float64 [k, n], but a wide part does not claim both tails: what lies beyond the mean of one side belongs to it."""
-    sign = np.sign(high - low)[:, None]
-    upper = np.where(sign * amount < sign * low[:, None], 0.0, upper)
-    return np.where(sign * amount > sign * high[:, None], 1.0, upper)
-
-
-def _student(amount: Floats) -> tuple[Floats, Floats, Floats]:
-    """The likeliest t-distribution of each series: log-likelihood, scale squared and degrees of freedom, float64 [k]. Content has wide tails."""
-    best = np.full((3, len(amount)), -np.inf)
-    for freedom in _FREEDOM:
-        weight = np.ones_like(amount)
-        for _ in range(_STEPS):
-            middle = (weight * amount).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
-            scale = (weight * (amount - middle) ** 2).mean(axis=1, keepdims=True) + 1e-9
-            weight = (freedom + 1) / (freedom + (amount - middle) ** 2 / scale)
-        likelihood = _log_student(amount, middle, scale, freedom).sum(axis=1)
-        found = np.stack([likelihood, scale[:, 0], np.full(len(amount), float(freedom))])
-        best = np.where(likelihood > best[0], found, best)
-    return best[0], best[1], best[2]
-
-
-def _log_student(values: Floats, mean: Floats, variance: Floats, freedom: Floats | float) -> Floats:
-    from scipy.special import gammaln
-
-    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
-    return np.asarray(
-        constant - 0.5 * np.log(variance) - (freedom + 1) / 2 * np.log1p((values - mean) ** 2 / (freedom * variance))
-    )
 
 
 def _masks(difference: Floats) -> Singles:

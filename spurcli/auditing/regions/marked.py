@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spurcli.auditing.evidence import Evidence
-from spurcli.auditing.regions.contrast import Parts
 from spurcli.auditing.regions.contrasts import Contrasts
 from spurcli.auditing.regions.known import Known, Moved
 from spurcli.auditing.regions.lumps import lumps
 from spurcli.auditing.regions.marks import Floats, Mark, are_parted
+from spurcli.auditing.regions.parts import Parts
 from spurcli.auditing.regions.pushes import Ask, Pixels
 from spurcli.auditing.regions.squares import Squares
 from spurcli.randomness import generator
@@ -158,7 +158,7 @@ def _of_part(search: Search, mark: Mark) -> Seen:
         # only samples of the same class on half 0 have contributed as samples of this class
         held_back = searched[index] & (label[index] == y) if split == "train" else None
         amount = search.contrasts.amounts(y, index, partial(read_of, evidence, split), held_back=held_back)
-        presence[split][index] = fitted.of(k, amount[k])
+        presence[split][index] = fitted.of(k, amount)
     strength = float(fitted.strength[k])
     null = np.concatenate([one.strength for other, one in search.parts.items() if other != y])
     return Seen(presence, float(fitted.gain[k]), float(fitted.separation[k]), strength > 0, strength, null)
