@@ -376,7 +376,7 @@ FINDERS = Registry(
         ),
         "marks": Entry(
             "spurcli.auditing.finders.marks:find",
-            "Marks that some images of a class share (a frame, a line, noise), copied into other images",
+            "Marks that few, some or nearly all images of a class have (a frame, a line, noise, a logo), put into other images",
             facts={"for": "images", "needs": "a model", "default": True},
         ),
         "regions": Entry(

@@ -157,6 +157,20 @@ PAGES = {
         "spurious_misclassification",
         _NO_VAL,
     ),
+    "cifar10s-weak-marks": Page(
+        "cifar10s-weak",
+        {
+            "all": "ERM",
+            "marks-all": "all carriers that the audit found",
+            "marks-all-random": "as many airplanes at random",
+            "hardest": "the paper's rule: hardest 20 % of each class",
+            "random": "random 20 %, same counts",
+            **_REFERENCES,
+        },
+        _pairs(("marks-all", "marks-all-random")),
+        "spurious_misclassification",
+        _NO_VAL,
+    ),
     "cifar10s-carriers": Page(
         "cifar10s-carriers",
         {

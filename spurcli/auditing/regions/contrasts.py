@@ -17,6 +17,7 @@ from spurcli.auditing.regions.marks import (
     beyond_chance,
     difference,
     error_of,
+    foreignness,
     independence,
     shift,
     visible,
@@ -120,7 +121,8 @@ class Contrasts:
             float(found.separation[k]),
             beyond_chance(added, pixels, error),
             shift(ask, group, added),
-            independence(group.pixels - upper[:, None, None, None] * added, upper),
+            # by the mark in its place, as the others may have it elsewhere, or by all that differs, as clipped images are darker or brighter
+            max(independence(group.pixels - upper[:, None, None, None] * added, upper), foreignness(group, upper)),
             part=Part(k, place),
         )
 

@@ -181,7 +181,7 @@ def of_shapes(
         own = Shape(k, Region(region.name, mask), added)
         direction = known.directions[k] * np.sign(fitted.moved[k])
         effect = shift(ask, group, added)
-        foreign = _foreign(group, upper)
+        foreign = foreignness(group, upper)
         marks.append(
             Mark(
                 group.label,
@@ -277,7 +277,7 @@ def _mark(
     if other > effect:
         effect, direction, upper, added = other, -direction, 1 - upper, -added
     pattern = beyond_chance(added, group.pixels, error)
-    return Mark(group.label, direction, upper, gain, separation, pattern, effect, _foreign(group, upper))
+    return Mark(group.label, direction, upper, gain, separation, pattern, effect, foreignness(group, upper))
 
 
 def shift(ask: Ask, group: Group, added: Floats) -> float:
@@ -288,7 +288,7 @@ def shift(ask: Ask, group: Group, added: Floats) -> float:
     return float(moved.mean()) / group.distance
 
 
-def _foreign(group: Group, upper: Floats) -> float:
+def foreignness(group: Group, upper: Floats) -> float:
     # the plain difference makes the means of both sides equal, as independence() wants them
     return independence(group.pixels - upper[:, None, None, None] * difference(group.pixels, upper, 1 - upper), upper)
 
