@@ -30,7 +30,7 @@ from run import Runs
 import spurcli
 from spurcli.artifacts.checkpoint_torch import load_tensors
 from spurcli.artifacts.evaluation import read_evaluation
-from spurcli.artifacts.group_list import read_groups_about
+from spurcli.artifacts.group_list import part_about, read_groups
 from spurcli.artifacts.subject import InjectionPolicy
 from spurcli.datasets import Dataset, Vectors, load_dataset
 from spurcli.epoch_rules import FITTED, INFERRED, RECALLS, RULES, chosen
@@ -103,7 +103,9 @@ def rows_of(run: Runs, dataset: Dataset, arm: str, epochs: int) -> Iterator[dict
     for way in INFERRED_BY:
         path = run / f"{way}.groups.txt"
         if path.is_file():
-            groups[way] = read_groups_about(dataset.subject("val"), path, InjectionPolicy.of(False), "val")[1].group
+            groups[way] = part_about(
+                read_groups(path), path, dataset.subject("val"), InjectionPolicy.of(False), "val"
+            ).group
     groups[TRUE] = dataset.group("val")  # type: ignore[assignment]
     samples = {"val": np.arange(len(split)), "biased": as_in_training(dataset, run.seed)}
     for epoch in range(1, epochs + 1):

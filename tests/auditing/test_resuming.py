@@ -169,8 +169,8 @@ def test_the_parts_of_the_announced_time_add_up_to_it(monkeypatch):
         left=lambda: 1e9,
         progress=SimpleNamespace(say=said.append),
     )
-    monkeypatch.setattr("spurcli.auditing.running._seconds", lambda name, _: {"words": 120.0}[name])
-    search = SimpleNamespace(is_asked=True, budget=None)
+    monkeypatch.setattr("spurcli.auditing.running._seconds", lambda name, *_: {"words": 120.0}[name])
+    search = SimpleNamespace(is_asked=True, budget=None, options={})
     _announce(evidence, search, ["words"], SimpleNamespace(get=lambda number: None))
     assert said == ["The search takes about 6.0 min (predictions 4.0 min, words 2.0 min)"]
     evidence.left = lambda: 60.0
