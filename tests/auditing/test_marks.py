@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from photographs import Linear
 
 from spurcli.auditing.evidence import Evidence
 from spurcli.auditing.finders.marks import find
@@ -29,23 +28,6 @@ from spurcli.auditing.statistics import judged
 from spurcli.datasets import ArrayImages, Dataset, Split
 
 SIDE, CLASSES, MARKED = 12, 4, 2
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A model: logits are linear in the pixels."""
-
-    dataset: Dataset
-    weight: np.ndarray
-
-    def logits(self, split):
-        return self.ask(self.dataset.splits[split].inputs.pixels)
-
-    def embedding(self, _split):
-        return None
-
-    def ask(self, pixels):
-        return (pixels.reshape(len(pixels), -1) / 255 @ self.weight).astype(np.float32)
 
 
 def border():
