@@ -1,4 +1,4 @@
-"""Marks that nearly all images of a class have: parts of its contrast with the other classes along which its images fall into two parts."""
+"""Marks that few, some or nearly all images of a class have: parts of its contrast with the other classes, by which its images fall into two."""
 
 from __future__ import annotations
 

@@ -115,11 +115,11 @@ def _of_direction(search: Search, mark: Mark) -> Seen:
     fitted = lumps(unseen[None])
     tells = float(fitted.separation[0]) >= _TOLD_BY_PIXELS and float(fitted.gain[0]) > 0
 
-    def carries(y: int, along: Floats) -> Floats:
+    def carries(split: str, y: int, index: Index) -> Floats:
         # the mean of a class with carriers lies between both parts, that of another class has no carriers
-        return fitted.of(along + (0.0 if y == mark.label else float(fitted.low[0])))
+        return fitted.of(_along(search, mark, split, index) + (0.0 if y == mark.label else float(fitted.low[0])))
 
-    presence = _presence(search, mark, list(means) if tells else [mark.label], carries)
+    presence = _presence(evidence, list(means) if tells else [mark.label], carries)
     presence["train"][donors_of(evidence, mark.label)] = mark.upper
     gain = float(fitted.gain[0])
     is_parted = are_parted(fitted, unseen, evidence.seed)
@@ -133,11 +133,11 @@ def _of_shape(search: Search, mark: Mark) -> Seen:
     strength, sign = float(fitted.strength[k]), float(np.sign(known.directions[k] @ mark.direction))
     is_same = np.sign(fitted.moved[k]) == sign
 
-    def carries(y: int, along: Floats) -> Floats:
+    def carries(split: str, y: int, index: Index) -> Floats:
         centre = float((search.means[y] - search.means[mark.label]) @ known.directions[k])
-        return known.upper(k, sign * along + centre, fitted)
+        return known.upper(k, sign * _along(search, mark, split, index) + centre, fitted)
 
-    presence = _presence(search, mark, list(search.means), carries)
+    presence = _presence(search.evidence, list(search.means), carries)
     null = np.concatenate([one.strength for y, one in search.moved.items() if y != mark.label])
     separation = float(fitted.separation[k])
     return Seen(presence, float(fitted.gain[k]), separation, bool(strength > 0 and is_same), strength, null)
@@ -148,35 +148,32 @@ def _of_part(search: Search, mark: Mark) -> Seen:
     assert mark.part
     evidence, k, y = search.evidence, mark.part.number, mark.label
     fitted, searched = search.parts[y], evidence.half("train") == 0
-    presence = {}
-    for split in evidence.splits:
-        label = evidence.label(split)
-        presence[split] = np.full(len(label), np.nan, dtype=np.float32)
-        if evidence.inputs(split) is None:
-            continue
-        index = np.flatnonzero(np.isin(label, list(search.means)))
+
+    def carries(split: str, other: int, index: Index) -> Floats:
         # only samples of the same class on half 0 have contributed as samples of this class
-        held_back = searched[index] & (label[index] == y) if split == "train" else None
+        held_back = searched[index] if split == "train" and other == y else None
         amount = search.contrasts.amounts(y, index, partial(read_of, evidence, split), held_back=held_back)
-        presence[split][index] = fitted.of(k, amount)
+        return fitted.of(k, amount)
+
+    presence = _presence(evidence, list(search.means), carries)
     strength = float(fitted.strength[k])
     null = np.concatenate([one.strength for other, one in search.parts.items() if other != y])
     return Seen(presence, float(fitted.gain[k]), float(fitted.separation[k]), strength > 0, strength, null)
 
 
 def _presence(
-    search: Search, mark: Mark, classes: Sequence[int], carries: Callable[[int, Floats], Floats]
+    evidence: Evidence, classes: Sequence[int], carries: Callable[[str, int, Index], Floats]
 ) -> dict[str, NDArray[np.float32]]:
-    """Who carries in each split, by the probability that `carries` gives to samples of a class; NaN where it is not known."""
+    """Who carries in each split, by the probability that `carries` gives to samples of a split and class; NaN where it is not known."""
     presence = {}
-    for split in search.evidence.splits:
-        label = search.evidence.label(split)
+    for split in evidence.splits:
+        label = evidence.label(split)
         presence[split] = np.full(len(label), np.nan, dtype=np.float32)
-        if search.evidence.inputs(split) is None:
+        if evidence.inputs(split) is None:
             continue
         for y in classes:
             index = np.flatnonzero(label == y)
-            presence[split][index] = carries(y, _along(search, mark, split, index)) if len(index) else []
+            presence[split][index] = carries(split, y, index) if len(index) else []
     return presence
 
 
